@@ -1,0 +1,434 @@
+// The emulator as a tool: start and end, the record of requests, holds, scripted faults, tokens, TLS. What
+// each host answers is in emulator-sources.spec.mjs.
+
+import { execFile } from "node:child_process";
+import { createPublicKey, verify, X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import { createRequire } from "node:module";
+import net from "node:net";
+import { networkInterfaces } from "node:os";
+import { connect } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import test from "ava";
+
+const require = createRequire(import.meta.url);
+const emulator = require("../emulator/index.js");
+const { startEmulator } = emulator;
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+const RESOURCE = "https://vault.azure.net";
+const DAY_SECONDS = 86_400;
+
+/** Starts an endpoint that ends with the test. */
+async function start(t, options) {
+  const endpoint = await startEmulator({ source: "imds", ...options });
+  t.teardown(() => endpoint.close());
+  return endpoint;
+}
+
+/** A good request to an endpoint that plays IMDS. */
+function ask(endpoint, { query = {}, ...options } = {}) {
+  const url = new URL(endpoint.url);
+  url.search = new URLSearchParams({ "api-version": "2018-02-01", resource: RESOURCE, ...query });
+  const { request } = endpoint.certificate ? https : http;
+  return new Promise((resolve, reject) => {
+    request(url, { headers: { Metadata: "true" }, agent: false, ca: endpoint.certificate?.pem, ...options })
+      .on("error", reject)
+      .on("response", async (response) => {
+        try {
+          const text = Buffer.concat(await response.toArray()).toString("utf8");
+          const { statusCode: status, headers } = response;
+          resolve({ status, headers, text, body: text.startsWith("{") ? JSON.parse(text) : undefined });
+        } catch (error) {
+          reject(error);
+        }
+      })
+      .end();
+  });
+}
+
+/** The claims of a token, once its signature has been verified. */
+function claimsOf(t, endpoint, token) {
+  const [header, claims, signature] = token.split(".");
+  const signed = Buffer.from(`${header}.${claims}`);
+  t.true(verify("sha256", signed, endpoint.publicKey, Buffer.from(signature, "base64url")));
+  t.is(JSON.parse(Buffer.from(header, "base64url")).alg, "RS256");
+  return JSON.parse(Buffer.from(claims, "base64url"));
+}
+
+test("the door shows the sources and the default identities", (t) => {
+  t.deepEqual(emulator.sources, [
+    "app-service",
+    "imds",
+    "azure-arc",
+    "cloud-shell",
+    "machine-learning",
+    "service-fabric",
+    "workload-identity",
+  ]);
+  const identities = [
+    emulator.systemAssignedIdentity,
+    emulator.userAssignedIdentity,
+    emulator.otherUserAssignedIdentity,
+  ];
+  const ids = identities.flatMap((identity) => Object.values(identity));
+  t.is(new Set(ids).size, 9);
+});
+
+for (const [what, options, message] of [
+  ["no options", undefined, /"source"/],
+  ["an unknown source", { source: "toString" }, /"source" must be one of app-service/],
+  ["a port out of range", { source: "imds", port: 65_536 }, /"port"/],
+  ["a lifetime of nothing", { source: "imds", lifetimeSeconds: 0 }, /"lifetimeSeconds"/],
+  ["an empty secret", { source: "imds", secret: "" }, /"secret"/],
+  ["resources that are no list", { source: "imds", resources: RESOURCE }, /"resources"/],
+  ["a clock that is none", { source: "imds", clock: 1 }, /"clock"/],
+  ["an identity without an id", { source: "imds", identities: [{ clientId: "a" }] }, /"objectId"/],
+  ["an unknown kind of key", { source: "service-fabric", certificate: { key: "DSA" } }, /"key"/],
+]) {
+  test(`${what} is refused`, async (t) => {
+    await t.throwsAsync(async () => startEmulator(options), { instanceOf: TypeError, message });
+  });
+}
+
+test("a port that is taken is the system's error", async (t) => {
+  const { origin } = await start(t);
+  const port = Number(new URL(origin).port);
+  await t.throwsAsync(startEmulator({ source: "imds", port }), { code: "EADDRINUSE" });
+});
+
+test("it listens on the loopback address alone", async (t) => {
+  const { origin } = await start(t);
+  const { hostname, port } = new URL(origin);
+  t.is(hostname, "127.0.0.1");
+  const outside = Object.values(networkInterfaces())
+    .flat()
+    .find(({ family, internal }) => family === "IPv4" && !internal);
+  if (!outside) return;
+  const [error] = await once(net.connect(Number(port), outside.address), "error").catch((e) => [e]);
+  t.is(error.code, "ECONNREFUSED");
+});
+
+test("a token has a managed identity's claims and a signature that holds", async (t) => {
+  const endpoint = await start(t, { clock: () => 1_700_000_000_999 });
+  const { body } = await ask(endpoint, { query: { xms_cc: "cp1,cp2" } });
+  const { clientId, objectId, resourceId } = emulator.systemAssignedIdentity;
+  const { aio, rh, uti, ...claims } = claimsOf(t, endpoint, body.access_token);
+  t.deepEqual(claims, {
+    aud: RESOURCE,
+    iss: `https://sts.windows.net/${emulator.tenantId}/`,
+    iat: 1_699_999_700,
+    nbf: 1_699_999_700,
+    exp: 1_700_000_000 + DAY_SECONDS,
+    appid: clientId,
+    appidacr: "2",
+    idp: `https://sts.windows.net/${emulator.tenantId}/`,
+    idtyp: "app",
+    oid: objectId,
+    sub: objectId,
+    tid: emulator.tenantId,
+    ver: "1.0",
+    xms_mirid: resourceId,
+    xms_cc: ["cp1", "cp2"],
+  });
+  for (const random of [aio, rh, uti]) t.regex(random, /^[\w.-]{20,}$/);
+});
+
+test("no two tokens are alike, and without capabilities there is no xms_cc", async (t) => {
+  const endpoint = await start(t, { clock: () => 0 });
+  const answers = await Promise.all([ask(endpoint), ask(endpoint)]);
+  const [one, other] = answers.map(({ body }) => claimsOf(t, endpoint, body.access_token));
+  t.not(one.uti, other.uti);
+  t.false("xms_cc" in one);
+});
+
+test("tenant, lifetime and the system's identity can be chosen", async (t) => {
+  const endpoint = await start(t, {
+    tenantId: "0d9ff1a6-7a1c-4c3b-8f8a-4a2b6f1c9e55",
+    lifetimeSeconds: 60,
+    systemAssigned: { clientId: "11111111-2222-4333-8444-555555555555" },
+  });
+  const { body } = await ask(endpoint);
+  const claims = claimsOf(t, endpoint, body.access_token);
+  t.is(body.expires_in, "60");
+  t.is(claims.tid, "0d9ff1a6-7a1c-4c3b-8f8a-4a2b6f1c9e55");
+  t.is(claims.appid, "11111111-2222-4333-8444-555555555555");
+  t.is(claims.oid, emulator.systemAssignedIdentity.objectId);
+});
+
+test("a request is recorded as it came", async (t) => {
+  const endpoint = await start(t);
+  await ask(endpoint, { query: { resource: "api://a b/ä'" }, headers: { Metadata: "TRUE", "X-Thing": "1" } });
+  await fetch(`${endpoint.origin}/elsewhere?a=1&a=2&__proto__=x`, {
+    method: "POST",
+    body: new URLSearchParams({ resource: "a b" }),
+  });
+  const [one, other] = endpoint.requests;
+  t.is(one.method, "GET");
+  t.is(one.path, "/metadata/identity/oauth2/token");
+  t.deepEqual(one.query, { "api-version": "2018-02-01", resource: "api://a b/ä'" });
+  t.is(one.rawUrl, `${one.path}?api-version=2018-02-01&resource=api%3A%2F%2Fa+b%2F%C3%A4%27`);
+  t.is(one.headers["x-thing"], "1");
+  t.is(one.body, "");
+  t.is(one.form, undefined);
+  t.is(one.status, 200);
+  t.deepEqual(Object.entries(other.query), [
+    ["a", ["1", "2"]],
+    ["__proto__", "x"],
+  ]);
+  t.is(other.body, "resource=a+b");
+  t.deepEqual(other.form, { resource: "a b" });
+  t.is(other.status, 404);
+  t.is(endpoint.requests.length, 2);
+});
+
+test("a hold keeps requests unanswered, and several must all be released", async (t) => {
+  const endpoint = await start(t);
+  const [first, second] = [endpoint.hold(), endpoint.hold()];
+  let answered = 0;
+  const answers = [1, 2, 3].map(() => ask(endpoint).finally(() => (answered += 1)));
+  await endpoint.waitForRequests(3);
+  first();
+  first();
+  endpoint.next({ status: 418 });
+  // Whatever a fourth request meets, the three before it would have been answered by now.
+  const fourth = ask(endpoint);
+  await endpoint.waitForRequests(4);
+  t.is(answered, 0);
+  t.deepEqual(
+    endpoint.requests.map(({ status }) => status),
+    [undefined, undefined, undefined, undefined],
+  );
+  second();
+  t.deepEqual(
+    (await Promise.all(answers)).map(({ status }) => status),
+    [200, 200, 200],
+  );
+  t.is((await fourth).status, 418);
+});
+
+test("a wait for requests that came already is over, one that cannot end is refused", async (t) => {
+  const endpoint = await start(t);
+  await ask(endpoint);
+  await endpoint.waitForRequests(1);
+  const waiting = endpoint.waitForRequests(2);
+  await endpoint.close();
+  await t.throwsAsync(waiting, { message: /closed after 1 requests, 2 were awaited/ });
+  await t.throwsAsync(endpoint.waitForRequests(3), { message: /closed/ });
+});
+
+test("faults come in order, once each, and before the standing one", async (t) => {
+  const endpoint = await start(t);
+  endpoint.always({ status: 500, body: "always" });
+  endpoint.next([{ status: 429, headers: { "Retry-After": "2" } }, {}]);
+  endpoint.next({ body: Buffer.from("raw"), headers: { "content-type": "text/html" } });
+  const answers = [];
+  for (let i = 0; i < 5; i += 1) answers.push(await ask(endpoint));
+  endpoint.always(null);
+  answers.push(await ask(endpoint));
+  t.deepEqual(
+    answers.map(({ status }) => status),
+    [429, 200, 200, 500, 500, 200],
+  );
+  t.is(answers[0].headers["retry-after"], "2");
+  t.deepEqual(answers[0].body, { error: "invalid_request", error_description: "Too Many Requests" });
+  t.is(answers[1].body.token_type, "Bearer");
+  t.is(answers[2].text, "raw");
+  t.is(answers[2].headers["content-type"], "text/html");
+  t.is(answers[3].text, "always");
+  t.is(answers[5].body.token_type, "Bearer");
+});
+
+test("a body can be bent, and a header replaced or removed", async (t) => {
+  const endpoint = await start(t);
+  endpoint.next([
+    { body: (answer) => ({ ...answer, expires_on: "1/10/2020 8:01:28 AM +00:00" }) },
+    { body: (answer, request) => ({ resource: request.query.resource, was: typeof answer.access_token }) },
+    { status: 302, headers: { Location: "http://127.0.0.1:9/" }, body: "" },
+    { headers: { "CONTENT-TYPE": undefined, "Set-Cookie": ["a=1", "b=2"] } },
+    {
+      body: () => {
+        throw new Error("the test's own mistake");
+      },
+    },
+    { headers: { "no header": "1" } },
+  ]);
+  t.is((await ask(endpoint)).body.expires_on, "1/10/2020 8:01:28 AM +00:00");
+  t.deepEqual((await ask(endpoint)).body, { resource: RESOURCE, was: "string" });
+  const redirect = await ask(endpoint);
+  t.deepEqual([redirect.status, redirect.headers.location], [302, "http://127.0.0.1:9/"]);
+  t.deepEqual((await ask(endpoint)).headers["set-cookie"], ["a=1", "b=2"]);
+  const mistake = await ask(endpoint);
+  t.is(mistake.status, 500);
+  t.regex(mistake.text, /the test's own mistake/);
+  t.regex((await ask(endpoint)).text, /Header name must be a valid HTTP token/);
+});
+
+test("the expiry of one answer can be set, for the token and its fields alike", async (t) => {
+  const endpoint = await start(t, { clock: () => 1_700_000_000_000 });
+  endpoint.next([
+    { expiresIn: 240 },
+    { expiresOn: 1_600_000_000 },
+    { expiresOn: new Date(1_800_000_000_000) },
+  ]);
+  for (const expected of [1_700_000_240, 1_600_000_000, 1_800_000_000, 1_700_000_000 + DAY_SECONDS]) {
+    const { body } = await ask(endpoint);
+    t.is(body.expires_on, String(expected));
+    t.is(body.expires_in, String(expected - 1_700_000_000));
+    t.is(claimsOf(t, endpoint, body.access_token).exp, expected);
+  }
+});
+
+test("a delay comes before the answer, and close does not wait for it", async (t) => {
+  const endpoint = await start(t);
+  endpoint.next([{ delay: 20 }, { delay: 3_600_000 }]);
+  const before = performance.now();
+  await ask(endpoint);
+  // Node's timers may fire a millisecond early.
+  t.true(performance.now() - before >= 19);
+  const pending = ask(endpoint);
+  const failed = t.throwsAsync(pending, { code: "ECONNRESET" });
+  await endpoint.waitForRequests(2);
+  await endpoint.close();
+  await failed;
+});
+
+for (const secure of [false, true]) {
+  test(`a connection can be dropped and reset at every point, ${secure ? "https" : "http"}`, async (t) => {
+    const endpoint = await start(t, { secure });
+    const points = ["before", "headers", "body"];
+    endpoint.next(points.map((drop) => ({ drop })));
+    endpoint.next(points.map((drop) => ({ drop, reset: true })));
+    endpoint.next({ reset: true });
+    for (let i = 0; i < 7; i += 1) await t.throwsAsync(ask(endpoint), undefined, `fault ${i}`);
+    t.is((await ask(endpoint)).status, 200);
+    t.deepEqual(
+      endpoint.requests.map(({ status }) => status),
+      [undefined, undefined, 200, undefined, undefined, 200, undefined, 200],
+    );
+  });
+}
+
+test("what arrives before a drop is what the point says", async (t) => {
+  const endpoint = await start(t);
+  endpoint.next([{ drop: "before" }, { drop: "headers" }, { drop: "body", body: "0123456789" }]);
+  const received = [];
+  for (let i = 0; i < 3; i += 1) {
+    const socket = net.connect(Number(new URL(endpoint.origin).port), "127.0.0.1");
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    received.push(Buffer.concat(await socket.toArray()).toString("latin1"));
+  }
+  t.is(received[0], "");
+  t.regex(received[1], /^HTTP\/1\.1 404 Not Found\r\n[^\r\n]+$/);
+  t.regex(received[2], /^HTTP\/1\.1 404 Not Found\r\n.*\r\nContent-Length: 10\r\n.*\r\n\r\n01234$/s);
+});
+
+test("a fault without meaning is refused where it is scripted", async (t) => {
+  const endpoint = await start(t);
+  t.throws(() => endpoint.next({ drop: "after" }), { instanceOf: TypeError, message: /"drop"/ });
+  t.throws(() => endpoint.next([{ status: 99 }]), { instanceOf: TypeError, message: /"status"/ });
+  t.throws(() => endpoint.always(undefined), { instanceOf: TypeError });
+  t.is((await ask(endpoint)).status, 200);
+});
+
+test("close ends held requests, can be repeated, and disposes", async (t) => {
+  const endpoint = await start(t);
+  endpoint.hold();
+  const failed = t.throwsAsync(ask(endpoint), { code: "ECONNRESET" });
+  await endpoint.waitForRequests(1);
+  const closing = endpoint.close();
+  t.is(endpoint.close(), closing);
+  await Promise.all([closing, failed]);
+  await t.throwsAsync(ask(endpoint), { code: "ECONNREFUSED" });
+  if (Symbol.asyncDispose) t.is(endpoint[Symbol.asyncDispose](), closing);
+});
+
+test("a closed endpoint lets the process end, idle connections and held requests or not", async (t) => {
+  const script = `
+    const { startEmulator, sources } = require("./emulator/index.js");
+    const net = require("node:net");
+    (async () => {
+      for (const source of sources) {
+        const endpoint = await startEmulator({ source });
+        const socket = net.connect(new URL(endpoint.origin).port, "127.0.0.1").on("error", () => {});
+        endpoint.hold();
+        if (!endpoint.certificate) {
+          socket.write("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+          await endpoint.waitForRequests(1);
+        }
+        await endpoint.close();
+      }
+      console.log("end");
+    })();`;
+  const { stdout, stderr } = await run(process.execPath, ["-e", script], { cwd: ROOT, timeout: 20_000 });
+  t.is(stdout, "end\n");
+  t.is(stderr, "");
+});
+
+test("files that an endpoint made are gone with it", async (t) => {
+  const endpoint = await start(t, { source: "workload-identity" });
+  const files = [endpoint.env.AZURE_FEDERATED_TOKEN_FILE, endpoint.env.NODE_EXTRA_CA_CERTS];
+  t.deepEqual(files.map(existsSync), [true, true]);
+  await endpoint.close();
+  t.deepEqual(files.map(existsSync), [false, false]);
+});
+
+for (const key of ["P-256", "RSA-2048"]) {
+  for (const version of ["TLSv1.2", "TLSv1.3"]) {
+    test(`https with a certificate of its own: ${key}, ${version}`, async (t) => {
+      const tls = { minVersion: version, maxVersion: version };
+      const endpoint = await start(t, { secure: true, certificate: { key }, tls });
+      const { hostname: host, port } = new URL(endpoint.origin);
+      const socket = connect({ host, port, ca: endpoint.certificate.pem });
+      await once(socket, "secureConnect");
+      t.is(socket.getProtocol(), version);
+      t.is(socket.getPeerX509Certificate().publicKey.asymmetricKeyType, key === "P-256" ? "ec" : "rsa");
+      socket.destroy();
+      t.is((await ask(endpoint)).status, 200);
+      await t.throwsAsync(ask(endpoint, { ca: undefined }), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
+    });
+  }
+}
+
+test("a certificate says what was asked of it", async (t) => {
+  const { certificate } = await start(t, {
+    secure: true,
+    certificate: {
+      subject: "another name",
+      key: "RSA-2048",
+      notBefore: new Date("2001-02-03T04:05:06Z"),
+      notAfter: new Date("2050-01-01T00:00:00Z"),
+      names: ["example.test", "10.0.0.4"],
+    },
+  });
+  const parsed = new X509Certificate(certificate.pem);
+  t.is(parsed.subject, "CN=another name");
+  t.is(parsed.issuer, parsed.subject);
+  t.is(parsed.subjectAltName, "DNS:example.test, IP Address:10.0.0.4");
+  t.is(parsed.validFrom, "Feb  3 04:05:06 2001 GMT");
+  t.is(parsed.validTo, "Jan  1 00:00:00 2050 GMT");
+  t.is(parsed.fingerprint.replaceAll(":", ""), certificate.thumbprint);
+  t.deepEqual(parsed.raw, certificate.der);
+  t.false(parsed.ca);
+  t.true(parsed.verify(createPublicKey(certificate.pem)));
+  t.deepEqual(Object.keys(certificate).sort(), ["der", "pem", "thumbprint"]);
+});
+
+test("a certificate can be expired and nameless, and each is another", async (t) => {
+  const options = {
+    notAfter: new Date("2020-01-01T00:00:00Z"),
+    notBefore: new Date("2019-01-01"),
+    names: [],
+  };
+  const one = await start(t, { secure: true, certificate: options });
+  const other = await start(t, { secure: true, certificate: options });
+  t.not(one.certificate.thumbprint, other.certificate.thumbprint);
+  t.is(new X509Certificate(one.certificate.pem).subjectAltName, undefined);
+  await t.throwsAsync(ask(one), { code: "CERT_HAS_EXPIRED" });
+  t.is(one.requests.length, 0);
+});

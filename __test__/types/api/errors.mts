@@ -1,0 +1,137 @@
+// Errors, codes, names and levels.
+
+import {
+  AuthError,
+  LogLevel,
+  ManagedIdentityApplication,
+  ManagedIdentityError,
+  ManagedIdentityErrorCodes,
+  ManagedIdentitySourceNames,
+  version,
+} from "managed-identity-native";
+
+const app = new ManagedIdentityApplication();
+
+try {
+  await app.acquireToken("https://vault.azure.net");
+} catch (error) {
+  if (error instanceof ManagedIdentityError) {
+    const base: AuthError = error;
+    const required: [string, string, string, string, string, string, string, boolean] = [
+      error.name,
+      error.code,
+      error.errorCode,
+      error.errorMessage,
+      error.message,
+      error.subError,
+      error.correlationId,
+      error.retryable,
+    ];
+    const optional: [
+      number | undefined,
+      ManagedIdentitySourceNames | undefined,
+      string | undefined,
+      number | undefined,
+      unknown,
+    ] = [error.statusCode, error.source, error.endpoint, error.attempts, error.cause];
+    console.log(base, required, optional, error.stack);
+    switch (error.errorCode) {
+      case ManagedIdentityErrorCodes.networkUnavailable:
+      case ManagedIdentityErrorCodes.managedIdentityUnreachableNetwork:
+      case ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes.IDENTITY_ENDPOINT:
+      case "SecretHeaderNotFound":
+        break;
+    }
+    // @ts-expect-error absent unless an answer came
+    error.statusCode.toFixed();
+    // @ts-expect-error read-only
+    error.retryable = true;
+    // @ts-expect-error no such field
+    error.token;
+  }
+}
+
+// Both classes can be made by callers, as msal-node's can.
+const made: Error = new AuthError("code", "correlation");
+new AuthError("code", "correlation", "words");
+new AuthError("code", "correlation", "words", "sub");
+const fake: ManagedIdentityError = new ManagedIdentityError(
+  ManagedIdentityErrorCodes.invalidResource,
+  "correlation",
+);
+class ServiceError extends ManagedIdentityError {
+  override name = "ServiceError";
+}
+new ServiceError("code", "correlation");
+// @ts-expect-error a code is asked for
+new AuthError();
+// @ts-expect-error a correlation id is asked for
+new ManagedIdentityError("code");
+// @ts-expect-error the words belong to the code
+new ManagedIdentityError("code", "correlation", "words");
+
+// Codes are literals.
+const codes: [
+  "invalid_configuration",
+  "invalid_server_thumbprint",
+  "invalid_resource",
+  "managed_identity_failed_response",
+  "managed_identity_unreachable_network",
+  "missing_client_id",
+] = [
+  ManagedIdentityErrorCodes.invalidConfiguration,
+  ManagedIdentityErrorCodes.invalidServerThumbprint,
+  ManagedIdentityErrorCodes.invalidResource,
+  ManagedIdentityErrorCodes.managedIdentityFailedResponse,
+  ManagedIdentityErrorCodes.managedIdentityUnreachableNetwork,
+  ManagedIdentityErrorCodes.missingId,
+];
+// @ts-expect-error frozen
+ManagedIdentityErrorCodes.missingId = "missing_client_id";
+// @ts-expect-error frozen
+ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes.MSI_ENDPOINT = "";
+// @ts-expect-error no such code
+ManagedIdentityErrorCodes.missingClientId;
+
+// A source is one of eight names, and a `switch` can cover them all.
+function host(source: ManagedIdentitySourceNames): string {
+  switch (source) {
+    case ManagedIdentitySourceNames.APP_SERVICE:
+      return "App Service";
+    case ManagedIdentitySourceNames.AZURE_ARC:
+      return "Arc";
+    case ManagedIdentitySourceNames.CLOUD_SHELL:
+      return "Cloud Shell";
+    case ManagedIdentitySourceNames.DEFAULT_TO_IMDS:
+    case ManagedIdentitySourceNames.IMDS:
+      return "virtual machine";
+    case ManagedIdentitySourceNames.MACHINE_LEARNING:
+      return "Machine Learning";
+    case ManagedIdentitySourceNames.SERVICE_FABRIC:
+      return "Service Fabric";
+    case ManagedIdentitySourceNames.WORKLOAD_IDENTITY:
+      return "Kubernetes";
+    default: {
+      const none: never = source;
+      return none;
+    }
+  }
+}
+host(app.getManagedIdentitySource());
+host("Imds");
+// @ts-expect-error no such source
+host("VirtualMachine");
+// @ts-expect-error frozen
+ManagedIdentitySourceNames.IMDS = "Imds";
+
+const level: LogLevel = LogLevel.Info;
+const number: number = LogLevel.Trace;
+const name: string | undefined = LogLevel[level];
+const members: "Error" | "Warning" | "Info" | "Verbose" | "Trace" = "Info" satisfies keyof typeof LogLevel;
+// @ts-expect-error no such level
+LogLevel.Debug;
+const major: string | undefined = version.split(".")[0];
+// @ts-expect-error a string
+version.major;
+
+export { codes, fake, made, major, members, name, number };

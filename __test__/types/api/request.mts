@@ -1,0 +1,75 @@
+// What `acquireToken` takes and resolves with, and what it must not take.
+
+import {
+  type AuthenticationResult,
+  ManagedIdentityApplication,
+  type ManagedIdentityRequestParams,
+} from "managed-identity-native";
+
+const app = new ManagedIdentityApplication();
+const resource = "https://vault.azure.net";
+
+const result: AuthenticationResult = await app.acquireToken(resource);
+await app.acquireToken({ resource });
+await app.acquireToken({ resource, forceRefresh: true, claims: "{}" });
+await app.acquireToken({ resource, timeout: 5_000, abortSignal: AbortSignal.timeout(1_000) });
+await app.acquireToken({ resource, timeout: null, abortSignal: null });
+await app.acquireToken({ resource, timeout: undefined, abortSignal: undefined });
+await app.acquireToken({ resource, abortSignal: new AbortController().signal });
+declare const either: string | ManagedIdentityRequestParams;
+await app.acquireToken(either);
+
+const { accessToken, expiresOn, fromCache, refreshOn, scopes } = result;
+const parts: [string, Date | null, boolean, Date | undefined, string[]] = [
+  accessToken,
+  expiresOn,
+  fromCache,
+  refreshOn,
+  scopes,
+];
+const account: null | { username: string } = result.account;
+
+// @ts-expect-error nothing asked for
+await app.acquireToken();
+// @ts-expect-error not a number
+await app.acquireToken(5);
+// @ts-expect-error not null
+await app.acquireToken(null);
+// @ts-expect-error one resource, not several
+await app.acquireToken([resource]);
+// @ts-expect-error not a URL object
+await app.acquireToken(new URL(resource));
+// @ts-expect-error no resource
+await app.acquireToken({});
+// @ts-expect-error a resource is a string
+await app.acquireToken({ resource: 5 });
+// @ts-expect-error a resource is not optional
+await app.acquireToken({ resource: undefined });
+// @ts-expect-error a boolean is asked for
+await app.acquireToken({ resource, forceRefresh: "yes" });
+// @ts-expect-error claims are a JSON string
+await app.acquireToken({ resource, claims: {} });
+// @ts-expect-error a duration is a number
+await app.acquireToken({ resource, timeout: "5s" });
+// @ts-expect-error a signal, not its controller
+await app.acquireToken({ resource, abortSignal: new AbortController() });
+// @ts-expect-error a misspelt field
+await app.acquireToken({ resource, signal: AbortSignal.timeout(1_000) });
+// @ts-expect-error scopes are another library's
+await app.acquireToken({ scopes: [resource] });
+// @ts-expect-error a second argument
+await app.acquireToken(resource, {});
+// @ts-expect-error a promise, not a result
+app.acquireToken(resource).accessToken;
+// @ts-expect-error a result has no such field
+result.token;
+// @ts-expect-error `expiresOn` is `Date | null`, as in msal-node
+result.expiresOn.getTime();
+
+ManagedIdentityApplication.clearCache();
+// @ts-expect-error static
+app.clearCache();
+// @ts-expect-error takes nothing
+ManagedIdentityApplication.clearCache(resource);
+
+export { account, parts };

@@ -1,0 +1,61 @@
+"use strict";
+
+// Who lives on the emulated host: the identities that are assigned to it, and which of them a request
+// means. It must not know HTTP, nor how a host words its refusal.
+
+/** The tenant that every default identity belongs to. */
+const tenantId = "7e4f1c6a-52d8-4b0e-9a6d-3c1b85f20e47";
+
+const SUBSCRIPTION = "0d5a8f3e-9b1c-4f62-8e7d-6a4b2c91d350";
+const PROVIDERS = `/subscriptions/${SUBSCRIPTION}/resourcegroups/emulator/providers`;
+
+const systemAssignedIdentity = Object.freeze({
+  clientId: "5b8e2d14-6c3f-4a97-b1d0-7f92e83a4c61",
+  objectId: "c14a7e92-0f5b-4d38-8a6e-21d9b7c3f580",
+  resourceId: `${PROVIDERS}/Microsoft.Compute/virtualMachines/emulator`,
+});
+
+const userAssignedIdentity = Object.freeze({
+  clientId: "a2f6c9d8-31e7-4b54-90c2-e85d174fb36a",
+  objectId: "38d1b5f7-e2a9-4c60-b7f4-05c69a8e12d3",
+  resourceId: `${PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities/first`,
+});
+
+const otherUserAssignedIdentity = Object.freeze({
+  clientId: "f07d3b6e-84a1-49c5-a3e9-6d2c50b7918f",
+  objectId: "96e4c2a0-7d18-4f3b-8c51-b0fa3e65d729",
+  resourceId: `${PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities/second`,
+});
+
+class Identities {
+  constructor(systemAssigned, userAssigned) {
+    this.systemAssigned = systemAssigned;
+    this.userAssigned = userAssigned;
+  }
+
+  /** The system's and the user-assigned ones. */
+  get all() {
+    return this.systemAssigned ? [this.systemAssigned, ...this.userAssigned] : this.userAssigned;
+  }
+
+  /** Whom a request means that names nobody: the system's identity, else the only one there is. */
+  unnamed() {
+    if (this.systemAssigned) return this.systemAssigned;
+    return this.userAssigned.length === 1 ? this.userAssigned[0] : undefined;
+  }
+}
+
+/** The one of `candidates` whose `kind` of id is `value`; GUIDs and ARM ids ignore case. */
+function findIdentity(candidates, kind, value) {
+  const wanted = value.toLowerCase();
+  return candidates.find((identity) => identity[kind].toLowerCase() === wanted);
+}
+
+module.exports = {
+  Identities,
+  findIdentity,
+  otherUserAssignedIdentity,
+  systemAssignedIdentity,
+  tenantId,
+  userAssignedIdentity,
+};

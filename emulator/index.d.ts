@@ -1,0 +1,232 @@
+// The types of the emulator, written by hand. They say what a test may rely on; how it is done is in the
+// JavaScript files beside them.
+
+import type { KeyObject } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import type { SecureContextOptions } from "node:tls";
+
+/** Which of Azure's hosts an endpoint plays. */
+export type EmulatorSource =
+  | "app-service"
+  | "imds"
+  | "azure-arc"
+  | "cloud-shell"
+  | "machine-learning"
+  | "service-fabric"
+  | "workload-identity";
+
+/** Every source, in a fixed order; frozen. */
+export const sources: readonly EmulatorSource[];
+
+/** The three ids by which an identity can be named. Case is ignored when they are compared. */
+export interface EmulatorIdentity {
+  /** Client (application) id, a GUID; the token's `appid`. */
+  readonly clientId: string;
+  /** Object (principal) id, a GUID; the token's `oid` and `sub`. */
+  readonly objectId: string;
+  /** Azure resource id; the token's `xms_mirid`. */
+  readonly resourceId: string;
+}
+
+/** The tenant of every default identity; the token's `tid`. */
+export const tenantId: string;
+/** The system-assigned identity that every endpoint has by default; frozen. */
+export const systemAssignedIdentity: EmulatorIdentity;
+/** The first of the two user-assigned identities that every endpoint has by default; frozen. */
+export const userAssignedIdentity: EmulatorIdentity;
+/** The second of them; frozen. */
+export const otherUserAssignedIdentity: EmulatorIdentity;
+
+/**
+ * Starts a managed identity endpoint on 127.0.0.1 and resolves once it listens. It never listens on
+ * another interface, writes no log, and keeps the process alive until `close()`.
+ *
+ * The first endpoint of a process takes some 100 ms to make the key that signs tokens.
+ *
+ * Rejects with a `TypeError` when an option is wrong, and with the system's error when `port` is taken.
+ */
+export function startEmulator(options: EmulatorOptions): Promise<Emulator>;
+
+export interface EmulatorOptions {
+  /** Which host to play. */
+  source: EmulatorSource;
+  /** TCP port, 0 to 65,535. Default 0: one that is free. */
+  port?: number;
+  /** The user-assigned identities of the host. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
+  identities?: readonly EmulatorIdentity[];
+  /** `false`: the host has no identity of its own. An object replaces single ids of `systemAssignedIdentity`. */
+  systemAssigned?: false | Partial<EmulatorIdentity>;
+  /** The tenant, a GUID. Default `tenantId`. */
+  tenantId?: string;
+  /**
+   * The resources that the tenant knows; another is refused (AADSTS500011; Cloud Shell: AudienceNotSupported).
+   * One slash at the end, and case, make no difference. Default: every resource is known.
+   */
+  resources?: readonly string[];
+  /** Lifetime of a token in seconds, 1 or more. Default 86,400 (24 hours, as IMDS). */
+  lifetimeSeconds?: number;
+  /** The wall clock by which tokens are dated, in milliseconds since 1970. Default `Date.now`. */
+  clock?: () => number;
+  /** The value of IDENTITY_HEADER or MSI_SECRET. Default: 32 random hex digits. */
+  secret?: string;
+  /**
+   * Azure Arc: the directory of the key files, made if it is missing and left in place by `close()`, which
+   * removes only the key files. Default: a fresh temporary directory, removed by `close()`.
+   */
+  tokensDirectory?: string;
+  /**
+   * Whether the endpoint speaks https, with a certificate that it makes itself. Default: true for
+   * "service-fabric" and "workload-identity", else false.
+   */
+  secure?: boolean;
+  /** How that certificate is made. Ignored without https. */
+  certificate?: CertificateOptions;
+  /** More options of the TLS server, such as `minVersion` and `maxVersion`. Ignored without https. */
+  tls?: Omit<SecureContextOptions, "cert" | "key">;
+}
+
+/** A self-signed X.509 v3 certificate for a TLS server. */
+export interface CertificateOptions {
+  /** Common name of subject and issuer. Default "managed-identity-native emulator". */
+  subject?: string;
+  /** Kind of key; the signature is SHA-256 with it. Default "P-256". "RSA-2048" takes some 100 ms once per process. */
+  key?: "P-256" | "RSA-2048";
+  /** Start of validity, to the second. Default: a day ago by the system's clock. */
+  notBefore?: Date;
+  /** End of validity, to the second. Default: 30 days from now by the system's clock. */
+  notAfter?: Date;
+  /** DNS names and IPv4 addresses it is valid for. Default ["localhost", "127.0.0.1"]; [] leaves the extension out. */
+  names?: readonly string[];
+}
+
+/** A running endpoint. */
+export interface Emulator {
+  /** The host it plays. */
+  readonly source: EmulatorSource;
+  /**
+   * Exactly the variables by which a client finds this source, to be copied into its environment. A variable
+   * of another source that is set there already may win over them.
+   */
+  readonly env: Readonly<Record<string, string>>;
+  /** Scheme, address and port, without a slash at the end. */
+  readonly origin: string;
+  /** The token endpoint, without a query. */
+  readonly url: string;
+  /** The key that verifies the signature (RS256) of every token; the same for all endpoints of a process. */
+  readonly publicKey: KeyObject;
+  /** What the TLS server shows; undefined without https. */
+  readonly certificate: EmulatorCertificate | undefined;
+  /**
+   * Every request that arrived, in order; the array grows. The discovery documents of "workload-identity"
+   * (openid-configuration and keys) are answered without being recorded.
+   */
+  readonly requests: RecordedRequest[];
+
+  /**
+   * Scripts the answers to the next requests, one fault each, behind those that wait already. They are
+   * assigned in the order in which requests arrive.
+   *
+   * Throws a `TypeError` when `drop` or `status` has no meaning.
+   */
+  next(faults: Fault | readonly Fault[]): void;
+  /** The fault of every request for which `next` holds none, until another or null takes its place. */
+  always(fault: Fault | null): void;
+  /**
+   * From now on requests are recorded but not answered, until the function that is returned is called.
+   * With several holds all must be released. A second call of that function does nothing.
+   */
+  hold(): () => void;
+  /**
+   * Resolves when `count` requests have arrived since the start, held ones included; at once if they have.
+   * Rejects when the endpoint closes before.
+   */
+  waitForRequests(count: number): Promise<void>;
+  /**
+   * "workload-identity" only: a service account's token as it stands in AZURE_FEDERATED_TOKEN_FILE, or one
+   * that Entra refuses, to be written there. The other sources have no such function.
+   */
+  readonly issueAssertion: ((overrides?: AssertionOverrides) => string) | undefined;
+
+  /**
+   * Stops listening, closes every connection, also those with a request in flight, and removes the files it
+   * made. Later calls return the first one's promise.
+   */
+  close(): Promise<void>;
+  /** `close()`, for `await using`; absent before Node 20.4. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The certificate of the endpoint; it is its own authority. */
+export interface EmulatorCertificate {
+  /** PEM, for NODE_EXTRA_CA_CERTS or the `ca` of a TLS client. */
+  readonly pem: string;
+  /** DER. */
+  readonly der: Buffer;
+  /** SHA-1 of the DER, 40 upper-case hex digits, as in IDENTITY_SERVER_THUMBPRINT. */
+  readonly thumbprint: string;
+}
+
+/** A request as it arrived. It holds the secrets that the client sent. */
+export interface RecordedRequest {
+  /** In upper case, such as "GET". */
+  readonly method: string;
+  /** The target before the "?", as sent. */
+  readonly path: string;
+  /** The decoded query; a parameter that is repeated is an array. */
+  readonly query: Readonly<Record<string, string | string[]>>;
+  /** The whole target as sent, with its percent-encoding. */
+  readonly rawUrl: string;
+  /** The headers; names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+  /** The body as text; "" without one. */
+  readonly body: string;
+  /** The decoded body when its type is application/x-www-form-urlencoded, else undefined. */
+  readonly form: Readonly<Record<string, string | string[]>> | undefined;
+  /** The status that was answered; undefined until then, and when no whole header was sent. */
+  readonly status: number | undefined;
+}
+
+/** A body to answer with: an object is sent as JSON, a string or a Buffer as it is. */
+export type FaultBody = string | Buffer | object;
+
+/**
+ * What differs from the host's own answer. `{}` changes nothing. A request is recorded and judged by the host
+ * all the same.
+ */
+export interface Fault {
+  /**
+   * 200 to 599. From 300 on and without `body`, the answer is an error in the host's own form, without the
+   * headers of the host's normal answer (such as Azure Arc's challenge).
+   */
+  status?: number;
+  /** Headers by name; one replaces the answer's own of that name in any case, undefined or null removes it. */
+  headers?: Readonly<Record<string, string | readonly string[] | number | undefined | null>>;
+  /**
+   * The body, or a function that makes it from the host's own: the parsed object, or "" where the host sends
+   * nothing. When the function throws, or a header is invalid, the answer is a 500 with the error as text.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: the answer is what the wire holds, and tests bend it freely
+  body?: FaultBody | ((answer: any, request: RecordedRequest) => FaultBody);
+  /** Milliseconds to wait before answering; the token is issued after them. Default 0. */
+  delay?: number;
+  /** Closes the connection before the answer, in the middle of its header, or in the middle of its body. */
+  drop?: "before" | "headers" | "body";
+  /** Closes it with a TCP reset instead of an orderly end; without `drop` that is before the answer. Default false. */
+  reset?: boolean;
+  /** Lifetime of this answer's token in seconds from now; 0 or less makes one that has expired. */
+  expiresIn?: number;
+  /** Expiry of this answer's token, a Date or seconds since 1970; wins over `expiresIn`. */
+  expiresOn?: number | Date;
+}
+
+/** Parts of a service account's token that differ from the ones Entra trusts. */
+export interface AssertionOverrides {
+  /** `iss`; another is refused with AADSTS700211. */
+  issuer?: string;
+  /** `sub`; another is refused with AADSTS700213. */
+  subject?: string;
+  /** `aud`; another is refused with AADSTS700212. */
+  audience?: string;
+  /** Seconds from now; 0 or less is refused with AADSTS700024. Default 365 days. */
+  expiresIn?: number;
+}

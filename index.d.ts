@@ -1,0 +1,818 @@
+/**
+ * Access tokens for Azure resources by managed identity, from whatever host the process runs on.
+ *
+ * The names and shapes are those of `@azure/msal-node` 7, so that a service changes its import line and
+ * nothing else; what goes beyond them is marked **New**. Wherever a value may be left out, `undefined` and,
+ * for untyped callers, `null` mean the same as leaving it out. All durations are in milliseconds.
+ *
+ * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview
+ */
+
+/**
+ * The version of this package, as package.json names it.
+ */
+export declare const version: string;
+
+/**
+ * Gets access tokens for one managed identity, from the cache of the process or from the host's identity
+ * endpoint.
+ *
+ * An application is cheap: it does no I/O and starts no thread when it is made, and every application of the
+ * process shares one cache and one set of pending requests, across worker threads too.
+ *
+ * @example
+ * const app = new ManagedIdentityApplication();
+ * const { accessToken } = await app.acquireToken("https://vault.azure.net");
+ */
+export declare class ManagedIdentityApplication {
+  /**
+   * Prepares an application for the system-assigned identity, or for the one that `managedIdentityIdParams`
+   * names.
+   *
+   * Unknown keys are ignored. The environment is not read here but when a token has to be fetched.
+   *
+   * @param configuration - Identity, capabilities and system options; all of them have defaults.
+   * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: more than one id.
+   * @throws {ManagedIdentityError} `missing_client_id`: an id that is present but empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type or out of range; the
+   * message names it.
+   */
+  constructor(configuration?: ManagedIdentityConfiguration | null);
+
+  /**
+   * Resolves with an access token for a resource.
+   *
+   * A fresh token comes from memory. One past half of a lifetime of over two hours is served at once and
+   * refreshed behind the caller. One with under five minutes left is refreshed first, and served after all
+   * when that fails or takes more than two seconds. However many callers ask for one token at a time, one
+   * request is made. Nothing is thrown synchronously, and a failure is not remembered.
+   *
+   * @param request - A resource (**New**), or an object that holds it with further options.
+   * @returns A result that belongs to the caller: changing it changes nobody else's.
+   * @throws {ManagedIdentityError} `invalid_resource`: the resource is no absolute URI and no GUID.
+   * @throws {ManagedIdentityError} `invalid_configuration`: another request field is of a wrong type or out
+   * of range, or an option cannot be honoured by the host's source.
+   * @throws {ManagedIdentityError} `identity_endpoint_url_malformed`, `msi_endpoint_url_malformed`,
+   * `imds_endpoint_url_malformed`, `azure_pod_identity_authority_host_url_malformed`: that environment
+   * variable is no http or https URL.
+   * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`, `unable_to_create_cloud_shell`,
+   * `user_assigned_not_available_at_runtime`, `user_assigned_managed_identity_not_confirmed`: the source does
+   * not take this kind of identity.
+   * @throws {ManagedIdentityError} `www_authenticate_header_missing`,
+   * `www_authenticate_header_unsupported_format`, `platform_not_supported`, `invalid_file_extension`,
+   * `invalid_file_path`, `unable_to_read_secret_file`, `invalid_secret`: Azure Arc's challenge could not be
+   * met.
+   * @throws {ManagedIdentityError} `invalid_server_thumbprint`: Service Fabric's certificate is not the
+   * pinned one.
+   * @throws {ManagedIdentityError} `managed_identity_failed_response`: the endpoint's answer held neither a
+   * usable token nor an error code.
+   * @throws {ManagedIdentityError} `managed_identity_unreachable_network`: the endpoint could not be reached.
+   * @throws {ManagedIdentityError} `network_unavailable`: no answer within one of the three timeouts.
+   * @throws {ManagedIdentityError} The service's own code, such as `invalid_request`, when its answer named
+   * one.
+   * @throws The reason of `abortSignal`, an `AbortError` unless the caller gave another, once it is aborted.
+   * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+   */
+  acquireToken(request: string | ManagedIdentityRequestParams): Promise<AuthenticationResult>;
+
+  /**
+   * Says where a token would come from, judged by the environment as it is now.
+   *
+   * Synchronous and without any network request. It tells by which variables are set, and by whether Azure
+   * Arc's agent is installed; whether their values are any good shows when a token is fetched. `"Imds"` is
+   * never answered: the metadata service is what remains when nothing else is configured, and its name is then
+   * `"DefaultToImds"`.
+   */
+  getManagedIdentitySource(): ManagedIdentitySourceNames;
+
+  /**
+   * **New.** Forgets every cached token of the process: for tests, or when a token may have leaked.
+   *
+   * A request that is under way still answers those who wait for it, but its token is not stored. Other
+   * worker threads of the process lose their tokens too. Never throws.
+   */
+  static clearCache(): void;
+}
+
+/**
+ * Which identity to use, and how to reach its endpoint.
+ */
+export type ManagedIdentityConfiguration = {
+  /**
+   * Capabilities of the client, sent with every request as `xms_cc`; `["CP1"]` declares that claims
+   * challenges are handled.
+   *
+   * Default: none. Applications with different capabilities do not share tokens.
+   *
+   * @see https://learn.microsoft.com/entra/identity-platform/claims-challenge#how-to-communicate-client-capabilities-to-microsoft-entra-id
+   */
+  clientCapabilities?: string[];
+
+  /**
+   * The user-assigned identity to use; at most one of its ids.
+   *
+   * Default: the system-assigned identity of the host.
+   */
+  managedIdentityIdParams?: ManagedIdentityIdParams;
+
+  /**
+   * Timeouts, retries, logging and the HTTP client.
+   *
+   * Default: each option's own.
+   */
+  system?: NodeSystemOptions;
+};
+
+/**
+ * One of the three ids of a user-assigned identity; more than one is refused with
+ * `invalid_managed_identity_id_type`, an empty one with `missing_client_id`.
+ *
+ * Beware of an environment variable that is not set: `undefined` means absent, which is the system-assigned
+ * identity.
+ *
+ * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-manage-user-assigned-managed-identities
+ */
+export type ManagedIdentityIdParams = {
+  /**
+   * The client id (application id) of a user-assigned identity, a GUID.
+   *
+   * Default: absent. Not taken by Cloud Shell and Service Fabric.
+   */
+  userAssignedClientId?: string;
+
+  /**
+   * The Azure resource id of a user-assigned identity, `/subscriptions/…/userAssignedIdentities/…`.
+   *
+   * Default: absent. Not taken by Cloud Shell, Machine Learning and Service Fabric.
+   */
+  userAssignedResourceId?: string;
+
+  /**
+   * The object id (principal id) of a user-assigned identity, a GUID.
+   *
+   * Default: absent. Not taken by Cloud Shell, Machine Learning and Service Fabric.
+   */
+  userAssignedObjectId?: string;
+};
+
+/**
+ * How requests are made, retried, limited in time and logged.
+ */
+export type NodeSystemOptions = {
+  /**
+   * Where log lines go, and which.
+   *
+   * Default: silent. This version refuses it with `invalid_configuration`; it comes with a later one.
+   */
+  loggerOptions?: LoggerOptions;
+
+  /**
+   * An HTTP client of the caller's, through which every request then goes.
+   *
+   * Default: the native client. A rejection whose `code` is `ECONNREFUSED`, `ECONNRESET` or `ETIMEDOUT`
+   * counts as that fault. Refused with `invalid_configuration` on Service Fabric, whose certificate a
+   * caller's client cannot be made to pin. This version refuses it everywhere; it comes with a later one.
+   */
+  networkClient?: INetworkModule;
+
+  /**
+   * Whether an acquisition is limited to a single request, for callers with a retry loop of their own.
+   *
+   * Default: `false`. Azure Arc's second request, the answer to its challenge, is made in any case.
+   */
+  disableInternalRetries?: boolean;
+
+  /**
+   * Has no meaning for a managed identity and is ignored; declared so that options typed by msal-node
+   * compile.
+   */
+  protocolMode?: "AAD" | "OIDC" | "EAR";
+
+  /**
+   * **New.** How long one connection attempt may take, in milliseconds.
+   *
+   * Default: 3 000. Limits: 1 to 600 000, else `invalid_configuration`. When it runs out, the attempt is
+   * retried once, then fails with `network_unavailable`.
+   */
+  connectTimeout?: number | null | undefined;
+
+  /**
+   * **New.** How long one HTTP exchange may take, connecting and reading the body included, in milliseconds.
+   *
+   * Default: 10 000. Limits: 1 to 600 000, else `invalid_configuration`. When it runs out, the exchange is
+   * retried once, then fails with `network_unavailable`.
+   */
+  requestTimeout?: number | null | undefined;
+
+  /**
+   * **New.** How long one acquisition may take, retries and the waits between them included, in milliseconds.
+   *
+   * Default: 120 000. Limits: 1 to 600 000, else `invalid_configuration`. When it runs out, the acquisition
+   * fails with `network_unavailable`. A request's own `timeout` replaces it.
+   */
+  totalTimeout?: number | null | undefined;
+};
+
+/**
+ * What is asked for, when it is more than a resource.
+ */
+export type ManagedIdentityRequestParams = {
+  /**
+   * The resource that the token is for: an absolute URI (`https://…`, `api://…`, `urn:…`) or a GUID.
+   *
+   * One trailing `/.default` is removed. Otherwise it is sent as given and never normalised:
+   * `https://vault.azure.net` and `https://vault.azure.net/` are two audiences. White space, control
+   * characters and anything that is no absolute URI reject with `invalid_resource`, before any request.
+   */
+  resource: string;
+
+  /**
+   * Whether the cache is skipped; the new token replaces the cached one.
+   *
+   * Default: `false`.
+   */
+  forceRefresh?: boolean;
+
+  /**
+   * The claims challenge of a resource that refused a token, as a JSON string; the cache is skipped, and the
+   * new token replaces the cached one.
+   *
+   * Default: absent. The claims themselves are never sent to a managed identity endpoint; on Service Fabric
+   * the SHA-256 of the cached token is.
+   *
+   * @see https://learn.microsoft.com/entra/identity-platform/claims-challenge
+   */
+  claims?: string;
+
+  /**
+   * **New.** Ends this call when it is aborted, or at once when it already is; the promise rejects with the
+   * signal's reason.
+   *
+   * Default: absent. The request goes on for others who wait for it, and its token is cached; with nobody
+   * left it does not keep the process alive.
+   */
+  abortSignal?: AbortSignalLike | null | undefined;
+
+  /**
+   * **New.** How long this acquisition may take, in milliseconds; replaces `totalTimeout`.
+   *
+   * Default: the application's `totalTimeout`. Limits: 1 to 600 000, else `invalid_configuration`. When it
+   * runs out, the call rejects with `network_unavailable`.
+   */
+  timeout?: number | null | undefined;
+};
+
+/**
+ * The part of an `AbortSignal` that is used here; the global one satisfies it, and so does `AbortSignalLike`
+ * of `@azure/abort-controller`.
+ *
+ * @see https://nodejs.org/api/globals.html#class-abortsignal
+ */
+export interface AbortSignalLike {
+  /**
+   * Whether the signal has been aborted.
+   */
+  readonly aborted: boolean;
+
+  /**
+   * What an aborted call rejects with.
+   *
+   * Default: an `AbortError`, for signals that know no reason.
+   */
+  readonly reason?: unknown;
+
+  /**
+   * Registers a function to be called when the signal is aborted.
+   *
+   * @param type - Always `"abort"`.
+   * @param listener - Called without arguments that matter.
+   * @param options - `once`: whether the listener goes after its first call.
+   */
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+
+  /**
+   * Takes back a function that was registered.
+   *
+   * @param type - Always `"abort"`.
+   * @param listener - The function that was registered.
+   */
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/**
+ * A token and what belongs to it; fields that only make sense for a signed-in user have the fixed values that
+ * msal-node gives them for a managed identity.
+ *
+ * `util.inspect` and `JSON.stringify` show the token: keep results out of logs.
+ */
+export type AuthenticationResult = {
+  /**
+   * The authority's URL: always `"https://login.microsoftonline.com/managed_identity/"`.
+   */
+  authority: string;
+
+  /**
+   * The user's id: always `""`.
+   */
+  uniqueId: string;
+
+  /**
+   * The tenant's id: always `""`; the token's own `tid` claim has it.
+   */
+  tenantId: string;
+
+  /**
+   * What the token was asked for: the resource, without `/.default`, as the only element.
+   */
+  scopes: string[];
+
+  /**
+   * The signed-in account: always `null`.
+   */
+  account: AccountInfo | null;
+
+  /**
+   * The id token: always `""`.
+   */
+  idToken: string;
+
+  /**
+   * The claims of the id token: always `{}`.
+   */
+  idTokenClaims: object;
+
+  /**
+   * The access token, to be sent as `Authorization: Bearer <accessToken>`.
+   */
+  accessToken: string;
+
+  /**
+   * A proof of possession: never set.
+   */
+  dpopProof?: string;
+
+  /**
+   * Whether the token was in the cache before this call.
+   */
+  fromCache: boolean;
+
+  /**
+   * When the token expires, by the clock of the machine that issued it.
+   *
+   * Never `null` here. When no expiry could be read, it is the time of the call, and the token is not cached.
+   */
+  expiresOn: Date | null;
+
+  /**
+   * The same as `expiresOn`: a managed identity has no extended lifetime.
+   */
+  extExpiresOn?: Date;
+
+  /**
+   * The half of the token's lifetime, from when a call starts a refresh behind itself.
+   *
+   * Undefined when the token lives for less than two hours.
+   */
+  refreshOn?: Date;
+
+  /**
+   * How the token is to be presented: `"Bearer"`.
+   */
+  tokenType: string;
+
+  /**
+   * A GUID made for this call; on IMDS a request that the call starts bears it as `x-ms-client-request-id`.
+   */
+  correlationId: string;
+
+  /**
+   * The authority's id of the request: always `""`.
+   */
+  requestId?: string;
+
+  /**
+   * The state that a request passed through: always `""`.
+   */
+  state?: string;
+
+  /**
+   * The family of the client: always `""`.
+   */
+  familyId?: string;
+
+  /**
+   * A host of Microsoft Graph: always `""`.
+   */
+  cloudGraphHostName?: string;
+
+  /**
+   * A host of Microsoft Graph: always `""`.
+   */
+  msGraphHost?: string;
+
+  /**
+   * An authorization code: never set.
+   */
+  code?: string;
+
+  /**
+   * Whether a broker on this machine made the token: always `false`.
+   */
+  fromPlatformBroker?: boolean;
+
+  /**
+   * The resource of a request to a protected MCP server: never set; `scopes` has the resource.
+   */
+  resource?: string;
+};
+
+/**
+ * A signed-in account, as msal-node describes it; declared for the type of `AuthenticationResult.account`,
+ * which is always `null` here.
+ */
+export type AccountInfo = {
+  /** The account's id in its home tenant. */
+  homeAccountId: string;
+  /** The host name of the authority that issued the account. */
+  environment: string;
+  /** The tenant that the account is used in. */
+  tenantId: string;
+  /** The name that the account signs in with. */
+  username: string;
+  /** The account's id in the tenant that it is used in. */
+  localAccountId: string;
+  /** A hint for the next sign-in. */
+  loginHint?: string;
+  /** The account's display name. */
+  name?: string;
+  /** The account's user principal name. */
+  upn?: string;
+  /** The account's id token. */
+  idToken?: string;
+  /** The claims of the id token. */
+  idTokenClaims?: { [claim: string]: unknown };
+  /** The account's id at a broker. */
+  nativeAccountId?: string;
+  /** The kind of authority that issued the account. */
+  authorityType?: string;
+  /** The account's profiles, by tenant. */
+  tenantProfiles?: Map<string, TenantProfile>;
+  /** The region that the account's data stay in. */
+  dataBoundary?: "EU" | "None";
+  /** Whether the user chose to stay signed in. */
+  kmsi?: boolean;
+};
+
+/**
+ * What differs between the tenants of an account; see `AccountInfo`.
+ */
+export type TenantProfile = Pick<
+  AccountInfo,
+  "tenantId" | "localAccountId" | "name" | "username" | "loginHint" | "upn" | "nativeAccountId"
+> & {
+  /** Whether this is the account's home tenant. */
+  isHomeTenant?: boolean;
+};
+
+/**
+ * Where log lines go, and which.
+ */
+export type LoggerOptions = {
+  /**
+   * Called with each line.
+   *
+   * Default: no logging. One that throws, rejects or is slow never breaks or delays an acquisition.
+   */
+  loggerCallback?: ILoggerCallback;
+
+  /**
+   * Whether lines that may hold personal data are passed on. Tokens and secrets never are.
+   *
+   * Default: `false`.
+   */
+  piiLoggingEnabled?: boolean;
+
+  /**
+   * The least severe level that is passed on.
+   *
+   * Default: `LogLevel.Info`.
+   */
+  logLevel?: LogLevel;
+
+  /**
+   * Ignored: each line bears the correlation id of its own call. Declared so that options typed by msal-node
+   * compile.
+   */
+  correlationId?: string;
+};
+
+/**
+ * Takes one log line, in msal-node's format; what it returns or throws is ignored.
+ *
+ * Lines normally arrive before the promise settles; under a flood, and at exit, some may be lost.
+ */
+export type ILoggerCallback = (level: LogLevel, message: string, containsPii: boolean) => void;
+
+/**
+ * The severity of a log line, from the most to the least severe.
+ */
+export declare enum LogLevel {
+  /** Something failed, and a caller got to know. */
+  Error = 0,
+  /** Something failed that no caller notices, such as a refresh behind a caller. */
+  Warning = 1,
+  /** What happened, in a few lines for each acquisition; the default. */
+  Info = 2,
+  /** Each step of an acquisition. */
+  Verbose = 3,
+  /** Everything else. */
+  Trace = 4,
+}
+
+/**
+ * An HTTP client of the caller's, as msal-node declares it.
+ */
+export interface INetworkModule {
+  /**
+   * Sends a GET request and resolves with the answer, whatever its status.
+   *
+   * @param url - Where to, its query included.
+   * @param options - Headers to send.
+   * @param timeout - How long the exchange may take, in milliseconds.
+   */
+  sendGetRequestAsync<T>(
+    url: string,
+    options?: NetworkRequestOptions,
+    timeout?: number,
+  ): Promise<NetworkResponse<T>>;
+
+  /**
+   * Sends a POST request and resolves with the answer, whatever its status.
+   *
+   * @param url - Where to, its query included.
+   * @param options - Headers and body to send.
+   */
+  sendPostRequestAsync<T>(url: string, options?: NetworkRequestOptions): Promise<NetworkResponse<T>>;
+}
+
+/**
+ * What a request of `INetworkModule` sends besides its URL.
+ */
+export type NetworkRequestOptions = {
+  /**
+   * The headers, by name; they may hold secrets.
+   *
+   * Default: none.
+   */
+  headers?: Record<string, string>;
+
+  /**
+   * The body, encoded as the `Content-Type` header says.
+   *
+   * Default: none.
+   */
+  body?: string;
+
+  /**
+   * The correlation id of the call that the request is made for.
+   *
+   * Default: absent.
+   */
+  correlationId?: string;
+};
+
+/**
+ * What a request of `INetworkModule` resolves with.
+ */
+export type NetworkResponse<T> = {
+  /**
+   * The headers, by name in any case.
+   */
+  headers: Record<string, string>;
+
+  /**
+   * The body; a string is parsed as JSON.
+   */
+  body: T;
+
+  /**
+   * The HTTP status.
+   */
+  status: number;
+};
+
+/**
+ * The base of the errors of this package, as in msal-node; what is caught is a `ManagedIdentityError`.
+ */
+export declare class AuthError extends Error {
+  /**
+   * Makes an error whose message is `"<errorCode>: <errorMessage>"`, or the code alone when no words are
+   * given.
+   *
+   * @param errorCode - The stable code.
+   * @param correlationId - The id of the call.
+   * @param errorMessage - The words.
+   * @param suberror - A finer code.
+   */
+  constructor(errorCode: string, correlationId: string, errorMessage?: string, suberror?: string);
+
+  /**
+   * The stable code, to compare with `ManagedIdentityErrorCodes`; it may also be a code of the service's own.
+   */
+  errorCode: string;
+
+  /**
+   * What was tried, what came back, and the remedy where it is known.
+   */
+  errorMessage: string;
+
+  /**
+   * A finer code: always `""` in errors that this package raises.
+   */
+  subError: string;
+
+  /**
+   * The correlation id of the service where it sent one, else that of the call.
+   */
+  correlationId: string;
+}
+
+/**
+ * What a constructor throws and `acquireToken` rejects with, aborted calls excepted.
+ *
+ * No message, stack or field ever holds a token, a secret header or an Azure Arc key.
+ */
+export declare class ManagedIdentityError extends AuthError {
+  /**
+   * Makes an error with the general words for its code; mostly for tests of the caller's.
+   *
+   * `retryable` is `false`, and the fields that describe an exchange are absent.
+   *
+   * @param errorCode - The stable code.
+   * @param correlationId - The id of the call.
+   */
+  constructor(errorCode: string, correlationId: string);
+
+  /**
+   * The error's class: `"ManagedIdentityError"`.
+   */
+  name: string;
+
+  /**
+   * **New.** The same as `errorCode`, where Node.js keeps the code of an error.
+   */
+  readonly code: string;
+
+  /**
+   * **New.** The HTTP status of the last answer; absent when there was none.
+   */
+  readonly statusCode?: number;
+
+  /**
+   * **New.** The source that was asked; absent when none was.
+   */
+  readonly source?: ManagedIdentitySourceNames;
+
+  /**
+   * **New.** The URL that was asked, without its query; absent when none was.
+   */
+  readonly endpoint?: string;
+
+  /**
+   * **New.** How many requests were made for this acquisition, retries included; absent when none was made.
+   */
+  readonly attempts?: number;
+
+  /**
+   * **New.** Whether the same call may succeed later with nothing changed; retries were made already unless
+   * `disableInternalRetries` is set.
+   */
+  readonly retryable: boolean;
+
+  /**
+   * **New.** The fault underneath, such as that of a socket, or what a `networkClient` rejected with; absent
+   * when there is none.
+   */
+  readonly cause?: unknown;
+}
+
+/**
+ * The error codes that this package and msal-node know, by name; frozen.
+ *
+ * Codes that msal-node defines and that nothing here raises are kept, so that code which compares with them
+ * compiles.
+ */
+export declare const ManagedIdentityErrorCodes: {
+  /** Azure Arc named a key file that does not end in `.key`. */
+  readonly invalidFileExtension: "invalid_file_extension";
+  /** Azure Arc named a key file outside of its agent's directory. */
+  readonly invalidFilePath: "invalid_file_path";
+  /** More than one id was given, or one of a kind that the source does not take. */
+  readonly invalidManagedIdentityIdType: "invalid_managed_identity_id_type";
+  /** Azure Arc's key file is empty or has over 4 096 bytes. */
+  readonly invalidSecret: "invalid_secret";
+  /** An id was given that is empty or no string. */
+  readonly missingId: "missing_client_id";
+  /** No answer came within the connect, request or total timeout. */
+  readonly networkUnavailable: "network_unavailable";
+  /** Azure Arc's challenge was met with on neither Linux nor Windows. */
+  readonly platformNotSupported: "platform_not_supported";
+  /** Not raised here; msal-node's for a user-assigned identity on Azure Arc. */
+  readonly unableToCreateAzureArc: "unable_to_create_azure_arc";
+  /** A user-assigned identity was asked for in Cloud Shell. */
+  readonly unableToCreateCloudShell: "unable_to_create_cloud_shell";
+  /** Not raised here; msal-node's for an environment without a source. */
+  readonly unableToCreateSource: "unable_to_create_source";
+  /** Azure Arc's key file is no regular file or cannot be read. */
+  readonly unableToReadSecretFile: "unable_to_read_secret_file";
+  /** Not raised here; msal-node's for a URL that cannot be parsed. */
+  readonly urlParseError: "url_parse_error";
+  /** A user-assigned identity was asked for on Service Fabric. */
+  readonly userAssignedNotAvailableAtRuntime: "user_assigned_not_available_at_runtime";
+  /** Azure Arc answered for another identity than the one asked for. */
+  readonly userAssignedManagedIdentityNotConfirmed: "user_assigned_managed_identity_not_confirmed";
+  /** Azure Arc's challenge has no `WWW-Authenticate` header. */
+  readonly wwwAuthenticateHeaderMissing: "www_authenticate_header_missing";
+  /** Azure Arc's `WWW-Authenticate` header is not `Basic realm=<path>`. */
+  readonly wwwAuthenticateHeaderUnsupportedFormat: "www_authenticate_header_unsupported_format";
+  /** The codes for environment variables that are no http or https URL, by the variable's name; frozen. */
+  readonly MsiEnvironmentVariableUrlMalformedErrorCodes: {
+    /** That variable is no http or https URL. */
+    readonly AZURE_POD_IDENTITY_AUTHORITY_HOST: "azure_pod_identity_authority_host_url_malformed";
+    /** That variable is no http or https URL; on Service Fabric, no https URL. */
+    readonly IDENTITY_ENDPOINT: "identity_endpoint_url_malformed";
+    /** That variable is no http or https URL. */
+    readonly IMDS_ENDPOINT: "imds_endpoint_url_malformed";
+    /** That variable is no http or https URL. */
+    readonly MSI_ENDPOINT: "msi_endpoint_url_malformed";
+  };
+  /** **New.** An option or a request field has a wrong type or value, or the source cannot honour it. */
+  readonly invalidConfiguration: "invalid_configuration";
+  /** **New.** Service Fabric's thumbprint is no SHA-1, or the server's certificate has another. */
+  readonly invalidServerThumbprint: "invalid_server_thumbprint";
+  /** The resource is no absolute URI and no GUID, or the service does not know it. */
+  readonly invalidResource: "invalid_resource";
+  /** The endpoint's answer held neither a usable token nor an error code. */
+  readonly managedIdentityFailedResponse: "managed_identity_failed_response";
+  /** The endpoint could not be reached: refused, reset, no route, DNS or TLS. */
+  readonly managedIdentityUnreachableNetwork: "managed_identity_unreachable_network";
+};
+
+/**
+ * The sources that a token can come from, by name; frozen.
+ *
+ * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-status
+ */
+export declare const ManagedIdentitySourceNames: {
+  /**
+   * App Service, Functions, Container Apps and Automation.
+   *
+   * @see https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
+   */
+  readonly APP_SERVICE: "AppService";
+  /**
+   * A server outside of Azure with the Azure Arc agent.
+   *
+   * @see https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
+   */
+  readonly AZURE_ARC: "AzureArc";
+  /**
+   * Azure Cloud Shell.
+   *
+   * @see https://learn.microsoft.com/azure/cloud-shell/msi-authorization
+   */
+  readonly CLOUD_SHELL: "CloudShell";
+  /**
+   * The Instance Metadata Service, when no other source is configured: virtual machines, scale sets and
+   * whatever else serves it.
+   *
+   * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+   */
+  readonly DEFAULT_TO_IMDS: "DefaultToImds";
+  /** The Instance Metadata Service; never answered, as in msal-node. */
+  readonly IMDS: "Imds";
+  /**
+   * Azure Machine Learning.
+   *
+   * @see https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication
+   */
+  readonly MACHINE_LEARNING: "MachineLearning";
+  /**
+   * Azure Service Fabric.
+   *
+   * @see https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
+   */
+  readonly SERVICE_FABRIC: "ServiceFabric";
+  /**
+   * **New.** Workload identity in Azure Kubernetes Service.
+   *
+   * @see https://azure.github.io/azure-workload-identity/docs/
+   */
+  readonly WORKLOAD_IDENTITY: "WorkloadIdentity";
+};
+
+/**
+ * The name of a source, one of the values of the object of the same name.
+ */
+export type ManagedIdentitySourceNames =
+  (typeof ManagedIdentitySourceNames)[keyof typeof ManagedIdentitySourceNames];

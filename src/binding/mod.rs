@@ -1,0 +1,82 @@
+//! The Node room: the only place that knows napi.
+//!
+//! Its methods turn JavaScript values into owned Rust values in their first lines and Rust values
+//! into records in their last; in between they call the [`Engine`] and decide nothing. Failures of
+//! the domain cross as values, and the face (index.js) throws them: a native exception is a bug.
+//! Every export catches panics, since one that reaches Node.js would end the process.
+#![allow(
+    clippy::needless_pass_by_value,      // what the macro hands over is owned
+    clippy::trivially_copy_pass_by_ref,  // `Env` is handed over by reference
+    unreachable_pub                      // napi exports what no Rust path reaches
+)]
+
+mod application;
+mod given;
+mod records;
+mod runtime;
+
+use std::sync::{Arc, LazyLock};
+
+use napi_derive::napi;
+
+use crate::application::Engine;
+use crate::error::Code;
+use crate::http::client::NativeTransport;
+use crate::machine::{Chance as _, Machine, SystemChance, variable};
+
+/// What all applications of this process share.
+static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
+    let machine = Machine::real();
+    let native = Arc::new(NativeTransport::new(machine.clone()));
+    Engine::new(machine, native, runtime::handle)
+});
+
+/// The version of the package.
+#[napi(catch_unwind)]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// The names of the environment variables that are to be handed down.
+#[napi(catch_unwind)]
+pub fn environment_variables() -> Vec<&'static str> {
+    variable::ALL.to_vec()
+}
+
+/// Every error code of this package's own.
+#[napi(catch_unwind)]
+pub fn error_codes() -> Vec<&'static str> {
+    Code::OWN.to_vec()
+}
+
+/// Changes whenever a remembered token may no longer be the cached one.
+#[napi(catch_unwind)]
+pub fn generation() -> u32 {
+    ENGINE.generation()
+}
+
+/// Forgets every cached token of the process.
+#[napi(catch_unwind)]
+pub fn clear_cache() {
+    ENGINE.clear();
+}
+
+/// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.
+#[napi(catch_unwind)]
+pub fn correlation_id_prefix() -> String {
+    let draw = |most: u32| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to below `most`"
+        )]
+        let drawn = (SystemChance.fraction() * f64::from(most)) as u32;
+        drawn
+    };
+    let (first, second, third) = (draw(u32::MAX), draw(0x1_0000), draw(0x1000));
+    format!(
+        "{first:08x}-{second:04x}-4{third:03x}-{:04x}-{:06x}",
+        0x8000 + draw(0x4000),
+        draw(0x100_0000)
+    )
+}

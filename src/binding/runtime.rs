@@ -1,0 +1,25 @@
+//! The network thread: started by the first acquisition that leaves for the network, never before,
+//! and never ended. It does not keep the process alive.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::{Builder, Handle};
+
+static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// The runtime of the network thread.
+pub(super) fn handle() -> io::Result<Handle> {
+    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*started {
+        return Ok(handle.clone());
+    }
+    // One thread carries thousands of exchanges; a pool would cost memory and start-up time.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("managed-identity".into())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    *started = Some(handle.clone());
+    Ok(handle)
+}

@@ -1,0 +1,236 @@
+//! A flight: one chain of requests, however many callers wait for what it brings.
+//!
+//! Knows who may join whom and how waiters learn of the outcome; it neither sends nor stores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Key, Stored};
+use crate::error::Error;
+use crate::http::send::{Deadline, Progress};
+use crate::machine::Clock;
+use crate::source::Report;
+use crate::token::{Timestamp, Token};
+
+/// A caller whose token is nearly expired waits this long for another, from the flight's start.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a flight was started, which decides who may join it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing was cached.
+    Empty,
+    /// The caller wants a new token.
+    Forced,
+    /// A service refused the cached token, whose hash goes along where the source takes it.
+    Claims(Option<String>),
+    /// A token is to be replaced in good time.
+    Refresh,
+}
+
+impl Reason {
+    /// Whether a caller with this reason may share a flight that was started for another.
+    pub fn may_join(&self, flight: &Self) -> bool {
+        match self {
+            Self::Empty | Self::Refresh => true,
+            Self::Forced => matches!(flight, Self::Forced | Self::Empty),
+            Self::Claims(None) => matches!(flight, Self::Forced | Self::Empty | Self::Claims(None)),
+            Self::Claims(Some(_)) => self == flight,
+        }
+    }
+}
+
+/// What callers must agree in to share a flight.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FlightKey {
+    /// What is asked for.
+    pub key: Key,
+    /// Which transport carries it.
+    pub transport: usize,
+    /// Whether it is asked for once only.
+    pub disable_internal_retries: bool,
+}
+
+/// A token that was served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The token.
+    pub token: Arc<Token>,
+    /// Whether it was there before this call.
+    pub from_cache: bool,
+    /// Until when it may be served again without asking; `None` if it must not be remembered.
+    pub fresh_until: Option<Timestamp>,
+    /// The cache's generation when it was looked up.
+    pub generation: u32,
+}
+
+/// What a flight brought.
+pub type Outcome = Result<Served, Error>;
+
+/// One chain of requests that is under way.
+pub struct Flight {
+    /// Flights are counted.
+    pub number: u64,
+    /// How often the cache was cleared before it started.
+    pub epoch: u64,
+    /// Why it was started.
+    pub reason: Reason,
+    /// When the last of its waiters gives up.
+    pub deadline: Deadline,
+    /// How far it is.
+    pub progress: Progress,
+    /// Who is asked.
+    pub report: Report,
+    started: Instant,
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+impl Flight {
+    /// A flight that starts now.
+    pub fn new(number: u64, epoch: u64, reason: Reason, total: Duration, report: Report) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            epoch,
+            reason,
+            deadline: Deadline::within(total),
+            progress: Progress::default(),
+            report,
+            started: Instant::now(),
+            outcome: watch::Sender::new(None),
+        })
+    }
+
+    /// Tells every waiter what it brought; only the first call counts.
+    pub fn land(&self, outcome: Outcome) {
+        self.outcome.send_if_modified(|landed| {
+            let first = landed.is_none();
+            if first {
+                *landed = Some(outcome);
+            }
+            first
+        });
+    }
+
+    /// Whether it has told its waiters what it brought.
+    pub fn has_landed(&self) -> bool {
+        self.outcome.borrow().is_some()
+    }
+
+    /// A waiter that gives up after `total`. `fallback` is served instead of a failure or a long wait.
+    pub fn waiter(
+        self: &Arc<Self>,
+        total: Duration,
+        fallback: Option<Served>,
+        clock: Arc<dyn Clock>,
+    ) -> Waiter {
+        self.deadline.put_off(total);
+        Waiter {
+            flight: self.clone(),
+            total,
+            until: Instant::now() + total,
+            fallback,
+            clock,
+        }
+    }
+}
+
+/// Somebody who waits for a flight, with a timer of their own.
+pub struct Waiter {
+    flight: Arc<Flight>,
+    total: Duration,
+    until: Instant,
+    fallback: Option<Served>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Waiter {
+    /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
+    pub async fn wait(self) -> Outcome {
+        let patience = self.flight.started + PATIENCE;
+        let until = if self.fallback.is_some() {
+            self.until.min(patience)
+        } else {
+            self.until
+        };
+        match self.landed(until).await {
+            Some(Ok(served)) => Ok(served),
+            unlucky => match self
+                .fallback
+                .as_ref()
+                .filter(|held| held.token.expires_on > self.clock.now())
+            {
+                Some(held) => Ok(held.clone()),
+                None => match unlucky {
+                    Some(failed) => failed,
+                    // The token to fall back on has expired meanwhile: the patience ends, the time does not.
+                    None => self
+                        .landed(self.until)
+                        .await
+                        .unwrap_or_else(|| Err(self.out_of_time())),
+                },
+            },
+        }
+    }
+
+    async fn landed(&self, until: Instant) -> Option<Outcome> {
+        let mut outcome = self.flight.outcome.subscribe();
+        // The sender lives in the flight, which this waiter holds: waiting cannot fail.
+        let landed = timeout_at(until, outcome.wait_for(Option::is_some))
+            .await
+            .ok()?
+            .ok()?;
+        landed.clone()
+    }
+
+    fn out_of_time(&self) -> Error {
+        self.flight.report.out_of_time(self.total, &self.flight.progress)
+    }
+}
+
+impl Served {
+    /// A token from the cache.
+    pub fn cached(stored: Stored, generation: u32, now: Timestamp) -> Self {
+        let fresh_until = Some(stored.fresh_until).filter(|until| *until > now);
+        Self {
+            token: stored.token,
+            from_cache: true,
+            fresh_until,
+            generation,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_join_whom() {
+        let [one, two] = ["a", "b"].map(|hash| Reason::Claims(Some(hash.into())));
+        let all = [
+            Reason::Empty,
+            Reason::Forced,
+            Reason::Refresh,
+            Reason::Claims(None),
+            one.clone(),
+            two.clone(),
+        ];
+        let joined = |reason: &Reason| {
+            all.iter()
+                .map(|flight| reason.may_join(flight))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(joined(&Reason::Empty), [true; 6]);
+        assert_eq!(joined(&Reason::Refresh), [true; 6]);
+        assert_eq!(joined(&Reason::Forced), [true, true, false, false, false, false]);
+        assert_eq!(
+            joined(&Reason::Claims(None)),
+            [true, true, false, true, false, false]
+        );
+        assert_eq!(joined(&one), [false, false, false, false, true, false]);
+        assert_eq!(joined(&two), [false, false, false, false, false, true]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The tokens that this process holds, and when each may be asked for anew.
+//!
+//! Knows keys, ages and attempts, and nothing of sources, waiting or the network. Whoever holds it
+//! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way.
+
+pub mod flight;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::identity::Identity;
+use crate::resource::Resource;
+use crate::source::{Ask, Source, SourceName};
+use crate::token::{Age, Timestamp, Token};
+
+/// The first pause after a refresh that failed; also the pause between refreshes of a token that is
+/// nearly expired, whatever came of them.
+const BACK_OFF: Duration = Duration::from_secs(30);
+/// No pause is longer.
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
+/// Expired tokens are swept out when the cache has grown to this, and to twice what was left then.
+const SWEEP_FROM: usize = 64;
+
+/// What makes one token another's.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    source: SourceName,
+    endpoint: String,
+    scope: String,
+    identity: Identity,
+    capabilities: Option<String>,
+    resource: Resource,
+}
+
+impl Key {
+    /// The key of what is asked for.
+    pub fn of(source: &dyn Source, ask: &Ask) -> Self {
+        Self {
+            source: source.name(),
+            endpoint: source.endpoint().with_query(&[]).into(),
+            scope: source.cache_scope().to_owned(),
+            identity: ask.identity.clone(),
+            capabilities: ask.capabilities.clone(),
+            resource: ask.resource.clone(),
+        }
+    }
+}
+
+/// What the cache has for a key.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing that is valid.
+    Nothing,
+    /// A token to serve; nothing is to be done.
+    Serve(Stored),
+    /// A token to serve, and one to be had behind the caller.
+    ServeAndRefresh(Stored),
+    /// A token to serve if no other can be had at once.
+    RefreshFirst(Stored),
+}
+
+impl Found {
+    /// The valid token, if there is one.
+    pub fn token(&self) -> Option<&Arc<Token>> {
+        match self {
+            Self::Nothing => None,
+            Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => {
+                Some(&stored.token)
+            }
+        }
+    }
+}
+
+/// A token, and how long it may be served without another look.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The token.
+    pub token: Arc<Token>,
+    /// The end of its freshness.
+    pub fresh_until: Timestamp,
+}
+
+struct Entry {
+    token: Arc<Token>,
+    /// The flight that brought it: an older flight's token does not replace a newer one's.
+    flight: u64,
+    spread: Duration,
+    /// When the last attempt to replace it ended; for a new token, when it came.
+    attempted: Instant,
+    /// How many attempts failed in a row.
+    failures: u32,
+}
+
+impl Entry {
+    /// Whether a refresh behind a caller may start.
+    fn may_refresh(&self) -> bool {
+        let doublings = self.failures.saturating_sub(1).min(8);
+        let back_off = BACK_OFF.saturating_mul(1 << doublings).min(LONGEST_BACK_OFF);
+        self.failures == 0 || self.attempted.elapsed() >= back_off
+    }
+
+    /// Whether a caller may be made to wait for another token.
+    fn may_be_waited_for(&self) -> bool {
+        self.attempted.elapsed() >= BACK_OFF
+    }
+
+    fn stored(&self) -> Stored {
+        Stored {
+            token: self.token.clone(),
+            fresh_until: self.token.fresh_until(self.spread),
+        }
+    }
+}
+
+/// The tokens of this process.
+pub struct Cache {
+    entries: HashMap<Key, Entry>,
+    sweep_at: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            sweep_at: SWEEP_FROM,
+        }
+    }
+}
+
+impl Cache {
+    /// Looks a key up; an expired token is removed.
+    pub fn find(&mut self, key: &Key, now: Timestamp) -> Found {
+        let Some(entry) = self.entries.get(key) else {
+            return Found::Nothing;
+        };
+        match entry.token.age(now, entry.spread) {
+            Age::Expired => {
+                self.entries.remove(key);
+                Found::Nothing
+            }
+            Age::Ageing if entry.may_refresh() => Found::ServeAndRefresh(entry.stored()),
+            Age::NearlyExpired if entry.may_be_waited_for() => Found::RefreshFirst(entry.stored()),
+            // Fresh, or the last attempt was too short a while ago.
+            Age::Fresh | Age::Ageing | Age::NearlyExpired => Found::Serve(entry.stored()),
+        }
+    }
+
+    /// Stores what a flight brought, unless a later flight brought something already. Tells whether
+    /// it took another token's place.
+    pub fn store(
+        &mut self,
+        key: Key,
+        token: Arc<Token>,
+        flight: u64,
+        spread: Duration,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let held = self.entries.get(&key);
+        if held.is_some_and(|held| held.flight > flight) {
+            return None;
+        }
+        let replaced = held.is_some();
+        self.entries.insert(
+            key,
+            Entry {
+                token,
+                flight,
+                spread,
+                attempted: Instant::now(),
+                failures: 0,
+            },
+        );
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|_, entry| entry.token.expires_on > now);
+            self.sweep_at = SWEEP_FROM.max(self.entries.len() * 2);
+        }
+        Some(replaced)
+    }
+
+    /// Notes that no other token could be had: the next attempt is put off.
+    pub fn failed(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.failures = entry.failures.saturating_add(1);
+            entry.attempted = Instant::now();
+        }
+    }
+
+    /// Forgets every token.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

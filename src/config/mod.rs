@@ -1,0 +1,296 @@
+//! The configuration of one application, parsed: invalid states cannot be written down.
+
+mod given;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::given::{Given, wrong};
+use crate::error::{Code, Error};
+use crate::http::Transport;
+use crate::identity::{IdKind, Identity};
+use crate::log::{Level, Log, Sink};
+
+/// One connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// One HTTP exchange, connecting and body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// One acquisition, retries and waits included.
+const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
+/// All capabilities together; a longer list would not fit a request line that hosts accept.
+const CAPABILITIES_LIMIT: usize = 2_048;
+
+/// The options as a caller gave them.
+#[derive(Default)]
+#[expect(
+    missing_docs,
+    reason = "each is the option of its name; index.d.ts documents them"
+)]
+pub struct RawConfiguration {
+    pub configuration: Given,
+    pub managed_identity_id_params: Given,
+    pub user_assigned_client_id: Given,
+    pub user_assigned_resource_id: Given,
+    pub user_assigned_object_id: Given,
+    pub client_capabilities: Given,
+    pub system: Given,
+    pub disable_internal_retries: Given,
+    pub connect_timeout: Given,
+    pub request_timeout: Given,
+    pub total_timeout: Given,
+    pub network_client: Given,
+    pub send_get_request: Given,
+    pub send_post_request: Given,
+    pub logger_options: Given,
+    pub logger_callback: Given,
+    pub log_level: Given,
+    pub pii_logging_enabled: Given,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One connection attempt.
+    pub connect: Duration,
+    /// One HTTP exchange.
+    pub request: Duration,
+    /// One acquisition.
+    pub total: Duration,
+}
+
+/// The settings of one application.
+#[derive(Clone)]
+pub struct Settings {
+    /// Whom to act as.
+    pub identity: Identity,
+    /// What goes out as `xms_cc`; `None` without capabilities.
+    pub capabilities: Option<String>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// One request per acquisition.
+    pub disable_internal_retries: bool,
+    /// The caller's own HTTP client; `None` is the native one.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where lines for the reader go.
+    pub log: Log,
+}
+
+impl Settings {
+    /// Checks every option; the error names the one that is wrong.
+    pub fn parse(raw: &RawConfiguration) -> Result<Self, Error> {
+        raw.configuration.group("configuration")?;
+        raw.managed_identity_id_params.group("managedIdentityIdParams")?;
+        raw.system.group("system")?;
+        raw.network_client.group("system.networkClient")?;
+        if raw.network_client != Given::Absent {
+            raw.send_get_request
+                .function("system.networkClient.sendGetRequestAsync")?;
+            raw.send_post_request
+                .function("system.networkClient.sendPostRequestAsync")?;
+        }
+        Ok(Self {
+            identity: Identity::parse([
+                (IdKind::ClientId, &raw.user_assigned_client_id),
+                (IdKind::ResourceId, &raw.user_assigned_resource_id),
+                (IdKind::ObjectId, &raw.user_assigned_object_id),
+            ])?,
+            capabilities: capabilities(&raw.client_capabilities)?,
+            timeouts: Timeouts {
+                connect: raw
+                    .connect_timeout
+                    .millis("system.connectTimeout")?
+                    .unwrap_or(CONNECT_TIMEOUT),
+                request: raw
+                    .request_timeout
+                    .millis("system.requestTimeout")?
+                    .unwrap_or(REQUEST_TIMEOUT),
+                total: raw
+                    .total_timeout
+                    .millis("system.totalTimeout")?
+                    .unwrap_or(TOTAL_TIMEOUT),
+            },
+            disable_internal_retries: raw
+                .disable_internal_retries
+                .flag("system.disableInternalRetries")?,
+            transport: None,
+            log: Log::new(log_level(raw)?, None),
+        })
+    }
+
+    /// The same with a caller's own HTTP client.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The same with a reader of lines.
+    #[must_use]
+    pub fn with_sink(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.log = Log::new(self.log.level(), Some(sink));
+        self
+    }
+}
+
+fn capabilities(given: &Given) -> Result<Option<String>, Error> {
+    let items = match given {
+        Given::Absent => return Ok(None),
+        Given::List(items) => items,
+        other => return Err(wrong("clientCapabilities", "an array of strings", other)),
+    };
+    let mut joined = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match item {
+            Given::Text(text) if !text.is_empty() => joined.push(text.as_str()),
+            other => {
+                return Err(wrong(
+                    &format!("clientCapabilities[{index}]"),
+                    "a string that is not empty",
+                    other,
+                ));
+            }
+        }
+    }
+    let joined = joined.join(",");
+    if joined.len() > CAPABILITIES_LIMIT {
+        return Err(Error::new(
+            Code::InvalidConfiguration,
+            format!("clientCapabilities are longer than {CAPABILITIES_LIMIT} bytes together."),
+        ));
+    }
+    Ok(Some(joined).filter(|joined| !joined.is_empty()))
+}
+
+fn log_level(raw: &RawConfiguration) -> Result<Level, Error> {
+    raw.logger_options.group("system.loggerOptions")?;
+    // Nothing that this package logs is personal, so the switch has nothing to switch.
+    raw.pii_logging_enabled
+        .flag("system.loggerOptions.piiLoggingEnabled")?;
+    if raw.logger_callback != Given::Absent {
+        raw.logger_callback
+            .function("system.loggerOptions.loggerCallback")?;
+    }
+    match &raw.log_level {
+        Given::Absent => Ok(Level::Info),
+        Given::Number(number) => Level::from_number(*number).ok_or_else(|| {
+            Error::new(
+                Code::InvalidConfiguration,
+                format!("system.loggerOptions.logLevel is {number}; it must be one of LogLevel, 0 to 4."),
+            )
+        }),
+        other => Err(wrong(
+            "system.loggerOptions.logLevel",
+            "one of LogLevel, 0 to 4",
+            other,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(raw: &RawConfiguration) -> String {
+        Settings::parse(raw).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = Settings::parse(&RawConfiguration::default()).expect("valid");
+        let [connect, request, total] = [3_000, 10_000, 120_000].map(Duration::from_millis);
+        assert_eq!(
+            settings.timeouts,
+            Timeouts {
+                connect,
+                request,
+                total
+            }
+        );
+        assert_eq!(settings.identity, Identity::SystemAssigned);
+        assert_eq!(
+            (settings.capabilities, settings.disable_internal_retries),
+            (None, false)
+        );
+    }
+
+    #[test]
+    fn capabilities_are_joined_in_their_order() {
+        let list =
+            |items: &[&str]| Given::List(items.iter().map(|item| Given::Text((*item).into())).collect());
+        let joined = |client_capabilities| {
+            let raw = RawConfiguration {
+                client_capabilities,
+                ..RawConfiguration::default()
+            };
+            Settings::parse(&raw).expect("valid").capabilities
+        };
+        assert_eq!(joined(list(&["cp1", "cp2"])).as_deref(), Some("cp1,cp2"));
+        assert_eq!(joined(list(&[])), None);
+    }
+
+    #[test]
+    fn every_wrong_option_is_named() {
+        type Wrong = (fn(&mut RawConfiguration), &'static str);
+        let cases: [Wrong; 14] = [
+            (|raw| raw.configuration = Given::Number(1.0), "configuration"),
+            (
+                |raw| raw.managed_identity_id_params = Given::Text("id".into()),
+                "managedIdentityIdParams",
+            ),
+            (|raw| raw.system = Given::List(vec![]), "system"),
+            (
+                |raw| raw.client_capabilities = Given::Text("cp1".into()),
+                "clientCapabilities",
+            ),
+            (
+                |raw| raw.client_capabilities = Given::List(vec![Given::Number(1.0)]),
+                "clientCapabilities[0]",
+            ),
+            (
+                |raw| raw.client_capabilities = Given::List(vec![Given::Text(String::new())]),
+                "clientCapabilities[0]",
+            ),
+            (
+                |raw| raw.connect_timeout = Given::Number(0.0),
+                "system.connectTimeout",
+            ),
+            (
+                |raw| raw.request_timeout = Given::Text("1".into()),
+                "system.requestTimeout",
+            ),
+            (
+                |raw| raw.total_timeout = Given::Number(600_001.0),
+                "system.totalTimeout",
+            ),
+            (
+                |raw| raw.disable_internal_retries = Given::Number(1.0),
+                "system.disableInternalRetries",
+            ),
+            (
+                |raw| raw.network_client = Given::Object,
+                "system.networkClient.sendGetRequestAsync",
+            ),
+            (
+                |raw| raw.logger_callback = Given::Object,
+                "system.loggerOptions.loggerCallback",
+            ),
+            (
+                |raw| raw.log_level = Given::Number(5.0),
+                "system.loggerOptions.logLevel",
+            ),
+            (
+                |raw| raw.pii_logging_enabled = Given::Number(1.0),
+                "system.loggerOptions.piiLoggingEnabled",
+            ),
+        ];
+        for (spoil, option) in cases {
+            let mut raw = RawConfiguration::default();
+            spoil(&mut raw);
+            let said = refused(&raw);
+            assert!(
+                said.starts_with(&format!("invalid_configuration: {option} ")),
+                "{said}"
+            );
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
+//! transport that carries them.
+//!
+//! Knows nothing of identities and tokens. [`client`] is the native transport, [`send`] the one loop
+//! that sends, retries and times out, [`retry`] its policies as data, [`gate`] what all requests to
+//! one endpoint share.
+
+pub mod client;
+pub mod gate;
+pub mod pinned;
+pub mod retry;
+pub mod send;
+pub mod trust;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use reqwest::Url;
+use zeroize::Zeroizing;
+
+use self::pinned::Thumbprint;
+use self::trust::Internet;
+use crate::error::Cause;
+use crate::token::Secret;
+
+/// A body over this is refused: MSAL.NET's cap.
+pub const BODY_LIMIT: usize = 1_048_576;
+
+/// What a request does to the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Sends a form.
+    Post,
+}
+
+/// How the endpoint is reached, and what it must prove.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// Straight to it, never by a proxy; https is verified against the system's trust roots.
+    Direct,
+    /// Straight to it; its certificate must have this thumbprint, and nothing else is asked of it.
+    Pinned(Thumbprint),
+    /// Over the internet, with the proxy and the extra trust roots of the environment.
+    Internet(Internet),
+}
+
+/// A request, ready to go.
+#[derive(Clone)]
+pub struct Request {
+    /// What it does.
+    pub method: Method,
+    /// Where it goes, query included.
+    pub url: Url,
+    /// What goes along, secrets included.
+    pub headers: Vec<(&'static str, Secret)>,
+    /// A form, for [`Method::Post`]; it may hold an assertion.
+    pub body: Option<Secret>,
+    /// How the endpoint is reached.
+    pub route: Route,
+    /// What must not show up in any message, should the endpoint echo it.
+    pub secrets: Vec<Secret>,
+}
+
+impl Request {
+    /// A GET with the headers that every request carries.
+    pub fn get(url: Url) -> Self {
+        let headers = vec![
+            ("accept", Secret::new("application/json".into())),
+            (
+                "user-agent",
+                Secret::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()),
+            ),
+        ];
+        Self {
+            method: Method::Get,
+            url,
+            headers,
+            body: None,
+            route: Route::Direct,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A POST of a form.
+    pub fn post(url: Url, form: String) -> Self {
+        let mut request = Self::get(url).header("content-type", "application/x-www-form-urlencoded");
+        request.method = Method::Post;
+        request.body = Some(Secret::new(form));
+        request
+    }
+
+    /// The same with a header more.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, Secret::new(value.into())));
+        self
+    }
+
+    /// The same with a secret header more.
+    #[must_use]
+    pub fn secret_header(mut self, name: &'static str, value: Secret) -> Self {
+        self.headers.push((name, value.clone()));
+        self.keeping(value)
+    }
+
+    /// The same with a secret more that it holds.
+    #[must_use]
+    pub fn keeping(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// The same by another route.
+    #[must_use]
+    pub fn by(mut self, route: Route) -> Self {
+        self.route = route;
+        self
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.url.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came back.
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// `WWW-Authenticate`, if it was sent.
+    pub www_authenticate: Option<String>,
+    /// `Retry-After`, if it was sent.
+    pub retry_after: Option<String>,
+    /// The body as it came, at most [`BODY_LIMIT`] bytes.
+    pub body: Zeroizing<Vec<u8>>,
+    /// What was sent and must not show up in any message about this answer.
+    pub secrets: Vec<Secret>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What kept an answer from coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nobody listens.
+    Refused,
+    /// The connection broke.
+    Reset,
+    /// The connection was closed before an answer.
+    Closed,
+    /// No connection in time.
+    ConnectTimeout,
+    /// No answer in time.
+    RequestTimeout,
+    /// No way to the host.
+    Unroutable,
+    /// The host's name is unknown.
+    NameResolution,
+    /// The TLS handshake failed.
+    Tls,
+    /// The server's certificate is another than the pinned one.
+    ThumbprintMismatch,
+    /// The answer is no HTTP.
+    NotHttp,
+    /// The body is over [`BODY_LIMIT`].
+    BodyTooLarge,
+    /// A caller's own client failed in a way of its own.
+    CallersClient,
+    /// The request could not be made: a header or the address cannot be sent.
+    Unsendable,
+}
+
+/// Why no answer came.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What kind of fault it was.
+    pub kind: FaultKind,
+    /// The words of whoever noticed it.
+    pub cause: Option<Cause>,
+}
+
+impl Fault {
+    /// A fault without further words.
+    pub fn of(kind: FaultKind) -> Self {
+        Self { kind, cause: None }
+    }
+}
+
+/// An answer that is on its way.
+pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
+
+/// Carries a request to its endpoint and the answer back: no retries, no redirects.
+pub trait Transport: Send + Sync {
+    /// One exchange. The caller puts a time limit on the whole of it.
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a>;
+
+    /// Distinguishes transports: callers share a flight only if they share the transport.
+    fn id(&self) -> usize;
+}

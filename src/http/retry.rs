@@ -1,0 +1,164 @@
+//! When an exchange is tried again, and after how long: the policies, as data.
+//!
+//! The numbers are those of the [wire contract]: IMDS's are MSAL's and Microsoft's advice for it.
+//! The loop that follows them is in [`send`](super::send).
+//!
+//! [wire contract]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
+
+use std::time::{Duration, SystemTime};
+
+use super::FaultKind;
+use crate::token::Timestamp;
+
+/// How the waits between tries grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wait {
+    /// Always as long.
+    Constant(Duration),
+    /// Twice as long each time, up to a limit.
+    Doubling(Duration, Duration),
+}
+
+impl Wait {
+    /// How long before this retry; the first is 0.
+    pub fn before(self, retry: u32) -> Duration {
+        match self {
+            Self::Constant(wait) => wait,
+            Self::Doubling(first, most) => first.saturating_mul(1 << retry.min(16)).min(most),
+        }
+    }
+}
+
+/// How often, and after what waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    /// So many retries.
+    Count(u32, Wait),
+    /// As many as start within this long of the first try.
+    Within(Duration, Wait),
+}
+
+/// Statuses, from and to, and what they allow.
+pub type StatusRule = (u16, u16, Budget);
+
+/// What one kind of host allows.
+#[derive(Debug)]
+pub struct Policy {
+    /// Which statuses are tried again. The first rule that fits counts.
+    pub statuses: &'static [StatusRule],
+    /// Refused, reset, or closed without an answer.
+    pub disconnected: Budget,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A time-out, no route, an unknown name: once more, wherever.
+const LOST: Budget = Budget::Count(1, Wait::Constant(SECOND));
+
+/// A sidecar that starts with its container is refused or reset for some seconds.
+const STARTING: Budget = Budget::Within(
+    Duration::from_secs(10),
+    Wait::Doubling(Duration::from_millis(250), Duration::from_secs(2)),
+);
+
+const IMDS_BUSY: Budget = Budget::Count(3, Wait::Doubling(SECOND, Duration::from_secs(4)));
+/// IMDS answers 410 while it is updated, which can take 70 seconds.
+const IMDS_UPDATING: Budget = Budget::Count(7, Wait::Constant(Duration::from_secs(10)));
+const IMDS_STATUSES: &[StatusRule] = &[
+    (404, 404, IMDS_BUSY),
+    (408, 408, IMDS_BUSY),
+    (410, 410, IMDS_UPDATING),
+    (429, 429, IMDS_BUSY),
+    (500, 599, IMDS_BUSY),
+];
+
+const BUSY: Budget = Budget::Count(3, Wait::Constant(SECOND));
+
+/// IMDS at its own address: nobody there means that this is no virtual machine.
+pub const IMDS_DEFAULT: Policy = Policy {
+    statuses: IMDS_STATUSES,
+    disconnected: LOST,
+};
+/// IMDS at an address that somebody configured.
+pub const IMDS_CONFIGURED: Policy = Policy {
+    statuses: IMDS_STATUSES,
+    disconnected: STARTING,
+};
+/// Every other host.
+pub const CONFIGURED: Policy = Policy {
+    statuses: &[
+        (404, 404, BUSY),
+        (408, 408, BUSY),
+        (429, 429, BUSY),
+        (500, 500, BUSY),
+        (502, 504, BUSY),
+    ],
+    disconnected: STARTING,
+};
+
+impl Policy {
+    /// What an answer of this status allows.
+    pub fn status(&self, status: u16) -> Option<Budget> {
+        self.statuses
+            .iter()
+            .find(|(from, to, _)| (*from..=*to).contains(&status))
+            .map(|(_, _, budget)| *budget)
+    }
+
+    /// What a fault allows.
+    pub fn fault(&self, kind: FaultKind) -> Option<Budget> {
+        use FaultKind as F;
+        match kind {
+            F::Refused | F::Reset | F::Closed => Some(self.disconnected),
+            F::ConnectTimeout | F::RequestTimeout | F::Unroutable | F::NameResolution => Some(LOST),
+            F::Tls
+            | F::ThumbprintMismatch
+            | F::NotHttp
+            | F::BodyTooLarge
+            | F::CallersClient
+            | F::Unsendable => None,
+        }
+    }
+}
+
+/// Reads `Retry-After`: seconds, or an HTTP date.
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit mean longer than anybody waits.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    let until = httpdate::parse_http_date(value)
+        .ok()?
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
+    let until = Timestamp::from_secs(i64::try_from(until.as_secs()).ok()?);
+    Some(until.since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_limit() {
+        let doubling = Wait::Doubling(Duration::from_millis(250), Duration::from_secs(2));
+        let waits: Vec<_> = (0..6).map(|retry| doubling.before(retry).as_millis()).collect();
+        assert_eq!(waits, [250, 500, 1_000, 2_000, 2_000, 2_000]);
+        assert_eq!(doubling.before(u32::MAX), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn retry_after_has_two_forms() {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let seconds = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds(" 120 "), Some(120));
+        assert_eq!(seconds("0"), Some(0));
+        assert_eq!(seconds("Tue, 14 Nov 2023 22:13:50 GMT"), Some(30));
+        assert_eq!(seconds("Tue, 14 Nov 2023 22:13:00 GMT"), Some(0));
+        assert_eq!(seconds("99999999999999999999999"), Some(u64::from(u32::MAX)));
+        for none in ["", "-1", "1.5", "soon", "Tue, 99 Nov 2023 22:13:50 GMT"] {
+            assert_eq!(seconds(none), None, "{none:?}");
+        }
+    }
+}

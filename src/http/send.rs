@@ -1,0 +1,226 @@
+//! The one loop that sends, retries and times out.
+//!
+//! It follows a [`Policy`] as data, passes the endpoint's [`Gate`], and knows nothing of tokens. What
+//! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
+//! that a challenge's key is read anew.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::gate::Gate;
+use super::retry::{Budget, Policy, retry_after};
+use super::{Fault, FaultKind, Request, Response, Transport};
+use crate::error::Error;
+use crate::machine::Machine;
+
+/// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
+const JITTER: f64 = 0.2;
+const TOO_MANY_REQUESTS: u16 = 429;
+
+/// When the last of those who wait gives up; others who join can put it off.
+#[derive(Debug)]
+pub struct Deadline(Mutex<Instant>);
+
+impl Deadline {
+    /// This long from now.
+    pub fn within(total: Duration) -> Self {
+        Self(Mutex::new(Instant::now() + total))
+    }
+
+    /// Not before this long from now.
+    pub fn put_off(&self, total: Duration) {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = at.max(Instant::now() + total);
+    }
+
+    /// The instant.
+    pub fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, wait: Duration) -> bool {
+        Instant::now() + wait <= self.at()
+    }
+}
+
+/// What a chain of requests has done so far, for those who give up on it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    attempts: AtomicU32,
+    last: Mutex<Option<Error>>,
+}
+
+impl Progress {
+    /// How many requests were sent.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// How the last finished try failed.
+    pub fn last(&self) -> Option<Error> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, error: Error) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// How a chain of requests ended.
+pub enum End {
+    /// The endpoint answered, with whatever status.
+    Answer(Response),
+    /// No answer came.
+    Fault(Fault),
+    /// The endpoint had asked for a pause that the deadline cannot hold.
+    Paused(Duration),
+    /// The challenge cannot be answered.
+    Stopped(Error),
+}
+
+/// What to send after an answer that is a challenge; `None` if it is none.
+pub type Challenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
+
+/// Tells an observer how a try ended that is followed by another, and after what wait.
+pub type Retrying<'a> = dyn Fn(&End, Duration) -> Error + Send + Sync + 'a;
+
+/// Everything that one chain of requests goes by.
+pub struct Chain<'a> {
+    /// Carries the requests.
+    pub transport: &'a dyn Transport,
+    /// The gate of the endpoint.
+    pub gate: &'a Gate,
+    /// When to try again; `None` is never.
+    pub policy: Option<&'static Policy>,
+    /// One connection attempt.
+    pub connect_timeout: Duration,
+    /// One exchange.
+    pub request_timeout: Duration,
+    /// The end of it all.
+    pub deadline: &'a Deadline,
+    /// Wall time and chance.
+    pub machine: &'a Machine,
+    /// Where it says how far it is.
+    pub progress: &'a Progress,
+}
+
+/// How many retries of each sort were made.
+#[derive(Default)]
+struct Spent {
+    statuses: u32,
+    disconnected: u32,
+    lost: u32,
+}
+
+impl Chain<'_> {
+    /// Sends until there is an answer that no retry would better.
+    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, retrying: &Retrying<'_>) -> End {
+        let started = Instant::now();
+        let mut spent = Spent::default();
+        loop {
+            let end = self.attempt(request, challenge).await;
+            let Some(wait) = self.wait_after(&end, started, &mut spent) else {
+                return end;
+            };
+            self.progress.failed(retrying(&end, wait));
+            drop(end);
+            sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>) -> End {
+        let answer = match self.exchange(request).await {
+            Ok(answer) => answer,
+            Err(end) => return end,
+        };
+        match challenge(&answer) {
+            Ok(None) => End::Answer(answer),
+            Ok(Some(second)) => self.exchange(&second).await.map_or_else(|end| end, End::Answer),
+            Err(error) => End::Stopped(error),
+        }
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Response, End> {
+        let place = loop {
+            while let Some(pause) = self.gate.paused_for() {
+                if !self.deadline.holds(pause) {
+                    return Err(End::Paused(pause));
+                }
+                sleep(self.lengthened(pause)).await;
+            }
+            let place = self.gate.connection().await;
+            // The wait for a place may have been long enough for somebody else's 429.
+            if self.gate.paused_for().is_none() {
+                break place;
+            }
+        };
+        self.progress.attempts.fetch_add(1, Ordering::Relaxed);
+        let sent = timeout(
+            self.request_timeout,
+            self.transport.send(request, self.connect_timeout),
+        )
+        .await;
+        drop(place);
+        let answer = sent
+            .unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)))
+            .map_err(End::Fault)?;
+        if answer.status == TOO_MANY_REQUESTS
+            && let Some(pause) = self.asked_for(&answer)
+        {
+            self.gate.pause(pause);
+        }
+        Ok(answer)
+    }
+
+    /// How long to wait before the next try; `None` if this was the last.
+    fn wait_after(&self, end: &End, started: Instant, spent: &mut Spent) -> Option<Duration> {
+        let policy = self.policy?;
+        let (budget, count, asked_for) = match end {
+            End::Answer(answer) => (
+                policy.status(answer.status)?,
+                &mut spent.statuses,
+                self.asked_for(answer),
+            ),
+            End::Fault(fault) => {
+                let disconnected = matches!(
+                    fault.kind,
+                    FaultKind::Refused | FaultKind::Reset | FaultKind::Closed
+                );
+                let count = if disconnected {
+                    &mut spent.disconnected
+                } else {
+                    &mut spent.lost
+                };
+                (policy.fault(fault.kind)?, count, None)
+            }
+            End::Paused(_) | End::Stopped(_) => return None,
+        };
+        let retry = *count;
+        *count += 1;
+        let wait = match budget {
+            Budget::Count(most, wait) => (retry < most).then(|| wait.before(retry))?,
+            Budget::Within(_, wait) => wait.before(retry),
+        };
+        let wait = self.lengthened(asked_for.map_or(wait, |asked_for| asked_for.max(wait)));
+        let in_time = match budget {
+            Budget::Count(..) => true,
+            Budget::Within(limit, _) => started.elapsed() + wait <= limit,
+        };
+        (in_time && self.deadline.holds(wait)).then_some(wait)
+    }
+
+    fn asked_for(&self, answer: &Response) -> Option<Duration> {
+        retry_after(answer.retry_after.as_deref()?, self.machine.clock.now())
+    }
+
+    fn lengthened(&self, wait: Duration) -> Duration {
+        wait + wait.mul_f64(JITTER * self.machine.chance.fraction())
+    }
+}
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;

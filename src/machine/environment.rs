@@ -1,0 +1,124 @@
+//! The environment variables that were handed down with one call.
+//!
+//! JavaScript reads them, because a worker's `process.env` is a copy of its own and a native
+//! `getenv` races a `setenv`. This record is all that the rest of the crate ever sees of them.
+
+use std::collections::HashMap;
+
+/// The names of every variable that this crate looks at.
+pub mod variable {
+    /// App Service, Service Fabric, Azure Arc: the token endpoint.
+    pub const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
+    /// App Service, Service Fabric: the secret that the endpoint wants to see.
+    pub const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
+    /// Service Fabric: the SHA-1 thumbprint of the endpoint's certificate.
+    pub const IDENTITY_SERVER_THUMBPRINT: &str = "IDENTITY_SERVER_THUMBPRINT";
+    /// Azure Arc: where its own metadata service listens.
+    pub const IMDS_ENDPOINT: &str = "IMDS_ENDPOINT";
+    /// Cloud Shell, Machine Learning: the token endpoint.
+    pub const MSI_ENDPOINT: &str = "MSI_ENDPOINT";
+    /// Machine Learning: the secret that the endpoint wants to see.
+    pub const MSI_SECRET: &str = "MSI_SECRET";
+    /// Machine Learning: the identity to use when none is named.
+    pub const DEFAULT_IDENTITY_CLIENT_ID: &str = "DEFAULT_IDENTITY_CLIENT_ID";
+    /// IMDS: another base address than 169.254.169.254.
+    pub const AZURE_POD_IDENTITY_AUTHORITY_HOST: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+    /// Workload identity: the file with the federated token.
+    pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+    /// Workload identity: the tenant.
+    pub const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
+    /// Workload identity: the client id when the application names none.
+    pub const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
+    /// Workload identity: another authority than the public cloud's.
+    pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Workload identity: the proxy for https.
+    pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+    /// Workload identity: the proxy for https, in the spelling of curl; it wins.
+    pub const HTTPS_PROXY_LOWER: &str = "https_proxy";
+    /// Workload identity: hosts that need no proxy.
+    pub const NO_PROXY: &str = "NO_PROXY";
+    /// Workload identity: hosts that need no proxy, in the spelling of curl; it wins.
+    pub const NO_PROXY_LOWER: &str = "no_proxy";
+    /// Workload identity: a PEM file of further trust roots.
+    pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
+    /// Azure Arc on Windows: where its executable lives.
+    pub const PROGRAM_FILES: &str = "ProgramFiles";
+    /// Azure Arc on Windows: where its key files live.
+    pub const PROGRAM_DATA: &str = "ProgramData";
+
+    /// All of them: what the face reads and hands down.
+    pub const ALL: [&str; 19] = [
+        IDENTITY_ENDPOINT,
+        IDENTITY_HEADER,
+        IDENTITY_SERVER_THUMBPRINT,
+        IMDS_ENDPOINT,
+        MSI_ENDPOINT,
+        MSI_SECRET,
+        DEFAULT_IDENTITY_CLIENT_ID,
+        AZURE_POD_IDENTITY_AUTHORITY_HOST,
+        AZURE_FEDERATED_TOKEN_FILE,
+        AZURE_TENANT_ID,
+        AZURE_CLIENT_ID,
+        AZURE_AUTHORITY_HOST,
+        HTTPS_PROXY,
+        HTTPS_PROXY_LOWER,
+        NO_PROXY,
+        NO_PROXY_LOWER,
+        NODE_EXTRA_CA_CERTS,
+        PROGRAM_FILES,
+        PROGRAM_DATA,
+    ];
+}
+
+/// One reading of the environment. A variable that is empty counts as unset.
+///
+/// It has no `Debug`: some of its values are secrets.
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: HashMap<String, String>,
+}
+
+impl Environment {
+    /// Looks a variable up.
+    pub fn read(&self, name: &str) -> Option<&str> {
+        self.values
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Tells whether all of these variables are set.
+    pub fn has_all(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.read(name).is_some())
+    }
+}
+
+impl From<HashMap<String, String>> for Environment {
+    fn from(values: HashMap<String, String>) -> Self {
+        Self { values }
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        Self {
+            values: pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_unset() {
+        let env = Environment::from([("MSI_ENDPOINT", ""), ("MSI_SECRET", "s")]);
+        assert_eq!(env.read("MSI_ENDPOINT"), None);
+        assert!(!env.has_all(&["MSI_ENDPOINT", "MSI_SECRET"]));
+        assert!(env.has_all(&["MSI_SECRET"]));
+    }
+}

@@ -1,0 +1,225 @@
+//! A server with Azure Arc's agent: who can read a key file of the agent's may have a token.
+//!
+//! Specification: <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
+
+use std::path::{Path, PathBuf};
+
+use super::{Answer, Ask, Endpoint, Host, MSI_RESOURCE_ID, Source, SourceName};
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::http::retry::{self, Policy};
+use crate::http::{Request, Response};
+use crate::identity::Identity;
+use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::token::Secret;
+
+const API_VERSION: &str = "2020-06-01";
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
+const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const UNAUTHORIZED: u16 = 401;
+const SCHEME: &str = "basic";
+const REALM: &str = "realm";
+const KEY_EXTENSION: &str = ".key";
+/// A key has some 100 bytes; MSAL refuses files over this.
+const KEY_LIMIT: usize = 4_096;
+const AUTHORIZATION: &str = "authorization";
+
+const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
+const WINDOWS_AGENT: &str = r"AzureConnectedMachineAgent\himds.exe";
+const LINUX_KEYS: &str = "/var/opt/azcmagent/tokens/";
+const WINDOWS_KEYS: &str = r"AzureConnectedMachineAgent\Tokens\";
+
+pub(super) const HOST: Host = Host {
+    name: SourceName::AzureArc,
+    detect: |env, _, machine| {
+        env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT])
+            || agents(env).iter().any(|path| machine.files.is_regular(path))
+    },
+    open,
+};
+
+fn agents(env: &Environment) -> Vec<PathBuf> {
+    if cfg!(target_os = "linux") {
+        LINUX_AGENTS.iter().map(PathBuf::from).collect()
+    } else if cfg!(windows) {
+        env.read(variable::PROGRAM_FILES)
+            .map(|folder| Path::new(folder).join(WINDOWS_AGENT))
+            .into_iter()
+            .collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
+    let both = env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT]);
+    let address = env
+        .read(variable::IDENTITY_ENDPOINT)
+        .filter(|_| both)
+        .unwrap_or(DEFAULT_ENDPOINT);
+    let mut endpoint = Endpoint::parse(
+        variable::IDENTITY_ENDPOINT,
+        &Code::IdentityEndpointMalformed,
+        address,
+    )?;
+    if let Some(metadata) = env.read(variable::IMDS_ENDPOINT).filter(|_| both) {
+        Endpoint::parse(variable::IMDS_ENDPOINT, &Code::ImdsEndpointMalformed, metadata)?;
+    }
+    if endpoint.host() == "localhost" {
+        // The agent listens on IPv4 only, while `localhost` may be ::1 first.
+        endpoint = endpoint.with_host("127.0.0.1");
+    }
+    Ok(Box::new(AzureArc {
+        endpoint,
+        keys: key_folder(env),
+    }))
+}
+
+/// The folder of the agent's keys, ending in a separator; `None` where there is no agent.
+fn key_folder(env: &Environment) -> Option<String> {
+    if cfg!(target_os = "linux") {
+        Some(LINUX_KEYS.to_owned())
+    } else if cfg!(windows) {
+        env.read(variable::PROGRAM_DATA)
+            .map(|folder| format!(r"{}\{WINDOWS_KEYS}", folder.trim_end_matches('\\')))
+    } else {
+        None
+    }
+}
+
+struct AzureArc {
+    endpoint: Endpoint,
+    keys: Option<String>,
+}
+
+impl Source for AzureArc {
+    fn name(&self) -> SourceName {
+        HOST.name
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn policy(&self) -> &'static Policy {
+        &retry::CONFIGURED
+    }
+
+    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+        let url = self
+            .endpoint
+            .with_query(&ask.query(API_VERSION, ask.id(MSI_RESOURCE_ID)));
+        Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
+    }
+
+    fn challenge(&self, ask: &Ask, response: &Response, machine: &Machine) -> Result<Option<Request>, Error> {
+        if response.status != UNAUTHORIZED {
+            return Ok(None);
+        }
+        let path = realm(response.www_authenticate.as_deref())?;
+        let key = self.key(path, machine)?;
+        let header = Secret::new(format!("Basic {}", key.expose()));
+        Ok(Some(
+            self.request(ask, machine)?
+                .secret_header(AUTHORIZATION, header)
+                .keeping(key),
+        ))
+    }
+
+    fn confirm(&self, ask: &Ask, answer: &Answer) -> Result<(), Error> {
+        let Identity::UserAssigned { kind, id } = &ask.identity else {
+            return Ok(());
+        };
+        if answer.is_for(*kind, id) {
+            return Ok(());
+        }
+        let message = "Azure Arc's agent did not confirm that its token is for the identity in \
+                       managedIdentityIdParams; an older agent answers for the machine's own. Update the agent, or \
+                       leave the option out.";
+        Err(Error::new(Code::UserAssignedNotConfirmed, message))
+    }
+}
+
+impl AzureArc {
+    /// Reads the key that a challenge names, if it is where the agent puts its keys.
+    fn key(&self, path: &str, machine: &Machine) -> Result<Secret, Error> {
+        let refused = |code, message: String| Err(Error::new(code, message));
+        let Some(folder) = &self.keys else {
+            let message = "Azure Arc's agent exists on Linux and Windows only.".to_owned();
+            return refused(Code::PlatformNotSupported, message);
+        };
+        let shown: String = path.chars().filter(|c| !c.is_control()).take(200).collect();
+        if !path.ends_with(KEY_EXTENSION) {
+            return refused(
+                Code::InvalidFileExtension,
+                format!("Azure Arc's challenge names {shown}, which does not end in {KEY_EXTENSION}."),
+            );
+        }
+        let name = path.strip_prefix(folder.as_str()).unwrap_or_default();
+        if name.is_empty() || name.contains(['/', '\\', '\0']) {
+            return refused(
+                Code::InvalidFilePath,
+                format!("Azure Arc's challenge names {shown}, which is not a file in {folder}."),
+            );
+        }
+        let key = machine
+            .files
+            .read(Path::new(path), KEY_LIMIT, false)
+            .or_else(|fault| unreadable(&shown, fault))?;
+        let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
+        if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return refused(
+                Code::InvalidSecret,
+                format!("Azure Arc's key file {shown} holds no key."),
+            );
+        }
+        Ok(Secret::new(text.to_owned()))
+    }
+}
+
+fn unreadable<T>(path: &str, fault: ReadFault) -> Result<T, Error> {
+    let (code, why) = match fault {
+        ReadFault::TooLarge => (Code::InvalidSecret, format!("has more than {KEY_LIMIT} bytes")),
+        ReadFault::NotRegular => (Code::UnableToReadSecretFile, "is no regular file".to_owned()),
+        ReadFault::Failed(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
+        ReadFault::Denied(error) => {
+            let group = if cfg!(windows) {
+                "Hybrid agent extension applications"
+            } else {
+                "himds"
+            };
+            let why = format!("cannot be read ({error}): add this process's user to the group \"{group}\"");
+            (Code::UnableToReadSecretFile, why)
+        }
+    };
+    Err(Error::new(code, format!("Azure Arc's key file {path} {why}.")))
+}
+
+/// The path in `Basic realm=<path>`.
+fn realm(header: Option<&str>) -> Result<&str, Error> {
+    let header = header
+        .map(str::trim)
+        .filter(|header| !header.is_empty())
+        .ok_or_else(|| {
+            let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";
+            Error::new(Code::ChallengeMissing, message)
+        })?;
+    let path = header
+        .split_once(char::is_whitespace)
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
+        .and_then(|(_, parameters)| parameters.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(REALM))
+        .map(|(_, value)| unquoted(value.trim()).trim())
+        .filter(|path| !path.is_empty());
+    path.ok_or_else(|| {
+        let message = "Azure Arc's agent sent a WWW-Authenticate header that is not \"Basic realm=<path>\".";
+        Error::new(Code::ChallengeUnsupported, message)
+    })
+}
+
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value)
+}

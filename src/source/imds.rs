@@ -1,0 +1,68 @@
+//! The instance metadata service of virtual machines, scale sets and Container Instances; also what
+//! is asked where nothing else was detected.
+//!
+//! Specification: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#get-a-token-using-http>
+
+use super::{Ask, Endpoint, Host, MSI_RESOURCE_ID, Source, SourceName};
+use crate::error::{Code, Error};
+use crate::http::Request;
+use crate::http::retry::{self, Policy};
+use crate::machine::{Machine, variable};
+
+const API_VERSION: &str = "2018-02-01";
+const DEFAULT_BASE: &str = "http://169.254.169.254";
+const PATH: &str = "/metadata/identity/oauth2/token";
+const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const SKU_HEADER: (&str, &str) = ("x-client-sku", env!("CARGO_PKG_NAME"));
+const VERSION_HEADER: (&str, &str) = ("x-client-ver", env!("CARGO_PKG_VERSION"));
+const REQUEST_ID_HEADER: &str = "x-ms-client-request-id";
+
+pub(super) const HOST: Host = Host {
+    name: SourceName::DefaultToImds,
+    detect: |_, _, _| true,
+    open: |env, _| {
+        let configured = env.read(variable::AZURE_POD_IDENTITY_AUTHORITY_HOST);
+        let base = configured.unwrap_or(DEFAULT_BASE).trim_end_matches('/');
+        let endpoint = Endpoint::parse(
+            variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
+            &Code::PodIdentityHostMalformed,
+            &format!("{base}{PATH}"),
+        )?;
+        let policy = if configured.is_some() {
+            &retry::IMDS_CONFIGURED
+        } else {
+            &retry::IMDS_DEFAULT
+        };
+        Ok(Box::new(Imds { endpoint, policy }))
+    },
+};
+
+struct Imds {
+    endpoint: Endpoint,
+    policy: &'static Policy,
+}
+
+impl Source for Imds {
+    fn name(&self) -> SourceName {
+        HOST.name
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn policy(&self) -> &'static Policy {
+        self.policy
+    }
+
+    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+        let url = self
+            .endpoint
+            .with_query(&ask.query(API_VERSION, ask.id(MSI_RESOURCE_ID)));
+        let request = Request::get(url)
+            .header(METADATA_HEADER.0, METADATA_HEADER.1)
+            .header(SKU_HEADER.0, SKU_HEADER.1)
+            .header(VERSION_HEADER.0, VERSION_HEADER.1);
+        Ok(request.header(REQUEST_ID_HEADER, ask.correlation_id.as_str()))
+    }
+}

@@ -1,0 +1,78 @@
+//! Azure Machine Learning: the 2017 API of App Service, which knows client ids only.
+//!
+//! Specification: <https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication>
+
+use super::{Ask, Endpoint, Host, Source, SourceName, endpoint_of, secret_of};
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::http::Request;
+use crate::http::retry::{self, Policy};
+use crate::identity::{IdKind, Identity};
+use crate::machine::{Environment, Machine, variable};
+use crate::token::Secret;
+
+const API_VERSION: &str = "2017-09-01";
+const SECRET_HEADER: &str = "secret";
+const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const CLIENT_ID: &str = "clientid";
+
+pub(super) const HOST: Host = Host {
+    name: SourceName::MachineLearning,
+    detect: |env, _, _| env.has_all(&[variable::MSI_ENDPOINT, variable::MSI_SECRET]),
+    open,
+};
+
+fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
+    let client_id = match &settings.identity {
+        Identity::SystemAssigned => env.read(variable::DEFAULT_IDENTITY_CLIENT_ID).map(str::to_owned),
+        Identity::UserAssigned {
+            kind: IdKind::ClientId,
+            id,
+        } => Some(id.clone()),
+        Identity::UserAssigned { kind, .. } => {
+            let message = format!(
+                "Machine Learning knows a user-assigned identity by its client id only: give \
+                 managedIdentityIdParams.userAssignedClientId in place of .{}.",
+                kind.option()
+            );
+            return Err(Error::new(Code::InvalidIdType, message));
+        }
+    };
+    Ok(Box::new(MachineLearning {
+        endpoint: endpoint_of(env, variable::MSI_ENDPOINT, &Code::MsiEndpointMalformed)?,
+        secret: secret_of(env, variable::MSI_SECRET)?,
+        client_id,
+    }))
+}
+
+struct MachineLearning {
+    endpoint: Endpoint,
+    secret: Secret,
+    client_id: Option<String>,
+}
+
+impl Source for MachineLearning {
+    fn name(&self) -> SourceName {
+        HOST.name
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn policy(&self) -> &'static Policy {
+        &retry::CONFIGURED
+    }
+
+    fn cache_scope(&self) -> &str {
+        // The system-assigned identity is whichever the environment names.
+        self.client_id.as_deref().unwrap_or_default()
+    }
+
+    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+        let id = self.client_id.as_deref().map(|id| (CLIENT_ID, id));
+        let request = Request::get(self.endpoint.with_query(&ask.query(API_VERSION, id)))
+            .secret_header(SECRET_HEADER, self.secret.clone());
+        Ok(request.header(METADATA_HEADER.0, METADATA_HEADER.1))
+    }
+}

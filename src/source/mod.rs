@@ -1,0 +1,272 @@
+//! The hosts of managed identities: which one this is, and how each is asked.
+//!
+//! One file per host, each of one shape: its constants on the wire, `open` (which checks what the
+//! host cannot do), `request` (pure) and, where a host differs, `challenge` or `confirm`. The order
+//! of detection is [`HOSTS`]. Nothing here sends anything: see [`http::send`](crate::http::send).
+
+mod answer;
+mod app_service;
+mod azure_arc;
+mod cloud_shell;
+mod endpoint;
+mod expiry;
+mod imds;
+mod machine_learning;
+mod report;
+mod service_fabric;
+mod workload_identity;
+
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::http::retry::Policy;
+use crate::http::{Request, Response};
+use crate::identity::{IdKind, Identity};
+use crate::machine::{Environment, Machine};
+use crate::resource::Resource;
+use crate::token::Secret;
+
+pub use self::answer::{Answer, Grant};
+pub use self::endpoint::Endpoint;
+pub use self::report::Report;
+
+/// The hosts, by msal-node's names for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceName {
+    /// App Service, Functions, Container Apps, Automation.
+    AppService,
+    /// A server with Azure Arc's agent.
+    AzureArc,
+    /// Azure Cloud Shell.
+    CloudShell,
+    /// A virtual machine, or whatever answers at IMDS's address.
+    DefaultToImds,
+    /// Azure Machine Learning.
+    MachineLearning,
+    /// Service Fabric.
+    ServiceFabric,
+    /// A pod with a workload identity, on AKS or wherever else.
+    WorkloadIdentity,
+}
+
+impl SourceName {
+    /// The string that callers compare with.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AppService => "AppService",
+            Self::AzureArc => "AzureArc",
+            Self::CloudShell => "CloudShell",
+            Self::DefaultToImds => "DefaultToImds",
+            Self::MachineLearning => "MachineLearning",
+            Self::ServiceFabric => "ServiceFabric",
+            Self::WorkloadIdentity => "WorkloadIdentity",
+        }
+    }
+
+    /// What a sentence calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::AppService => "App Service's token endpoint",
+            Self::AzureArc => "Azure Arc's agent",
+            Self::CloudShell => "Cloud Shell's token endpoint",
+            Self::DefaultToImds => "The instance metadata service (IMDS)",
+            Self::MachineLearning => "Machine Learning's token endpoint",
+            Self::ServiceFabric => "Service Fabric's token endpoint",
+            Self::WorkloadIdentity => "Microsoft Entra's token endpoint",
+        }
+    }
+
+    fn unreachable_remedy(self) -> &'static str {
+        match self {
+            Self::DefaultToImds => {
+                "There is no IMDS here: this is no Azure host, or a firewall or a network policy is in the way; \
+                 for development, run this package's emulator and export its variables."
+            }
+            Self::AzureArc => "Check that the Azure Connected Machine agent (himds) is running.",
+            Self::WorkloadIdentity => "Check the network's way out, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",
+            _ => {
+                "Check that the endpoint in the environment is this host's own and that its sidecar is running."
+            }
+        }
+    }
+
+    fn tls_remedy(self) -> &'static str {
+        match self {
+            Self::ServiceFabric => {
+                "The cluster's certificate must be X.509 version 3 with an RSA key of 2048 bits or more, or P-256, \
+                 P-384 or Ed25519."
+            }
+            Self::WorkloadIdentity => {
+                "Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS."
+            }
+            _ => "Its certificate must be one that the system's trust roots vouch for.",
+        }
+    }
+}
+
+/// What a token is asked for with.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What it is for.
+    pub resource: Resource,
+    /// Whose it is.
+    pub identity: Identity,
+    /// What goes out as `xms_cc`.
+    pub capabilities: Option<String>,
+    /// The SHA-256 of the token that a service refused, where claims ask for another.
+    pub refused_token: Option<String>,
+    /// The id of this acquisition.
+    pub correlation_id: String,
+}
+
+impl Ask {
+    /// The query that most hosts take: version, resource, identity, refused token, capabilities.
+    fn query<'a>(&'a self, api_version: &'a str, id: Option<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+        let mut query = vec![(API_VERSION, api_version), (RESOURCE, self.resource.as_str())];
+        query.extend(id);
+        query.extend(self.refused_token.as_deref().map(|hash| (REFUSED_TOKEN, hash)));
+        query.extend(self.capabilities());
+        query
+    }
+
+    fn capabilities(&self) -> Option<(&str, &str)> {
+        self.capabilities
+            .as_deref()
+            .map(|capabilities| (CAPABILITIES, capabilities))
+    }
+
+    /// The parameter that names the identity, where a host calls a resource id so.
+    fn id<'a>(&'a self, resource_id: &'static str) -> Option<(&'static str, &'a str)> {
+        match &self.identity {
+            Identity::SystemAssigned => None,
+            Identity::UserAssigned { kind, id } => {
+                let name = match kind {
+                    IdKind::ClientId => "client_id",
+                    IdKind::ObjectId => "object_id",
+                    IdKind::ResourceId => resource_id,
+                };
+                Some((name, id))
+            }
+        }
+    }
+}
+
+const API_VERSION: &str = "api-version";
+const RESOURCE: &str = "resource";
+const REFUSED_TOKEN: &str = "token_sha256_to_refresh";
+const CAPABILITIES: &str = "xms_cc";
+/// A resource id's parameter at IMDS and Azure Arc.
+const MSI_RESOURCE_ID: &str = "msi_res_id";
+/// A resource id's parameter at App Service.
+const MI_RESOURCE_ID: &str = "mi_res_id";
+
+/// One host of managed identities, ready to be asked.
+pub trait Source: Send + Sync {
+    /// Which host it is.
+    fn name(&self) -> SourceName;
+
+    /// Where it is asked.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// When it is asked again.
+    fn policy(&self) -> &'static Policy;
+
+    /// The request for a token.
+    fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error>;
+
+    /// The request that answers a challenge; `None` if the answer is none.
+    fn challenge(&self, _: &Ask, _: &Response, _: &Machine) -> Result<Option<Request>, Error> {
+        Ok(None)
+    }
+
+    /// Checks that a token is the one that was asked for.
+    fn confirm(&self, _: &Ask, _: &Answer) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What else tells one of its tokens from another, besides endpoint, identity and resource.
+    #[expect(clippy::unnecessary_literal_bound, reason = "hosts that have one borrow it")]
+    fn cache_scope(&self) -> &str {
+        ""
+    }
+
+    /// Whether it can be told which token a service refused.
+    fn takes_refused_token(&self) -> bool {
+        false
+    }
+
+    /// Whether a caller's own HTTP client may carry its requests.
+    fn allows_callers_transport(&self) -> bool {
+        true
+    }
+}
+
+type Opened = Result<Box<dyn Source>, Error>;
+
+/// How a host is noticed and opened.
+struct Host {
+    name: SourceName,
+    detect: fn(&Environment, &Settings, &Machine) -> bool,
+    open: fn(&Environment, &Settings) -> Opened,
+}
+
+/// The order of detection; the first that is there counts.
+const HOSTS: [Host; 7] = [
+    service_fabric::HOST,
+    app_service::HOST,
+    machine_learning::HOST,
+    cloud_shell::HOST,
+    azure_arc::HOST,
+    workload_identity::HOST,
+    imds::HOST,
+];
+
+fn detect(env: &Environment, settings: &Settings, machine: &Machine) -> &'static Host {
+    const DEFAULT: &Host = &imds::HOST;
+    HOSTS
+        .iter()
+        .find(|host| (host.detect)(env, settings, machine))
+        .unwrap_or(DEFAULT)
+}
+
+/// Tells which host this is, without asking it.
+pub fn name(env: &Environment, settings: &Settings, machine: &Machine) -> SourceName {
+    detect(env, settings, machine).name
+}
+
+/// Opens the host that this is. Fails for an endpoint that is no URL, and for what the host cannot do.
+pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened {
+    let host = detect(env, settings, machine);
+    let source =
+        (host.open)(env, settings).map_err(|error| error.with(|facts| facts.source = Some(host.name)))?;
+    if settings.transport.is_some() && !source.allows_callers_transport() {
+        let message = "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, \
+                       which only the native client can do. Leave the option out.";
+        return Err(
+            Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
+        );
+    }
+    Ok(source)
+}
+
+/// An endpoint from a variable that detection has found to be set.
+fn endpoint_of(env: &Environment, variable: &str, malformed: &Code) -> Result<Endpoint, Error> {
+    Endpoint::parse(variable, malformed, env.read(variable).unwrap_or_default())
+}
+
+/// A secret from a variable, which must fit into a header.
+fn secret_of(env: &Environment, variable: &str) -> Result<Secret, Error> {
+    let value = env.read(variable).unwrap_or_default();
+    if value
+        .bytes()
+        .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+    {
+        return Ok(Secret::new(value.to_owned()));
+    }
+    let message =
+        format!("The environment variable {variable} holds characters that an HTTP header cannot carry.");
+    Err(Error::new(Code::InvalidConfiguration, message))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

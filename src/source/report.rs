@@ -1,0 +1,361 @@
+//! Errors worth reading: what was tried, what came back, and the remedy where it is known.
+//!
+//! Whatever an endpoint says passes through here before anybody sees it: control characters go, and
+//! so does every secret that was sent to it and everything that looks like a token.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::{Source, SourceName};
+use crate::error::{Code, Error};
+use crate::http::send::Progress;
+use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
+use crate::token::Secret;
+
+/// So many characters of the service's words are quoted.
+const WORDS: usize = 500;
+/// A code or an id of the service's is no longer.
+const NAME: usize = 100;
+const REDACTED: &str = "<redacted>";
+/// How every JWT begins: `{"` in base64url.
+const JWT_START: &str = "eyJ";
+const FORBIDDEN: u16 = 403;
+
+/// Answers that are known, by their words, and what helps.
+const REMEDIES: [(&str, &str); 6] = [
+    ("Identity not found", ASSIGN),
+    ("No User Assigned or Delegated Managed Identity found", ASSIGN),
+    (
+        "Multiple user assigned identities exist",
+        "Name the one to use in managedIdentityIdParams.",
+    ),
+    (
+        "AADSTS500011",
+        "The resource is not known in the identity's tenant: check the audience that acquireToken was given.",
+    ),
+    (
+        "AADSTS700211",
+        "No federated credential of the application trusts the cluster's issuer: compare the issuer in the \
+         application's federated credentials with the cluster's OIDC issuer URL.",
+    ),
+    ("AADSTS70021", NO_FEDERATION),
+];
+const ASSIGN: &str = "Assign a managed identity to this host, or check the id in managedIdentityIdParams.";
+const NO_FEDERATION: &str = "No federated credential of the application matches this service account: check the subject and the issuer.";
+const UNKNOWN_CLIENT: (&str, &str) = (
+    "AADSTS700016",
+    "The client id is not known in the tenant: check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
+);
+
+/// What the host of a container answers in place of IMDS. Its words are localised; these are not.
+const NO_IMDS: [&str; 2] = ["169.254.169.254:80", "connectex"];
+
+/// Who is asked, for errors about it.
+pub struct Report {
+    source: SourceName,
+    endpoint: String,
+    off_azure: &'static str,
+}
+
+impl Report {
+    /// A report about one source.
+    pub fn about(source: &dyn Source) -> Self {
+        Self {
+            source: source.name(),
+            endpoint: source.endpoint().shown(),
+            off_azure: source.name().unreachable_remedy(),
+        }
+    }
+
+    /// The endpoint answered, but not with a token.
+    pub fn refusal(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
+        let answer = Answer::read(&response.body);
+        let text = String::from_utf8_lossy(&response.body);
+        let no_imds = response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign));
+        let clean = |text: &str, most| clean(text, &response.secrets, most);
+        let code = answer
+            .as_ref()
+            .and_then(Answer::code)
+            .map(|code| clean(code, NAME))
+            .filter(|code| is_name(code));
+        let ids: Vec<(&str, String)> = [
+            ("error", code.clone()),
+            (
+                "correlation id",
+                answer
+                    .as_ref()
+                    .and_then(Answer::correlation_id)
+                    .map(|id| clean(id, NAME)),
+            ),
+            (
+                "trace id",
+                answer
+                    .as_ref()
+                    .and_then(Answer::trace_id)
+                    .map(|id| clean(id, NAME)),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, id)| Some((name, id?)))
+        .collect();
+        let words = match &answer {
+            Some(answer) => answer.words().map(|words| clean(words, WORDS)),
+            None => quotable(response, &text).map(|text| clean(text, WORDS)),
+        };
+        let remedy = if no_imds {
+            Some(self.off_azure)
+        } else {
+            remedy(&text)
+        };
+        let correlation_id = ids
+            .iter()
+            .find(|(name, _)| *name == "correlation id")
+            .map(|(_, id)| id.clone());
+        let message = self.told(response, answer.is_some(), words.as_deref(), &ids, remedy);
+        let code = match code {
+            _ if no_imds => Code::UnreachableNetwork,
+            Some(code) => Code::Service(code.into()),
+            None => Code::FailedResponse,
+        };
+        self.error(code, message, attempts).with(|facts| {
+            facts.status = Some(response.status);
+            facts.correlation_id = correlation_id;
+            facts.retryable = retryable && !no_imds;
+        })
+    }
+
+    /// The endpoint answered with a token that is of no use.
+    pub fn unusable(&self, why: &str, response: &Response, attempts: u32) -> Error {
+        let message = format!("{} answered {}, but {why}.", self.subject(), response.status);
+        self.error(Code::FailedResponse, message, attempts)
+            .with(|facts| facts.status = Some(response.status))
+    }
+
+    /// No answer came.
+    pub fn fault(&self, fault: &Fault, attempts: u32, retryable: bool) -> Error {
+        let subject = self.subject();
+        let (code, what) = match fault.kind {
+            FaultKind::Refused => (Code::UnreachableNetwork, "refused the connection"),
+            FaultKind::Reset => (
+                Code::UnreachableNetwork,
+                "broke the connection off before its answer was complete",
+            ),
+            FaultKind::Closed => (
+                Code::UnreachableNetwork,
+                "closed the connection without an answer",
+            ),
+            FaultKind::Unroutable => (Code::UnreachableNetwork, "cannot be reached from here"),
+            FaultKind::NameResolution => (
+                Code::UnreachableNetwork,
+                "has a host name that cannot be resolved",
+            ),
+            FaultKind::Tls => (Code::UnreachableNetwork, "could not agree on a TLS connection"),
+            FaultKind::CallersClient => (
+                Code::UnreachableNetwork,
+                "was not reached: system.networkClient failed",
+            ),
+            FaultKind::ThumbprintMismatch => (
+                Code::InvalidServerThumbprint,
+                "has a certificate with another thumbprint than IDENTITY_SERVER_THUMBPRINT; nothing was sent to it",
+            ),
+            FaultKind::ConnectTimeout => (
+                Code::NetworkUnavailable,
+                "accepted no connection in time (system.connectTimeout)",
+            ),
+            FaultKind::RequestTimeout => (
+                Code::NetworkUnavailable,
+                "gave no answer in time (system.requestTimeout)",
+            ),
+            FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
+            FaultKind::BodyTooLarge => (Code::FailedResponse, "answered with too much"),
+            FaultKind::Unsendable => (
+                Code::InvalidConfiguration,
+                "was not asked: the request cannot be sent",
+            ),
+        };
+        let detail = match (&fault.cause, fault.kind) {
+            (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
+            (Some(cause), _) => format!(" ({})", cause.message),
+            (None, _) => String::new(),
+        };
+        let remedy = match fault.kind {
+            FaultKind::Refused
+            | FaultKind::Unroutable
+            | FaultKind::NameResolution
+            | FaultKind::ConnectTimeout => self.off_azure,
+            FaultKind::Tls => self.source.tls_remedy(),
+            _ => "",
+        };
+        let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
+        self.error(code, message, attempts).with(|facts| {
+            facts.retryable = retryable;
+            facts.cause.clone_from(&fault.cause);
+        })
+    }
+
+    /// A caller's time is up.
+    pub fn out_of_time(&self, total: Duration, progress: &Progress) -> Error {
+        let attempts = progress.attempts();
+        let mut message = format!(
+            "{} gave no token within {} ms (totalTimeout)",
+            self.subject(),
+            total.as_millis()
+        );
+        if let Some(last) = progress.last() {
+            message = format!("{message}; before that: {}", last.facts().message);
+        }
+        let message = sentences(message.trim_end_matches('.'), attempts, "");
+        self.error(Code::NetworkUnavailable, message, attempts)
+            .with(|facts| {
+                facts.retryable = true;
+                if let Some(last) = progress.last() {
+                    facts.status = last.facts().status;
+                    facts.cause.clone_from(&last.facts().cause);
+                }
+            })
+    }
+
+    /// The endpoint asked for a pause that is longer than the caller has.
+    pub fn paused(&self, pause: Duration, attempts: u32) -> Error {
+        let message = format!(
+            "{} has asked this process, with a 429, to leave it alone for another {} ms, which is longer than \
+             totalTimeout allows.",
+            self.subject(),
+            pause.as_millis()
+        );
+        self.error(Code::FailedResponse, message, attempts).with(|facts| {
+            facts.status = Some(429);
+            facts.retryable = true;
+        })
+    }
+
+    /// An error of this source, made elsewhere.
+    pub fn signed(&self, error: Error, attempts: u32) -> Error {
+        error.with(|facts| {
+            facts.source = Some(self.source);
+            facts.endpoint = Some(self.endpoint.clone());
+            facts.attempts = Some(attempts);
+        })
+    }
+
+    fn subject(&self) -> String {
+        format!("{} at {}", self.source.label(), self.endpoint)
+    }
+
+    fn error(&self, code: Code, message: String, attempts: u32) -> Error {
+        self.signed(Error::new(code, message), attempts)
+    }
+
+    fn told(
+        &self,
+        response: &Response,
+        json: bool,
+        words: Option<&str>,
+        ids: &[(&str, String)],
+        remedy: Option<&str>,
+    ) -> String {
+        let mut told = format!("{} answered {}", self.subject(), response.status);
+        match response.status {
+            200 if json && words.is_none() => told.push_str(" without a token"),
+            200 if !json => told.push_str(", but the body is no JSON object"),
+            300..=399 => told.push_str(", a redirect, which is never followed"),
+            _ => {}
+        }
+        if let Some(words) = words.filter(|words| !words.is_empty()) {
+            told = format!("{told}: {}", words.trim_end_matches('.'));
+        }
+        if !ids.is_empty() {
+            let ids: Vec<String> = ids.iter().map(|(name, id)| format!("{name} {id}")).collect();
+            told = format!("{told} ({})", ids.join(", "));
+        }
+        sentences(&told, 0, remedy.unwrap_or_default())
+    }
+}
+
+/// A sentence, how often it was tried if more than once, and the remedy.
+fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
+    let times = if attempts > 1 {
+        format!(", after {attempts} requests")
+    } else {
+        String::new()
+    };
+    format!("{what}{times}. {remedy}").trim_end().to_owned()
+}
+
+fn remedy(text: &str) -> Option<&'static str> {
+    // Before AADSTS70021, of which this code is no extension, though it starts alike.
+    let known = std::iter::once(&UNKNOWN_CLIENT).chain(&REMEDIES);
+    known
+        .into_iter()
+        .find(|(sign, _)| text.contains(sign))
+        .map(|(_, remedy)| *remedy)
+}
+
+/// The text of a body that is no JSON. A success is not quoted: it could be a token.
+fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
+    let success = (200..300).contains(&response.status);
+    (!success && !text.trim().is_empty()).then_some(text)
+}
+
+/// A code that can be an `errorCode`.
+fn is_name(code: &str) -> bool {
+    !code.is_empty()
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+/// One line of at most so many characters, without control characters, secrets and tokens.
+fn clean(text: &str, secrets: &[Secret], most: usize) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    for secret in secrets {
+        line = without(&line, secret.expose());
+    }
+    line = without_tokens(&line);
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The text without a secret, in whatever case it was echoed.
+fn without(text: &str, secret: &str) -> String {
+    let (lower, secret) = (text.to_ascii_lowercase(), secret.trim().to_ascii_lowercase());
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let mut cleaned = String::with_capacity(text.len());
+    let mut from = 0;
+    for (start, found) in lower.match_indices(&secret) {
+        cleaned.push_str(&text[from..start]);
+        cleaned.push_str(REDACTED);
+        from = start + found.len();
+    }
+    cleaned.push_str(&text[from..]);
+    cleaned
+}
+
+/// The text without anything that looks like a JWT.
+fn without_tokens(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(JWT_START) {
+        let (before, token) = rest.split_at(start);
+        let end = token
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.=".contains(c)))
+            .unwrap_or(token.len());
+        cleaned.push_str(before);
+        cleaned.push_str(REDACTED);
+        rest = &token[end..];
+    }
+    cleaned.push_str(rest);
+    cleaned
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

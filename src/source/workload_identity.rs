@@ -1,0 +1,169 @@
+//! A workload identity: Kubernetes vouches for the pod with a token in a file, and Entra exchanges it.
+//!
+//! Specification: <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential>
+
+use std::path::PathBuf;
+
+use super::endpoint::form;
+use super::{Ask, Endpoint, Host, Source, SourceName};
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::http::retry::{self, Policy};
+use crate::http::trust::Internet;
+use crate::http::{Request, Route};
+use crate::identity::{IdKind, Identity};
+use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::token::Secret;
+
+const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
+const PATH: &str = "/oauth2/v2.0/token";
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+const ASSERTION_TYPE: (&str, &str) = (
+    "client_assertion_type",
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+);
+const ASSERTION: &str = "client_assertion";
+const CLIENT_ID: &str = "client_id";
+const SCOPE: &str = "scope";
+const SCOPE_SUFFIX: &str = "/.default";
+/// Kubernetes' tokens have some 2 KiB.
+const ASSERTION_LIMIT: usize = 65_536;
+
+pub(super) const HOST: Host = Host {
+    name: SourceName::WorkloadIdentity,
+    detect: |env, settings, _| {
+        env.has_all(&[variable::AZURE_FEDERATED_TOKEN_FILE, variable::AZURE_TENANT_ID])
+            && (env.read(variable::AZURE_CLIENT_ID).is_some()
+                || matches!(
+                    settings.identity,
+                    Identity::UserAssigned {
+                        kind: IdKind::ClientId,
+                        ..
+                    }
+                ))
+    },
+    open,
+};
+
+fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
+    let client_id = match &settings.identity {
+        Identity::SystemAssigned => env.read(variable::AZURE_CLIENT_ID).unwrap_or_default().to_owned(),
+        Identity::UserAssigned {
+            kind: IdKind::ClientId,
+            id,
+        } => id.clone(),
+        Identity::UserAssigned { kind, .. } => {
+            let message = format!(
+                "A workload identity is known by its client id only: give \
+                 managedIdentityIdParams.userAssignedClientId in place of .{}.",
+                kind.option()
+            );
+            return Err(Error::new(Code::InvalidIdType, message));
+        }
+    };
+    let tenant = env.read(variable::AZURE_TENANT_ID).unwrap_or_default();
+    if !tenant
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+    {
+        let message =
+            "The environment variable AZURE_TENANT_ID is neither a tenant's GUID nor its domain name.";
+        return Err(Error::new(Code::InvalidConfiguration, message));
+    }
+    let authority = env
+        .read(variable::AZURE_AUTHORITY_HOST)
+        .unwrap_or(DEFAULT_AUTHORITY)
+        .trim_end_matches('/');
+    let endpoint = Endpoint::parse(
+        variable::AZURE_AUTHORITY_HOST,
+        &Code::InvalidConfiguration,
+        &format!("{authority}/{tenant}{PATH}"),
+    )?;
+    if !endpoint.is_https() {
+        let message = "The environment variable AZURE_AUTHORITY_HOST is no https URL; the assertion would go out in \
+                       the clear.";
+        return Err(Error::new(Code::InvalidConfiguration, message));
+    }
+    Ok(Box::new(WorkloadIdentity {
+        endpoint,
+        client_id,
+        file: env
+            .read(variable::AZURE_FEDERATED_TOKEN_FILE)
+            .unwrap_or_default()
+            .into(),
+        internet: Internet::of(env),
+    }))
+}
+
+struct WorkloadIdentity {
+    endpoint: Endpoint,
+    client_id: String,
+    file: PathBuf,
+    internet: Internet,
+}
+
+impl WorkloadIdentity {
+    /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
+    fn assertion(&self, machine: &Machine) -> Result<Secret, Error> {
+        let unusable = |why: &str| {
+            let message = format!(
+                "The file that AZURE_FEDERATED_TOKEN_FILE names ({}) {why}; check that the pod's service account \
+                 token is projected there.",
+                self.file.display()
+            );
+            Error::new(Code::UnableToReadSecretFile, message)
+        };
+        let bytes = machine
+            .files
+            .read(&self.file, ASSERTION_LIMIT, true)
+            .map_err(|fault| match fault {
+                ReadFault::NotRegular => unusable("is no regular file"),
+                ReadFault::Denied(error) | ReadFault::Failed(error) => {
+                    unusable(&format!("cannot be read ({error})"))
+                }
+                ReadFault::TooLarge => unusable("is larger than a token"),
+            })?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| unusable("holds no text"))?
+            .trim();
+        if text.is_empty() {
+            Err(unusable("is empty"))
+        } else {
+            Ok(Secret::new(text.to_owned()))
+        }
+    }
+}
+
+impl Source for WorkloadIdentity {
+    fn name(&self) -> SourceName {
+        HOST.name
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn policy(&self) -> &'static Policy {
+        &retry::CONFIGURED
+    }
+
+    fn cache_scope(&self) -> &str {
+        &self.client_id
+    }
+
+    fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
+        let assertion = self.assertion(machine)?;
+        let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());
+        let body = form(&[
+            GRANT,
+            (CLIENT_ID, &self.client_id),
+            (SCOPE, &scope),
+            ASSERTION_TYPE,
+            (ASSERTION, assertion.expose()),
+        ]);
+        let request = Request::post(self.endpoint.with_query(ask.capabilities().as_slice()), body);
+        Ok(request
+            .by(Route::Internet(self.internet.clone()))
+            .keeping(assertion))
+    }
+}

@@ -9,12 +9,19 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** One reading of the environment, which calls share until the next reading differs. */
+export declare class Environment {
+  /** Takes the values of the variables to be handed down, in their order. */
+  constructor(values: Array<string | undefined | null>)
+}
+export type EnvironmentReading = Environment
+
 /** An application: its settings, parsed. */
 export declare class ManagedIdentityApplication {
   /** A token or a failure at once, or a call that must wait. */
-  acquire(request: RequestRecord, correlationId: string, variables: EnvironmentRecord): AcquisitionOutcome | PendingAcquisition
-  /** The name of the source that these variables lead to. */
-  sourceName(variables: EnvironmentRecord): string
+  acquire(request: RequestRecord, correlationId: string, environment: EnvironmentReading): AcquisitionOutcome | PendingAcquisition
+  /** The name of the source that this environment leads to. */
+  sourceName(environment: EnvironmentReading): string
 }
 
 /** A call that must wait for the network. */
@@ -59,10 +66,13 @@ export interface ConfigurationRecord {
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
 export declare function correlationIdPrefix(): string
 
-/** Makes an application, or says what is wrong with its options. */
-export declare function createApplication(configuration: ConfigurationRecord): ManagedIdentityApplication | FailureRecord
+/**
+ * Makes an application, or says what is wrong with its options. `send` and `write_line` are the
+ * caller's network client, with its number, and logger callback, if it has them.
+ */
+export declare function createApplication(configuration: ConfigurationRecord, send?: SendFunction | undefined | null, transportId?: number | undefined | null, writeLine?: LogFunction | undefined | null): ManagedIdentityApplication | FailureRecord
 
-/** The names of the environment variables that are to be handed down. */
+/** The names of the environment variables that are to be handed down, in their order. */
 export declare function environmentVariables(): Array<string>
 
 /** Every error code of this package's own. */
@@ -84,6 +94,27 @@ export interface FailureRecord {
 
 /** Changes whenever a remembered token may no longer be the cached one. */
 export declare function generation(): number
+
+/** A request for a caller's client. */
+export interface NetworkCall {
+  post: boolean
+  url: string
+  headers: Record<string, string>
+  body?: string
+}
+
+/** What came of it: a status with the rest of an answer, or a message with the rest of a fault. */
+export interface NetworkReply {
+  status?: number
+  wwwAuthenticate?: string
+  retryAfter?: string
+  body?: string
+  code?: string
+  message?: string
+}
+
+/** A number for a caller's client, other than every other transport's of this process. */
+export declare function newTransportId(): number
 
 /** The fields of one request, of any type. */
 export interface RequestRecord {

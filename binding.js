@@ -835,6 +835,8 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.Environment = nativeBinding.Environment
+module.exports.EnvironmentReading = nativeBinding.EnvironmentReading
 module.exports.ManagedIdentityApplication = nativeBinding.ManagedIdentityApplication
 module.exports.PendingAcquisition = nativeBinding.PendingAcquisition
 module.exports.clearCache = nativeBinding.clearCache
@@ -843,4 +845,5 @@ module.exports.createApplication = nativeBinding.createApplication
 module.exports.environmentVariables = nativeBinding.environmentVariables
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.generation = nativeBinding.generation
+module.exports.newTransportId = nativeBinding.newTransportId
 module.exports.version = nativeBinding.version

@@ -7,6 +7,7 @@
  */
 
 const binding = loadBinding();
+const { generation } = binding;
 
 const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
 
@@ -104,7 +105,7 @@ class ManagedIdentityApplication {
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
     const system = configuration?.system;
-    const made = binding.createApplication({
+    const options = {
       configuration,
       managedIdentityIdParams: ids,
       userAssignedClientId: ids?.userAssignedClientId,
@@ -123,7 +124,10 @@ class ManagedIdentityApplication {
       loggerCallback: system?.loggerOptions?.loggerCallback,
       logLevel: system?.loggerOptions?.logLevel,
       piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
-    });
+    };
+    const client = callersClient(system?.networkClient);
+    const writeLine = callersLog(system?.loggerOptions?.loggerCallback);
+    const made = binding.createApplication(options, client?.send, client?.id, writeLine);
     if (!(made instanceof binding.ManagedIdentityApplication)) {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
@@ -131,42 +135,31 @@ class ManagedIdentityApplication {
   }
 
   async acquireToken(request) {
-    const fields = typeof request === "string" ? { resource: request } : request;
-    const resource = fields?.resource;
-    const plain = isPlain(fields);
-    if (plain) {
-      const remembered = this.#fresh.find(resource);
-      if (remembered !== undefined) return result(remembered, true, nextCorrelationId());
-    }
-
-    const signal = fields?.abortSignal ?? undefined;
+    const resource = typeof request === "string" ? request : request?.resource;
+    const signal = request?.abortSignal ?? undefined;
     const isSignal = signal !== undefined && isAbortSignal(signal);
     if (isSignal && signal.aborted) throw abortReason(signal);
+    const plain = isPlain(request, resource) && (signal === undefined || isSignal);
+    if (plain) {
+      const token = this.#fresh.find(resource);
+      if (token !== undefined) return result(token, true, nextCorrelationId());
+    }
 
     const correlationId = nextCorrelationId();
     // Sharing a call spares the event loop a promise of native code's for each caller of one moment.
-    const shareable = plain || (isSignal && isPlain({ ...fields, abortSignal: undefined }));
     const now = Date.now();
-    let call = shareable ? this.#pending.get(resource) : undefined;
+    let call = plain ? this.#pending.get(resource) : undefined;
     if (call === undefined || !call.isOpenAt(now)) {
-      const acquired = this.#native.acquire(
-        {
-          resource,
-          forceRefresh: fields?.forceRefresh,
-          claims: fields?.claims,
-          timeout: fields?.timeout,
-          abortSignal: signal === undefined ? undefined : isSignal,
-        },
-        correlationId,
-        environment(),
-      );
+      const fields = {
+        resource,
+        forceRefresh: request?.forceRefresh,
+        claims: request?.claims,
+        timeout: request?.timeout,
+        abortSignal: signal === undefined ? undefined : isSignal,
+      };
+      const acquired = this.#native.acquire(fields, correlationId, environment());
       call = new Call(acquired, now);
-      if (shareable && acquired instanceof binding.PendingAcquisition) {
-        this.#pending.set(resource, call);
-        call.outcome.then(() => {
-          if (this.#pending.get(resource) === call) this.#pending.delete(resource);
-        });
-      }
+      if (plain && acquired instanceof binding.PendingAcquisition) this.#share(resource, call);
     }
 
     const outcome = await call.wait(isSignal ? signal : undefined);
@@ -175,6 +168,14 @@ class ManagedIdentityApplication {
       return result(outcome.token, outcome.token.fromCache, correlationId);
     }
     throw new ManagedIdentityError(outcome.failure.errorCode, correlationId, outcome.failure);
+  }
+
+  #share(resource, call) {
+    this.#pending.set(resource, call);
+    const settled = () => {
+      if (this.#pending.get(resource) === call) this.#pending.delete(resource);
+    };
+    call.outcome.then(settled, settled);
   }
 
   getManagedIdentitySource() {
@@ -187,13 +188,12 @@ class ManagedIdentityApplication {
 }
 
 /** Whether a request asks for nothing but a resource: what a remembered token can answer. */
-function isPlain(fields) {
+function isPlain(request, resource) {
   return (
-    typeof fields?.resource === "string" &&
-    (fields.forceRefresh === undefined || fields.forceRefresh === false) &&
-    fields.claims === undefined &&
-    fields.abortSignal === undefined &&
-    fields.timeout === undefined
+    typeof resource === "string" &&
+    (request.forceRefresh === undefined || request.forceRefresh === false) &&
+    request.claims === undefined &&
+    request.timeout === undefined
   );
 }
 
@@ -207,7 +207,7 @@ class FreshTokens {
   find(resource) {
     const token = this.#tokens.get(resource);
     if (token === undefined) return undefined;
-    if (token.generation === binding.generation() && Date.now() < token.freshUntilMs) return token;
+    if (token.generation === generation() && Date.now() < token.freshUntilMs) return token;
     this.#tokens.delete(resource);
     return undefined;
   }
@@ -299,17 +299,86 @@ function result(token, fromCache, correlationId) {
   };
 }
 
-let environmentNames;
+/** The numbers of the network clients that applications of this thread were given. */
+const clientIds = new WeakMap();
 
-/** The variables that native code looks at, read anew. */
+/** A caller's network client as native code takes it: it never throws, and resolves a plain record. */
+function callersClient(client) {
+  if (typeof client?.sendGetRequestAsync !== "function" || typeof client.sendPostRequestAsync !== "function") {
+    return undefined; // Absent, or native code says what is wrong with it.
+  }
+  if (!clientIds.has(client)) clientIds.set(client, binding.newTransportId());
+  const send = async ({ post, url, headers, body }) => {
+    try {
+      const answer = post
+        ? await client.sendPostRequestAsync(url, { headers, body })
+        : await client.sendGetRequestAsync(url, { headers });
+      return {
+        status: statusOf(answer),
+        wwwAuthenticate: headerOf(answer, "www-authenticate"),
+        retryAfter: headerOf(answer, "retry-after"),
+        body: textOf(answer.body),
+      };
+    } catch (error) {
+      return { code: codeOf(error), message: String(error?.message ?? "it rejected without an error") };
+    }
+  };
+  return { send, id: clientIds.get(client) };
+}
+
+function statusOf(answer) {
+  const status = answer?.status;
+  if (Number.isInteger(status) && status >= 100 && status <= 599) return status;
+  throw new TypeError("it resolved with something that has no HTTP status");
+}
+
+function headerOf({ headers }, name) {
+  if (typeof headers?.get === "function") return headers.get(name)?.toString();
+  const found = Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name);
+  return found?.[1] === undefined || found[1] === null ? undefined : String(found[1]);
+}
+
+function textOf(body) {
+  if (body === undefined || body === null) return "";
+  if (body instanceof Uint8Array) return Buffer.from(body).toString("utf8");
+  return typeof body === "string" ? body : JSON.stringify(body);
+}
+
+/** A code as Node's socket errors have it; fetch has it on its cause. */
+function codeOf(error) {
+  const code = error?.code ?? error?.cause?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/** A caller's logger as native code takes it: neither an exception nor a rejection leaves it. */
+function callersLog(callback) {
+  if (typeof callback !== "function") return undefined;
+  return (level, message) => {
+    try {
+      callback(level, message, false)?.then?.(undefined, () => {});
+    } catch {
+      // A logger that fails must not fail an acquisition.
+    }
+  };
+}
+
+let environmentNames;
+let environmentReading;
+const environmentValues = [];
+
+/** The variables that native code looks at, read anew; the same object for as long as they are the same. */
 function environment() {
   environmentNames ??= binding.environmentVariables();
-  const variables = {};
-  for (const name of environmentNames) {
-    const value = process.env[name];
-    if (value) variables[name] = value;
+  let changed = environmentReading === undefined;
+  for (let index = 0; index < environmentNames.length; index += 1) {
+    const value = process.env[environmentNames[index]];
+    if (value !== environmentValues[index]) {
+      environmentValues[index] = value;
+      changed = true;
+    }
   }
-  return variables;
+  if (changed) environmentReading = new binding.Environment(Array.from(environmentValues));
+  return environmentReading;
 }
 
 /** The last six hexadecimal digits of a GUID are counted; the rest is drawn by native code. */

@@ -10,6 +10,7 @@
 //! * [`cache`]: the key, the stored tokens, and the single flight.
 //! * [`source`]: how each Azure host hands out tokens; one file per host, pure functions.
 //! * [`http`]: the transport, the one loop that sends, retries and times out.
+//! * [`redaction`]: the words of others, made fit to be read.
 //! * [`log`]: lines for the logger of an application.
 //! * [`machine`]: environment, files, clock: the only room that touches the real machine.
 //!
@@ -33,6 +34,7 @@ pub mod http;
 pub mod identity;
 pub mod log;
 pub mod machine;
+pub mod redaction;
 pub mod request;
 pub mod resource;
 pub mod source;

@@ -1,12 +1,16 @@
 //! The native half of `ManagedIdentityApplication`, and of a call that must wait.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::{Either, Object};
 use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
+use super::log_sink::{CallersLog, LogFunction};
+use super::network_client::{CallersTransport, SendFunction};
 use super::records::{
-    AcquisitionOutcome, ConfigurationRecord, EnvironmentRecord, FailureRecord, RequestRecord, environment,
+    AcquisitionOutcome, ConfigurationRecord, EnvironmentReading, FailureRecord, RequestRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
@@ -22,15 +26,27 @@ pub struct ManagedIdentityApplication {
     settings: Settings,
 }
 
-/// Makes an application, or says what is wrong with its options.
+/// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
+/// caller's network client, with its number, and logger callback, if it has them.
 #[napi(catch_unwind)]
 pub fn create_application(
+    env: &Env,
     configuration: ConfigurationRecord<'_>,
+    send: Option<SendFunction>,
+    transport_id: Option<u32>,
+    write_line: Option<LogFunction>,
 ) -> Result<Either<ManagedIdentityApplication, FailureRecord>> {
-    Ok(match Settings::parse(&configuration.raw()?) {
-        Ok(settings) => Either::A(ManagedIdentityApplication { settings }),
-        Err(error) => Either::B(error.into()),
-    })
+    let mut settings = match Settings::parse(&configuration.raw()?) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(Either::B(error.into())),
+    };
+    if let (Some(send), Some(id)) = (send, transport_id) {
+        settings = settings.with_transport(Arc::new(CallersTransport::new(env, send, id)?));
+    }
+    if let Some(write_line) = write_line {
+        settings = settings.with_sink(Arc::new(CallersLog(write_line)));
+    }
+    Ok(Either::A(ManagedIdentityApplication { settings }))
 }
 
 #[napi]
@@ -41,13 +57,13 @@ impl ManagedIdentityApplication {
         &self,
         request: RequestRecord<'_>,
         correlation_id: String,
-        variables: EnvironmentRecord,
+        environment: &EnvironmentReading,
     ) -> Result<Either<AcquisitionOutcome, PendingAcquisition>> {
-        let (raw, env) = (request.raw()?, environment(variables));
+        let raw = request.raw()?;
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            ENGINE.acquire(&self.settings, request, &env)
+            ENGINE.acquire(&self.settings, request, &environment.0)
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => Either::B(PendingAcquisition {
@@ -59,12 +75,10 @@ impl ManagedIdentityApplication {
         })
     }
 
-    /// The name of the source that these variables lead to.
+    /// The name of the source that this environment leads to.
     #[napi(catch_unwind)]
-    pub fn source_name(&self, variables: EnvironmentRecord) -> &'static str {
-        ENGINE
-            .source_name(&self.settings, &environment(variables))
-            .as_str()
+    pub fn source_name(&self, environment: &EnvironmentReading) -> &'static str {
+        ENGINE.source_name(&self.settings, &environment.0).as_str()
     }
 }
 

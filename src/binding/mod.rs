@@ -12,6 +12,8 @@
 
 mod application;
 mod given;
+mod log_sink;
+mod network_client;
 mod records;
 mod runtime;
 
@@ -37,7 +39,7 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The names of the environment variables that are to be handed down.
+/// The names of the environment variables that are to be handed down, in their order.
 #[napi(catch_unwind)]
 pub fn environment_variables() -> Vec<&'static str> {
     variable::ALL.to_vec()

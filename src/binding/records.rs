@@ -10,7 +10,7 @@ use super::given::given;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
 use crate::error::Error;
-use crate::machine::Environment;
+use crate::machine::{Environment, variable};
 use crate::request::RawRequest;
 use crate::token::Timestamp;
 
@@ -85,11 +85,19 @@ impl RequestRecord<'_> {
     }
 }
 
-/// The environment variables that are set, of those that are to be handed down.
-pub type EnvironmentRecord = HashMap<String, String>;
+/// One reading of the environment, which calls share until the next reading differs.
+#[napi(js_name = "Environment")]
+pub struct EnvironmentReading(pub(super) Environment);
 
-pub(super) fn environment(record: EnvironmentRecord) -> Environment {
-    record.into()
+#[napi]
+impl EnvironmentReading {
+    /// Takes the values of the variables to be handed down, in their order.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(values: Vec<Option<String>>) -> Self {
+        let named = variable::ALL.iter().zip(values);
+        let set = named.filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
+        Self(set.collect::<HashMap<_, _>>().into())
+    }
 }
 
 /// A token that was served.

@@ -69,9 +69,9 @@ impl Request {
     /// A GET with the headers that every request carries.
     pub fn get(url: Url) -> Self {
         let headers = vec![
-            ("accept", Secret::new("application/json".into())),
+            ("Accept", Secret::new("application/json".into())),
             (
-                "user-agent",
+                "User-Agent",
                 Secret::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()),
             ),
         ];
@@ -87,7 +87,7 @@ impl Request {
 
     /// A POST of a form.
     pub fn post(url: Url, form: String) -> Self {
-        let mut request = Self::get(url).header("content-type", "application/x-www-form-urlencoded");
+        let mut request = Self::get(url).header("Content-Type", "application/x-www-form-urlencoded");
         request.method = Method::Post;
         request.body = Some(Secret::new(form));
         request

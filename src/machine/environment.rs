@@ -46,8 +46,8 @@ pub mod variable {
     /// Azure Arc on Windows: where its key files live.
     pub const PROGRAM_DATA: &str = "ProgramData";
 
-    /// All of them: what the face reads and hands down.
-    pub const ALL: [&str; 19] = [
+    /// All of them that mean anything on this platform: what the face reads and hands down.
+    pub const ALL: &[&str] = &[
         IDENTITY_ENDPOINT,
         IDENTITY_HEADER,
         IDENTITY_SERVER_THUMBPRINT,
@@ -65,7 +65,9 @@ pub mod variable {
         NO_PROXY,
         NO_PROXY_LOWER,
         NODE_EXTRA_CA_CERTS,
+        #[cfg(windows)]
         PROGRAM_FILES,
+        #[cfg(windows)]
         PROGRAM_DATA,
     ];
 }

@@ -10,7 +10,7 @@ use crate::machine::{Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-08-01";
-const SECRET_HEADER: &str = "x-identity-header";
+const SECRET_HEADER: &str = "X-IDENTITY-HEADER";
 
 pub(super) const HOST: Host = Host {
     name: SourceName::AppService,

@@ -15,14 +15,14 @@ use crate::token::Secret;
 
 const API_VERSION: &str = "2020-06-01";
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
-const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 const UNAUTHORIZED: u16 = 401;
 const SCHEME: &str = "basic";
 const REALM: &str = "realm";
 const KEY_EXTENSION: &str = ".key";
 /// A key has some 100 bytes; MSAL refuses files over this.
 const KEY_LIMIT: usize = 4_096;
-const AUTHORIZATION: &str = "authorization";
+const AUTHORIZATION: &str = "Authorization";
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
 const WINDOWS_AGENT: &str = r"AzureConnectedMachineAgent\himds.exe";

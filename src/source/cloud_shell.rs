@@ -10,7 +10,7 @@ use crate::http::retry::{self, Policy};
 use crate::identity::Identity;
 use crate::machine::{Machine, variable};
 
-const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 
 pub(super) const HOST: Host = Host {
     name: SourceName::CloudShell,

@@ -12,9 +12,9 @@ use crate::machine::{Machine, variable};
 const API_VERSION: &str = "2018-02-01";
 const DEFAULT_BASE: &str = "http://169.254.169.254";
 const PATH: &str = "/metadata/identity/oauth2/token";
-const METADATA_HEADER: (&str, &str) = ("metadata", "true");
-const SKU_HEADER: (&str, &str) = ("x-client-sku", env!("CARGO_PKG_NAME"));
-const VERSION_HEADER: (&str, &str) = ("x-client-ver", env!("CARGO_PKG_VERSION"));
+const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
+const SKU_HEADER: (&str, &str) = ("x-client-SKU", env!("CARGO_PKG_NAME"));
+const VERSION_HEADER: (&str, &str) = ("x-client-VER", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID_HEADER: &str = "x-ms-client-request-id";
 
 pub(super) const HOST: Host = Host {

@@ -13,7 +13,7 @@ use crate::token::Secret;
 
 const API_VERSION: &str = "2017-09-01";
 const SECRET_HEADER: &str = "secret";
-const METADATA_HEADER: (&str, &str) = ("metadata", "true");
+const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 const CLIENT_ID: &str = "clientid";
 
 pub(super) const HOST: Host = Host {

@@ -1,7 +1,6 @@
 //! Errors worth reading: what was tried, what came back, and the remedy where it is known.
 //!
-//! Whatever an endpoint says passes through here before anybody sees it: control characters go, and
-//! so does every secret that was sent to it and everything that looks like a token.
+//! Whatever an endpoint says passes through [`redaction`](crate::redaction) before anybody sees it.
 
 use std::time::Duration;
 
@@ -10,15 +9,12 @@ use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
 use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
-use crate::token::Secret;
+use crate::redaction::clean;
 
 /// So many characters of the service's words are quoted.
 const WORDS: usize = 500;
 /// A code or an id of the service's is no longer.
 const NAME: usize = 100;
-const REDACTED: &str = "<redacted>";
-/// How every JWT begins: `{"` in base64url.
-const JWT_START: &str = "eyJ";
 const FORBIDDEN: u16 = 403;
 
 /// Answers that are known, by their words, and what helps.
@@ -303,57 +299,6 @@ fn is_name(code: &str) -> bool {
         && code
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
-}
-
-/// One line of at most so many characters, without control characters, secrets and tokens.
-fn clean(text: &str, secrets: &[Secret], most: usize) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    for secret in secrets {
-        line = without(&line, secret.expose());
-    }
-    line = without_tokens(&line);
-    match line.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// The text without a secret, in whatever case it was echoed.
-fn without(text: &str, secret: &str) -> String {
-    let (lower, secret) = (text.to_ascii_lowercase(), secret.trim().to_ascii_lowercase());
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    let mut cleaned = String::with_capacity(text.len());
-    let mut from = 0;
-    for (start, found) in lower.match_indices(&secret) {
-        cleaned.push_str(&text[from..start]);
-        cleaned.push_str(REDACTED);
-        from = start + found.len();
-    }
-    cleaned.push_str(&text[from..]);
-    cleaned
-}
-
-/// The text without anything that looks like a JWT.
-fn without_tokens(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(JWT_START) {
-        let (before, token) = rest.split_at(start);
-        let end = token
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.=".contains(c)))
-            .unwrap_or(token.len());
-        cleaned.push_str(before);
-        cleaned.push_str(REDACTED);
-        rest = &token[end..];
-    }
-    cleaned.push_str(rest);
-    cleaned
 }
 
 #[cfg(test)]

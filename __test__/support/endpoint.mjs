@@ -1,0 +1,31 @@
+// An emulated endpoint that ends with its test, and the shortest way to ask it.
+
+import { createRequire } from "node:module";
+import { within } from "./environment.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../../index.js");
+const { startEmulator } = require("../../emulator/index.js");
+
+export const RESOURCE = "https://vault.azure.net";
+
+/** One request only: for the tests that are not about retries. */
+export const ONCE = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
+
+/** Starts an endpoint that closes with the test. */
+export async function startEndpoint(t, source = "app-service", options = {}) {
+  const endpoint = await startEmulator({ source, ...options });
+  t.teardown(() => endpoint.close());
+  return endpoint;
+}
+
+/** Asks `endpoint` by `application`, which is a new one unless it is given. */
+export function acquire(endpoint, request = RESOURCE, application = new ManagedIdentityApplication()) {
+  return within(endpoint.env, () => application.acquireToken(request));
+}
+
+/** The same with a new application that makes a single request. */
+export function acquireOnce(endpoint, request = RESOURCE, configuration = {}) {
+  const system = { ...ONCE.system, ...configuration.system };
+  return acquire(endpoint, request, new ManagedIdentityApplication({ ...configuration, system }));
+}

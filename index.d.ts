@@ -162,7 +162,8 @@ export type NodeSystemOptions = {
   /**
    * Where log lines go, and which.
    *
-   * Default: silent. This version refuses it with `invalid_configuration`; it comes with a later one.
+   * Default: silent. Lines come through the event loop, normally before the promise settles; under a flood
+   * and at exit some may be lost. A callback that throws, rejects or is slow harms no acquisition.
    */
   loggerOptions?: LoggerOptions;
 
@@ -170,8 +171,9 @@ export type NodeSystemOptions = {
    * An HTTP client of the caller's, through which every request then goes.
    *
    * Default: the native client. A rejection whose `code` is `ECONNREFUSED`, `ECONNRESET` or `ETIMEDOUT`
-   * counts as that fault. Refused with `invalid_configuration` on Service Fabric, whose certificate a
-   * caller's client cannot be made to pin. This version refuses it everywhere; it comes with a later one.
+   * counts as that fault and is retried as such; every other rejection is not. Refused with
+   * `invalid_configuration` on Service Fabric, whose certificate a caller's client cannot be made to pin.
+   * The client gets the endpoint's secrets in its headers. It must not follow redirects.
    */
   networkClient?: INetworkModule;
 

@@ -30,6 +30,8 @@ pub mod binding;
 pub mod cache;
 pub mod config;
 pub mod error;
+#[cfg(test)]
+mod fakes;
 pub mod http;
 pub mod identity;
 pub mod log;

@@ -1,0 +1,317 @@
+//! Stand-ins for the machine and the network, for tests: nothing here waits, connects or reads.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use crate::config::{Given, RawConfiguration, Settings};
+use crate::http::client::NATIVE;
+use crate::http::{Exchange, Fault, FaultKind, Request, Response, Transport};
+use crate::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
+use crate::resource::Resource;
+use crate::token::Timestamp;
+
+/// The wall time at which every test starts.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// Wall time that runs with Tokio's clock, and can leap ahead of it as after a suspension.
+pub(crate) struct FakeClock {
+    began: Instant,
+    ahead: Mutex<Duration>,
+}
+
+impl FakeClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            ahead: Mutex::default(),
+        })
+    }
+
+    /// The wall clock alone moves: the machine slept.
+    pub(crate) fn leap(&self, by: Duration) {
+        *lock(&self.ahead) += by;
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        START.plus(self.began.elapsed()).plus(*lock(&self.ahead))
+    }
+}
+
+/// What stands at a path.
+#[derive(Clone)]
+pub(crate) enum Entry {
+    File(Vec<u8>),
+    /// A link to a file of this content.
+    Link(Vec<u8>),
+    /// A pipe, a folder, a device.
+    Pipe,
+    /// A file of somebody else's.
+    Locked,
+}
+
+/// Files that exist nowhere else.
+#[derive(Default)]
+pub(crate) struct FakeFiles {
+    entries: Mutex<HashMap<PathBuf, Entry>>,
+    reads: AtomicUsize,
+}
+
+impl FakeFiles {
+    pub(crate) fn put(&self, path: &str, entry: Entry) {
+        lock(&self.entries).insert(path.into(), entry);
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl Files for FakeFiles {
+    fn is_regular(&self, path: &Path) -> bool {
+        matches!(lock(&self.entries).get(path), Some(Entry::File(_)))
+    }
+
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        match lock(&self.entries).get(path) {
+            Some(Entry::File(bytes)) if bytes.len() > limit => Err(ReadFault::TooLarge),
+            Some(Entry::File(bytes)) => Ok(Zeroizing::new(bytes.clone())),
+            Some(Entry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes.clone())),
+            Some(Entry::Link(_) | Entry::Pipe) => Err(ReadFault::NotRegular),
+            Some(Entry::Locked) => Err(ReadFault::Denied(io::ErrorKind::PermissionDenied.into())),
+            None => Err(ReadFault::Failed(io::ErrorKind::NotFound.into())),
+        }
+    }
+}
+
+/// An answer to be given.
+#[derive(Clone, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) www_authenticate: Option<String>,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: body.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A token that lives for so many seconds.
+    pub(crate) fn token(secret: &str, lifetime: u64) -> Self {
+        let body = format!(r#"{{"access_token":"{secret}","expires_in":{lifetime},"token_type":"Bearer"}}"#);
+        Self::new(200, body)
+    }
+
+    pub(crate) fn retry_after(mut self, value: impl Into<String>) -> Self {
+        self.retry_after = Some(value.into());
+        self
+    }
+
+    pub(crate) fn challenge(mut self, value: impl Into<String>) -> Self {
+        self.www_authenticate = Some(value.into());
+        self
+    }
+
+    pub(crate) fn to(self, request: &Request) -> Response {
+        Response {
+            status: self.status,
+            www_authenticate: self.www_authenticate,
+            retry_after: self.retry_after,
+            body: Zeroizing::new(self.body.into_bytes()),
+            secrets: request.secrets.clone(),
+        }
+    }
+}
+
+/// What becomes of one request.
+pub(crate) enum Play {
+    Reply(Reply),
+    Fault(FaultKind),
+    /// Nobody accepts the connection: a fault after the connect timeout.
+    NoConnection,
+    /// No answer, ever.
+    Silence,
+    Panic,
+    After(Duration, Box<Play>),
+}
+
+impl Play {
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self::After(wait, Box::new(self))
+    }
+}
+
+impl From<Reply> for Play {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+impl From<FaultKind> for Play {
+    fn from(kind: FaultKind) -> Self {
+        Self::Fault(kind)
+    }
+}
+
+type Script = dyn Fn(usize, &Request) -> Play + Send + Sync;
+
+/// A network that records what is sent and plays a script.
+pub(crate) struct FakeNet {
+    id: usize,
+    script: Mutex<Arc<Script>>,
+    sent: Mutex<Vec<(Instant, Request)>>,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
+}
+
+impl FakeNet {
+    /// What becomes of a request is told by its number, from 0, and itself.
+    pub(crate) fn playing(script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static) -> Arc<Self> {
+        Self::numbered(NATIVE, script)
+    }
+
+    /// A transport of another number than the native one's.
+    pub(crate) fn numbered(
+        id: usize,
+        script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            script: Mutex::new(Arc::new(script)),
+            sent: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            most_under_way: AtomicUsize::new(0),
+        })
+    }
+
+    /// Hands out `t0`, `t1`, … that live for so many seconds.
+    pub(crate) fn granting(lifetime: u64) -> Arc<Self> {
+        Self::playing(move |nth, _| Reply::token(&format!("t{nth}"), lifetime).into())
+    }
+
+    /// From now on another script; the numbers go on.
+    pub(crate) fn play(&self, script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static) {
+        *lock(&self.script) = Arc::new(script);
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.sent).len()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        lock(&self.sent).iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    /// When each request was sent, in milliseconds after an instant.
+    pub(crate) fn times(&self, since: Instant) -> Vec<u128> {
+        let sent = lock(&self.sent);
+        sent.iter().map(|(at, _)| (*at - since).as_millis()).collect()
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.most_under_way.load(Ordering::Relaxed)
+    }
+}
+
+impl Transport for FakeNet {
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a> {
+        Box::pin(async move {
+            let nth = {
+                let mut sent = lock(&self.sent);
+                sent.push((Instant::now(), request.clone()));
+                sent.len() - 1
+            };
+            let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most_under_way.fetch_max(now, Ordering::Relaxed);
+            let _under_way = UnderWay(&self.under_way);
+            let script = lock(&self.script).clone();
+            let mut play = script(nth, request);
+            loop {
+                match play {
+                    Play::After(wait, next) => {
+                        sleep(wait).await;
+                        play = *next;
+                    }
+                    Play::Reply(reply) => return Ok(reply.to(request)),
+                    Play::Fault(kind) => return Err(Fault::of(kind)),
+                    Play::NoConnection => {
+                        sleep(connect_timeout).await;
+                        return Err(Fault::of(FaultKind::ConnectTimeout));
+                    }
+                    Play::Silence => pending::<()>().await,
+                    Play::Panic => panic!("the transport has a bug"),
+                }
+            }
+        })
+    }
+
+    fn id(&self) -> usize {
+        self.id
+    }
+}
+
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A machine with this clock and these files, and no jitter.
+pub(crate) fn machine(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Machine {
+    Machine {
+        clock: clock.clone(),
+        files: files.clone(),
+        chance: Arc::new(Fixed(0.0)),
+    }
+}
+
+/// The defaults, but for what this changes.
+pub(crate) fn settings(change: impl FnOnce(&mut RawConfiguration)) -> Settings {
+    let mut raw = RawConfiguration::default();
+    change(&mut raw);
+    Settings::parse(&raw).expect("valid options")
+}
+
+pub(crate) fn resource(text: &str) -> Resource {
+    Resource::parse(&text.into()).expect("a resource")
+}
+
+/// The variables that are given; the empty ones too.
+pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {
+    let owned = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    owned.collect::<HashMap<_, _>>().into()
+}
+
+impl From<&str> for Given {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

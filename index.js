@@ -26,7 +26,11 @@ class AuthError extends Error {
 class ManagedIdentityError extends AuthError {
   /** The third parameter is the binding's record of a failure; callers have none. */
   constructor(errorCode, correlationId, failure) {
-    super(errorCode, failure?.correlationId ?? correlationId, failure?.errorMessage ?? "No token could be had.");
+    super(
+      errorCode,
+      failure?.correlationId ?? correlationId,
+      failure?.errorMessage ?? "No token could be had.",
+    );
     this.name = "ManagedIdentityError";
     this.code = errorCode;
     this.retryable = failure?.retryable ?? false;
@@ -304,7 +308,10 @@ const clientIds = new WeakMap();
 
 /** A caller's network client as native code takes it: it never throws, and resolves a plain record. */
 function callersClient(client) {
-  if (typeof client?.sendGetRequestAsync !== "function" || typeof client.sendPostRequestAsync !== "function") {
+  if (
+    typeof client?.sendGetRequestAsync !== "function" ||
+    typeof client.sendPostRequestAsync !== "function"
+  ) {
     return undefined; // Absent, or native code says what is wrong with it.
   }
   if (!clientIds.has(client)) clientIds.set(client, binding.newTransportId());

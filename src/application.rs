@@ -412,23 +412,28 @@ impl Landing {
     fn store(&self, state: &mut State, token: Arc<Token>, storable: bool) -> Served {
         let key = &self.plan.key.key;
         let spread = self.engine.spread(key);
-        let fresh_until = token.fresh_until(spread);
         let now = self.engine.machine.clock.now();
-        let stored = if storable {
-            state
-                .cache
-                .store(key.clone(), token.clone(), self.flight.number, spread, now)
+        let mut fresh_until = None;
+        let number = self.flight.number;
+        let replaced = if storable {
+            let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
+            fresh_until = stored
+                .map(|_| token.fresh_until(spread))
+                .filter(|until| *until > now);
+            stored == Some(true)
         } else {
-            None
+            // What a caller did not want is not served again, even if its successor cannot be kept.
+            let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
+            unwanted && state.cache.forget(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if stored == Some(true) && self.flight.reason != Reason::Refresh {
+        if replaced && self.flight.reason != Reason::Refresh {
             self.engine.generation.fetch_add(1, Ordering::Release);
         }
         Served {
             token,
             from_cache: false,
-            fresh_until: stored.map(|_| fresh_until).filter(|until| *until > now),
+            fresh_until,
             generation: self.engine.generation(),
         }
     }

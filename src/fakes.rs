@@ -215,7 +215,10 @@ impl FakeNet {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        lock(&self.sent).iter().map(|(_, request)| request.clone()).collect()
+        lock(&self.sent)
+            .iter()
+            .map(|(_, request)| request.clone())
+            .collect()
     }
 
     /// When each request was sent, in milliseconds after an instant.

@@ -11,11 +11,8 @@ const JWT_START: &str = "eyJ";
 
 /// One line of at most so many characters, without control characters, secrets and tokens.
 pub fn clean(text: &str, secrets: &[Secret], most: usize) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible = |c: &char| c.is_whitespace() || !c.is_control();
+    let mut line = on_one_line(&text.chars().filter(visible).collect::<String>());
     for secret in secrets {
         line = without(&line, secret.expose());
     }
@@ -26,9 +23,16 @@ pub fn clean(text: &str, secrets: &[Secret], most: usize) -> String {
     }
 }
 
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The text without a secret, in whatever case it was echoed.
 fn without(text: &str, secret: &str) -> String {
-    let (lower, secret) = (text.to_ascii_lowercase(), secret.trim().to_ascii_lowercase());
+    let (lower, secret) = (
+        text.to_ascii_lowercase(),
+        on_one_line(secret).to_ascii_lowercase(),
+    );
     if secret.is_empty() {
         return text.to_owned();
     }

@@ -180,6 +180,12 @@ impl Cache {
         Some(replaced)
     }
 
+    /// Forgets a token, unless a later flight brought it. Tells whether there was one.
+    pub fn forget(&mut self, key: &Key, flight: u64) -> bool {
+        let older = self.entries.get(key).is_some_and(|held| held.flight <= flight);
+        older && self.entries.remove(key).is_some()
+    }
+
     /// Notes that no other token could be had: the next attempt is put off.
     pub fn failed(&mut self, key: &Key) {
         if let Some(entry) = self.entries.get_mut(key) {

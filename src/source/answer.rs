@@ -70,6 +70,13 @@ impl Answer {
         })
     }
 
+    /// Whatever stands where a token does, beside an error too.
+    pub fn token(&self) -> Option<Secret> {
+        self.access_token
+            .as_str()
+            .map(|token| Secret::new(token.to_owned()))
+    }
+
     /// The code of an error: `error`, or `error.code`.
     pub fn code(&self) -> Option<&str> {
         self.error

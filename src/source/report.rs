@@ -68,7 +68,9 @@ impl Report {
         let answer = Answer::read(&response.body);
         let text = String::from_utf8_lossy(&response.body);
         let no_imds = response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign));
-        let clean = |text: &str, most| clean(text, &response.secrets, most);
+        let mut secrets = response.secrets.clone();
+        secrets.extend(answer.as_ref().and_then(Answer::token));
+        let clean = |text: &str, most| clean(text, &secrets, most);
         let code = answer
             .as_ref()
             .and_then(Answer::code)

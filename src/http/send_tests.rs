@@ -1,1 +1,107 @@
-//! Tests.
+//! The loop against the tables of the wire contract, in paused time.
+
+#[path = "send_tests/budgets.rs"]
+mod budgets;
+#[path = "send_tests/exchanges.rs"]
+mod exchanges;
+#[path = "send_tests/pauses.rs"]
+mod pauses;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::error::Code;
+use crate::fakes::{FakeClock, FakeFiles, FakeNet, Play, Reply, machine};
+use crate::http::Url;
+use crate::http::retry::{CONFIGURED, IMDS_CONFIGURED, IMDS_DEFAULT};
+use crate::machine::Fixed;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// What a chain goes by, but for the network.
+struct Conditions {
+    gate: Arc<Gate>,
+    policy: Option<&'static Policy>,
+    total: Duration,
+    fraction: f64,
+    clock: Arc<FakeClock>,
+    progress: Progress,
+}
+
+impl Conditions {
+    fn of(policy: &'static Policy) -> Self {
+        Self {
+            gate: Arc::default(),
+            policy: Some(policy),
+            total: HOUR,
+            fraction: 0.0,
+            clock: FakeClock::new(),
+            progress: Progress::default(),
+        }
+    }
+
+    fn without_retries() -> Self {
+        Self {
+            policy: None,
+            ..Self::of(&CONFIGURED)
+        }
+    }
+
+    async fn run(&self, net: &FakeNet) -> End {
+        self.run_with(net, &get(), &|_| Ok(None)).await
+    }
+
+    async fn run_with(&self, net: &FakeNet, request: &Request, challenge: &Challenge<'_>) -> End {
+        let mut machine = machine(&self.clock, &Arc::new(FakeFiles::default()));
+        machine.chance = Arc::new(Fixed(self.fraction));
+        let chain = Chain {
+            transport: net,
+            gate: &self.gate,
+            policy: self.policy,
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(10),
+            deadline: &Deadline::within(self.total),
+            machine: &machine,
+            progress: &self.progress,
+        };
+        let told = |_: &End, wait: Duration| {
+            Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
+        };
+        chain.run(request, challenge, &told).await
+    }
+}
+
+fn get() -> Request {
+    Request::get(Url::parse("http://127.0.0.1:8081/token?a=b").expect("a URL"))
+}
+
+fn answers(replies: &[Reply]) -> Arc<FakeNet> {
+    let replies = replies.to_vec();
+    FakeNet::playing(move |nth, _| replies[nth.min(replies.len() - 1)].clone().into())
+}
+
+fn statuses(statuses: &[u16]) -> Arc<FakeNet> {
+    let replies: Vec<_> = statuses.iter().map(|status| Reply::new(*status, "")).collect();
+    answers(&replies)
+}
+
+/// When the requests of a chain left, in milliseconds, and how it ended.
+async fn sent(conditions: &Conditions, net: &FakeNet) -> (Vec<u128>, End) {
+    let started = Instant::now();
+    let end = conditions.run(net).await;
+    (net.times(started), end)
+}
+
+fn status_of(end: &End) -> Option<u16> {
+    match end {
+        End::Answer(answer) => Some(answer.status),
+        _ => None,
+    }
+}
+
+fn fault_of(end: &End) -> Option<FaultKind> {
+    match end {
+        End::Fault(fault) => Some(fault.kind),
+        _ => None,
+    }
+}

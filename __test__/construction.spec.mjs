@@ -1,0 +1,311 @@
+// `new ManagedIdentityApplication(configuration)`: what each option takes, what it refuses, and that making
+// an application does nothing else.
+
+import { createRequire } from "node:module";
+import test from "ava";
+import { acquireOnce, startEndpoint } from "./support/endpoint.mjs";
+import { within } from "./support/environment.mjs";
+import { runProcess } from "./support/program.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+
+const IDS = ["userAssignedClientId", "userAssignedResourceId", "userAssignedObjectId"];
+const TIMEOUTS = ["connectTimeout", "requestTimeout", "totalTimeout"];
+
+/** One value of every kind that JavaScript has, and the odd ones among them. */
+const VALUES = {
+  undefined: undefined,
+  null: null,
+  true: true,
+  false: false,
+  zero: 0,
+  one: 1,
+  negative: -1,
+  fraction: 1.5,
+  NaN: Number.NaN,
+  infinity: Number.POSITIVE_INFINITY,
+  bigint: 1n,
+  emptyString: "",
+  blankString: " \t",
+  string: "text",
+  numericString: "1000",
+  symbol: Symbol("text"),
+  function: () => "text",
+  class: class {},
+  object: {},
+  bareObject: Object.create(null),
+  emptyArray: [],
+  strings: ["text"],
+  mixed: ["text", 1],
+  holes: new Array(1),
+  nested: [["text"]],
+  date: new Date(0),
+  map: new Map(),
+  error: new Error("text"),
+  regularExpression: /text/,
+  promise: Promise.resolve(),
+  stringObject: Object("text"),
+  numberObject: Object(1000),
+  buffer: Buffer.from("text"),
+};
+const ABSENT = ["undefined", "null"];
+
+/** The configuration in which one option, named by its path, has a value. */
+function configurationWith(path, value) {
+  return path.split(".").reduceRight((inner, key) => ({ [key]: inner }), value);
+}
+
+/** The error that a configuration is refused with, after a look at its fields. */
+function refused(t, configuration, code, named = []) {
+  const error = t.throws(() => new ManagedIdentityApplication(configuration), {
+    instanceOf: ManagedIdentityError,
+  });
+  t.is(error.errorCode, code);
+  t.is(error.code, code);
+  t.is(error.name, "ManagedIdentityError");
+  t.is(error.message, `${code}: ${error.errorMessage}`);
+  t.is(error.correlationId, "");
+  t.false(error.retryable);
+  for (const words of [named].flat()) t.true(error.message.includes(words), error.message);
+  return error;
+}
+
+function accepted(t, configuration) {
+  const application = t.notThrows(() => new ManagedIdentityApplication(configuration));
+  t.is(typeof new ManagedIdentityApplication(configuration).acquireToken, "function");
+  return application;
+}
+
+test("no configuration, undefined and null are the system-assigned identity", (t) => {
+  t.notThrows(() => new ManagedIdentityApplication());
+  for (const configuration of [undefined, null, {}]) accepted(t, configuration);
+});
+
+test("undefined and null mean absent for every option", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const absent of [undefined, null]) {
+    const configuration = {
+      clientCapabilities: absent,
+      managedIdentityIdParams: Object.fromEntries(IDS.map((id) => [id, absent])),
+      system: {
+        loggerOptions: absent,
+        networkClient: absent,
+        disableInternalRetries: absent,
+        ...Object.fromEntries(TIMEOUTS.map((timeout) => [timeout, absent])),
+      },
+    };
+    accepted(t, configuration);
+    accepted(t, { managedIdentityIdParams: absent, system: absent });
+    await acquireOnce(endpoint, { resource: "https://vault.azure.net", forceRefresh: true }, configuration);
+  }
+  for (const { query } of endpoint.requests) t.deepEqual(Object.keys(query), ["api-version", "resource"]);
+});
+
+test("unknown keys are ignored, wherever they stand", (t) => {
+  accepted(t, {
+    auth: { clientId: "x" },
+    managedIdentityIdParams: { userAssignedName: "x" },
+    system: { proxyUrl: "http://x", protocolMode: "AAD", totalTimeOut: "x" },
+  });
+});
+
+test("the configuration itself must be an object", (t) => {
+  const fine = [...ABSENT, "object", "bareObject", "date", "map", "error", "regularExpression", "promise"];
+  for (const [name, value] of Object.entries(VALUES)) {
+    if (fine.includes(name) || ["stringObject", "numberObject", "buffer"].includes(name)) accepted(t, value);
+    else refused(t, value, "invalid_configuration", "configuration");
+  }
+});
+
+for (const group of ["managedIdentityIdParams", "system"]) {
+  test(`${group} must be an object`, (t) => {
+    for (const name of ["true", "zero", "emptyString", "string", "symbol", "bigint", "function", "strings"]) {
+      refused(t, { [group]: VALUES[name] }, "invalid_configuration", group);
+    }
+    for (const name of [...ABSENT, "object", "bareObject"]) accepted(t, { [group]: VALUES[name] });
+  });
+}
+
+for (const id of IDS) {
+  test(`${id}: a string that is not empty; anything else that is present is missing_client_id`, (t) => {
+    for (const [name, value] of Object.entries(VALUES)) {
+      const configuration = configurationWith(`managedIdentityIdParams.${id}`, value);
+      if ([...ABSENT, "string", "numericString"].includes(name)) accepted(t, configuration);
+      else refused(t, configuration, "missing_client_id", id);
+    }
+  });
+}
+
+test("two ids are invalid_managed_identity_id_type, also when one is of no use", (t) => {
+  for (const one of IDS) {
+    for (const other of IDS.filter((id) => id !== one)) {
+      for (const value of ["x", "", 5]) {
+        const managedIdentityIdParams = { [one]: "x", [other]: value };
+        refused(t, { managedIdentityIdParams }, "invalid_managed_identity_id_type", [one, other]);
+      }
+      accepted(t, { managedIdentityIdParams: { [one]: "x", [other]: undefined } });
+      accepted(t, { managedIdentityIdParams: { [one]: "x", [other]: null } });
+    }
+  }
+  const all = Object.fromEntries(IDS.map((id) => [id, "x"]));
+  refused(t, { managedIdentityIdParams: all }, "invalid_managed_identity_id_type");
+});
+
+test("clientCapabilities: an array of strings", (t) => {
+  for (const [name, clientCapabilities] of Object.entries(VALUES)) {
+    if ([...ABSENT, "emptyArray", "strings"].includes(name)) accepted(t, { clientCapabilities });
+    else refused(t, { clientCapabilities }, "invalid_configuration", "clientCapabilities");
+  }
+  refused(t, { clientCapabilities: ["cp1", ""] }, "invalid_configuration", "clientCapabilities[1]");
+  refused(t, { clientCapabilities: ["cp1", null] }, "invalid_configuration", "clientCapabilities[1]");
+});
+
+test("clientCapabilities go out as xms_cc, joined by commas, and none by default", async (t) => {
+  const endpoint = await startEndpoint(t);
+  await acquireOnce(endpoint, undefined, { clientCapabilities: ["cp1", "cp2"] });
+  await acquireOnce(endpoint, undefined, { clientCapabilities: [] });
+  t.is(endpoint.requests[0].query.xms_cc, "cp1,cp2");
+  t.false("xms_cc" in endpoint.requests[1].query);
+});
+
+test("disableInternalRetries: a boolean", (t) => {
+  for (const [name, value] of Object.entries(VALUES)) {
+    const configuration = configurationWith("system.disableInternalRetries", value);
+    if ([...ABSENT, "true", "false"].includes(name)) accepted(t, configuration);
+    else refused(t, configuration, "invalid_configuration", "system.disableInternalRetries");
+  }
+});
+
+for (const timeout of TIMEOUTS) {
+  test(`${timeout}: a number from 1 to 600,000`, (t) => {
+    const path = `system.${timeout}`;
+    for (const [name, value] of Object.entries(VALUES)) {
+      const configuration = configurationWith(path, value);
+      if ([...ABSENT, "one", "fraction"].includes(name)) accepted(t, configuration);
+      else refused(t, configuration, "invalid_configuration", path);
+    }
+    accepted(t, configurationWith(path, 600_000));
+    for (const value of [600_001, 0.5, Number.NEGATIVE_INFINITY]) {
+      refused(t, configurationWith(path, value), "invalid_configuration", [path, "1", "600000"]);
+    }
+  });
+}
+
+test("the configuration is read once: a later change of it has no effect", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const configuration = { clientCapabilities: ["cp1"], managedIdentityIdParams: {} };
+  const application = new ManagedIdentityApplication(configuration);
+  configuration.clientCapabilities.push("cp2");
+  configuration.managedIdentityIdParams.userAssignedClientId = "x";
+  await within(endpoint.env, () => application.acquireToken("https://vault.azure.net"));
+  const { "api-version": _, ...query } = endpoint.requests[0].query;
+  t.deepEqual(query, { resource: "https://vault.azure.net", xms_cc: "cp1" });
+});
+
+test("a configuration that is frozen, inherited or made of getters is read like any other", async (t) => {
+  const endpoint = await startEndpoint(t);
+  class Configuration {
+    get clientCapabilities() {
+      return Object.freeze(["cp1"]);
+    }
+  }
+  await acquireOnce(endpoint, undefined, Object.freeze({ clientCapabilities: Object.freeze(["cp1"]) }));
+  await within(endpoint.env, () =>
+    new ManagedIdentityApplication(new Configuration()).acquireToken("https://storage.azure.com"),
+  );
+  for (const { query } of endpoint.requests) t.is(query.xms_cc, "cp1");
+});
+
+test("an error that a getter of the configuration throws is the caller's own", (t) => {
+  const mine = new RangeError("mine");
+  const configuration = {
+    get system() {
+      throw mine;
+    },
+  };
+  t.is(
+    t.throws(() => new ManagedIdentityApplication(configuration)),
+    mine,
+  );
+});
+
+test("the constructor asks nobody, whatever the environment says", async (t) => {
+  const endpoint = await startEndpoint(t);
+  within(endpoint.env, () => new ManagedIdentityApplication());
+  within({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }, () => {
+    t.notThrows(() => new ManagedIdentityApplication());
+  });
+  await acquireOnce(endpoint);
+  t.is(endpoint.requests.length, 1);
+});
+
+const VARIABLES = {
+  endpoint: { IDENTITY_ENDPOINT: "http://127.0.0.1:1" },
+  header: { IDENTITY_HEADER: "x" },
+  thumbprint: { IDENTITY_SERVER_THUMBPRINT: "x" },
+  imds: { IMDS_ENDPOINT: "http://127.0.0.1:1" },
+  msi: { MSI_ENDPOINT: "http://127.0.0.1:1" },
+  secret: { MSI_SECRET: "x" },
+  federation: { AZURE_FEDERATED_TOKEN_FILE: "x", AZURE_TENANT_ID: "x" },
+  client: { AZURE_CLIENT_ID: "x" },
+};
+const SOURCES = [
+  ["DefaultToImds", []],
+  ["ServiceFabric", ["endpoint", "header", "thumbprint", "imds", "msi", "secret", "federation", "client"]],
+  ["AppService", ["endpoint", "header", "imds", "msi", "secret", "federation", "client"]],
+  ["MachineLearning", ["endpoint", "thumbprint", "imds", "msi", "secret", "federation", "client"]],
+  ["CloudShell", ["header", "msi", "imds", "federation", "client"]],
+  ["AzureArc", ["endpoint", "imds", "secret", "federation", "client"]],
+  ["WorkloadIdentity", ["endpoint", "secret", "federation", "client"]],
+  ["DefaultToImds", ["federation", "header", "thumbprint", "secret", "imds"]],
+  ["DefaultToImds", ["client", "endpoint"]],
+];
+
+test("getManagedIdentitySource: the first of PROTOCOL.md's table that is configured", (t) => {
+  const application = new ManagedIdentityApplication();
+  for (const [source, sets] of SOURCES) {
+    const env = Object.assign({}, ...sets.map((set) => VARIABLES[set]));
+    t.is(
+      within(env, () => application.getManagedIdentitySource()),
+      source,
+      sets.join(" "),
+    );
+  }
+});
+
+test("getManagedIdentitySource: an application's client id stands for AZURE_CLIENT_ID", (t) => {
+  const source = (managedIdentityIdParams) =>
+    within(VARIABLES.federation, () =>
+      new ManagedIdentityApplication({ managedIdentityIdParams }).getManagedIdentitySource(),
+    );
+  t.is(source({ userAssignedClientId: "x" }), "WorkloadIdentity");
+  t.is(source({ userAssignedObjectId: "x" }), "DefaultToImds");
+  t.is(source({}), "DefaultToImds");
+});
+
+test("getManagedIdentitySource: a variable that is empty counts as unset", (t) => {
+  const env = { ...VARIABLES.endpoint, IDENTITY_HEADER: "", ...VARIABLES.msi, MSI_SECRET: "" };
+  t.is(
+    within(env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
+    "CloudShell",
+  );
+});
+
+test("require, new and getManagedIdentitySource start no thread", async (t) => {
+  const [counts] = await runProcess(t, ({ require, report }) => {
+    const { readdirSync } = require("node:fs");
+    const threads = () => readdirSync("/proc/self/task").length;
+    const before = threads();
+    const { ManagedIdentityApplication } = require("../../index.js");
+    const required = threads();
+    const application = new ManagedIdentityApplication({
+      managedIdentityIdParams: { userAssignedClientId: "x" },
+    });
+    application.getManagedIdentitySource();
+    ManagedIdentityApplication.clearCache();
+    report({ before, required, made: threads() });
+  });
+  t.is(counts.required, counts.before);
+  t.is(counts.made, counts.before);
+});

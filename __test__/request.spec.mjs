@@ -1,0 +1,113 @@
+// The other fields of a request: what each takes, and that a wrong one is named before any request.
+
+import test from "ava";
+import { acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { refusal, rejection } from "./support/refusal.mjs";
+
+const WRONG = {
+  forceRefresh: ["", "true", 0, 1, Number.NaN, {}, [], () => true, Symbol("true"), 1n, Object(true)],
+  claims: [0, 5, true, false, {}, ["{}"], () => "{}", Symbol("{}"), 1n, Object("{}"), Buffer.from("{}")],
+  timeout: [0, 0.5, -1, 600_001, Number.NaN, Number.POSITIVE_INFINITY, "", "1000", true, {}, [1000], 1n],
+  abortSignal: [
+    0,
+    false,
+    true,
+    "",
+    "aborted",
+    5,
+    1n,
+    Symbol("aborted"),
+    {},
+    [],
+    () => undefined,
+    new AbortController(),
+    { aborted: false },
+    { aborted: "no", addEventListener: () => undefined, removeEventListener: () => undefined },
+    { aborted: false, addEventListener: () => undefined },
+    new EventTarget(),
+  ],
+};
+const ABSENT = [undefined, null];
+
+for (const [field, values] of Object.entries(WRONG)) {
+  test(`${field} of a wrong type or value is invalid_configuration, which names it`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    for (const [index, value] of values.entries()) {
+      let promise;
+      t.notThrows(() => {
+        promise = acquireOnce(endpoint, { resource: RESOURCE, [field]: value });
+      });
+      const error = await refusal(t, promise, "invalid_configuration", `${field}, value ${index}`);
+      t.true(error.message.startsWith(`invalid_configuration: ${field} `), error.message);
+      t.false(error.retryable);
+    }
+    t.deepEqual(endpoint.requests, []);
+  });
+
+  test(`${field}: undefined and null mean absent`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    for (const value of ABSENT) await acquireOnce(endpoint, { resource: RESOURCE, [field]: value });
+    t.is(endpoint.requests.length, 1);
+  });
+}
+
+test("values at the limits are taken", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const timeout of [10_000, 10_000.5, 600_000]) {
+    await acquireOnce(endpoint, { resource: RESOURCE, forceRefresh: true, timeout });
+  }
+  t.is(endpoint.requests.length, 3);
+});
+
+test("claims that are an empty string are none", async (t) => {
+  const endpoint = await startEndpoint(t);
+  await acquireOnce(endpoint, { resource: RESOURCE });
+  const { fromCache } = await acquireOnce(endpoint, { resource: RESOURCE, claims: "" });
+  t.true(fromCache);
+});
+
+test("unknown fields are ignored, those of msal-node included", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const request = { resource: RESOURCE, scopes: ["x"], authority: "x", correlationId: "x", timeOut: "x" };
+  const { scopes, correlationId } = await acquireOnce(endpoint, request);
+  t.deepEqual(scopes, [RESOURCE]);
+  t.not(correlationId, "x");
+  t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
+});
+
+test("a request that is frozen or inherited is read like any other, and not changed", async (t) => {
+  const endpoint = await startEndpoint(t);
+  class Request {
+    get resource() {
+      return "https://storage.azure.com";
+    }
+  }
+  const frozen = Object.freeze({ resource: RESOURCE, forceRefresh: true });
+  await acquireOnce(endpoint, frozen);
+  await acquireOnce(endpoint, new Request());
+  t.deepEqual(
+    endpoint.requests.map(({ query }) => query.resource),
+    [RESOURCE, "https://storage.azure.com"],
+  );
+  t.deepEqual(frozen, { resource: RESOURCE, forceRefresh: true });
+});
+
+test("an error that a getter of the request throws rejects, and is not thrown", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const mine = new RangeError("mine");
+  let promise;
+  t.notThrows(() => {
+    promise = acquireOnce(endpoint, {
+      get resource() {
+        throw mine;
+      },
+    });
+  });
+  t.is(await rejection(t, promise), mine);
+});
+
+test("a wrong field is refused although a token is cached and remembered", async (t) => {
+  const endpoint = await startEndpoint(t);
+  await acquireOnce(endpoint);
+  await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: "soon" }), "invalid_configuration");
+});

@@ -1,0 +1,234 @@
+// Nothing secret ever shows up in an error: not the header secrets, not a key, not an assertion, not a token,
+// even when the endpoint sends all of it back.
+
+import { createRequire } from "node:module";
+import { inspect } from "node:util";
+import test from "ava";
+import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
+import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { within } from "./support/environment.mjs";
+import { runProcess } from "./support/program.mjs";
+import { refusal } from "./support/refusal.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../index.js");
+
+const SECRETS = {
+  "app-service": (env) => [env.IDENTITY_HEADER],
+  "machine-learning": (env) => [env.MSI_SECRET],
+  "service-fabric": (env) => [env.IDENTITY_HEADER],
+  "workload-identity": (_, endpoint) => [endpoint.requests[0].form.client_assertion],
+};
+
+/** Everything that anybody could see of an error. */
+function everything(error) {
+  return [
+    error.message,
+    error.stack,
+    String(error),
+    inspect(error),
+    inspect(error, { depth: 10, showHidden: true, getters: true, maxStringLength: null }),
+    JSON.stringify(error),
+    JSON.stringify(error, Object.getOwnPropertyNames(error)),
+    ...Object.getOwnPropertyNames(error).map((name) => inspect(error[name], { depth: 10, showHidden: true })),
+    inspect(error.cause, { depth: 10, showHidden: true }),
+    String(error.cause?.stack),
+  ].join("\n");
+}
+
+/** Fails when one of `secrets`, or a part of one that could still be of use, is in `text`. */
+function hides(t, text, secrets, message) {
+  for (const secret of secrets) {
+    t.true(typeof secret === "string" && secret.length > 8, "the test knows the secret");
+    const forms = [secret, secret.toLowerCase(), encodeURIComponent(secret), secret.split(".")[1] ?? secret];
+    for (const form of forms) t.false(text.toLowerCase().includes(form.toLowerCase()), message);
+  }
+}
+
+/** The ways to send a request's headers and body back, each as a fault. */
+const ECHOES = {
+  "in the words of an IMDS error": (said) => ({ error: "denied", error_description: said }),
+  "in the words of an App Service error": (said) => ({ statusCode: 400, message: said }),
+  "in the words of a nested error": (said) => ({ error: { code: "denied", message: said } }),
+  "as the code": (_, secret) => ({ error: secret, error_description: "x" }),
+  "as a nested code": (_, secret) => ({ error: { code: secret, message: "x" } }),
+  "as ids": (_, secret) => ({ error: "denied", correlation_id: secret, trace_id: secret }),
+  "as plain text": (said) => said,
+  "as HTML": (said) => `<html><pre>${said}</pre></html>`,
+  "in lower case": (said) => said.toLowerCase(),
+  "broken by a line end": (_, secret) => `the secret is ${secret.slice(0, 9)}\r\n${secret.slice(9)}`,
+  "at the end of the quoted words": (_, secret) => "x".repeat(500 - (secret.length >> 1)) + secret,
+};
+
+for (const [source, secretsOf] of Object.entries(SECRETS)) {
+  for (const [name, echo] of Object.entries(ECHOES)) {
+    for (const status of [400, 200]) {
+      test(`${source} echoes ${name}, with ${status}`, async (t) => {
+        const endpoint = await startEndpoint(t, source);
+        endpoint.always({
+          status,
+          body: (_, request) => {
+            const [secret] = secretsOf(endpoint.env, endpoint);
+            const said = `headers ${JSON.stringify(request.headers)} body ${request.body}`;
+            return echo(said, secret);
+          },
+        });
+        const error = await refusal(t, acquireOnce(endpoint));
+        t.is(error.statusCode, status);
+        hides(t, everything(error), secretsOf(endpoint.env, endpoint), name);
+      });
+    }
+  }
+}
+
+test("a token in an error's body shows up nowhere", async (t) => {
+  for (const body of [
+    (answer) => ({ error: "denied", error_description: `your token was ${answer.access_token}` }),
+    (answer) => ({ message: `token=${answer.access_token}` }),
+    (answer) => `token=${answer.access_token}`,
+    (answer) => ({ error: answer.access_token }),
+    (answer) => ({ error: "denied", ...answer }),
+    (answer) => JSON.stringify(answer).slice(0, -1),
+    (answer) => `<html>${answer.access_token}`,
+  ]) {
+    const endpoint = await startEndpoint(t, "imds");
+    const granted = [];
+    for (const status of [200, 400]) {
+      endpoint.next({
+        status,
+        body: (answer) => {
+          granted.push(answer.access_token);
+          return body(answer);
+        },
+      });
+      const error = await refusal(t, acquireOnce(endpoint), undefined, String(body));
+      hides(t, everything(error), granted, String(body));
+    }
+  }
+});
+
+test("an opaque token that came with an error shows up nowhere", async (t) => {
+  const endpoint = await startEndpoint(t, "imds");
+  const token = "opaque-0123456789-abcdefghij";
+  for (const body of [
+    { access_token: token, error: "denied" },
+    { access_token: token, expires_on: 1_700_000_000 },
+    token,
+    `{"access_token": "${token}"`,
+  ]) {
+    endpoint.next({ status: 200, body });
+    hides(t, everything(await refusal(t, acquireOnce(endpoint))), [token], JSON.stringify(body));
+  }
+});
+
+test("a secret shows up in no error about connections and time", async (t) => {
+  for (const source of Object.keys(SECRETS)) {
+    for (const fault of [
+      { drop: "before" },
+      { drop: "body" },
+      { reset: true },
+      { delay: 60_000 },
+      { body: "x".repeat(2_000_000) },
+      { status: 302, headers: { Location: "https://elsewhere.example" } },
+    ]) {
+      const endpoint = await startEndpoint(t, source);
+      endpoint.always(fault);
+      const error = await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: 300 }));
+      await endpoint.waitForRequests(1);
+      hides(t, everything(error), SECRETS[source](endpoint.env, endpoint), source);
+    }
+  }
+});
+
+test("a secret shows up in no error about the environment", async (t) => {
+  const secret = "hush-hush-hush";
+  const proxy = { HTTPS_PROXY: `http://user:${secret}@127.0.0.1:1` };
+  const endpoint = await startEndpoint(t, "workload-identity");
+  for (const env of [
+    { IDENTITY_ENDPOINT: `http://user:${secret}@127.0.0.1`, IDENTITY_HEADER: "x" },
+    { IDENTITY_ENDPOINT: "x", IDENTITY_HEADER: secret },
+    { IDENTITY_ENDPOINT: "http://127.0.0.1:1", IDENTITY_HEADER: `${secret}\n` },
+    { MSI_ENDPOINT: "http://127.0.0.1:1", MSI_SECRET: `${secret}\u0000` },
+    { IDENTITY_ENDPOINT: "https://127.0.0.1:1", IDENTITY_HEADER: secret, IDENTITY_SERVER_THUMBPRINT: secret },
+    { ...endpoint.env, ...proxy },
+    { ...endpoint.env, HTTPS_PROXY: `http://user:${secret}@` },
+    { ...endpoint.env, HTTPS_PROXY: `nonsense ${secret}` },
+    { ...endpoint.env, AZURE_AUTHORITY_HOST: `https://user:${secret}@127.0.0.1:1` },
+    { ...endpoint.env, AZURE_TENANT_ID: `${secret}/` },
+  ]) {
+    const error = await refusal(
+      t,
+      within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE)),
+    );
+    hides(t, everything(error), [secret], JSON.stringify(env));
+  }
+});
+
+test("an id that an application was given is no secret, and a wrong option's value is not repeated", (t) => {
+  for (const configuration of [
+    { clientCapabilities: "hush-hush-hush" },
+    { managedIdentityIdParams: "hush-hush-hush" },
+    { system: { totalTimeout: "hush-hush-hush" } },
+  ]) {
+    const error = t.throws(() => new ManagedIdentityApplication(configuration));
+    hides(t, everything(error), ["hush-hush-hush"]);
+  }
+});
+
+test("an application shows nothing of what it holds", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const { accessToken } = await acquire(endpoint, RESOURCE, application);
+  const shown = inspect(application, { depth: 10, showHidden: true }) + JSON.stringify(application);
+  hides(t, shown, [accessToken, endpoint.env.IDENTITY_HEADER]);
+});
+
+(reasonAgainst ? test.skip : test)(
+  `Azure Arc's key shows up nowhere, however the agent sends it back${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+  async (t) => {
+    const reports = await runProcess(
+      t,
+      async ({ native, require, argument, report }) => {
+        const { inspect } = require("node:util");
+        const { startEmulator } = require("../../emulator/index.js");
+        const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
+        Object.assign(process.env, endpoint.env);
+        const application = new native.ManagedIdentityApplication({
+          system: { disableInternalRetries: true },
+        });
+        const echoes = [
+          (said) => ({ error: "denied", error_description: said }),
+          (said) => said,
+          (_, key) => ({ error: { code: key, message: `<${key}>` } }),
+          (_, key) => `Basic ${key}`,
+          (_, key) => Buffer.from(key, "base64").toString("utf8") + key,
+        ];
+        for (const status of [400, 401, 200]) {
+          for (const echo of echoes) {
+            let key;
+            endpoint.next([
+              {},
+              {
+                status,
+                body: (_, { headers }) => {
+                  key = headers.authorization.slice("Basic ".length);
+                  return echo(JSON.stringify(headers), key);
+                },
+              },
+            ]);
+            const error = await application.acquireToken("https://a").catch((reason) => reason);
+            const shown =
+              inspect(error, { depth: 10, showHidden: true, maxStringLength: null }) +
+              JSON.stringify(error) +
+              error.stack;
+            report({ status: error.statusCode, known: key.length > 20, shown: shown.includes(key) });
+          }
+        }
+        await endpoint.close();
+      },
+      { argument: TOKENS, command: privateFolders },
+    );
+    t.is(reports.length, 15);
+    for (const { known, shown } of reports) t.true(known && !shown);
+  },
+);

@@ -1,0 +1,234 @@
+// Service Fabric: a real TLS server, known by the SHA-1 thumbprint of its certificate and by nothing else.
+
+import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
+import test from "ava";
+import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { within } from "./support/environment.mjs";
+import { refusal } from "./support/refusal.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../index.js");
+
+const DAY_MS = 86_400_000;
+const CLAIMS = { resource: RESOURCE, claims: '{"access_token":{}}' };
+
+/** An endpoint with a certificate of this kind. */
+function start(t, certificate, tls) {
+  return startEndpoint(t, "service-fabric", { certificate, tls });
+}
+
+function acquireWith(env, request = RESOURCE) {
+  return within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(request));
+}
+
+/** A thumbprint of the right form that is no certificate's. */
+function another(thumbprint) {
+  return thumbprint.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
+}
+
+const CERTIFICATES = {
+  "P-256": {},
+  "RSA 2048": { key: "RSA-2048" },
+  "another name": { subject: "elsewhere.example", names: ["elsewhere.example"] },
+  "no name at all": { names: [] },
+  expired: { notBefore: new Date(Date.now() - 10 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) },
+  "not yet valid": { notBefore: new Date(Date.now() + DAY_MS), notAfter: new Date(Date.now() + 10 * DAY_MS) },
+};
+const VERSIONS = ["TLSv1.2", "TLSv1.3"];
+
+for (const [name, certificate] of Object.entries(CERTIFICATES)) {
+  for (const version of VERSIONS) {
+    test(`accepted by its thumbprint: ${name}, ${version}`, async (t) => {
+      const endpoint = await start(t, certificate, { minVersion: version, maxVersion: version });
+      t.false((await acquire(endpoint)).fromCache);
+      const [{ method, query, headers }] = endpoint.requests;
+      t.is(method, "GET");
+      t.deepEqual(query, { "api-version": "2019-07-01-preview", resource: RESOURCE });
+      t.is(headers.secret, endpoint.env.IDENTITY_HEADER);
+    });
+
+    test(`refused for another thumbprint, before anything is sent: ${name}, ${version}`, async (t) => {
+      const endpoint = await start(t, certificate, { minVersion: version, maxVersion: version });
+      const env = {
+        ...endpoint.env,
+        IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint),
+      };
+      const error = await refusal(t, acquireWith(env), "invalid_server_thumbprint");
+      t.is(error.source, "ServiceFabric");
+      t.is(error.endpoint, endpoint.url);
+      t.false(error.retryable);
+      t.true(error.message.includes("IDENTITY_SERVER_THUMBPRINT"), error.message);
+      t.deepEqual(endpoint.requests, []);
+    });
+  }
+}
+
+test("a thumbprint may be written in any case, with colons and blanks", async (t) => {
+  const endpoint = await start(t);
+  const { thumbprint } = endpoint.certificate;
+  const colons = thumbprint.match(/../g).join(":");
+  for (const [index, written] of [
+    thumbprint.toLowerCase(),
+    colons,
+    colons.toLowerCase().replaceAll(":", " "),
+    ` ${thumbprint}\t`,
+  ].entries()) {
+    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: written };
+    t.false((await acquireWith(env, `api://${index}`)).fromCache);
+  }
+});
+
+test("a variable that is no SHA-1 is invalid_server_thumbprint, before any connection", async (t) => {
+  const endpoint = await start(t);
+  const { thumbprint, der } = endpoint.certificate;
+  const sha256 = createHash("sha256").update(der).digest("hex");
+  for (const written of [
+    "x",
+    thumbprint.slice(1),
+    `${thumbprint}0`,
+    `${thumbprint}00`,
+    sha256,
+    thumbprint.replace(/^./, "G"),
+    `0x${thumbprint}`,
+    thumbprint.match(/../g).join("-"),
+  ]) {
+    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: written };
+    const error = await refusal(t, acquireWith(env), "invalid_server_thumbprint", written);
+    t.true(error.message.includes("IDENTITY_SERVER_THUMBPRINT"));
+    t.is(error.source, "ServiceFabric");
+    t.false("attempts" in error);
+  }
+  t.deepEqual(endpoint.requests, []);
+});
+
+test("a pin that changes counts at the next request, also on a connection that is kept alive", async (t) => {
+  const endpoint = await start(t);
+  const application = new ManagedIdentityApplication(ONCE);
+  const ask = (env, resource) => within(env, () => application.acquireToken(resource));
+  await ask(endpoint.env, "api://first");
+  const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint) };
+  await refusal(t, ask(env, "api://second"), "invalid_server_thumbprint");
+  await ask(endpoint.env, "api://third");
+  t.deepEqual(
+    endpoint.requests.map(({ query }) => query.resource),
+    ["api://first", "api://third"],
+  );
+});
+
+test("an http endpoint is refused, before anything is sent", async (t) => {
+  const endpoint = await startEndpoint(t, "service-fabric", { secure: false });
+  const error = await refusal(t, acquireOnce(endpoint), "identity_endpoint_url_malformed");
+  t.true(error.message.includes("https"), error.message);
+  t.is(error.source, "ServiceFabric");
+  t.deepEqual(endpoint.requests, []);
+});
+
+test("a redirect to http is not followed", async (t) => {
+  const endpoint = await start(t);
+  const other = await startEndpoint(t, "service-fabric", { secure: false });
+  endpoint.always({ status: 302, headers: { Location: other.url }, body: "" });
+  await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  t.deepEqual(other.requests, []);
+});
+
+test("a server of TLS 1.1 is none to talk to", async (t) => {
+  let endpoint;
+  try {
+    endpoint = await start(
+      t,
+      {},
+      { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" },
+    );
+  } catch (error) {
+    t.pass(`this OpenSSL cannot play one: ${error.code}`);
+    return;
+  }
+  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+  t.false(error.retryable);
+  t.true(error.message.includes("TLS"), error.message);
+  t.deepEqual(endpoint.requests, []);
+});
+
+test("claims send the SHA-256 of the cached token, and the new token replaces it", async (t) => {
+  const endpoint = await start(t);
+  const application = new ManagedIdentityApplication({ clientCapabilities: ["CP1"] });
+  const ask = (request) => acquire(endpoint, request, application);
+  const first = await ask(RESOURCE);
+  const second = await ask(CLAIMS);
+  t.deepEqual(Object.entries(endpoint.requests[1].query), [
+    ["api-version", "2019-07-01-preview"],
+    ["resource", RESOURCE],
+    ["token_sha256_to_refresh", createHash("sha256").update(first.accessToken).digest("hex")],
+    ["xms_cc", "CP1"],
+  ]);
+  t.false(second.fromCache);
+  const third = await ask(RESOURCE);
+  t.true(third.fromCache && third.accessToken === second.accessToken);
+});
+
+test("the hash is PROTOCOL.md's", async (t) => {
+  const endpoint = await start(t);
+  endpoint.next({ body: { access_token: "test_token", expires_in: 3600 } });
+  await acquire(endpoint);
+  await acquire(endpoint, CLAIMS);
+  t.is(
+    endpoint.requests[1].query.token_sha256_to_refresh,
+    "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656",
+  );
+});
+
+test("claims send no hash without a cached token, and with forceRefresh", async (t) => {
+  const endpoint = await start(t);
+  await acquire(endpoint, CLAIMS);
+  await acquire(endpoint, { ...CLAIMS, forceRefresh: true });
+  const uncached = await start(t);
+  uncached.next({ body: { access_token: "opaque" } });
+  await acquire(uncached);
+  await acquire(uncached, CLAIMS);
+  const requests = [...endpoint.requests, ...uncached.requests];
+  t.is(requests.length, 4);
+  for (const { rawUrl } of requests) t.false(rawUrl.includes("token_sha256_to_refresh"));
+});
+
+test("claims with a hash share a flight with claims of the same hash only", async (t) => {
+  const endpoint = await start(t);
+  await acquire(endpoint);
+  const release = endpoint.hold();
+  const calls = [
+    acquire(endpoint, CLAIMS),
+    acquire(endpoint, CLAIMS),
+    acquire(endpoint, { resource: RESOURCE, forceRefresh: true }),
+  ];
+  await endpoint.waitForRequests(3);
+  release();
+  const [first, second, forced] = await Promise.all(calls);
+  t.true(first.accessToken === second.accessToken && first.accessToken !== forced.accessToken);
+  t.is(endpoint.requests.length, 3);
+});
+
+test("errors of the cluster's: their code, words and correlation id", async (t) => {
+  const endpoint = await start(t);
+  const env = { ...endpoint.env, IDENTITY_HEADER: "wrong" };
+  const error = await refusal(
+    t,
+    within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE)),
+    "ManagedIdentityNotFound",
+  );
+  t.is(error.statusCode, 404);
+  t.true(error.message.includes("not found for the specified application host"));
+  t.true(error.message.includes(error.correlationId));
+});
+
+test("a body over 1 MiB, a broken connection and silence end as they do elsewhere", async (t) => {
+  const endpoint = await start(t);
+  for (const [fault, code] of [
+    [{ body: "x".repeat(2_000_000) }, "managed_identity_failed_response"],
+    [{ drop: "before" }, "managed_identity_unreachable_network"],
+    [{ reset: true }, "managed_identity_unreachable_network"],
+    [{ delay: 60_000 }, "network_unavailable"],
+  ]) {
+    endpoint.next(fault);
+    await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: 2_000 }), code);
+  }
+});

@@ -1,0 +1,265 @@
+// What is shown of what was run, in the table's order, and the goals. A figure names a measurement and one of its
+// values; a goal compares our median with a number or with another median of the same run.
+
+const unit = {
+  us: { name: "µs", factor: 1 },
+  ms: { name: "ms", factor: 1 },
+  mb: { name: "MB", factor: 1 / 2 ** 20 },
+  count: { name: "", factor: 1 },
+  instructions: { name: "", factor: 1 },
+};
+
+/** Our median over another one: another subject's of the same figure, or of the figure named. */
+function times(limit, { subject = "msal", figure, words } = {}) {
+  return { limit, subject, figure, words };
+}
+
+function atMost(limit) {
+  return { limit };
+}
+
+export const figures = [
+  {
+    id: "floor-bare",
+    group: "Cached call",
+    title: "bare `await asyncFunction()`, for scale",
+    of: ["floor-bare", "us"],
+    unit: unit.us,
+  },
+  {
+    id: "floor-fields",
+    title: "async function that builds 20 fields and 3 Dates, for scale",
+    of: ["floor-fields", "us"],
+    unit: unit.us,
+  },
+  {
+    id: "cached-1",
+    title: "`acquireToken`, 1 token cached",
+    of: ["cached-1", "us"],
+    unit: unit.us,
+    chart: "Cached call, 1 token",
+    goals: [times(1 / 15), times(2, { subject: "node", figure: "floor-fields", words: "the 20 fields" })],
+  },
+  {
+    id: "cached-1-object",
+    title: "`acquireToken({ resource })`, 1 token cached",
+    of: ["cached-1-object", "us"],
+    unit: unit.us,
+    goals: [times(1 / 15, { figure: "cached-1" })],
+  },
+  {
+    id: "cached-getToken",
+    title: "`getToken`, 1 token cached",
+    of: ["cached-getToken", "us"],
+    unit: unit.us,
+    goals: [
+      times(1 / 40, { subject: "identity", words: "identity" }),
+      times(2.5, { subject: "node", figure: "floor-bare", words: "bare await" }),
+    ],
+  },
+  {
+    id: "cached-500",
+    title: "`acquireToken`, 500 tokens cached",
+    of: ["cached-500", "us"],
+    unit: unit.us,
+    chart: "Cached call, 500 tokens",
+    goals: [times(1 / 1000)],
+  },
+  {
+    id: "cached-10000",
+    title: "`acquireToken`, 10,000 tokens cached",
+    of: ["cached-10000", "us"],
+    unit: unit.us,
+    goals: [times(1.25, { subject: "native", figure: "cached-1", words: "with 1" })],
+  },
+  {
+    id: "cached-10000-in-turn",
+    title: "the same, asking for each of the 10,000 in turn",
+    of: ["cached-10000-in-turn", "us"],
+    unit: unit.us,
+  },
+  {
+    id: "cached-threads",
+    title: "`acquireToken` on 4 worker threads at once, CPU of a call",
+    of: ["cached-threads", "us"],
+    unit: unit.us,
+  },
+  {
+    id: "instructions",
+    title: "instructions of a cached `acquireToken` (callgrind)",
+    of: ["instructions", "instructions"],
+    unit: unit.instructions,
+  },
+  {
+    id: "require",
+    group: "Cold start",
+    title: "`require`",
+    of: ["start-require", "loadMs"],
+    unit: unit.ms,
+  },
+  {
+    id: "import",
+    title: "`import()`",
+    of: ["start-import", "loadMs"],
+    unit: unit.ms,
+  },
+  {
+    id: "require-token",
+    title: "`require` to first token",
+    of: ["start-require", "tokenMs"],
+    unit: unit.ms,
+    chart: "require to first token",
+    goals: [times(1 / 20)],
+  },
+  {
+    id: "import-token",
+    title: "`import()` to first token",
+    of: ["start-import", "tokenMs"],
+    unit: unit.ms,
+    chart: "import() to first token",
+    goals: [times(1 / 20)],
+  },
+  {
+    id: "process-require",
+    title: "whole process with `require` and first token (Node.js alone: {node})",
+    of: ["start-require", "exitMs"],
+    unit: unit.ms,
+  },
+  {
+    id: "process-import",
+    title: "whole process with `import()` and first token (Node.js alone: {node})",
+    of: ["start-import", "exitMs"],
+    unit: unit.ms,
+  },
+  {
+    id: "rss-require",
+    group: "Memory",
+    title: "RSS added by `require` and first token",
+    of: ["start-require", "rss"],
+    unit: unit.mb,
+    goals: [times(1 / 5)],
+  },
+  {
+    id: "rss-import",
+    title: "RSS added by `import()` and first token",
+    of: ["start-import", "rss"],
+    unit: unit.mb,
+    chart: "RSS added by import and first token",
+    goals: [times(1 / 5)],
+  },
+  {
+    id: "hwm-import",
+    title: "highest RSS (VmHWM) added by `import()` and first token",
+    of: ["start-import", "hwm"],
+    unit: unit.mb,
+  },
+  {
+    id: "growth",
+    title: "growth over 20,000 refreshes after 30,000 (msal-node: {growthOfMsal})",
+    of: ["growth", "growth"],
+    unit: unit.mb,
+    goals: [atMost(0.5)],
+  },
+  {
+    id: "uncached-small",
+    group: "Uncached acquisitions",
+    title: "wall time of one, 32 in flight, 32 tokens refreshed",
+    of: ["uncached-small", "wall"],
+    unit: unit.us,
+    chart: "Uncached acquisition, wall time",
+    goals: [times(1 / 6)],
+  },
+  {
+    id: "uncached-small-cpu",
+    title: "CPU time of one, 32 in flight, 32 tokens refreshed",
+    of: ["uncached-small", "cpu"],
+    unit: unit.us,
+    chart: "Uncached acquisition, CPU time",
+    goals: [times(1 / 10)],
+  },
+  {
+    id: "uncached-growing",
+    title: "wall time of one, 32 in flight, {acquisitions} new resources",
+    of: ["uncached-growing", "wall"],
+    unit: unit.us,
+    goals: [times(1 / 6, { figure: "uncached-small", words: "msal-node's small cache" })],
+  },
+  {
+    id: "uncached-growing-cpu",
+    title: "CPU time of one, 32 in flight, {acquisitions} new resources",
+    of: ["uncached-growing", "cpu"],
+    unit: unit.us,
+    goals: [times(1 / 10, { figure: "uncached-small-cpu", words: "msal-node's small cache" })],
+  },
+  {
+    id: "callers",
+    title: "requests for 1,000 simultaneous callers",
+    of: ["callers", "requests"],
+    unit: unit.count,
+    goals: [atMost(1)],
+  },
+  {
+    id: "loop-callers-p99",
+    group: "Event-loop delay",
+    title: "p99, 2,000 callers of one cold token",
+    of: ["loop-callers", "p99"],
+    unit: unit.ms,
+  },
+  {
+    id: "loop-callers-max",
+    title: "maximum, 2,000 callers of one cold token",
+    of: ["loop-callers", "max"],
+    unit: unit.ms,
+    goals: [atMost(5)],
+  },
+  {
+    id: "loop-callers-longest",
+    title: "longest gap of `setImmediate`, the same",
+    of: ["loop-callers-gaps", "longest"],
+    unit: unit.ms,
+    chart: "Event loop blocked by 2,000 callers",
+    goals: [atMost(5)],
+  },
+  {
+    id: "loop-acquisitions-p99",
+    title: "p99, {acquisitions} acquisitions, 32 in flight",
+    of: ["loop-acquisitions", "p99"],
+    unit: unit.ms,
+  },
+  {
+    id: "loop-acquisitions-max",
+    title: "maximum, {acquisitions} acquisitions, 32 in flight",
+    of: ["loop-acquisitions", "max"],
+    unit: unit.ms,
+    goals: [atMost(5)],
+  },
+  {
+    id: "loop-acquisitions-longest",
+    title: "longest gap of `setImmediate`, the same",
+    of: ["loop-acquisitions-gaps", "longest"],
+    unit: unit.ms,
+    goals: [atMost(5)],
+  },
+  {
+    id: "installed",
+    group: "On the disk",
+    title: "installed, with everything it needs",
+    of: ["installed", "bytes"],
+    unit: unit.mb,
+    chart: "Installed size",
+    goals: [atMost(2.5)],
+  },
+  {
+    id: "packages",
+    title: "packages installed",
+    of: ["installed", "packages"],
+    unit: unit.count,
+    goals: [atMost(2)],
+  },
+  {
+    id: "addon",
+    title: "the `.node` file",
+    of: ["installed", "addon"],
+    unit: unit.mb,
+  },
+];

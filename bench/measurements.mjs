@@ -1,0 +1,162 @@
+// What is run: each measurement is a program with its plan for every subject, and how often. The subjects of one
+// measurement take turns, each time in a fresh process.
+
+const FIRST_TOKEN = "https://vault.example.net";
+const START = {
+  native: {
+    name: "managed-identity-native",
+    className: "ManagedIdentityApplication",
+    method: "acquireToken",
+  },
+  msal: { name: "@azure/msal-node", className: "ManagedIdentityApplication", method: "acquireToken" },
+  identity: { name: "@azure/identity", className: "ManagedIdentityCredential", method: "getToken" },
+};
+
+const NO_FORCE_REFRESH = "getToken has no way to skip the cache";
+const SLOW_TO_FILL = "each acquisition takes longer the more tokens there are: filling it would take minutes";
+
+/** For each subject the program's plan, or, as a string, why there is none. */
+function cached(tokens, inTurn, subjects) {
+  return (settings) => plans(subjects, { tokens, inTurn, batchMs: settings.batchMs });
+}
+
+function plans(subjects, plan) {
+  return Object.fromEntries(
+    Object.entries(subjects).map(([column, subject]) => [
+      column,
+      subject.startsWith("not run: ") ? subject.slice(9) : { ...plan, subject },
+    ]),
+  );
+}
+
+const everyone = { native: "native", msal: "msal", identity: "identity" };
+const refreshers = { native: "native", msal: "msal", identity: `not run: ${NO_FORCE_REFRESH}` };
+const noFilling = {
+  native: "native",
+  msal: `not run: ${SLOW_TO_FILL}`,
+  identity: `not run: ${SLOW_TO_FILL}`,
+};
+
+function started(program) {
+  return {
+    program,
+    runs: "start",
+    plans: () => ({
+      native: { ...START.native, request: FIRST_TOKEN },
+      msal: { ...START.msal, request: { resource: FIRST_TOKEN } },
+      identity: { ...START.identity, request: `${FIRST_TOKEN}/.default` },
+      node: {},
+    }),
+    programs: { node: "nothing.mjs" },
+  };
+}
+
+function loop(load, probe, subjects) {
+  return {
+    program: "loop.mjs",
+    runs: "loop",
+    plans: ({ callers, acquisitions }) =>
+      plans(subjects, { load, probe, count: load === "callers" ? callers : acquisitions }),
+  };
+}
+
+export const measurements = {
+  "floor-bare": {
+    program: "floor.mjs",
+    runs: "call",
+    plans: ({ batchMs }) => ({ node: { floor: "bare", batchMs } }),
+  },
+  "floor-fields": {
+    program: "floor.mjs",
+    runs: "call",
+    plans: ({ batchMs }) => ({ node: { floor: "fields", batchMs } }),
+  },
+  "cached-1": { program: "cached.mjs", runs: "call", plans: cached(1, false, everyone) },
+  "cached-getToken": {
+    program: "cached.mjs",
+    runs: "call",
+    plans: ({ batchMs, hasGetToken }) =>
+      plans(
+        {
+          native: hasGetToken ? "native-getToken" : "not run: there is no getToken yet",
+          identity: "identity",
+        },
+        { tokens: 1, inTurn: false, batchMs },
+      ),
+  },
+  "cached-1-object": {
+    program: "cached.mjs",
+    runs: "call",
+    plans: cached(1, false, { native: "native-object" }),
+  },
+  "cached-500": { program: "cached.mjs", runs: "call", plans: cached(500, true, everyone) },
+  "cached-10000": { program: "cached.mjs", runs: "call", plans: cached(10_000, false, noFilling) },
+  "cached-10000-in-turn": { program: "cached.mjs", runs: "call", plans: cached(10_000, true, noFilling) },
+  "cached-threads": {
+    program: "threads.mjs",
+    runs: "call",
+    plans: ({ threadsMs }) => ({
+      native: { subject: "native", threads: 4, forMs: threadsMs, sharesCache: true },
+      msal: { subject: "msal", threads: 4, forMs: threadsMs, sharesCache: false },
+      identity: { subject: "identity", threads: 4, forMs: threadsMs, sharesCache: false },
+    }),
+  },
+  "start-require": started("start.cjs"),
+  "start-import": started("start.mjs"),
+  "uncached-small": {
+    program: "uncached.mjs",
+    runs: "uncached",
+    plans: ({ acquisitions }) => plans(refreshers, { cache: "small", acquisitions }),
+  },
+  "uncached-growing": {
+    program: "uncached.mjs",
+    runs: "long",
+    plans: ({ acquisitions }) => plans(everyone, { cache: "growing", acquisitions }),
+  },
+  callers: {
+    program: "callers.mjs",
+    runs: "loop",
+    plans: () => plans(everyone, { callers: 1_000 }),
+  },
+  "loop-callers": loop("callers", "histogram", everyone),
+  "loop-callers-gaps": loop("callers", "gaps", everyone),
+  "loop-acquisitions": loop("acquisitions", "histogram", refreshers),
+  "loop-acquisitions-gaps": loop("acquisitions", "gaps", refreshers),
+  growth: {
+    program: "growth.mjs",
+    runs: "long",
+    // V8's nursery doubles when it likes, by megabytes: of a fixed size, it is no part of what is held.
+    flags: ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"],
+    plans: ({ growth }) => ({
+      native: { subject: "native", ...growth.native },
+      msal: { subject: "msal", ...growth.msal },
+      identity: NO_FORCE_REFRESH,
+    }),
+  },
+};
+
+/** How much of each, and how often. */
+export const thoroughness = {
+  full: {
+    runs: { start: 25, call: 11, uncached: 11, loop: 15, long: 3 },
+    batchMs: 20,
+    threadsMs: 1_000,
+    callers: 2_000,
+    acquisitions: 2_000,
+    growth: {
+      native: { settling: 30_000, refreshes: 20_000 },
+      msal: { settling: 2_000, refreshes: 20_000 },
+    },
+  },
+  quick: {
+    runs: { start: 5, call: 3, uncached: 3, loop: 3, long: 1 },
+    batchMs: 5,
+    threadsMs: 300,
+    callers: 2_000,
+    acquisitions: 500,
+    growth: {
+      native: { settling: 30_000, refreshes: 20_000 },
+      msal: { settling: 500, refreshes: 500 },
+    },
+  },
+};

@@ -1,0 +1,93 @@
+// The headline figures as an SVG: for each a group of bars on a scale of its own, with the numbers beside them. Its
+// background is transparent, and its colours follow the reader's light or dark theme.
+
+import { fraction, number } from "./numbers.mjs";
+
+const WIDTH = 860;
+const LABELS = 270;
+const BARS = 400;
+const BAR = 13;
+const STEP = 16;
+const GAP = 18;
+const TOP = 64;
+
+const SERIES = [
+  { subject: "native", name: "managed-identity-native" },
+  { subject: "msal", name: "@azure/msal-node" },
+  { subject: "identity", name: "@azure/identity" },
+];
+
+const STYLE = `
+    text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328; }
+    .title { font-size: 15px; font-weight: 600; }
+    .label { font-weight: 600; }
+    .quiet { fill: #59636e; }
+    .native { fill: #1a7f37; }
+    .msal { fill: #8c959f; }
+    .identity { fill: #c3cad1; }
+    .axis { stroke: #8c959f; stroke-width: 1; }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #f0f6fc; }
+      .quiet { fill: #9198a1; }
+      .native { fill: #3fb950; }
+      .msal { fill: #7d8590; }
+      .identity { fill: #4d555e; }
+    }
+  `;
+
+export function chart(figures, { date, cpu, cores, node }) {
+  const drawn = figures.filter((figure) => figure.chart !== undefined && figure.subjects.native?.median > 0);
+  const parts = [];
+  let y = TOP;
+  for (const figure of drawn) {
+    const bars = SERIES.filter(({ subject }) => figure.subjects[subject]?.median >= 0);
+    const most = Math.max(...bars.map(({ subject }) => figure.subjects[subject].median));
+    const middle = y + (bars.length * STEP) / 2;
+    parts.push(text(LABELS - 12, middle, figure.chart, 'class="label" text-anchor="end"'));
+    if (figure.ratio !== undefined) {
+      const shown = `${fraction(figure.ratio)} of msal-node`;
+      parts.push(text(LABELS - 12, middle + 15, shown, 'class="quiet" text-anchor="end"'));
+    }
+    const bottom = y + bars.length * STEP;
+    parts.push(`<path class="axis" d="M${LABELS} ${y - 3}V${bottom}"/>`);
+    for (const { subject } of bars) {
+      const { median } = figure.subjects[subject];
+      const length = Math.max(1, (median / most) * BARS);
+      parts.push(
+        `<rect class="${subject}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
+      );
+      const value = `${number(median)} ${figure.unit.name}`;
+      parts.push(
+        text(LABELS + length + 6, y + BAR - 2.5, value, subject === "native" ? "" : 'class="quiet"'),
+      );
+      y += STEP;
+    }
+    y += GAP;
+  }
+  const height = y + 8;
+  const label =
+    "Bars: medians of managed-identity-native beside those of msal-node and identity; shorter is better";
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
+  <style>${STYLE}</style>
+  ${text(0, 18, "Shorter is better", 'class="title"')}
+  ${text(WIDTH, 18, escaped(`${date}, ${cpu}, ${cores} cores, Node.js ${node}; each group has its own scale`), 'class="quiet" text-anchor="end"')}
+  ${legend()}
+  ${parts.join("\n  ")}
+</svg>
+`;
+}
+
+function legend() {
+  return SERIES.map(({ subject, name }, index) => {
+    const x = LABELS + index * 190;
+    return `<rect class="${subject}" x="${x}" y="32" width="12" height="12"/>${text(x + 18, 42, name, "")}`;
+  }).join("\n  ");
+}
+
+function text(x, y, words, attributes) {
+  return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${words}</text>`;
+}
+
+function escaped(words) {
+  return words.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+}

@@ -1,0 +1,76 @@
+// The figures as a Markdown table, with what it is to be read by.
+
+import { fraction, number } from "./numbers.mjs";
+
+const COLUMNS = ["native", "msal", "identity"];
+
+export function table(figures, settings, versions) {
+  const header = [
+    "",
+    "managed-identity-native",
+    `@azure/msal-node ${versions.msal}`,
+    `@azure/identity ${versions.identity}`,
+    "to msal-node",
+    "goal",
+  ];
+  const lines = [row(header), row(["---", "---:", "---:", "---:", "---:", "---"])];
+  for (const figure of figures) {
+    if (figure.group !== undefined) lines.push(row([`**${figure.group}**`, "", "", "", "", ""]));
+    lines.push(
+      row([
+        titleOf(figure, settings),
+        ...cells(figure),
+        figure.ratio === undefined ? "" : fraction(figure.ratio),
+        figure.judged.map(goal).join("<br>"),
+      ]),
+    );
+  }
+  return lines.join("\n");
+}
+
+/** The title with what it says of the run filled in. */
+export function titleOf({ title, subjects, unit }, { acquisitions, growth }) {
+  const filled = {
+    acquisitions: number(acquisitions),
+    node: subjects.node?.median === undefined ? "–" : `${number(subjects.node.median)} ${unit.name}`,
+    growthOfMsal: `${number(growth.msal.refreshes)} after ${number(growth.msal.settling)}`,
+  };
+  return title.replace(/\{(\w+)\}/g, (_, name) => filled[name]);
+}
+
+function cells(figure) {
+  const { node } = figure.subjects;
+  // What is no package's figure, such as a bare call, stands across from the others in our column.
+  const own = figure.subjects.native ?? node;
+  return COLUMNS.map((column) => cell(column === "native" ? own : figure.subjects[column], figure.unit));
+}
+
+function cell(found, unit) {
+  if (found === undefined) return "";
+  if (found.notRun !== undefined) return "not run";
+  const { median, low, high, runs } = found;
+  const spread = runs > 1 && low !== high ? ` (${number(low)}–${number(high)})` : "";
+  return `${number(median)}${unit.name === "" ? "" : ` ${unit.name}`}${spread}`;
+}
+
+function goal({ words, met, at, relative }) {
+  if (met) return `${words} ✓`;
+  return `${words} ✗ (${relative ? fraction(at) : number(at)})`;
+}
+
+function row(cells) {
+  return `| ${cells.join(" | ")} |`;
+}
+
+/** What was not run, with the reasons. */
+export function notes(figures, settings) {
+  const reasons = new Map();
+  for (const figure of figures) {
+    for (const [subject, { notRun }] of Object.entries(figure.subjects)) {
+      if (notRun === undefined) continue;
+      const key = `${subject === "native" ? "managed-identity-native" : subject}: ${notRun}`;
+      reasons.set(key, [...(reasons.get(key) ?? []), titleOf(figure, settings)]);
+    }
+  }
+  return [...reasons].map(([reason, titles]) => `* Not run, ${reason} (${titles.join("; ")}).`);
+}

@@ -1,0 +1,144 @@
+//! `forceRefresh`, `claims`, and the generation that tells who remembers a token to look again.
+
+use super::*;
+
+/// The SHA-256 of `test_token`, from the contract.
+const HASH: &str = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
+
+fn handing_out(secret: &'static str) -> Desk {
+    Desk::playing(move |_, _| Reply::token(secret, HOUR).into())
+}
+
+fn hash_of(request: &crate::http::Request) -> Option<String> {
+    let mut pairs = request.url.query_pairs();
+    pairs
+        .find(|(name, _)| name == "token_sha256_to_refresh")
+        .map(|(_, hash)| hash.into_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
+    let desk = handing_out("test_token");
+    let call = desk.call().env(SERVICE_FABRIC);
+    for wish in [Wish::Other, Wish::Any, Wish::Other, Wish::New, Wish::Other] {
+        call.clone().wish(wish).token().await;
+    }
+    let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
+    let hash = Some(HASH.to_owned());
+    // Without a cached token there is none; a forced refresh says nothing.
+    assert_eq!(hashes, [None, hash.clone(), None, hash]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hash_is_of_an_unexpired_token_only() {
+    let desk = handing_out("test_token");
+    let call = desk.call().env(SERVICE_FABRIC);
+    call.clone().token().await;
+    advance(seconds(HOUR - 1)).await;
+    call.clone().wish(Wish::Other).token().await;
+    advance(seconds(HOUR)).await;
+    call.wish(Wish::Other).token().await;
+    let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
+    assert_eq!(hashes, [None, Some(HASH.to_owned()), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_host_is_sent_a_hash() {
+    let app_service = [(v::IDENTITY_ENDPOINT, "http://h/t"), (v::IDENTITY_HEADER, "s")];
+    let machine_learning = [(v::MSI_ENDPOINT, "http://h/t"), (v::MSI_SECRET, "s")];
+    let arc = [
+        (v::IDENTITY_ENDPOINT, "http://h/t"),
+        (v::IMDS_ENDPOINT, "http://h"),
+    ];
+    let cloud_shell = [(v::MSI_ENDPOINT, "http://h/t")];
+    for variables in [&[][..], &app_service, &machine_learning, &arc, &cloud_shell] {
+        let desk = handing_out("test_token");
+        let call = desk.call().env(variables);
+        call.clone().token().await;
+        call.wish(Wish::Other).token().await;
+        assert_eq!(desk.net.count(), 2);
+        assert!(
+            desk.net
+                .requests()
+                .iter()
+                .all(|request| hash_of(request).is_none())
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_takes_the_cached_ones_place() {
+    for wish in [Wish::New, Wish::Other] {
+        let desk = Desk::granting(DAY);
+        assert_eq!(desk.call().token().await, "t0");
+        let served = desk.call().wish(wish).outcome().await.expect("a token");
+        assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
+        assert_eq!(text(&desk.call().served()), "t1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_fails_leaves_the_cached_one() {
+    for wish in [Wish::New, Wish::Other] {
+        let desk = Desk::granting(DAY);
+        desk.call().token().await;
+        desk.net.play(|_, _| Reply::new(400, "").into());
+        assert_eq!(*desk.call().wish(wish).error().await.code(), Code::FailedResponse);
+        assert_eq!(text(&desk.call().served()), "t0");
+        assert_eq!(desk.engine.generation(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot_be_kept() {
+    for wish in [Wish::New, Wish::Other] {
+        let desk = Desk::granting(DAY);
+        desk.call().token().await;
+        desk.net
+            .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+        let generation = desk.engine.generation();
+        assert_eq!(desk.call().wish(wish).token().await, "once");
+        assert_ne!(desk.engine.generation(), generation);
+        assert_eq!(
+            desk.call()
+                .waiter()
+                .wait()
+                .await
+                .map(|served| text(&served))
+                .expect("a token"),
+            "once"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cached_one() {
+    let desk = Desk::granting(DAY);
+    let first = desk.call().outcome().await.expect("a token");
+    assert_eq!((first.generation, desk.engine.generation()), (0, 0));
+    desk.for_resource("https://other.example")
+        .wish(Wish::New)
+        .token()
+        .await;
+    assert_eq!(desk.engine.generation(), 0, "nothing was replaced");
+
+    let forced = desk.call().wish(Wish::New).outcome().await.expect("a token");
+    assert_eq!((forced.generation, desk.engine.generation()), (1, 1));
+    let other = desk.call().wish(Wish::Other).outcome().await.expect("a token");
+    assert_eq!((other.generation, desk.engine.generation()), (2, 2));
+    assert_eq!(desk.call().served().generation, 2);
+
+    advance(seconds(DAY / 2 + 300)).await;
+    desk.call().served();
+    settle().await;
+    assert_eq!(
+        (desk.net.count(), desk.engine.generation()),
+        (5, 2),
+        "an ordinary refresh"
+    );
+
+    desk.engine.clear();
+    assert_eq!(desk.engine.generation(), 3);
+    let after = desk.call().outcome().await.expect("a token");
+    assert_eq!((after.generation, desk.engine.generation()), (3, 3));
+}

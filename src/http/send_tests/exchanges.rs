@@ -1,0 +1,122 @@
+//! One exchange: its time limit, its challenge, what is sent again.
+
+use super::*;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_exchange_has_the_request_timeout_to_itself() {
+    let silent = FakeNet::playing(|_, _| Play::Silence);
+    let started = Instant::now();
+    let (times, end) = sent(&Conditions::of(&CONFIGURED), &silent).await;
+    assert_eq!((times, started.elapsed()), (vec![0, 11_000], seconds(21)));
+    assert_eq!(fault_of(&end), Some(FaultKind::RequestTimeout));
+    assert_eq!(silent.under_way(), 0);
+
+    // A challenge and its answer are two exchanges.
+    let slow = FakeNet::playing(|nth, _| {
+        let status = if nth == 0 { 401 } else { 200 };
+        Play::from(Reply::new(status, "")).after(seconds(9))
+    });
+    let again = |answer: &Response| Ok((answer.status == 401).then(get));
+    let end = Conditions::of(&CONFIGURED).run_with(&slow, &get(), &again).await;
+    assert_eq!((status_of(&end), slow.count()), (Some(200), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_laptop_without_imds_knows_after_seven_seconds() {
+    let net = FakeNet::playing(|_, _| Play::NoConnection);
+    let started = Instant::now();
+    let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    assert_eq!((times, started.elapsed()), (vec![0, 4_000], seconds(7)));
+    assert_eq!(fault_of(&end), Some(FaultKind::ConnectTimeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_is_sent_again_as_it_was() {
+    let net = statuses(&[503, 429, 200]);
+    let url = Url::parse("http://127.0.0.1/msi").expect("a URL");
+    let request = Request::post(url, "resource=https%3A%2F%2Fa".into()).header("Metadata", "true");
+    let end = Conditions::of(&CONFIGURED)
+        .run_with(&net, &request, &|_| Ok(None))
+        .await;
+    assert_eq!(status_of(&end), Some(200));
+    let shown = |request: &Request| {
+        let headers: Vec<_> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .collect();
+        let body = request.body.as_ref().map(|body| body.expose().to_owned());
+        (request.method, request.url.clone(), headers, body)
+    };
+    let sent: Vec<_> = net.requests().iter().map(shown).collect();
+    assert_eq!(sent, vec![shown(&request); 3]);
+    assert_eq!(sent[0].3.as_deref(), Some("resource=https%3A%2F%2Fa"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
+    let net = statuses(&[401, 503, 401, 200]);
+    let asked = AtomicU32::new(0);
+    let challenge = |answer: &Response| {
+        Ok((answer.status == 401).then(|| {
+            let nth = asked.fetch_add(1, Ordering::Relaxed);
+            get().header("Authorization", format!("Basic key{nth}"))
+        }))
+    };
+    let conditions = Conditions::of(&CONFIGURED);
+    let end = conditions.run_with(&net, &get(), &challenge).await;
+    assert_eq!(status_of(&end), Some(200));
+    let keys: Vec<_> = net
+        .requests()
+        .iter()
+        .map(|request| {
+            let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
+            sent.map(|(_, value)| value.expose().to_owned())
+        })
+        .collect();
+    let key = |nth| Some(format!("Basic key{nth}"));
+    assert_eq!(keys, [None, key(0), None, key(1)]);
+    assert_eq!(conditions.progress.attempts(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_retries_a_challenge_is_still_answered_but_only_once() {
+    for (second, expected) in [(200, 200), (401, 401), (503, 503)] {
+        let net = statuses(&[401, second]);
+        let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
+        let end = Conditions::without_retries()
+            .run_with(&net, &get(), &challenge)
+            .await;
+        assert_eq!((status_of(&end), net.count()), (Some(expected), 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_that_cannot_be_answered_ends_the_chain() {
+    let net = statuses(&[401]);
+    let challenge = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
+    let end = Conditions::of(&CONFIGURED)
+        .run_with(&net, &get(), &challenge)
+        .await;
+    assert!(matches!(end, End::Stopped(error) if *error.code() == Code::InvalidSecret));
+    assert_eq!(net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_tells_how_far_it_is_and_what_failed_last() {
+    let net = FakeNet::playing(|nth, _| match nth {
+        0 => Reply::new(503, "").into(),
+        _ => Play::Silence,
+    });
+    let conditions = Conditions::of(&CONFIGURED);
+    assert!(conditions.progress.last().is_none());
+    let cut = timeout(seconds(5), conditions.run(&net)).await;
+    assert!(cut.is_err());
+    assert_eq!(conditions.progress.attempts(), 2);
+    let last = conditions.progress.last().expect("a failure");
+    assert_eq!(last.facts().message, "again in 1000 ms");
+}

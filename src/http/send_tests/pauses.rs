@@ -1,0 +1,202 @@
+//! What an endpoint asks for: `Retry-After`, and the pause after a 429.
+
+use super::*;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A chain that meets a 429 and gives up at once: it leaves a closed gate behind.
+async fn closed_gate(retry_after: &str) -> Arc<Gate> {
+    let throttled = Conditions::without_retries();
+    let net = answers(&[Reply::new(429, "").retry_after(retry_after)]);
+    assert_eq!(status_of(&throttled.run(&net).await), Some(429));
+    throttled.gate
+}
+
+fn through(gate: Arc<Gate>, total: Duration) -> Conditions {
+    Conditions {
+        gate,
+        total,
+        ..Conditions::of(&CONFIGURED)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_replaces_a_shorter_wait_only() {
+    for (status, value, second) in [
+        (503, "5", 5_000),
+        (503, " 7 ", 7_000),
+        (429, "5", 5_000),
+        (404, "2", 2_000),
+        (503, "1", 1_000),
+        (503, "0", 1_000),
+        (503, "soon", 1_000),
+        (503, "-5", 1_000),
+        // The fake wall clock starts at Fri, 15 Jan 2027 08:00:00 GMT.
+        (503, "Fri, 15 Jan 2027 08:00:30 GMT", 30_000),
+        (429, "Fri, 15 Jan 2027 08:00:30 GMT", 30_000),
+        (503, "Fri, 15 Jan 2027 07:00:00 GMT", 1_000),
+    ] {
+        let net = answers(&[Reply::new(status, "").retry_after(value), Reply::new(200, "")]);
+        let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+        assert_eq!(
+            (times, status_of(&end)),
+            (vec![0, second], Some(200)),
+            "{status} {value}"
+        );
+    }
+    let net = answers(&[Reply::new(503, "").retry_after("3")]);
+    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    assert_eq!(times, [0, 3_000, 6_000, 10_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_does_not_make_a_status_one_that_is_retried() {
+    let net = answers(&[Reply::new(400, "").retry_after("1")]);
+    let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+    assert_eq!((times, status_of(&end)), (vec![0], Some(400)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_that_the_deadline_cannot_hold_ends_it_at_once() {
+    let started = Instant::now();
+    for value in ["31", "Fri, 15 Jan 2027 09:00:00 GMT"] {
+        let net = answers(&[Reply::new(503, "").retry_after(value)]);
+        let conditions = Conditions {
+            total: seconds(30),
+            ..Conditions::of(&IMDS_DEFAULT)
+        };
+        let (times, end) = sent(&conditions, &net).await;
+        assert_eq!((times, status_of(&end)), (vec![0], Some(503)));
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_retry_after_ends_it_without_a_panic() {
+    for value in [
+        "4294967296",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "99999999999999999999999",
+    ] {
+        for fraction in [0.0, 0.999] {
+            let net = answers(&[Reply::new(503, "").retry_after(value)]);
+            let conditions = Conditions {
+                fraction,
+                ..Conditions::of(&CONFIGURED)
+            };
+            let (times, end) = sent(&conditions, &net).await;
+            assert_eq!((times, status_of(&end)), (vec![0], Some(503)), "{value}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_holds_back_every_chain_to_the_endpoint() {
+    let gate = closed_gate("20").await;
+    tokio::time::advance(seconds(5)).await;
+    let (times, end) = sent(&through(gate, seconds(60)), &statuses(&[200])).await;
+    assert_eq!((times, status_of(&end)), (vec![15_000], Some(200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_deadline_cannot_hold_ends_it_at_once_and_unsent() {
+    let gate = closed_gate("20").await;
+    let started = Instant::now();
+    let net = statuses(&[200]);
+    let end = through(gate, seconds(19)).run(&net).await;
+    assert!(matches!(end, End::Paused(pause) if pause == seconds(20)));
+    assert_eq!((net.count(), started.elapsed()), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pause_is_longer_than_a_minute() {
+    let gate = closed_gate("3600").await;
+    let (times, _) = sent(&through(gate, HOUR), &statuses(&[200])).await;
+    assert_eq!(times, [60_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_429_with_retry_after_closes_the_gate() {
+    for reply in [
+        Reply::new(503, "").retry_after("20"),
+        Reply::new(429, ""),
+        Reply::new(429, "").retry_after("soon"),
+    ] {
+        let first = Conditions::without_retries();
+        first.run(&answers(&[reply])).await;
+        let (times, _) = sent(&through(first.gate, HOUR), &statuses(&[200])).await;
+        assert_eq!(times, [0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_without_retries_waits_for_the_pause_too() {
+    let gate = closed_gate("20").await;
+    let conditions = Conditions {
+        policy: None,
+        ..through(gate, HOUR)
+    };
+    let (times, end) = sent(&conditions, &statuses(&[200])).await;
+    assert_eq!((times, status_of(&end)), (vec![20_000], Some(200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
+    let started = Instant::now();
+    let net = FakeNet::playing(|nth, _| {
+        let reply = if nth == 0 {
+            Reply::new(429, "").retry_after("10")
+        } else {
+            Reply::new(200, "")
+        };
+        Play::from(reply).after(seconds(1))
+    });
+    let gate = Arc::<Gate>::default();
+    let chains: Vec<_> = (0..33)
+        .map(|_| {
+            let (net, gate) = (net.clone(), gate.clone());
+            tokio::spawn(async move {
+                let conditions = Conditions {
+                    policy: None,
+                    ..through(gate, HOUR)
+                };
+                status_of(&conditions.run(&net).await)
+            })
+        })
+        .collect();
+    for chain in chains {
+        assert!(chain.await.expect("no panic").is_some());
+    }
+    let times = net.times(started);
+    assert_eq!((times.len(), times[31], times[32]), (33, 0, 11_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_seconds_for_an_endpoint_that_starts_count_from_the_first_try_not_from_a_pause() {
+    let gate = closed_gate("20").await;
+    let net = FakeNet::playing(|nth, _| match nth {
+        0..4 => FaultKind::Refused.into(),
+        _ => Reply::new(200, "").into(),
+    });
+    let (times, end) = sent(&through(gate, HOUR), &net).await;
+    assert_eq!(times, [20_000, 20_250, 20_750, 21_750, 23_750]);
+    assert_eq!(status_of(&end), Some(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
+    let gate = closed_gate("10").await;
+    let conditions = Conditions {
+        fraction: 0.999,
+        ..through(gate, seconds(11))
+    };
+    let (times, _) = sent(&conditions, &statuses(&[200])).await;
+    assert!(
+        times.iter().all(|time| (10_000..=11_000).contains(time)),
+        "{times:?}"
+    );
+}

@@ -1,0 +1,230 @@
+//! What an endpoint answered in place of a token.
+
+use super::*;
+
+#[test]
+fn a_message_says_who_answered_what_and_under_which_ids() {
+    let body = r#"{"error":"invalid_request","error_description":"Not today.","correlation_id":"c-1","trace_id":"t-1"}"#;
+    let error = refusal(400, body);
+    let facts = error.facts();
+    assert_eq!(
+        facts.message,
+        "App Service's token endpoint at http://127.0.0.1:8081/msi/token answered 400: Not today (error \
+         invalid_request, correlation id c-1, trace id t-1)."
+    );
+    assert_eq!(error.to_string(), format!("invalid_request: {}", facts.message));
+    assert_eq!((facts.status, facts.attempts), (Some(400), Some(2)));
+    assert_eq!(facts.correlation_id.as_deref(), Some("c-1"));
+    assert_eq!(facts.source, Some(SourceName::AppService));
+    assert_eq!(facts.endpoint.as_deref(), Some("http://127.0.0.1:8081/msi/token"));
+}
+
+#[test]
+fn errors_of_every_shape_give_their_code_and_words() {
+    for (body, code, words) in [
+        (
+            r#"{"error":"invalid_resource","error_description":"Words"}"#,
+            "invalid_resource",
+            "Words",
+        ),
+        (
+            r#"{"statusCode":400,"message":"Words","correlationId":"d"}"#,
+            "managed_identity_failed_response",
+            "Words",
+        ),
+        (
+            r#"{"error":{"code":"SecretHeaderNotFound","message":"Words","correlationId":"e"}}"#,
+            "SecretHeaderNotFound",
+            "Words",
+        ),
+        (
+            "Words of a proxy",
+            "managed_identity_failed_response",
+            "Words of a proxy",
+        ),
+        (
+            "<html>\r\n<h1>Words</h1>\n</html>",
+            "managed_identity_failed_response",
+            "<html> <h1>Words</h1> </html>",
+        ),
+        ("", "managed_identity_failed_response", "answered 502."),
+        ("null", "managed_identity_failed_response", "null"),
+        ("{}", "managed_identity_failed_response", "answered 502."),
+        ("[1]", "managed_identity_failed_response", "[1]"),
+    ] {
+        let error = refusal(502, body);
+        assert_eq!(error.code().as_str(), code, "{body}");
+        let facts = error.facts();
+        assert_eq!(facts.status, Some(502), "{body}");
+        assert!(
+            facts.message.contains("answered 502") && facts.message.contains(words),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_services_own_correlation_id_is_taken_from_every_shape() {
+    for body in [
+        r#"{"correlation_id":"the-id"}"#,
+        r#"{"message":"x","correlationId":"the-id"}"#,
+        r#"{"error":{"code":"X","correlationId":"the-id"}}"#,
+    ] {
+        assert_eq!(
+            refusal(400, body).facts().correlation_id.as_deref(),
+            Some("the-id"),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        refusal(400, r#"{"correlation_id":""}"#).facts().correlation_id,
+        None
+    );
+}
+
+#[test]
+fn a_code_that_could_be_no_error_code_is_none() {
+    for code in [
+        "two words",
+        "a\\nb",
+        "<b>",
+        "ü",
+        "",
+        "a/b",
+        &"x".repeat(101),
+        JWT,
+        SECRET,
+    ] {
+        let body = format!(r#"{{"error":"{code}","error_description":"Words"}}"#);
+        let error = refusal(400, &body);
+        assert_eq!(*error.code(), Code::FailedResponse, "{code}");
+    }
+    for code in ["AADSTS70021", "invalid_request", "Some.Code-1", &"x".repeat(100)] {
+        let error = refusal(400, &format!(r#"{{"error":"{code}"}}"#));
+        assert_eq!(error.code().as_str(), code);
+    }
+}
+
+#[test]
+fn five_hundred_characters_of_words_are_quoted() {
+    let words = |count| message(400, &format!(r#"{{"message":"{}"}}"#, "ä".repeat(count)));
+    let quoted = |message: &str| message.chars().filter(|c| *c == 'ä').count();
+    assert_eq!((quoted(&words(500)), words(500).contains('…')), (500, false));
+    assert_eq!((quoted(&words(501)), words(501).contains('…')), (500, true));
+    assert_eq!(quoted(&message(503, &"ä".repeat(100_000))), 500);
+}
+
+#[test]
+fn control_characters_do_not_pass() {
+    let said = message(400, r#"{"message":"a\r\nInjected: line\u0000\u001b[31m\u0085b"}"#);
+    assert!(
+        !said.chars().any(char::is_control) && said.contains("Injected"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn known_answers_come_with_their_remedy() {
+    for (said, remedy) in [
+        ("Identity not found", "Assign a managed identity"),
+        (
+            "No User Assigned or Delegated Managed Identity found for specified ClientId",
+            "Assign a managed identity",
+        ),
+        (
+            "Multiple user assigned identities exist, please specify the clientId / resourceId",
+            "managedIdentityIdParams",
+        ),
+        (
+            "AADSTS500011: The resource principal named x was not found",
+            "check the audience",
+        ),
+        (
+            "AADSTS700211: No matching federated identity record",
+            "OIDC issuer",
+        ),
+        (
+            "AADSTS70021: No matching federated identity record",
+            "subject and the issuer",
+        ),
+        (
+            "AADSTS700213: No matching federated identity record",
+            "subject and the issuer",
+        ),
+        ("AADSTS700016: Application was not found", "AZURE_CLIENT_ID"),
+    ] {
+        for body in [
+            format!(r#"{{"error":"e","error_description":"{said}"}}"#),
+            said.to_owned(),
+        ] {
+            let message = message(400, &body);
+            assert!(message.contains(remedy) && message.ends_with('.'), "{message}");
+        }
+    }
+    assert!(message(400, r#"{"message":"Something else"}"#).ends_with("Something else."));
+}
+
+#[test]
+fn the_403_of_a_containers_host_says_that_there_is_no_imds() {
+    for body in [
+        "dial tcp 169.254.169.254:80: connectex: Ein Socketvorgang war nicht ausführbar",
+        "cannot reach 169.254.169.254:80",
+        "connectex: x",
+    ] {
+        let error = refusal_of(&[], 403, body);
+        assert_eq!(*error.code(), Code::UnreachableNetwork);
+        let facts = error.facts();
+        assert_eq!((facts.status, facts.retryable), (Some(403), false));
+        assert!(facts.message.contains("There is no IMDS here"), "{error}");
+    }
+    for (status, body) in [
+        (403, "A socket operation was attempted to an unreachable network"),
+        (400, "connectex"),
+    ] {
+        assert_eq!(*refusal_of(&[], status, body).code(), Code::FailedResponse);
+    }
+}
+
+#[test]
+fn a_redirect_is_named_as_one() {
+    for status in [301, 302, 307, 308] {
+        let error = refusal(status, "");
+        assert_eq!(
+            (error.code(), error.facts().status),
+            (&Code::FailedResponse, Some(status))
+        );
+        assert!(
+            error
+                .facts()
+                .message
+                .contains("a redirect, which is never followed"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn whether_it_may_be_tried_again_is_passed_on() {
+    let (report, request) = asked(APP_SERVICE);
+    for retryable in [false, true] {
+        let refused = report.refusal(&Reply::new(503, "").to(&request), 1, retryable);
+        let broken = report.fault(&Fault::of(FaultKind::Reset), 1, retryable);
+        assert_eq!(
+            (refused.facts().retryable, broken.facts().retryable),
+            (retryable, retryable)
+        );
+    }
+    assert!(report.paused(Duration::from_secs(5), 0).facts().retryable);
+    assert!(
+        report
+            .out_of_time(Duration::from_secs(5), &Progress::default())
+            .facts()
+            .retryable
+    );
+    assert!(
+        !report
+            .unusable("why", &Reply::new(200, "").to(&request), 1)
+            .facts()
+            .retryable
+    );
+}

@@ -1,0 +1,95 @@
+//! No answer at all, or one that is of no use.
+
+use super::*;
+
+#[test]
+fn every_fault_has_its_code_and_words() {
+    use FaultKind as F;
+    const UNREACHABLE: Code = Code::UnreachableNetwork;
+    let (report, _) = asked(&[]);
+    for (kind, code, words, remedy) in [
+        (F::Refused, UNREACHABLE, "refused", true),
+        (F::Reset, UNREACHABLE, "broke the connection off", false),
+        (F::Closed, UNREACHABLE, "closed the connection", false),
+        (F::Unroutable, UNREACHABLE, "cannot be reached", true),
+        (F::NameResolution, UNREACHABLE, "cannot be resolved", true),
+        (F::Tls, UNREACHABLE, "TLS", false),
+        (F::CallersClient, UNREACHABLE, "system.networkClient", false),
+        (
+            F::ThumbprintMismatch,
+            Code::InvalidServerThumbprint,
+            "thumbprint",
+            false,
+        ),
+        (
+            F::ConnectTimeout,
+            Code::NetworkUnavailable,
+            "system.connectTimeout",
+            true,
+        ),
+        (
+            F::RequestTimeout,
+            Code::NetworkUnavailable,
+            "system.requestTimeout",
+            false,
+        ),
+        (F::NotHttp, Code::FailedResponse, "no HTTP", false),
+        (F::BodyTooLarge, Code::FailedResponse, "1048576 bytes", false),
+        (F::Unsendable, Code::InvalidConfiguration, "cannot be sent", false),
+    ] {
+        let cause = Cause {
+            code: Some("ECODE"),
+            message: "the socket's words".into(),
+        };
+        let fault = Fault {
+            kind,
+            cause: Some(cause.clone()),
+        };
+        let error = report.fault(&fault, 3, true);
+        assert_eq!(*error.code(), code, "{kind:?}");
+        let facts = error.facts();
+        assert!(
+            facts.message.contains(words) && facts.message.contains("after 3 requests"),
+            "{error}"
+        );
+        assert_eq!(
+            facts.message.contains("run this package's emulator"),
+            remedy,
+            "{error}"
+        );
+        assert_eq!((facts.cause.as_ref(), facts.status), (Some(&cause), None));
+        let quoted = facts.message.contains("the socket's words");
+        assert_eq!(quoted, kind != F::BodyTooLarge, "{error}");
+    }
+}
+
+#[test]
+fn a_tls_fault_has_the_remedy_of_its_host() {
+    let fabric = [
+        (v::IDENTITY_ENDPOINT, "https://h/t"),
+        (v::IDENTITY_HEADER, SECRET),
+        (
+            v::IDENTITY_SERVER_THUMBPRINT,
+            "a9993e364706816aba3e25717850c26c9cd0d89d",
+        ),
+    ];
+    for (variables, remedy) in [(&fabric[..], "X.509 version 3"), (APP_SERVICE, "trust roots")] {
+        let error = asked(variables).0.fault(&Fault::of(FaultKind::Tls), 1, false);
+        assert!(error.facts().message.contains(remedy), "{error}");
+    }
+}
+
+#[test]
+fn an_unusable_token_is_a_failed_response() {
+    let (report, request) = asked(APP_SERVICE);
+    let error = report.unusable("it is stale", &Reply::new(200, "").to(&request), 4);
+    assert_eq!(*error.code(), Code::FailedResponse);
+    assert!(
+        error.facts().message.ends_with("answered 200, but it is stale."),
+        "{error}"
+    );
+    assert_eq!(
+        (error.facts().status, error.facts().attempts),
+        (Some(200), Some(4))
+    );
+}

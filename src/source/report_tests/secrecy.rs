@@ -1,0 +1,119 @@
+//! What nobody learns from a message: secrets and tokens, however they are echoed.
+
+use super::*;
+
+/// How an endpoint may echo what it was sent.
+fn echoes(secret: &str) -> Vec<String> {
+    vec![
+        format!("You sent {secret}!"),
+        format!("{secret}{secret}"),
+        secret.to_uppercase(),
+        secret.to_lowercase(),
+        format!("{}{secret}", "x".repeat(490)),
+    ]
+}
+
+/// Bodies that hold a text wherever a text can stand.
+fn bodies(plain: &str) -> Vec<String> {
+    let text = serde_json::Value::from(plain).to_string();
+    vec![
+        format!(r#"{{"error":"e","error_description":{text}}}"#),
+        format!(r#"{{"error":{text}}}"#),
+        format!(r#"{{"error":{{"code":{text},"message":{text},"correlationId":{text}}}}}"#),
+        format!(r#"{{"message":{text},"correlationId":{text}}}"#),
+        format!(r#"{{"error":"e","correlation_id":{text},"trace_id":{text}}}"#),
+        plain.to_owned(),
+        format!("<html>{plain}</html>"),
+    ]
+}
+
+fn shown(error: &Error) -> String {
+    format!("{error} {error:?}").to_lowercase()
+}
+
+#[test]
+fn an_echoed_secret_shows_nowhere() {
+    for echo in echoes(SECRET) {
+        for body in bodies(&echo) {
+            for status in [200, 400, 500] {
+                let shown = shown(&refusal(status, &body));
+                assert!(!shown.contains("hush-header"), "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_echoed_token_shows_nowhere() {
+    for echo in [JWT.to_owned(), format!("Bearer {JWT}, {JWT}"), format!("x{JWT}")] {
+        for body in bodies(&echo) {
+            for status in [200, 400, 500] {
+                let shown = shown(&refusal(status, &body));
+                assert!(!shown.contains("eyj") && !shown.contains("c2ln"), "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_split_by_control_characters_shows_nowhere() {
+    for separator in ["\0", "\n", "\r\n", "\t", "\u{1b}", "\u{85}", " \n "] {
+        for body in bodies(&format!("Hush-He{separator}ader-5")) {
+            let shown = shown(&refusal(400, &body));
+            assert!(!shown.contains("hush-he"), "{separator:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_token_split_by_control_characters_shows_nowhere() {
+    let (head, tail) = JWT.split_at(30);
+    for separator in ["\0", "\n", "\r\n"] {
+        for body in bodies(&format!("{head}{separator}{tail}")) {
+            let shown = shown(&refusal(400, &body));
+            assert!(!shown.contains("c2lnlw5hdhvyzq"), "{separator:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_with_blanks_in_it_shows_nowhere() {
+    for secret in ["hush  header", "hush\theader", " hush header "] {
+        let variables = [APP_SERVICE[0], (v::IDENTITY_HEADER, secret)];
+        for body in bodies(secret) {
+            let shown = shown(&refusal_of(&variables, 400, &body));
+            assert!(!shown.contains("hush"), "{secret:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn what_no_json_of_a_success_says_is_never_quoted() {
+    for body in [
+        "an-opaque-token",
+        "<html>an-opaque-token</html>",
+        "[\"an-opaque-token\"]",
+        "\"an-opaque-token\"",
+    ] {
+        for status in [200, 201, 204, 299] {
+            let said = message(status, body);
+            assert!(!said.contains("opaque"), "{said}");
+        }
+    }
+    assert!(message(200, "an-opaque-token").contains("no JSON object"));
+    assert!(message(200, r#"{"expires_in":5}"#).contains("without a token"));
+    let both = message(
+        200,
+        r#"{"access_token":"an-opaque-token","error":"denied","error_description":"Words"}"#,
+    );
+    assert!(!both.contains("opaque") && both.contains("Words"), "{both}");
+}
+
+#[test]
+fn what_a_secret_is_made_of_does_not_matter() {
+    // Empty after trimming: nothing to look for, and no endless loop over nothing.
+    let (report, mut request) = asked(APP_SERVICE);
+    request.secrets = vec![Secret::new("  ".into()), Secret::new(".*(".into())];
+    let error = report.refusal(&Reply::new(400, "a .*( b").to(&request), 1, false);
+    assert!(error.facts().message.ends_with("a <redacted> b."), "{error}");
+}

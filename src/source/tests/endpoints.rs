@@ -1,0 +1,130 @@
+//! What the environment may not say.
+
+use super::*;
+
+const MALFORMED: [&str; 15] = [
+    "token",
+    "/msi/token",
+    "127.0.0.1:8081/token",
+    "localhost",
+    "ftp://hush.example/",
+    "data:text/plain,hush",
+    "file:///etc/hush",
+    "http:",
+    "http:hush",
+    "http://host:99999/hush",
+    "http://hu sh/",
+    "http://user@host/hush",
+    "http://user:hush@host/",
+    "http://host/#hush",
+    "http://[::1/hush",
+];
+
+#[test]
+fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
+    let imds: Variables<'_> = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "")];
+    for (variables, variable, code) in [
+        (
+            APP_SERVICE,
+            v::IDENTITY_ENDPOINT,
+            "identity_endpoint_url_malformed",
+        ),
+        (
+            SERVICE_FABRIC,
+            v::IDENTITY_ENDPOINT,
+            "identity_endpoint_url_malformed",
+        ),
+        (AZURE_ARC, v::IDENTITY_ENDPOINT, "identity_endpoint_url_malformed"),
+        (AZURE_ARC, v::IMDS_ENDPOINT, "imds_endpoint_url_malformed"),
+        (MACHINE_LEARNING, v::MSI_ENDPOINT, "msi_endpoint_url_malformed"),
+        (CLOUD_SHELL, v::MSI_ENDPOINT, "msi_endpoint_url_malformed"),
+        (
+            imds,
+            v::AZURE_POD_IDENTITY_AUTHORITY_HOST,
+            "azure_pod_identity_authority_host_url_malformed",
+        ),
+        (
+            WORKLOAD_IDENTITY,
+            v::AZURE_AUTHORITY_HOST,
+            "invalid_configuration",
+        ),
+    ] {
+        for address in MALFORMED {
+            let error = refused(opened(
+                &with(variables, &[(variable, address)]),
+                &system_assigned(),
+            ));
+            assert_eq!(error.code().as_str(), code, "{address}");
+            let message = &error.facts().message;
+            assert!(
+                message.contains(variable) && !message.contains("hush"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_must_be_https_is() {
+    for (variables, variable, code) in [
+        (
+            SERVICE_FABRIC,
+            v::IDENTITY_ENDPOINT,
+            "identity_endpoint_url_malformed",
+        ),
+        (
+            WORKLOAD_IDENTITY,
+            v::AZURE_AUTHORITY_HOST,
+            "invalid_configuration",
+        ),
+    ] {
+        let plain = with(variables, &[(variable, "http://10.0.0.4/token")]);
+        let error = refused(opened(&plain, &system_assigned()));
+        assert_eq!(error.code().as_str(), code);
+        assert!(error.facts().message.contains(variable), "{error}");
+    }
+}
+
+#[test]
+fn a_pin_is_forty_digits() {
+    let pin = |pin: &str| {
+        let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, pin)]);
+        opened(&variables, &system_assigned())
+    };
+    let colons = "A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D";
+    for good in [THUMBPRINT, &THUMBPRINT.to_uppercase(), colons] {
+        assert!(pin(good).is_ok(), "{good}");
+    }
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    for bad in [&THUMBPRINT[1..], "z", sha256] {
+        assert_eq!(*refused(pin(bad)).code(), Code::InvalidServerThumbprint, "{bad}");
+    }
+}
+
+#[test]
+fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
+    for (variables, variable) in [
+        (APP_SERVICE, v::IDENTITY_HEADER),
+        (SERVICE_FABRIC, v::IDENTITY_HEADER),
+        (MACHINE_LEARNING, v::MSI_SECRET),
+    ] {
+        for secret in ["hush\n", "hush\r\nX: y", "\u{0}hush", "hüsh", "hush\u{7f}"] {
+            let error = refused(opened(
+                &with(variables, &[(variable, secret)]),
+                &system_assigned(),
+            ));
+            assert_eq!(*error.code(), Code::InvalidConfiguration, "{secret:?}");
+            let message = &error.facts().message;
+            assert!(
+                message.contains(variable) && !message.contains("sh\n"),
+                "{message}"
+            );
+            assert!(
+                !message.contains("hush") && !message.contains("hüsh"),
+                "{message}"
+            );
+        }
+        let carried = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
+        assert!(opened(&carried, &system_assigned()).is_ok());
+    }
+}

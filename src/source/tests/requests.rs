@@ -1,0 +1,372 @@
+//! What each host is sent, to the letter, and whom it cannot speak for.
+
+use super::*;
+use crate::http::{Method, Route};
+
+const RESOURCE_ID: &str = "/subscriptions/s/resourceGroups/g/providers/x/userAssignedIdentities/ä b";
+
+struct Sent {
+    method: Method,
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    body: Option<String>,
+}
+
+fn sent(variables: Variables<'_>, settings: &Settings, change: impl FnOnce(&mut Ask)) -> Sent {
+    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+    let source = open(&environment(variables), settings, &machine).expect("opened");
+    let mut ask = ask(settings);
+    change(&mut ask);
+    let request = source.request(&ask, &machine).expect("a request");
+    Sent {
+        method: request.method,
+        url: request.url.into(),
+        headers: request
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .collect(),
+        body: request.body.map(|body| body.expose().to_owned()),
+    }
+}
+
+fn url(variables: Variables<'_>, settings: &Settings) -> String {
+    sent(variables, settings, |_| {}).url
+}
+
+#[test]
+fn every_host_is_sent_its_url_its_headers_and_its_body() {
+    const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    type Row<'a> = (Variables<'a>, &'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+    let rows: [Row<'_>; 6] = [
+        (
+            &[],
+            "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net",
+            &[
+                ("Metadata", "true"),
+                ("x-client-SKU", env!("CARGO_PKG_NAME")),
+                ("x-client-VER", VERSION),
+                ("x-ms-client-request-id", "call-1"),
+            ],
+            None,
+        ),
+        (
+            APP_SERVICE,
+            "http://127.0.0.1:8081/msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net",
+            &[("X-IDENTITY-HEADER", "hush-header")],
+            None,
+        ),
+        (
+            MACHINE_LEARNING,
+            "http://127.0.0.1:46808/MSI/auth?api-version=2017-09-01&resource=https%3A%2F%2Fvault.azure.net",
+            &[("secret", "hush-secret"), ("Metadata", "true")],
+            None,
+        ),
+        (
+            CLOUD_SHELL,
+            "http://localhost:50342/oauth2/token",
+            &[
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Metadata", "true"),
+            ],
+            Some("resource=https%3A%2F%2Fvault.azure.net"),
+        ),
+        (
+            SERVICE_FABRIC,
+            "https://10.0.0.4:2377/metadata/identity/oauth2/token?api-version=2019-07-01-preview&resource=https%3A%2F%2Fvault.azure.net",
+            &[("secret", "hush-header")],
+            None,
+        ),
+        (
+            AZURE_ARC,
+            "http://127.0.0.1:40342/metadata/identity/oauth2/token?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net",
+            &[("Metadata", "true")],
+            None,
+        ),
+    ];
+    for (variables, url, own_headers, body) in rows {
+        let sent = sent(variables, &system_assigned(), |_| {});
+        assert_eq!(sent.url, url);
+        assert_eq!(sent.body.as_deref(), body);
+        assert_eq!(
+            sent.method,
+            if body.is_some() { Method::Post } else { Method::Get }
+        );
+        let everybodys = [("Accept", "application/json"), ("User-Agent", AGENT)];
+        let headers: Vec<_> = sent
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        assert_eq!(headers, [&everybodys, own_headers].concat(), "{url}");
+    }
+}
+
+#[test]
+fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
+    use IdKind::{ClientId, ObjectId, ResourceId};
+    for (variables, kind, outcome) in [
+        (&[][..], ClientId, Ok("client_id")),
+        (&[], ObjectId, Ok("object_id")),
+        (&[], ResourceId, Ok("msi_res_id")),
+        (APP_SERVICE, ClientId, Ok("client_id")),
+        (APP_SERVICE, ObjectId, Ok("object_id")),
+        (APP_SERVICE, ResourceId, Ok("mi_res_id")),
+        (AZURE_ARC, ClientId, Ok("client_id")),
+        (AZURE_ARC, ObjectId, Ok("object_id")),
+        (AZURE_ARC, ResourceId, Ok("msi_res_id")),
+        (MACHINE_LEARNING, ClientId, Ok("clientid")),
+        (
+            MACHINE_LEARNING,
+            ObjectId,
+            Err("invalid_managed_identity_id_type"),
+        ),
+        (
+            MACHINE_LEARNING,
+            ResourceId,
+            Err("invalid_managed_identity_id_type"),
+        ),
+        (CLOUD_SHELL, ClientId, Err("unable_to_create_cloud_shell")),
+        (CLOUD_SHELL, ObjectId, Err("unable_to_create_cloud_shell")),
+        (CLOUD_SHELL, ResourceId, Err("unable_to_create_cloud_shell")),
+        (
+            SERVICE_FABRIC,
+            ClientId,
+            Err("user_assigned_not_available_at_runtime"),
+        ),
+        (
+            SERVICE_FABRIC,
+            ObjectId,
+            Err("user_assigned_not_available_at_runtime"),
+        ),
+        (
+            SERVICE_FABRIC,
+            ResourceId,
+            Err("user_assigned_not_available_at_runtime"),
+        ),
+        (
+            WORKLOAD_IDENTITY,
+            ObjectId,
+            Err("invalid_managed_identity_id_type"),
+        ),
+        (
+            WORKLOAD_IDENTITY,
+            ResourceId,
+            Err("invalid_managed_identity_id_type"),
+        ),
+    ] {
+        let settings = user_assigned(kind, RESOURCE_ID);
+        match outcome {
+            Ok(parameter) => {
+                let encoded = "%2Fsubscriptions%2Fs%2FresourceGroups%2Fg%2Fproviders%2Fx%2FuserAssignedIdentities%2F%C3%A4%20b";
+                let url = url(variables, &settings);
+                assert!(url.ends_with(&format!("&{parameter}={encoded}")), "{url}");
+            }
+            Err(code) => {
+                // At every use, not only at the first.
+                for _ in 0..2 {
+                    let error = refused(opened(variables, &settings));
+                    assert_eq!(error.code().as_str(), code);
+                    assert!(error.facts().source.is_some() && !error.facts().retryable);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn parameters_have_their_order() {
+    let settings = settings(|raw| {
+        raw.client_capabilities = crate::config::Given::List(vec!["cp1".into(), "c,p&2".into()]);
+        raw.user_assigned_client_id = "id".into();
+    });
+    let common = "resource=https%3A%2F%2Fvault.azure.net";
+    let capabilities = "xms_cc=cp1%2Cc%2Cp%262";
+    for (variables, expected) in [
+        (
+            &[][..],
+            format!("?api-version=2018-02-01&{common}&client_id=id&{capabilities}"),
+        ),
+        (
+            APP_SERVICE,
+            format!("?api-version=2019-08-01&{common}&client_id=id&{capabilities}"),
+        ),
+        (
+            MACHINE_LEARNING,
+            format!("?api-version=2017-09-01&{common}&clientid=id&{capabilities}"),
+        ),
+        (
+            AZURE_ARC,
+            format!("?api-version=2020-06-01&{common}&client_id=id&{capabilities}"),
+        ),
+        (WORKLOAD_IDENTITY, format!("/token?{capabilities}")),
+    ] {
+        let url = url(variables, &settings);
+        assert!(url.ends_with(&expected), "{url}");
+    }
+    let mut system = settings.clone();
+    system.identity = Identity::SystemAssigned;
+    let fabric = sent(SERVICE_FABRIC, &system, |ask| {
+        ask.refused_token = Some("abc".into());
+    });
+    let expected =
+        format!("?api-version=2019-07-01-preview&{common}&token_sha256_to_refresh=abc&{capabilities}");
+    assert!(fabric.url.ends_with(&expected), "{}", fabric.url);
+    let shell = sent(CLOUD_SHELL, &system, |_| {});
+    assert_eq!(
+        (shell.url.as_str(), shell.body.as_deref()),
+        (
+            "http://localhost:50342/oauth2/token?xms_cc=cp1%2Cc%2Cp%262",
+            Some(common)
+        )
+    );
+}
+
+#[test]
+fn a_resource_is_encoded_as_encode_uri_component_does() {
+    let odd = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
+    let encoded = "https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2Bb%3Fc%3Dd%26e%23f'(g)*!~%3B%2C%3A%40%24%25%2F%5B%5D%7B%7D%7C%5E%60%22%3C%3E%5C";
+    let escaped = encoded.replace('\'', "%27");
+    for variables in [&[][..], CLOUD_SHELL] {
+        let sent = sent(variables, &system_assigned(), |ask| ask.resource = resource(odd));
+        let whole = sent.body.unwrap_or(sent.url);
+        let value = whole.split_once("resource=").expect("a resource").1;
+        assert!([encoded, &escaped].contains(&value), "{value}");
+    }
+}
+
+#[test]
+fn the_query_of_an_endpoint_is_kept_and_comes_first() {
+    let rows: [(Variables<'_>, &str, &str, &str); 3] = [
+        (
+            APP_SERVICE,
+            v::IDENTITY_ENDPOINT,
+            "http://h/t/?a=b%20c&d",
+            "http://h/t/?a=b%20c&d&api-version=2019-08-01&",
+        ),
+        (
+            MACHINE_LEARNING,
+            v::MSI_ENDPOINT,
+            "http://h?x=1",
+            "http://h/?x=1&api-version=2017-09-01&",
+        ),
+        (
+            SERVICE_FABRIC,
+            v::IDENTITY_ENDPOINT,
+            "https://h/t?",
+            "https://h/t?api-version=2019-07-01-preview&",
+        ),
+    ];
+    for (variables, variable, endpoint, start) in rows {
+        let url = url(&with(variables, &[(variable, endpoint)]), &system_assigned());
+        assert!(url.starts_with(start), "{url}");
+    }
+    let shell = with(CLOUD_SHELL, &[(v::MSI_ENDPOINT, "http://h/t?a=b")]);
+    assert_eq!(url(&shell, &system_assigned()), "http://h/t?a=b");
+}
+
+#[test]
+fn imds_base_is_the_variable_without_its_trailing_slashes() {
+    for (base, expected) in [
+        (
+            "http://10.0.0.1",
+            "http://10.0.0.1/metadata/identity/oauth2/token?",
+        ),
+        (
+            "http://10.0.0.1///",
+            "http://10.0.0.1/metadata/identity/oauth2/token?",
+        ),
+        (
+            "https://pod.example:8443/Base/",
+            "https://pod.example:8443/Base/metadata/identity/oauth2/token?",
+        ),
+    ] {
+        let url = url(
+            &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, base)],
+            &system_assigned(),
+        );
+        assert!(url.starts_with(expected), "{url}");
+    }
+}
+
+#[test]
+fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
+    const DEFAULT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token?";
+    let settings = system_assigned();
+    let agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    for (variables, start) in [
+        (&[][..], DEFAULT),
+        (&[(v::IDENTITY_ENDPOINT, "http://h:1/t")], DEFAULT),
+        (
+            &[
+                (v::IDENTITY_ENDPOINT, "http://h:1/t"),
+                (v::IMDS_ENDPOINT, "http://h:1"),
+            ],
+            "http://h:1/t?",
+        ),
+        (
+            &[
+                (v::IDENTITY_ENDPOINT, "http://LOCALHOST:1/t"),
+                (v::IMDS_ENDPOINT, "http://h:1"),
+            ],
+            "http://127.0.0.1:1/t?",
+        ),
+    ] {
+        if !cfg!(target_os = "linux") && variables.len() < 2 {
+            continue;
+        }
+        let source = open(&environment(variables), &settings, &agent).expect("opened");
+        let request = source.request(&ask(&settings), &agent).expect("a request");
+        assert!(request.url.as_str().starts_with(start), "{}", request.url);
+    }
+}
+
+#[test]
+fn machine_learning_names_the_environments_identity_unless_the_application_does() {
+    let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
+    let scope = |settings: &Settings| {
+        let source = opened(&variables, settings).expect("opened");
+        source.cache_scope().to_owned()
+    };
+    assert!(url(&variables, &system_assigned()).ends_with("&clientid=default"));
+    let own = user_assigned(IdKind::ClientId, "own");
+    assert!(url(&variables, &own).ends_with("&clientid=own"));
+    assert_eq!(
+        (scope(&system_assigned()), scope(&own)),
+        ("default".into(), "own".into())
+    );
+}
+
+#[test]
+fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
+    for (variables, expected) in [
+        (&[][..], 0),
+        (APP_SERVICE, 0),
+        (AZURE_ARC, 0),
+        (CLOUD_SHELL, 0),
+        (MACHINE_LEARNING, 0),
+        (SERVICE_FABRIC, 1),
+        (WORKLOAD_IDENTITY, 2),
+    ] {
+        let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+        let settings = system_assigned();
+        // A proxy in the environment concerns nobody but the workload.
+        let env = environment(&with(variables, &[(v::HTTPS_PROXY, "http://proxy:3128")]));
+        let source = open(&env, &settings, &machine).expect("opened");
+        let route = source
+            .request(&ask(&settings), &machine)
+            .expect("a request")
+            .route;
+        let kind = match route {
+            Route::Direct => 0,
+            Route::Pinned(_) => 1,
+            Route::Internet(internet) => {
+                assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
+                2
+            }
+        };
+        assert_eq!(kind, expected, "{}", source.name().as_str());
+        assert_eq!(source.takes_refused_token(), kind == 1);
+    }
+}

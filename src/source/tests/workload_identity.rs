@@ -1,0 +1,146 @@
+//! A workload's exchange of one token for another.
+
+use super::*;
+use crate::http::Method;
+
+const TENANT: &str = "8f7d9c1e-0000-4000-8000-00000000000a";
+const CLIENT: &str = "8f7d9c1e-0000-4000-8000-00000000000b";
+
+fn holding(bytes: &[u8]) -> Machine {
+    machine(&[(FILE, Entry::File(bytes.to_vec()))])
+}
+
+fn request(variables: Variables<'_>, settings: &Settings, machine: &Machine) -> Result<Request, Error> {
+    open(&environment(variables), settings, machine)?.request(&ask(settings), machine)
+}
+
+/// The pairs of a form, decoded.
+fn decoded(form: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .expect("text")
+            .into_owned()
+    };
+    form.split('&')
+        .map(|pair| pair.split_once('=').expect("a pair"))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+#[test]
+fn the_form_is_that_of_a_federated_credential() {
+    let machine = holding(b" header.pay+load.sign_ature=\n");
+    let request = request(WORKLOAD_IDENTITY, &system_assigned(), &machine).expect("a request");
+    assert_eq!(request.method, Method::Post);
+    assert_eq!(
+        request.url.as_str(),
+        format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token")
+    );
+    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let expected = [
+        ("grant_type", "client_credentials"),
+        ("client_id", CLIENT),
+        ("scope", "https://vault.azure.net/.default"),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", "header.pay+load.sign_ature="),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(form, expected);
+    assert!(
+        request
+            .secrets
+            .iter()
+            .any(|secret| secret.expose().starts_with("header."))
+    );
+}
+
+#[test]
+fn the_applications_client_id_comes_before_the_environments() {
+    let settings = user_assigned(IdKind::ClientId, "own");
+    let machine = holding(b"assertion");
+    for variables in [
+        WORKLOAD_IDENTITY,
+        &with(WORKLOAD_IDENTITY, &[(v::AZURE_CLIENT_ID, "")]),
+    ] {
+        let request = request(variables, &settings, &machine).expect("a request");
+        let form = decoded(request.body.as_ref().expect("a form").expose());
+        assert_eq!(form[1], ("client_id".into(), "own".into()));
+    }
+}
+
+#[test]
+fn another_authority_is_asked_with_or_without_its_slashes() {
+    for authority in [
+        "https://login.microsoftonline.us",
+        "https://login.microsoftonline.us//",
+    ] {
+        let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_AUTHORITY_HOST, authority)]);
+        let request = request(&variables, &system_assigned(), &holding(b"a")).expect("a request");
+        assert_eq!(
+            request.url.as_str(),
+            format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")
+        );
+    }
+}
+
+#[test]
+fn a_tenant_is_a_guid_or_a_domain() {
+    for (tenant, good) in [
+        (TENANT, true),
+        ("contoso.onmicrosoft.com", true),
+        ("a/b", false),
+        ("a?b", false),
+        ("a b", false),
+        ("ä", false),
+    ] {
+        let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_TENANT_ID, tenant)]);
+        let opened = opened(&variables, &system_assigned());
+        assert_eq!(opened.is_ok(), good, "{tenant}");
+        if let Err(error) = opened {
+            assert_eq!(*error.code(), Code::InvalidConfiguration);
+            assert!(error.to_string().contains("AZURE_TENANT_ID"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
+    for (entry, said) in [
+        (None, "cannot be read"),
+        (Some(Entry::Locked), "cannot be read"),
+        (Some(Entry::Pipe), "is no regular file"),
+        (Some(Entry::File(vec![b'a'; 65_537])), "is larger than a token"),
+        (Some(Entry::File(vec![0xff])), "holds no text"),
+        (Some(Entry::File(b" \n".to_vec())), "is empty"),
+    ] {
+        let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err(said);
+        assert_eq!(*error.code(), Code::UnableToReadSecretFile);
+        let message = &error.facts().message;
+        assert!(
+            message.contains(said)
+                && message.contains(FILE)
+                && message.contains("AZURE_FEDERATED_TOKEN_FILE"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
+    let files = Arc::new(FakeFiles::default());
+    let machine = fakes::machine(&FakeClock::new(), &files);
+    let settings = system_assigned();
+    let source = open(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
+    for assertion in ["first", "second"] {
+        files.put(FILE, Entry::Link(assertion.into()));
+        let request = source.request(&ask(&settings), &machine).expect("a request");
+        let form = decoded(request.body.as_ref().expect("a form").expose());
+        assert_eq!(form[4].1, assertion);
+    }
+    assert_eq!(files.reads(), 2);
+}

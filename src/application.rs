@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cache::flight::{Flight, FlightKey, Outcome, Reason, Served, Waiter};
+use crate::cache::flight::{Flight, FlightKey, Landing, Outcome, Reason, Served, Waiter};
 use crate::cache::{Cache, Found, Key};
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -97,7 +96,24 @@ impl Engine {
         let source = source::open(env, settings, &self.machine)?;
         let total = request.timeout.unwrap_or(settings.timeouts.total);
         let wish = request.wish;
-        let mut plan = self.plan(source, settings, request);
+        let plan = self.plan(source, settings, request);
+        let mut departure = None;
+        let acquired = self.board(wish, plan, total, &mut departure);
+        // Outside of the lock: a runtime that refuses the flight ends it on the spot.
+        if let Some(Departure { runtime, pilot }) = departure {
+            runtime.spawn(pilot.fly());
+        }
+        acquired
+    }
+
+    /// Looks the token up, joins a flight or makes one ready, all under one lock.
+    fn board(
+        self: &Arc<Self>,
+        wish: Wish,
+        mut plan: Plan,
+        total: Duration,
+        departure: &mut Option<Departure>,
+    ) -> Result<Acquired, Error> {
         let mut state = self.lock();
         let now = self.machine.clock.now();
         let found = state.cache.find(&plan.key.key, now);
@@ -106,7 +122,7 @@ impl Engine {
         let fallback = match (wish, found) {
             (Wish::Any, Found::Serve(stored)) => return Ok(Acquired::Served(cached(stored))),
             (Wish::Any, Found::ServeAndRefresh(stored)) => {
-                self.refresh_behind(&mut state, plan, total);
+                *departure = self.refresh_behind(&mut state, plan, total);
                 return Ok(Acquired::Served(cached(stored)));
             }
             (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored)),
@@ -117,13 +133,13 @@ impl Engine {
         }
         let flight = match state.joinable(&plan.key, &reason) {
             Some(flight) => flight,
-            None => self.start(&mut state, reason, plan, total)?,
+            None => match self.prepare(&mut state, reason, plan, total) {
+                Ok(ready) => departure.insert(ready).pilot.flight.clone(),
+                Err(error) => return fallback.map(Acquired::Served).ok_or(error),
+            },
         };
-        Ok(Acquired::Pending(flight.waiter(
-            total,
-            fallback,
-            self.machine.clock.clone(),
-        )))
+        let clock = self.machine.clock.clone();
+        Ok(Acquired::Pending(flight.waiter(total, fallback, clock)))
     }
 
     /// Which host this is, without asking it.
@@ -167,50 +183,50 @@ impl Engine {
         }
     }
 
-    /// Starts a refresh, if none is under way and its endpoint is not busy with others.
-    fn refresh_behind(self: &Arc<Self>, state: &mut State, mut plan: Plan, total: Duration) {
+    /// A refresh, if none is under way and its endpoint is not busy with others.
+    fn refresh_behind(
+        self: &Arc<Self>,
+        state: &mut State,
+        mut plan: Plan,
+        total: Duration,
+    ) -> Option<Departure> {
         if state.joinable(&plan.key, &Reason::Refresh).is_some() {
-            return;
+            return None;
         }
-        let Some(place) = self.gates.gate(&plan.source.endpoint().with_query(&[])).refresh() else {
-            return;
-        };
-        plan.place = Some(place);
+        plan.place = Some(
+            self.gates
+                .gate(&plan.source.endpoint().with_query(&[]))
+                .refresh()?,
+        );
         // Without a thread to run it there is no refresh; the token at hand is valid.
-        let _ = self.start(state, Reason::Refresh, plan, total);
+        self.prepare(state, Reason::Refresh, plan, total).ok()
     }
 
-    fn start(
+    /// A flight that others can join from now on; the caller lets it go when the lock is open.
+    fn prepare(
         self: &Arc<Self>,
         state: &mut State,
         reason: Reason,
         plan: Plan,
         total: Duration,
-    ) -> Result<Arc<Flight>, Error> {
+    ) -> Result<Departure, Error> {
         let runtime = (self.spawner)().map_err(|error| {
-            Error::new(
-                Code::NetworkUnavailable,
-                format!("The network thread could not be started ({error})."),
-            )
-            .with(|facts| facts.retryable = true)
+            let message = format!("The network thread could not be started ({error}).");
+            Error::new(Code::NetworkUnavailable, message).with(|facts| facts.retryable = true)
         })?;
         state.started += 1;
-        let _inside = runtime.enter();
         let report = Report::about(&*plan.source);
         let flight = Flight::new(state.started, state.cleared, reason, total, report);
-        state
-            .flights
-            .entry(plan.key.clone())
-            .or_default()
-            .push(flight.clone());
-        let landing = Landing {
-            engine: self.clone(),
-            flight: flight.clone(),
-            plan,
-            total,
-        };
-        runtime.spawn(landing.fly());
-        Ok(flight)
+        let flights = state.flights.entry(plan.key.clone()).or_default();
+        flights.push(flight.clone());
+        Ok(Departure {
+            runtime,
+            pilot: Pilot {
+                engine: self.clone(),
+                flight,
+                plan,
+            },
+        })
     }
 
     fn spread(&self, key: &Key) -> Duration {
@@ -268,28 +284,41 @@ fn sha256(secret: &Secret) -> String {
         })
 }
 
-/// A flight under way. However it ends, and be it by a panic, its waiters learn of it.
-struct Landing {
+/// A flight that is about to leave.
+struct Departure {
+    runtime: Handle,
+    pilot: Pilot,
+}
+
+/// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
+struct Pilot {
     engine: Arc<Engine>,
     flight: Arc<Flight>,
     plan: Plan,
-    total: Duration,
 }
 
-impl Landing {
+impl Pilot {
     async fn fly(self) {
-        let outcome = {
-            let mut chain = pin!(self.chain());
-            loop {
-                let until = self.flight.deadline.at();
-                match timeout_at(until, chain.as_mut()).await {
-                    Ok(outcome) => break outcome,
-                    Err(_) if self.flight.deadline.at() > Instant::now() => {}
-                    Err(_) => break Err(self.flight.report.out_of_time(self.total, &self.flight.progress)),
-                }
+        let mut chain = Box::pin(self.chain());
+        loop {
+            match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
+                Ok(outcome) => return self.land(outcome),
+                Err(_) if self.is_abandoned() => return self.flight.land(Landing::OutOfTime),
+                Err(_) => {}
             }
-        };
-        self.land(outcome);
+        }
+    }
+
+    /// Whether the last waiter has given up; then nobody can join any more. Under the lock, so that
+    /// nobody joins between the look and the end.
+    fn is_abandoned(&self) -> bool {
+        let mut state = self.engine.lock();
+        let abandoned = self.flight.deadline.at() <= Instant::now();
+        if abandoned {
+            state.remove(&self.plan.key, &self.flight);
+            self.failed(&mut state);
+        }
+        abandoned
     }
 
     /// Asks the source until it answers with a token or an error that no retry would better.
@@ -394,34 +423,39 @@ impl Landing {
     fn land(&self, outcome: Result<(Arc<Token>, bool), Error>) {
         let mut state = self.engine.lock();
         state.remove(&self.plan.key, &self.flight);
-        let current = self.flight.epoch == state.cleared;
         let outcome = match outcome {
-            Ok((token, cacheable)) => Ok(self.store(&mut state, token, cacheable && current)),
+            Ok((token, cacheable)) => Ok(self.store(&mut state, token, cacheable)),
             Err(error) => {
-                if current && self.flight.reason == Reason::Refresh {
-                    state.cache.failed(&self.plan.key.key);
-                }
+                self.failed(&mut state);
                 Err(error)
             }
         };
         drop(state);
         self.tell(&outcome);
-        self.flight.land(outcome);
+        self.flight.land(Landing::Ended(outcome));
     }
 
-    fn store(&self, state: &mut State, token: Arc<Token>, storable: bool) -> Served {
+    /// Puts the next refresh off, if this was one.
+    fn failed(&self, state: &mut State) {
+        if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
+            state.cache.failed(&self.plan.key.key);
+        }
+    }
+
+    fn store(&self, state: &mut State, token: Arc<Token>, cacheable: bool) -> Served {
         let key = &self.plan.key.key;
         let spread = self.engine.spread(key);
         let now = self.engine.machine.clock.now();
         let mut fresh_until = None;
         let number = self.flight.number;
-        let replaced = if storable {
+        let replaced = if cacheable && self.flight.epoch == state.cleared {
             let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
             fresh_until = stored
                 .map(|_| token.fresh_until(spread))
                 .filter(|until| *until > now);
             stored == Some(true)
         } else {
+            self.failed(state);
             // What a caller did not want is not served again, even if its successor cannot be kept.
             let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
             unwanted && state.cache.forget(key, number)
@@ -460,7 +494,7 @@ impl Landing {
     }
 }
 
-impl Drop for Landing {
+impl Drop for Pilot {
     fn drop(&mut self) {
         // Reached without a landing only by a panic: a bug, but one that nobody may hang on.
         if !self.flight.has_landed() {

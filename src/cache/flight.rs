@@ -70,6 +70,15 @@ pub struct Served {
 /// What a flight brought.
 pub type Outcome = Result<Served, Error>;
 
+/// How a flight ended.
+#[derive(Clone, Debug)]
+pub enum Landing {
+    /// With a token, or an error that no retry would better.
+    Ended(Outcome),
+    /// At the time of the last of its waiters: each says so for itself.
+    OutOfTime,
+}
+
 /// One chain of requests that is under way.
 pub struct Flight {
     /// Flights are counted.
@@ -85,7 +94,7 @@ pub struct Flight {
     /// Who is asked.
     pub report: Report,
     started: Instant,
-    outcome: watch::Sender<Option<Outcome>>,
+    landing: watch::Sender<Option<Landing>>,
 }
 
 impl Flight {
@@ -99,24 +108,24 @@ impl Flight {
             progress: Progress::default(),
             report,
             started: Instant::now(),
-            outcome: watch::Sender::new(None),
+            landing: watch::Sender::new(None),
         })
     }
 
-    /// Tells every waiter what it brought; only the first call counts.
-    pub fn land(&self, outcome: Outcome) {
-        self.outcome.send_if_modified(|landed| {
+    /// Tells every waiter how it ended; only the first call counts.
+    pub fn land(&self, landing: Landing) {
+        self.landing.send_if_modified(|landed| {
             let first = landed.is_none();
             if first {
-                *landed = Some(outcome);
+                *landed = Some(landing);
             }
             first
         });
     }
 
-    /// Whether it has told its waiters what it brought.
+    /// Whether it has told its waiters how it ended.
     pub fn has_landed(&self) -> bool {
-        self.outcome.borrow().is_some()
+        self.landing.borrow().is_some()
     }
 
     /// A waiter that gives up after `total`. `fallback` is served instead of a failure or a long wait.
@@ -176,13 +185,16 @@ impl Waiter {
     }
 
     async fn landed(&self, until: Instant) -> Option<Outcome> {
-        let mut outcome = self.flight.outcome.subscribe();
+        let mut landing = self.flight.landing.subscribe();
         // The sender lives in the flight, which this waiter holds: waiting cannot fail.
-        let landed = timeout_at(until, outcome.wait_for(Option::is_some))
+        let landed = timeout_at(until, landing.wait_for(Option::is_some))
             .await
             .ok()?
             .ok()?;
-        landed.clone()
+        match landed.clone()? {
+            Landing::Ended(outcome) => Some(outcome),
+            Landing::OutOfTime => Some(Err(self.out_of_time())),
+        }
     }
 
     fn out_of_time(&self) -> Error {

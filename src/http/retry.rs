@@ -121,19 +121,22 @@ impl Policy {
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date.
+/// Longer than anybody waits; whatever is longer is read as this, so that no sum overflows.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
+
+/// Reads `Retry-After`: seconds, or an HTTP date. What is over a day is a day.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit mean longer than anybody waits.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+        let seconds = value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs);
+        return Some(seconds.min(LONGEST_RETRY_AFTER));
     }
     let until = httpdate::parse_http_date(value)
         .ok()?
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()?;
     let until = Timestamp::from_secs(i64::try_from(until.as_secs()).ok()?);
-    Some(until.since(now))
+    Some(until.since(now).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -156,7 +159,7 @@ mod tests {
         assert_eq!(seconds("0"), Some(0));
         assert_eq!(seconds("Tue, 14 Nov 2023 22:13:50 GMT"), Some(30));
         assert_eq!(seconds("Tue, 14 Nov 2023 22:13:00 GMT"), Some(0));
-        assert_eq!(seconds("99999999999999999999999"), Some(u64::from(u32::MAX)));
+        assert_eq!(seconds("99999999999999999999999"), Some(86_400));
         for none in ["", "-1", "1.5", "soon", "Tue, 99 Nov 2023 22:13:50 GMT"] {
             assert_eq!(seconds(none), None, "{none:?}");
         }

@@ -5,7 +5,7 @@
 //! that a challenge's key is read anew.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -41,8 +41,12 @@ impl Deadline {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn left(&self) -> Duration {
+        self.at().saturating_duration_since(Instant::now())
+    }
+
     fn holds(&self, wait: Duration) -> bool {
-        Instant::now() + wait <= self.at()
+        wait <= self.left()
     }
 }
 
@@ -50,6 +54,7 @@ impl Deadline {
 #[derive(Debug, Default)]
 pub struct Progress {
     attempts: AtomicU32,
+    first_try: OnceLock<Instant>,
     last: Mutex<Option<Error>>,
 }
 
@@ -62,6 +67,16 @@ impl Progress {
     /// How the last finished try failed.
     pub fn last(&self) -> Option<Error> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tried(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        self.first_try.get_or_init(Instant::now);
+    }
+
+    /// How long ago the first request was sent.
+    fn since_first_try(&self) -> Duration {
+        self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     fn failed(&self, error: Error) {
@@ -118,11 +133,10 @@ struct Spent {
 impl Chain<'_> {
     /// Sends until there is an answer that no retry would better.
     pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, retrying: &Retrying<'_>) -> End {
-        let started = Instant::now();
         let mut spent = Spent::default();
         loop {
             let end = self.attempt(request, challenge).await;
-            let Some(wait) = self.wait_after(&end, started, &mut spent) else {
+            let Some(wait) = self.wait_after(&end, &mut spent) else {
                 return end;
             };
             self.progress.failed(retrying(&end, wait));
@@ -149,7 +163,8 @@ impl Chain<'_> {
                 if !self.deadline.holds(pause) {
                     return Err(End::Paused(pause));
                 }
-                sleep(self.lengthened(pause)).await;
+                // The jitter may not carry a request beyond the deadline that holds the pause.
+                sleep(self.lengthened(pause).min(self.deadline.left())).await;
             }
             let place = self.gate.connection().await;
             // The wait for a place may have been long enough for somebody else's 429.
@@ -157,7 +172,7 @@ impl Chain<'_> {
                 break place;
             }
         };
-        self.progress.attempts.fetch_add(1, Ordering::Relaxed);
+        self.progress.tried();
         let sent = timeout(
             self.request_timeout,
             self.transport.send(request, self.connect_timeout),
@@ -176,7 +191,7 @@ impl Chain<'_> {
     }
 
     /// How long to wait before the next try; `None` if this was the last.
-    fn wait_after(&self, end: &End, started: Instant, spent: &mut Spent) -> Option<Duration> {
+    fn wait_after(&self, end: &End, spent: &mut Spent) -> Option<Duration> {
         let policy = self.policy?;
         let (budget, count, asked_for) = match end {
             End::Answer(answer) => (
@@ -207,7 +222,7 @@ impl Chain<'_> {
         let wait = self.lengthened(asked_for.map_or(wait, |asked_for| asked_for.max(wait)));
         let in_time = match budget {
             Budget::Count(..) => true,
-            Budget::Within(limit, _) => started.elapsed() + wait <= limit,
+            Budget::Within(limit, _) => self.progress.since_first_try() + wait <= limit,
         };
         (in_time && self.deadline.holds(wait)).then_some(wait)
     }

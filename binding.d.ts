@@ -26,6 +26,8 @@ export declare class ManagedIdentityApplication {
 
 /** A call that must wait for the network. */
 export declare class PendingAcquisition {
+  /** How many of the environment variables, from the front, decided what is asked for here. */
+  variables(): number
   /** Settles when there is a token or a failure, or at once when it is released. To be called once. */
   outcome(): Promise<AcquisitionOutcome>
   /** Lets go of it: nobody waits any more. What it waits for goes on. */

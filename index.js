@@ -161,8 +161,9 @@ class ManagedIdentityApplication {
         timeout: request?.timeout,
         abortSignal: signal === undefined ? undefined : isSignal,
       };
-      const acquired = this.#native.acquire(fields, correlationId, environment());
-      call = new Call(acquired, now);
+      const reading = environment();
+      const acquired = this.#native.acquire(fields, correlationId, reading.native);
+      call = new Call(acquired, now, reading);
       if (plain && acquired instanceof binding.PendingAcquisition) this.#share(resource, call);
     }
 
@@ -183,7 +184,7 @@ class ManagedIdentityApplication {
   }
 
   getManagedIdentitySource() {
-    return this.#native.sourceName(environment());
+    return this.#native.sourceName(environment().native);
   }
 
   static clearCache() {
@@ -233,22 +234,35 @@ class Call {
   outcome;
   #native;
   #startedAt;
+  #generation = generation();
+  #reading;
+  #variables;
   #waiting = 0;
   #released = false;
 
-  constructor(acquired, startedAt) {
+  constructor(acquired, startedAt, reading) {
     this.#startedAt = startedAt;
+    this.#reading = reading;
     if (acquired instanceof binding.PendingAcquisition) {
       this.#native = acquired;
+      this.#variables = acquired.variables();
       this.outcome = acquired.outcome();
     } else {
       this.outcome = acquired;
     }
   }
 
-  /** Whether somebody who comes now may share it: each has the timeout of the first, so only at its time. */
+  /**
+   * Whether somebody who comes now may share it. All who do have the timeout of the first, so only at its
+   * time; and only while native code would do the same for them.
+   */
   isOpenAt(now) {
-    return !this.#released && this.#startedAt === now;
+    return (
+      !this.#released &&
+      this.#startedAt === now &&
+      this.#generation === generation() &&
+      isUnchanged(this.#reading, this.#variables)
+    );
   }
 
   /** The outcome; with a signal, its reason if it is aborted before. */
@@ -260,9 +274,9 @@ class Call {
         this.#leave();
         reject(abortReason(signal));
       };
-      signal.addEventListener("abort", onAbort, { once: true });
+      const forget = whenAborted(signal, onAbort);
       const settled = (settle) => (value) => {
-        signal.removeEventListener("abort", onAbort);
+        forget();
         settle(value);
       };
       Promise.resolve(this.outcome).then(settled(resolve), settled(reject));
@@ -369,23 +383,26 @@ function callersLog(callback) {
   };
 }
 
+/** The variables that native code looks at, in the order in which it does. */
 let environmentNames;
 let environmentReading;
-const environmentValues = [];
 
-/** The variables that native code looks at, read anew; the same object for as long as they are the same. */
+/** A reading of the environment; the same object for as long as nothing changes. */
 function environment() {
   environmentNames ??= binding.environmentVariables();
-  let changed = environmentReading === undefined;
-  for (let index = 0; index < environmentNames.length; index += 1) {
-    const value = process.env[environmentNames[index]];
-    if (value !== environmentValues[index]) {
-      environmentValues[index] = value;
-      changed = true;
-    }
+  if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
+    const values = environmentNames.map((name) => process.env[name]);
+    environmentReading = { values, native: new binding.Environment(values) };
   }
-  if (changed) environmentReading = new binding.Environment(Array.from(environmentValues));
   return environmentReading;
+}
+
+/** Whether the first variables of a reading are still what they were. */
+function isUnchanged({ values }, count) {
+  for (let index = 0; index < count; index += 1) {
+    if (process.env[environmentNames[index]] !== values[index]) return false;
+  }
+  return true;
 }
 
 /** The last six hexadecimal digits of a GUID are counted; the rest is drawn by native code. */
@@ -412,8 +429,34 @@ function isAbortSignal(value) {
   );
 }
 
-function abortReason(signal) {
-  return signal.reason ?? new DOMException("The acquisition of a token was aborted.", "AbortError");
+function abortReason({ reason }) {
+  return reason === undefined
+    ? new DOMException("The acquisition of a token was aborted.", "AbortError")
+    : reason;
+}
+
+/** Who waits with which signal. A signal gets one listener of ours, since Node.js warns of many. */
+const waitingWith = new WeakMap();
+
+/** Calls back once the signal is aborted; the function that it returns takes that back. */
+function whenAborted(signal, callback) {
+  let waiting = waitingWith.get(signal);
+  if (waiting === undefined) {
+    waiting = new Set();
+    waitingWith.set(signal, waiting);
+    waiting.onAbort = () => {
+      waitingWith.delete(signal);
+      for (const call of waiting) call();
+    };
+    signal.addEventListener("abort", waiting.onAbort, { once: true });
+  }
+  waiting.add(callback);
+  return () => {
+    if (waiting.delete(callback) && waiting.size === 0 && waitingWith.get(signal) === waiting) {
+      waitingWith.delete(signal);
+      signal.removeEventListener("abort", waiting.onAbort);
+    }
+  };
 }
 
 /**

@@ -19,8 +19,8 @@ impl Resource {
             return Err(invalid());
         };
         let resource = text.strip_suffix(DEFAULT_SCOPE_SUFFIX).unwrap_or(text);
-        // U+FFFD is what a lone UTF-16 surrogate of JavaScript arrives as.
-        let unprintable = |c: char| c.is_whitespace() || c.is_control() || c == char::REPLACEMENT_CHARACTER;
+        // U+FEFF is white space to JavaScript; U+FFFD is what a lone UTF-16 surrogate arrives as.
+        let unprintable = |c: char| c.is_whitespace() || c.is_control() || "\u{feff}\u{fffd}".contains(c);
         if resource.len() > LIMIT || resource.contains(unprintable) {
             return Err(invalid());
         }

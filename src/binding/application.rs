@@ -91,6 +91,16 @@ pub struct PendingAcquisition {
 
 #[napi]
 impl PendingAcquisition {
+    /// How many of the environment variables, from the front, decided what is asked for here.
+    #[napi(catch_unwind)]
+    pub fn variables(&self) -> u32 {
+        let count = self
+            .waiting
+            .as_ref()
+            .map_or(0, |(waiter, _)| waiter.source().variables());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// Settles when there is a token or a failure, or at once when it is released. To be called once.
     #[napi(catch_unwind, ts_return_type = "Promise<AcquisitionOutcome>")]
     pub fn outcome<'env>(&mut self, env: &'env Env) -> Result<Object<'env>> {

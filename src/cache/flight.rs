@@ -12,7 +12,7 @@ use super::{Key, Stored};
 use crate::error::Error;
 use crate::http::send::{Deadline, Progress};
 use crate::machine::Clock;
-use crate::source::Report;
+use crate::source::{Report, SourceName};
 use crate::token::{Timestamp, Token};
 
 /// A caller whose token is nearly expired waits this long for another, from the flight's start.
@@ -156,6 +156,11 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// Which source is asked.
+    pub fn source(&self) -> SourceName {
+        self.flight.report.source()
+    }
+
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
     pub async fn wait(self) -> Outcome {
         let patience = self.flight.started + PATIENCE;

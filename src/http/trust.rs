@@ -37,9 +37,15 @@ impl Internet {
     /// Reads it from the environment; the lower-case spelling wins, as it does for curl.
     pub fn of(env: &Environment) -> Self {
         let either = |lower, upper| env.read(lower).or_else(|| env.read(upper)).map(str::to_owned);
+        let no_proxy = either(variable::NO_PROXY_LOWER, variable::NO_PROXY);
+        // reqwest knows the asterisk for names only, not for addresses.
+        let never = no_proxy
+            .iter()
+            .flat_map(|list| list.split(','))
+            .any(|host| host.trim() == "*");
         Self {
-            proxy: either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY),
-            no_proxy: either(variable::NO_PROXY_LOWER, variable::NO_PROXY),
+            proxy: either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY).filter(|_| !never),
+            no_proxy,
             extra_certificates: env.read(variable::NODE_EXTRA_CA_CERTS).map(str::to_owned),
         }
     }

@@ -46,29 +46,31 @@ pub mod variable {
     /// Azure Arc on Windows: where its key files live.
     pub const PROGRAM_DATA: &str = "ProgramData";
 
-    /// All of them that mean anything on this platform: what the face reads and hands down.
+    /// All of them that mean anything on this platform: what the face reads and hands down. In the
+    /// order of detection, so that a source is decided by so many from the front; see
+    /// [`SourceName::variables`](crate::source::SourceName::variables).
     pub const ALL: &[&str] = &[
         IDENTITY_ENDPOINT,
         IDENTITY_HEADER,
         IDENTITY_SERVER_THUMBPRINT,
-        IMDS_ENDPOINT,
         MSI_ENDPOINT,
         MSI_SECRET,
         DEFAULT_IDENTITY_CLIENT_ID,
-        AZURE_POD_IDENTITY_AUTHORITY_HOST,
+        IMDS_ENDPOINT,
+        #[cfg(windows)]
+        PROGRAM_FILES,
+        #[cfg(windows)]
+        PROGRAM_DATA,
         AZURE_FEDERATED_TOKEN_FILE,
         AZURE_TENANT_ID,
         AZURE_CLIENT_ID,
+        AZURE_POD_IDENTITY_AUTHORITY_HOST,
         AZURE_AUTHORITY_HOST,
         HTTPS_PROXY,
         HTTPS_PROXY_LOWER,
         NO_PROXY,
         NO_PROXY_LOWER,
         NODE_EXTRA_CA_CERTS,
-        #[cfg(windows)]
-        PROGRAM_FILES,
-        #[cfg(windows)]
-        PROGRAM_DATA,
     ];
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Code, Error};
 use crate::http::retry::Policy;
 use crate::http::{Request, Response};
 use crate::identity::{IdKind, Identity};
-use crate::machine::{Environment, Machine};
+use crate::machine::{Environment, Machine, variable};
 use crate::resource::Resource;
 use crate::token::Secret;
 
@@ -73,6 +73,23 @@ impl SourceName {
             Self::ServiceFabric => "Service Fabric's token endpoint",
             Self::WorkloadIdentity => "Microsoft Entra's token endpoint",
         }
+    }
+
+    /// How many of [`variable::ALL`], from the front, decide that this is the source, and how it is
+    /// asked: while these stay as they are, so does everything that the environment has a say in.
+    pub fn variables(self) -> usize {
+        let last = match self {
+            Self::ServiceFabric | Self::AppService => variable::IDENTITY_SERVER_THUMBPRINT,
+            Self::MachineLearning | Self::CloudShell => variable::DEFAULT_IDENTITY_CLIENT_ID,
+            Self::AzureArc if cfg!(windows) => variable::PROGRAM_DATA,
+            Self::AzureArc => variable::IMDS_ENDPOINT,
+            Self::DefaultToImds => variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
+            Self::WorkloadIdentity => return variable::ALL.len(),
+        };
+        variable::ALL
+            .iter()
+            .position(|name| *name == last)
+            .map_or(variable::ALL.len(), |index| index + 1)
     }
 
     fn unreachable_remedy(self) -> &'static str {

@@ -63,6 +63,11 @@ impl Report {
         }
     }
 
+    /// Which source is asked.
+    pub fn source(&self) -> SourceName {
+        self.source
+    }
+
     /// The endpoint answered, but not with a token.
     pub fn refusal(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
         let answer = Answer::read(&response.body);

@@ -131,3 +131,34 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
     assert!(error.to_string().contains("system.networkClient"), "{error}");
     assert_eq!(error.facts().source, Some(SourceName::ServiceFabric));
 }
+
+#[test]
+fn what_comes_after_a_sources_variables_has_no_say() {
+    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+    for variables in [
+        SERVICE_FABRIC,
+        APP_SERVICE,
+        MACHINE_LEARNING,
+        CLOUD_SHELL,
+        AZURE_ARC,
+        WORKLOAD_IDENTITY,
+        &[],
+    ] {
+        let settings = system_assigned();
+        let asked = |variables: &[(&str, &str)]| {
+            let source = open(&environment(variables), &settings, &machine).expect("valid");
+            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let headers: Vec<_> = request
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.expose()))
+                .collect();
+            (source.name(), request.url, headers, request.route)
+        };
+        let expected = asked(variables);
+        for later in &v::ALL[expected.0.variables()..] {
+            let changed = with(variables, &[(later, "https://elsewhere.example")]);
+            assert_eq!(asked(&changed), expected, "{later}");
+        }
+    }
+}

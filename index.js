@@ -163,16 +163,20 @@ class ManagedIdentityApplication {
       };
       const reading = environment();
       const acquired = this.#native.acquire(fields, correlationId, reading.native);
+      if (!(acquired instanceof binding.PendingAcquisition)) {
+        return this.#settle(acquired, resource, correlationId);
+      }
       call = new Call(acquired, now, reading);
-      if (plain && acquired instanceof binding.PendingAcquisition) this.#share(resource, call);
+      if (plain) this.#share(resource, call);
     }
+    return this.#settle(await call.wait(isSignal ? signal : undefined), resource, correlationId);
+  }
 
-    const outcome = await call.wait(isSignal ? signal : undefined);
-    if (outcome.kind === "Token") {
-      this.#fresh.remember(resource, outcome.token);
-      return result(outcome.token, outcome.token.fromCache, correlationId);
-    }
-    throw new ManagedIdentityError(outcome.failure.errorCode, correlationId, outcome.failure);
+  /** Turns an outcome into a result, or throws it. */
+  #settle({ kind, token, failure }, resource, correlationId) {
+    if (kind !== "Token") throw new ManagedIdentityError(failure.errorCode, correlationId, failure);
+    this.#fresh.remember(resource, token);
+    return result(token, token.fromCache, correlationId);
   }
 
   #share(resource, call) {
@@ -229,7 +233,7 @@ class FreshTokens {
   }
 }
 
-/** One native call, with those who wait for it. */
+/** One native call that must wait, with the callers who wait for it. */
 class Call {
   outcome;
   #native;
@@ -240,16 +244,12 @@ class Call {
   #waiting = 0;
   #released = false;
 
-  constructor(acquired, startedAt, reading) {
+  constructor(pending, startedAt, reading) {
+    this.#native = pending;
     this.#startedAt = startedAt;
     this.#reading = reading;
-    if (acquired instanceof binding.PendingAcquisition) {
-      this.#native = acquired;
-      this.#variables = acquired.variables();
-      this.outcome = acquired.outcome();
-    } else {
-      this.outcome = acquired;
-    }
+    this.#variables = pending.variables();
+    this.outcome = pending.outcome();
   }
 
   /**
@@ -279,7 +279,7 @@ class Call {
         forget();
         settle(value);
       };
-      Promise.resolve(this.outcome).then(settled(resolve), settled(reject));
+      this.outcome.then(settled(resolve), settled(reject));
     });
   }
 
@@ -288,7 +288,7 @@ class Call {
     this.#waiting -= 1;
     if (this.#waiting > 0) return;
     this.#released = true;
-    this.#native?.release();
+    this.#native.release();
   }
 }
 

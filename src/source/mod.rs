@@ -2,7 +2,7 @@
 //!
 //! One file per host, each of one shape: its constants on the wire, `open` (which checks what the
 //! host cannot do), `request` (pure) and, where a host differs, `challenge` or `confirm`. The order
-//! of detection is [`HOSTS`]. Nothing here sends anything: see [`http::send`](crate::http::send).
+//! of detection is `HOSTS`. Nothing here sends anything: see [`http::send`](crate::http::send).
 
 mod answer;
 mod app_service;

@@ -391,7 +391,8 @@ let environmentReading;
 function environment() {
   environmentNames ??= binding.environmentVariables();
   if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
-    const values = environmentNames.map((name) => process.env[name]);
+    const { env } = process;
+    const values = environmentNames.map((name) => env[name]);
     environmentReading = { values, native: new binding.Environment(values) };
   }
   return environmentReading;
@@ -399,8 +400,9 @@ function environment() {
 
 /** Whether the first variables of a reading are still what they were. */
 function isUnchanged({ values }, count) {
+  const { env } = process; // A getter: it is asked once.
   for (let index = 0; index < count; index += 1) {
-    if (process.env[environmentNames[index]] !== values[index]) return false;
+    if (env[environmentNames[index]] !== values[index]) return false;
   }
   return true;
 }

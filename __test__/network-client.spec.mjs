@@ -238,3 +238,20 @@ test.serial("a client of a worker that ended does not hang a caller elsewhere", 
   t.false(result.fromCache);
   t.is(endpoint.requests.length, 1);
 });
+
+test.serial("an application with a client and without retries decides nothing for a later one", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const first = scripted(async () => ({ status: 503, headers: {}, body: "" }));
+  await t.throwsAsync(() => acquire(endpoint, `${RESOURCE}/first`, applicationWith(first)));
+  t.is(endpoint.requests.length, 0);
+
+  const other = await startEndpoint(t, "imds");
+  other.next({ status: 500 });
+  const later = new ManagedIdentityApplication();
+  t.is(
+    within(other.env, () => later.getManagedIdentitySource()),
+    "DefaultToImds",
+  );
+  t.false((await acquire(other, `${RESOURCE}/first`, later)).fromCache);
+  t.is(other.requests.length, 2, "its own transport, its own source, its own retries");
+});

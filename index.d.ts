@@ -194,7 +194,7 @@ export type NodeSystemOptions = {
    * **New.** How long one connection attempt may take, in milliseconds.
    *
    * Default: 3 000. Limits: 1 to 600 000, else `invalid_configuration`. When it runs out, the attempt is
-   * retried once, then fails with `network_unavailable`.
+   * retried once, then fails with `network_unavailable`. A `networkClient` does not see it.
    */
   connectTimeout?: number | null | undefined;
 
@@ -488,9 +488,9 @@ export type LoggerOptions = {
   loggerCallback?: ILoggerCallback;
 
   /**
-   * Whether lines that may hold personal data are passed on. Tokens and secrets never are.
+   * Whether lines that may hold personal data are passed on; there are none, so it changes nothing.
    *
-   * Default: `false`.
+   * Default: `false`. Limits: a boolean, else `invalid_configuration`.
    */
   piiLoggingEnabled?: boolean;
 
@@ -540,7 +540,7 @@ export interface INetworkModule {
    *
    * @param url - Where to, its query included.
    * @param options - Headers to send.
-   * @param timeout - How long the exchange may take, in milliseconds.
+   * @param timeout - Never given here: `requestTimeout` ends the exchange. Declared as msal-node does.
    */
   sendGetRequestAsync<T>(
     url: string,
@@ -576,7 +576,7 @@ export type NetworkRequestOptions = {
   body?: string;
 
   /**
-   * The correlation id of the call that the request is made for.
+   * Never given here; declared as msal-node does.
    *
    * Default: absent.
    */
@@ -671,7 +671,7 @@ export declare class ManagedIdentityError extends AuthError {
   readonly statusCode?: number;
 
   /**
-   * **New.** The source that was asked; absent when none was.
+   * **New.** The source that was asked, or that refused the options by itself; absent before one is known.
    */
   readonly source?: ManagedIdentitySourceNames;
 
@@ -681,7 +681,8 @@ export declare class ManagedIdentityError extends AuthError {
   readonly endpoint?: string;
 
   /**
-   * **New.** How many requests were made for this acquisition, retries included; absent when none was made.
+   * **New.** How many requests were made for this acquisition, retries included: 0 when the endpoint was to
+   * be asked and could not be; absent when it never came to that.
    */
   readonly attempts?: number;
 
@@ -692,7 +693,7 @@ export declare class ManagedIdentityError extends AuthError {
   readonly retryable: boolean;
 
   /**
-   * **New.** The fault underneath, such as that of a socket, or what a `networkClient` rejected with; absent
+   * **New.** The fault underneath, such as that of a socket, or the redacted words of a `networkClient`; absent
    * when there is none.
    */
   readonly cause?: unknown;
@@ -725,7 +726,7 @@ export declare const ManagedIdentityErrorCodes: {
   readonly unableToCreateCloudShell: "unable_to_create_cloud_shell";
   /** Not raised here; msal-node's for an environment without a source. */
   readonly unableToCreateSource: "unable_to_create_source";
-  /** Azure Arc's key file is no regular file or cannot be read. */
+  /** Azure Arc's key file, or a workload identity's token file, is no regular file or cannot be read. */
   readonly unableToReadSecretFile: "unable_to_read_secret_file";
   /** Not raised here; msal-node's for a URL that cannot be parsed. */
   readonly urlParseError: "url_parse_error";

@@ -222,7 +222,7 @@ impl Report {
     pub fn paused(&self, pause: Duration, attempts: u32) -> Error {
         let message = format!(
             "{} has asked this process, with a 429, to leave it alone for another {} ms, which is longer than \
-             totalTimeout allows.",
+             this call may take.",
             self.subject(),
             pause.as_millis()
         );

@@ -5,6 +5,8 @@
 //! transport with the gates of its endpoints. It knows nothing of Node and reads nothing of the
 //! process: every call brings its environment along.
 
+mod pilot;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -15,22 +17,18 @@ use std::time::Duration;
 use ring::digest::{SHA256, digest};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
 
-use crate::cache::flight::{Flight, FlightKey, Landing, Outcome, Reason, Served, Waiter};
+use self::pilot::Pilot;
+use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Cache, Found, Key};
 use crate::config::Settings;
 use crate::error::{Code, Error};
+use crate::http::Transport;
 use crate::http::gate::Gates;
-use crate::http::send::{Chain, End};
-use crate::http::{Response, Transport};
-use crate::log::Level;
 use crate::machine::{Environment, Machine};
 use crate::request::{TokenRequest, Wish};
-use crate::source::{self, Answer, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Secret, Token};
-
-const SUCCESS: u16 = 200;
+use crate::source::{self, Ask, Report, Source, SourceName};
+use crate::token::{REFRESH_SPREAD, Secret};
 
 /// Where flights run: asked when the first one starts.
 pub type Spawner = fn() -> io::Result<Handle>;
@@ -288,222 +286,6 @@ fn sha256(secret: &Secret) -> String {
 struct Departure {
     runtime: Handle,
     pilot: Pilot,
-}
-
-/// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
-struct Pilot {
-    engine: Arc<Engine>,
-    flight: Arc<Flight>,
-    plan: Plan,
-}
-
-impl Pilot {
-    async fn fly(self) {
-        let mut chain = Box::pin(self.chain());
-        loop {
-            match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
-                Ok(outcome) => return self.land(outcome),
-                Err(_) if self.is_abandoned() => return self.flight.land(Landing::OutOfTime),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Whether the last waiter has given up; then nobody can join any more. Under the lock, so that
-    /// nobody joins between the look and the end.
-    fn is_abandoned(&self) -> bool {
-        let mut state = self.engine.lock();
-        let abandoned = self.flight.deadline.at() <= Instant::now();
-        if abandoned {
-            state.remove(&self.plan.key, &self.flight);
-            self.failed(&mut state);
-        }
-        abandoned
-    }
-
-    /// Asks the source until it answers with a token or an error that no retry would better.
-    async fn chain(&self) -> Result<(Arc<Token>, bool), Error> {
-        let Plan {
-            source,
-            ask,
-            settings,
-            ..
-        } = &self.plan;
-        let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
-        let request = source
-            .request(ask, machine)
-            .map_err(|error| report.signed(error, 0))?;
-        let gate = self.engine.gates.gate(&request.url);
-        let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
-        let chain = Chain {
-            transport: &**transport,
-            gate: &gate,
-            policy: (!settings.disable_internal_retries).then(|| source.policy()),
-            connect_timeout: settings.timeouts.connect,
-            request_timeout: settings.timeouts.request,
-            deadline: &self.flight.deadline,
-            machine,
-            progress,
-        };
-        self.log(Level::Info, || {
-            format!(
-                "asking {} at {}",
-                source.name().as_str(),
-                source.endpoint().shown()
-            )
-        });
-        let challenge = |response: &Response| source.challenge(ask, response, machine);
-        let retrying = |end: &End, wait: Duration| {
-            let error = self.error(end);
-            self.log(Level::Warning, || {
-                format!(
-                    "{}; trying again in {} ms",
-                    error.facts().message.trim_end_matches('.'),
-                    wait.as_millis()
-                )
-            });
-            error
-        };
-        match chain.run(&request, &challenge, &retrying).await {
-            End::Answer(response) => self.read(&response),
-            end => Err(self.error(&end)),
-        }
-    }
-
-    /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<(Arc<Token>, bool), Error> {
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
-        let now = self.engine.machine.clock.now();
-        let answer = Answer::read(&response.body).filter(|_| response.status == SUCCESS);
-        let Some((answer, grant)) =
-            answer.and_then(|mut answer| answer.grant(now).map(|grant| (answer, grant)))
-        else {
-            return Err(self.refusal(response));
-        };
-        self.plan
-            .source
-            .confirm(&self.plan.ask, &answer)
-            .map_err(|error| {
-                report
-                    .signed(error, attempts)
-                    .with(|facts| facts.status = Some(response.status))
-            })?;
-        if grant.cacheable && grant.token.expires_on <= now {
-            return Err(report.unusable(
-                "its token has already expired (is this host's clock right?)",
-                response,
-                attempts,
-            ));
-        }
-        Ok((Arc::new(grant.token), grant.cacheable))
-    }
-
-    fn error(&self, end: &End) -> Error {
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
-        match end {
-            End::Answer(response) => self.refusal(response),
-            End::Fault(fault) => report.fault(
-                fault,
-                attempts,
-                self.plan.source.policy().fault(fault.kind).is_some(),
-            ),
-            End::Paused(pause) => report.paused(*pause, attempts),
-            End::Stopped(error) => report.signed(error.clone(), attempts),
-        }
-    }
-
-    fn refusal(&self, response: &Response) -> Error {
-        let retryable = self.plan.source.policy().status(response.status).is_some();
-        self.flight
-            .report
-            .refusal(response, self.flight.progress.attempts(), retryable)
-    }
-
-    /// Stores what came, and tells the waiters.
-    fn land(&self, outcome: Result<(Arc<Token>, bool), Error>) {
-        let mut state = self.engine.lock();
-        state.remove(&self.plan.key, &self.flight);
-        let outcome = match outcome {
-            Ok((token, cacheable)) => Ok(self.store(&mut state, token, cacheable)),
-            Err(error) => {
-                self.failed(&mut state);
-                Err(error)
-            }
-        };
-        drop(state);
-        self.tell(&outcome);
-        self.flight.land(Landing::Ended(outcome));
-    }
-
-    /// Puts the next refresh off, if this was one.
-    fn failed(&self, state: &mut State) {
-        if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
-            state.cache.failed(&self.plan.key.key);
-        }
-    }
-
-    fn store(&self, state: &mut State, token: Arc<Token>, cacheable: bool) -> Served {
-        let key = &self.plan.key.key;
-        let spread = self.engine.spread(key);
-        let now = self.engine.machine.clock.now();
-        let mut fresh_until = None;
-        let number = self.flight.number;
-        let replaced = if cacheable && self.flight.epoch == state.cleared {
-            let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
-            fresh_until = stored
-                .map(|_| token.fresh_until(spread))
-                .filter(|until| *until > now);
-            stored == Some(true)
-        } else {
-            self.failed(state);
-            // What a caller did not want is not served again, even if its successor cannot be kept.
-            let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
-            unwanted && state.cache.forget(key, number)
-        };
-        // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if replaced && self.flight.reason != Reason::Refresh {
-            self.engine.generation.fetch_add(1, Ordering::Release);
-        }
-        Served {
-            token,
-            from_cache: false,
-            fresh_until,
-            generation: self.engine.generation(),
-        }
-    }
-
-    fn tell(&self, outcome: &Outcome) {
-        match outcome {
-            Ok(served) => self.log(Level::Info, || {
-                let left = served.token.expires_on.since(self.engine.machine.clock.now());
-                format!("got a token for {} s", left.as_secs())
-            }),
-            Err(error) if self.flight.reason == Reason::Refresh => {
-                self.log(Level::Warning, || format!("a refresh failed: {error}"));
-            }
-            Err(error) => self.log(Level::Error, || error.to_string()),
-        }
-    }
-
-    fn log(&self, level: Level, words: impl FnOnce() -> String) {
-        let now = self.engine.machine.clock.now();
-        self.plan
-            .settings
-            .log
-            .write(level, now, &self.plan.ask.correlation_id, words);
-    }
-}
-
-impl Drop for Pilot {
-    fn drop(&mut self) {
-        // Reached without a landing only by a panic: a bug, but one that nobody may hang on.
-        if !self.flight.has_landed() {
-            self.land(Err(Error::new(
-                Code::FailedResponse,
-                "Internal error: an acquisition ended without an outcome.",
-            )));
-        }
-    }
 }
 
 #[cfg(test)]

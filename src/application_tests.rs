@@ -19,14 +19,16 @@ mod waiters;
 
 use std::cell::Cell;
 
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use super::*;
+use crate::cache::flight::Outcome;
 use crate::config::RawConfiguration;
 use crate::fakes::{
     self, Entry, FakeClock, FakeFiles, FakeNet, Play, Reply, environment, resource, settings,
 };
 use crate::http::FaultKind;
+use crate::log::Level;
 use crate::machine::variable as v;
 
 const HOUR: u64 = 3_600;

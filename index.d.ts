@@ -373,7 +373,7 @@ export type AuthenticationResult = {
   /**
    * The half of the token's lifetime, from when a call starts a refresh behind itself.
    *
-   * Undefined when the token lives for less than two hours.
+   * Undefined when the token lives for up to two hours.
    */
   refreshOn?: Date;
 
@@ -646,7 +646,7 @@ export declare class AuthError extends Error {
  */
 export declare class ManagedIdentityError extends AuthError {
   /**
-   * Makes an error with the general words for its code; mostly for tests of the caller's.
+   * Makes an error with a general message; mostly for tests of the caller's.
    *
    * `retryable` is `false`, and the fields that describe an exchange are absent.
    *

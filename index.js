@@ -162,11 +162,12 @@ class ManagedIdentityApplication {
         abortSignal: signal === undefined ? undefined : isSignal,
       };
       const reading = environment();
+      const before = generation(); // Read first: what is cleared meanwhile must show.
       const acquired = this.#native.acquire(fields, correlationId, reading.native);
       if (!(acquired instanceof binding.PendingAcquisition)) {
         return this.#settle(acquired, resource, correlationId);
       }
-      call = new Call(acquired, now, reading);
+      call = new Call(acquired, now, before, reading);
       if (plain) this.#share(resource, call);
     }
     return this.#settle(await call.wait(isSignal ? signal : undefined), resource, correlationId);
@@ -238,15 +239,16 @@ class Call {
   outcome;
   #native;
   #startedAt;
-  #generation = generation();
+  #generation;
   #reading;
   #variables;
   #waiting = 0;
   #released = false;
 
-  constructor(pending, startedAt, reading) {
+  constructor(pending, startedAt, before, reading) {
     this.#native = pending;
     this.#startedAt = startedAt;
+    this.#generation = before;
     this.#reading = reading;
     this.#variables = pending.variables();
     this.outcome = pending.outcome();
@@ -392,7 +394,7 @@ function environment() {
   environmentNames ??= binding.environmentVariables();
   if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
     const { env } = process;
-    const values = environmentNames.map((name) => env[name]);
+    const values = environmentNames.map((name) => env[name]?.toString());
     environmentReading = { values, native: new binding.Environment(values) };
   }
   return environmentReading;
@@ -447,6 +449,7 @@ function whenAborted(signal, callback) {
     waiting = new Set();
     waitingWith.set(signal, waiting);
     waiting.onAbort = () => {
+      if (waitingWith.get(signal) !== waiting) return; // A signal that calls back twice.
       waitingWith.delete(signal);
       for (const call of waiting) call();
     };

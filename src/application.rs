@@ -120,6 +120,8 @@ impl Engine {
         let fallback = match (wish, found) {
             (Wish::Any, Found::Serve(stored)) => return Ok(Acquired::Served(cached(stored))),
             (Wish::Any, Found::ServeAndRefresh(stored)) => {
+                // The caller is served: its own timeout is not the refresh's.
+                let total = plan.settings.timeouts.total;
                 *departure = self.refresh_behind(&mut state, plan, total);
                 return Ok(Acquired::Served(cached(stored)));
             }

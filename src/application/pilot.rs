@@ -31,7 +31,11 @@ impl Pilot {
         loop {
             match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
                 Ok(outcome) => return self.land(outcome),
-                Err(_) if self.is_abandoned() => return self.flight.land(Landing::OutOfTime),
+                Err(_) if self.is_abandoned() => {
+                    let total = self.plan.settings.timeouts.total;
+                    self.tell(&Err(self.flight.report.out_of_time(total, &self.flight.progress)));
+                    return self.flight.land(Landing::OutOfTime);
+                }
                 Err(_) => {}
             }
         }
@@ -80,7 +84,11 @@ impl Pilot {
                 source.endpoint().shown()
             )
         });
-        let challenge = |response: &Response| source.challenge(ask, response, machine);
+        let challenge = |response: &Response| {
+            let status = Some(response.status);
+            let answered = source.challenge(ask, response, machine);
+            answered.map_err(|error| error.with(|facts| facts.status = status))
+        };
         let retrying = |end: &End, wait: Duration| {
             let error = self.error(end);
             self.log(Level::Warning, || {

@@ -126,7 +126,7 @@ pub struct Chain<'a> {
 #[derive(Default)]
 struct Spent {
     statuses: u32,
-    disconnected: u32,
+    starting: u32,
     lost: u32,
 }
 
@@ -200,16 +200,13 @@ impl Chain<'_> {
                 self.asked_for(answer),
             ),
             End::Fault(fault) => {
-                let disconnected = matches!(
-                    fault.kind,
-                    FaultKind::Refused | FaultKind::Reset | FaultKind::Closed
-                );
-                let count = if disconnected {
-                    &mut spent.disconnected
-                } else {
-                    &mut spent.lost
+                let budget = policy.fault(fault.kind)?;
+                // An endpoint that starts has a budget of its own; all other faults share one.
+                let count = match budget {
+                    Budget::Within(..) => &mut spent.starting,
+                    Budget::Count(..) => &mut spent.lost,
                 };
-                (policy.fault(fault.kind)?, count, None)
+                (budget, count, None)
             }
             End::Paused(_) | End::Stopped(_) => return None,
         };

@@ -93,8 +93,8 @@ impl Answer {
             self.error.get("message").unwrap_or(&Value::Null),
         ]
         .into_iter()
-        .find_map(Value::as_str)
-        .filter(|words| !words.is_empty())
+        .filter_map(Value::as_str)
+        .find(|words| !words.is_empty())
     }
 
     /// The id under which the service remembers this exchange.
@@ -109,8 +109,8 @@ impl Answer {
             nested.unwrap_or(&Value::Null),
         ]
         .into_iter()
-        .find_map(Value::as_str)
-        .filter(|id| !id.is_empty())
+        .filter_map(Value::as_str)
+        .find(|id| !id.is_empty())
     }
 
     /// The id of Entra's own log.

@@ -11,6 +11,7 @@ use crate::http::retry::{self, Policy};
 use crate::http::{Request, Response};
 use crate::identity::Identity;
 use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::redaction::clean;
 use crate::token::Secret;
 
 const API_VERSION: &str = "2020-06-01";
@@ -22,6 +23,8 @@ const REALM: &str = "realm";
 const KEY_EXTENSION: &str = ".key";
 /// A key has some 100 bytes; MSAL refuses files over this.
 const KEY_LIMIT: usize = 4_096;
+/// So much of a path is quoted.
+const SHOWN_PATH: usize = 200;
 const AUTHORIZATION: &str = "Authorization";
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
@@ -148,7 +151,7 @@ impl AzureArc {
             let message = "Azure Arc's agent exists on Linux and Windows only.".to_owned();
             return refused(Code::PlatformNotSupported, message);
         };
-        let shown: String = path.chars().filter(|c| !c.is_control()).take(200).collect();
+        let shown = clean(path, &[], SHOWN_PATH);
         if !path.ends_with(KEY_EXTENSION) {
             return refused(
                 Code::InvalidFileExtension,
@@ -210,7 +213,7 @@ fn realm(header: Option<&str>) -> Result<&str, Error> {
         .and_then(|(_, parameters)| parameters.split_once('='))
         .filter(|(name, _)| name.trim().eq_ignore_ascii_case(REALM))
         .map(|(_, value)| unquoted(value.trim()).trim())
-        .filter(|path| !path.is_empty());
+        .filter(|path| !path.is_empty() && !path.contains('"'));
     path.ok_or_else(|| {
         let message = "Azure Arc's agent sent a WWW-Authenticate header that is not \"Basic realm=<path>\".";
         Error::new(Code::ChallengeUnsupported, message)

@@ -69,6 +69,16 @@ impl Endpoint {
         self
     }
 
+    /// The address with a path after its own; `None` if it has a query, which would stand in between.
+    pub fn with_path(mut self, path: &str) -> Option<Self> {
+        if self.0.query().is_some() {
+            return None;
+        }
+        let whole = format!("{}{path}", self.0.path().trim_end_matches('/'));
+        self.0.set_path(&whole);
+        Some(self)
+    }
+
     /// The address with these parameters after its own.
     pub fn with_query(&self, parameters: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();

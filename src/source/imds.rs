@@ -22,12 +22,16 @@ pub(super) const HOST: Host = Host {
     detect: |_, _, _| true,
     open: |env, _| {
         let configured = env.read(variable::AZURE_POD_IDENTITY_AUTHORITY_HOST);
-        let base = configured.unwrap_or(DEFAULT_BASE).trim_end_matches('/');
-        let endpoint = Endpoint::parse(
+        let base = Endpoint::parse(
             variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
             &Code::PodIdentityHostMalformed,
-            &format!("{base}{PATH}"),
+            configured.unwrap_or(DEFAULT_BASE),
         )?;
+        let endpoint = base.with_path(PATH).ok_or_else(|| {
+            let message = "The environment variable AZURE_POD_IDENTITY_AUTHORITY_HOST is a URL with a query (?), \
+                           which this base address cannot have.";
+            Error::new(Code::PodIdentityHostMalformed, message)
+        })?;
         let policy = if configured.is_some() {
             &retry::IMDS_CONFIGURED
         } else {

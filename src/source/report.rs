@@ -16,6 +16,8 @@ const WORDS: usize = 500;
 /// A code or an id of the service's is no longer.
 const NAME: usize = 100;
 const FORBIDDEN: u16 = 403;
+/// The field of an answer that holds the token.
+const TOKEN_FIELD: &str = "access_token";
 
 /// Answers that are known, by their words, and what helps.
 const REMEDIES: [(&str, &str); 6] = [
@@ -76,11 +78,8 @@ impl Report {
         let mut secrets = response.secrets.clone();
         secrets.extend(answer.as_ref().and_then(Answer::token));
         let clean = |text: &str, most| clean(text, &secrets, most);
-        let code = answer
-            .as_ref()
-            .and_then(Answer::code)
-            .map(|code| clean(code, NAME))
-            .filter(|code| is_name(code));
+        let named = answer.as_ref().and_then(Answer::code);
+        let code = named.map(|code| clean(code, NAME)).filter(|code| is_name(code));
         let ids: Vec<(&str, String)> = [
             ("error", code.clone()),
             (
@@ -102,7 +101,11 @@ impl Report {
         .filter_map(|(name, id)| Some((name, id?)))
         .collect();
         let words = match &answer {
-            Some(answer) => answer.words().map(|words| clean(words, WORDS)),
+            // A code that can be none is the only thing that was said, at times.
+            Some(answer) => answer
+                .words()
+                .or(named.filter(|_| code.is_none()))
+                .map(|words| clean(words, WORDS)),
             None => quotable(response, &text).map(|text| clean(text, WORDS)),
         };
         let remedy = if no_imds {
@@ -297,7 +300,9 @@ fn remedy(text: &str) -> Option<&'static str> {
 /// The text of a body that is no JSON. A success is not quoted: it could be a token.
 fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
     let success = (200..300).contains(&response.status);
-    (!success && !text.trim().is_empty()).then_some(text)
+    // A broken answer could hold a token that nothing tells from other words.
+    let quotable = !success && !text.trim().is_empty() && !text.contains(TOKEN_FIELD);
+    quotable.then_some(text)
 }
 
 /// A code that can be an `errorCode`.

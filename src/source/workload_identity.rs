@@ -70,15 +70,17 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
             "The environment variable AZURE_TENANT_ID is neither a tenant's GUID nor its domain name.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let authority = env
-        .read(variable::AZURE_AUTHORITY_HOST)
-        .unwrap_or(DEFAULT_AUTHORITY)
-        .trim_end_matches('/');
-    let endpoint = Endpoint::parse(
+    let authority = Endpoint::parse(
         variable::AZURE_AUTHORITY_HOST,
         &Code::InvalidConfiguration,
-        &format!("{authority}/{tenant}{PATH}"),
+        env.read(variable::AZURE_AUTHORITY_HOST)
+            .unwrap_or(DEFAULT_AUTHORITY),
     )?;
+    let endpoint = authority.with_path(&format!("/{tenant}{PATH}")).ok_or_else(|| {
+        let message = "The environment variable AZURE_AUTHORITY_HOST is a URL with a query (?), which an authority \
+                       cannot have.";
+        Error::new(Code::InvalidConfiguration, message)
+    })?;
     if !endpoint.is_https() {
         let message = "The environment variable AZURE_AUTHORITY_HOST is no https URL; the assertion would go out in \
                        the clear.";

@@ -227,3 +227,25 @@ async fn a_machine_that_slept_wakes_with_expired_tokens() {
         assert_eq!(desk.net.count(), expected, "{slept}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
+    let lines = Arc::new(Lines::default());
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.net.play(|_, _| Play::Silence);
+    advance(seconds(DAY / 2 + 300)).await;
+    let mut call = desk
+        .call()
+        .set(|raw| raw.request_timeout = crate::config::Given::Number(600_000.0));
+    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.within(seconds(1)).served();
+    sleep(seconds(119)).await;
+    assert!(lines.0.lock().expect("unpoisoned").is_empty());
+    sleep(seconds(2)).await;
+    let lines = lines.0.lock().expect("unpoisoned");
+    assert!(
+        lines[0].1.contains("a refresh failed: network_unavailable: "),
+        "{lines:?}"
+    );
+}

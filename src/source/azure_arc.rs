@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Ask, Endpoint, Host, MSI_RESOURCE_ID, Source, SourceName};
+use super::{Answer, Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::retry::{self, Policy};
@@ -16,7 +16,6 @@ use crate::token::Secret;
 
 const API_VERSION: &str = "2020-06-01";
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
-const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 const UNAUTHORIZED: u16 = 401;
 const SCHEME: &str = "basic";
 const REALM: &str = "realm";

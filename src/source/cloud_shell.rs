@@ -3,14 +3,12 @@
 //! Specification: <https://learn.microsoft.com/azure/cloud-shell/msi-authorization>
 
 use super::endpoint::form;
-use super::{Ask, Endpoint, Host, RESOURCE, Source, SourceName, endpoint_of};
+use super::{Ask, Endpoint, Host, METADATA_HEADER, RESOURCE, Source, SourceName, endpoint_of};
 use crate::error::{Code, Error};
 use crate::http::Request;
 use crate::http::retry::{self, Policy};
 use crate::identity::Identity;
 use crate::machine::{Machine, variable};
-
-const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 
 pub(super) const HOST: Host = Host {
     name: SourceName::CloudShell,

@@ -3,7 +3,7 @@
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#get-a-token-using-http>
 
-use super::{Ask, Endpoint, Host, MSI_RESOURCE_ID, Source, SourceName};
+use super::{Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::Request;
 use crate::http::retry::{self, Policy};
@@ -12,7 +12,6 @@ use crate::machine::{Machine, variable};
 const API_VERSION: &str = "2018-02-01";
 const DEFAULT_BASE: &str = "http://169.254.169.254";
 const PATH: &str = "/metadata/identity/oauth2/token";
-const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 const SKU_HEADER: (&str, &str) = ("x-client-SKU", env!("CARGO_PKG_NAME"));
 const VERSION_HEADER: (&str, &str) = ("x-client-VER", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID_HEADER: &str = "x-ms-client-request-id";

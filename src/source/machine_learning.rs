@@ -2,7 +2,9 @@
 //!
 //! Specification: <https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication>
 
-use super::{Ask, Endpoint, Host, Source, SourceName, endpoint_of, secret_of};
+use super::{
+    Ask, Endpoint, Host, METADATA_HEADER, SECRET_HEADER, Source, SourceName, endpoint_of, secret_of,
+};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::Request;
@@ -12,8 +14,6 @@ use crate::machine::{Environment, Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2017-09-01";
-const SECRET_HEADER: &str = "secret";
-const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
 const CLIENT_ID: &str = "clientid";
 
 pub(super) const HOST: Host = Host {

@@ -167,6 +167,10 @@ impl Ask {
     }
 }
 
+/// What IMDS and its relatives want to see, since a forged request from a browser cannot have it.
+const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
+/// Where Machine Learning and Service Fabric want to see their secret.
+const SECRET_HEADER: &str = "secret";
 const API_VERSION: &str = "api-version";
 const RESOURCE: &str = "resource";
 const REFUSED_TOKEN: &str = "token_sha256_to_refresh";

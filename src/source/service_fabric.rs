@@ -2,7 +2,7 @@
 //!
 //! Specification: <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>
 
-use super::{Ask, Endpoint, Host, Source, SourceName, endpoint_of, secret_of};
+use super::{Ask, Endpoint, Host, SECRET_HEADER, Source, SourceName, endpoint_of, secret_of};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::pinned::Thumbprint;
@@ -13,7 +13,6 @@ use crate::machine::{Environment, Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-07-01-preview";
-const SECRET_HEADER: &str = "secret";
 
 pub(super) const HOST: Host = Host {
     name: SourceName::ServiceFabric,

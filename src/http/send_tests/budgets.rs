@@ -178,3 +178,13 @@ async fn without_retries_one_request_is_sent() {
         assert_eq!((times, fault_of(&end)), (vec![0], Some(kind)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_two_kinds_share_the_one_retry_of_their_row() {
+    let net = FakeNet::playing(|nth, _| match nth {
+        0 => FaultKind::Refused.into(),
+        _ => FaultKind::ConnectTimeout.into(),
+    });
+    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    assert_eq!(times, [0, 1_000]);
+}

@@ -228,3 +228,16 @@ fn whether_it_may_be_tried_again_is_passed_on() {
             .retryable
     );
 }
+
+#[test]
+fn an_empty_field_hides_no_other_and_a_code_that_is_none_is_quoted() {
+    let error = refusal(
+        400,
+        r#"{"error":"x","error_description":"","message":"real words","correlation_id":"","correlationId":"cc"}"#,
+    );
+    assert!(error.to_string().contains("real words"), "{error}");
+    assert_eq!(error.facts().correlation_id.as_deref(), Some("cc"));
+    let error = refusal(400, r#"{"error":"Something bad happened"}"#);
+    assert_eq!(error.code().as_str(), "managed_identity_failed_response");
+    assert!(error.to_string().contains("Something bad happened"), "{error}");
+}

@@ -117,3 +117,14 @@ fn what_a_secret_is_made_of_does_not_matter() {
     let error = report.refusal(&Reply::new(400, "a .*( b").to(&request), 1, false);
     assert!(error.facts().message.ends_with("a <redacted> b."), "{error}");
 }
+
+#[test]
+fn a_broken_body_that_may_hold_a_token_is_not_quoted() {
+    for body in [
+        r#"{"access_token":"opaque-token","x":1} junk"#,
+        r#"{"access_token":"opaque-token""#,
+        "access_token=opaque-token",
+    ] {
+        assert!(!shown(&refusal(400, body)).contains("opaque"), "{body}");
+    }
+}

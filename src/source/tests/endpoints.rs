@@ -128,3 +128,18 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
         assert!(opened(&carried, &system_assigned()).is_ok());
     }
 }
+
+#[test]
+fn a_base_address_is_trimmed_and_has_no_query() {
+    let host = v::AZURE_POD_IDENTITY_AUTHORITY_HOST;
+    for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
+        let source = opened(&[(host, base)], &system_assigned()).expect("valid");
+        assert_eq!(
+            source.endpoint().shown(),
+            "http://h/metadata/identity/oauth2/token",
+            "{base:?}"
+        );
+    }
+    let error = refused(opened(&[(host, "http://h?x=1")], &system_assigned()));
+    assert_eq!(*error.code(), Code::PodIdentityHostMalformed);
+}

@@ -125,7 +125,8 @@ export type ManagedIdentityConfiguration = {
 
 /**
  * One of the three ids of a user-assigned identity; more than one is refused with
- * `invalid_managed_identity_id_type`, an empty one with `missing_client_id`.
+ * `invalid_managed_identity_id_type`, an empty one, or one of blanks, with `missing_client_id`, one of over 2 048 bytes with
+ * `invalid_configuration`.
  *
  * Beware of an environment variable that is not set: `undefined` means absent, which is the system-assigned
  * identity.
@@ -143,14 +144,14 @@ export type ManagedIdentityIdParams = {
   /**
    * The Azure resource id of a user-assigned identity, `/subscriptions/…/userAssignedIdentities/…`.
    *
-   * Default: absent. Not taken by Cloud Shell, Machine Learning and Service Fabric.
+   * Default: absent. Not taken by Cloud Shell, Machine Learning, Service Fabric and workload identity.
    */
   userAssignedResourceId?: string;
 
   /**
    * The object id (principal id) of a user-assigned identity, a GUID.
    *
-   * Default: absent. Not taken by Cloud Shell, Machine Learning and Service Fabric.
+   * Default: absent. Not taken by Cloud Shell, Machine Learning, Service Fabric and workload identity.
    */
   userAssignedObjectId?: string;
 };
@@ -224,7 +225,8 @@ export type ManagedIdentityRequestParams = {
    *
    * One trailing `/.default` is removed. Otherwise it is sent as given and never normalised:
    * `https://vault.azure.net` and `https://vault.azure.net/` are two audiences. White space, control
-   * characters and anything that is no absolute URI reject with `invalid_resource`, before any request.
+   * characters, anything that is no absolute URI, and anything over 2 048 bytes reject with
+   * `invalid_resource`, before any request.
    */
   resource: string;
 

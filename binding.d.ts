@@ -20,6 +20,10 @@ export type EnvironmentReading = Environment
 export declare class ManagedIdentityApplication {
   /** A token or a failure at once, or a call that must wait. */
   acquire(request: RequestRecord, correlationId: string, environment: EnvironmentReading): AcquisitionOutcome | PendingAcquisition
+  /** Keeps tokens in the directory that the options name, which must belong to the user of this number. */
+  keepInDirectory(hostname: string, owner?: number | undefined | null): void
+  /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
+  keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
   /** Tells an observer what happens from now on; only the first one is told. */
   observe(notice: EventFunction): void
   /**
@@ -54,6 +58,12 @@ export interface AvailabilityRecord {
   reason?: string
 }
 
+/** What is wanted of a plug-in: the record of an entry, or that this one replaces it. */
+export interface CacheAccess {
+  entry: string
+  record?: string
+}
+
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
 
@@ -64,7 +74,13 @@ export interface ConfigurationRecord {
   userAssignedClientId?: unknown
   userAssignedResourceId?: unknown
   userAssignedObjectId?: unknown
+  userAssignedId?: unknown
   clientCapabilities?: unknown
+  cache?: unknown
+  cacheDirectory?: unknown
+  cachePlugin?: unknown
+  beforeCacheAccess?: unknown
+  afterCacheAccess?: unknown
   system?: unknown
   disableInternalRetries?: unknown
   connectTimeout?: unknown

@@ -73,7 +73,9 @@ export declare class ManagedIdentityApplication {
    * @throws The reason of `abortSignal`, an `AbortError` unless the caller gave another, once it is aborted.
    * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
    */
-  acquireToken(request: string | ManagedIdentityRequestParams): Promise<AuthenticationResult>;
+  acquireToken(
+    request: string | ManagedIdentityRequestParams | ManagedIdentityScopesRequest,
+  ): Promise<AuthenticationResult>;
 
   /**
    * **New.** Resolves with an access token in the shape that clients of the Azure SDK take: an application is a
@@ -95,6 +97,21 @@ export declare class ManagedIdentityApplication {
    * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/tokencredential
    */
   getToken(scopes: string | string[], options?: GetTokenOptions | null): Promise<AccessToken>;
+
+  /**
+   * **New.** Gives a function that resolves with this identity's token as a client assertion: the proof by which
+   * an application of Microsoft Entra ID that trusts the identity (a federated identity credential) signs in
+   * without a secret of its own.
+   *
+   * It is what msal-node's `ConfidentialClientApplication` takes as `auth.clientAssertion` and
+   * `@azure/identity`'s `ClientAssertionCredential` as `getAssertion`; each call gives a token that is valid.
+   *
+   * @param resource - Default: `"api://AzureADTokenExchange"`, the audience of the public cloud; a national cloud
+   * has its own.
+   * @returns A function that rejects with what `acquireToken` rejects with.
+   * @see https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+   */
+  clientAssertion(resource?: string): () => Promise<string>;
 
   /**
    * **New.** Tells whether there is a managed identity endpoint here, by a probe that asks for no token and sends
@@ -120,10 +137,43 @@ export declare class ManagedIdentityApplication {
   getManagedIdentitySource(): ManagedIdentitySourceNames;
 
   /**
+   * **New.** Says where a token would come from, after asking the Instance Metadata Service whether it is there:
+   * unlike `getManagedIdentitySource()` it tells a host with that service (`"Imds"`) from one without any source
+   * (`null`). Other sources are told by the environment alone.
+   *
+   * @param options - How long to wait.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
+   * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.managedidentityapplication.getmanagedidentitysourceasync
+   */
+  getManagedIdentitySourceAsync(
+    options?: AvailabilityOptions | null,
+  ): Promise<ManagedIdentitySourceNames | null>;
+
+  /**
+   * **New.** Makes an application for the identity that the environment names: by `MANAGED_IDENTITY`, a JSON object
+   * as MSAL Python reads it (`{"ManagedIdentityIdType": "SystemAssigned" | "ClientId" | "ObjectId" | "ResourceId",
+   * "Id": …}`), else by `AZURE_CLIENT_ID`, else the system-assigned one.
+   *
+   * A variable that is there but empty is an error: it must not silently become another identity.
+   *
+   * @param env - Default: `process.env`.
+   * @param configuration - Further options; its `managedIdentityIdParams` are replaced.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `MANAGED_IDENTITY` is no JSON object.
+   * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: it names no known type.
+   * @throws {ManagedIdentityError} `missing_client_id`: an id is empty or no string; the message names the variable.
+   * @see https://learn.microsoft.com/entra/msal/python/advanced/managed-identity
+   */
+  static fromEnvironment(
+    env?: { [name: string]: string | undefined } | null,
+    configuration?: ManagedIdentityConfiguration | null,
+  ): ManagedIdentityApplication;
+
+  /**
    * **New.** Forgets every cached token of the process: for tests, or when a token may have leaked.
    *
    * A request that is under way still answers those who wait for it, but its token is not stored. Other
-   * worker threads of the process lose their tokens too. Never throws.
+   * worker threads of the process lose their tokens too. What a cache outside of the process has kept until then
+   * is not read any more by this process. Never throws.
    */
   static clearCache(): void;
 }
@@ -155,7 +205,133 @@ export type ManagedIdentityConfiguration = {
    * Default: each option's own.
    */
   system?: NodeSystemOptions;
+
+  /**
+   * **New.** Where tokens are kept beside the memory of this process: for command-line scripts, each run of which
+   * would else ask for a token.
+   *
+   * Default: nowhere. A service has no use for it: tokens on a disk are tokens that can be stolen from there.
+   */
+  cache?: CacheOptions | null | undefined;
 };
+
+/**
+ * A cache outside of the process; one of the two.
+ *
+ * It is asked only when the process has no token that is fresh enough, and told only of new ones. What it holds is
+ * believed on the machine and for the identity, resource and endpoint that it was made for, and nowhere else; what
+ * is damaged, foreign or expired is ignored and replaced, and never a caller's error.
+ */
+export type CacheOptions = {
+  /**
+   * A directory with a file for each token, mode 0600. The processes that use one directory make one request
+   * between them for a token that none of them has.
+   *
+   * Default: absent. Limits: an absolute path; made with mode 0700 if it is not there. A directory that belongs to
+   * another user, that others may look into, or that is a link makes every acquisition fail with
+   * `invalid_configuration`, where the system knows such things (not on Windows: there it has the rights of its
+   * parent).
+   */
+  directory?: string | null | undefined;
+
+  /**
+   * A plug-in as msal-node takes it, such as `PersistenceCachePlugin` of `@azure/msal-node-extensions`.
+   *
+   * Default: absent. A plug-in that throws, rejects or takes over 10 s for an access is as good as none.
+   */
+  cachePlugin?: ICachePlugin | null | undefined;
+};
+
+/**
+ * Keeps a text between processes, as msal-node declares it.
+ *
+ * @see https://learn.microsoft.com/entra/msal/javascript/node/caching
+ */
+export interface ICachePlugin {
+  /**
+   * Called before the cache is looked at: the time to hand over what was kept.
+   *
+   * @param tokenCacheContext - The cache.
+   */
+  beforeCacheAccess(tokenCacheContext: TokenCacheContext): Promise<void>;
+
+  /**
+   * Called after the cache was looked at: the time to keep it if it has changed.
+   *
+   * @param tokenCacheContext - The cache.
+   */
+  afterCacheAccess(tokenCacheContext: TokenCacheContext): Promise<void>;
+}
+
+/**
+ * What a plug-in gets to see of the cache.
+ */
+export interface TokenCacheContext {
+  /**
+   * Whether there is something new to keep.
+   */
+  cacheHasChanged: boolean;
+
+  /**
+   * The cache.
+   */
+  tokenCache: ISerializableTokenCache;
+}
+
+/**
+ * A cache that can be put into words. The words hold tokens.
+ */
+export interface ISerializableTokenCache {
+  /**
+   * Takes what `serialize` gave; what is no JSON object counts as empty.
+   *
+   * @param cache - The text that was kept.
+   */
+  deserialize(cache: string): void;
+
+  /**
+   * The text to keep: a JSON object, in which whatever else was handed over stays.
+   */
+  serialize(): string;
+}
+
+/**
+ * **New.** Names an identity, as MSAL.NET does: to be given as `managedIdentityIdParams`.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.appconfig.managedidentityid
+ */
+export declare class ManagedIdentityId {
+  private constructor();
+
+  /**
+   * The identity that belongs to the host itself.
+   */
+  static systemAssigned(): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its client id.
+   *
+   * @param id - A GUID.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedClientId(id: string): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its Azure resource id.
+   *
+   * @param id - `/subscriptions/…/userAssignedIdentities/…`.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedResourceId(id: string): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its object id.
+   *
+   * @param id - A GUID.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedObjectId(id: string): ManagedIdentityIdParams;
+}
 
 /**
  * One of the three ids of a user-assigned identity; more than one is refused with
@@ -188,6 +364,14 @@ export type ManagedIdentityIdParams = {
    * Default: absent. Not taken by Cloud Shell, Machine Learning, Service Fabric and workload identity.
    */
   userAssignedObjectId?: string;
+
+  /**
+   * **New.** The client id or the Azure resource id of a user-assigned identity, told apart by its shape: a GUID,
+   * or a path that begins with `/subscriptions/`. Anything else is refused with `invalid_configuration`.
+   *
+   * Default: absent.
+   */
+  userAssignedId?: string;
 };
 
 /**
@@ -318,6 +502,18 @@ export type ManagedIdentityRequestParams = {
    * has anyway, and calls share a request only with calls of the same value.
    */
   retryIdentityNotFound?: number | null | undefined;
+};
+
+/**
+ * **New.** A request in the shape of MSAL.NET's first versions: a list of exactly one scope in place of a resource.
+ *
+ * None or several are refused with `exactly_one_scope_expected`.
+ */
+export type ManagedIdentityScopesRequest = Omit<ManagedIdentityRequestParams, "resource"> & {
+  /**
+   * One scope, such as `"https://management.azure.com/.default"`.
+   */
+  scopes: string[];
 };
 
 /**

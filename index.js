@@ -12,6 +12,8 @@
 const binding = loadBinding();
 const { generation } = binding;
 
+/** What a managed identity's token must be for to stand in for an application's secret. */
+const TOKEN_EXCHANGE = "api://AzureADTokenExchange";
 const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
 
 /** The shape of an error that a method of msal-node's would reject with. */
@@ -126,13 +128,20 @@ class ManagedIdentityApplication {
     const system = configuration?.system;
     const client = system?.networkClient ?? undefined;
     const log = system?.loggerOptions?.loggerCallback ?? undefined;
+    const cache = configuration?.cache ?? undefined;
     const options = {
       configuration,
       managedIdentityIdParams: ids,
       userAssignedClientId: ids?.userAssignedClientId,
       userAssignedResourceId: ids?.userAssignedResourceId,
       userAssignedObjectId: ids?.userAssignedObjectId,
+      userAssignedId: ids?.userAssignedId,
       clientCapabilities: configuration?.clientCapabilities,
+      cache,
+      cacheDirectory: cache?.directory,
+      cachePlugin: cache?.cachePlugin,
+      beforeCacheAccess: cache?.cachePlugin?.beforeCacheAccess,
+      afterCacheAccess: cache?.cachePlugin?.afterCacheAccess,
       system,
       disableInternalRetries: system?.disableInternalRetries,
       connectTimeout: system?.connectTimeout,
@@ -157,6 +166,7 @@ class ManagedIdentityApplication {
     if (!(made instanceof binding.ManagedIdentityApplication)) {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
+    if (cache !== undefined) require("./face/cache.js").keep(made, cache, binding.newTransportId);
     this.#native = made;
     this.#onBackgroundTokenRefresh = system?.onBackgroundTokenRefresh ?? undefined;
   }
@@ -260,13 +270,57 @@ class ManagedIdentityApplication {
     return found;
   }
 
+  clientAssertion(resource = TOKEN_EXCHANGE) {
+    return async () => (await this.acquireToken(resource)).accessToken;
+  }
+
   getManagedIdentitySource() {
     return this.#native.sourceName(environment().native);
+  }
+
+  async getManagedIdentitySourceAsync(options) {
+    const source = this.getManagedIdentitySource();
+    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) return source;
+    const { available } = await this.isAvailable(options);
+    return available ? ManagedIdentitySourceNames.IMDS : null;
+  }
+
+  static fromEnvironment(env, configuration) {
+    const managedIdentityIdParams = require("./face/identity.js").namedBy(env ?? process.env, refuse);
+    return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
   }
 
   static clearCache() {
     binding.clearCache();
   }
+}
+
+/** MSAL.NET's factory methods; what they make is what an application takes as managedIdentityIdParams. */
+class ManagedIdentityId {
+  constructor(option, id) {
+    if (option !== undefined) this[option] = require("./face/identity.js").checked(id, option, refuse);
+    Object.freeze(this);
+  }
+
+  static systemAssigned() {
+    return new ManagedIdentityId();
+  }
+
+  static withUserAssignedClientId(id) {
+    return new ManagedIdentityId("userAssignedClientId", id);
+  }
+
+  static withUserAssignedResourceId(id) {
+    return new ManagedIdentityId("userAssignedResourceId", id);
+  }
+
+  static withUserAssignedObjectId(id) {
+    return new ManagedIdentityId("userAssignedObjectId", id);
+  }
+}
+
+function refuse(errorCode, errorMessage) {
+  throw new ManagedIdentityError(errorCode, "", { errorMessage, retryable: false });
 }
 
 /** The channels of node:diagnostics_channel. */
@@ -544,6 +598,7 @@ function loadBinding() {
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;
 module.exports.ManagedIdentityError = ManagedIdentityError;
+module.exports.ManagedIdentityId = ManagedIdentityId;
 module.exports.CredentialUnavailableError = CredentialUnavailableError;
 module.exports.AuthError = AuthError;
 module.exports.ManagedIdentityErrorCodes = ManagedIdentityErrorCodes;

@@ -14,6 +14,7 @@ export const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentityErrorCodes,
+  ManagedIdentityId,
   ManagedIdentitySourceNames,
   version,
 } = face;

@@ -18,6 +18,7 @@ const NAMES = [
   "ManagedIdentityApplication",
   "ManagedIdentityError",
   "ManagedIdentityErrorCodes",
+  "ManagedIdentityId",
   "ManagedIdentitySourceNames",
   "version",
 ];

@@ -29,7 +29,7 @@ use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Secret};
+use crate::token::{REFRESH_SPREAD, Secret, Timestamp};
 
 /// The capability that says so.
 const CONTINUOUS_ACCESS: &str = "CP1";
@@ -64,6 +64,7 @@ struct State {
     flights: HashMap<FlightKey, Vec<Arc<Flight>>>,
     started: u64,
     cleared: u64,
+    cleared_at: Option<Timestamp>,
 }
 
 /// What one caller brings to a flight.
@@ -191,6 +192,7 @@ impl Engine {
         state.cache.clear();
         state.flights.clear();
         state.cleared += 1;
+        state.cleared_at = Some(self.machine.clock.now());
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -217,6 +219,10 @@ impl Engine {
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
             identity_wait: request.identity_wait,
+            shelf: settings
+                .shelf
+                .as_ref()
+                .map(|shelf| shelf.store.label().to_owned()),
             probe: request.for_credential
                 && source.may_be_nowhere()
                 && !self.imds_answers.load(Ordering::Relaxed),

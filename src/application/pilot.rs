@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Engine, Plan, State};
 use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
+use crate::cache::shelf::{Place, Shelf};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
@@ -17,7 +18,7 @@ use crate::http::{Fault, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
-use crate::token::Token;
+use crate::token::{Age, Token};
 
 const SUCCESS: u16 = 200;
 
@@ -26,6 +27,24 @@ pub(super) struct Pilot {
     pub(super) engine: Arc<Engine>,
     pub(super) flight: Arc<Flight>,
     pub(super) plan: Plan,
+}
+
+/// What a flight brought.
+struct Brought {
+    token: Arc<Token>,
+    /// Whether its expiry is known.
+    cacheable: bool,
+    from: TokenSource,
+}
+
+impl Brought {
+    fn shelved(token: Token) -> Self {
+        Self {
+            token: Arc::new(token),
+            cacheable: true,
+            from: TokenSource::Cache,
+        }
+    }
 }
 
 impl Pilot {
@@ -56,8 +75,58 @@ impl Pilot {
         abandoned
     }
 
+    /// Looks into the cache outside of this process, if there is one, then asks the source.
+    async fn chain(&self) -> Result<Brought, Error> {
+        let Some(shelf) = &self.plan.settings.shelf else {
+            return self.ask().await;
+        };
+        let progress = &self.flight.progress;
+        let place = Place::of(&self.plan.key.key, shelf, &self.engine.machine);
+        let looking = Instant::now();
+        let guard = shelf.store.hold(&place.entry).await;
+        let guard = guard.map_err(|error| self.flight.report.signed(error, 0))?;
+        let shelved = self.shelved(shelf, &place).await;
+        progress.looked(looking.elapsed());
+        let spare = match shelved {
+            Some((token, Age::Fresh | Age::Ageing)) => return Ok(Brought::shelved(token)),
+            Some((token, _)) => Some(token),
+            None => None,
+        };
+        let brought = match (self.ask().await, spare) {
+            // What is valid is not withheld because no other can be had.
+            (Err(_), Some(token)) => return Ok(Brought::shelved(token)),
+            (brought, _) => brought?,
+        };
+        if brought.cacheable && self.flight.epoch == self.engine.lock().cleared {
+            let saving = Instant::now();
+            let record = place.record(&brought.token, self.engine.machine.clock.now());
+            shelf.store.save(&place.entry, record).await;
+            progress.looked(saving.elapsed());
+        }
+        drop(guard);
+        Ok(brought)
+    }
+
+    /// A token from the cache outside of this process that would do here, and its age.
+    async fn shelved(&self, shelf: &Shelf, place: &Place) -> Option<(Token, Age)> {
+        // Who wants another token than the cached one does not want that of another process either.
+        let refresh = match self.flight.reason {
+            Reason::Forced | Reason::Claims(_) => return None,
+            Reason::Refresh => true,
+            Reason::Empty => false,
+        };
+        let record = shelf.store.load(&place.entry).await?;
+        let now = self.engine.machine.clock.now();
+        let since = self.engine.lock().cleared_at;
+        let token = place.token(&record, since, now)?;
+        let age = token.age(now, self.engine.spread(&self.plan.key.key));
+        // What would only take the place of its like is no refresh.
+        let will_do = age == Age::Fresh || (!refresh && age != Age::Expired);
+        will_do.then_some((token, age))
+    }
+
     /// Asks the source until it answers with a token or an error that no retry would better.
-    async fn chain(&self) -> Result<(Arc<Token>, bool), Error> {
+    async fn ask(&self) -> Result<Brought, Error> {
         let Plan {
             source,
             ask,
@@ -100,7 +169,7 @@ impl Pilot {
     }
 
     /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<(Arc<Token>, bool), Error> {
+    fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
         let answer = Answer::read(&response.body).filter(|_| response.status == SUCCESS);
@@ -124,7 +193,11 @@ impl Pilot {
                 attempts,
             ));
         }
-        Ok((Arc::new(grant.token), grant.cacheable))
+        Ok(Brought {
+            token: Arc::new(grant.token),
+            cacheable: grant.cacheable,
+            from: TokenSource::IdentityProvider,
+        })
     }
 
     fn error(&self, end: &End) -> Error {
@@ -149,11 +222,11 @@ impl Pilot {
     }
 
     /// Stores what came, and tells the waiters.
-    fn land(&self, outcome: Result<(Arc<Token>, bool), Error>) {
+    fn land(&self, outcome: Result<Brought, Error>) {
         let mut state = self.engine.lock();
         state.remove(&self.plan.key, &self.flight);
         let outcome = match outcome {
-            Ok((token, cacheable)) => Ok(self.store(&mut state, token, cacheable)),
+            Ok(brought) => Ok(self.store(&mut state, brought)),
             Err(error) => {
                 self.failed(&mut state);
                 Err(error)
@@ -171,7 +244,12 @@ impl Pilot {
         }
     }
 
-    fn store(&self, state: &mut State, token: Arc<Token>, cacheable: bool) -> Served {
+    fn store(&self, state: &mut State, brought: Brought) -> Served {
+        let Brought {
+            token,
+            cacheable,
+            from,
+        } = brought;
         let key = &self.plan.key.key;
         let spread = self.engine.spread(key);
         let now = self.engine.machine.clock.now();
@@ -195,11 +273,11 @@ impl Pilot {
         }
         Served {
             token,
-            from_cache: false,
+            from_cache: from == TokenSource::Cache,
             fresh_until,
             generation: self.engine.generation(),
             metadata: Metadata {
-                token_source: Some(TokenSource::IdentityProvider),
+                token_source: Some(from),
                 ..self.flight.metadata()
             },
         }

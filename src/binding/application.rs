@@ -7,6 +7,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
+use super::cache_plugin::{AccessFunction, CallersPlugin};
 use super::given::given;
 use super::log_sink::{CallersLog, LogFunction};
 use super::network_client::{CallersTransport, SendFunction};
@@ -17,7 +18,9 @@ use super::records::{
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
+use crate::cache::disk::DiskStore;
 use crate::cache::flight::Waiter;
+use crate::cache::shelf::Shelf;
 use crate::config::Settings;
 use crate::request::TokenRequest;
 
@@ -77,6 +80,22 @@ impl ManagedIdentityApplication {
             Ok(Acquired::Served(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
+    }
+
+    /// Keeps tokens in the directory that the options name, which must belong to the user of this number.
+    #[napi(catch_unwind)]
+    pub fn keep_in_directory(&mut self, hostname: String, owner: Option<u32>) {
+        if let Some(path) = &self.settings.cache_directory {
+            let store = Arc::new(DiskStore::at(path, owner));
+            self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
+        }
+    }
+
+    /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
+    #[napi(catch_unwind)]
+    pub fn keep_with_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
+        let store = Arc::new(CallersPlugin::new(access, id));
+        self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
     }
 
     /// Tells an observer what happens from now on; only the first one is told.

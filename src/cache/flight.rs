@@ -57,6 +57,8 @@ pub struct FlightKey {
     pub identity_wait: Option<Duration>,
     /// Whether it is asked first whether anybody is there.
     pub probe: bool,
+    /// Which cache outside of this process is looked into.
+    pub shelf: Option<String>,
 }
 
 /// A token that was served.
@@ -146,7 +148,7 @@ impl Flight {
             refresh_reason: self.refresh_reason,
             attempts: self.progress.attempts(),
             in_http: self.progress.in_http(),
-            in_cache: Duration::ZERO,
+            in_cache: self.progress.in_cache(),
             total: self.started.elapsed(),
             endpoint: self.report.endpoint().to_owned(),
         }
@@ -210,11 +212,15 @@ impl Waiter {
     }
 
     fn metadata(&self, token_source: Option<TokenSource>) -> Metadata {
-        Metadata {
+        let mut metadata = Metadata {
             token_source,
             total: self.since.elapsed(),
             ..self.flight.metadata()
+        };
+        if token_source == Some(TokenSource::Cache) && metadata.attempts == 0 {
+            metadata.refresh_reason = RefreshReason::NotApplicable;
         }
+        metadata
     }
 
     async fn outcome(&self) -> Outcome {

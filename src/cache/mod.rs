@@ -1,9 +1,11 @@
 //! The tokens that this process holds, and when each may be asked for anew.
 //!
 //! Knows keys, ages and attempts, and nothing of sources, waiting or the network. Whoever holds it
-//! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way.
+//! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way. [`shelf`] and [`disk`] keep what must outlive the process.
 
+pub mod disk;
 pub mod flight;
+pub mod shelf;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +48,24 @@ impl Key {
             capabilities: ask.capabilities.clone(),
             resource: ask.resource.clone(),
         }
+    }
+
+    /// The key in words, for a cache outside of this process.
+    pub fn text(&self) -> String {
+        let (kind, id) = match &self.identity {
+            Identity::SystemAssigned => ("systemAssigned", ""),
+            Identity::UserAssigned { kind, id } => (kind.option(), id.as_str()),
+        };
+        serde_json::json!([
+            self.source.as_str(),
+            self.endpoint,
+            self.scope,
+            kind,
+            id,
+            self.capabilities,
+            self.resource.as_str()
+        ])
+        .to_string()
     }
 }
 

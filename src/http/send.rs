@@ -57,6 +57,7 @@ impl Deadline {
 pub struct Progress {
     attempts: AtomicU32,
     in_http: AtomicU64,
+    in_cache: AtomicU64,
     first_try: OnceLock<Instant>,
     last: Mutex<Option<Error>>,
 }
@@ -83,8 +84,17 @@ impl Progress {
     }
 
     fn took(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.in_http.fetch_add(micros, Ordering::Relaxed);
+        self.in_http.fetch_add(micros(time), Ordering::Relaxed);
+    }
+
+    /// How long a cache outside of this process took.
+    pub fn in_cache(&self) -> Duration {
+        Duration::from_micros(self.in_cache.load(Ordering::Relaxed))
+    }
+
+    /// Notes how long a cache outside of this process took.
+    pub fn looked(&self, time: Duration) {
+        self.in_cache.fetch_add(micros(time), Ordering::Relaxed);
     }
 
     /// How long ago the first request was sent.
@@ -95,6 +105,10 @@ impl Progress {
     fn failed(&self, error: Error) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How a chain of requests ended.

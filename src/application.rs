@@ -159,7 +159,17 @@ impl Engine {
             plan.ask.refused_token.clone_from(hash);
         }
         let flight = match state.joinable(&plan.key, &reason) {
-            Some(flight) => flight,
+            Some(flight) => {
+                // A pause that is too long for this caller is no reason to keep them waiting.
+                let gate = self.gates.gate(&plan.source.endpoint().with_query(&[]));
+                if let Some(pause) = gate.paused_for().filter(|pause| *pause > total)
+                    && flight.progress.is_paused()
+                {
+                    let error = report.paused(pause, flight.progress.attempts());
+                    return fallback.map(Acquired::Served).ok_or(error);
+                }
+                flight
+            }
             None => match self.prepare(&mut state, (reason, refresh_reason), plan, total) {
                 Ok(ready) => departure.insert(ready).pilot.flight.clone(),
                 Err(error) => return fallback.map(Acquired::Served).ok_or(error),
@@ -300,6 +310,16 @@ impl State {
             .iter()
             .find(|flight| reason.may_join(&flight.reason))
             .cloned()
+    }
+
+    /// Nothing that an earlier flight for this key brings is to be cached.
+    fn outdate(&self, key: &Key, number: u64) {
+        let flights = self.flights.iter().filter(|(other, _)| other.key == *key);
+        for flight in flights.flat_map(|(_, flights)| flights) {
+            if flight.number < number {
+                flight.outdated.store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     fn remove(&mut self, key: &FlightKey, flight: &Arc<Flight>) {

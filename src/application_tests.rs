@@ -14,6 +14,8 @@ mod limits;
 mod nearly_expired;
 #[path = "application_tests/replacing.rs"]
 mod replacing;
+#[path = "application_tests/shelves.rs"]
+mod shelves;
 #[path = "application_tests/waiters.rs"]
 mod waiters;
 

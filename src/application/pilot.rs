@@ -14,13 +14,11 @@ use crate::cache::shelf::{Place, Shelf};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
-use crate::http::{Fault, Response};
+use crate::http::{Fault, Response, SUCCESS};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
 use crate::token::{Age, Token};
-
-const SUCCESS: u16 = 200;
 
 /// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
 pub(super) struct Pilot {
@@ -255,7 +253,8 @@ impl Pilot {
         let now = self.engine.machine.clock.now();
         let mut fresh_until = None;
         let number = self.flight.number;
-        let replaced = if cacheable && self.flight.epoch == state.cleared {
+        let wanted = self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed);
+        let replaced = if cacheable && wanted {
             let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
             fresh_until = stored
                 .map(|_| token.fresh_until(spread))
@@ -265,6 +264,9 @@ impl Pilot {
             self.failed(state);
             // What a caller did not want is not served again, even if its successor cannot be kept.
             let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
+            if unwanted {
+                state.outdate(key, number);
+            }
             unwanted && state.cache.forget(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.

@@ -3,6 +3,7 @@
 //! Knows who may join whom and how waiters learn of the outcome; it neither sends nor stores.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -100,6 +101,8 @@ pub struct Flight {
     pub refresh_reason: RefreshReason,
     /// When the last of its waiters gives up.
     pub deadline: Deadline,
+    /// Whether what it brings is no longer wanted in the cache: a caller has asked for another token since.
+    pub outdated: AtomicBool,
     /// How far it is.
     pub progress: Progress,
     /// Who is asked.
@@ -123,6 +126,7 @@ impl Flight {
             reason,
             refresh_reason,
             deadline: Deadline::within(total),
+            outdated: AtomicBool::new(false),
             progress: Progress::default(),
             report,
             started: Instant::now(),

@@ -4,7 +4,7 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub struct Progress {
     in_http: AtomicU64,
     in_cache: AtomicU64,
     first_try: OnceLock<Instant>,
+    /// Whether it waits for a pause to end that a 429 asked for.
+    is_paused: AtomicBool,
     last: Mutex<Option<Error>>,
 }
 
@@ -71,6 +73,11 @@ impl Progress {
     /// How long the requests took, all together.
     pub fn in_http(&self) -> Duration {
         Duration::from_micros(self.in_http.load(Ordering::Relaxed))
+    }
+
+    /// Whether nothing is sent because the endpoint has asked for a pause.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// How the last finished try failed.
@@ -189,7 +196,10 @@ impl Chain<'_> {
             };
             self.progress.failed(witness.retrying(&end, wait));
             drop(end);
+            let is_paused = self.gate.paused_for().is_some();
+            self.progress.is_paused.store(is_paused, Ordering::Relaxed);
             sleep(wait).await;
+            self.progress.is_paused.store(false, Ordering::Relaxed);
         }
     }
 
@@ -214,8 +224,10 @@ impl Chain<'_> {
                 if !self.deadline.holds(pause) {
                     return Err(End::Paused(pause));
                 }
+                self.progress.is_paused.store(true, Ordering::Relaxed);
                 // The jitter may not carry a request beyond the deadline that holds the pause.
                 sleep(self.lengthened(pause).min(self.deadline.left())).await;
+                self.progress.is_paused.store(false, Ordering::Relaxed);
             }
             let place = self.gate.connection().await;
             // The wait for a place may have been long enough for somebody else's 429.

@@ -204,6 +204,10 @@ impl Report {
                 Code::NetworkUnavailable,
                 "gave no answer in time (system.requestTimeout)",
             ),
+            FaultKind::CallersTimeout => (
+                Code::NetworkUnavailable,
+                "gave system.networkClient no answer in time",
+            ),
             FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
             FaultKind::BodyTooLarge => (Code::FailedResponse, "answered with too much"),
             FaultKind::Unsendable => (

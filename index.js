@@ -574,26 +574,35 @@ function nextCorrelationId() {
 }
 
 /**
- * What require() would load, without its search, which takes longer than loading; then what require() finds;
- * then the generated loader, for its message.
+ * What require() would load, without its search, which takes longer than loading; else what require() finds; else
+ * what the generated loader does.
  */
 function loadBinding() {
   const { platform, arch } = process;
   const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
-  const isInstalled = /[\\/]node_modules[\\/][^\\/]+$/.test(__dirname);
-  for (const flavour of flavours) {
-    const host = `${platform}-${arch}${flavour}`;
-    const name = `managed-identity-native-${host}`;
-    try {
-      if (!isInstalled) return require(name);
-      const module = { exports: {} };
-      process.dlopen(module, `${__dirname}/../${name}/managed-identity-native.${host}.node`);
-      return module.exports;
-    } catch {
-      // Not installed, or for the other C library.
+  const hosts = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
+  if (/[\\/]node_modules[\\/][^\\/]+$/.test(__dirname)) {
+    for (const host of hosts) {
+      try {
+        const module = { exports: {} };
+        const neighbour = `${__dirname}/../managed-identity-native-${host}`;
+        process.dlopen(module, `${neighbour}/managed-identity-native.${host}.node`);
+        return module.exports;
+      } catch {
+        // Not there, or for the other C library.
+      }
     }
   }
-  return require("./binding.js");
+  const refusals = new Map();
+  for (const host of hosts) {
+    const name = `managed-identity-native-${host}`;
+    try {
+      return require(name);
+    } catch (error) {
+      refusals.set(name, error);
+    }
+  }
+  return require("./face/loader.js").load(refusals);
 }
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;

@@ -46,17 +46,17 @@ function groups() {
 function rowsOf(source) {
   const byOutcome = new Map();
   for (const fault of faultsOf(source)) {
-    const words = told(outcome(source, fault, AGES[0]), isRetried(source, fault));
+    const words = told(fault, outcome(source, fault, AGES[0]), isRetried(source, fault));
     byOutcome.set(words, [...(byOutcome.get(words) ?? []), fault.name]);
   }
   return [...byOutcome];
 }
 
-function told(ends, retried) {
+function told(fault, ends, retried) {
   const again = retried ? "yes" : "no";
   if (typeof ends === "string") return `${ends} | | no`;
   const { code, status, wait } = ends;
-  return `\`${code}\`${wait ? ` after \`${wait}\`` : ""} | ${status ?? ""} | ${again}`;
+  return `\`${code}\`${wait ? ` after \`${wait}\`` : ""} | ${fault.name.startsWith(`${status}`) && status !== 200 ? "that status" : (status ?? "")} | ${again}`;
 }
 
 function section({ names, rows }) {

@@ -24,7 +24,7 @@ function readJson(path) {
   return JSON.parse(readText(path));
 }
 
-/** What a program of the Rust toolchain prints; it is the one that rust-toolchain.toml or the shell selects. */
+/** What a program of the Rust toolchain prints. */
 function output(command, ...options) {
   const settings = { cwd: fileURLToPath(root), encoding: "utf8", maxBuffer: 64 * 1024 * 1024 };
   return execFileSync(command, options, settings);

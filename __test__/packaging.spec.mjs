@@ -71,7 +71,7 @@ test("the package contains no source, no test, no add-on and no lock file", (t) 
 
 test("the platform package contains its add-on, as it was built, and papers", (t) => {
   const { files, manifest, source } = packed.platform;
-  const papers = ["LICENSE", "README.md", "THIRD-PARTY-NOTICES.txt", "package.json"];
+  const papers = ["LICENSE", "README.md", "package.json"];
   t.deepEqual(
     files.filter((path) => !papers.includes(path)),
     [manifest.main],

@@ -581,12 +581,14 @@ function loadBinding() {
   const { platform, arch } = process;
   const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
   const hosts = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
-  if (/[\\/]node_modules[\\/][^\\/]+$/.test(__dirname)) {
+  const here = typeof __dirname === "string" ? __dirname : ""; // A bundle of ECMAScript modules has none.
+  const neighbours = /^.*[\\/]node_modules[\\/](?=[^\\/]+$)/.exec(here)?.[0];
+  if (neighbours !== undefined) {
     for (const host of hosts) {
       try {
         const module = { exports: {} };
-        const neighbour = `${__dirname}/../managed-identity-native-${host}`;
-        process.dlopen(module, `${neighbour}/managed-identity-native.${host}.node`);
+        const file = `managed-identity-native.${host}.node`;
+        process.dlopen(module, `${neighbours}managed-identity-native-${host}/${file}`);
         return module.exports;
       } catch {
         // Not there, or for the other C library.

@@ -23,7 +23,7 @@ const PROGRAM = `
   const failed = ({ message, code, cause }) => report({ message, code, cause: cause?.message });
   const loaded = ({ version }) => report({
     version,
-    addOns: Object.keys(require.cache).filter((path) => path.endsWith(".node")),
+    addOns: process.report.getReport().sharedObjects.filter((path) => path.endsWith(".node")),
     planted: globalThis.planted,
   });`;
 const REQUIRE = `${PROGRAM}
@@ -39,7 +39,7 @@ function project(t, { addOns = {}, manifest = {} } = {}) {
   t.teardown(() => rmSync(folder, { recursive: true }));
   const modules = join(folder, "node_modules");
   const to = join(modules, whole.name);
-  for (const file of needed({ source: root, manifest: whole }).filter((path) => path.endsWith(".js"))) {
+  for (const file of needed({ source: root, manifest: whole }).filter((path) => /\.m?js$/.test(path))) {
     mkdirSync(dirname(join(to, file)), { recursive: true });
     copyFileSync(join(root, file), join(to, file));
   }

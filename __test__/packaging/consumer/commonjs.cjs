@@ -6,7 +6,7 @@ const journey = require("./journey.cjs");
 
 async function main() {
   const imported = await import("managed-identity-native");
-  const addOns = Object.keys(require.cache).filter((path) => path.endsWith(".node"));
+  const addOns = process.report.getReport().sharedObjects.filter((path) => path.endsWith(".node"));
   console.log(
     JSON.stringify({ ...(await journey(required, emulator)), ...sameness(required, imported), addOns }),
   );

@@ -15,6 +15,6 @@ const report = {
   differing: names.filter(
     (name) => required[name] !== exported[name] || required[name] !== exported.default[name],
   ),
-  addOns: Object.keys(require.cache).filter((path) => path.endsWith(".node")),
+  addOns: process.report.getReport().sharedObjects.filter((path) => path.endsWith(".node")),
 };
 console.log(JSON.stringify(report));

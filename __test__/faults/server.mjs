@@ -80,7 +80,8 @@ class FaultyServer extends EventEmitter {
     const options = this.#options[fault?.certificate ?? "right"];
     const socket = new tls.TLSSocket(raw, { isServer: true, ...options });
     this.#keep(socket);
-    socket.on("error", () => this.emit("met")); // A client that does not like the certificate.
+    // A client that does not like the certificate says so, or just goes.
+    if (fault?.certificate) raw.once("close", () => this.emit("met"));
     if (fault?.onConnect) this.#leaveAlone(socket);
     else this.#serve(socket, raw);
   }

@@ -4,6 +4,9 @@
  * The face: the classes that callers see, over the native binding. It shapes arguments, throws what
  * crosses as a value, and remembers fresh results for as long as native code confirms them. It holds no
  * policy: what is valid, how long a token is fresh and what an error says is decided in src/.
+ *
+ * Everything on the way to a process's first token is in this one file, since each further file costs 0.3 ms
+ * of a cold start; what only some callers need is in face/, loaded when they do.
  */
 
 const binding = loadBinding();
@@ -109,6 +112,8 @@ class ManagedIdentityApplication {
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
     const system = configuration?.system;
+    const client = system?.networkClient ?? undefined;
+    const log = system?.loggerOptions?.loggerCallback ?? undefined;
     const options = {
       configuration,
       managedIdentityIdParams: ids,
@@ -121,56 +126,65 @@ class ManagedIdentityApplication {
       connectTimeout: system?.connectTimeout,
       requestTimeout: system?.requestTimeout,
       totalTimeout: system?.totalTimeout,
-      networkClient: system?.networkClient,
-      sendGetRequest: system?.networkClient?.sendGetRequestAsync,
-      sendPostRequest: system?.networkClient?.sendPostRequestAsync,
+      networkClient: client,
+      sendGetRequest: client?.sendGetRequestAsync,
+      sendPostRequest: client?.sendPostRequestAsync,
       loggerOptions: system?.loggerOptions,
-      loggerCallback: system?.loggerOptions?.loggerCallback,
+      loggerCallback: log,
       logLevel: system?.loggerOptions?.logLevel,
       piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
     };
-    const client = callersClient(system?.networkClient);
-    const writeLine = callersLog(system?.loggerOptions?.loggerCallback);
-    const made = binding.createApplication(options, client?.send, client?.id, writeLine);
+    const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
+    const made = binding.createApplication(
+      options,
+      given?.callersClient(client),
+      given?.numberOf(client, binding.newTransportId),
+      given?.callersLog(log),
+    );
     if (!(made instanceof binding.ManagedIdentityApplication)) {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
     this.#native = made;
   }
 
-  async acquireToken(request) {
-    const resource = typeof request === "string" ? request : request?.resource;
-    const signal = request?.abortSignal ?? undefined;
-    const isSignal = signal !== undefined && isAbortSignal(signal);
-    if (isSignal && signal.aborted) throw abortReason(signal);
-    const plain = isPlain(request, resource) && (signal === undefined || isSignal);
-    if (plain) {
+  /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
+  acquireToken(request) {
+    try {
+      const resource = typeof request === "string" ? request : request?.resource;
+      const signal = listenable(request?.abortSignal);
+      if (!isPlain(request) || signal === null) return this.#acquire(request, resource, signal);
       const token = this.#fresh.find(resource);
-      if (token !== undefined) return result(token, true, nextCorrelationId());
+      return token === undefined
+        ? this.#acquire(undefined, resource, signal)
+        : Promise.resolve(result(token, true, nextCorrelationId()));
+    } catch (error) {
+      return Promise.reject(error);
     }
+  }
 
-    const correlationId = nextCorrelationId();
-    // Sharing a call spares the event loop a promise of native code's for each caller of one moment.
+  /** Asks native code. Callers of one moment who have no wishes share a call: that spares the event loop a
+   * promise of native code's for each. */
+  #acquire(wishes, resource, signal) {
     const now = Date.now();
-    let call = plain ? this.#pending.get(resource) : undefined;
-    if (call === undefined || !call.isOpenAt(now)) {
-      const fields = {
-        resource,
-        forceRefresh: request?.forceRefresh,
-        claims: request?.claims,
-        timeout: request?.timeout,
-        abortSignal: signal === undefined ? undefined : isSignal,
-      };
-      const reading = environment();
-      const before = generation(); // Read first: what is cleared meanwhile must show.
-      const acquired = this.#native.acquire(fields, correlationId, reading.native);
-      if (!(acquired instanceof binding.PendingAcquisition)) {
-        return this.#settle(acquired, resource, correlationId);
-      }
-      call = new Call(acquired, now, before, reading);
-      if (plain) this.#share(resource, call);
+    const shared = wishes === undefined ? this.#pending.get(resource) : undefined;
+    if (shared?.isOpenAt(now)) return shared.join(signal).then(shared.settleForOther);
+    const correlationId = nextCorrelationId();
+    const fields = {
+      resource,
+      forceRefresh: wishes?.forceRefresh,
+      claims: wishes?.claims,
+      timeout: wishes?.timeout,
+      abortSignal: signal === null ? false : undefined,
+    };
+    const reading = environment();
+    const before = generation(); // Read first: what is cleared meanwhile must show.
+    const acquired = this.#native.acquire(fields, correlationId, reading.native);
+    if (!(acquired instanceof binding.PendingAcquisition)) {
+      return Promise.resolve(this.#settle(acquired, resource, correlationId));
     }
-    return this.#settle(await call.wait(isSignal ? signal : undefined), resource, correlationId);
+    const call = new Call(acquired, now, before, reading);
+    if (wishes === undefined) this.#share(resource, call);
+    return call.join(signal).then((outcome) => this.#settle(outcome, resource, correlationId));
   }
 
   /** Turns an outcome into a result, or throws it. */
@@ -182,6 +196,8 @@ class ManagedIdentityApplication {
 
   #share(resource, call) {
     this.#pending.set(resource, call);
+    // One function for all who join: thousands of them would be what the garbage collector stops for.
+    call.settleForOther = (outcome) => this.#settle(outcome, resource, nextCorrelationId());
     const settled = () => {
       if (this.#pending.get(resource) === call) this.#pending.delete(resource);
     };
@@ -198,13 +214,18 @@ class ManagedIdentityApplication {
 }
 
 /** Whether a request asks for nothing but a resource: what a remembered token can answer. */
-function isPlain(request, resource) {
+function isPlain(request) {
   return (
-    typeof resource === "string" &&
-    (request.forceRefresh === undefined || request.forceRefresh === false) &&
-    request.claims === undefined &&
-    request.timeout === undefined
+    typeof request === "string" ||
+    ((request?.forceRefresh === undefined || request.forceRefresh === false) &&
+      request?.claims === undefined &&
+      request?.timeout === undefined)
   );
+}
+
+/** A caller's signal, if there is one; null if it is none. Throws its reason if it is aborted. */
+function listenable(signal) {
+  return signal === undefined || signal === null ? undefined : require("./face/abort.js").listenable(signal);
 }
 
 /** Tokens that native code declared fresh, for one application. */
@@ -237,6 +258,7 @@ class FreshTokens {
 /** One native call that must wait, with the callers who wait for it. */
 class Call {
   outcome;
+  settleForOther;
   #native;
   #startedAt;
   #generation;
@@ -267,26 +289,14 @@ class Call {
     );
   }
 
-  /** The outcome; with a signal, its reason if it is aborted before. */
-  wait(signal) {
+  /** What one more who waits for it waits for: its end, or that of their signal. */
+  join(signal) {
     this.#waiting += 1;
-    if (signal === undefined) return this.outcome;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#leave();
-        reject(abortReason(signal));
-      };
-      const forget = whenAborted(signal, onAbort);
-      const settled = (settle) => (value) => {
-        forget();
-        settle(value);
-      };
-      this.outcome.then(settled(resolve), settled(reject));
-    });
+    return signal === undefined ? this.outcome : require("./face/abort.js").unlessAborted(this, signal);
   }
 
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
-  #leave() {
+  leave() {
     this.#waiting -= 1;
     if (this.#waiting > 0) return;
     this.#released = true;
@@ -316,72 +326,6 @@ function result(token, fromCache, correlationId) {
     cloudGraphHostName: "",
     msGraphHost: "",
     fromPlatformBroker: false,
-  };
-}
-
-/** The numbers of the network clients that applications of this thread were given. */
-const clientIds = new WeakMap();
-
-/** A caller's network client as native code takes it: it never throws, and resolves a plain record. */
-function callersClient(client) {
-  if (
-    typeof client?.sendGetRequestAsync !== "function" ||
-    typeof client.sendPostRequestAsync !== "function"
-  ) {
-    return undefined; // Absent, or native code says what is wrong with it.
-  }
-  if (!clientIds.has(client)) clientIds.set(client, binding.newTransportId());
-  const send = async ({ post, url, headers, body }) => {
-    try {
-      const answer = post
-        ? await client.sendPostRequestAsync(url, { headers, body })
-        : await client.sendGetRequestAsync(url, { headers });
-      return {
-        status: statusOf(answer),
-        wwwAuthenticate: headerOf(answer, "www-authenticate"),
-        retryAfter: headerOf(answer, "retry-after"),
-        body: textOf(answer.body),
-      };
-    } catch (error) {
-      return { code: codeOf(error), message: String(error?.message ?? "it rejected without an error") };
-    }
-  };
-  return { send, id: clientIds.get(client) };
-}
-
-function statusOf(answer) {
-  const status = answer?.status;
-  if (Number.isInteger(status) && status >= 100 && status <= 599) return status;
-  throw new TypeError("it resolved with something that has no HTTP status");
-}
-
-function headerOf({ headers }, name) {
-  if (typeof headers?.get === "function") return headers.get(name)?.toString();
-  const found = Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name);
-  return found?.[1] === undefined || found[1] === null ? undefined : String(found[1]);
-}
-
-function textOf(body) {
-  if (body === undefined || body === null) return "";
-  if (body instanceof Uint8Array) return Buffer.from(body).toString("utf8");
-  return typeof body === "string" ? body : JSON.stringify(body);
-}
-
-/** A code as Node's socket errors have it; fetch has it on its cause. */
-function codeOf(error) {
-  const code = error?.code ?? error?.cause?.code;
-  return typeof code === "string" ? code : undefined;
-}
-
-/** A caller's logger as native code takes it: neither an exception nor a rejection leaves it. */
-function callersLog(callback) {
-  if (typeof callback !== "function") return undefined;
-  return (level, message) => {
-    try {
-      callback(level, message, false)?.then?.(undefined, () => {});
-    } catch {
-      // A logger that fails must not fail an acquisition.
-    }
   };
 }
 
@@ -424,56 +368,22 @@ function nextCorrelationId() {
   return correlationIdPrefix + correlationIdCount.toString(16);
 }
 
-function isAbortSignal(value) {
-  return (
-    typeof value === "object" &&
-    typeof value.aborted === "boolean" &&
-    typeof value.addEventListener === "function" &&
-    typeof value.removeEventListener === "function"
-  );
-}
-
-function abortReason({ reason }) {
-  return reason === undefined
-    ? new DOMException("The acquisition of a token was aborted.", "AbortError")
-    : reason;
-}
-
-/** Who waits with which signal. A signal gets one listener of ours, since Node.js warns of many. */
-const waitingWith = new WeakMap();
-
-/** Calls back once the signal is aborted; the function that it returns takes that back. */
-function whenAborted(signal, callback) {
-  let waiting = waitingWith.get(signal);
-  if (waiting === undefined) {
-    waiting = new Set();
-    waitingWith.set(signal, waiting);
-    waiting.onAbort = () => {
-      if (waitingWith.get(signal) !== waiting) return; // A signal that calls back twice.
-      waitingWith.delete(signal);
-      for (const call of waiting) call();
-    };
-    signal.addEventListener("abort", waiting.onAbort, { once: true });
-  }
-  waiting.add(callback);
-  return () => {
-    if (waiting.delete(callback) && waiting.size === 0 && waitingWith.get(signal) === waiting) {
-      waitingWith.delete(signal);
-      signal.removeEventListener("abort", waiting.onAbort);
-    }
-  };
-}
-
 /**
- * The platform's package by its name first, which takes a fifth of the time that the generated loader takes;
- * the generated loader for everything else, and for its message.
+ * What require() would load, without its search, which takes longer than loading; then what require() finds;
+ * then the generated loader, for its message.
  */
 function loadBinding() {
-  const platform = `managed-identity-native-${process.platform}-${process.arch}`;
-  const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[process.platform] ?? [""];
+  const { platform, arch } = process;
+  const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
+  const isInstalled = /[\\/]node_modules[\\/][^\\/]+$/.test(__dirname);
   for (const flavour of flavours) {
+    const host = `${platform}-${arch}${flavour}`;
+    const name = `managed-identity-native-${host}`;
     try {
-      return require(platform + flavour);
+      if (!isInstalled) return require(name);
+      const module = { exports: {} };
+      process.dlopen(module, `${__dirname}/../${name}/managed-identity-native.${host}.node`);
+      return module.exports;
     } catch {
       // Not installed, or for the other C library.
     }

@@ -13,6 +13,10 @@ const { identityOf, identityOptions, openApplication } = require("./identity.js"
 const { render } = require("./report.js");
 const { EXIT } = require("./words.js");
 
+/** What an error says of an endpoint that is not there; any other is about the options or the variables. */
+const NOBODY = ["managed_identity_unreachable_network", "network_unavailable"];
+/** Longer than a program would wait for a probe: who calls a doctor wants to know for certain. */
+const PATIENCE_MS = 5_000;
 /** The shape of `--json`; it changes only when a field is renamed or removed. */
 const FORMAT = 1;
 
@@ -46,25 +50,36 @@ async function examine(application, values) {
     identity: identityOf(values),
     resource: values.resource,
   };
-  const { available, reason } = await application.isAvailable({ timeout: values.timeout });
+  const { available, reason } = await application.isAvailable({ timeout: values.timeout ?? PATIENCE_MS });
   const endpoint = { available, reason: reason ?? null };
-  if (!available) {
-    const nearly = facts.source === "DefaultToImds" ? nearlySources(application) : [];
-    const advice = adviceOnAbsence(facts.source, nearly);
-    return { ...facts, endpoint, token: null, error: null, advice, exitCode: EXIT.unavailable };
+  // Where nobody answers, one request more tells which error a program would meet; more of them tell no more.
+  const asking = available ? application : openApplication(values, { disableInternalRetries: true });
+  const { token, error } = await tryToken(asking, values);
+  if (token !== null) {
+    return {
+      ...facts,
+      endpoint,
+      token,
+      error,
+      advice: adviceOnToken(token, Date.now()),
+      exitCode: EXIT.done,
+    };
   }
-  return { ...facts, endpoint, ...(await tryToken(application, values)) };
+  if (available || !NOBODY.includes(error.errorCode)) {
+    return { ...facts, endpoint, token, error, advice: adviceOn(error), exitCode: EXIT.failed };
+  }
+  const nearly = facts.source === "DefaultToImds" ? nearlySources(application) : [];
+  const advice = adviceOnAbsence(facts.source, nearly);
+  return { ...facts, endpoint, token, error, advice, exitCode: EXIT.unavailable };
 }
 
 async function tryToken(application, { resource }) {
   try {
     const result = await application.acquireToken(resource);
-    const token = describe(result, Date.now());
-    return { token, error: null, advice: adviceOnToken(token, Date.now()), exitCode: EXIT.done };
+    return { token: describe(result, Date.now()), error: null };
   } catch (thrown) {
     if (!(thrown instanceof ManagedIdentityError)) throw thrown;
-    const error = failureOf(thrown);
-    return { token: null, error, advice: adviceOn(error), exitCode: EXIT.failed };
+    return { token: null, error: failureOf(thrown) };
   }
 }
 
@@ -85,7 +100,6 @@ function adviceOnToken({ claims }, now) {
 }
 
 module.exports = {
-  summary: "find out where tokens come from here, and why they do not",
   usage: ["[options]"],
   options,
   notes: [

@@ -94,7 +94,6 @@ async function accompany(settings, command) {
 }
 
 module.exports = {
-  summary: "play a host of managed identities, for a shell or for one command",
   usage: ["[options]", "[options] -- <command> [arguments]"],
   options,
   takesCommand: true,
@@ -102,9 +101,10 @@ module.exports = {
     "Without a command it prints the variables by which clients find it, and plays until Ctrl-C or SIGTERM.",
     "With one, it runs it with these variables; the command's exit code is passed on.",
     "",
-    `Examples: ${NAME} emulator -- npm start`,
-    `          ${NAME} emulator --source Imds --tokens azure-cli -- node server.js`,
-    `          eval "$(${NAME} emulator --background)"`,
+    "Examples:",
+    `  ${NAME} emulator -- npm start`,
+    `  ${NAME} emulator --source Imds --tokens azure-cli -- node server.js`,
+    `  eval "$(${NAME} emulator --background)"`,
   ],
   run,
 };

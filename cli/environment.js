@@ -40,7 +40,7 @@ function variables(application) {
 
 /** A value as it may be shown to anybody; whatever has not the form that it should have is only measured. */
 function shown(name, value) {
-  const measured = `set, ${value.length} characters`;
+  const measured = `set, ${value.length} character${value.length === 1 ? "" : "s"}`;
   if (value === "") return "set, but empty: counts as not set";
   if (value.length > LONGEST) return measured;
   if (ADDRESSES.includes(name)) return address(value) ?? `${measured}, no http or https URL`;

@@ -7,7 +7,8 @@ const { NAME } = require("./words.js");
 
 const WIDTH = 100;
 
-function overview(summaries) {
+function overview(commands) {
+  const summaries = Object.entries(commands);
   const width = Math.max(...summaries.map(([name]) => name.length));
   return [
     `${NAME}: Azure managed identity tokens, from the command line`,
@@ -21,7 +22,7 @@ function overview(summaries) {
   ].join("\n");
 }
 
-function commandHelp(name, { summary, usage, options, notes = [] }) {
+function commandHelp(name, summary, { usage, options, notes }) {
   const rows = Object.entries(options).map(([option, { value, says, choices, default: fallback }]) => [
     `--${option}${value === undefined ? "" : ` ${value}`}`,
     [says, choices && `one of ${choices.join(", ")}`, fallback !== undefined && `default ${fallback}`]
@@ -40,7 +41,8 @@ function commandHelp(name, { summary, usage, options, notes = [] }) {
         (line, index) => `  ${(index === 0 ? left : "").padEnd(width)}  ${line}`,
       ),
     ),
-    ...(notes.length > 0 ? ["", ...notes] : []),
+    "",
+    ...notes.flatMap((note) => (note.startsWith(" ") ? [note] : wrap(note, WIDTH))),
   ].join("\n");
 }
 

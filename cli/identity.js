@@ -20,12 +20,12 @@ const identityOptions = {
 };
 
 /** The application; what the package finds wrong with the options is wrong with the command line. */
-function openApplication(values) {
+function openApplication(values, { disableInternalRetries = false } = {}) {
   const ids = Object.entries(KINDS).map(([option, field]) => [field, values[option]]);
   try {
     return new ManagedIdentityApplication({
       managedIdentityIdParams: Object.fromEntries(ids),
-      system: { totalTimeout: values.timeout },
+      system: { totalTimeout: values.timeout, disableInternalRetries },
     });
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;

@@ -11,22 +11,26 @@ const { Complaint, UsageError } = require("./complaint.js");
 const { commandHelp, overview } = require("./help.js");
 const { EXIT, NAME } = require("./words.js");
 
-/** Each is a file with `summary`, `usage`, `options` and `run(values, rest)`, which resolves with the exit code. */
-const COMMANDS = ["doctor", "token", "emulator"];
+/** Each is a file with `usage`, `options`, `notes` and `run(values, rest)`, which resolves with the exit code. */
+const COMMANDS = {
+  doctor: "find out where tokens come from here, and why they do not",
+  token: "print an access token, for scripts",
+  emulator: "play a host of managed identities, for a shell or for one command",
+};
 
 async function main([first, ...rest]) {
   if (first === "--version" || first === "-v") return print(version());
-  if (first === "--help" || first === "-h") return print(overview(summaries()));
-  if (first === "help" && rest.length === 0) return print(overview(summaries()));
-  if (first === "help") return print(commandHelp(rest[0], find(rest[0])));
+  if (first === "--help" || first === "-h") return print(overview(COMMANDS));
+  if (first === "help" && rest.length === 0) return print(overview(COMMANDS));
+  if (first === "help") return print(commandHelp(rest[0], COMMANDS[rest[0]], find(rest[0])));
   if (first === undefined) {
-    process.stderr.write(`${overview(summaries())}\n`);
+    process.stderr.write(`${overview(COMMANDS)}\n`);
     return EXIT.usage;
   }
   const command = find(first);
   try {
     const { values, rest: following } = read(rest, command);
-    if (values.help) return print(commandHelp(first, command));
+    if (values.help) return print(commandHelp(first, COMMANDS[first], command));
     return await command.run(values, following);
   } catch (error) {
     if (error instanceof UsageError) error.command = first;
@@ -35,14 +39,10 @@ async function main([first, ...rest]) {
 }
 
 function find(name) {
-  if (COMMANDS.includes(name)) return require(`./${name}.js`);
-  const known = name.startsWith("-") ? ["--help", "--version"] : [...COMMANDS, "help"];
+  if (Object.hasOwn(COMMANDS, name)) return require(`./${name}.js`);
+  const known = name.startsWith("-") ? ["--help", "--version"] : [...Object.keys(COMMANDS), "help"];
   const what = name.startsWith("-") ? "option" : "command";
   throw new UsageError(`There is no ${what} ${name}${hint(name, known)}`);
-}
-
-function summaries() {
-  return COMMANDS.map((name) => [name, require(`./${name}.js`).summary]);
 }
 
 function print(text) {

@@ -54,20 +54,18 @@ function identityWords({ kind, id }) {
   return id === null ? "the host's own, since no id was given" : `user-assigned, ${kind} ${id}`;
 }
 
-function endpointLines({ endpoint: { available, reason } }, paint) {
+function endpointLines({ endpoint: { available, reason }, token }, paint) {
   if (available) return [{ text: paint("green", "answers") }];
-  return [{ text: paint("red", "does not answer") }, ...(reason === null ? [] : [reason])];
+  const words = token === null ? paint("red", "is not there") : paint("yellow", "answers, but not at first");
+  return [{ text: words }, ...(reason === null ? [] : [reason])];
 }
 
 function tokenLines({ endpoint, error, resource, token }, paint) {
-  if (!endpoint.available) return [`not tried for ${resource}`];
   if (error !== null) {
-    const ids = error.correlationId ? [`correlation id ${error.correlationId}`] : [];
-    return [
-      { text: `${paint("red", "none")} for ${plain(resource)}` },
-      `${error.errorCode}: ${error.errorMessage}`,
-      ...ids,
-    ];
+    const none = { text: `${paint("red", "none")} for ${plain(resource)}` };
+    // The reason stands above already.
+    if (endpoint.reason !== null && endpoint.reason === error.errorMessage) return [none, error.errorCode];
+    return [none, `${error.errorCode}: ${error.errorMessage}`, `correlation id ${error.correlationId}`];
   }
   return [
     { text: `${paint("green", "came")} for ${plain(resource)}` },

@@ -74,7 +74,6 @@ function asAzureCli({ accessToken, expiresOn, refreshOn, scopes, tokenType }, so
 }
 
 module.exports = {
-  summary: "print an access token, for scripts",
   usage: ["--resource R [options]"],
   options,
   notes: ["Exit codes: 0 a token was printed; 1 there is none; 2 the command line makes no sense."],

@@ -20,6 +20,13 @@ export type EnvironmentReading = Environment
 export declare class ManagedIdentityApplication {
   /** A token or a failure at once, or a call that must wait. */
   acquire(request: RequestRecord, correlationId: string, environment: EnvironmentReading): AcquisitionOutcome | PendingAcquisition
+  /** Tells an observer what happens from now on; only the first one is told. */
+  observe(notice: EventFunction): void
+  /**
+   * Settles when the source has answered a probe or the time for it is over; or says at once what is
+   * wrong with `timeout`.
+   */
+  probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
   /** The name of the source that this environment leads to. */
   sourceName(environment: EnvironmentReading): string
 }
@@ -39,6 +46,13 @@ export type AcquisitionOutcome =
   | { kind: 'Token'; token: TokenRecord }
   | { kind: 'Failure'; failure: FailureRecord }
   | { kind: 'Released' }
+
+/** What a probe found. */
+export interface AvailabilityRecord {
+  available: boolean
+  source: string
+  reason?: string
+}
 
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
@@ -63,6 +77,7 @@ export interface ConfigurationRecord {
   loggerCallback?: unknown
   logLevel?: unknown
   piiLoggingEnabled?: unknown
+  onBackgroundTokenRefresh?: unknown
 }
 
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
@@ -80,6 +95,26 @@ export declare function environmentVariables(): Array<string>
 /** Every error code of this package's own. */
 export declare function errorCodes(): Array<string>
 
+/** What happened on the way to a token. */
+export interface EventRecord {
+  /** `request`, `retry` or `refresh`. */
+  kind: string
+  correlationId: string
+  resource: string
+  source: string
+  endpoint: string
+  attempt?: number
+  statusCode?: number
+  /** What came in place of an answer. */
+  fault?: string
+  durationInMs?: number
+  waitInMs?: number
+  /** What a refresh brought. */
+  token?: TokenRecord
+  /** Why a request is tried again, or why a refresh brought nothing. */
+  failure?: FailureRecord
+}
+
 /** Why there is no token, or no application. */
 export interface FailureRecord {
   errorCode: string
@@ -90,12 +125,26 @@ export interface FailureRecord {
   endpoint?: string
   attempts?: number
   retryable: boolean
+  /** Whether there is no managed identity here. */
+  unavailable: boolean
   causeCode?: string
   causeMessage?: string
+  metadata?: MetadataRecord
 }
 
 /** Changes whenever a remembered token may no longer be the cached one. */
 export declare function generation(): number
+
+/** What is told of a call: the public type of this name, but for its defaults. */
+export interface MetadataRecord {
+  tokenSource?: string
+  cacheRefreshReason: string
+  durationTotalInMs: number
+  durationInHttpInMs: number
+  durationInCacheInMs: number
+  attempts: number
+  tokenEndpoint: string
+}
 
 /** A request for a caller's client. */
 export interface NetworkCall {
@@ -121,9 +170,16 @@ export declare function newTransportId(): number
 /** The fields of one request, of any type. */
 export interface RequestRecord {
   resource?: unknown
+  /** A list of scopes, or one: it goes before the resource. */
+  scopes?: unknown
   forceRefresh?: unknown
   claims?: unknown
   timeout?: unknown
+  tenantId?: unknown
+  enableCae?: unknown
+  retryIdentityNotFound?: unknown
+  /** Whether the call comes from `getToken`. */
+  forCredential?: boolean
   /** Whether what was given is an `AbortSignal`; absent if nothing was. */
   abortSignal?: unknown
 }
@@ -143,6 +199,7 @@ export interface TokenRecord {
   freshUntilMs: number
   /** The generation that it belongs to. */
   generation: number
+  metadata: MetadataRecord
 }
 
 /** The version of the package. */

@@ -76,6 +76,40 @@ export declare class ManagedIdentityApplication {
   acquireToken(request: string | ManagedIdentityRequestParams): Promise<AuthenticationResult>;
 
   /**
+   * **New.** Resolves with an access token in the shape that clients of the Azure SDK take: an application is a
+   * `TokenCredential` of `@azure/core-auth`, to be passed to them as their `credential`.
+   *
+   * The same cache and the same requests as `acquireToken`. Where no other source is configured, the first token
+   * request to the Instance Metadata Service is preceded by a probe of up to 1 s, so that a chain of credentials
+   * moves on at once on a machine outside of Azure.
+   *
+   * @param scopes - One scope, such as `"https://vault.azure.net/.default"`, or an array of one.
+   * @param options - What the client asks for besides.
+   * @throws {CredentialUnavailableError} There is no managed identity here; `ChainedTokenCredential` of
+   * `@azure/identity` then tries its next credential. README lists when.
+   * @throws {ManagedIdentityError} `exactly_one_scope_expected`: an array of none or of several scopes.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type, or a `tenantId` other
+   * than that of the identity.
+   * @throws {ManagedIdentityError} Everything else that `acquireToken` rejects with.
+   * @throws The reason of `abortSignal`, once it is aborted.
+   * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/tokencredential
+   */
+  getToken(scopes: string | string[], options?: GetTokenOptions | null): Promise<AccessToken>;
+
+  /**
+   * **New.** Tells whether there is a managed identity endpoint here, by a probe that asks for no token and sends
+   * no secret.
+   *
+   * Any HTTP answer counts as one, but for that which a container's host gives in place of the metadata service.
+   * Nothing is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
+   * be used, is an answer and no error.
+   *
+   * @param options - How long to wait.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
+   */
+  isAvailable(options?: AvailabilityOptions | null): Promise<Availability>;
+
+  /**
    * Says where a token would come from, judged by the environment as it is now.
    *
    * Synchronous and without any network request. It tells by which variables are set, and by whether Azure
@@ -186,6 +220,16 @@ export type NodeSystemOptions = {
   disableInternalRetries?: boolean;
 
   /**
+   * **New.** Called after each refresh that ran behind callers, with what it brought.
+   *
+   * Default: none. Limits: a function, else `invalid_configuration`. It comes through the event loop of the
+   * application that started the refresh; what it returns, throws or rejects with is ignored.
+   *
+   * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.abstractapplicationbuilder-1
+   */
+  onBackgroundTokenRefresh?: ((ended: BackgroundTokenRefresh) => void) | null | undefined;
+
+  /**
    * Has no meaning for a managed identity and is ignored; declared so that options typed by msal-node
    * compile.
    */
@@ -264,6 +308,202 @@ export type ManagedIdentityRequestParams = {
    * runs out, the call rejects with `network_unavailable`.
    */
   timeout?: number | null | undefined;
+
+  /**
+   * **New.** For how long an answer that the identity is not found is not believed, in milliseconds: for
+   * deployments that assign an identity and use it at once.
+   *
+   * Default: absent, no such retry. Limits: 1 to 600 000, else `invalid_configuration`. The waits are 1 s,
+   * doubling to 10 s. `totalTimeout` and `disableInternalRetries` still hold. It adds to the retries that a 404
+   * has anyway, and calls share a request only with calls of the same value.
+   */
+  retryIdentityNotFound?: number | null | undefined;
+};
+
+/**
+ * What a client of the Azure SDK asks for besides a scope, as `@azure/core-auth` declares it; other options are
+ * ignored.
+ *
+ * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/gettokenoptions
+ */
+export interface GetTokenOptions {
+  /**
+   * Ends this call when it is aborted.
+   *
+   * Default: absent.
+   */
+  abortSignal?: AbortSignalLike;
+
+  /**
+   * Options of the HTTP request.
+   *
+   * Default: absent.
+   */
+  requestOptions?: {
+    /**
+     * How long this acquisition may take, in milliseconds; replaces `totalTimeout`.
+     *
+     * Default: the application's `totalTimeout`, also for 0. Limits: up to 600 000, else `invalid_configuration`.
+     */
+    timeout?: number;
+  };
+
+  /**
+   * The claims challenge of a service that refused a token: the cache is skipped, and the new token replaces the
+   * cached one.
+   *
+   * Default: absent.
+   */
+  claims?: string;
+
+  /**
+   * Whether the client handles claims challenges of continuous access evaluation: the capability `CP1` then goes
+   * along, and the token is cached apart from others.
+   *
+   * Default: `false`.
+   */
+  enableCae?: boolean;
+
+  /**
+   * The tenant that the token must be of. A managed identity has tokens of its own tenant only: any other is
+   * refused, by the token's own `tid` claim.
+   *
+   * Default: absent. A token that is no JWT is not checked.
+   */
+  tenantId?: string;
+}
+
+/**
+ * A token as clients of the Azure SDK take it.
+ *
+ * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/accesstoken
+ */
+export interface AccessToken {
+  /**
+   * The access token.
+   */
+  token: string;
+
+  /**
+   * When it expires, in milliseconds since 1970.
+   */
+  expiresOnTimestamp: number;
+
+  /**
+   * When a client should ask again, in milliseconds since 1970: the half of the token's lifetime.
+   *
+   * Undefined when the token lives for up to two hours.
+   */
+  refreshAfterTimestamp?: number;
+
+  /**
+   * How the token is to be presented.
+   */
+  tokenType: "Bearer";
+}
+
+/**
+ * How long a probe may take.
+ */
+export type AvailabilityOptions = {
+  /**
+   * How long an answer is waited for, in milliseconds.
+   *
+   * Default: 1 000. Limits: 1 to 600 000, else `invalid_configuration`.
+   */
+  timeout?: number | null | undefined;
+};
+
+/**
+ * What a probe found.
+ */
+export type Availability = {
+  /**
+   * Whether the endpoint answered.
+   */
+  available: boolean;
+
+  /**
+   * The source that was asked: what `getManagedIdentitySource()` says.
+   */
+  source: ManagedIdentitySourceNames;
+
+  /**
+   * Why there is none, and what may help; absent when it is available.
+   */
+  reason?: string;
+};
+
+/**
+ * How a refresh behind callers ended.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.extensibility.executionresult
+ */
+export type BackgroundTokenRefresh =
+  | {
+      /** It brought a token. */
+      successful: true;
+      /** The new token, with a result's fields. */
+      result: AuthenticationResult;
+      /** Absent. */
+      error?: undefined;
+    }
+  | {
+      /** It failed; the cached token is served as before. */
+      successful: false;
+      /** Why. */
+      error: ManagedIdentityError;
+      /** Absent. */
+      result?: undefined;
+    };
+
+/**
+ * Facts about one call, as MSAL.NET's `AuthenticationResultMetadata` has them; frozen. All durations are in
+ * milliseconds.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.authenticationresultmetadata
+ */
+export type AuthenticationMetadata = {
+  /**
+   * Where the token came from; absent when there is none.
+   */
+  readonly tokenSource?: "IdentityProvider" | "Cache";
+
+  /**
+   * Why the endpoint was asked: `"NotApplicable"` when it was not, `"ProactivelyRefreshed"` also when that
+   * happens behind this call.
+   */
+  readonly cacheRefreshReason:
+    | "NotApplicable"
+    | "ForceRefreshOrClaims"
+    | "NoCachedAccessToken"
+    | "Expired"
+    | "ProactivelyRefreshed";
+
+  /**
+   * How long this call took; 0 when the token was in memory.
+   */
+  readonly durationTotalInMs: number;
+
+  /**
+   * How long the requests took, all together.
+   */
+  readonly durationInHttpInMs: number;
+
+  /**
+   * How long a cache outside of the process took.
+   */
+  readonly durationInCacheInMs: number;
+
+  /**
+   * How many requests were sent, by whoever waits for the same token.
+   */
+  readonly attempts: number;
+
+  /**
+   * The endpoint, without its query.
+   */
+  readonly tokenEndpoint: string;
 };
 
 /**
@@ -428,6 +668,12 @@ export type AuthenticationResult = {
    * The resource of a request to a protected MCP server: never set; `scopes` has the resource.
    */
   resource?: string;
+
+  /**
+   * **New.** Facts about this call: where the token came from, why, and how long it took. Always set here;
+   * optional so that results of msal-node fit the type.
+   */
+  metadata?: AuthenticationMetadata;
 };
 
 /**
@@ -699,6 +945,23 @@ export declare class ManagedIdentityError extends AuthError {
    * when there is none.
    */
   readonly cause?: unknown;
+
+  /**
+   * **New.** Facts about the call; absent when it never came to asking an endpoint.
+   */
+  readonly metadata?: AuthenticationMetadata;
+}
+
+/**
+ * **New.** What `getToken` rejects with where there is no managed identity, so that a chain of credentials tries
+ * the next one: nobody answers the probe of the metadata service, or a configured endpoint cannot be reached or
+ * knows no such identity.
+ */
+export declare class CredentialUnavailableError extends ManagedIdentityError {
+  /**
+   * The error's class, by which `ChainedTokenCredential` goes: `"CredentialUnavailableError"`.
+   */
+  name: string;
 }
 
 /**
@@ -753,6 +1016,8 @@ export declare const ManagedIdentityErrorCodes: {
   };
   /** **New.** An option or a request field has a wrong type or value, or the source cannot honour it. */
   readonly invalidConfiguration: "invalid_configuration";
+  /** **New.** `getToken` was given no scope, or several. */
+  readonly exactlyOneScopeExpected: "exactly_one_scope_expected";
   /** **New.** Service Fabric's thumbprint is no SHA-1, or the server's certificate has another. */
   readonly invalidServerThumbprint: "invalid_server_thumbprint";
   /** The resource is no absolute URI and no GUID, or the service does not know it. */

@@ -40,6 +40,7 @@ class ManagedIdentityError extends AuthError {
     for (const fact of ["statusCode", "source", "endpoint", "attempts"]) {
       if (failure?.[fact] !== undefined) this[fact] = failure[fact];
     }
+    if (failure?.metadata !== undefined) this.metadata = Object.freeze(failure.metadata);
     if (failure?.causeMessage !== undefined) {
       const cause = new Error(failure.causeMessage);
       cause.stack = `Error: ${failure.causeMessage}`; // It was met on another thread: the frames here are not its own.
@@ -49,7 +50,16 @@ class ManagedIdentityError extends AuthError {
   }
 }
 
+/** What getToken rejects with where there is no managed identity: ChainedTokenCredential goes by its name. */
+class CredentialUnavailableError extends ManagedIdentityError {
+  constructor(errorCode, correlationId, failure) {
+    super(errorCode, correlationId, failure);
+    this.name = "CredentialUnavailableError";
+  }
+}
+
 const ManagedIdentityErrorCodes = Object.freeze({
+  exactlyOneScopeExpected: "exactly_one_scope_expected",
   invalidConfiguration: "invalid_configuration",
   invalidFileExtension: "invalid_file_extension",
   invalidFilePath: "invalid_file_path",
@@ -105,9 +115,11 @@ const LogLevel = Object.freeze({
 
 class ManagedIdentityApplication {
   #native;
-  #fresh = new FreshTokens();
-  /** The native calls under way that further callers may share, by resource. */
-  #pending = new Map();
+  #desk = new Desk();
+  /** That of callers who handle claims challenges: their tokens are others. */
+  #deskOfCae;
+  #onBackgroundTokenRefresh;
+  #isObserved = false;
 
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
@@ -133,6 +145,7 @@ class ManagedIdentityApplication {
       loggerCallback: log,
       logLevel: system?.loggerOptions?.logLevel,
       piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
+      onBackgroundTokenRefresh: system?.onBackgroundTokenRefresh,
     };
     const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
     const made = binding.createApplication(
@@ -145,63 +158,106 @@ class ManagedIdentityApplication {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
     this.#native = made;
+    this.#onBackgroundTokenRefresh = system?.onBackgroundTokenRefresh ?? undefined;
   }
 
   /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
   acquireToken(request) {
     try {
       const resource = typeof request === "string" ? request : request?.resource;
-      const signal = listenable(request?.abortSignal);
-      if (!isPlain(request) || signal === null) return this.#acquire(request, resource, signal);
-      const token = this.#fresh.find(resource);
-      return token === undefined
-        ? this.#acquire(undefined, resource, signal)
-        : Promise.resolve(result(token, true, nextCorrelationId()));
+      if (isTraced()) {
+        return channels.traced(resource, () => this.#acquire(this.#desk, request, resource));
+      }
+      return this.#acquire(this.#desk, request, resource);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Asks native code. Callers of one moment who have no wishes share a call: that spares the event loop a
-   * promise of native code's for each. */
-  #acquire(wishes, resource, signal) {
+  getToken(scopes, options) {
+    try {
+      const isCae = options?.enableCae === true;
+      if (isCae) this.#deskOfCae ??= new Desk();
+      const desk = isCae ? this.#deskOfCae : this.#desk;
+      if (typeof scopes === "string" && isEmpty(options) && !isTraced()) {
+        const token = desk.find(scopes);
+        if (token !== undefined) return Promise.resolve(credential(token));
+      }
+      const { scope, request } = require("./face/credential.js").asked(scopes, options);
+      const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
+      return (isTraced() ? channels.traced(scope, acquire) : acquire()).then(credentialOf);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The result of a remembered token, or of what native code says; `Unavailable` is getToken's. */
+  #acquire(desk, request, resource, Unavailable) {
+    const signal = listenable(request?.abortSignal);
+    const isPlain = signal !== null && asksForNothingElse(request);
+    const token = isPlain ? desk.find(resource) : undefined;
+    if (token !== undefined) {
+      return Promise.resolve(result(token, true, token.metadataOfHit, nextCorrelationId()));
+    }
+
+    // Callers of one moment who have no wishes share a call: that spares the event loop a promise of native
+    // code's for each.
+    const pending = Unavailable === undefined ? desk.pending : desk.pendingOfCredential;
     const now = Date.now();
-    const shared = wishes === undefined ? this.#pending.get(resource) : undefined;
+    const shared = isPlain ? pending.get(resource) : undefined;
     if (shared?.isOpenAt(now)) return shared.join(signal).then(shared.settleForOther);
     const correlationId = nextCorrelationId();
-    const fields = {
-      resource,
-      forceRefresh: wishes?.forceRefresh,
-      claims: wishes?.claims,
-      timeout: wishes?.timeout,
-      abortSignal: signal === null ? false : undefined,
+    const settle = ({ kind, token, failure }, id) => {
+      if (kind === "Token") {
+        Object.freeze(token.metadata);
+        desk.remember(resource, token);
+        return result(token, token.fromCache, token.metadata, id);
+      }
+      const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
+      throw new Failure(failure.errorCode, id, failure);
     };
     const reading = environment();
     const before = generation(); // Read first: what is cleared meanwhile must show.
+    this.#observe();
+    const fields = fieldsOf(request, resource, signal, Unavailable !== undefined);
     const acquired = this.#native.acquire(fields, correlationId, reading.native);
     if (!(acquired instanceof binding.PendingAcquisition)) {
-      return Promise.resolve(this.#settle(acquired, resource, correlationId));
+      return Promise.resolve(settle(acquired, correlationId));
     }
     const call = new Call(acquired, now, before, reading);
-    if (wishes === undefined) this.#share(resource, call);
-    return call.join(signal).then((outcome) => this.#settle(outcome, resource, correlationId));
+    if (isPlain) {
+      // One function for all who join: thousands of them would be what the garbage collector stops for.
+      call.settleForOther = (outcome) => settle(outcome, nextCorrelationId());
+      pending.set(resource, call);
+      const settled = () => {
+        if (pending.get(resource) === call) pending.delete(resource);
+      };
+      call.outcome.then(settled, settled);
+    }
+    return call.join(signal).then((outcome) => settle(outcome, correlationId));
   }
 
-  /** Turns an outcome into a result, or throws it. */
-  #settle({ kind, token, failure }, resource, correlationId) {
-    if (kind !== "Token") throw new ManagedIdentityError(failure.errorCode, correlationId, failure);
-    this.#fresh.remember(resource, token);
-    return result(token, token.fromCache, correlationId);
+  /** Has native code tell what it does, from when somebody wants to know. */
+  #observe() {
+    if (this.#isObserved || !(this.#onBackgroundTokenRefresh || channels?.isObserved())) return;
+    this.#isObserved = true;
+    const onRefresh = this.#onBackgroundTokenRefresh;
+    this.#native.observe((event) => {
+      try {
+        if (event.kind === "refresh" && onRefresh !== undefined) refreshed(event, onRefresh);
+        channels?.publish(event);
+      } catch {
+        // An observer that fails must not end the process.
+      }
+    });
   }
 
-  #share(resource, call) {
-    this.#pending.set(resource, call);
-    // One function for all who join: thousands of them would be what the garbage collector stops for.
-    call.settleForOther = (outcome) => this.#settle(outcome, resource, nextCorrelationId());
-    const settled = () => {
-      if (this.#pending.get(resource) === call) this.#pending.delete(resource);
-    };
-    call.outcome.then(settled, settled);
+  async isAvailable(options) {
+    const found = await this.#native.probe(options?.timeout, environment().native);
+    if (found.errorCode !== undefined) {
+      throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
+    }
+    return found;
   }
 
   getManagedIdentitySource() {
@@ -213,13 +269,63 @@ class ManagedIdentityApplication {
   }
 }
 
+/** The channels of node:diagnostics_channel. */
+let channels;
+let areChannelsAwaited = false;
+
+/** Whether somebody wants to know of calls. */
+function isTraced() {
+  return (channels ?? openChannels())?.isTraced();
+}
+
+/** Opens the channels: at once if anybody can have subscribed, else while the first request is under way, since
+ * loading them takes a tenth of the time to the first token. */
+function openChannels() {
+  if (areChannelsAwaited) return undefined;
+  areChannelsAwaited = true;
+  const isLoaded = process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true;
+  if (isLoaded) channels = require("./face/channels.js");
+  else setImmediate(() => (channels ??= require("./face/channels.js"))).unref();
+  return channels;
+}
+
 /** Whether a request asks for nothing but a resource: what a remembered token can answer. */
-function isPlain(request) {
+function asksForNothingElse(request) {
   return (
     typeof request === "string" ||
     ((request?.forceRefresh === undefined || request.forceRefresh === false) &&
       request?.claims === undefined &&
-      request?.timeout === undefined)
+      request?.timeout === undefined &&
+      request?.tenantId === undefined &&
+      request?.retryIdentityNotFound === undefined)
+  );
+}
+
+/** A request as native code takes it; some fields are getToken's alone. */
+function fieldsOf(request, resource, signal, forCredential) {
+  return {
+    resource,
+    scopes: resource === undefined || resource === null ? request?.scopes : undefined,
+    forceRefresh: request?.forceRefresh,
+    claims: request?.claims,
+    timeout: request?.timeout,
+    tenantId: forCredential ? request.tenantId : undefined,
+    enableCae: forCredential ? request.enableCae : undefined,
+    retryIdentityNotFound: request?.retryIdentityNotFound,
+    forCredential,
+    abortSignal: signal === null ? false : undefined,
+  };
+}
+
+/** Whether getToken's options ask for nothing that a remembered token could not answer. */
+function isEmpty(options) {
+  return (
+    options === undefined ||
+    options === null ||
+    (options.claims === undefined &&
+      options.tenantId === undefined &&
+      options.abortSignal === undefined &&
+      options.requestOptions === undefined)
   );
 }
 
@@ -228,12 +334,15 @@ function listenable(signal) {
   return signal === undefined || signal === null ? undefined : require("./face/abort.js").listenable(signal);
 }
 
-/** Tokens that native code declared fresh, for one application. */
-class FreshTokens {
+/** What one application remembers: tokens that native code declared fresh, and calls under way. */
+class Desk {
   static #sweepFrom = 64;
 
+  /** The native calls under way that further callers may share, by resource; those of getToken fail otherwise. */
+  pending = new Map();
+  pendingOfCredential = new Map();
   #tokens = new Map();
-  #sweepAt = FreshTokens.#sweepFrom;
+  #sweepAt = Desk.#sweepFrom;
 
   find(resource) {
     const token = this.#tokens.get(resource);
@@ -244,14 +353,15 @@ class FreshTokens {
   }
 
   remember(resource, token) {
-    if (token.freshUntilMs === 0) return;
+    if (token.freshUntilMs === 0 || typeof resource !== "string") return;
+    token.metadataOfHit ??= metadataOfHit(token.metadata.tokenEndpoint);
     this.#tokens.set(resource, token);
     if (this.#tokens.size < this.#sweepAt) return;
     const now = Date.now();
     for (const [other, { freshUntilMs }] of this.#tokens) {
       if (freshUntilMs <= now) this.#tokens.delete(other);
     }
-    this.#sweepAt = Math.max(FreshTokens.#sweepFrom, this.#tokens.size * 2);
+    this.#sweepAt = Math.max(Desk.#sweepFrom, this.#tokens.size * 2);
   }
 }
 
@@ -304,7 +414,47 @@ class Call {
   }
 }
 
-function result(token, fromCache, correlationId) {
+/** What is told of a call that a remembered token answered. */
+function metadataOfHit(tokenEndpoint) {
+  return Object.freeze({
+    tokenSource: "Cache",
+    cacheRefreshReason: "NotApplicable",
+    durationTotalInMs: 0,
+    durationInHttpInMs: 0,
+    durationInCacheInMs: 0,
+    attempts: 0,
+    tokenEndpoint,
+  });
+}
+
+/** A token as the Azure SDK's clients take it. */
+function credential({ accessToken, expiresOnMs, refreshOnMs }) {
+  return {
+    token: accessToken,
+    expiresOnTimestamp: expiresOnMs,
+    refreshAfterTimestamp: refreshOnMs,
+    tokenType: "Bearer",
+  };
+}
+
+/** The same, from a result. */
+function credentialOf({ accessToken, expiresOn, refreshOn }) {
+  return credential({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() });
+}
+
+/** Tells an application's callback how a refresh behind its callers ended. */
+function refreshed({ token, failure, correlationId }, onRefresh) {
+  const ended =
+    failure === undefined
+      ? { successful: true, result: result(token, false, Object.freeze(token.metadata), correlationId) }
+      : {
+          successful: false,
+          error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
+        };
+  onRefresh(ended)?.then?.(undefined, () => {});
+}
+
+function result(token, fromCache, metadata, correlationId) {
   return {
     authority: AUTHORITY,
     uniqueId: "",
@@ -326,6 +476,7 @@ function result(token, fromCache, correlationId) {
     cloudGraphHostName: "",
     msGraphHost: "",
     fromPlatformBroker: false,
+    metadata,
   };
 }
 
@@ -393,6 +544,7 @@ function loadBinding() {
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;
 module.exports.ManagedIdentityError = ManagedIdentityError;
+module.exports.CredentialUnavailableError = CredentialUnavailableError;
 module.exports.AuthError = AuthError;
 module.exports.ManagedIdentityErrorCodes = ManagedIdentityErrorCodes;
 module.exports.ManagedIdentitySourceNames = ManagedIdentitySourceNames;

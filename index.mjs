@@ -9,6 +9,7 @@ const face = createRequire(import.meta.url)("./index.js");
 
 export const {
   AuthError,
+  CredentialUnavailableError,
   LogLevel,
   ManagedIdentityApplication,
   ManagedIdentityError,

@@ -13,6 +13,7 @@ const binding = require("../binding.js");
 
 const NAMES = [
   "AuthError",
+  "CredentialUnavailableError",
   "LogLevel",
   "ManagedIdentityApplication",
   "ManagedIdentityError",
@@ -68,6 +69,7 @@ test("ManagedIdentityErrorCodes has every key and value of msal-node's, and ours
   t.like(required.ManagedIdentityErrorCodes, theirs);
   const own = Object.keys(required.ManagedIdentityErrorCodes).filter((key) => !(key in theirs));
   t.deepEqual(own.sort(), [
+    "exactlyOneScopeExpected",
     "invalidConfiguration",
     "invalidResource",
     "invalidServerThumbprint",

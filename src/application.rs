@@ -10,7 +10,7 @@ mod pilot;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,9 +26,13 @@ use crate::error::{Code, Error};
 use crate::http::Transport;
 use crate::http::gate::Gates;
 use crate::machine::{Environment, Machine};
+use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
 use crate::token::{REFRESH_SPREAD, Secret};
+
+/// The capability that says so.
+const CONTINUOUS_ACCESS: &str = "CP1";
 
 /// Where flights run: asked when the first one starts.
 pub type Spawner = fn() -> io::Result<Handle>;
@@ -49,6 +53,8 @@ pub struct Engine {
     spawner: Spawner,
     spreads: RandomState,
     generation: AtomicU32,
+    /// Whether IMDS's own address has ever answered.
+    imds_answers: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -58,6 +64,13 @@ struct State {
     flights: HashMap<FlightKey, Vec<Arc<Flight>>>,
     started: u64,
     cleared: u64,
+}
+
+/// What one caller brings to a flight.
+struct Boarding {
+    wish: Wish,
+    tenant: Option<String>,
+    total: Duration,
 }
 
 /// Everything that a flight goes by.
@@ -80,6 +93,7 @@ impl Engine {
             spawner,
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
+            imds_answers: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -93,10 +107,14 @@ impl Engine {
     ) -> Result<Acquired, Error> {
         let source = source::open(env, settings, &self.machine)?;
         let total = request.timeout.unwrap_or(settings.timeouts.total);
-        let wish = request.wish;
+        let boarding = Boarding {
+            wish: request.wish,
+            tenant: request.tenant.clone(),
+            total,
+        };
         let plan = self.plan(source, settings, request);
         let mut departure = None;
-        let acquired = self.board(wish, plan, total, &mut departure);
+        let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
         if let Some(Departure { runtime, pilot }) = departure {
             runtime.spawn(pilot.fly());
@@ -107,25 +125,33 @@ impl Engine {
     /// Looks the token up, joins a flight or makes one ready, all under one lock.
     fn board(
         self: &Arc<Self>,
-        wish: Wish,
+        Boarding { wish, tenant, total }: Boarding,
         mut plan: Plan,
-        total: Duration,
         departure: &mut Option<Departure>,
     ) -> Result<Acquired, Error> {
         let mut state = self.lock();
         let now = self.machine.clock.now();
         let found = state.cache.find(&plan.key.key, now);
-        let cached = |stored| Served::cached(stored, self.generation(), now);
+        let report = Report::about(&*plan.source);
+        let cached = |stored, reason| {
+            let metadata = Metadata::cached(reason, report.endpoint().to_owned());
+            let served = Served::cached(stored, self.generation(), now, metadata);
+            served.of_tenant(tenant.as_deref(), &report)?;
+            Ok(served)
+        };
+        let refresh_reason = refresh_reason(wish, &found);
         let reason = reason(wish, &found, &*plan.source);
         let fallback = match (wish, found) {
-            (Wish::Any, Found::Serve(stored)) => return Ok(Acquired::Served(cached(stored))),
+            (Wish::Any, Found::Serve(stored)) => {
+                return cached(stored, RefreshReason::NotApplicable).map(Acquired::Served);
+            }
             (Wish::Any, Found::ServeAndRefresh(stored)) => {
                 // The caller is served: its own timeout is not the refresh's.
                 let total = plan.settings.timeouts.total;
                 *departure = self.refresh_behind(&mut state, plan, total);
-                return Ok(Acquired::Served(cached(stored)));
+                return cached(stored, refresh_reason).map(Acquired::Served);
             }
-            (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored)),
+            (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored, refresh_reason)?),
             _ => None,
         };
         if let Reason::Claims(hash) = &reason {
@@ -133,13 +159,25 @@ impl Engine {
         }
         let flight = match state.joinable(&plan.key, &reason) {
             Some(flight) => flight,
-            None => match self.prepare(&mut state, reason, plan, total) {
+            None => match self.prepare(&mut state, (reason, refresh_reason), plan, total) {
                 Ok(ready) => departure.insert(ready).pilot.flight.clone(),
                 Err(error) => return fallback.map(Acquired::Served).ok_or(error),
             },
         };
         let clock = self.machine.clock.clone();
-        Ok(Acquired::Pending(flight.waiter(total, fallback, clock)))
+        Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clock)))
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    pub(crate) fn native(&self) -> &Arc<dyn Transport> {
+        &self.native
     }
 
     /// Which host this is, without asking it.
@@ -162,10 +200,15 @@ impl Engine {
     }
 
     fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+        let capabilities = if request.continuous_access {
+            Some(with_continuous_access(settings.capabilities.as_deref()))
+        } else {
+            settings.capabilities.clone()
+        };
         let ask = Ask {
             resource: request.resource,
             identity: settings.identity.clone(),
-            capabilities: settings.capabilities.clone(),
+            capabilities,
             refused_token: None,
             correlation_id: request.correlation_id,
         };
@@ -173,6 +216,10 @@ impl Engine {
             key: Key::of(&*source, &ask),
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
+            identity_wait: request.identity_wait,
+            probe: request.for_credential
+                && source.may_be_nowhere()
+                && !self.imds_answers.load(Ordering::Relaxed),
         };
         Plan {
             source,
@@ -199,14 +246,15 @@ impl Engine {
                 .refresh()?,
         );
         // Without a thread to run it there is no refresh; the token at hand is valid.
-        self.prepare(state, Reason::Refresh, plan, total).ok()
+        let reason = (Reason::Refresh, RefreshReason::ProactivelyRefreshed);
+        self.prepare(state, reason, plan, total).ok()
     }
 
     /// A flight that others can join from now on; the caller lets it go when the lock is open.
     fn prepare(
         self: &Arc<Self>,
         state: &mut State,
-        reason: Reason,
+        reason: (Reason, RefreshReason),
         plan: Plan,
         total: Duration,
     ) -> Result<Departure, Error> {
@@ -266,9 +314,33 @@ fn reason(wish: Wish, found: &Found, source: &dyn Source) -> Reason {
             Reason::Claims(refused.map(|token| sha256(&token.secret)))
         }
         Wish::Any => match found {
-            Found::Nothing => Reason::Empty,
+            Found::Nothing { .. } => Reason::Empty,
             _ => Reason::Refresh,
         },
+    }
+}
+
+fn refresh_reason(wish: Wish, found: &Found) -> RefreshReason {
+    match (wish, found) {
+        (Wish::New | Wish::Other, _) => RefreshReason::ForceRefreshOrClaims,
+        (Wish::Any, Found::Nothing { expired: true }) => RefreshReason::Expired,
+        (Wish::Any, Found::Nothing { expired: false }) => RefreshReason::NoCachedAccessToken,
+        (Wish::Any, _) => RefreshReason::ProactivelyRefreshed,
+    }
+}
+
+/// The capabilities of a client that handles claims challenges.
+fn with_continuous_access(capabilities: Option<&str>) -> String {
+    match capabilities {
+        None => CONTINUOUS_ACCESS.to_owned(),
+        Some(own)
+            if own
+                .split(',')
+                .any(|one| one.eq_ignore_ascii_case(CONTINUOUS_ACCESS)) =>
+        {
+            own.to_owned()
+        }
+        Some(own) => format!("{own},{CONTINUOUS_ACCESS}"),
     }
 }
 

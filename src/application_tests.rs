@@ -101,6 +101,10 @@ impl Desk {
                 wish: Wish::Any,
                 timeout: None,
                 correlation_id: "call-1".into(),
+                tenant: None,
+                continuous_access: false,
+                identity_wait: None,
+                for_credential: false,
             },
         }
     }

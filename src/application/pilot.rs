@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Plan, State};
+use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
-use crate::http::Response;
-use crate::http::send::{Chain, End};
+use crate::events::{Event, What};
+use crate::http::send::{Awaited, Chain, End, Witness};
+use crate::http::{Fault, Response};
 use crate::log::Level;
-use crate::source::Answer;
+use crate::metadata::{Metadata, TokenSource};
+use crate::source::{Answer, is_identity_missing};
 use crate::token::Token;
 
 const SUCCESS: u16 = 200;
@@ -62,6 +65,10 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        if self.plan.key.probe {
+            self.engine.knock(&**source, settings, PATIENCE).await?;
+            self.engine.imds_answers.store(true, Ordering::Relaxed);
+        }
         let request = source
             .request(ask, machine)
             .map_err(|error| report.signed(error, 0))?;
@@ -74,33 +81,19 @@ impl Pilot {
             connect_timeout: settings.timeouts.connect,
             request_timeout: settings.timeouts.request,
             deadline: &self.flight.deadline,
+            awaited: self.plan.key.identity_wait.map(|within| Awaited {
+                within,
+                is_missing: is_identity_missing,
+            }),
             machine,
             progress,
         };
-        self.log(Level::Info, || {
-            format!(
-                "asking {} at {}",
-                source.name().as_str(),
-                source.endpoint().shown()
-            )
-        });
         let challenge = |response: &Response| {
             let status = Some(response.status);
             let answered = source.challenge(ask, response, machine);
             answered.map_err(|error| error.with(|facts| facts.status = status))
         };
-        let retrying = |end: &End, wait: Duration| {
-            let error = self.error(end);
-            self.log(Level::Warning, || {
-                format!(
-                    "{}; trying again in {} ms",
-                    error.facts().message.trim_end_matches('.'),
-                    wait.as_millis()
-                )
-            });
-            error
-        };
-        match chain.run(&request, &challenge, &retrying).await {
+        match chain.run(&request, &challenge, self).await {
             End::Answer(response) => self.read(&response),
             end => Err(self.error(&end)),
         }
@@ -205,10 +198,18 @@ impl Pilot {
             from_cache: false,
             fresh_until,
             generation: self.engine.generation(),
+            metadata: Metadata {
+                token_source: Some(TokenSource::IdentityProvider),
+                ..self.flight.metadata()
+            },
         }
     }
 
+    /// Tells the reader of the log, and after a refresh behind a caller whoever observes.
     fn tell(&self, outcome: &Outcome) {
+        if self.plan.place.is_some() {
+            self.notice(|| What::Refresh(outcome.clone()));
+        }
         match outcome {
             Ok(served) => self.log(Level::Info, || {
                 let left = served.token.expires_on.since(self.engine.machine.clock.now());
@@ -221,12 +222,58 @@ impl Pilot {
         }
     }
 
+    fn notice(&self, what: impl FnOnce() -> What) {
+        let Plan { ask, settings, .. } = &self.plan;
+        settings.observation.notice(|| Event {
+            correlation_id: ask.correlation_id.clone(),
+            resource: ask.resource.as_str().to_owned(),
+            source: self.flight.report.source(),
+            endpoint: self.flight.report.endpoint().to_owned(),
+            what: what(),
+        });
+    }
+
     fn log(&self, level: Level, words: impl FnOnce() -> String) {
         let now = self.engine.machine.clock.now();
         self.plan
             .settings
             .log
             .write(level, now, &self.plan.ask.correlation_id, words);
+    }
+}
+
+impl Witness for Pilot {
+    fn leaving(&self) {
+        self.log(Level::Info, || {
+            let report = &self.flight.report;
+            format!("asking {} at {}", report.source().as_str(), report.endpoint())
+        });
+    }
+
+    fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+        self.notice(|| What::Request {
+            attempt: self.flight.progress.attempts(),
+            status: answer.as_ref().ok().map(|answer| answer.status),
+            fault: answer.as_ref().err().map(Fault::name),
+            took,
+        });
+    }
+
+    fn retrying(&self, end: &End, wait: Duration) -> Error {
+        let error = self.error(end);
+        self.log(Level::Warning, || {
+            format!(
+                "{}; trying again in {} ms",
+                error.facts().message.trim_end_matches('.'),
+                wait.as_millis()
+            )
+        });
+        self.notice(|| What::Retry {
+            attempt: self.flight.progress.attempts(),
+            error: error.clone(),
+            wait,
+        });
+        error
     }
 }
 

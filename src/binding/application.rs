@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Either, Object};
+use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
+use super::given::given;
 use super::log_sink::{CallersLog, LogFunction};
 use super::network_client::{CallersTransport, SendFunction};
+use super::observer::{CallersObserver, EventFunction};
 use super::records::{
-    AcquisitionOutcome, ConfigurationRecord, EnvironmentReading, FailureRecord, RequestRecord,
+    AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
+    RequestRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
@@ -18,6 +21,7 @@ use crate::cache::flight::Waiter;
 use crate::config::Settings;
 use crate::request::TokenRequest;
 
+type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
 type Resolver = Box<dyn FnOnce(Env) -> Result<AcquisitionOutcome> + Send>;
 
 /// An application: its settings, parsed.
@@ -73,6 +77,34 @@ impl ManagedIdentityApplication {
             Ok(Acquired::Served(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
+    }
+
+    /// Tells an observer what happens from now on; only the first one is told.
+    #[napi(catch_unwind)]
+    pub fn observe(&self, notice: EventFunction) {
+        self.settings.observation.begin(Box::new(CallersObserver(notice)));
+    }
+
+    /// Settles when the source has answered a probe or the time for it is over; or says at once what is
+    /// wrong with `timeout`.
+    #[napi(catch_unwind, ts_return_type = "Promise<AvailabilityRecord> | FailureRecord")]
+    pub fn probe<'env>(
+        &self,
+        env: &'env Env,
+        timeout: Option<Unknown<'_>>,
+        environment: &EnvironmentReading,
+    ) -> Result<Either<Object<'env>, FailureRecord>> {
+        let timeout = given(&timeout)?;
+        let found = match ENGINE.probe(&self.settings, &timeout, &environment.0) {
+            Ok(found) => found,
+            Err(error) => return Ok(Either::B(error.into())),
+        };
+        let (deferred, promise) = env.create_deferred::<AvailabilityRecord, Found>()?;
+        runtime::handle()?.spawn(async move {
+            let found = found.await;
+            deferred.resolve(Box::new(move |_| Ok(found.into())));
+        });
+        Ok(Either::A(promise))
     }
 
     /// The name of the source that this environment leads to.

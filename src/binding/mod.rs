@@ -15,6 +15,7 @@ mod application;
 mod given;
 mod log_sink;
 mod network_client;
+mod observer;
 mod records;
 mod runtime;
 

@@ -53,7 +53,10 @@ impl Key {
 #[derive(Debug)]
 pub enum Found {
     /// Nothing that is valid.
-    Nothing,
+    Nothing {
+        /// Whether there was a token, which has expired.
+        expired: bool,
+    },
     /// A token to serve; nothing is to be done.
     Serve(Stored),
     /// A token to serve, and one to be had behind the caller.
@@ -66,7 +69,7 @@ impl Found {
     /// The valid token, if there is one.
     pub fn token(&self) -> Option<&Arc<Token>> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing { .. } => None,
             Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => {
                 Some(&stored.token)
             }
@@ -134,12 +137,12 @@ impl Cache {
     /// Looks a key up; an expired token is removed.
     pub fn find(&mut self, key: &Key, now: Timestamp) -> Found {
         let Some(entry) = self.entries.get(key) else {
-            return Found::Nothing;
+            return Found::Nothing { expired: false };
         };
         match entry.token.age(now, entry.spread) {
             Age::Expired => {
                 self.entries.remove(key);
-                Found::Nothing
+                Found::Nothing { expired: true }
             }
             Age::Ageing if entry.may_refresh() => Found::ServeAndRefresh(entry.stored()),
             Age::NearlyExpired if entry.may_be_waited_for() => Found::RefreshFirst(entry.stored()),

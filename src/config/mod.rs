@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub use self::given::{Given, wrong};
 use crate::error::{Code, Error};
+use crate::events::Observation;
 use crate::http::Transport;
 use crate::identity::{IdKind, Identity};
 use crate::log::{Level, Log, Sink};
@@ -45,6 +46,7 @@ pub struct RawConfiguration {
     pub logger_callback: Given,
     pub log_level: Given,
     pub pii_logging_enabled: Given,
+    pub on_background_token_refresh: Given,
 }
 
 /// How long things may take.
@@ -73,6 +75,8 @@ pub struct Settings {
     pub transport: Option<Arc<dyn Transport>>,
     /// Where lines for the reader go.
     pub log: Log,
+    /// Who observes.
+    pub observation: Observation,
 }
 
 impl Settings {
@@ -87,6 +91,10 @@ impl Settings {
                 .function("system.networkClient.sendGetRequestAsync")?;
             raw.send_post_request
                 .function("system.networkClient.sendPostRequestAsync")?;
+        }
+        if raw.on_background_token_refresh != Given::Absent {
+            raw.on_background_token_refresh
+                .function("system.onBackgroundTokenRefresh")?;
         }
         Ok(Self {
             identity: Identity::parse([
@@ -114,6 +122,7 @@ impl Settings {
                 .flag("system.disableInternalRetries")?,
             transport: None,
             log: Log::new(log_level(raw)?, None),
+            observation: Observation::default(),
         })
     }
 

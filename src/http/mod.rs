@@ -194,6 +194,23 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Its name for programs: a socket's code where there is one.
+    pub fn name(&self) -> &'static str {
+        let code = self.cause.as_ref().and_then(|cause| cause.code);
+        code.unwrap_or(match self.kind {
+            FaultKind::Refused => "ECONNREFUSED",
+            FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
+            FaultKind::ConnectTimeout | FaultKind::RequestTimeout => "ETIMEDOUT",
+            FaultKind::Unroutable => "EHOSTUNREACH",
+            FaultKind::NameResolution => "ENOTFOUND",
+            FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
+            FaultKind::NotHttp => "ERR_HTTP",
+            FaultKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
+            FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
+            FaultKind::Unsendable => "ERR_UNSENDABLE",
+        })
+    }
+
     /// A fault without further words.
     pub fn of(kind: FaultKind) -> Self {
         Self { kind, cause: None }

@@ -4,14 +4,14 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
 use super::gate::Gate;
-use super::retry::{Budget, Policy, retry_after};
+use super::retry::{Budget, Policy, Wait, retry_after};
 use super::{Fault, FaultKind, Request, Response, Transport};
 use crate::error::Error;
 use crate::machine::Machine;
@@ -19,6 +19,8 @@ use crate::machine::Machine;
 /// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
 const JITTER: f64 = 0.2;
 const TOO_MANY_REQUESTS: u16 = 429;
+/// How an identity that is not found is asked for again, by callers who expect it to appear.
+const ASSIGNING: Wait = Wait::Doubling(Duration::from_secs(1), Duration::from_secs(10));
 
 /// When the last of those who wait gives up; others who join can put it off.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Deadline {
 #[derive(Debug, Default)]
 pub struct Progress {
     attempts: AtomicU32,
+    in_http: AtomicU64,
     first_try: OnceLock<Instant>,
     last: Mutex<Option<Error>>,
 }
@@ -64,6 +67,11 @@ impl Progress {
         self.attempts.load(Ordering::Relaxed)
     }
 
+    /// How long the requests took, all together.
+    pub fn in_http(&self) -> Duration {
+        Duration::from_micros(self.in_http.load(Ordering::Relaxed))
+    }
+
     /// How the last finished try failed.
     pub fn last(&self) -> Option<Error> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -72,6 +80,11 @@ impl Progress {
     fn tried(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         self.first_try.get_or_init(Instant::now);
+    }
+
+    fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.in_http.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// How long ago the first request was sent.
@@ -99,8 +112,26 @@ pub enum End {
 /// What to send after an answer that is a challenge; `None` if it is none.
 pub type Challenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
 
-/// Tells an observer how a try ended that is followed by another, and after what wait.
-pub type Retrying<'a> = dyn Fn(&End, Duration) -> Error + Send + Sync + 'a;
+/// Watches a chain of requests.
+pub trait Witness: Sync {
+    /// A request leaves.
+    fn leaving(&self) {}
+
+    /// It ended, after so long.
+    fn returned(&self, _: &Result<Response, Fault>, _: Duration) {}
+
+    /// A try ended so and is followed by another after this wait. Gives the words for it.
+    fn retrying(&self, end: &End, wait: Duration) -> Error;
+}
+
+/// An identity that does not exist yet, maybe.
+#[derive(Clone, Copy)]
+pub struct Awaited {
+    /// For how long it is asked for again.
+    pub within: Duration,
+    /// Whether an answer says that it is not found.
+    pub is_missing: fn(&Response) -> bool,
+}
 
 /// Everything that one chain of requests goes by.
 pub struct Chain<'a> {
@@ -116,6 +147,8 @@ pub struct Chain<'a> {
     pub request_timeout: Duration,
     /// The end of it all.
     pub deadline: &'a Deadline,
+    /// What is waited for beyond the policy.
+    pub awaited: Option<Awaited>,
     /// Wall time and chance.
     pub machine: &'a Machine,
     /// Where it says how far it is.
@@ -128,36 +161,40 @@ struct Spent {
     statuses: u32,
     starting: u32,
     lost: u32,
+    assigning: u32,
 }
 
 impl Chain<'_> {
     /// Sends until there is an answer that no retry would better.
-    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, retrying: &Retrying<'_>) -> End {
+    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
         let mut spent = Spent::default();
         loop {
-            let end = self.attempt(request, challenge).await;
+            let end = self.attempt(request, challenge, witness).await;
             let Some(wait) = self.wait_after(&end, &mut spent) else {
                 return end;
             };
-            self.progress.failed(retrying(&end, wait));
+            self.progress.failed(witness.retrying(&end, wait));
             drop(end);
             sleep(wait).await;
         }
     }
 
-    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>) -> End {
-        let answer = match self.exchange(request).await {
+    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
+        let answer = match self.exchange(request, witness).await {
             Ok(answer) => answer,
             Err(end) => return end,
         };
         match challenge(&answer) {
             Ok(None) => End::Answer(answer),
-            Ok(Some(second)) => self.exchange(&second).await.map_or_else(|end| end, End::Answer),
+            Ok(Some(second)) => {
+                let answered = self.exchange(&second, witness).await;
+                answered.map_or_else(|end| end, End::Answer)
+            }
             Err(error) => End::Stopped(error),
         }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Response, End> {
+    async fn exchange(&self, request: &Request, witness: &dyn Witness) -> Result<Response, End> {
         let place = loop {
             while let Some(pause) = self.gate.paused_for() {
                 if !self.deadline.holds(pause) {
@@ -173,15 +210,19 @@ impl Chain<'_> {
             }
         };
         self.progress.tried();
+        witness.leaving();
+        let left = Instant::now();
         let sent = timeout(
             self.request_timeout,
             self.transport.send(request, self.connect_timeout),
         )
         .await;
         drop(place);
-        let answer = sent
-            .unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)))
-            .map_err(End::Fault)?;
+        let returned = sent.unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)));
+        let took = left.elapsed();
+        self.progress.took(took);
+        witness.returned(&returned, took);
+        let answer = returned.map_err(End::Fault)?;
         if answer.status == TOO_MANY_REQUESTS
             && let Some(pause) = self.asked_for(&answer)
         {
@@ -194,11 +235,13 @@ impl Chain<'_> {
     fn wait_after(&self, end: &End, spent: &mut Spent) -> Option<Duration> {
         let policy = self.policy?;
         let (budget, count, asked_for) = match end {
-            End::Answer(answer) => (
-                policy.status(answer.status)?,
-                &mut spent.statuses,
-                self.asked_for(answer),
-            ),
+            End::Answer(answer) => {
+                let (budget, count) = match self.awaits(answer) {
+                    Some(within) => (Budget::Within(within, ASSIGNING), &mut spent.assigning),
+                    None => (policy.status(answer.status)?, &mut spent.statuses),
+                };
+                (budget, count, self.asked_for(answer))
+            }
             End::Fault(fault) => {
                 let budget = policy.fault(fault.kind)?;
                 // An endpoint that starts has a budget of its own; all other faults share one.
@@ -222,6 +265,12 @@ impl Chain<'_> {
             Budget::Within(limit, _) => self.progress.since_first_try() + wait <= limit,
         };
         (in_time && self.deadline.holds(wait)).then_some(wait)
+    }
+
+    /// For how long, since the first try, an identity that is not found is asked for again.
+    fn awaits(&self, answer: &Response) -> Option<Duration> {
+        let awaited = self.awaited?;
+        (awaited.is_missing)(answer).then_some(awaited.within)
     }
 
     fn asked_for(&self, answer: &Response) -> Option<Duration> {

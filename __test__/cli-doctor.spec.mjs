@@ -122,7 +122,9 @@ for (const [source, expect] of Object.entries(SOURCES)) {
       advice: [],
       exitCode: 0,
     });
-    const { claims, expiresOn, refreshOn, secondsLeft } = token;
+    const { claims, durationInMs, expiresOn, refreshOn, secondsLeft, ...asked } = token;
+    t.deepEqual(asked, { tokenEndpoint: endpoint.url, attempts: 1 });
+    t.true(Number.isInteger(durationInMs) && durationInMs >= 0);
     t.true(secondsLeft > DAY_SECONDS - 120 && secondsLeft <= DAY_SECONDS, String(secondsLeft));
     t.true(Date.parse(refreshOn) < Date.parse(expiresOn));
     const issuer = `https://sts.windows.net/${tenantId}/`;
@@ -163,7 +165,7 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     t.regex(text, /^Endpoint {4}answers$/m);
     t.regex(
       text,
-      /^Token {7}came for https:\/\/management\.azure\.com\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
+      /^Token {7}came for https:\/\/management\.azure\.com\n {12}from https?:\S+, after 1 request in \d+ ms\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
     );
     t.regex(text, new RegExp(`^ {12}oid +${identity.objectId}$`, "m"));
     t.false(text.includes("What to do"));
@@ -505,9 +507,10 @@ test("there is advice for every code that this package can raise", (t) => {
   const codes = Object.values(ManagedIdentityErrorCodes).flatMap((code) =>
     typeof code === "string" ? code : Object.values(code),
   );
-  // What only the constructor raises is a matter of the command line; the rest are msal-node's alone, or a service's.
+  // What the constructor or getToken raises is no matter of a doctor; the rest are msal-node's alone, or a service's.
   const others = [
     "missing_client_id",
+    "exactly_one_scope_expected",
     "unable_to_create_azure_arc",
     "unable_to_create_source",
     "url_parse_error",

@@ -84,8 +84,11 @@ async function tryToken(application, { resource }) {
 }
 
 /** All about a token but the token. */
-function describe({ accessToken, expiresOn, refreshOn }, now) {
+function describe({ accessToken, expiresOn, refreshOn, metadata }, now) {
   return {
+    tokenEndpoint: metadata.tokenEndpoint,
+    attempts: metadata.attempts,
+    durationInMs: Math.round(metadata.durationTotalInMs),
     expiresOn: expiresOn.toISOString(),
     refreshOn: refreshOn?.toISOString() ?? null,
     secondsLeft: Math.floor((expiresOn.getTime() - now) / 1000),

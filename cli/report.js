@@ -69,6 +69,7 @@ function tokenLines({ endpoint, error, resource, token }, paint) {
   }
   return [
     { text: `${paint("green", "came")} for ${plain(resource)}` },
+    `from ${token.tokenEndpoint}, after ${token.attempts === 1 ? "1 request" : `${token.attempts} requests`} in ${token.durationInMs} ms`,
     `${duration(token.secondsLeft)} left, until ${token.expiresOn}`,
     ...(token.refreshOn === null ? [] : [`renewed from ${token.refreshOn} on`]),
   ];

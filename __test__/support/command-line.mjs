@@ -34,7 +34,6 @@ export function startCommand(t, command, { before = [], env = {}, stdin = "ignor
     env: Object.fromEntries(variables.filter(([, value]) => value !== undefined)),
     stdio: [stdin, "pipe", "pipe"],
   });
-  t.teardown(() => child.kill("SIGKILL"));
   const output = { stdout: "", stderr: "" };
   const listeners = new Set();
   for (const stream of ["stdout", "stderr"]) {
@@ -44,6 +43,12 @@ export function startCommand(t, command, { before = [], env = {}, stdin = "ignor
     });
   }
   const ended = once(child, "close").then(([code, signal]) => ({ code, signal, ...output }));
+  // Not killed: an emulator would leave its files behind.
+  t.teardown(() => {
+    child.stdin?.destroy();
+    child.kill("SIGTERM");
+    return ended;
+  });
   const saying = (pattern, stream = "stdout") =>
     new Promise((resolve, reject) => {
       const look = () => {

@@ -16,7 +16,8 @@ import { AGES, faultsOf, isRetried, outcome, requestsFor } from "./faults/table.
 import { environmentWith } from "./support/environment.mjs";
 
 const FAKETIME = ["x86_64", "aarch64"]
-  .map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`)
+  // The variant for programs with threads.
+  .map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`)
   .find(existsSync);
 /** Long enough for a machine that is busy; what is silent takes as long. */
 const REQUEST_TIMEOUT = 5_000;

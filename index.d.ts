@@ -1282,3 +1282,108 @@ export declare const ManagedIdentitySourceNames: {
  */
 export type ManagedIdentitySourceNames =
   (typeof ManagedIdentitySourceNames)[keyof typeof ManagedIdentitySourceNames];
+
+/**
+ * **New.** The channels of `node:diagnostics_channel` on which this package tells what it does, by name, each with the
+ * type of its messages. No message holds a token or a secret. Subscribing costs nothing but what the subscriber does;
+ * without subscribers nothing is told.
+ *
+ * @example
+ * import { channel } from "node:diagnostics_channel";
+ * channel("managed-identity-native:retry").subscribe((message) => {
+ *   const { waitInMs } = message as DiagnosticsChannels["managed-identity-native:retry"];
+ * });
+ * @see https://nodejs.org/api/diagnostics_channel.html
+ */
+export interface DiagnosticsChannels {
+  /** A call of `acquireToken` or `getToken` starts. */
+  "managed-identity-native:acquire:start": AcquireMessage;
+  /** It ended; the message is the same object, completed. */
+  "managed-identity-native:acquire:end": AcquireMessage;
+  /** An HTTP request ended. */
+  "managed-identity-native:request": RequestMessage;
+  /** A request failed and is tried again. */
+  "managed-identity-native:retry": RetryMessage;
+  /** A refresh behind callers ended. */
+  "managed-identity-native:refresh": RefreshMessage;
+}
+
+/**
+ * A call, from its start to its end.
+ */
+export interface AcquireMessage {
+  /** What was asked for, as the caller gave it. */
+  resource: unknown;
+  /** The id of the call; from its end on. */
+  correlationId?: string;
+  /** Whether the token was in the cache; from its end on, if there is one. */
+  fromCache?: boolean;
+  /** When the token expires; from its end on, if there is one. */
+  expiresOn?: Date | null;
+  /** The code of its error; from its end on, if it failed. */
+  errorCode?: string;
+  /** What the call rejected with; from its end on, if it failed. */
+  error?: unknown;
+  /** Facts about the call; from its end on. */
+  metadata?: AuthenticationMetadata;
+}
+
+/**
+ * What every event of a request has.
+ */
+export interface FlightMessage {
+  /** The id of the call that started the request; others may wait for the same. */
+  correlationId: string;
+  /** What the token is for. */
+  resource: string;
+  /** The source that is asked. */
+  source: ManagedIdentitySourceNames;
+  /** The endpoint, without its query. */
+  endpoint: string;
+}
+
+/**
+ * An HTTP request that ended.
+ */
+export interface RequestMessage extends FlightMessage {
+  /** Its number, from 1. */
+  attempt: number;
+  /** The status of the answer; absent without one. */
+  statusCode?: number;
+  /** What came in place of an answer: a code as Node.js has it where there is one, such as `ECONNRESET`. */
+  fault?: string;
+  /** How long it took, in milliseconds. */
+  durationInMs: number;
+}
+
+/**
+ * A request that failed and is tried again.
+ */
+export interface RetryMessage extends FlightMessage {
+  /** The number of the request that failed, from 1. */
+  attempt: number;
+  /** How long it is waited, in milliseconds. */
+  waitInMs: number;
+  /** The status of the answer; absent without one. */
+  statusCode?: number;
+  /** The code that the call would have failed with. */
+  errorCode: string;
+  /** Its words. */
+  errorMessage: string;
+}
+
+/**
+ * A refresh behind callers that ended.
+ */
+export interface RefreshMessage extends FlightMessage {
+  /** When the new token expires; absent if none came. */
+  expiresOn?: Date;
+  /** The code of its error; absent if a token came. */
+  errorCode?: string;
+  /** The words of its error; absent if a token came. */
+  errorMessage?: string;
+  /** The status of the answer that failed; absent without one. */
+  statusCode?: number;
+  /** Facts about the refresh. */
+  metadata?: AuthenticationMetadata;
+}

@@ -1,5 +1,7 @@
 //! The loop against the tables of the wire contract, in paused time.
 
+#[path = "send_tests/awaited.rs"]
+mod awaited;
 #[path = "send_tests/budgets.rs"]
 mod budgets;
 #[path = "send_tests/exchanges.rs"]

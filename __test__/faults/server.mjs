@@ -51,7 +51,6 @@ class FaultyServer extends EventEmitter {
     this.#left = times;
     this.requests = 0;
     this.connections = 0;
-    for (const socket of this.#sockets) socket.destroy(); // What is kept alive would bypass the fault.
     if (fault.refuse) await this.close();
   }
 
@@ -116,7 +115,8 @@ class FaultyServer extends EventEmitter {
     const fault = this.#left > 0 ? this.#fault : undefined;
     this.requests += 1;
     if (fault === undefined) {
-      socket.write(answer(200, grant()));
+      // Not kept alive: a connection that is closed when a fault begins would be another fault.
+      socket.end(answer(200, grant(), { Connection: "close" }));
       return;
     }
     this.#left -= 1;

@@ -36,6 +36,8 @@ pub mod http;
 pub mod identity;
 pub mod log;
 pub mod machine;
+#[cfg(test)]
+mod properties;
 pub mod redaction;
 pub mod request;
 pub mod resource;

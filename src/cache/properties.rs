@@ -18,8 +18,10 @@ enum Step {
     Find {
         key: usize,
     },
+    /// So many refreshes fail, one after the other.
     Failed {
         key: usize,
+        times: u32,
     },
     Forget {
         key: usize,
@@ -47,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (key(), lifetime, flight(), 0..=300_u64)
             .prop_map(|(key, lifetime, flight, spread)| Step::Store { key, lifetime, flight, spread }),
         8 => key().prop_map(|key| Step::Find { key }),
-        3 => key().prop_map(|key| Step::Failed { key }),
+        3 => (key(), 1..8_u32).prop_map(|(key, times)| Step::Failed { key, times }),
         1 => (key(), flight()).prop_map(|(key, flight)| Step::Forget { key, flight }),
         1 => Just(Step::Clear),
         4 => seconds().prop_map(|seconds| Step::Pass { seconds }),
@@ -151,11 +153,11 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert_eq!((letter(&found), secret), model.find(key), "step {}: find", nth);
                 prop_assert!(found.token().is_none_or(|token| token.expires_on > now));
             }
-            Step::Failed { key } => {
-                cache.failed(&keys[key]);
+            Step::Failed { key, times } => {
+                (0..times).for_each(|_| cache.failed(&keys[key]));
                 let running = model.running;
                 if let Some(known) = &mut model.tokens[key] {
-                    known.failures += 1;
+                    known.failures += times;
                     known.attempted = running;
                 }
             }

@@ -38,13 +38,13 @@ enum Step {
     },
 }
 
-const KEYS: usize = 3;
+const KEYS: usize = 2;
 
 fn step() -> impl Strategy<Value = Step> {
     let key = || 0..KEYS;
     let flight = || 1..6_u64;
-    let lifetime = prop_oneof![1..400_u64, 3_000..8_000_u64, Just(86_400_u64)];
-    let seconds = || prop_oneof![1..40_u64, 200..400_u64, 3_000..50_000_u64];
+    let lifetime = prop_oneof![1..400_u64, 7_000..20_000_u64, Just(86_400_u64)];
+    let seconds = || prop_oneof![1..40_u64, 200..500_u64, 3_000..12_000_u64, 40_000..50_000_u64];
     prop_oneof![
         4 => (key(), lifetime, flight(), 0..=300_u64)
             .prop_map(|(key, lifetime, flight, spread)| Step::Store { key, lifetime, flight, spread }),

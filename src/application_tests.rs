@@ -6,12 +6,16 @@ mod ages;
 mod failures;
 #[path = "application_tests/flights.rs"]
 mod flights;
+#[path = "application_tests/happenings.rs"]
+mod happenings;
 #[path = "application_tests/keys.rs"]
 mod keys;
 #[path = "application_tests/limits.rs"]
 mod limits;
 #[path = "application_tests/nearly_expired.rs"]
 mod nearly_expired;
+#[path = "application_tests/properties.rs"]
+mod properties;
 #[path = "application_tests/replacing.rs"]
 mod replacing;
 #[path = "application_tests/shelves.rs"]

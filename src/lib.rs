@@ -40,6 +40,8 @@ pub mod identity;
 pub mod log;
 pub mod machine;
 pub mod metadata;
+#[cfg(test)]
+mod properties;
 pub mod redaction;
 pub mod request;
 pub mod resource;

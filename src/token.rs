@@ -219,3 +219,7 @@ mod tests {
         assert_eq!(Timestamp::from_millis(i64::MIN).since(end), Duration::ZERO);
     }
 }
+
+#[cfg(test)]
+#[path = "token/properties.rs"]
+mod properties;

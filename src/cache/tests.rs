@@ -1,5 +1,8 @@
 //! The ages of what is kept, and when it may be asked for anew.
 
+#[path = "properties.rs"]
+mod properties;
+
 use std::sync::Arc;
 
 use tokio::time::advance;

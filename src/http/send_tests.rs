@@ -8,6 +8,8 @@ mod budgets;
 mod exchanges;
 #[path = "send_tests/pauses.rs"]
 mod pauses;
+#[path = "send_tests/properties.rs"]
+mod properties;
 
 use std::sync::Arc;
 

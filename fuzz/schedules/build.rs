@@ -1,0 +1,62 @@
+//! Copies the add-on's sources, with shuttle's locks in place of the standard library's.
+//!
+//! Hardly a word of them is changed: `std::sync` becomes `crate::sync`, which stands in lib.rs. The Node
+//! room stays out, and so do the sources' own tests; the stand-ins that these use come along.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads files and its variables; the crate's rules are not its own"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOMS_LEFT_OUT: [&str; 1] = ["binding"];
+const CHANGES: [(&str, &str); 4] = [
+    ("std::sync", "crate::sync"),
+    // shuttle's channel does not have this constructor, which is short for the other.
+    ("watch::Sender::new(None)", "watch::channel(None).0"),
+    // The sources' own tests are run where they stand.
+    ("#[cfg(test)]", "#[cfg(any())]"),
+    ("#[cfg(all(test, unix))]", "#[cfg(any())]"),
+];
+
+fn main() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
+    let copies = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
+    println!("cargo:rerun-if-changed={}", sources.display());
+    copy(&sources, &copies);
+
+    let map = fs::read_to_string(sources.join("lib.rs")).expect("readable");
+    let rooms = map.lines().filter_map(|line| {
+        let room = line
+            .trim_start_matches("pub ")
+            .strip_prefix("mod ")?
+            .strip_suffix(';')?;
+        Some(room).filter(|room| !ROOMS_LEFT_OUT.contains(room))
+    });
+    let rooms: String = rooms.map(|room| format!("pub(crate) mod {room};\n")).collect();
+    fs::write(copies.join("house.rs"), rooms).expect("writable");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("writable");
+    for entry in fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("readable");
+        let copy = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_unless_left_out(&entry.path(), &copy);
+        } else {
+            let text = fs::read_to_string(entry.path()).expect("readable");
+            let text = CHANGES
+                .iter()
+                .fold(text, |text, (from, to)| text.replace(from, to));
+            fs::write(copy, text).expect("writable");
+        }
+    }
+}
+
+fn copy_unless_left_out(from: &Path, to: &Path) {
+    if !ROOMS_LEFT_OUT.iter().any(|room| from.ends_with(room)) {
+        copy(from, to);
+    }
+}

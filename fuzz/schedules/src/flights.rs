@@ -1,0 +1,278 @@
+//! What must hold of the cache and the single flight under every schedule. That nobody waits for ever is shuttle's own
+//! check: it fails where every task waits.
+
+use std::io;
+use std::time::Duration;
+
+use shuttle::current::{me, set_label_for_task};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::thread::{self, JoinHandle};
+
+use shuttle::{Config, Runner};
+use tokio::runtime::Handle;
+use tokio::time::{clear_triggers, trigger_timeouts};
+
+use crate::application::{Acquired, Engine};
+use crate::cache::flight::{Outcome, Served};
+use crate::fakes::{self, FakeClock, FakeFiles, FakeNet, Play, Reply, resource, settings};
+use crate::machine::Environment;
+use crate::request::{TokenRequest, Wish};
+use crate::sync::Arc;
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+
+/// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
+const SCHEDULES: usize = 2_000;
+/// They are the same at every run.
+const SEED: u64 = 0x5eed;
+/// Most races need one or two changes at the right place; this way of drawing looks for such.
+const CHANGES: usize = 3;
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long")]
+fn under_every_schedule(test: fn()) {
+    let asked_for = std::env::var("SCHEDULES")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    let count = asked_for.unwrap_or(SCHEDULES);
+    let random = RandomScheduler::new_from_seed(SEED, count);
+    Runner::new(random, Config::new()).run(test);
+    let few_changes = PctScheduler::new_from_seed(SEED, CHANGES, count);
+    Runner::new(few_changes, Config::new()).run(test);
+}
+
+/// An engine that many threads call.
+#[derive(Clone)]
+struct Desk {
+    engine: Arc<Engine>,
+    net: Arc<FakeNet>,
+    clock: Arc<FakeClock>,
+}
+
+impl Desk {
+    fn new(net: Arc<FakeNet>) -> Self {
+        let clock = FakeClock::new();
+        let machine = fakes::machine(&clock, &Arc::new(FakeFiles::default()));
+        let spawner = || Handle::try_current().map_err(io::Error::other);
+        let engine = Engine::new(machine, net.clone(), spawner);
+        Self { engine, net, clock }
+    }
+
+    fn acquire(&self, wish: Wish) -> Acquired {
+        let request = TokenRequest {
+            resource: resource("https://vault.azure.net"),
+            wish,
+            timeout: None,
+            correlation_id: String::new(),
+        };
+        let acquired = self
+            .engine
+            .acquire(&settings(|_| {}), request, &Environment::default());
+        acquired.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn outcome(&self, wish: Wish) -> Outcome {
+        match self.acquire(wish) {
+            Acquired::Served(served) => Ok(served),
+            // As in the Node room, the waiting is a task of its own, which may start late.
+            Acquired::Pending(waiter) => {
+                let waiting = tokio::spawn(waiter.wait());
+                shuttle::future::block_on(waiting).expect("no panic")
+            }
+        }
+    }
+
+    /// A thread that asks once.
+    fn caller(&self, wish: Wish) -> JoinHandle<Outcome> {
+        let desk = self.clone();
+        thread::spawn(move || desk.outcome(wish))
+    }
+
+    /// What the cache holds.
+    fn held(&self) -> Option<Served> {
+        match self.acquire(Wish::Any) {
+            Acquired::Served(served) => Some(served),
+            Acquired::Pending(_) => None,
+        }
+    }
+}
+
+fn tokens(callers: Vec<JoinHandle<Outcome>>) -> Vec<Served> {
+    let outcomes = callers.into_iter().map(|caller| caller.join().expect("no panic"));
+    outcomes
+        .map(|outcome| outcome.unwrap_or_else(|error| panic!("{error}")))
+        .collect()
+}
+
+fn text(served: &Served) -> &str {
+    served.token.secret.expose()
+}
+
+/// The number of the request that brought a token.
+fn nth(served: &Served) -> usize {
+    text(served)[1..].parse().expect("t and a number")
+}
+
+/// A remembered token of the present generation is the one that the cache holds.
+fn assert_memo_is_right(desk: &Desk, remembered: &[Served]) {
+    let held = desk.held().expect("a token is held");
+    let generation = desk.engine.generation();
+    for served in remembered {
+        if served.generation == generation && served.fresh_until.is_some() {
+            assert!(
+                Arc::ptr_eq(&served.token, &held.token),
+                "{} and {}",
+                text(served),
+                text(&held)
+            );
+        }
+    }
+}
+
+#[test]
+fn callers_on_many_threads_are_one_request_and_share_one_token() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::granting(DAY));
+        let callers = (0..4).map(|_| desk.caller(Wish::Any)).collect();
+        let tokens = tokens(callers);
+        assert!(
+            tokens
+                .iter()
+                .all(|served| Arc::ptr_eq(&served.token, &tokens[0].token))
+        );
+        assert_eq!(desk.net.count(), 1);
+        assert_memo_is_right(&desk, &tokens);
+    });
+}
+
+#[test]
+fn an_error_is_everybodys_who_waits_and_nobodys_who_comes_later() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::playing(|_, _| Reply::new(400, "").into()));
+        let callers: Vec<_> = (0..3).map(|_| desk.caller(Wish::Any)).collect();
+        for caller in callers {
+            assert!(caller.join().expect("no panic").is_err());
+        }
+        let before = desk.net.count();
+        assert!((1..=3).contains(&before), "{before}");
+        desk.net
+            .play(|nth, _| Reply::token(&format!("t{nth}"), DAY).into());
+        let later = desk.outcome(Wish::Any).expect("a token");
+        assert_eq!((nth(&later), desk.net.count()), (before, before + 1));
+    });
+}
+
+#[test]
+fn nothing_from_before_a_clear_is_held_after_it() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::granting(DAY));
+        let first = desk.caller(Wish::Any);
+        let second = desk.caller(Wish::New);
+        let clearing = {
+            let desk = desk.clone();
+            thread::spawn(move || {
+                let sent = desk.net.count();
+                desk.engine.clear();
+                // Joins nothing that began before, and is not served what such a flight brings.
+                let later = desk.outcome(Wish::Any).expect("a token");
+                assert!(nth(&later) >= sent, "{} after {sent} requests", text(&later));
+                (sent, later)
+            })
+        };
+        let third = desk.caller(Wish::Any);
+        let mut remembered = tokens(vec![first, second, third]);
+        let (sent, later) = clearing.join().expect("no panic");
+        let held = desk.held().expect("a token is held");
+        assert!(
+            nth(&held) >= sent,
+            "{} is held after {sent} requests",
+            text(&held)
+        );
+        remembered.push(later);
+        assert_memo_is_right(&desk, &remembered);
+    });
+}
+
+#[test]
+fn of_many_replacements_the_cache_and_the_memo_agree_on_the_last() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::granting(DAY));
+        let wishes = [Wish::Any, Wish::New, Wish::Other, Wish::New];
+        let tokens = tokens(wishes.map(|wish| desk.caller(wish)).into());
+        assert!((1..=4).contains(&desk.net.count()), "{}", desk.net.count());
+        assert_memo_is_right(&desk, &tokens);
+    });
+}
+
+#[test]
+fn an_ageing_token_is_refreshed_once_however_many_threads_notice() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::granting(DAY));
+        desk.outcome(Wish::Any).expect("a token");
+        desk.clock.leap(Duration::from_secs(DAY / 2 + 300));
+        let tokens = tokens((0..3).map(|_| desk.caller(Wish::Any)).collect());
+        assert!(tokens.iter().all(|served| served.from_cache));
+        while nth(&desk.held().expect("a token is held")) == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(desk.net.count(), 2);
+        assert_eq!(
+            desk.engine.generation(),
+            0,
+            "an ordinary refresh disturbs nobody's memory"
+        );
+    });
+}
+
+#[test]
+fn callers_that_leave_take_nothing_along() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::playing(|nth, _| {
+            Play::from(Reply::token(&format!("t{nth}"), DAY)).after(Duration::from_millis(1))
+        }));
+        let leaving: Vec<_> = (0..2)
+            .map(|_| {
+                let desk = desk.clone();
+                thread::spawn(move || drop(desk.acquire(Wish::Any)))
+            })
+            .collect();
+        let staying = desk.caller(Wish::Any);
+        for caller in leaving {
+            caller.join().expect("no panic");
+        }
+        assert_eq!(text(&tokens(vec![staying])[0]), "t0");
+        assert_eq!(desk.net.count(), 1);
+    });
+}
+
+/// Who has little time.
+#[derive(Clone, Debug)]
+struct Hurried;
+
+#[test]
+fn a_caller_whose_time_is_up_hears_of_it_and_disturbs_nobody() {
+    under_every_schedule(|| {
+        clear_triggers();
+        let desk = Desk::new(FakeNet::granting(DAY));
+        let patient: Vec<_> = (0..2).map(|_| desk.caller(Wish::Any)).collect();
+        let hurried = {
+            let desk = desk.clone();
+            thread::spawn(move || match desk.acquire(Wish::Any) {
+                Acquired::Served(served) => Ok(served),
+                Acquired::Pending(waiter) => shuttle::future::block_on(tokio::spawn(async move {
+                    set_label_for_task(me(), Hurried);
+                    waiter.wait().await
+                }))
+                .expect("no panic"),
+            })
+        };
+        let clock = thread::spawn(|| trigger_timeouts(|labels| labels.get::<Hurried>().is_some()));
+        match hurried.join().expect("no panic") {
+            Ok(served) => assert_eq!(text(&served), "t0"),
+            Err(error) => assert_eq!(error.code().as_str(), "network_unavailable"),
+        }
+        clock.join().expect("no panic");
+        assert!(tokens(patient).iter().all(|served| text(served) == "t0"));
+        assert_eq!(desk.net.count(), 1);
+    });
+}

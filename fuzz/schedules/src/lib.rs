@@ -1,0 +1,24 @@
+//! The house without its Node room, on shuttle's locks, atomics and tasks, for the tests in `flights`.
+//!
+//! shuttle runs every task on one thread and decides at each lock, each atomic and each wake-up who goes on: a
+//! schedule. It draws thousands of them; one that fails is printed, and repeats itself exactly. Time is not modelled:
+//! no timer fires, unless a test says so. `SCHEDULES=100000 cargo test` draws more of them than CI does.
+#![allow(
+    clippy::enum_variant_names,
+    dead_code,
+    unfulfilled_lint_expectations,
+    unused_imports,
+    reason = "the tests need a part of the house, and the lints of the whole are checked where it stands"
+)]
+
+include!(concat!(env!("OUT_DIR"), "/house.rs"));
+
+#[cfg(test)]
+mod flights;
+
+/// What stands for `std::sync` in the copies.
+mod sync {
+    pub(crate) use std::sync::{OnceLock, PoisonError};
+
+    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
+}

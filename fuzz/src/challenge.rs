@@ -1,0 +1,148 @@
+//! Azure Arc's challenge: the only file that is ever opened for it lies directly in the agent's folder.
+//!
+//! The input is a `WWW-Authenticate` header. It is taken as it is, and once more as the name of a file.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use managed_identity_native::error::{Code, Error};
+use managed_identity_native::http::{Request, Response};
+
+use crate::host::{self, Disk, KEY, Look};
+
+const FOLDER: &str = "/var/opt/azcmagent/tokens/";
+const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
+const RESOURCE: &str = "https://vault.azure.net";
+const KEY_LIMIT: usize = 4_096;
+
+/// Checks what a header leads to.
+pub fn check(data: &[u8]) {
+    let header = String::from_utf8_lossy(data);
+    let found = challenge(401, Some(&header));
+    match &found.second {
+        Ok(Some(request)) => assert_reads_one_key(&header, &found, request),
+        Ok(None) => panic!("a 401 is a challenge, whatever it says"),
+        Err(error) => {
+            // This disk has a good file everywhere, so whatever is refused was refused for its name.
+            assert_eq!(found.looks, [], "{header:?}");
+            assert!(
+                matches!(
+                    error.code(),
+                    Code::ChallengeMissing
+                        | Code::ChallengeUnsupported
+                        | Code::InvalidFileExtension
+                        | Code::InvalidFilePath
+                ),
+                "{error}"
+            );
+            assert_eq!(
+                *error.code() == Code::ChallengeMissing,
+                header.trim().is_empty(),
+                "{header:?}"
+            );
+            assert!(!error.facts().message.chars().any(char::is_control), "{error:?}");
+        }
+    }
+    for (status, header) in [
+        (200, Some(&*header)),
+        (403, Some(&header)),
+        (500, Some(&header)),
+        (200, None),
+    ] {
+        let found = challenge(status, header);
+        assert!(
+            matches!(found.second, Ok(None)) && found.looks.is_empty(),
+            "{status}"
+        );
+    }
+    check_name(&header);
+}
+
+/// What came of one answer.
+struct Found {
+    first: Request,
+    second: Result<Option<Request>, Error>,
+    looks: Vec<Look>,
+}
+
+fn challenge(status: u16, header: Option<&str>) -> Found {
+    let disk = Arc::new(Disk::default());
+    let machine = host::machine(&disk);
+    let arc = [
+        ("IDENTITY_ENDPOINT", ENDPOINT),
+        ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
+    ];
+    let source = host::open(arc).expect("Azure Arc");
+    let ask = host::ask(RESOURCE);
+    let first = source.request(&ask, &machine).expect("a request");
+    let response = Response {
+        www_authenticate: header.map(str::to_owned),
+        ..host::response(&first, status, b"")
+    };
+    let second = source.challenge(&ask, &response, &machine);
+    Found {
+        first,
+        second,
+        looks: disk.looks(),
+    }
+}
+
+fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
+    let [look] = &found.looks[..] else {
+        panic!("{} looks at the disk for {header:?}", found.looks.len());
+    };
+    assert!(!look.follow_links && look.limit == KEY_LIMIT, "{look:?}");
+    assert_eq!(look.path.parent(), Some(Path::new(FOLDER)), "{header:?}");
+    let path = look.path.to_str().expect("a text, as the header is");
+    assert!(header.contains(path), "{path:?} is not what {header:?} names");
+    assert!(
+        path.strip_suffix(".key").is_some() && !path.contains('\0'),
+        "{path:?}"
+    );
+    let climbs = look
+        .path
+        .components()
+        .any(|part| matches!(part, Component::ParentDir | Component::CurDir));
+    // The folder has four parts after the root, and the file is the fifth.
+    assert!(
+        !climbs && look.path.components().count() == 6 && !path.contains('\\'),
+        "{path:?}"
+    );
+
+    let scheme: String = header.trim().chars().take(5).collect();
+    assert!(scheme.eq_ignore_ascii_case("basic"), "{header:?}");
+    assert_eq!(
+        request.url, found.first.url,
+        "the key goes where the first request went"
+    );
+    let sent: Vec<_> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == "Authorization")
+        .collect();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].1.expose(), format!("Basic {KEY}"));
+    assert!(
+        request.secrets.iter().any(|secret| secret.expose() == KEY),
+        "the key is kept out of messages"
+    );
+}
+
+/// A challenge that names a file of the folder is answered if and only if the name is a mere name.
+fn check_name(name: &str) {
+    let name = name.trim();
+    let plain = !name.contains(['/', '\\', '\0', '"']) && !name.is_empty();
+    for header in [
+        format!("Basic realm={FOLDER}{name}.key"),
+        format!("basic  REALM = \"{FOLDER}{name}.key\" "),
+    ] {
+        let found = challenge(401, Some(&header));
+        assert!(!plain || found.second.is_ok(), "{header:?} is refused");
+        let named = Look {
+            path: format!("{FOLDER}{name}.key").into(),
+            limit: KEY_LIMIT,
+            follow_links: false,
+        };
+        assert!(found.second.is_err() || found.looks == [named], "{header:?}");
+    }
+}

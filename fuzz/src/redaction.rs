@@ -1,0 +1,122 @@
+//! Redaction: whatever an endpoint says, no secret and no token is in what a reader is shown.
+//!
+//! The input is two lines, a secret each, and a text. The text is moreover a body, in which `%HEADER%`,
+//! `%JWT%` and `%OPAQUE%` stand for what an endpoint could echo: the header that it was sent, and tokens.
+
+use managed_identity_native::redaction::clean;
+use managed_identity_native::source::Report;
+use managed_identity_native::token::Secret;
+use serde_json::Value;
+
+use crate::host;
+
+const MARK: &str = "<redacted>";
+const CUT: char = '…';
+/// How every JWT begins.
+const JWT_START: &str = "eyJ";
+
+const HEADER: &str = "Hush-Header-5";
+const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJodXNoIn0.aGVyZS1vbmx5_-";
+/// A part of it that nothing else says, in lower case.
+const SIGNATURE: &str = "agvyzs1vbmx5";
+const OPAQUE: &str = "Opaque.Token/Without=Shape";
+/// More than the longest message has: 500 characters of words, 300 of ids, and our own.
+const LONGEST_MESSAGE: usize = 1_600;
+
+/// Checks what is shown of a text.
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(3, '\n');
+    let secrets = [(); 2].map(|()| Secret::new(lines.next().unwrap_or_default().to_owned()));
+    let text = lines.next().unwrap_or_default();
+    for most in [0, 40, usize::MAX] {
+        check_words(text, &secrets, most);
+    }
+    check_body(text);
+}
+
+fn check_words(text: &str, secrets: &[Secret], most: usize) {
+    let line = clean(text, secrets, most);
+    assert!(!line.chars().any(char::is_control), "{line:?}");
+    assert_eq!(line, line.trim(), "a line without blanks around it");
+    let length = line.chars().count();
+    assert!(
+        length <= most.saturating_add(1),
+        "{length} characters instead of {most}"
+    );
+    let cut = length > most;
+    let line = if cut { before_cut(&line) } else { &line };
+    for piece in line.split(MARK) {
+        assert!(!piece.contains(JWT_START), "{piece:?}");
+        for secret in secrets.iter().map(|secret| packed(secret.expose())) {
+            assert!(
+                secret.is_empty() || !packed(piece).contains(&secret),
+                "{piece:?} shows {secret:?}"
+            );
+        }
+    }
+    if !cut && !line.contains(MARK) {
+        assert_eq!(packed(line), packed(text), "nothing is lost that is not secret");
+    }
+    let hiding = packed(text).contains(&JWT_START.to_ascii_lowercase())
+        || secrets.iter().any(|secret| {
+            packed(text).contains(&packed(secret.expose())) && !packed(secret.expose()).is_empty()
+        });
+    assert!(
+        hiding || line.matches(MARK).count() <= text.matches('<').count(),
+        "nothing is hidden for no reason"
+    );
+}
+
+/// A line that was cut, without the sign of it and without a mark of which only the beginning is left.
+fn before_cut(line: &str) -> &str {
+    let line = line.strip_suffix(CUT).expect("a cut is shown");
+    let begun = (1..MARK.len())
+        .rev()
+        .find_map(|length| line.strip_suffix(&MARK[..length]));
+    begun.unwrap_or(line)
+}
+
+/// What somebody reads who looks over blanks, line feeds and case.
+fn packed(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_whitespace() && !c.is_control())
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+fn check_body(text: &str) {
+    let app_service = [
+        ("IDENTITY_ENDPOINT", "http://127.0.0.1:8081/msi/token"),
+        ("IDENTITY_HEADER", HEADER),
+    ];
+    let source = host::open(app_service).expect("App Service");
+    let machine = host::machine(&<_>::default());
+    let request = source
+        .request(&host::ask("https://vault.azure.net"), &machine)
+        .expect("a request");
+    let report = Report::about(&*source);
+    let body = text
+        .replace("%HEADER%", HEADER)
+        .replace("%JWT%", JWT)
+        .replace("%OPAQUE%", OPAQUE);
+    let granted = serde_json::from_str::<Value>(&body).is_ok_and(|body| body["access_token"] == OPAQUE);
+    // A signature on its own is a word like any other.
+    let signed = !packed(text).contains(SIGNATURE);
+    for status in [200, 400, 403] {
+        let error = report.refusal(&host::response(&request, status, body.as_bytes()), 2, true);
+        let shown = packed(&format!("{error} {error:?}"));
+        assert!(!shown.contains(&packed(HEADER)), "{error}");
+        assert!(!signed || !shown.contains(SIGNATURE), "{error}");
+        assert!(!granted || !shown.contains(&packed(OPAQUE)), "{error}");
+        let message = &error.facts().message;
+        assert!(message.chars().count() < LONGEST_MESSAGE, "{message}");
+        assert!(!message.chars().any(char::is_control), "{message:?}");
+        let code = error.code().as_str();
+        assert!(
+            code.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)),
+            "{code}"
+        );
+    }
+}

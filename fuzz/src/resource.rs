@@ -1,0 +1,92 @@
+//! The resource: what is accepted is one parameter of the request, and comes back from it as it went in.
+//!
+//! The input is the resource as a caller gave it. `encodeURIComponent` is written here once more.
+
+use std::fmt::Write as _;
+
+use managed_identity_native::config::Given;
+use managed_identity_native::resource::Resource;
+use managed_identity_native::token::Secret;
+
+use crate::host;
+
+const ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
+
+/// Checks what becomes of a resource.
+pub fn check(data: &[u8]) {
+    let given = String::from_utf8_lossy(data);
+    let Ok(resource) = Resource::parse(&Given::Text(given.clone().into_owned())) else {
+        return assert_is_refused_alike(&given);
+    };
+    let text = resource.as_str();
+    assert_eq!(
+        text,
+        given.strip_suffix("/.default").unwrap_or(&given),
+        "it is sent as given"
+    );
+    assert!(text.len() <= 2_048, "{} bytes", text.len());
+    assert!(
+        !text.chars().any(|c| c.is_whitespace() || c.is_control()),
+        "{text:?}"
+    );
+    assert!(is_guid(text) || has_scheme(text), "{text:?}");
+
+    let source =
+        host::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")]).expect("App Service");
+    let machine = host::machine(&<_>::default());
+    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    let expected = format!("{ENDPOINT}?api-version=2019-08-01&resource={}", encoded(text));
+    assert_eq!(request.url.as_str(), expected.replace('\'', "%27"));
+    let pairs: Vec<_> = request.url.query_pairs().collect();
+    assert_eq!(pairs.len(), 2, "{}", request.url);
+    assert_eq!((&*pairs[1].0, &*pairs[1].1), ("resource", text), "it comes back");
+
+    let source = host::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
+    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    assert_eq!(request.url.as_str(), ENDPOINT);
+    let body = request.body.as_ref().map(Secret::expose);
+    assert_eq!(body, Some(&*format!("resource={}", encoded(text))));
+}
+
+/// The suffix does not decide: what is refused is refused with it too, unless it holds the path itself.
+fn assert_is_refused_alike(given: &str) {
+    let suffixed = Given::Text(format!("{given}/.default"));
+    assert!(
+        given.ends_with("/.default") || Resource::parse(&suffixed).is_err(),
+        "{given:?}"
+    );
+}
+
+fn has_scheme(text: &str) -> bool {
+    let scheme = text.split(':').next().unwrap_or_default();
+    let rest = text.get(scheme.len() + 1..).unwrap_or_default();
+    let web = ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str());
+    let host = rest
+        .trim_start_matches('/')
+        .split(['/', '?', '#', ':', '@'])
+        .next();
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && !rest.is_empty()
+        && (!web || rest.starts_with("//") && host.is_some_and(|host| !host.is_empty()))
+}
+
+fn is_guid(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').collect();
+    let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// ECMAScript's `encodeURIComponent`.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}

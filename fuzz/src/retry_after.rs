@@ -1,0 +1,102 @@
+//! `Retry-After`: seconds or a date, never more than a day, whatever the clock says.
+//!
+//! The input is the header's value; a second line is the wall time in milliseconds.
+
+use std::time::Duration;
+
+use managed_identity_native::http::retry::retry_after;
+use managed_identity_native::token::Timestamp;
+use time::{Month, OffsetDateTime, Weekday};
+
+use crate::host::NOW;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Checks what a header asks for.
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (value, second) = text.split_once('\n').unwrap_or((&text, ""));
+    let given = second.trim().parse().map(Timestamp::from_millis);
+    for now in [
+        given.unwrap_or(NOW),
+        NOW,
+        Timestamp::from_millis(i64::MIN),
+        Timestamp::from_millis(i64::MAX),
+    ] {
+        let wait = retry_after(value, now);
+        assert!(wait.is_none_or(|wait| wait <= DAY), "{wait:?}");
+        let digits = value.trim();
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            assert_eq!(wait, Some(at_most_a_day(digits)), "{digits}");
+        } else if let Some(wait) = wait {
+            // What is no number is a date, and a date is of one of three kinds that all begin so.
+            let named = digits.get(..3).is_some_and(|day| DAYS.contains(&day));
+            assert!(
+                named && wait.subsec_nanos() % 1_000_000 == 0,
+                "{value:?}: {wait:?}"
+            );
+        }
+    }
+    if let Some(seconds) = data.first_chunk().copied().map(u32::from_be_bytes) {
+        check_date(i64::from(seconds));
+    }
+}
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+fn at_most_a_day(digits: &str) -> Duration {
+    let significant = digits.trim_start_matches('0');
+    let seconds = if significant.len() > 5 {
+        u64::MAX
+    } else {
+        significant.parse().unwrap_or(0)
+    };
+    Duration::from_secs(seconds).min(DAY)
+}
+
+/// A date that another crate wrote means the time from now until then.
+fn check_date(seconds: i64) {
+    let at = OffsetDateTime::from_unix_timestamp(seconds).expect("before the year 2107");
+    let day = match at.weekday() {
+        Weekday::Monday => "Mon",
+        Weekday::Tuesday => "Tue",
+        Weekday::Wednesday => "Wed",
+        Weekday::Thursday => "Thu",
+        Weekday::Friday => "Fri",
+        Weekday::Saturday => "Sat",
+        Weekday::Sunday => "Sun",
+    };
+    let month = match at.month() {
+        Month::January => "Jan",
+        Month::February => "Feb",
+        Month::March => "Mar",
+        Month::April => "Apr",
+        Month::May => "May",
+        Month::June => "Jun",
+        Month::July => "Jul",
+        Month::August => "Aug",
+        Month::September => "Sep",
+        Month::October => "Oct",
+        Month::November => "Nov",
+        Month::December => "Dec",
+    };
+    let (hour, minute, second) = at.to_hms();
+    let date = format!(
+        "{day}, {:02} {month} {} {hour:02}:{minute:02}:{second:02} GMT",
+        at.day(),
+        at.year()
+    );
+    for before in [0, 1, 30, 86_399, 86_400, 1_000_000] {
+        let wait = retry_after(&date, Timestamp::from_secs(seconds - before));
+        assert_eq!(
+            wait,
+            Some(Duration::from_secs(before.unsigned_abs()).min(DAY)),
+            "{date}"
+        );
+    }
+    assert_eq!(
+        retry_after(&date, Timestamp::from_secs(seconds + 1)),
+        Some(Duration::ZERO),
+        "{date}"
+    );
+}

@@ -93,6 +93,21 @@ test("claims are answered from no memory, each time", async (t) => {
   t.deepEqual([tokens.size, endpoint.requests.length], [3, 3]);
 });
 
+test("a hundred refusals of one moment make one request", async (t) => {
+  const { endpoint, application } = await start(t);
+  const { token } = await getToken(endpoint, SCOPE, CAE, application);
+  const release = endpoint.hold();
+  const calls = Array.from({ length: 100 }, (_, index) =>
+    getToken(endpoint, [SCOPE], { ...CAE, claims: CLAIMS }, index % 2 ? application : undefined),
+  );
+  await endpoint.waitForRequests(2);
+  release();
+  const tokens = new Set((await Promise.all(calls)).map((result) => result.token));
+  t.is(tokens.size, 1);
+  t.false(tokens.has(token));
+  t.is(endpoint.requests.length, 2);
+});
+
 test("claims on Service Fabric: the hash of the refused token goes along", async (t) => {
   const { endpoint, ask } = await start(t, { source: "service-fabric" });
   const { token } = await ask(CAE);

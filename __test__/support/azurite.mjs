@@ -57,13 +57,14 @@ async function originOf({ stdout, stderr }) {
   const complaint = text(stderr);
   let printed = "";
   stdout.setEncoding("utf8");
-  for await (const chunk of stdout) {
-    printed += chunk;
-    const origin = /successfully listens on (https:\S+)/.exec(printed)?.[1];
-    if (origin !== undefined) {
-      stdout.resume();
-      return origin;
-    }
-  }
-  throw new Error(`Azurite ended before it listened: ${printed}${await complaint}`);
+  const origin = await new Promise((resolve) => {
+    stdout.on("data", (chunk) => {
+      printed += chunk;
+      const found = /successfully listens on (https:\S+)/.exec(printed);
+      if (found) resolve(found[1]);
+    });
+    stdout.once("end", resolve);
+  });
+  if (origin === undefined) throw new Error(`Azurite ended before it listened: ${printed}${await complaint}`);
+  return origin;
 }

@@ -200,18 +200,25 @@ test.serial("a thousand callers of one moment, acquireToken's among them, make o
   t.is(endpoint.requests.length, 1);
 });
 
-test.serial("a failure that is shared is each caller's own error", async (t) => {
+test.serial("a failure that is shared is each caller's own error, of the class that is theirs", async (t) => {
   const endpoint = await startEndpoint(t);
-  endpoint.always({ status: 400 });
+  endpoint.always({ status: 404 });
   const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-  const errors = await Promise.all(
-    atOneInstant(() => [
-      refusal(t, getToken(endpoint, SCOPE, undefined, application)),
-      refusal(t, getToken(endpoint, [SCOPE], undefined, application)),
-      refusal(t, acquire(endpoint, RESOURCE, application)),
-    ]),
-  );
-  t.is(new Set(errors).size, 3);
-  t.is(new Set(errors.map(({ errorCode }) => errorCode)).size, 1);
-  t.is(endpoint.requests.length, 1);
+  const CREDENTIAL = "CredentialUnavailableError";
+  const PLAIN = "ManagedIdentityError";
+  const credential = (scopes) => [CREDENTIAL, getToken(endpoint, scopes, undefined, application)];
+  const plain = () => [PLAIN, acquire(endpoint, RESOURCE, application)];
+  for (const [count, start] of [
+    [1, () => [credential(RESOURCE), credential([RESOURCE]), plain(), plain(), credential(SCOPE)]],
+    [2, () => [plain(), plain(), credential(RESOURCE), credential([RESOURCE]), credential(SCOPE)]],
+  ]) {
+    const calls = atOneInstant(start);
+    const errors = await Promise.all(calls.map(([, call]) => refusal(t, call)));
+    t.deepEqual(
+      errors.map(({ name }) => name),
+      calls.map(([name]) => name),
+    );
+    t.is(new Set(errors).size, calls.length);
+    t.is(endpoint.requests.length, count);
+  }
 });

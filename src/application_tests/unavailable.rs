@@ -75,28 +75,20 @@ async fn an_answer_may_say_that_there_is_no_identity() {
 
 #[tokio::test(start_paused = true)]
 async fn who_runs_out_of_time_is_told_by_what_happened_before() {
-    let refused = |then: fn() -> Play| {
-        Desk::playing(move |nth, _| {
-            if nth == 0 {
-                FaultKind::Refused.into()
-            } else {
-                then()
-            }
-        })
-    };
-    for (then, expected) in [
-        // The sidecar was not there to the end.
-        ((|| FaultKind::Refused.into()) as fn() -> Play, true),
-        // It came, and was busy.
-        (|| Reply::new(503, "").into(), false),
-    ] {
-        let desk = refused(then);
-        let error = desk
-            .call()
-            .env(APP_SERVICE)
-            .within(Duration::from_millis(700))
-            .error()
-            .await;
+    let refused = || FaultKind::Refused.into();
+    let busy = || Reply::new(503, "").into();
+    for (play, expected) in [(refused as fn() -> Play, true), (busy, false)] {
+        let desk = Desk::playing(move |_, _| play());
+        let call = desk.call().env(APP_SERVICE);
+        // Somebody with more time keeps the requests going on.
+        let patient = tokio::spawn(call.clone().waiter().wait());
+        let error = call.within(Duration::from_millis(100)).error().await;
+        assert_eq!(
+            (error.code(), is_unavailable(&error)),
+            (&Code::NetworkUnavailable, expected),
+            "{error}"
+        );
+        let error = patient.await.expect("no panic").expect_err("nothing comes");
         assert_eq!(is_unavailable(&error), expected, "{error}");
     }
 }

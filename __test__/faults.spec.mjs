@@ -102,7 +102,8 @@ for (const source of SOURCES) {
       ]);
       const cells = await Promise.all(
         faultsOf(source).map(async (fault) => {
-          const server = await startServer(t, source, keys, elsewhere.origin);
+          const address = fault.refuse ? keys.lonely : undefined;
+          const server = await startServer(t, source, keys, elsewhere.origin, address);
           const env = source.env({ origin: server.origin, ...keys });
           if (age.after !== undefined) {
             const granted = await caller.ask(env, RESOURCE);

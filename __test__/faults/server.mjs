@@ -6,10 +6,10 @@ import tls from "node:tls";
 import { answer, grant } from "./table.mjs";
 
 /** Starts one that grants tokens; `commit(fault)` makes it faulty from then on. */
-export async function startServer(t, source, { right, wrong }, elsewhere) {
+export async function startServer(t, source, { right, wrong }, elsewhere, address = "127.0.0.1") {
   const server = new FaultyServer(source, { right, wrong }, elsewhere);
   t.teardown(() => server.close());
-  await server.listen();
+  await server.listen(address);
   return server;
 }
 
@@ -34,11 +34,11 @@ class FaultyServer extends EventEmitter {
     this.#listener = net.createServer((socket) => this.#accept(socket));
   }
 
-  async listen() {
-    this.#listener.listen(0, "127.0.0.1");
+  async listen(address) {
+    this.#listener.listen(0, address);
     await once(this.#listener, "listening");
     const { port } = this.#listener.address();
-    this.origin = `${this.#isTls ? "https" : "http"}://127.0.0.1:${port}`;
+    this.origin = `${this.#isTls ? "https" : "http"}://${address}:${port}`;
   }
 
   isConnected() {

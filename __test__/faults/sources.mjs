@@ -11,18 +11,27 @@ const BUSY = [404, 408, 429, 500, 502, 503, 504];
 const IMDS_BUSY = [404, 408, 410, 429, 500, 502, 503, 504];
 export const SECRET = "hush-hush-header-value";
 
+/** Addresses of this machine that are handed out once: a port that was closed on one is nobody else's soon. */
+let lastAddress = 1;
+function addressOfItsOwn() {
+  if (process.platform !== "linux") return "127.0.0.1";
+  lastAddress += 1;
+  return `127.0.0.${lastAddress}`;
+}
+
 /** What the TLS sources share: a certificate that is trusted, another one, and files that name them. */
 export async function certificates(t) {
   const folder = mkdtempSync(join(tmpdir(), "faults-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const lonely = addressOfItsOwn();
   const [right, wrong] = await Promise.all([
-    createCertificate(),
+    createCertificate({ names: ["localhost", "127.0.0.1", lonely] }),
     createCertificate({ key: "RSA-2048", subject: "somebody else" }),
   ]);
   const files = { trusted: join(folder, "ca.pem"), assertion: join(folder, "assertion") };
   writeFileSync(files.trusted, right.pem);
   writeFileSync(files.assertion, "an.assertion.of-kubernetes");
-  return { right, wrong, files };
+  return { right, wrong, files, lonely };
 }
 
 /** `env` makes the variables that lead to an origin; `busy` are the statuses that are tried again. */

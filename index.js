@@ -351,6 +351,7 @@ function asksForNothingElse(request) {
       request?.claims === undefined &&
       request?.timeout === undefined &&
       request?.tenantId === undefined &&
+      (request?.enableCae === undefined || typeof request.enableCae === "boolean") &&
       request?.retryIdentityNotFound === undefined)
   );
 }
@@ -378,6 +379,7 @@ function isEmpty(options) {
     options === null ||
     (options.claims === undefined &&
       options.tenantId === undefined &&
+      (options.enableCae === undefined || typeof options.enableCae === "boolean") &&
       options.abortSignal === undefined &&
       options.requestOptions === undefined)
   );

@@ -211,3 +211,19 @@ test("options that are absent, empty or unknown ask for nothing", async (t) => {
   }
   t.is(endpoint.requests.length, 1);
 });
+
+test("enableCae of a wrong type is refused although a token is remembered", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  await getToken(endpoint, SCOPE, undefined, application);
+  for (const scopes of [SCOPE, [SCOPE]]) {
+    await refusal(t, getToken(endpoint, scopes, { enableCae: "yes" }, application), "invalid_configuration");
+  }
+});
+
+test("a timeout of NaN, an empty string or false is refused as by acquireToken", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const timeout of [Number.NaN, "", false]) {
+    await refusal(t, getToken(endpoint, SCOPE, { requestOptions: { timeout } }), "invalid_configuration");
+  }
+});

@@ -160,6 +160,15 @@ export interface CertificateOptions {
   names?: readonly string[];
 }
 
+/** A certificate with its private key, for a TLS server of a test's own. */
+export interface CertificateWithKey extends EmulatorCertificate {
+  /** The private key, PKCS #8 in PEM. */
+  readonly keyPem: string;
+}
+
+/** Makes a self-signed certificate, such as a test's own TLS server needs. */
+export declare function createCertificate(options?: CertificateOptions): Promise<CertificateWithKey>;
+
 /** A running endpoint. */
 export interface Emulator {
   /** The host it plays. */

@@ -4,6 +4,7 @@
 // host's wire format or a socket.
 
 const { azureCliTokens } = require("./azure-cli.js");
+const { createCertificate } = require("./certificate.js");
 const { Endpoint } = require("./endpoint.js");
 const { hosts } = require("./hosts/index.js");
 const identities = require("./identities.js");
@@ -20,6 +21,7 @@ async function startEmulator(options) {
 
 module.exports.startEmulator = startEmulator;
 module.exports.azureCliTokens = azureCliTokens;
+module.exports.createCertificate = createCertificate;
 module.exports.sources = Object.freeze(Object.keys(hosts));
 module.exports.tenantId = identities.tenantId;
 module.exports.systemAssignedIdentity = identities.systemAssignedIdentity;

@@ -8,10 +8,7 @@ const { tmpdir } = require("node:os");
 const { join } = require("node:path");
 const { BlobServiceClient } = require("@azure/storage-blob");
 const { ManagedIdentityApplication } = require("managed-identity-native");
-const { startEmulator } = require("managed-identity-native/emulator");
-// Azurite takes tokens over https only. Outside of this repository, make a certificate by `openssl req -x509 -nodes
-// -newkey rsa:2048 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem`.
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate, startEmulator } = require("managed-identity-native/emulator");
 
 async function firstBlob(url, options) {
   const service = new BlobServiceClient(url, new ManagedIdentityApplication(), options);
@@ -26,7 +23,7 @@ async function main() {
   const emulator = await startEmulator({ source: "app-service" });
   Object.assign(process.env, emulator.env);
   const folder = mkdtempSync(join(tmpdir(), "first-blob-"));
-  const { pem, keyPem } = await createCertificate();
+  const { pem, keyPem } = await createCertificate(); // Azurite takes tokens over https only.
   writeFileSync(join(folder, "cert.pem"), pem);
   writeFileSync(join(folder, "key.pem"), keyPem, { mode: 0o600 });
   const options = "--blobPort 0 --inMemoryPersistence --disableTelemetry --skipApiVersionCheck --silent";

@@ -9,7 +9,8 @@
 function asked(scopes, options) {
   const scope = Array.isArray(scopes) && scopes.length === 1 ? scopes[0] : scopes;
   // A pipeline without a time limit says 0.
-  const timeout = options?.requestOptions?.timeout || undefined;
+  const given = options?.requestOptions?.timeout;
+  const timeout = given === 0 ? undefined : given;
   const isOne = !Array.isArray(scopes) || scopes.length === 1;
   const request = {
     resource: isOne ? scope : undefined,

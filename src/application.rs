@@ -17,8 +17,10 @@ use std::time::Duration;
 use ring::digest::{SHA256, digest};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use self::pilot::Pilot;
+use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Cache, Found, Key};
 use crate::config::Settings;
@@ -45,6 +47,9 @@ pub enum Acquired {
     Pending(Waiter),
 }
 
+/// When a probe failed, and how.
+type LastProbe = tokio::sync::Mutex<Option<(Instant, Error)>>;
+
 /// What the applications of one process share.
 pub struct Engine {
     machine: Machine,
@@ -55,6 +60,8 @@ pub struct Engine {
     generation: AtomicU32,
     /// Whether IMDS's own address has ever answered.
     imds_answers: AtomicBool,
+    /// The last probe of it that failed, for each transport; whoever holds one probes.
+    probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
 }
 
@@ -95,6 +102,7 @@ impl Engine {
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
             imds_answers: AtomicBool::new(false),
+            probes: Mutex::default(),
             state: Mutex::default(),
         })
     }
@@ -177,6 +185,31 @@ impl Engine {
         };
         let clock = self.machine.clock.clone();
         Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clock)))
+    }
+
+    /// Asks once whether IMDS is there, however many flights want to know at one time.
+    async fn probe_once(&self, plan: &Plan) -> Result<(), Error> {
+        let since = Instant::now();
+        let probe = self
+            .probes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(plan.key.transport)
+            .or_default()
+            .clone();
+        let mut last = probe.lock().await;
+        if self.imds_answers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
+            return Err(error.clone());
+        }
+        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
+        match &answered {
+            Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
+            Err(error) => *last = Some((Instant::now(), error.clone())),
+        }
+        answered
     }
 
     pub(crate) fn machine(&self) -> &Machine {

@@ -68,10 +68,9 @@ impl Engine {
             return Ok(()); // It answered: with a 429.
         }
         let transport = settings.transport.as_ref().unwrap_or(self.native());
-        let connect = settings.timeouts.connect.min(patience);
         let exchange = async {
             let _place = gate.connection().await;
-            transport.send(&request, connect).await
+            transport.send(&request, settings.timeouts.connect).await
         };
         match timeout(patience, exchange).await {
             Ok(Ok(answer)) if is_container_host(&answer) => Err(report.refusal(&answer, 1, false)),

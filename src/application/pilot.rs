@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Plan, State};
-use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::cache::shelf::{Place, Shelf};
 use crate::error::{Code, Error};
@@ -133,8 +132,7 @@ impl Pilot {
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
         if self.plan.key.probe {
-            self.engine.knock(&**source, settings, PATIENCE).await?;
-            self.engine.imds_answers.store(true, Ordering::Relaxed);
+            self.engine.probe_once(&self.plan).await?;
         }
         let request = source
             .request(ask, machine)

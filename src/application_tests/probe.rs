@@ -235,3 +235,30 @@ async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
         (&Code::NetworkUnavailable, false)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_serves_all_who_want_to_know_at_one_time() {
+    let calls = |desk: &Desk| {
+        let resources = ["https://a", "https://b", "https://c"];
+        resources
+            .map(|one| desk.for_resource(one).for_credential().waiter())
+            .into()
+    };
+    let desk = probed(|| Play::from(Reply::new(400, "")).after(Duration::from_millis(500)));
+    all(calls(&desk)).await;
+    assert_eq!(sent(&desk).iter().filter(|one| *one == "probe").count(), 1);
+
+    let desk = probed(|| Play::Silence);
+    let began = Instant::now();
+    assert_eq!(
+        all(calls(&desk)).await,
+        ["managed_identity_unreachable_network"; 3]
+    );
+    assert_eq!(
+        (sent(&desk), began.elapsed()),
+        (vec!["probe".to_owned()], seconds(1))
+    );
+    // Nothing is remembered of it: whoever comes later asks anew.
+    desk.call().for_credential().error().await;
+    assert_eq!(sent(&desk).len(), 2);
+}

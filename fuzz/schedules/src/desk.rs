@@ -9,9 +9,10 @@ use tokio::runtime::Handle;
 
 use crate::application::{Acquired, Engine};
 use crate::cache::flight::{Outcome, Served};
-use crate::fakes::{self, FakeClock, FakeFiles, FakeNet, resource, settings};
+use crate::config::Given;
+use crate::fakes::{self, FakeClock, FakeFiles, FakeNet, settings};
 use crate::machine::Environment;
-use crate::request::{TokenRequest, Wish};
+use crate::request::{RawRequest, TokenRequest, Wish};
 use crate::sync::Arc;
 
 /// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
@@ -51,12 +52,13 @@ impl Desk {
     }
 
     pub(crate) fn acquire(&self, wish: Wish) -> Acquired {
-        let request = TokenRequest {
-            resource: resource("https://vault.azure.net"),
-            wish,
-            timeout: None,
-            correlation_id: String::new(),
+        let raw = RawRequest {
+            resource: "https://vault.azure.net".into(),
+            force_refresh: Given::Boolean(wish == Wish::New),
+            claims: Given::Text(if wish == Wish::Other { "{}" } else { "" }.into()),
+            ..RawRequest::default()
         };
+        let request = TokenRequest::parse(&raw, String::new()).expect("valid");
         let acquired = self
             .engine
             .acquire(&settings(|_| {}), request, &Environment::default());

@@ -20,6 +20,17 @@ export type EnvironmentReading = Environment
 export declare class ManagedIdentityApplication {
   /** A token or a failure at once, or a call that must wait. */
   acquire(request: RequestRecord, correlationId: string, environment: EnvironmentReading): AcquisitionOutcome | PendingAcquisition
+  /** Keeps tokens in the directory that the options name, which must belong to the user of this number. */
+  keepInDirectory(hostname: string, owner?: number | undefined | null): void
+  /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
+  keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
+  /** Tells an observer what happens from now on; only the first one is told. */
+  observe(notice: EventFunction): void
+  /**
+   * Settles when the source has answered a probe or the time for it is over; or says at once what is
+   * wrong with `timeout`.
+   */
+  probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
   /** The name of the source that this environment leads to. */
   sourceName(environment: EnvironmentReading): string
 }
@@ -40,6 +51,19 @@ export type AcquisitionOutcome =
   | { kind: 'Failure'; failure: FailureRecord }
   | { kind: 'Released' }
 
+/** What a probe found. */
+export interface AvailabilityRecord {
+  available: boolean
+  source: string
+  reason?: string
+}
+
+/** What is wanted of a plug-in: the record of an entry, or that this one replaces it. */
+export interface CacheAccess {
+  entry: string
+  record?: string
+}
+
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
 
@@ -50,7 +74,13 @@ export interface ConfigurationRecord {
   userAssignedClientId?: unknown
   userAssignedResourceId?: unknown
   userAssignedObjectId?: unknown
+  userAssignedId?: unknown
   clientCapabilities?: unknown
+  cache?: unknown
+  cacheDirectory?: unknown
+  cachePlugin?: unknown
+  beforeCacheAccess?: unknown
+  afterCacheAccess?: unknown
   system?: unknown
   disableInternalRetries?: unknown
   connectTimeout?: unknown
@@ -63,6 +93,7 @@ export interface ConfigurationRecord {
   loggerCallback?: unknown
   logLevel?: unknown
   piiLoggingEnabled?: unknown
+  onBackgroundTokenRefresh?: unknown
 }
 
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
@@ -80,6 +111,26 @@ export declare function environmentVariables(): Array<string>
 /** Every error code of this package's own. */
 export declare function errorCodes(): Array<string>
 
+/** What happened on the way to a token. */
+export interface EventRecord {
+  /** `request`, `retry` or `refresh`. */
+  kind: string
+  correlationId: string
+  resource: string
+  source: string
+  endpoint: string
+  attempt?: number
+  statusCode?: number
+  /** What came in place of an answer. */
+  fault?: string
+  durationInMs?: number
+  waitInMs?: number
+  /** What a refresh brought. */
+  token?: TokenRecord
+  /** Why a request is tried again, or why a refresh brought nothing. */
+  failure?: FailureRecord
+}
+
 /** Why there is no token, or no application. */
 export interface FailureRecord {
   errorCode: string
@@ -90,12 +141,26 @@ export interface FailureRecord {
   endpoint?: string
   attempts?: number
   retryable: boolean
+  /** Whether there is no managed identity here. */
+  unavailable: boolean
   causeCode?: string
   causeMessage?: string
+  metadata?: MetadataRecord
 }
 
 /** Changes whenever a remembered token may no longer be the cached one. */
 export declare function generation(): number
+
+/** What is told of a call: the public type of this name, but for its defaults. */
+export interface MetadataRecord {
+  tokenSource?: string
+  cacheRefreshReason: string
+  durationTotalInMs: number
+  durationInHttpInMs: number
+  durationInCacheInMs: number
+  attempts: number
+  tokenEndpoint: string
+}
 
 /** A request for a caller's client. */
 export interface NetworkCall {
@@ -121,9 +186,16 @@ export declare function newTransportId(): number
 /** The fields of one request, of any type. */
 export interface RequestRecord {
   resource?: unknown
+  /** A list of scopes, or one: it goes before the resource. */
+  scopes?: unknown
   forceRefresh?: unknown
   claims?: unknown
   timeout?: unknown
+  tenantId?: unknown
+  enableCae?: unknown
+  retryIdentityNotFound?: unknown
+  /** Whether the call comes from `getToken`. */
+  forCredential?: boolean
   /** Whether what was given is an `AbortSignal`; absent if nothing was. */
   abortSignal?: unknown
 }
@@ -143,6 +215,7 @@ export interface TokenRecord {
   freshUntilMs: number
   /** The generation that it belongs to. */
   generation: number
+  metadata: MetadataRecord
 }
 
 /** The version of the package. */

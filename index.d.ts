@@ -73,7 +73,58 @@ export declare class ManagedIdentityApplication {
    * @throws The reason of `abortSignal`, an `AbortError` unless the caller gave another, once it is aborted.
    * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
    */
-  acquireToken(request: string | ManagedIdentityRequestParams): Promise<AuthenticationResult>;
+  acquireToken(
+    request: string | ManagedIdentityRequestParams | ManagedIdentityScopesRequest,
+  ): Promise<AuthenticationResult>;
+
+  /**
+   * **New.** Resolves with an access token in the shape that clients of the Azure SDK take: an application is a
+   * `TokenCredential` of `@azure/core-auth`, to be passed to them as their `credential`.
+   *
+   * The same cache and the same requests as `acquireToken`. Where no other source is configured, the first token
+   * request to the Instance Metadata Service is preceded by a probe of up to 1 s, so that a chain of credentials
+   * moves on at once on a machine outside of Azure.
+   *
+   * @param scopes - One scope, such as `"https://vault.azure.net/.default"`, or an array of one.
+   * @param options - What the client asks for besides.
+   * @throws {CredentialUnavailableError} There is no managed identity here; `ChainedTokenCredential` of
+   * `@azure/identity` then tries its next credential. README lists when.
+   * @throws {ManagedIdentityError} `exactly_one_scope_expected`: an array of none or of several scopes.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type, or a `tenantId` other
+   * than that of the identity.
+   * @throws {ManagedIdentityError} Everything else that `acquireToken` rejects with.
+   * @throws The reason of `abortSignal`, once it is aborted.
+   * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/tokencredential
+   */
+  getToken(scopes: string | string[], options?: GetTokenOptions | null): Promise<AccessToken>;
+
+  /**
+   * **New.** Gives a function that resolves with this identity's token as a client assertion: the proof by which
+   * an application of Microsoft Entra ID that trusts the identity (a federated identity credential) signs in
+   * without a secret of its own.
+   *
+   * It is what msal-node's `ConfidentialClientApplication` takes as `auth.clientAssertion` and
+   * `@azure/identity`'s `ClientAssertionCredential` as `getAssertion`; each call gives a token that is valid.
+   *
+   * @param resource - Default: `"api://AzureADTokenExchange"`, the audience of the public cloud; a national cloud
+   * has its own.
+   * @returns A function that rejects with what `acquireToken` rejects with.
+   * @see https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+   */
+  clientAssertion(resource?: string): () => Promise<string>;
+
+  /**
+   * **New.** Tells whether there is a managed identity endpoint here, by a probe that asks for no token and sends
+   * no secret.
+   *
+   * Any HTTP answer counts as one, but for that which a container's host gives in place of the metadata service.
+   * Nothing is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
+   * be used, is an answer and no error.
+   *
+   * @param options - How long to wait.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
+   */
+  isAvailable(options?: AvailabilityOptions | null): Promise<Availability>;
 
   /**
    * Says where a token would come from, judged by the environment as it is now.
@@ -86,10 +137,43 @@ export declare class ManagedIdentityApplication {
   getManagedIdentitySource(): ManagedIdentitySourceNames;
 
   /**
+   * **New.** Says where a token would come from, after asking the Instance Metadata Service whether it is there:
+   * unlike `getManagedIdentitySource()` it tells a host with that service (`"Imds"`) from one without any source
+   * (`null`). Other sources are told by the environment alone.
+   *
+   * @param options - How long to wait.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
+   * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.managedidentityapplication.getmanagedidentitysourceasync
+   */
+  getManagedIdentitySourceAsync(
+    options?: AvailabilityOptions | null,
+  ): Promise<ManagedIdentitySourceNames | null>;
+
+  /**
+   * **New.** Makes an application for the identity that the environment names: by `MANAGED_IDENTITY`, a JSON object
+   * as MSAL Python reads it (`{"ManagedIdentityIdType": "SystemAssigned" | "ClientId" | "ObjectId" | "ResourceId",
+   * "Id": …}`), else by `AZURE_CLIENT_ID`, else the system-assigned one.
+   *
+   * A variable that is there but empty is an error: it must not silently become another identity.
+   *
+   * @param env - Default: `process.env`.
+   * @param configuration - Further options; its `managedIdentityIdParams` are replaced.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `MANAGED_IDENTITY` is no JSON object.
+   * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: it names no known type.
+   * @throws {ManagedIdentityError} `missing_client_id`: an id is empty or no string; the message names the variable.
+   * @see https://learn.microsoft.com/entra/msal/python/advanced/managed-identity
+   */
+  static fromEnvironment(
+    env?: { [name: string]: string | undefined } | null,
+    configuration?: ManagedIdentityConfiguration | null,
+  ): ManagedIdentityApplication;
+
+  /**
    * **New.** Forgets every cached token of the process: for tests, or when a token may have leaked.
    *
    * A request that is under way still answers those who wait for it, but its token is not stored. Other
-   * worker threads of the process lose their tokens too. Never throws.
+   * worker threads of the process lose their tokens too. What a cache outside of the process has kept until then
+   * is not read any more by this process. Never throws.
    */
   static clearCache(): void;
 }
@@ -121,7 +205,133 @@ export type ManagedIdentityConfiguration = {
    * Default: each option's own.
    */
   system?: NodeSystemOptions;
+
+  /**
+   * **New.** Where tokens are kept beside the memory of this process: for command-line scripts, each run of which
+   * would else ask for a token.
+   *
+   * Default: nowhere. A service has no use for it: tokens on a disk are tokens that can be stolen from there.
+   */
+  cache?: CacheOptions | null | undefined;
 };
+
+/**
+ * A cache outside of the process; one of the two.
+ *
+ * It is asked only when the process has no token that is fresh enough, and told only of new ones. What it holds is
+ * believed on the machine and for the identity, resource and endpoint that it was made for, and nowhere else; what
+ * is damaged, foreign or expired is ignored and replaced, and never a caller's error.
+ */
+export type CacheOptions = {
+  /**
+   * A directory with a file for each token, mode 0600. The processes that use one directory make one request
+   * between them for a token that none of them has.
+   *
+   * Default: absent. Limits: an absolute path; made with mode 0700 if it is not there. A directory that belongs to
+   * another user, that others may look into, or that is a link makes every acquisition fail with
+   * `invalid_configuration`, where the system knows such things (not on Windows: there it has the rights of its
+   * parent).
+   */
+  directory?: string | null | undefined;
+
+  /**
+   * A plug-in as msal-node takes it, such as `PersistenceCachePlugin` of `@azure/msal-node-extensions`.
+   *
+   * Default: absent. A plug-in that throws, rejects or takes over 10 s for an access is as good as none.
+   */
+  cachePlugin?: ICachePlugin | null | undefined;
+};
+
+/**
+ * Keeps a text between processes, as msal-node declares it.
+ *
+ * @see https://learn.microsoft.com/entra/msal/javascript/node/caching
+ */
+export interface ICachePlugin {
+  /**
+   * Called before the cache is looked at: the time to hand over what was kept.
+   *
+   * @param tokenCacheContext - The cache.
+   */
+  beforeCacheAccess(tokenCacheContext: TokenCacheContext): Promise<void>;
+
+  /**
+   * Called after the cache was looked at: the time to keep it if it has changed.
+   *
+   * @param tokenCacheContext - The cache.
+   */
+  afterCacheAccess(tokenCacheContext: TokenCacheContext): Promise<void>;
+}
+
+/**
+ * What a plug-in gets to see of the cache.
+ */
+export interface TokenCacheContext {
+  /**
+   * Whether there is something new to keep.
+   */
+  cacheHasChanged: boolean;
+
+  /**
+   * The cache.
+   */
+  tokenCache: ISerializableTokenCache;
+}
+
+/**
+ * A cache that can be put into words. The words hold tokens.
+ */
+export interface ISerializableTokenCache {
+  /**
+   * Takes what `serialize` gave; what is no JSON object counts as empty.
+   *
+   * @param cache - The text that was kept.
+   */
+  deserialize(cache: string): void;
+
+  /**
+   * The text to keep: a JSON object, in which whatever else was handed over stays.
+   */
+  serialize(): string;
+}
+
+/**
+ * **New.** Names an identity, as MSAL.NET does: to be given as `managedIdentityIdParams`.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.appconfig.managedidentityid
+ */
+export declare class ManagedIdentityId {
+  private constructor();
+
+  /**
+   * The identity that belongs to the host itself.
+   */
+  static systemAssigned(): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its client id.
+   *
+   * @param id - A GUID.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedClientId(id: string): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its Azure resource id.
+   *
+   * @param id - `/subscriptions/…/userAssignedIdentities/…`.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedResourceId(id: string): ManagedIdentityIdParams;
+
+  /**
+   * A user-assigned identity, by its object id.
+   *
+   * @param id - A GUID.
+   * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   */
+  static withUserAssignedObjectId(id: string): ManagedIdentityIdParams;
+}
 
 /**
  * One of the three ids of a user-assigned identity; more than one is refused with
@@ -154,6 +364,14 @@ export type ManagedIdentityIdParams = {
    * Default: absent. Not taken by Cloud Shell, Machine Learning, Service Fabric and workload identity.
    */
   userAssignedObjectId?: string;
+
+  /**
+   * **New.** The client id or the Azure resource id of a user-assigned identity, told apart by its shape: a GUID,
+   * or a path that begins with `/subscriptions/`. Anything else is refused with `invalid_configuration`.
+   *
+   * Default: absent.
+   */
+  userAssignedId?: string;
 };
 
 /**
@@ -184,6 +402,16 @@ export type NodeSystemOptions = {
    * Default: `false`. Azure Arc's second request, the answer to its challenge, is made in any case.
    */
   disableInternalRetries?: boolean;
+
+  /**
+   * **New.** Called after each refresh that ran behind callers, with what it brought.
+   *
+   * Default: none. Limits: a function, else `invalid_configuration`. It comes through the event loop of the
+   * application that started the refresh; what it returns, throws or rejects with is ignored.
+   *
+   * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.abstractapplicationbuilder-1
+   */
+  onBackgroundTokenRefresh?: ((ended: BackgroundTokenRefresh) => void) | null | undefined;
 
   /**
    * Has no meaning for a managed identity and is ignored; declared so that options typed by msal-node
@@ -264,6 +492,214 @@ export type ManagedIdentityRequestParams = {
    * runs out, the call rejects with `network_unavailable`.
    */
   timeout?: number | null | undefined;
+
+  /**
+   * **New.** For how long an answer that the identity is not found is not believed, in milliseconds: for
+   * deployments that assign an identity and use it at once.
+   *
+   * Default: absent, no such retry. Limits: 1 to 600 000, else `invalid_configuration`. The waits are 1 s,
+   * doubling to 10 s. `totalTimeout` and `disableInternalRetries` still hold. It adds to the retries that a 404
+   * has anyway, and calls share a request only with calls of the same value.
+   */
+  retryIdentityNotFound?: number | null | undefined;
+};
+
+/**
+ * **New.** A request in the shape of MSAL.NET's first versions: a list of exactly one scope in place of a resource.
+ *
+ * None or several are refused with `exactly_one_scope_expected`.
+ */
+export type ManagedIdentityScopesRequest = Omit<ManagedIdentityRequestParams, "resource"> & {
+  /**
+   * One scope, such as `"https://management.azure.com/.default"`.
+   */
+  scopes: string[];
+};
+
+/**
+ * What a client of the Azure SDK asks for besides a scope, as `@azure/core-auth` declares it; other options are
+ * ignored.
+ *
+ * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/gettokenoptions
+ */
+export interface GetTokenOptions {
+  /**
+   * Ends this call when it is aborted.
+   *
+   * Default: absent.
+   */
+  abortSignal?: AbortSignalLike;
+
+  /**
+   * Options of the HTTP request.
+   *
+   * Default: absent.
+   */
+  requestOptions?: {
+    /**
+     * How long this acquisition may take, in milliseconds; replaces `totalTimeout`.
+     *
+     * Default: the application's `totalTimeout`, also for 0. Limits: up to 600 000, else `invalid_configuration`.
+     */
+    timeout?: number;
+  };
+
+  /**
+   * The claims challenge of a service that refused a token: the cache is skipped, and the new token replaces the
+   * cached one.
+   *
+   * Default: absent.
+   */
+  claims?: string;
+
+  /**
+   * Whether the client handles claims challenges of continuous access evaluation: the capability `CP1` then goes
+   * along, and the token is cached apart from others.
+   *
+   * Default: `false`.
+   */
+  enableCae?: boolean;
+
+  /**
+   * The tenant that the token must be of. A managed identity has tokens of its own tenant only: any other is
+   * refused, by the token's own `tid` claim.
+   *
+   * Default: absent. A token that is no JWT is not checked.
+   */
+  tenantId?: string;
+}
+
+/**
+ * A token as clients of the Azure SDK take it.
+ *
+ * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/accesstoken
+ */
+export interface AccessToken {
+  /**
+   * The access token.
+   */
+  token: string;
+
+  /**
+   * When it expires, in milliseconds since 1970.
+   */
+  expiresOnTimestamp: number;
+
+  /**
+   * When a client should ask again, in milliseconds since 1970: the half of the token's lifetime.
+   *
+   * Undefined when the token lives for up to two hours.
+   */
+  refreshAfterTimestamp?: number;
+
+  /**
+   * How the token is to be presented.
+   */
+  tokenType: "Bearer";
+}
+
+/**
+ * How long a probe may take.
+ */
+export type AvailabilityOptions = {
+  /**
+   * How long an answer is waited for, in milliseconds.
+   *
+   * Default: 1 000. Limits: 1 to 600 000, else `invalid_configuration`.
+   */
+  timeout?: number | null | undefined;
+};
+
+/**
+ * What a probe found.
+ */
+export type Availability = {
+  /**
+   * Whether the endpoint answered.
+   */
+  available: boolean;
+
+  /**
+   * The source that was asked: what `getManagedIdentitySource()` says.
+   */
+  source: ManagedIdentitySourceNames;
+
+  /**
+   * Why there is none, and what may help; absent when it is available.
+   */
+  reason?: string;
+};
+
+/**
+ * How a refresh behind callers ended.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.extensibility.executionresult
+ */
+export type BackgroundTokenRefresh =
+  | {
+      /** It brought a token. */
+      successful: true;
+      /** The new token, with a result's fields. */
+      result: AuthenticationResult;
+      /** Absent. */
+      error?: undefined;
+    }
+  | {
+      /** It failed; the cached token is served as before. */
+      successful: false;
+      /** Why. */
+      error: ManagedIdentityError;
+      /** Absent. */
+      result?: undefined;
+    };
+
+/**
+ * Facts about one call, as MSAL.NET's `AuthenticationResultMetadata` has them; frozen. All durations are in
+ * milliseconds.
+ *
+ * @see https://learn.microsoft.com/dotnet/api/microsoft.identity.client.authenticationresultmetadata
+ */
+export type AuthenticationMetadata = {
+  /**
+   * Where the token came from; absent when there is none.
+   */
+  readonly tokenSource?: "IdentityProvider" | "Cache";
+
+  /**
+   * Why the endpoint was asked: `"NotApplicable"` when it was not, `"ProactivelyRefreshed"` also when that
+   * happens behind this call.
+   */
+  readonly cacheRefreshReason:
+    | "NotApplicable"
+    | "ForceRefreshOrClaims"
+    | "NoCachedAccessToken"
+    | "Expired"
+    | "ProactivelyRefreshed";
+
+  /**
+   * How long this call took; 0 when the token was in memory.
+   */
+  readonly durationTotalInMs: number;
+
+  /**
+   * How long the requests took, all together.
+   */
+  readonly durationInHttpInMs: number;
+
+  /**
+   * How long a cache outside of the process took.
+   */
+  readonly durationInCacheInMs: number;
+
+  /**
+   * How many requests were sent, by whoever waits for the same token.
+   */
+  readonly attempts: number;
+
+  /**
+   * The endpoint, without its query.
+   */
+  readonly tokenEndpoint: string;
 };
 
 /**
@@ -428,6 +864,12 @@ export type AuthenticationResult = {
    * The resource of a request to a protected MCP server: never set; `scopes` has the resource.
    */
   resource?: string;
+
+  /**
+   * **New.** Facts about this call: where the token came from, why, and how long it took. Always set here;
+   * optional so that results of msal-node fit the type.
+   */
+  metadata?: AuthenticationMetadata;
 };
 
 /**
@@ -699,6 +1141,23 @@ export declare class ManagedIdentityError extends AuthError {
    * when there is none.
    */
   readonly cause?: unknown;
+
+  /**
+   * **New.** Facts about the call; absent when it never came to asking an endpoint.
+   */
+  readonly metadata?: AuthenticationMetadata;
+}
+
+/**
+ * **New.** What `getToken` rejects with where there is no managed identity, so that a chain of credentials tries
+ * the next one: nobody answers the probe of the metadata service, or a configured endpoint cannot be reached or
+ * knows no such identity.
+ */
+export declare class CredentialUnavailableError extends ManagedIdentityError {
+  /**
+   * The error's class, by which `ChainedTokenCredential` goes: `"CredentialUnavailableError"`.
+   */
+  name: string;
 }
 
 /**
@@ -753,6 +1212,8 @@ export declare const ManagedIdentityErrorCodes: {
   };
   /** **New.** An option or a request field has a wrong type or value, or the source cannot honour it. */
   readonly invalidConfiguration: "invalid_configuration";
+  /** **New.** `getToken` was given no scope, or several. */
+  readonly exactlyOneScopeExpected: "exactly_one_scope_expected";
   /** **New.** Service Fabric's thumbprint is no SHA-1, or the server's certificate has another. */
   readonly invalidServerThumbprint: "invalid_server_thumbprint";
   /** The resource is no absolute URI and no GUID, or the service does not know it. */
@@ -821,3 +1282,108 @@ export declare const ManagedIdentitySourceNames: {
  */
 export type ManagedIdentitySourceNames =
   (typeof ManagedIdentitySourceNames)[keyof typeof ManagedIdentitySourceNames];
+
+/**
+ * **New.** The channels of `node:diagnostics_channel` on which this package tells what it does, by name, each with the
+ * type of its messages. No message holds a token or a secret. Subscribing costs nothing but what the subscriber does;
+ * without subscribers nothing is told.
+ *
+ * @example
+ * import { channel } from "node:diagnostics_channel";
+ * channel("managed-identity-native:retry").subscribe((message) => {
+ *   const { waitInMs } = message as DiagnosticsChannels["managed-identity-native:retry"];
+ * });
+ * @see https://nodejs.org/api/diagnostics_channel.html
+ */
+export interface DiagnosticsChannels {
+  /** A call of `acquireToken` or `getToken` starts. */
+  "managed-identity-native:acquire:start": AcquireMessage;
+  /** It ended; the message is the same object, completed. */
+  "managed-identity-native:acquire:end": AcquireMessage;
+  /** An HTTP request ended. */
+  "managed-identity-native:request": RequestMessage;
+  /** A request failed and is tried again. */
+  "managed-identity-native:retry": RetryMessage;
+  /** A refresh behind callers ended. */
+  "managed-identity-native:refresh": RefreshMessage;
+}
+
+/**
+ * A call, from its start to its end.
+ */
+export interface AcquireMessage {
+  /** What was asked for, as the caller gave it. */
+  resource: unknown;
+  /** The id of the call; from its end on. */
+  correlationId?: string;
+  /** Whether the token was in the cache; from its end on, if there is one. */
+  fromCache?: boolean;
+  /** When the token expires; from its end on, if there is one. */
+  expiresOn?: Date | null;
+  /** The code of its error; from its end on, if it failed. */
+  errorCode?: string;
+  /** What the call rejected with; from its end on, if it failed. */
+  error?: unknown;
+  /** Facts about the call; from its end on. */
+  metadata?: AuthenticationMetadata;
+}
+
+/**
+ * What every event of a request has.
+ */
+export interface FlightMessage {
+  /** The id of the call that started the request; others may wait for the same. */
+  correlationId: string;
+  /** What the token is for. */
+  resource: string;
+  /** The source that is asked. */
+  source: ManagedIdentitySourceNames;
+  /** The endpoint, without its query. */
+  endpoint: string;
+}
+
+/**
+ * An HTTP request that ended.
+ */
+export interface RequestMessage extends FlightMessage {
+  /** Its number, from 1. */
+  attempt: number;
+  /** The status of the answer; absent without one. */
+  statusCode?: number;
+  /** What came in place of an answer: a code as Node.js has it where there is one, such as `ECONNRESET`. */
+  fault?: string;
+  /** How long it took, in milliseconds. */
+  durationInMs: number;
+}
+
+/**
+ * A request that failed and is tried again.
+ */
+export interface RetryMessage extends FlightMessage {
+  /** The number of the request that failed, from 1. */
+  attempt: number;
+  /** How long it is waited, in milliseconds. */
+  waitInMs: number;
+  /** The status of the answer; absent without one. */
+  statusCode?: number;
+  /** The code that the call would have failed with. */
+  errorCode: string;
+  /** Its words. */
+  errorMessage: string;
+}
+
+/**
+ * A refresh behind callers that ended.
+ */
+export interface RefreshMessage extends FlightMessage {
+  /** When the new token expires; absent if none came. */
+  expiresOn?: Date;
+  /** The code of its error; absent if a token came. */
+  errorCode?: string;
+  /** The words of its error; absent if a token came. */
+  errorMessage?: string;
+  /** The status of the answer that failed; absent without one. */
+  statusCode?: number;
+  /** Facts about the refresh. */
+  metadata?: AuthenticationMetadata;
+}

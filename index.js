@@ -4,11 +4,16 @@
  * The face: the classes that callers see, over the native binding. It shapes arguments, throws what
  * crosses as a value, and remembers fresh results for as long as native code confirms them. It holds no
  * policy: what is valid, how long a token is fresh and what an error says is decided in src/.
+ *
+ * Everything on the way to a process's first token is in this one file, since each further file costs 0.3 ms
+ * of a cold start; what only some callers need is in face/, loaded when they do.
  */
 
 const binding = loadBinding();
 const { generation } = binding;
 
+/** What a managed identity's token must be for to stand in for an application's secret. */
+const TOKEN_EXCHANGE = "api://AzureADTokenExchange";
 const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
 
 /** The shape of an error that a method of msal-node's would reject with. */
@@ -37,6 +42,7 @@ class ManagedIdentityError extends AuthError {
     for (const fact of ["statusCode", "source", "endpoint", "attempts"]) {
       if (failure?.[fact] !== undefined) this[fact] = failure[fact];
     }
+    if (failure?.metadata !== undefined) this.metadata = Object.freeze(failure.metadata);
     if (failure?.causeMessage !== undefined) {
       const cause = new Error(failure.causeMessage);
       cause.stack = `Error: ${failure.causeMessage}`; // It was met on another thread: the frames here are not its own.
@@ -46,7 +52,16 @@ class ManagedIdentityError extends AuthError {
   }
 }
 
+/** What getToken rejects with where there is no managed identity: ChainedTokenCredential goes by its name. */
+class CredentialUnavailableError extends ManagedIdentityError {
+  constructor(errorCode, correlationId, failure) {
+    super(errorCode, correlationId, failure);
+    this.name = "CredentialUnavailableError";
+  }
+}
+
 const ManagedIdentityErrorCodes = Object.freeze({
+  exactlyOneScopeExpected: "exactly_one_scope_expected",
   invalidConfiguration: "invalid_configuration",
   invalidFileExtension: "invalid_file_extension",
   invalidFilePath: "invalid_file_path",
@@ -102,94 +117,177 @@ const LogLevel = Object.freeze({
 
 class ManagedIdentityApplication {
   #native;
-  #fresh = new FreshTokens();
-  /** The native calls under way that further callers may share, by resource. */
-  #pending = new Map();
+  #desk = new Desk();
+  /** That of callers who handle claims challenges: their tokens are others. */
+  #deskOfCae;
+  #onBackgroundTokenRefresh;
+  #isObserved = false;
 
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
     const system = configuration?.system;
+    const client = system?.networkClient ?? undefined;
+    const log = system?.loggerOptions?.loggerCallback ?? undefined;
+    const cache = configuration?.cache ?? undefined;
     const options = {
       configuration,
       managedIdentityIdParams: ids,
       userAssignedClientId: ids?.userAssignedClientId,
       userAssignedResourceId: ids?.userAssignedResourceId,
       userAssignedObjectId: ids?.userAssignedObjectId,
+      userAssignedId: ids?.userAssignedId,
       clientCapabilities: configuration?.clientCapabilities,
+      cache,
+      cacheDirectory: cache?.directory,
+      cachePlugin: cache?.cachePlugin,
+      beforeCacheAccess: cache?.cachePlugin?.beforeCacheAccess,
+      afterCacheAccess: cache?.cachePlugin?.afterCacheAccess,
       system,
       disableInternalRetries: system?.disableInternalRetries,
       connectTimeout: system?.connectTimeout,
       requestTimeout: system?.requestTimeout,
       totalTimeout: system?.totalTimeout,
-      networkClient: system?.networkClient,
-      sendGetRequest: system?.networkClient?.sendGetRequestAsync,
-      sendPostRequest: system?.networkClient?.sendPostRequestAsync,
+      networkClient: client,
+      sendGetRequest: client?.sendGetRequestAsync,
+      sendPostRequest: client?.sendPostRequestAsync,
       loggerOptions: system?.loggerOptions,
-      loggerCallback: system?.loggerOptions?.loggerCallback,
+      loggerCallback: log,
       logLevel: system?.loggerOptions?.logLevel,
       piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
+      onBackgroundTokenRefresh: system?.onBackgroundTokenRefresh,
     };
-    const client = callersClient(system?.networkClient);
-    const writeLine = callersLog(system?.loggerOptions?.loggerCallback);
-    const made = binding.createApplication(options, client?.send, client?.id, writeLine);
+    const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
+    const made = binding.createApplication(
+      options,
+      given?.callersClient(client),
+      given?.numberOf(client, binding.newTransportId),
+      given?.callersLog(log),
+    );
     if (!(made instanceof binding.ManagedIdentityApplication)) {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
+    if (cache !== undefined) require("./face/cache.js").keep(made, cache, binding.newTransportId);
     this.#native = made;
+    this.#onBackgroundTokenRefresh = system?.onBackgroundTokenRefresh ?? undefined;
   }
 
-  async acquireToken(request) {
-    const resource = typeof request === "string" ? request : request?.resource;
-    const signal = request?.abortSignal ?? undefined;
-    const isSignal = signal !== undefined && isAbortSignal(signal);
-    if (isSignal && signal.aborted) throw abortReason(signal);
-    const plain = isPlain(request, resource) && (signal === undefined || isSignal);
-    if (plain) {
-      const token = this.#fresh.find(resource);
-      if (token !== undefined) return result(token, true, nextCorrelationId());
-    }
-
-    const correlationId = nextCorrelationId();
-    // Sharing a call spares the event loop a promise of native code's for each caller of one moment.
-    const now = Date.now();
-    let call = plain ? this.#pending.get(resource) : undefined;
-    if (call === undefined || !call.isOpenAt(now)) {
-      const fields = {
-        resource,
-        forceRefresh: request?.forceRefresh,
-        claims: request?.claims,
-        timeout: request?.timeout,
-        abortSignal: signal === undefined ? undefined : isSignal,
-      };
-      const reading = environment();
-      const before = generation(); // Read first: what is cleared meanwhile must show.
-      const acquired = this.#native.acquire(fields, correlationId, reading.native);
-      if (!(acquired instanceof binding.PendingAcquisition)) {
-        return this.#settle(acquired, resource, correlationId);
+  /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
+  acquireToken(request) {
+    try {
+      const resource = typeof request === "string" ? request : request?.resource;
+      if (isTraced()) {
+        return channels.traced(resource, () => this.#acquire(this.#desk, request, resource));
       }
-      call = new Call(acquired, now, before, reading);
-      if (plain) this.#share(resource, call);
+      return this.#acquire(this.#desk, request, resource);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return this.#settle(await call.wait(isSignal ? signal : undefined), resource, correlationId);
   }
 
-  /** Turns an outcome into a result, or throws it. */
-  #settle({ kind, token, failure }, resource, correlationId) {
-    if (kind !== "Token") throw new ManagedIdentityError(failure.errorCode, correlationId, failure);
-    this.#fresh.remember(resource, token);
-    return result(token, token.fromCache, correlationId);
+  getToken(scopes, options) {
+    try {
+      const isCae = options?.enableCae === true;
+      if (isCae) this.#deskOfCae ??= new Desk();
+      const desk = isCae ? this.#deskOfCae : this.#desk;
+      if (typeof scopes === "string" && isEmpty(options) && !isTraced()) {
+        const token = desk.find(scopes);
+        if (token !== undefined) return Promise.resolve(credential(token));
+      }
+      const { scope, request } = require("./face/credential.js").asked(scopes, options);
+      const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
+      return (isTraced() ? channels.traced(scope, acquire) : acquire()).then(credentialOf);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  #share(resource, call) {
-    this.#pending.set(resource, call);
-    const settled = () => {
-      if (this.#pending.get(resource) === call) this.#pending.delete(resource);
+  /** The result of a remembered token, or of what native code says; `Unavailable` is getToken's. */
+  #acquire(desk, request, resource, Unavailable) {
+    const signal = listenable(request?.abortSignal);
+    const isPlain = signal !== null && asksForNothingElse(request);
+    const token = isPlain ? desk.find(resource) : undefined;
+    if (token !== undefined) {
+      return Promise.resolve(result(token, true, token.metadataOfHit, nextCorrelationId()));
+    }
+
+    // Callers of one moment who have no wishes share a call: that spares the event loop a promise of native
+    // code's for each.
+    const pending = Unavailable === undefined ? desk.pending : desk.pendingOfCredential;
+    const now = Date.now();
+    const shared = isPlain ? pending.get(resource) : undefined;
+    if (shared?.isOpenAt(now)) return shared.join(signal).then(shared.settleForOther);
+    const correlationId = nextCorrelationId();
+    const settle = ({ kind, token, failure }, id) => {
+      if (kind === "Token") {
+        Object.freeze(token.metadata);
+        desk.remember(resource, token);
+        return result(token, token.fromCache, token.metadata, id);
+      }
+      const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
+      throw new Failure(failure.errorCode, id, failure);
     };
-    call.outcome.then(settled, settled);
+    const reading = environment();
+    const before = generation(); // Read first: what is cleared meanwhile must show.
+    this.#observe();
+    const fields = fieldsOf(request, resource, signal, Unavailable !== undefined);
+    const acquired = this.#native.acquire(fields, correlationId, reading.native);
+    if (!(acquired instanceof binding.PendingAcquisition)) {
+      return Promise.resolve(settle(acquired, correlationId));
+    }
+    const call = new Call(acquired, now, before, reading);
+    if (isPlain) {
+      // One function for all who join: thousands of them would be what the garbage collector stops for.
+      call.settleForOther = (outcome) => settle(outcome, nextCorrelationId());
+      pending.set(resource, call);
+      const settled = () => {
+        if (pending.get(resource) === call) pending.delete(resource);
+      };
+      call.outcome.then(settled, settled);
+    }
+    return call.join(signal).then((outcome) => settle(outcome, correlationId));
+  }
+
+  /** Has native code tell what it does, from when somebody wants to know. */
+  #observe() {
+    if (this.#isObserved || !(this.#onBackgroundTokenRefresh || channels?.isObserved())) return;
+    this.#isObserved = true;
+    const onRefresh = this.#onBackgroundTokenRefresh;
+    this.#native.observe((event) => {
+      try {
+        if (event.kind === "refresh" && onRefresh !== undefined) refreshed(event, onRefresh);
+        channels?.publish(event);
+      } catch {
+        // An observer that fails must not end the process.
+      }
+    });
+  }
+
+  async isAvailable(options) {
+    const found = await this.#native.probe(options?.timeout, environment().native);
+    if (found.errorCode !== undefined) {
+      throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
+    }
+    return found;
+  }
+
+  clientAssertion(resource = TOKEN_EXCHANGE) {
+    return async () => (await this.acquireToken(resource)).accessToken;
   }
 
   getManagedIdentitySource() {
     return this.#native.sourceName(environment().native);
+  }
+
+  async getManagedIdentitySourceAsync(options) {
+    const source = this.getManagedIdentitySource();
+    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) return source;
+    const { available } = await this.isAvailable(options);
+    return available ? ManagedIdentitySourceNames.IMDS : null;
+  }
+
+  static fromEnvironment(env, configuration) {
+    const managedIdentityIdParams = require("./face/identity.js").namedBy(env ?? process.env, refuse);
+    return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
   }
 
   static clearCache() {
@@ -197,22 +295,110 @@ class ManagedIdentityApplication {
   }
 }
 
+/** MSAL.NET's factory methods; what they make is what an application takes as managedIdentityIdParams. */
+class ManagedIdentityId {
+  constructor(option, id) {
+    if (option !== undefined) this[option] = require("./face/identity.js").checked(id, option, refuse);
+    Object.freeze(this);
+  }
+
+  static systemAssigned() {
+    return new ManagedIdentityId();
+  }
+
+  static withUserAssignedClientId(id) {
+    return new ManagedIdentityId("userAssignedClientId", id);
+  }
+
+  static withUserAssignedResourceId(id) {
+    return new ManagedIdentityId("userAssignedResourceId", id);
+  }
+
+  static withUserAssignedObjectId(id) {
+    return new ManagedIdentityId("userAssignedObjectId", id);
+  }
+}
+
+function refuse(errorCode, errorMessage) {
+  throw new ManagedIdentityError(errorCode, "", { errorMessage, retryable: false });
+}
+
+/** The channels of node:diagnostics_channel. */
+let channels;
+let areChannelsAwaited = false;
+
+/** Whether somebody wants to know of calls. */
+function isTraced() {
+  return (channels ?? openChannels())?.isTraced();
+}
+
+/** Opens the channels: at once if anybody can have subscribed, else while the first request is under way, since
+ * loading them takes a tenth of the time to the first token. */
+function openChannels() {
+  if (areChannelsAwaited) return undefined;
+  areChannelsAwaited = true;
+  const isLoaded = process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true;
+  if (isLoaded) channels = require("./face/channels.js");
+  else setImmediate(() => (channels ??= require("./face/channels.js"))).unref();
+  return channels;
+}
+
 /** Whether a request asks for nothing but a resource: what a remembered token can answer. */
-function isPlain(request, resource) {
+function asksForNothingElse(request) {
   return (
-    typeof resource === "string" &&
-    (request.forceRefresh === undefined || request.forceRefresh === false) &&
-    request.claims === undefined &&
-    request.timeout === undefined
+    typeof request === "string" ||
+    ((request?.forceRefresh === undefined || request.forceRefresh === false) &&
+      request?.claims === undefined &&
+      request?.timeout === undefined &&
+      request?.tenantId === undefined &&
+      (request?.enableCae === undefined || typeof request.enableCae === "boolean") &&
+      request?.retryIdentityNotFound === undefined)
   );
 }
 
-/** Tokens that native code declared fresh, for one application. */
-class FreshTokens {
+/** A request as native code takes it; some fields are getToken's alone. */
+function fieldsOf(request, resource, signal, forCredential) {
+  return {
+    resource,
+    scopes: resource === undefined || resource === null ? request?.scopes : undefined,
+    forceRefresh: request?.forceRefresh,
+    claims: request?.claims,
+    timeout: request?.timeout,
+    tenantId: forCredential ? request.tenantId : undefined,
+    enableCae: forCredential ? request.enableCae : undefined,
+    retryIdentityNotFound: request?.retryIdentityNotFound,
+    forCredential,
+    abortSignal: signal === null ? false : undefined,
+  };
+}
+
+/** Whether getToken's options ask for nothing that a remembered token could not answer. */
+function isEmpty(options) {
+  return (
+    options === undefined ||
+    options === null ||
+    (options.claims === undefined &&
+      options.tenantId === undefined &&
+      (options.enableCae === undefined || typeof options.enableCae === "boolean") &&
+      options.abortSignal === undefined &&
+      options.requestOptions === undefined)
+  );
+}
+
+/** A caller's signal, if there is one; null if it is none. Throws its reason if it is aborted. */
+function listenable(signal) {
+  return signal === undefined || signal === null ? undefined : require("./face/abort.js").listenable(signal);
+}
+
+/** What one application remembers: tokens that native code declared fresh, and calls under way. */
+class Desk {
   static #sweepFrom = 64;
 
+  /** The native calls under way that further callers may share, by resource; those of getToken fail otherwise. */
+  pending = new Map();
+  pendingOfCredential = new Map();
   #tokens = new Map();
-  #sweepAt = FreshTokens.#sweepFrom;
+  #sweepAt = Desk.#sweepFrom;
 
   find(resource) {
     const token = this.#tokens.get(resource);
@@ -223,20 +409,22 @@ class FreshTokens {
   }
 
   remember(resource, token) {
-    if (token.freshUntilMs === 0) return;
+    if (token.freshUntilMs === 0 || typeof resource !== "string") return;
+    token.metadataOfHit ??= metadataOfHit(token.metadata.tokenEndpoint);
     this.#tokens.set(resource, token);
     if (this.#tokens.size < this.#sweepAt) return;
     const now = Date.now();
     for (const [other, { freshUntilMs }] of this.#tokens) {
       if (freshUntilMs <= now) this.#tokens.delete(other);
     }
-    this.#sweepAt = Math.max(FreshTokens.#sweepFrom, this.#tokens.size * 2);
+    this.#sweepAt = Math.max(Desk.#sweepFrom, this.#tokens.size * 2);
   }
 }
 
 /** One native call that must wait, with the callers who wait for it. */
 class Call {
   outcome;
+  settleForOther;
   #native;
   #startedAt;
   #generation;
@@ -267,26 +455,14 @@ class Call {
     );
   }
 
-  /** The outcome; with a signal, its reason if it is aborted before. */
-  wait(signal) {
+  /** What one more who waits for it waits for: its end, or that of their signal. */
+  join(signal) {
     this.#waiting += 1;
-    if (signal === undefined) return this.outcome;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#leave();
-        reject(abortReason(signal));
-      };
-      const forget = whenAborted(signal, onAbort);
-      const settled = (settle) => (value) => {
-        forget();
-        settle(value);
-      };
-      this.outcome.then(settled(resolve), settled(reject));
-    });
+    return signal === undefined ? this.outcome : require("./face/abort.js").unlessAborted(this, signal);
   }
 
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
-  #leave() {
+  leave() {
     this.#waiting -= 1;
     if (this.#waiting > 0) return;
     this.#released = true;
@@ -294,7 +470,47 @@ class Call {
   }
 }
 
-function result(token, fromCache, correlationId) {
+/** What is told of a call that a remembered token answered. */
+function metadataOfHit(tokenEndpoint) {
+  return Object.freeze({
+    tokenSource: "Cache",
+    cacheRefreshReason: "NotApplicable",
+    durationTotalInMs: 0,
+    durationInHttpInMs: 0,
+    durationInCacheInMs: 0,
+    attempts: 0,
+    tokenEndpoint,
+  });
+}
+
+/** A token as the Azure SDK's clients take it. */
+function credential({ accessToken, expiresOnMs, refreshOnMs }) {
+  return {
+    token: accessToken,
+    expiresOnTimestamp: expiresOnMs,
+    refreshAfterTimestamp: refreshOnMs,
+    tokenType: "Bearer",
+  };
+}
+
+/** The same, from a result. */
+function credentialOf({ accessToken, expiresOn, refreshOn }) {
+  return credential({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() });
+}
+
+/** Tells an application's callback how a refresh behind its callers ended. */
+function refreshed({ token, failure, correlationId }, onRefresh) {
+  const ended =
+    failure === undefined
+      ? { successful: true, result: result(token, false, Object.freeze(token.metadata), correlationId) }
+      : {
+          successful: false,
+          error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
+        };
+  onRefresh(ended)?.then?.(undefined, () => {});
+}
+
+function result(token, fromCache, metadata, correlationId) {
   return {
     authority: AUTHORITY,
     uniqueId: "",
@@ -316,72 +532,7 @@ function result(token, fromCache, correlationId) {
     cloudGraphHostName: "",
     msGraphHost: "",
     fromPlatformBroker: false,
-  };
-}
-
-/** The numbers of the network clients that applications of this thread were given. */
-const clientIds = new WeakMap();
-
-/** A caller's network client as native code takes it: it never throws, and resolves a plain record. */
-function callersClient(client) {
-  if (
-    typeof client?.sendGetRequestAsync !== "function" ||
-    typeof client.sendPostRequestAsync !== "function"
-  ) {
-    return undefined; // Absent, or native code says what is wrong with it.
-  }
-  if (!clientIds.has(client)) clientIds.set(client, binding.newTransportId());
-  const send = async ({ post, url, headers, body }) => {
-    try {
-      const answer = post
-        ? await client.sendPostRequestAsync(url, { headers, body })
-        : await client.sendGetRequestAsync(url, { headers });
-      return {
-        status: statusOf(answer),
-        wwwAuthenticate: headerOf(answer, "www-authenticate"),
-        retryAfter: headerOf(answer, "retry-after"),
-        body: textOf(answer.body),
-      };
-    } catch (error) {
-      return { code: codeOf(error), message: String(error?.message ?? "it rejected without an error") };
-    }
-  };
-  return { send, id: clientIds.get(client) };
-}
-
-function statusOf(answer) {
-  const status = answer?.status;
-  if (Number.isInteger(status) && status >= 100 && status <= 599) return status;
-  throw new TypeError("it resolved with something that has no HTTP status");
-}
-
-function headerOf({ headers }, name) {
-  if (typeof headers?.get === "function") return headers.get(name)?.toString();
-  const found = Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name);
-  return found?.[1] === undefined || found[1] === null ? undefined : String(found[1]);
-}
-
-function textOf(body) {
-  if (body === undefined || body === null) return "";
-  if (body instanceof Uint8Array) return Buffer.from(body).toString("utf8");
-  return typeof body === "string" ? body : JSON.stringify(body);
-}
-
-/** A code as Node's socket errors have it; fetch has it on its cause. */
-function codeOf(error) {
-  const code = error?.code ?? error?.cause?.code;
-  return typeof code === "string" ? code : undefined;
-}
-
-/** A caller's logger as native code takes it: neither an exception nor a rejection leaves it. */
-function callersLog(callback) {
-  if (typeof callback !== "function") return undefined;
-  return (level, message) => {
-    try {
-      callback(level, message, false)?.then?.(undefined, () => {});
-    } catch {
-      // A logger that fails must not fail an acquisition.
-    }
+    metadata,
   };
 }
 
@@ -424,65 +575,44 @@ function nextCorrelationId() {
   return correlationIdPrefix + correlationIdCount.toString(16);
 }
 
-function isAbortSignal(value) {
-  return (
-    typeof value === "object" &&
-    typeof value.aborted === "boolean" &&
-    typeof value.addEventListener === "function" &&
-    typeof value.removeEventListener === "function"
-  );
-}
-
-function abortReason({ reason }) {
-  return reason === undefined
-    ? new DOMException("The acquisition of a token was aborted.", "AbortError")
-    : reason;
-}
-
-/** Who waits with which signal. A signal gets one listener of ours, since Node.js warns of many. */
-const waitingWith = new WeakMap();
-
-/** Calls back once the signal is aborted; the function that it returns takes that back. */
-function whenAborted(signal, callback) {
-  let waiting = waitingWith.get(signal);
-  if (waiting === undefined) {
-    waiting = new Set();
-    waitingWith.set(signal, waiting);
-    waiting.onAbort = () => {
-      if (waitingWith.get(signal) !== waiting) return; // A signal that calls back twice.
-      waitingWith.delete(signal);
-      for (const call of waiting) call();
-    };
-    signal.addEventListener("abort", waiting.onAbort, { once: true });
-  }
-  waiting.add(callback);
-  return () => {
-    if (waiting.delete(callback) && waiting.size === 0 && waitingWith.get(signal) === waiting) {
-      waitingWith.delete(signal);
-      signal.removeEventListener("abort", waiting.onAbort);
-    }
-  };
-}
-
 /**
- * The platform's package by its name first, which takes a fifth of the time that the generated loader takes;
- * the generated loader for everything else, and for its message.
+ * What require() would load, without its search, which takes longer than loading; else what require() finds; else
+ * what the generated loader does.
  */
 function loadBinding() {
-  const platform = `managed-identity-native-${process.platform}-${process.arch}`;
-  const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[process.platform] ?? [""];
-  for (const flavour of flavours) {
-    try {
-      return require(platform + flavour);
-    } catch {
-      // Not installed, or for the other C library.
+  const { platform, arch } = process;
+  const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
+  const hosts = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
+  const here = typeof __dirname === "string" ? __dirname : ""; // A bundle of ECMAScript modules has none.
+  const neighbours = /^.*[\\/]node_modules[\\/](?=[^\\/]+$)/.exec(here)?.[0];
+  if (neighbours !== undefined) {
+    for (const host of hosts) {
+      try {
+        const module = { exports: {} };
+        const file = `managed-identity-native.${host}.node`;
+        process.dlopen(module, `${neighbours}managed-identity-native-${host}/${file}`);
+        return module.exports;
+      } catch {
+        // Not there, or for the other C library.
+      }
     }
   }
-  return require("./binding.js");
+  const refusals = new Map();
+  for (const host of hosts) {
+    const name = `managed-identity-native-${host}`;
+    try {
+      return require(name);
+    } catch (error) {
+      refusals.set(name, error);
+    }
+  }
+  return require("./face/loader.js").load(refusals);
 }
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;
 module.exports.ManagedIdentityError = ManagedIdentityError;
+module.exports.ManagedIdentityId = ManagedIdentityId;
+module.exports.CredentialUnavailableError = CredentialUnavailableError;
 module.exports.AuthError = AuthError;
 module.exports.ManagedIdentityErrorCodes = ManagedIdentityErrorCodes;
 module.exports.ManagedIdentitySourceNames = ManagedIdentitySourceNames;

@@ -13,10 +13,12 @@ const binding = require("../binding.js");
 
 const NAMES = [
   "AuthError",
+  "CredentialUnavailableError",
   "LogLevel",
   "ManagedIdentityApplication",
   "ManagedIdentityError",
   "ManagedIdentityErrorCodes",
+  "ManagedIdentityId",
   "ManagedIdentitySourceNames",
   "version",
 ];
@@ -68,6 +70,7 @@ test("ManagedIdentityErrorCodes has every key and value of msal-node's, and ours
   t.like(required.ManagedIdentityErrorCodes, theirs);
   const own = Object.keys(required.ManagedIdentityErrorCodes).filter((key) => !(key in theirs));
   t.deepEqual(own.sort(), [
+    "exactlyOneScopeExpected",
     "invalidConfiguration",
     "invalidResource",
     "invalidServerThumbprint",

@@ -48,7 +48,7 @@ async function askBoth({ native, require, argument, report }) {
 
 /** Compares one result of ours with one of msal-node's, for a token that ends at `expiry`, in seconds. */
 function compare(t, expiry, [theirs, ours], index) {
-  const { correlationId, expiresOn, extExpiresOn, refreshOn, ...rest } = ours.results[index];
+  const { correlationId, expiresOn, extExpiresOn, refreshOn, metadata, ...rest } = ours.results[index];
   const their = theirs.results[index];
   const expected = { ...their };
   for (const field of VARYING) delete expected[field];
@@ -57,6 +57,7 @@ function compare(t, expiry, [theirs, ours], index) {
     delete expected[field];
   }
   t.deepEqual(rest, expected);
+  t.is(metadata[0], "object"); // Ours alone.
   t.regex(correlationId[1], GUID);
   t.regex(their.correlationId[1], GUID);
   // msal-node rounds the present to seconds, which puts its expiry off by one at times.
@@ -95,7 +96,8 @@ for (const source of ["app-service", "imds"]) {
 
 test("the fields, literally", async (t) => {
   const endpoint = await startEndpoint(t);
-  const { accessToken, correlationId, expiresOn, extExpiresOn, refreshOn, ...rest } = await acquire(endpoint);
+  const { accessToken, correlationId, expiresOn, extExpiresOn, refreshOn, metadata, ...rest } =
+    await acquire(endpoint);
   t.deepEqual(rest, {
     authority: "https://login.microsoftonline.com/managed_identity/",
     uniqueId: "",
@@ -113,6 +115,15 @@ test("the fields, literally", async (t) => {
     msGraphHost: "",
     fromPlatformBroker: false,
   });
+  const { durationTotalInMs, durationInHttpInMs, ...facts } = metadata;
+  t.deepEqual(facts, {
+    tokenSource: "IdentityProvider",
+    cacheRefreshReason: "NoCachedAccessToken",
+    durationInCacheInMs: 0,
+    attempts: 1,
+    tokenEndpoint: endpoint.env.IDENTITY_ENDPOINT,
+  });
+  t.true(durationInHttpInMs > 0 && durationInHttpInMs <= durationTotalInMs);
   t.is(accessToken.split(".").length, 3);
   t.regex(correlationId, GUID);
   for (const date of [expiresOn, extExpiresOn, refreshOn]) t.true(date instanceof Date);
@@ -161,7 +172,7 @@ function spoil(result) {
 }
 
 /** What there is to see in a result. */
-function fingerprint({ accessToken, correlationId: _, fromCache: __, ...rest }) {
+function fingerprint({ accessToken, correlationId: _, fromCache: __, metadata: ___, ...rest }) {
   return JSON.stringify({ ...rest, spoilt: accessToken === "spoilt" });
 }
 
@@ -173,6 +184,7 @@ test("a caller that changes its result changes nobody else's", async (t) => {
   const before = fingerprint(results[0]);
   t.is(new Set(results).size, 3);
   t.is(new Set(results.flatMap((result) => [result.expiresOn, result.extExpiresOn])).size, 6);
+  t.true(results.every(({ metadata }) => Object.isFrozen(metadata)));
   spoil(results[0]);
   t.is(fingerprint(results[1]), before);
   const remembered = await acquire(endpoint, RESOURCE, application);

@@ -11,7 +11,7 @@ const { createCertificate } = require("./certificate.js");
 const { reply } = require("./reply.js");
 const { readRequest } = require("./request.js");
 const { Script, distort, expiryOf } = require("./script.js");
-const { issueToken } = require("./token.js");
+const { TokenRefusal, openIssuer } = require("./issuer.js");
 
 // Never another interface: what is handed out here looks like a credential.
 const ADDRESS = "127.0.0.1";
@@ -21,6 +21,7 @@ const BACKLOG = 4096;
 class Endpoint {
   #settings;
   #keys;
+  #issuer;
   #server;
   #host;
   #arrivals = new Arrivals();
@@ -33,6 +34,7 @@ class Endpoint {
   constructor(settings, keys) {
     this.#settings = settings;
     this.#keys = keys;
+    this.#issuer = openIssuer(settings, keys, this.#closing.signal);
     this.source = settings.source;
     this.publicKey = keys.publicKey;
     this.requests = this.#arrivals.requests;
@@ -130,7 +132,9 @@ class Endpoint {
     if (fault.delay > 0) await sleep(fault.delay, undefined, { signal: this.#closing.signal });
     if (outgoing.destroyed || this.#closing.signal.aborted) return;
     try {
-      request.status = reply(outgoing, connection, this.#decide(request, fault), fault);
+      const answer = await this.#decide(request, fault);
+      if (outgoing.destroyed) return; // The client, or the endpoint, did not wait for a slow token.
+      request.status = reply(outgoing, connection, answer, fault);
     } catch (error) {
       // A test's own function threw, or a header is none: its author should read why.
       const body = `emulator: ${error.stack ?? error}`;
@@ -138,12 +142,21 @@ class Endpoint {
     }
   }
 
-  #decide(request, fault) {
-    const { clock, host, lifetimeSeconds, tenantId } = this.#settings;
+  async #decide(request, fault) {
+    const { clock, host } = this.#settings;
     const nowMs = clock();
-    const expiresOn = expiryOf(fault, nowMs);
-    const issue = (what) => issueToken(this.#keys, { ...what, tenantId, nowMs, lifetimeSeconds, expiresOn });
-    return distort(fault, this.#host.answer(request, issue), host.fail, request);
+    const instants = { nowMs, expiresOn: expiryOf(fault, nowMs) };
+    const answer = await this.#answer(request, (what) => this.#issuer(what, instants));
+    return distort(fault, answer, host.fail, request);
+  }
+
+  async #answer(request, issue) {
+    try {
+      return await this.#host.answer(request, issue);
+    } catch (error) {
+      if (!(error instanceof TokenRefusal)) throw error;
+      return this.#settings.host.fail(error.status, error.message);
+    }
   }
 
   /** What a host may know of the place it stands in. */

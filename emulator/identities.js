@@ -3,6 +3,8 @@
 // Who lives on the emulated host: the identities that are assigned to it, and which of them a request
 // means. It must not know HTTP, nor how a host words its refusal.
 
+const { createHash } = require("node:crypto");
+
 /** The tenant that every default identity belongs to. */
 const tenantId = "7e4f1c6a-52d8-4b0e-9a6d-3c1b85f20e47";
 
@@ -28,9 +30,13 @@ const otherUserAssignedIdentity = Object.freeze({
 });
 
 class Identities {
-  constructor(systemAssigned, userAssigned) {
+  #any;
+
+  /** With `any`, whoever is named and not there is taken for one more user-assigned identity. */
+  constructor(systemAssigned, userAssigned, any = false) {
     this.systemAssigned = systemAssigned;
     this.userAssigned = userAssigned;
+    this.#any = any;
   }
 
   /** The system's and the user-assigned ones. */
@@ -43,17 +49,40 @@ class Identities {
     if (this.systemAssigned) return this.systemAssigned;
     return this.userAssigned.length === 1 ? this.userAssigned[0] : undefined;
   }
+
+  /** Whose `kind` of id it is; GUIDs and ARM ids ignore case. */
+  find(kind, id) {
+    return this.#findAmong(this.all, kind, id);
+  }
+
+  findUserAssigned(kind, id) {
+    return this.#findAmong(this.userAssigned, kind, id);
+  }
+
+  #findAmong(candidates, kind, id) {
+    const wanted = id.toLowerCase();
+    const found = candidates.find((identity) => identity[kind].toLowerCase() === wanted);
+    return found ?? (this.#any && wanted !== "" ? strangerWith(kind, id) : undefined);
+  }
 }
 
-/** The one of `candidates` whose `kind` of id is `value`; GUIDs and ARM ids ignore case. */
-function findIdentity(candidates, kind, value) {
-  const wanted = value.toLowerCase();
-  return candidates.find((identity) => identity[kind].toLowerCase() === wanted);
+/** An identity with this id; its other ids follow from it, so that it is the same one each time. */
+function strangerWith(kind, id) {
+  const guid = (purpose) => {
+    const hash = createHash("sha256").update(`${purpose} ${id.toLowerCase()}`).digest("hex");
+    const [, ...parts] = /^(.{8})(.{4}).(.{3}).(.{3})(.{12})/.exec(hash);
+    return `${parts[0]}-${parts[1]}-4${parts[2]}-8${parts[3]}-${parts[4]}`;
+  };
+  return {
+    clientId: guid("client"),
+    objectId: guid("object"),
+    resourceId: `${PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities/${guid("name")}`,
+    [kind]: id,
+  };
 }
 
 module.exports = {
   Identities,
-  findIdentity,
   otherUserAssignedIdentity,
   systemAssignedIdentity,
   tenantId,

@@ -38,6 +38,25 @@ export const userAssignedIdentity: EmulatorIdentity;
 export const otherUserAssignedIdentity: EmulatorIdentity;
 
 /**
+ * Real tokens for `EmulatorOptions.tokens`: those of the developer who is signed in to the Azure CLI, from
+ * `az account get-access-token`. Whatever identity is asked for, the token is the developer's own.
+ *
+ * The az of PATH is started without a shell, once per resource at a time. A token is kept until five minutes
+ * before it expires. When az fails, is missing, or takes too long, the client is answered with a 400 in
+ * the host's own form, which holds az's words.
+ *
+ * Throws a `TypeError` when an option is wrong.
+ */
+export function azureCliTokens(options?: AzureCliOptions): TokenFunction;
+
+export interface AzureCliOptions {
+  /** The tenant that the tokens are for. Default: the one that az is signed in to. */
+  tenantId?: string;
+  /** How many milliseconds az may take, 1 or more. Default 60,000. */
+  timeout?: number;
+}
+
+/**
  * Starts a managed identity endpoint on 127.0.0.1 and resolves once it listens. It never listens on
  * another interface, writes no log, and keeps the process alive until `close()`.
  *
@@ -54,6 +73,11 @@ export interface EmulatorOptions {
   port?: number;
   /** The user-assigned identities of the host. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
   identities?: readonly EmulatorIdentity[];
+  /**
+   * Whether an id that nobody has is taken for one more user-assigned identity, whose other ids are derived from
+   * it. Default false: it is refused, as the host does.
+   */
+  anyIdentity?: boolean;
   /** `false`: the host has no identity of its own. An object replaces single ids of `systemAssignedIdentity`. */
   systemAssigned?: false | Partial<EmulatorIdentity>;
   /** The tenant, a GUID. Default `tenantId`. */
@@ -67,11 +91,17 @@ export interface EmulatorOptions {
   lifetimeSeconds?: number;
   /** The wall clock by which tokens are dated, in milliseconds since 1970. Default `Date.now`. */
   clock?: () => number;
+  /**
+   * Where tokens come from, once the host has found nothing wrong with a request. Default: the endpoint signs
+   * them itself.
+   */
+  tokens?: TokenFunction;
   /** The value of IDENTITY_HEADER or MSI_SECRET. Default: 32 random hex digits. */
   secret?: string;
   /**
-   * Azure Arc: the directory of the key files, made if it is missing and left in place by `close()`, which
-   * removes only the key files. Default: a fresh temporary directory, removed by `close()`.
+   * Azure Arc: the directory of the key files, made if it is missing. `close()` removes the key files, and those
+   * of the directories that were made for it and hold nothing else by then. Default: a fresh temporary directory,
+   * removed by `close()`, whose files a client that obeys the rules does not read.
    */
   tokensDirectory?: string;
   /**
@@ -84,6 +114,37 @@ export interface EmulatorOptions {
   /** More options of the TLS server, such as `minVersion` and `maxVersion`. Ignored without https. */
   tls?: Omit<SecureContextOptions, "cert" | "key">;
 }
+
+/** What a `tokens` function is asked for. */
+export interface TokenRequest {
+  /** What the token is for, as the client sent it; for "workload-identity" without its "/.default". */
+  readonly resource: string;
+  /** Whose it is, by the ids that this host knows. */
+  readonly identity: EmulatorIdentity;
+  /** The client's capabilities (`xms_cc`); [] without any. */
+  readonly capabilities: readonly string[];
+  /** The endpoint's tenant. */
+  readonly tenantId: string;
+  /** Aborted when the endpoint closes and nobody can be answered any more. */
+  readonly signal: AbortSignal;
+}
+
+/** A token that the endpoint is to hand out. */
+export interface GivenToken {
+  /** Not empty; it need not be a JWT. */
+  readonly accessToken: string;
+  /** A Date or seconds since 1970. A fault's `expiresIn` and `expiresOn` replace it in the answer. */
+  readonly expiresOn: Date | number;
+}
+
+/**
+ * Gives the tokens of an endpoint. It is called for each request that is granted: nothing is cached for it.
+ *
+ * What it throws or rejects with becomes an error in the host's own form, with its message as the words and its
+ * `status`, if that is a number from 300 to 599, else 500. A result that is no token is answered with a 500 and
+ * the reason as text.
+ */
+export type TokenFunction = (request: TokenRequest) => GivenToken | Promise<GivenToken>;
 
 /** A self-signed X.509 v3 certificate for a TLS server. */
 export interface CertificateOptions {
@@ -99,6 +160,15 @@ export interface CertificateOptions {
   names?: readonly string[];
 }
 
+/** A certificate with its private key, for a TLS server of a test's own. */
+export interface CertificateWithKey extends EmulatorCertificate {
+  /** The private key, PKCS #8 in PEM. */
+  readonly keyPem: string;
+}
+
+/** Makes a self-signed certificate, such as a test's own TLS server needs. */
+export declare function createCertificate(options?: CertificateOptions): Promise<CertificateWithKey>;
+
 /** A running endpoint. */
 export interface Emulator {
   /** The host it plays. */
@@ -112,7 +182,10 @@ export interface Emulator {
   readonly origin: string;
   /** The token endpoint, without a query. */
   readonly url: string;
-  /** The key that verifies the signature (RS256) of every token; the same for all endpoints of a process. */
+  /**
+   * The key that verifies the signature (RS256) of every token that does not come from `tokens`; the same for all
+   * endpoints of a process.
+   */
   readonly publicKey: KeyObject;
   /** What the TLS server shows; undefined without https. */
   readonly certificate: EmulatorCertificate | undefined;

@@ -3,6 +3,8 @@
 // The door of the emulator: what a test may use, and nothing of how it is done. It must not know a
 // host's wire format or a socket.
 
+const { azureCliTokens } = require("./azure-cli.js");
+const { createCertificate } = require("./certificate.js");
 const { Endpoint } = require("./endpoint.js");
 const { hosts } = require("./hosts/index.js");
 const identities = require("./identities.js");
@@ -18,6 +20,8 @@ async function startEmulator(options) {
 }
 
 module.exports.startEmulator = startEmulator;
+module.exports.azureCliTokens = azureCliTokens;
+module.exports.createCertificate = createCertificate;
 module.exports.sources = Object.freeze(Object.keys(hosts));
 module.exports.tenantId = identities.tenantId;
 module.exports.systemAssignedIdentity = identities.systemAssignedIdentity;

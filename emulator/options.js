@@ -35,7 +35,8 @@ function readOptions(options) {
     resources: options.resources === undefined ? undefined : list(options, "resources"),
     lifetimeSeconds:
       integer(options, "lifetimeSeconds", 1, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIFETIME_SECONDS,
-    clock: readClock(options),
+    clock: callable(options, "clock") ?? Date.now,
+    tokens: callable(options, "tokens"),
     tokensDirectory: text(options, "tokensDirectory"),
     secure: options.secure ?? hosts[options.source].secure,
     certificate: options.certificate,
@@ -43,7 +44,8 @@ function readOptions(options) {
   };
 }
 
-function readIdentities({ systemAssigned, identities }) {
+function readIdentities(options) {
+  const { systemAssigned, identities } = options;
   if (identities !== undefined && !Array.isArray(identities)) {
     throw new TypeError('startEmulator: "identities" must be an array.');
   }
@@ -56,12 +58,23 @@ function readIdentities({ systemAssigned, identities }) {
     }
   }
   const system = systemAssigned === false ? undefined : { ...systemAssignedIdentity, ...systemAssigned };
-  return new Identities(system, userAssigned);
+  return new Identities(system, userAssigned, flag(options, "anyIdentity"));
 }
 
-function readClock({ clock = Date.now }) {
-  if (typeof clock !== "function") throw new TypeError('startEmulator: "clock" must be a function.');
-  return clock;
+function callable(options, name) {
+  const value = options[name];
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(`startEmulator: "${name}" must be a function.`);
+  }
+  return value;
+}
+
+function flag(options, name) {
+  const value = options[name];
+  if (value !== undefined && typeof value !== "boolean") {
+    throw new TypeError(`startEmulator: "${name}" must be true or false.`);
+  }
+  return value;
 }
 
 function integer(options, name, least, most) {

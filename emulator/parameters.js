@@ -3,8 +3,6 @@
 // Which identity a request's parameters name. Every host has its own spelling of them; that list is the
 // host's, the look-up is here. It must not know how a host refuses.
 
-const { findIdentity } = require("./identities.js");
-
 // All spellings of all hosts. A real host ignores a spelling that is not its own and so answers for the
 // machine's identity; here it is refused, because a test should notice.
 const ID_PARAMETERS = [
@@ -18,10 +16,11 @@ const ID_PARAMETERS = [
 ];
 
 /**
- * Whom of `candidates` the parameters name. `spellings` maps a host's parameters to the kind of id each carries. The outcome is one of
- * `{ named: false }`, `{ named: true, identity }` (undefined when nobody has that id) and `{ problem }`.
+ * Whom the parameters name. `spellings` maps a host's parameters to the kind of id each carries, and `find`
+ * knows who has such an id. The outcome is one of `{ named: false }`, `{ named: true, identity }` (undefined
+ * when nobody has that id) and `{ problem }`.
  */
-function readIdentity(parameters, spellings, candidates) {
+function readIdentity(parameters, spellings, find) {
   const sent = ID_PARAMETERS.filter((name) => Object.hasOwn(parameters, name));
   if (sent.length === 0) return { named: false };
   if (sent.length > 1 || Array.isArray(parameters[sent[0]])) {
@@ -31,7 +30,7 @@ function readIdentity(parameters, spellings, candidates) {
   if (!Object.hasOwn(spellings, name)) {
     return { problem: `Unknown identity parameter '${name}', use ${Object.keys(spellings).join(", ")}` };
   }
-  return { named: true, identity: findIdentity(candidates, spellings[name], parameters[name]) };
+  return { named: true, identity: find(spellings[name], parameters[name]) };
 }
 
 /** The one non-empty value of a parameter, or undefined. */

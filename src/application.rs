@@ -10,15 +10,17 @@ mod pilot;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use self::pilot::Pilot;
+use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Cache, Found, Key};
 use crate::config::Settings;
@@ -26,9 +28,13 @@ use crate::error::{Code, Error};
 use crate::http::Transport;
 use crate::http::gate::Gates;
 use crate::machine::{Environment, Machine};
+use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Secret};
+use crate::token::{REFRESH_SPREAD, Secret, Timestamp};
+
+/// The capability that says so.
+const CONTINUOUS_ACCESS: &str = "CP1";
 
 /// Where flights run: asked when the first one starts.
 pub type Spawner = fn() -> io::Result<Handle>;
@@ -41,6 +47,9 @@ pub enum Acquired {
     Pending(Waiter),
 }
 
+/// When a probe failed, and how.
+type LastProbe = tokio::sync::Mutex<Option<(Instant, Error)>>;
+
 /// What the applications of one process share.
 pub struct Engine {
     machine: Machine,
@@ -49,6 +58,10 @@ pub struct Engine {
     spawner: Spawner,
     spreads: RandomState,
     generation: AtomicU32,
+    /// Whether IMDS's own address has ever answered.
+    imds_answers: AtomicBool,
+    /// The last probe of it that failed, for each transport; whoever holds one probes.
+    probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
 }
 
@@ -58,6 +71,14 @@ struct State {
     flights: HashMap<FlightKey, Vec<Arc<Flight>>>,
     started: u64,
     cleared: u64,
+    cleared_at: Option<Timestamp>,
+}
+
+/// What one caller brings to a flight.
+struct Boarding {
+    wish: Wish,
+    tenant: Option<String>,
+    total: Duration,
 }
 
 /// Everything that a flight goes by.
@@ -80,6 +101,8 @@ impl Engine {
             spawner,
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
+            imds_answers: AtomicBool::new(false),
+            probes: Mutex::default(),
             state: Mutex::default(),
         })
     }
@@ -93,10 +116,14 @@ impl Engine {
     ) -> Result<Acquired, Error> {
         let source = source::open(env, settings, &self.machine)?;
         let total = request.timeout.unwrap_or(settings.timeouts.total);
-        let wish = request.wish;
+        let boarding = Boarding {
+            wish: request.wish,
+            tenant: request.tenant.clone(),
+            total,
+        };
         let plan = self.plan(source, settings, request);
         let mut departure = None;
-        let acquired = self.board(wish, plan, total, &mut departure);
+        let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
         if let Some(Departure { runtime, pilot }) = departure {
             runtime.spawn(pilot.fly());
@@ -107,39 +134,94 @@ impl Engine {
     /// Looks the token up, joins a flight or makes one ready, all under one lock.
     fn board(
         self: &Arc<Self>,
-        wish: Wish,
+        Boarding { wish, tenant, total }: Boarding,
         mut plan: Plan,
-        total: Duration,
         departure: &mut Option<Departure>,
     ) -> Result<Acquired, Error> {
         let mut state = self.lock();
         let now = self.machine.clock.now();
         let found = state.cache.find(&plan.key.key, now);
-        let cached = |stored| Served::cached(stored, self.generation(), now);
+        let report = Report::about(&*plan.source);
+        let cached = |stored, reason| {
+            let metadata = Metadata::cached(reason, report.endpoint().to_owned());
+            let served = Served::cached(stored, self.generation(), now, metadata);
+            served.of_tenant(tenant.as_deref(), &report)?;
+            Ok(served)
+        };
+        let refresh_reason = refresh_reason(wish, &found);
         let reason = reason(wish, &found, &*plan.source);
         let fallback = match (wish, found) {
-            (Wish::Any, Found::Serve(stored)) => return Ok(Acquired::Served(cached(stored))),
+            (Wish::Any, Found::Serve(stored)) => {
+                return cached(stored, RefreshReason::NotApplicable).map(Acquired::Served);
+            }
             (Wish::Any, Found::ServeAndRefresh(stored)) => {
                 // The caller is served: its own timeout is not the refresh's.
                 let total = plan.settings.timeouts.total;
                 *departure = self.refresh_behind(&mut state, plan, total);
-                return Ok(Acquired::Served(cached(stored)));
+                return cached(stored, refresh_reason).map(Acquired::Served);
             }
-            (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored)),
+            (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored, refresh_reason)?),
             _ => None,
         };
         if let Reason::Claims(hash) = &reason {
             plan.ask.refused_token.clone_from(hash);
         }
         let flight = match state.joinable(&plan.key, &reason) {
-            Some(flight) => flight,
-            None => match self.prepare(&mut state, reason, plan, total) {
+            Some(flight) => {
+                // A pause that is too long for this caller is no reason to keep them waiting.
+                let gate = self.gates.gate(&plan.source.endpoint().with_query(&[]));
+                if let Some(pause) = gate.paused_for().filter(|pause| *pause > total)
+                    && flight.progress.is_paused()
+                {
+                    let error = report.paused(pause, flight.progress.attempts());
+                    return fallback.map(Acquired::Served).ok_or(error);
+                }
+                flight
+            }
+            None => match self.prepare(&mut state, (reason, refresh_reason), plan, total) {
                 Ok(ready) => departure.insert(ready).pilot.flight.clone(),
                 Err(error) => return fallback.map(Acquired::Served).ok_or(error),
             },
         };
         let clock = self.machine.clock.clone();
-        Ok(Acquired::Pending(flight.waiter(total, fallback, clock)))
+        Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clock)))
+    }
+
+    /// Asks once whether IMDS is there, however many flights want to know at one time.
+    async fn probe_once(&self, plan: &Plan) -> Result<(), Error> {
+        let since = Instant::now();
+        let probe = self
+            .probes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(plan.key.transport)
+            .or_default()
+            .clone();
+        let mut last = probe.lock().await;
+        if self.imds_answers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
+            return Err(error.clone());
+        }
+        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
+        match &answered {
+            Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
+            Err(error) => *last = Some((Instant::now(), error.clone())),
+        }
+        answered
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    pub(crate) fn native(&self) -> &Arc<dyn Transport> {
+        &self.native
     }
 
     /// Which host this is, without asking it.
@@ -153,6 +235,7 @@ impl Engine {
         state.cache.clear();
         state.flights.clear();
         state.cleared += 1;
+        state.cleared_at = Some(self.machine.clock.now());
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -162,10 +245,15 @@ impl Engine {
     }
 
     fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+        let capabilities = if request.continuous_access {
+            Some(with_continuous_access(settings.capabilities.as_deref()))
+        } else {
+            settings.capabilities.clone()
+        };
         let ask = Ask {
             resource: request.resource,
             identity: settings.identity.clone(),
-            capabilities: settings.capabilities.clone(),
+            capabilities,
             refused_token: None,
             correlation_id: request.correlation_id,
         };
@@ -173,6 +261,14 @@ impl Engine {
             key: Key::of(&*source, &ask),
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
+            identity_wait: request.identity_wait,
+            shelf: settings
+                .shelf
+                .as_ref()
+                .map(|shelf| shelf.store.label().to_owned()),
+            probe: request.for_credential
+                && source.may_be_nowhere()
+                && !self.imds_answers.load(Ordering::Relaxed),
         };
         Plan {
             source,
@@ -199,14 +295,15 @@ impl Engine {
                 .refresh()?,
         );
         // Without a thread to run it there is no refresh; the token at hand is valid.
-        self.prepare(state, Reason::Refresh, plan, total).ok()
+        let reason = (Reason::Refresh, RefreshReason::ProactivelyRefreshed);
+        self.prepare(state, reason, plan, total).ok()
     }
 
     /// A flight that others can join from now on; the caller lets it go when the lock is open.
     fn prepare(
         self: &Arc<Self>,
         state: &mut State,
-        reason: Reason,
+        reason: (Reason, RefreshReason),
         plan: Plan,
         total: Duration,
     ) -> Result<Departure, Error> {
@@ -248,6 +345,16 @@ impl State {
             .cloned()
     }
 
+    /// Nothing that an earlier flight for this key brings is to be cached.
+    fn outdate(&self, key: &Key, number: u64) {
+        let flights = self.flights.iter().filter(|(other, _)| other.key == *key);
+        for flight in flights.flat_map(|(_, flights)| flights) {
+            if flight.number < number {
+                flight.outdated.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn remove(&mut self, key: &FlightKey, flight: &Arc<Flight>) {
         if let Some(flights) = self.flights.get_mut(key) {
             flights.retain(|other| !Arc::ptr_eq(other, flight));
@@ -266,9 +373,33 @@ fn reason(wish: Wish, found: &Found, source: &dyn Source) -> Reason {
             Reason::Claims(refused.map(|token| sha256(&token.secret)))
         }
         Wish::Any => match found {
-            Found::Nothing => Reason::Empty,
+            Found::Nothing { .. } => Reason::Empty,
             _ => Reason::Refresh,
         },
+    }
+}
+
+fn refresh_reason(wish: Wish, found: &Found) -> RefreshReason {
+    match (wish, found) {
+        (Wish::New | Wish::Other, _) => RefreshReason::ForceRefreshOrClaims,
+        (Wish::Any, Found::Nothing { expired: true }) => RefreshReason::Expired,
+        (Wish::Any, Found::Nothing { expired: false }) => RefreshReason::NoCachedAccessToken,
+        (Wish::Any, _) => RefreshReason::ProactivelyRefreshed,
+    }
+}
+
+/// The capabilities of a client that handles claims challenges.
+fn with_continuous_access(capabilities: Option<&str>) -> String {
+    match capabilities {
+        None => CONTINUOUS_ACCESS.to_owned(),
+        Some(own)
+            if own
+                .split(',')
+                .any(|one| one.eq_ignore_ascii_case(CONTINUOUS_ACCESS)) =>
+        {
+            own.to_owned()
+        }
+        Some(own) => format!("{own},{CONTINUOUS_ACCESS}"),
     }
 }
 

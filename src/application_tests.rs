@@ -14,10 +14,16 @@ mod keys;
 mod limits;
 #[path = "application_tests/nearly_expired.rs"]
 mod nearly_expired;
+#[path = "application_tests/probe.rs"]
+mod probe;
 #[path = "application_tests/properties.rs"]
 mod properties;
 #[path = "application_tests/replacing.rs"]
 mod replacing;
+#[path = "application_tests/shelves.rs"]
+mod shelves;
+#[path = "application_tests/unavailable.rs"]
+mod unavailable;
 #[path = "application_tests/waiters.rs"]
 mod waiters;
 
@@ -105,6 +111,10 @@ impl Desk {
                 wish: Wish::Any,
                 timeout: None,
                 correlation_id: "call-1".into(),
+                tenant: None,
+                continuous_access: false,
+                identity_wait: None,
+                for_credential: false,
             },
         }
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::metadata::Metadata;
 use crate::source::SourceName;
 
 macro_rules! codes {
@@ -72,6 +73,8 @@ codes! {
     InvalidSecret => "invalid_secret",
     /// Service Fabric: the pin is no SHA-1, or the certificate has another.
     InvalidServerThumbprint => "invalid_server_thumbprint",
+    /// More than one scope, or none.
+    ExactlyOneScopeExpected => "exactly_one_scope_expected",
     /// An answer with no usable token and no code.
     FailedResponse => "managed_identity_failed_response",
     /// No answer: refused, unreachable, reset, DNS, TLS.
@@ -108,8 +111,12 @@ pub struct Facts {
     pub attempts: Option<u32>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// Whether it says that there is no managed identity here, so that another credential may be tried.
+    pub unavailable: bool,
     /// What stood behind it.
     pub cause: Option<Cause>,
+    /// The figures of the call, if the endpoint was to be asked.
+    pub metadata: Option<Metadata>,
 }
 
 /// Why there is no token.
@@ -128,7 +135,9 @@ impl Error {
             endpoint: None,
             attempts: None,
             retryable: false,
+            unavailable: false,
             cause: None,
+            metadata: None,
         }))
     }
 

@@ -2,9 +2,15 @@
 
 use crate::config::Given;
 use crate::error::{Code, Error};
+use crate::resource::is_guid;
 
 /// No Azure id is near this; a longer one would not fit a request line that hosts accept.
 const LIMIT: usize = 2_048;
+
+/// The option of an id whose kind its shape tells.
+const EITHER_KIND: &str = "userAssignedId";
+/// How every Azure resource id begins.
+const RESOURCE_ID_START: &str = "/subscriptions/";
 
 /// What a user-assigned identity is named by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +24,18 @@ pub enum IdKind {
 }
 
 impl IdKind {
+    /// The kind that an id's shape tells: a GUID is taken for a client id.
+    fn told_by(id: &str) -> Option<Self> {
+        let start = id.get(..RESOURCE_ID_START.len());
+        if is_guid(id) {
+            Some(Self::ClientId)
+        } else if start.is_some_and(|start| start.eq_ignore_ascii_case(RESOURCE_ID_START)) {
+            Some(Self::ResourceId)
+        } else {
+            None
+        }
+    }
+
     /// The option that names it.
     pub fn option(self) -> &'static str {
         match self {
@@ -43,50 +61,47 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Takes what a caller gave for the three kinds of id.
+    /// Takes what a caller gave for the three kinds of id, and for an id whose kind its shape tells.
     ///
     /// An id that is present but empty is an error: an unset environment variable must not silently
     /// become another identity.
-    pub fn parse(given: [(IdKind, &Given); 3]) -> Result<Self, Error> {
+    pub fn parse(given: [(IdKind, &Given); 3], of_either_kind: &Given) -> Result<Self, Error> {
         let mut present = given
             .into_iter()
-            .filter(|(_, given)| !matches!(given, Given::Absent));
-        let Some((kind, id)) = present.next() else {
+            .map(|(kind, given)| (kind.option(), Some(kind), given))
+            .chain([(EITHER_KIND, None, of_either_kind)])
+            .filter(|(.., given)| !matches!(given, Given::Absent));
+        let Some((option, kind, id)) = present.next() else {
             return Ok(Self::SystemAssigned);
         };
-        if let Some((other, _)) = present.next() {
+        if let Some((other, ..)) = present.next() {
             return Err(Error::new(
                 Code::InvalidIdType,
                 format!(
-                    "Both managedIdentityIdParams.{} and .{} were given; name a user-assigned identity by \
-                     one id only.",
-                    kind.option(),
-                    other.option()
+                    "Both managedIdentityIdParams.{option} and .{other} were given; name a user-assigned identity \
+                     by one id only."
                 ),
             ));
         }
+        let refused = |code, what: &str| {
+            let message = format!("managedIdentityIdParams.{option} {what}.");
+            Err(Error::new(code, message))
+        };
+        let empty = "give the identity's id, or leave the option out for the system-assigned identity";
         match id {
-            Given::Text(id) if id.len() > LIMIT => Err(Error::new(
+            Given::Text(id) if id.len() > LIMIT => refused(
                 Code::InvalidConfiguration,
-                format!(
-                    "managedIdentityIdParams.{} is longer than the {LIMIT} bytes that an id can have.",
-                    kind.option()
+                &format!("is longer than the {LIMIT} bytes that an id can have"),
+            ),
+            Given::Text(id) if !id.trim().is_empty() => match kind.or_else(|| IdKind::told_by(id)) {
+                Some(kind) => Ok(Self::UserAssigned { kind, id: id.clone() }),
+                None => refused(
+                    Code::InvalidConfiguration,
+                    "is neither a client id (a GUID) nor a resource id (/subscriptions/…)",
                 ),
-            )),
-            Given::Text(id) if !id.trim().is_empty() => Ok(Self::UserAssigned { kind, id: id.clone() }),
-            other => Err(Error::new(
-                Code::MissingId,
-                format!(
-                    "managedIdentityIdParams.{} is {}; give the identity's id, or leave the option out for \
-                     the system-assigned identity.",
-                    kind.option(),
-                    if matches!(other, Given::Text(_)) {
-                        "an empty string"
-                    } else {
-                        other.kind()
-                    }
-                ),
-            )),
+            },
+            Given::Text(_) => refused(Code::MissingId, &format!("is an empty string; {empty}")),
+            other => refused(Code::MissingId, &format!("is {}; {empty}", other.kind())),
         }
     }
 }
@@ -96,11 +111,47 @@ mod tests {
     use super::*;
 
     fn parse(client: Given, resource: Given, object: Given) -> Result<Identity, Error> {
-        Identity::parse([
-            (IdKind::ClientId, &client),
-            (IdKind::ResourceId, &resource),
-            (IdKind::ObjectId, &object),
-        ])
+        Identity::parse(
+            [
+                (IdKind::ClientId, &client),
+                (IdKind::ResourceId, &resource),
+                (IdKind::ObjectId, &object),
+            ],
+            &Given::Absent,
+        )
+    }
+
+    fn of_either_kind(id: &str, client: Given) -> Result<Identity, Error> {
+        let absent = &Given::Absent;
+        Identity::parse(
+            [
+                (IdKind::ClientId, &client),
+                (IdKind::ResourceId, absent),
+                (IdKind::ObjectId, absent),
+            ],
+            &id.into(),
+        )
+    }
+
+    #[test]
+    fn the_shape_of_an_id_tells_its_kind() {
+        let guid = "1f2E3d4c-0000-4aaa-8bbb-123456789abc";
+        let path =
+            "/Subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+        for (id, kind) in [(guid, IdKind::ClientId), (path, IdKind::ResourceId)] {
+            let identity = of_either_kind(id, Given::Absent).expect("valid");
+            assert_eq!(identity, Identity::UserAssigned { kind, id: id.into() });
+        }
+        for (id, client, code) in [
+            ("my-identity", Given::Absent, Code::InvalidConfiguration),
+            ("/subscription/x", Given::Absent, Code::InvalidConfiguration),
+            ("", Given::Absent, Code::MissingId),
+            (guid, guid.into(), Code::InvalidIdType),
+        ] {
+            let error = of_either_kind(id, client).expect_err("refused");
+            assert_eq!(*error.code(), code, "{error}");
+            assert!(error.to_string().contains("userAssignedId"), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! * [`source`]: how each Azure host hands out tokens; one file per host, pure functions.
 //! * [`http`]: the transport, the one loop that sends, retries and times out.
 //! * [`redaction`]: the words of others, made fit to be read.
-//! * [`log`]: lines for the logger of an application.
+//! * [`log`], [`events`], [`metadata`]: what is told of an acquisition: lines, events, figures.
+//! * [`availability`]: whether there is a managed identity at all, without asking for a token.
 //! * [`machine`]: environment, files, clock: the only room that touches the real machine.
 //!
 //! Nothing below `binding` reads the process's environment, and nothing outside it names Node.
@@ -26,16 +27,19 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))] // tables of owned test values read better
 
 pub mod application;
+pub mod availability;
 pub mod binding;
 pub mod cache;
 pub mod config;
 pub mod error;
+pub mod events;
 #[cfg(test)]
 mod fakes;
 pub mod http;
 pub mod identity;
 pub mod log;
 pub mod machine;
+pub mod metadata;
 #[cfg(test)]
 mod properties;
 pub mod redaction;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Given, wrong};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::resource::Resource;
 
 /// The fields of a request as a caller gave them.
@@ -14,9 +14,15 @@ use crate::resource::Resource;
 )]
 pub struct RawRequest {
     pub resource: Given,
+    pub scopes: Given,
     pub force_refresh: Given,
     pub claims: Given,
     pub timeout: Given,
+    pub tenant_id: Given,
+    pub enable_cae: Given,
+    pub retry_identity_not_found: Given,
+    /// Whether the call comes from `getToken`.
+    pub for_credential: bool,
     /// The face looks at the signal; what arrives is whether it is one.
     pub abort_signal: Given,
 }
@@ -43,12 +49,20 @@ pub struct TokenRequest {
     pub timeout: Option<Duration>,
     /// The id of this call.
     pub correlation_id: String,
+    /// The only tenant of which a token will do.
+    pub tenant: Option<String>,
+    /// Whether the caller handles claims challenges of continuous access evaluation.
+    pub continuous_access: bool,
+    /// For how long an identity that is not found is asked for again.
+    pub identity_wait: Option<Duration>,
+    /// Whether the caller has other credentials to try, and wants to know soon that there is no identity.
+    pub for_credential: bool,
 }
 
 impl TokenRequest {
     /// Checks every field; the error names the one that is wrong.
     pub fn parse(raw: &RawRequest, correlation_id: String) -> Result<Self, Error> {
-        let resource = Resource::parse(&raw.resource)?;
+        let resource = Resource::parse(audience(raw)?)?;
         let force_refresh = raw.force_refresh.flag("forceRefresh")?;
         let claims = raw.claims.text("claims")?;
         let timeout = raw.timeout.millis("timeout")?;
@@ -65,7 +79,29 @@ impl TokenRequest {
             wish,
             timeout,
             correlation_id,
+            tenant: raw.tenant_id.text("tenantId")?.map(str::to_owned),
+            continuous_access: raw.enable_cae.flag("enableCae")?,
+            identity_wait: raw.retry_identity_not_found.millis("retryIdentityNotFound")?,
+            for_credential: raw.for_credential,
         })
+    }
+}
+
+/// The one resource that is asked for, be it as a list of scopes.
+fn audience(raw: &RawRequest) -> Result<&Given, Error> {
+    match &raw.scopes {
+        Given::Absent => Ok(&raw.resource),
+        Given::List(scopes) => {
+            let [scope] = scopes.as_slice() else {
+                let message = format!(
+                    "A managed identity's token is for exactly one scope; scopes has {}.",
+                    scopes.len()
+                );
+                return Err(Error::new(Code::ExactlyOneScopeExpected, message));
+            };
+            Ok(scope)
+        }
+        scope => Ok(scope),
     }
 }
 

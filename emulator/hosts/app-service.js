@@ -48,10 +48,12 @@ function refuse({ method, path, query, headers, rawUrl }, site) {
   return undefined;
 }
 
-function grant({ query }, issue, site) {
+async function grant({ query }, issue, site) {
   const resource = single(query, "resource");
   if (resource === undefined) return siteRefusal(400, "The 'resource' query parameter is required.");
-  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, site.identities.userAssigned);
+  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, (kind, id) =>
+    site.identities.findUserAssigned(kind, id),
+  );
   if (problem) return siteRefusal(400, problem);
   if (named && !identity) return siteRefusal(400, NOT_FOUND);
   const principal = named ? identity : site.identities.systemAssigned;
@@ -62,7 +64,7 @@ function grant({ query }, issue, site) {
       `AADSTS${UNKNOWN_RESOURCE.code}: ${unknownResourceWords(resource, site.tenantId)}`,
     );
   }
-  const token = issue({ identity: principal, resource, capabilities: readCapabilities(query) });
+  const token = await issue({ identity: principal, resource, capabilities: readCapabilities(query) });
   return {
     status: 200,
     headers: {},
@@ -77,8 +79,8 @@ function grant({ query }, issue, site) {
   };
 }
 
-function fail(status) {
-  return siteRefusal(status, STATUS_CODES[status] ?? "Failure");
+function fail(status, words = STATUS_CODES[status] ?? "Failure") {
+  return siteRefusal(status, words);
 }
 
 function empty(status) {

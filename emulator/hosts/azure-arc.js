@@ -5,10 +5,10 @@
 // https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
 
 const { randomBytes, randomUUID } = require("node:crypto");
-const { mkdirSync, mkdtempSync, rmSync, writeFileSync } = require("node:fs");
+const { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } = require("node:fs");
 const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
-const { join } = require("node:path");
+const { dirname, join, resolve } = require("node:path");
 const { metadataGrant } = require("../grants.js");
 const { readCapabilities, readIdentity, single } = require("../parameters.js");
 const { UNKNOWN_RESOURCE, entraRefusal, oauthRefusal, unknownResourceWords } = require("../refusals.js");
@@ -35,8 +35,10 @@ function open(site) {
 
 /** The key files: one for each challenge, good for one answer. */
 function openKeys(configured) {
-  const directory = configured ?? mkdtempSync(join(tmpdir(), "emulator-arc-"));
-  if (configured) mkdirSync(configured, { recursive: true });
+  const directory =
+    configured === undefined ? mkdtempSync(join(tmpdir(), "emulator-arc-")) : resolve(configured);
+  // What is missing is made, from here on down; what was there before is somebody else's.
+  const made = configured === undefined ? directory : mkdirSync(directory, { recursive: true });
   const files = new Map();
   return {
     write() {
@@ -55,10 +57,19 @@ function openKeys(configured) {
     },
     close() {
       for (const file of files.values()) rmSync(file, { force: true });
-      // A directory that the test named is the test's.
-      if (!configured) rmSync(directory, { recursive: true, force: true });
+      if (made !== undefined) removeEmpty(directory, made);
     },
   };
+}
+
+/** Removes `directory` and its parents up to `topmost`, or as far as nothing else is in them. */
+function removeEmpty(directory, topmost) {
+  try {
+    rmdirSync(directory);
+  } catch {
+    return;
+  }
+  if (directory !== topmost) removeEmpty(dirname(directory), topmost);
 }
 
 function refuse({ method, path, query, headers }) {
@@ -88,9 +99,11 @@ function challenge({ headers }, keys) {
   return refusal;
 }
 
-function grant(request, issue, site) {
+async function grant(request, issue, site) {
   const { query } = request;
-  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, site.identities.all);
+  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, (kind, id) =>
+    site.identities.find(kind, id),
+  );
   if (problem) return oauthRefusal(400, INVALID, problem);
   const principal = named ? identity : site.identities.unnamed();
   if (!principal) return oauthRefusal(400, INVALID, NOT_FOUND);
@@ -99,14 +112,14 @@ function grant(request, issue, site) {
     const words = unknownResourceWords(resource, site.tenantId);
     return entraRefusal(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, words, request);
   }
-  const token = issue({ identity: principal, resource, capabilities: readCapabilities(query) });
+  const token = await issue({ identity: principal, resource, capabilities: readCapabilities(query) });
   // By these a client sees that the agent knows user-assigned identities; an older one ignores the id.
   const echo = named ? { object_id: principal.objectId, msi_res_id: principal.resourceId } : {};
   return { status: 200, headers: {}, body: { ...metadataGrant(token), ...echo } };
 }
 
-function fail(status) {
-  return oauthRefusal(status, status >= 500 ? "server_error" : INVALID, STATUS_CODES[status] ?? "Failure");
+function fail(status, words = STATUS_CODES[status] ?? "Failure") {
+  return oauthRefusal(status, status >= 500 ? "server_error" : INVALID, words);
 }
 
 module.exports = { fail, open, secure: false };

@@ -37,8 +37,8 @@ function refuse({ method, path, form, headers }, site) {
   return undefined;
 }
 
-function grant({ form, query }, issue, site) {
-  const token = issue({
+async function grant({ form, query }, issue, site) {
+  const token = await issue({
     identity: site.identities.unnamed(),
     resource: form.resource,
     capabilities: readCapabilities({ ...query, ...form }),
@@ -58,8 +58,8 @@ function grant({ form, query }, issue, site) {
   };
 }
 
-function fail(status) {
-  return codedRefusal(status, status >= 500 ? "server_error" : INVALID, STATUS_CODES[status] ?? "Failure");
+function fail(status, words = STATUS_CODES[status] ?? "Failure") {
+  return codedRefusal(status, status >= 500 ? "server_error" : INVALID, words);
 }
 
 module.exports = { fail, open, secure: false };

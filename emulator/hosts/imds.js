@@ -52,9 +52,11 @@ function refuse({ method, path, query, headers }) {
   return undefined;
 }
 
-function grant(request, issue, site) {
+async function grant(request, issue, site) {
   const { query } = request;
-  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, site.identities.all);
+  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, (kind, id) =>
+    site.identities.find(kind, id),
+  );
   if (problem) return oauthRefusal(400, INVALID, problem);
   const principal = named ? identity : site.identities.unnamed();
   if (!principal) {
@@ -66,12 +68,12 @@ function grant(request, issue, site) {
     const words = unknownResourceWords(resource, site.tenantId);
     return entraRefusal(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, words, request);
   }
-  const token = issue({ identity: principal, resource, capabilities: readCapabilities(query) });
+  const token = await issue({ identity: principal, resource, capabilities: readCapabilities(query) });
   return { status: 200, headers: {}, body: metadataGrant(token) };
 }
 
-function fail(status) {
-  return oauthRefusal(status, status >= 500 ? "server_error" : INVALID, STATUS_CODES[status] ?? "Failure");
+function fail(status, words = STATUS_CODES[status] ?? "Failure") {
+  return oauthRefusal(status, status >= 500 ? "server_error" : INVALID, words);
 }
 
 module.exports = { fail, open, secure: false };

@@ -40,8 +40,10 @@ function refuse({ method, path, query, headers }, site) {
   return undefined;
 }
 
-function grant({ query }, issue, site) {
-  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, site.identities.all);
+async function grant({ query }, issue, site) {
+  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, (kind, id) =>
+    site.identities.find(kind, id),
+  );
   if (problem) return siteRefusal(400, problem);
   const principal = named ? identity : site.identities.unnamed();
   if (!principal) return siteRefusal(400, NOT_FOUND);
@@ -50,7 +52,7 @@ function grant({ query }, issue, site) {
     const words = unknownResourceWords(resource, site.tenantId);
     return siteRefusal(400, `AADSTS${UNKNOWN_RESOURCE.code}: ${words}`);
   }
-  const token = issue({ identity: principal, resource, capabilities: readCapabilities(query) });
+  const token = await issue({ identity: principal, resource, capabilities: readCapabilities(query) });
   return {
     status: 200,
     headers: {},
@@ -64,8 +66,8 @@ function grant({ query }, issue, site) {
   };
 }
 
-function fail(status) {
-  return siteRefusal(status, STATUS_CODES[status] ?? "Failure");
+function fail(status, words = STATUS_CODES[status] ?? "Failure") {
+  return siteRefusal(status, words);
 }
 
 module.exports = { fail, open, secure: false };

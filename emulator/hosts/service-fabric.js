@@ -54,8 +54,8 @@ function refuse({ method, path, query, headers }, site) {
   return undefined;
 }
 
-function grant({ query }, issue, site) {
-  const token = issue({
+async function grant({ query }, issue, site) {
+  const token = await issue({
     identity: principalOf(site),
     resource: query.resource,
     capabilities: readCapabilities(query),
@@ -80,9 +80,9 @@ function refusal(status, code, message) {
   return codedRefusal(status, code, message, { correlationId: randomUUID() });
 }
 
-function fail(status) {
-  const words = STATUS_CODES[status] ?? "Failure";
-  return refusal(status, words.replaceAll(" ", ""), `${words}.`);
+function fail(status, words) {
+  const name = STATUS_CODES[status] ?? "Failure";
+  return refusal(status, name.replaceAll(" ", ""), words ?? `${name}.`);
 }
 
 module.exports = { fail, open, secure: true };

@@ -9,7 +9,6 @@ const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
 const { judgeAssertion, makeAssertion } = require("../assertion.js");
-const { findIdentity } = require("../identities.js");
 const { readCapabilities, single } = require("../parameters.js");
 const { UNKNOWN_RESOURCE, entraRefusal, unknownResourceWords } = require("../refusals.js");
 
@@ -82,7 +81,7 @@ function refuse(request, site) {
     const words = `The app requested an unsupported grant type '${form.grant_type}'.`;
     return no(400, "unsupported_grant_type", 70_003, words);
   }
-  if (!findIdentity(site.identities.userAssigned, "clientId", form.client_id)) {
+  if (!site.identities.findUserAssigned("clientId", form.client_id)) {
     const words =
       `Application with identifier '${form.client_id}' was not found in the directory '${site.tenantId}'. ` +
       "This can happen if the application has not been installed by the administrator of the tenant or " +
@@ -118,9 +117,9 @@ function refuseScope({ scope }, site, no) {
   return no(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, words);
 }
 
-function grant({ form, query }, issue, site) {
-  const token = issue({
-    identity: findIdentity(site.identities.userAssigned, "clientId", form.client_id),
+async function grant({ form, query }, issue, site) {
+  const token = await issue({
+    identity: site.identities.findUserAssigned("clientId", form.client_id),
     resource: resourceOf(form.scope),
     capabilities: readCapabilities({ ...query, ...form }),
   });
@@ -160,9 +159,9 @@ function resourceOf(scope) {
   return scope.slice(0, -DEFAULT_SCOPE.length);
 }
 
-function fail(status) {
+function fail(status, words = `${STATUS_CODES[status] ?? "Failure"}.`) {
   const error = status >= 500 ? "temporarily_unavailable" : "invalid_request";
-  return entraRefusal(status, error, 90_033, `${STATUS_CODES[status] ?? "Failure"}.`, { headers: {} });
+  return entraRefusal(status, error, 90_033, words, { headers: {} });
 }
 
 module.exports = { fail, open, secure: true };

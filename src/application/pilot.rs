@@ -9,20 +9,39 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Plan, State};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
+use crate::cache::shelf::{Place, Shelf};
 use crate::error::{Code, Error};
-use crate::http::Response;
-use crate::http::send::{Chain, End};
+use crate::events::{Event, What};
+use crate::http::send::{Awaited, Chain, End, Witness};
+use crate::http::{Fault, Response, SUCCESS};
 use crate::log::Level;
-use crate::source::Answer;
-use crate::token::Token;
-
-const SUCCESS: u16 = 200;
+use crate::metadata::{Metadata, TokenSource};
+use crate::source::{Answer, is_identity_missing};
+use crate::token::{Age, Token};
 
 /// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
 pub(super) struct Pilot {
     pub(super) engine: Arc<Engine>,
     pub(super) flight: Arc<Flight>,
     pub(super) plan: Plan,
+}
+
+/// What a flight brought.
+struct Brought {
+    token: Arc<Token>,
+    /// Whether its expiry is known.
+    cacheable: bool,
+    from: TokenSource,
+}
+
+impl Brought {
+    fn shelved(token: Token) -> Self {
+        Self {
+            token: Arc::new(token),
+            cacheable: true,
+            from: TokenSource::Cache,
+        }
+    }
 }
 
 impl Pilot {
@@ -53,8 +72,58 @@ impl Pilot {
         abandoned
     }
 
+    /// Looks into the cache outside of this process, if there is one, then asks the source.
+    async fn chain(&self) -> Result<Brought, Error> {
+        let Some(shelf) = &self.plan.settings.shelf else {
+            return self.ask().await;
+        };
+        let progress = &self.flight.progress;
+        let place = Place::of(&self.plan.key.key, shelf, &self.engine.machine);
+        let looking = Instant::now();
+        let guard = shelf.store.hold(&place.entry).await;
+        let guard = guard.map_err(|error| self.flight.report.signed(error, 0))?;
+        let shelved = self.shelved(shelf, &place).await;
+        progress.looked(looking.elapsed());
+        let spare = match shelved {
+            Some((token, Age::Fresh | Age::Ageing)) => return Ok(Brought::shelved(token)),
+            Some((token, _)) => Some(token),
+            None => None,
+        };
+        let brought = match (self.ask().await, spare) {
+            // What is valid is not withheld because no other can be had.
+            (Err(_), Some(token)) => return Ok(Brought::shelved(token)),
+            (brought, _) => brought?,
+        };
+        if brought.cacheable && self.flight.epoch == self.engine.lock().cleared {
+            let saving = Instant::now();
+            let record = place.record(&brought.token, self.engine.machine.clock.now());
+            shelf.store.save(&place.entry, record).await;
+            progress.looked(saving.elapsed());
+        }
+        drop(guard);
+        Ok(brought)
+    }
+
+    /// A token from the cache outside of this process that would do here, and its age.
+    async fn shelved(&self, shelf: &Shelf, place: &Place) -> Option<(Token, Age)> {
+        // Who wants another token than the cached one does not want that of another process either.
+        let refresh = match self.flight.reason {
+            Reason::Forced | Reason::Claims(_) => return None,
+            Reason::Refresh => true,
+            Reason::Empty => false,
+        };
+        let record = shelf.store.load(&place.entry).await?;
+        let now = self.engine.machine.clock.now();
+        let since = self.engine.lock().cleared_at;
+        let token = place.token(&record, since, now)?;
+        let age = token.age(now, self.engine.spread(&self.plan.key.key));
+        // What would only take the place of its like is no refresh.
+        let will_do = age == Age::Fresh || (!refresh && age != Age::Expired);
+        will_do.then_some((token, age))
+    }
+
     /// Asks the source until it answers with a token or an error that no retry would better.
-    async fn chain(&self) -> Result<(Arc<Token>, bool), Error> {
+    async fn ask(&self) -> Result<Brought, Error> {
         let Plan {
             source,
             ask,
@@ -62,6 +131,9 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        if self.plan.key.probe {
+            self.engine.probe_once(&self.plan).await?;
+        }
         let request = source
             .request(ask, machine)
             .map_err(|error| report.signed(error, 0))?;
@@ -74,40 +146,26 @@ impl Pilot {
             connect_timeout: settings.timeouts.connect,
             request_timeout: settings.timeouts.request,
             deadline: &self.flight.deadline,
+            awaited: self.plan.key.identity_wait.map(|within| Awaited {
+                within,
+                is_missing: is_identity_missing,
+            }),
             machine,
             progress,
         };
-        self.log(Level::Info, || {
-            format!(
-                "asking {} at {}",
-                source.name().as_str(),
-                source.endpoint().shown()
-            )
-        });
         let challenge = |response: &Response| {
             let status = Some(response.status);
             let answered = source.challenge(ask, response, machine);
             answered.map_err(|error| error.with(|facts| facts.status = status))
         };
-        let retrying = |end: &End, wait: Duration| {
-            let error = self.error(end);
-            self.log(Level::Warning, || {
-                format!(
-                    "{}; trying again in {} ms",
-                    error.facts().message.trim_end_matches('.'),
-                    wait.as_millis()
-                )
-            });
-            error
-        };
-        match chain.run(&request, &challenge, &retrying).await {
+        match chain.run(&request, &challenge, self).await {
             End::Answer(response) => self.read(&response),
             end => Err(self.error(&end)),
         }
     }
 
     /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<(Arc<Token>, bool), Error> {
+    fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
         let answer = Answer::read(&response.body).filter(|_| response.status == SUCCESS);
@@ -131,7 +189,11 @@ impl Pilot {
                 attempts,
             ));
         }
-        Ok((Arc::new(grant.token), grant.cacheable))
+        Ok(Brought {
+            token: Arc::new(grant.token),
+            cacheable: grant.cacheable,
+            from: TokenSource::IdentityProvider,
+        })
     }
 
     fn error(&self, end: &End) -> Error {
@@ -156,11 +218,11 @@ impl Pilot {
     }
 
     /// Stores what came, and tells the waiters.
-    fn land(&self, outcome: Result<(Arc<Token>, bool), Error>) {
+    fn land(&self, outcome: Result<Brought, Error>) {
         let mut state = self.engine.lock();
         state.remove(&self.plan.key, &self.flight);
         let outcome = match outcome {
-            Ok((token, cacheable)) => Ok(self.store(&mut state, token, cacheable)),
+            Ok(brought) => Ok(self.store(&mut state, brought)),
             Err(error) => {
                 self.failed(&mut state);
                 Err(error)
@@ -178,13 +240,19 @@ impl Pilot {
         }
     }
 
-    fn store(&self, state: &mut State, token: Arc<Token>, cacheable: bool) -> Served {
+    fn store(&self, state: &mut State, brought: Brought) -> Served {
+        let Brought {
+            token,
+            cacheable,
+            from,
+        } = brought;
         let key = &self.plan.key.key;
         let spread = self.engine.spread(key);
         let now = self.engine.machine.clock.now();
         let mut fresh_until = None;
         let number = self.flight.number;
-        let replaced = if cacheable && self.flight.epoch == state.cleared {
+        let wanted = self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed);
+        let replaced = if cacheable && wanted {
             let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
             fresh_until = stored
                 .map(|_| token.fresh_until(spread))
@@ -194,6 +262,9 @@ impl Pilot {
             self.failed(state);
             // What a caller did not want is not served again, even if its successor cannot be kept.
             let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
+            if unwanted {
+                state.outdate(key, number);
+            }
             unwanted && state.cache.forget(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.
@@ -202,13 +273,21 @@ impl Pilot {
         }
         Served {
             token,
-            from_cache: false,
+            from_cache: from == TokenSource::Cache,
             fresh_until,
             generation: self.engine.generation(),
+            metadata: Metadata {
+                token_source: Some(from),
+                ..self.flight.metadata()
+            },
         }
     }
 
+    /// Tells the reader of the log, and after a refresh behind a caller whoever observes.
     fn tell(&self, outcome: &Outcome) {
+        if self.plan.place.is_some() {
+            self.notice(|| What::Refresh(outcome.clone()));
+        }
         match outcome {
             Ok(served) => self.log(Level::Info, || {
                 let left = served.token.expires_on.since(self.engine.machine.clock.now());
@@ -221,12 +300,58 @@ impl Pilot {
         }
     }
 
+    fn notice(&self, what: impl FnOnce() -> What) {
+        let Plan { ask, settings, .. } = &self.plan;
+        settings.observation.notice(|| Event {
+            correlation_id: ask.correlation_id.clone(),
+            resource: ask.resource.as_str().to_owned(),
+            source: self.flight.report.source(),
+            endpoint: self.flight.report.endpoint().to_owned(),
+            what: what(),
+        });
+    }
+
     fn log(&self, level: Level, words: impl FnOnce() -> String) {
         let now = self.engine.machine.clock.now();
         self.plan
             .settings
             .log
             .write(level, now, &self.plan.ask.correlation_id, words);
+    }
+}
+
+impl Witness for Pilot {
+    fn leaving(&self) {
+        self.log(Level::Info, || {
+            let report = &self.flight.report;
+            format!("asking {} at {}", report.source().as_str(), report.endpoint())
+        });
+    }
+
+    fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+        self.notice(|| What::Request {
+            attempt: self.flight.progress.attempts(),
+            status: answer.as_ref().ok().map(|answer| answer.status),
+            fault: answer.as_ref().err().map(Fault::name),
+            took,
+        });
+    }
+
+    fn retrying(&self, end: &End, wait: Duration) -> Error {
+        let error = self.error(end);
+        self.log(Level::Warning, || {
+            format!(
+                "{}; trying again in {} ms",
+                error.facts().message.trim_end_matches('.'),
+                wait.as_millis()
+            )
+        });
+        self.notice(|| What::Retry {
+            attempt: self.flight.progress.attempts(),
+            error: error.clone(),
+            wait,
+        });
+        error
     }
 }
 

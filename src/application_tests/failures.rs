@@ -261,3 +261,21 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
         (&Code::UnableToReadSecretFile, Some(1))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(429, "").retry_after("30").into(),
+        _ => Reply::token("t", HOUR).into(),
+    });
+    let patient = tokio::spawn(desk.call().waiter().wait());
+    settle().await;
+    let began = Instant::now();
+    let error = desk.call().within(seconds(20)).error().await;
+    assert_eq!(error.facts().status, Some(429), "{error}");
+    assert!(error.facts().retryable);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(desk.call().within(seconds(40)).token().await, "t");
+    assert!(patient.await.expect("no panic").is_ok());
+    assert_eq!(desk.net.count(), 2);
+}

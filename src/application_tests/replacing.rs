@@ -142,3 +142,22 @@ async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cache
     let after = desk.call().outcome().await.expect("a token");
     assert_eq!((after.generation, desk.engine.generation()), (3, 3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() {
+    let desk = Desk::granting(DAY);
+    assert_eq!(desk.call().token().await, "t0");
+    advance(seconds(DAY / 2 + 300)).await;
+    // A slow refresh behind a caller, then a forced token that cannot be cached.
+    desk.net.play(|nth, _| match nth {
+        1 => Play::from(Reply::token("late", DAY)).after(seconds(5)),
+        2 => Reply::new(200, r#"{"access_token":"once"}"#).into(),
+        _ => Reply::token("anew", DAY).into(),
+    });
+    assert_eq!(text(&desk.call().served()), "t0");
+    settle().await;
+    assert_eq!(desk.call().wish(Wish::New).token().await, "once");
+    sleep(seconds(10)).await;
+    assert_eq!(desk.call().token().await, "anew");
+    assert_eq!(desk.net.count(), 4);
+}

@@ -2,22 +2,29 @@
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Either, Object};
+use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
+use super::cache_plugin::{AccessFunction, CallersPlugin};
+use super::given::given;
 use super::log_sink::{CallersLog, LogFunction};
 use super::network_client::{CallersTransport, SendFunction};
+use super::observer::{CallersObserver, EventFunction};
 use super::records::{
-    AcquisitionOutcome, ConfigurationRecord, EnvironmentReading, FailureRecord, RequestRecord,
+    AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
+    RequestRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
+use crate::cache::disk::DiskStore;
 use crate::cache::flight::Waiter;
+use crate::cache::shelf::Shelf;
 use crate::config::Settings;
 use crate::request::TokenRequest;
 
+type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
 type Resolver = Box<dyn FnOnce(Env) -> Result<AcquisitionOutcome> + Send>;
 
 /// An application: its settings, parsed.
@@ -73,6 +80,50 @@ impl ManagedIdentityApplication {
             Ok(Acquired::Served(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
+    }
+
+    /// Keeps tokens in the directory that the options name, which must belong to the user of this number.
+    #[napi(catch_unwind)]
+    pub fn keep_in_directory(&mut self, hostname: String, owner: Option<u32>) {
+        if let Some(path) = &self.settings.cache_directory {
+            let store = Arc::new(DiskStore::at(path, owner));
+            self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
+        }
+    }
+
+    /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
+    #[napi(catch_unwind)]
+    pub fn keep_with_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
+        let store = Arc::new(CallersPlugin::new(access, id));
+        self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
+    }
+
+    /// Tells an observer what happens from now on; only the first one is told.
+    #[napi(catch_unwind)]
+    pub fn observe(&self, notice: EventFunction) {
+        self.settings.observation.begin(Box::new(CallersObserver(notice)));
+    }
+
+    /// Settles when the source has answered a probe or the time for it is over; or says at once what is
+    /// wrong with `timeout`.
+    #[napi(catch_unwind, ts_return_type = "Promise<AvailabilityRecord> | FailureRecord")]
+    pub fn probe<'env>(
+        &self,
+        env: &'env Env,
+        timeout: Option<Unknown<'_>>,
+        environment: &EnvironmentReading,
+    ) -> Result<Either<Object<'env>, FailureRecord>> {
+        let timeout = given(&timeout)?;
+        let found = match ENGINE.probe(&self.settings, &timeout, &environment.0) {
+            Ok(found) => found,
+            Err(error) => return Ok(Either::B(error.into())),
+        };
+        let (deferred, promise) = env.create_deferred::<AvailabilityRecord, Found>()?;
+        runtime::handle()?.spawn(async move {
+            let found = found.await;
+            deferred.resolve(Box::new(move |_| Ok(found.into())));
+        });
+        Ok(Either::A(promise))
     }
 
     /// The name of the source that this environment leads to.

@@ -12,9 +12,11 @@
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
+mod cache_plugin;
 mod given;
 mod log_sink;
 mod network_client;
+mod observer;
 mod records;
 mod runtime;
 

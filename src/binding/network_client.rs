@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Cause;
 use crate::http::client::NATIVE;
-use crate::http::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, Transport};
+use crate::http::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, SUCCESS, Transport};
 use crate::redaction::clean;
 
 /// So much of a client's own words is passed on.
@@ -85,9 +85,12 @@ impl CallersTransport {
                 request,
             ));
         };
-        let body = Zeroizing::new(reply.body.unwrap_or_default().into_bytes());
+        let mut body = Zeroizing::new(reply.body.unwrap_or_default().into_bytes());
         if body.len() > BODY_LIMIT {
-            return Err(Fault::of(FaultKind::BodyTooLarge));
+            if status == SUCCESS {
+                return Err(Fault::of(FaultKind::BodyTooLarge));
+            }
+            body.clear(); // The status says enough.
         }
         let (www_authenticate, retry_after) = (reply.www_authenticate, reply.retry_after);
         Ok(Response {
@@ -129,7 +132,7 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
     let (kind, code) = match code {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
-        Some("ETIMEDOUT") => (FaultKind::ConnectTimeout, Some("ETIMEDOUT")),
+        Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
         _ => (FaultKind::CallersClient, None),
     };
     Fault {

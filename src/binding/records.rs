@@ -1,16 +1,20 @@
 //! What crosses to JavaScript: plain records, each beside the Rust value that it mirrors.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use super::given::given;
+use crate::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
 use crate::error::Error;
+use crate::events::{Event, What};
 use crate::machine::{Environment, variable};
+use crate::metadata::Metadata;
 use crate::request::RawRequest;
 use crate::token::Timestamp;
 
@@ -22,7 +26,13 @@ pub struct ConfigurationRecord<'env> {
     pub user_assigned_client_id: Option<Unknown<'env>>,
     pub user_assigned_resource_id: Option<Unknown<'env>>,
     pub user_assigned_object_id: Option<Unknown<'env>>,
+    pub user_assigned_id: Option<Unknown<'env>>,
     pub client_capabilities: Option<Unknown<'env>>,
+    pub cache: Option<Unknown<'env>>,
+    pub cache_directory: Option<Unknown<'env>>,
+    pub cache_plugin: Option<Unknown<'env>>,
+    pub before_cache_access: Option<Unknown<'env>>,
+    pub after_cache_access: Option<Unknown<'env>>,
     pub system: Option<Unknown<'env>>,
     pub disable_internal_retries: Option<Unknown<'env>>,
     pub connect_timeout: Option<Unknown<'env>>,
@@ -35,6 +45,7 @@ pub struct ConfigurationRecord<'env> {
     pub logger_callback: Option<Unknown<'env>>,
     pub log_level: Option<Unknown<'env>>,
     pub pii_logging_enabled: Option<Unknown<'env>>,
+    pub on_background_token_refresh: Option<Unknown<'env>>,
 }
 
 impl ConfigurationRecord<'_> {
@@ -45,7 +56,13 @@ impl ConfigurationRecord<'_> {
             user_assigned_client_id: given(&self.user_assigned_client_id)?,
             user_assigned_resource_id: given(&self.user_assigned_resource_id)?,
             user_assigned_object_id: given(&self.user_assigned_object_id)?,
+            user_assigned_id: given(&self.user_assigned_id)?,
             client_capabilities: given(&self.client_capabilities)?,
+            cache: given(&self.cache)?,
+            cache_directory: given(&self.cache_directory)?,
+            cache_plugin: given(&self.cache_plugin)?,
+            before_cache_access: given(&self.before_cache_access)?,
+            after_cache_access: given(&self.after_cache_access)?,
             system: given(&self.system)?,
             disable_internal_retries: given(&self.disable_internal_retries)?,
             connect_timeout: given(&self.connect_timeout)?,
@@ -58,6 +75,7 @@ impl ConfigurationRecord<'_> {
             logger_callback: given(&self.logger_callback)?,
             log_level: given(&self.log_level)?,
             pii_logging_enabled: given(&self.pii_logging_enabled)?,
+            on_background_token_refresh: given(&self.on_background_token_refresh)?,
         })
     }
 }
@@ -66,9 +84,16 @@ impl ConfigurationRecord<'_> {
 #[napi(object)]
 pub struct RequestRecord<'env> {
     pub resource: Option<Unknown<'env>>,
+    /// A list of scopes, or one: it goes before the resource.
+    pub scopes: Option<Unknown<'env>>,
     pub force_refresh: Option<Unknown<'env>>,
     pub claims: Option<Unknown<'env>>,
     pub timeout: Option<Unknown<'env>>,
+    pub tenant_id: Option<Unknown<'env>>,
+    pub enable_cae: Option<Unknown<'env>>,
+    pub retry_identity_not_found: Option<Unknown<'env>>,
+    /// Whether the call comes from `getToken`.
+    pub for_credential: Option<bool>,
     /// Whether what was given is an `AbortSignal`; absent if nothing was.
     pub abort_signal: Option<Unknown<'env>>,
 }
@@ -77,9 +102,14 @@ impl RequestRecord<'_> {
     pub(super) fn raw(&self) -> Result<RawRequest> {
         Ok(RawRequest {
             resource: given(&self.resource)?,
+            scopes: given(&self.scopes)?,
             force_refresh: given(&self.force_refresh)?,
             claims: given(&self.claims)?,
             timeout: given(&self.timeout)?,
+            tenant_id: given(&self.tenant_id)?,
+            enable_cae: given(&self.enable_cae)?,
+            retry_identity_not_found: given(&self.retry_identity_not_found)?,
+            for_credential: self.for_credential.unwrap_or_default(),
             abort_signal: given(&self.abort_signal)?,
         })
     }
@@ -116,6 +146,19 @@ pub struct TokenRecord {
     pub fresh_until_ms: f64,
     /// The generation that it belongs to.
     pub generation: u32,
+    pub metadata: MetadataRecord,
+}
+
+/// What is told of a call: the public type of this name, but for its defaults.
+#[napi(object, object_from_js = false)]
+pub struct MetadataRecord {
+    pub token_source: Option<String>,
+    pub cache_refresh_reason: String,
+    pub duration_total_in_ms: f64,
+    pub duration_in_http_in_ms: f64,
+    pub duration_in_cache_in_ms: f64,
+    pub attempts: u32,
+    pub token_endpoint: String,
 }
 
 /// Why there is no token, or no application.
@@ -129,8 +172,40 @@ pub struct FailureRecord {
     pub endpoint: Option<String>,
     pub attempts: Option<u32>,
     pub retryable: bool,
+    /// Whether there is no managed identity here.
+    pub unavailable: bool,
     pub cause_code: Option<String>,
     pub cause_message: Option<String>,
+    pub metadata: Option<MetadataRecord>,
+}
+
+/// What a probe found.
+#[napi(object, object_from_js = false)]
+pub struct AvailabilityRecord {
+    pub available: bool,
+    pub source: String,
+    pub reason: Option<String>,
+}
+
+/// What happened on the way to a token.
+#[napi(object, object_from_js = false)]
+pub struct EventRecord {
+    /// `request`, `retry` or `refresh`.
+    pub kind: String,
+    pub correlation_id: String,
+    pub resource: String,
+    pub source: String,
+    pub endpoint: String,
+    pub attempt: Option<u32>,
+    pub status_code: Option<u32>,
+    /// What came in place of an answer.
+    pub fault: Option<String>,
+    pub duration_in_ms: Option<f64>,
+    pub wait_in_ms: Option<f64>,
+    /// What a refresh brought.
+    pub token: Option<TokenRecord>,
+    /// Why a request is tried again, or why a refresh brought nothing.
+    pub failure: Option<FailureRecord>,
 }
 
 /// How an acquisition ended.
@@ -145,7 +220,7 @@ impl AcquisitionOutcome {
     pub(super) fn of(outcome: Outcome, resource: String) -> Self {
         match outcome {
             Ok(served) => Self::Token {
-                token: TokenRecord::of(&served, resource),
+                token: TokenRecord::of(served, resource),
             },
             Err(error) => Self::Failure {
                 failure: error.into(),
@@ -155,7 +230,7 @@ impl AcquisitionOutcome {
 }
 
 impl TokenRecord {
-    fn of(served: &Served, resource: String) -> Self {
+    fn of(served: Served, resource: String) -> Self {
         Self {
             resource,
             access_token: served.token.secret.expose().to_owned(),
@@ -164,6 +239,84 @@ impl TokenRecord {
             refresh_on_ms: served.token.refresh_on.map(millis),
             fresh_until_ms: served.fresh_until.map_or(0.0, millis),
             generation: served.generation,
+            metadata: served.metadata.into(),
+        }
+    }
+}
+
+impl From<Metadata> for MetadataRecord {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            token_source: metadata.token_source.map(|source| source.as_str().to_owned()),
+            cache_refresh_reason: metadata.refresh_reason.as_str().to_owned(),
+            duration_total_in_ms: fractional_millis(metadata.total),
+            duration_in_http_in_ms: fractional_millis(metadata.in_http),
+            duration_in_cache_in_ms: fractional_millis(metadata.in_cache),
+            attempts: metadata.attempts,
+            token_endpoint: metadata.endpoint,
+        }
+    }
+}
+
+impl From<Availability> for AvailabilityRecord {
+    fn from(found: Availability) -> Self {
+        Self {
+            available: found.available,
+            source: found.source.as_str().to_owned(),
+            reason: found.reason,
+        }
+    }
+}
+
+impl From<Event> for EventRecord {
+    fn from(event: Event) -> Self {
+        let record = Self {
+            kind: String::new(),
+            correlation_id: event.correlation_id,
+            resource: event.resource,
+            source: event.source.as_str().to_owned(),
+            endpoint: event.endpoint,
+            attempt: None,
+            status_code: None,
+            fault: None,
+            duration_in_ms: None,
+            wait_in_ms: None,
+            token: None,
+            failure: None,
+        };
+        match event.what {
+            What::Request {
+                attempt,
+                status,
+                fault,
+                took,
+            } => Self {
+                kind: "request".to_owned(),
+                attempt: Some(attempt),
+                status_code: status.map(u32::from),
+                fault: fault.map(str::to_owned),
+                duration_in_ms: Some(fractional_millis(took)),
+                ..record
+            },
+            What::Retry { attempt, error, wait } => Self {
+                kind: "retry".to_owned(),
+                attempt: Some(attempt),
+                wait_in_ms: Some(fractional_millis(wait)),
+                failure: Some(error.into()),
+                ..record
+            },
+            What::Refresh(outcome) => {
+                let (token, failure) = match outcome {
+                    Ok(served) => (Some(TokenRecord::of(served, record.resource.clone())), None),
+                    Err(error) => (None, Some(error.into())),
+                };
+                Self {
+                    kind: "refresh".to_owned(),
+                    token,
+                    failure,
+                    ..record
+                }
+            }
         }
     }
 }
@@ -184,10 +337,17 @@ impl From<Error> for FailureRecord {
             endpoint: facts.endpoint,
             attempts: facts.attempts,
             retryable: facts.retryable,
+            unavailable: facts.unavailable,
+            metadata: facts.metadata.map(Into::into),
             cause_code,
             cause_message,
         }
     }
+}
+
+/// To the microsecond.
+fn fractional_millis(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 #[expect(

@@ -3,6 +3,7 @@
 //! Knows who may join whom and how waiters learn of the outcome; it neither sends nor stores.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,7 +13,8 @@ use super::{Key, Stored};
 use crate::error::Error;
 use crate::http::send::{Deadline, Progress};
 use crate::machine::Clock;
-use crate::source::{Report, SourceName};
+use crate::metadata::{Metadata, RefreshReason, TokenSource};
+use crate::source::{Report, SourceName, tenant};
 use crate::token::{Timestamp, Token};
 
 /// A caller whose token is nearly expired waits this long for another, from the flight's start.
@@ -52,6 +54,12 @@ pub struct FlightKey {
     pub transport: usize,
     /// Whether it is asked for once only.
     pub disable_internal_retries: bool,
+    /// For how long an identity that is not found is asked for again.
+    pub identity_wait: Option<Duration>,
+    /// Whether it is asked first whether anybody is there.
+    pub probe: bool,
+    /// Which cache outside of this process is looked into.
+    pub shelf: Option<String>,
 }
 
 /// A token that was served.
@@ -65,6 +73,8 @@ pub struct Served {
     pub fresh_until: Option<Timestamp>,
     /// The cache's generation when it was looked up.
     pub generation: u32,
+    /// What is told of the call.
+    pub metadata: Metadata,
 }
 
 /// What a flight brought.
@@ -87,8 +97,12 @@ pub struct Flight {
     pub epoch: u64,
     /// Why it was started.
     pub reason: Reason,
+    /// The same in the words of its metadata.
+    pub refresh_reason: RefreshReason,
     /// When the last of its waiters gives up.
     pub deadline: Deadline,
+    /// Whether what it brings is no longer wanted in the cache: a caller has asked for another token since.
+    pub outdated: AtomicBool,
     /// How far it is.
     pub progress: Progress,
     /// Who is asked.
@@ -99,12 +113,20 @@ pub struct Flight {
 
 impl Flight {
     /// A flight that starts now.
-    pub fn new(number: u64, epoch: u64, reason: Reason, total: Duration, report: Report) -> Arc<Self> {
+    pub fn new(
+        number: u64,
+        epoch: u64,
+        (reason, refresh_reason): (Reason, RefreshReason),
+        total: Duration,
+        report: Report,
+    ) -> Arc<Self> {
         Arc::new(Self {
             number,
             epoch,
             reason,
+            refresh_reason,
             deadline: Deadline::within(total),
+            outdated: AtomicBool::new(false),
             progress: Progress::default(),
             report,
             started: Instant::now(),
@@ -123,6 +145,19 @@ impl Flight {
         });
     }
 
+    /// What is told of it so far.
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            token_source: None,
+            refresh_reason: self.refresh_reason,
+            attempts: self.progress.attempts(),
+            in_http: self.progress.in_http(),
+            in_cache: self.progress.in_cache(),
+            total: self.started.elapsed(),
+            endpoint: self.report.endpoint().to_owned(),
+        }
+    }
+
     /// Whether it has told its waiters how it ended.
     pub fn has_landed(&self) -> bool {
         self.landing.borrow().is_some()
@@ -133,14 +168,16 @@ impl Flight {
         self: &Arc<Self>,
         total: Duration,
         fallback: Option<Served>,
+        tenant: Option<String>,
         clock: Arc<dyn Clock>,
     ) -> Waiter {
         self.deadline.put_off(total);
         Waiter {
             flight: self.clone(),
             total,
-            until: Instant::now() + total,
+            since: Instant::now(),
             fallback,
+            tenant,
             clock,
         }
     }
@@ -150,8 +187,9 @@ impl Flight {
 pub struct Waiter {
     flight: Arc<Flight>,
     total: Duration,
-    until: Instant,
+    since: Instant,
     fallback: Option<Served>,
+    tenant: Option<String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -163,11 +201,39 @@ impl Waiter {
 
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
     pub async fn wait(self) -> Outcome {
+        let outcome = self.outcome().await.and_then(|served| {
+            let report = &self.flight.report;
+            served.of_tenant(self.tenant.as_deref(), report)?;
+            Ok(served)
+        });
+        match outcome {
+            Ok(mut served) => {
+                served.metadata = self.metadata(served.metadata.token_source);
+                Ok(served)
+            }
+            Err(error) => Err(error.with(|facts| facts.metadata = Some(self.metadata(None)))),
+        }
+    }
+
+    fn metadata(&self, token_source: Option<TokenSource>) -> Metadata {
+        let mut metadata = Metadata {
+            token_source,
+            total: self.since.elapsed(),
+            ..self.flight.metadata()
+        };
+        if token_source == Some(TokenSource::Cache) && metadata.attempts == 0 {
+            metadata.refresh_reason = RefreshReason::NotApplicable;
+        }
+        metadata
+    }
+
+    async fn outcome(&self) -> Outcome {
         let patience = self.flight.started + PATIENCE;
+        let timer = self.since + self.total;
         let until = if self.fallback.is_some() {
-            self.until.min(patience)
+            timer.min(patience)
         } else {
-            self.until
+            timer
         };
         match self.landed(until).await {
             Some(Ok(served)) => Ok(served),
@@ -181,7 +247,7 @@ impl Waiter {
                     Some(failed) => failed,
                     // The token to fall back on has expired meanwhile: the patience ends, the time does not.
                     None => self
-                        .landed(self.until)
+                        .landed(timer)
                         .await
                         .unwrap_or_else(|| Err(self.out_of_time())),
                 },
@@ -209,13 +275,23 @@ impl Waiter {
 
 impl Served {
     /// A token from the cache.
-    pub fn cached(stored: Stored, generation: u32, now: Timestamp) -> Self {
+    pub fn cached(stored: Stored, generation: u32, now: Timestamp, metadata: Metadata) -> Self {
         let fresh_until = Some(stored.fresh_until).filter(|until| *until > now);
         Self {
             token: stored.token,
             from_cache: true,
             fresh_until,
             generation,
+            metadata,
+        }
+    }
+
+    /// Refuses a token of another tenant than the one that is wanted. What is no JWT cannot be told.
+    pub fn of_tenant(&self, wanted: Option<&str>, report: &Report) -> Result<(), Error> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        match tenant(self.token.secret.expose()) {
+            Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => Err(report.other_tenant(wanted, &tenant)),
+            _ => Ok(()),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The tokens that this process holds, and when each may be asked for anew.
 //!
 //! Knows keys, ages and attempts, and nothing of sources, waiting or the network. Whoever holds it
-//! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way.
+//! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way. [`shelf`] and [`disk`] keep what must outlive the process.
 
+pub mod disk;
 pub mod flight;
+pub mod shelf;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,13 +49,34 @@ impl Key {
             resource: ask.resource.clone(),
         }
     }
+
+    /// The key in words, for a cache outside of this process.
+    pub fn text(&self) -> String {
+        let (kind, id) = match &self.identity {
+            Identity::SystemAssigned => ("systemAssigned", ""),
+            Identity::UserAssigned { kind, id } => (kind.option(), id.as_str()),
+        };
+        serde_json::json!([
+            self.source.as_str(),
+            self.endpoint,
+            self.scope,
+            kind,
+            id,
+            self.capabilities,
+            self.resource.as_str()
+        ])
+        .to_string()
+    }
 }
 
 /// What the cache has for a key.
 #[derive(Debug)]
 pub enum Found {
     /// Nothing that is valid.
-    Nothing,
+    Nothing {
+        /// Whether there was a token, which has expired.
+        expired: bool,
+    },
     /// A token to serve; nothing is to be done.
     Serve(Stored),
     /// A token to serve, and one to be had behind the caller.
@@ -66,7 +89,7 @@ impl Found {
     /// The valid token, if there is one.
     pub fn token(&self) -> Option<&Arc<Token>> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing { .. } => None,
             Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => {
                 Some(&stored.token)
             }
@@ -134,12 +157,12 @@ impl Cache {
     /// Looks a key up; an expired token is removed.
     pub fn find(&mut self, key: &Key, now: Timestamp) -> Found {
         let Some(entry) = self.entries.get(key) else {
-            return Found::Nothing;
+            return Found::Nothing { expired: false };
         };
         match entry.token.age(now, entry.spread) {
             Age::Expired => {
                 self.entries.remove(key);
-                Found::Nothing
+                Found::Nothing { expired: true }
             }
             Age::Ageing if entry.may_refresh() => Found::ServeAndRefresh(entry.stored()),
             Age::NearlyExpired if entry.may_be_waited_for() => Found::RefreshFirst(entry.stored()),

@@ -54,7 +54,7 @@ fn held(cache: &mut Cache, key: &Key) -> Option<String> {
 /// What is found, in one letter.
 fn letter(found: &Found) -> char {
     match found {
-        Found::Nothing => '-',
+        Found::Nothing { .. } => '-',
         Found::Serve(_) => 'S',
         Found::ServeAndRefresh(_) => 'R',
         Found::RefreshFirst(_) => 'F',

@@ -2,11 +2,14 @@
 
 mod given;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::given::{Given, wrong};
+use crate::cache::shelf::Shelf;
 use crate::error::{Code, Error};
+use crate::events::Observation;
 use crate::http::Transport;
 use crate::identity::{IdKind, Identity};
 use crate::log::{Level, Log, Sink};
@@ -32,7 +35,13 @@ pub struct RawConfiguration {
     pub user_assigned_client_id: Given,
     pub user_assigned_resource_id: Given,
     pub user_assigned_object_id: Given,
+    pub user_assigned_id: Given,
     pub client_capabilities: Given,
+    pub cache: Given,
+    pub cache_directory: Given,
+    pub cache_plugin: Given,
+    pub before_cache_access: Given,
+    pub after_cache_access: Given,
     pub system: Given,
     pub disable_internal_retries: Given,
     pub connect_timeout: Given,
@@ -45,6 +54,7 @@ pub struct RawConfiguration {
     pub logger_callback: Given,
     pub log_level: Given,
     pub pii_logging_enabled: Given,
+    pub on_background_token_refresh: Given,
 }
 
 /// How long things may take.
@@ -73,6 +83,12 @@ pub struct Settings {
     pub transport: Option<Arc<dyn Transport>>,
     /// Where lines for the reader go.
     pub log: Log,
+    /// Who observes.
+    pub observation: Observation,
+    /// The folder in which tokens are to be kept.
+    pub cache_directory: Option<PathBuf>,
+    /// The cache outside of this process.
+    pub shelf: Option<Shelf>,
 }
 
 impl Settings {
@@ -88,12 +104,19 @@ impl Settings {
             raw.send_post_request
                 .function("system.networkClient.sendPostRequestAsync")?;
         }
+        if raw.on_background_token_refresh != Given::Absent {
+            raw.on_background_token_refresh
+                .function("system.onBackgroundTokenRefresh")?;
+        }
         Ok(Self {
-            identity: Identity::parse([
-                (IdKind::ClientId, &raw.user_assigned_client_id),
-                (IdKind::ResourceId, &raw.user_assigned_resource_id),
-                (IdKind::ObjectId, &raw.user_assigned_object_id),
-            ])?,
+            identity: Identity::parse(
+                [
+                    (IdKind::ClientId, &raw.user_assigned_client_id),
+                    (IdKind::ResourceId, &raw.user_assigned_resource_id),
+                    (IdKind::ObjectId, &raw.user_assigned_object_id),
+                ],
+                &raw.user_assigned_id,
+            )?,
             capabilities: capabilities(&raw.client_capabilities)?,
             timeouts: Timeouts {
                 connect: raw
@@ -114,6 +137,9 @@ impl Settings {
                 .flag("system.disableInternalRetries")?,
             transport: None,
             log: Log::new(log_level(raw)?, None),
+            observation: Observation::default(),
+            cache_directory: cache_directory(raw)?,
+            shelf: None,
         })
     }
 
@@ -124,12 +150,52 @@ impl Settings {
         self
     }
 
+    /// The same with a cache outside of this process.
+    #[must_use]
+    pub fn with_shelf(mut self, shelf: Shelf) -> Self {
+        self.shelf = Some(shelf);
+        self
+    }
+
     /// The same with a reader of lines.
     #[must_use]
     pub fn with_sink(mut self, sink: Arc<dyn Sink>) -> Self {
         self.log = Log::new(self.log.level(), Some(sink));
         self
     }
+}
+
+/// At most one of a directory and a plug-in; the plug-in is the binding's to wrap.
+fn cache_directory(raw: &RawConfiguration) -> Result<Option<PathBuf>, Error> {
+    raw.cache.group("cache")?;
+    raw.cache_plugin.group("cache.cachePlugin")?;
+    let has_plugin = raw.cache_plugin != Given::Absent;
+    if has_plugin {
+        raw.before_cache_access
+            .function("cache.cachePlugin.beforeCacheAccess")?;
+        raw.after_cache_access
+            .function("cache.cachePlugin.afterCacheAccess")?;
+    }
+    let Given::Text(text) = &raw.cache_directory else {
+        return match &raw.cache_directory {
+            Given::Absent => Ok(None),
+            other => Err(wrong("cache.directory", "a string", other)),
+        };
+    };
+    let refused = |why: &str| {
+        Err(Error::new(
+            Code::InvalidConfiguration,
+            format!("cache.directory {why}."),
+        ))
+    };
+    if has_plugin {
+        return refused("and cache.cachePlugin were both given; a cache lies in one place");
+    }
+    let path = PathBuf::from(text);
+    if !path.is_absolute() || text.contains('\0') {
+        return refused("is no absolute path");
+    }
+    Ok(Some(path))
 }
 
 fn capabilities(given: &Given) -> Result<Option<String>, Error> {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::pinned::{self, Mismatch};
 use super::trust;
-use super::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, Route, Transport};
+use super::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, Route, SUCCESS, Transport};
 use crate::error::Cause;
 use crate::machine::Machine;
 
@@ -129,24 +129,11 @@ impl NativeTransport {
         let headers = incoming.headers();
         let (www_authenticate, retry_after) = (text(headers, WWW_AUTHENTICATE), text(headers, RETRY_AFTER));
         let status = incoming.status().as_u16();
-        let announced = incoming
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
-        if announced > BODY_LIMIT {
-            return Err(Fault::of(FaultKind::BodyTooLarge));
-        }
-        let mut body = Zeroizing::new(Vec::with_capacity(announced));
-        while let Some(chunk) = incoming
-            .chunk()
-            .await
-            .map_err(|error| fault(&error.without_url()))?
-        {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(Fault::of(FaultKind::BodyTooLarge));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = match whole(&mut incoming).await? {
+            Some(body) => body,
+            None if status == SUCCESS => return Err(Fault::of(FaultKind::BodyTooLarge)),
+            None => Zeroizing::default(), // The status says enough.
+        };
         Ok(Response {
             status,
             www_authenticate,
@@ -165,6 +152,29 @@ impl Transport for NativeTransport {
     fn id(&self) -> usize {
         NATIVE
     }
+}
+
+/// The body of an answer; `None` if it is over the limit.
+async fn whole(incoming: &mut reqwest::Response) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+    let announced = incoming
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(0);
+    if announced > BODY_LIMIT {
+        return Ok(None);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(announced));
+    while let Some(chunk) = incoming
+        .chunk()
+        .await
+        .map_err(|error| fault(&error.without_url()))?
+    {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<String> {

@@ -25,6 +25,8 @@ use self::trust::Internet;
 use crate::error::Cause;
 use crate::token::Secret;
 
+/// The status of an answer that can hold a token.
+pub const SUCCESS: u16 = 200;
 /// A body over this is refused: MSAL.NET's cap.
 pub const BODY_LIMIT: usize = 1_048_576;
 
@@ -166,6 +168,8 @@ pub enum FaultKind {
     ConnectTimeout,
     /// No answer in time.
     RequestTimeout,
+    /// A caller's own client gave up.
+    CallersTimeout,
     /// No way to the host.
     Unroutable,
     /// The host's name is unknown.
@@ -194,6 +198,23 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Its name for programs: a socket's code where there is one.
+    pub fn name(&self) -> &'static str {
+        let code = self.cause.as_ref().and_then(|cause| cause.code);
+        code.unwrap_or(match self.kind {
+            FaultKind::Refused => "ECONNREFUSED",
+            FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
+            FaultKind::ConnectTimeout | FaultKind::RequestTimeout | FaultKind::CallersTimeout => "ETIMEDOUT",
+            FaultKind::Unroutable => "EHOSTUNREACH",
+            FaultKind::NameResolution => "ENOTFOUND",
+            FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
+            FaultKind::NotHttp => "ERR_HTTP",
+            FaultKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
+            FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
+            FaultKind::Unsendable => "ERR_UNSENDABLE",
+        })
+    }
+
     /// A fault without further words.
     pub fn of(kind: FaultKind) -> Self {
         Self { kind, cause: None }

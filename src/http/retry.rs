@@ -110,7 +110,9 @@ impl Policy {
         use FaultKind as F;
         match kind {
             F::Refused | F::Reset | F::Closed => Some(self.disconnected),
-            F::ConnectTimeout | F::RequestTimeout | F::Unroutable | F::NameResolution => Some(LOST),
+            F::ConnectTimeout | F::RequestTimeout | F::CallersTimeout | F::Unroutable | F::NameResolution => {
+                Some(LOST)
+            }
             F::Tls
             | F::ThumbprintMismatch
             | F::NotHttp

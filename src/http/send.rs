@@ -4,14 +4,14 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
 use super::gate::Gate;
-use super::retry::{Budget, Policy, retry_after};
+use super::retry::{Budget, Policy, Wait, retry_after};
 use super::{Fault, FaultKind, Request, Response, Transport};
 use crate::error::Error;
 use crate::machine::Machine;
@@ -19,6 +19,8 @@ use crate::machine::Machine;
 /// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
 const JITTER: f64 = 0.2;
 const TOO_MANY_REQUESTS: u16 = 429;
+/// How an identity that is not found is asked for again, by callers who expect it to appear.
+const ASSIGNING: Wait = Wait::Doubling(Duration::from_secs(1), Duration::from_secs(10));
 
 /// When the last of those who wait gives up; others who join can put it off.
 #[derive(Debug)]
@@ -54,7 +56,11 @@ impl Deadline {
 #[derive(Debug, Default)]
 pub struct Progress {
     attempts: AtomicU32,
+    in_http: AtomicU64,
+    in_cache: AtomicU64,
     first_try: OnceLock<Instant>,
+    /// Whether it waits for a pause to end that a 429 asked for.
+    is_paused: AtomicBool,
     last: Mutex<Option<Error>>,
 }
 
@@ -62,6 +68,16 @@ impl Progress {
     /// How many requests were sent.
     pub fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// How long the requests took, all together.
+    pub fn in_http(&self) -> Duration {
+        Duration::from_micros(self.in_http.load(Ordering::Relaxed))
+    }
+
+    /// Whether nothing is sent because the endpoint has asked for a pause.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// How the last finished try failed.
@@ -74,6 +90,20 @@ impl Progress {
         self.first_try.get_or_init(Instant::now);
     }
 
+    fn took(&self, time: Duration) {
+        self.in_http.fetch_add(micros(time), Ordering::Relaxed);
+    }
+
+    /// How long a cache outside of this process took.
+    pub fn in_cache(&self) -> Duration {
+        Duration::from_micros(self.in_cache.load(Ordering::Relaxed))
+    }
+
+    /// Notes how long a cache outside of this process took.
+    pub fn looked(&self, time: Duration) {
+        self.in_cache.fetch_add(micros(time), Ordering::Relaxed);
+    }
+
     /// How long ago the first request was sent.
     fn since_first_try(&self) -> Duration {
         self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
@@ -82,6 +112,10 @@ impl Progress {
     fn failed(&self, error: Error) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How a chain of requests ended.
@@ -99,8 +133,26 @@ pub enum End {
 /// What to send after an answer that is a challenge; `None` if it is none.
 pub type Challenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
 
-/// Tells an observer how a try ended that is followed by another, and after what wait.
-pub type Retrying<'a> = dyn Fn(&End, Duration) -> Error + Send + Sync + 'a;
+/// Watches a chain of requests.
+pub trait Witness: Sync {
+    /// A request leaves.
+    fn leaving(&self) {}
+
+    /// It ended, after so long.
+    fn returned(&self, _: &Result<Response, Fault>, _: Duration) {}
+
+    /// A try ended so and is followed by another after this wait. Gives the words for it.
+    fn retrying(&self, end: &End, wait: Duration) -> Error;
+}
+
+/// An identity that does not exist yet, maybe.
+#[derive(Clone, Copy)]
+pub struct Awaited {
+    /// For how long it is asked for again.
+    pub within: Duration,
+    /// Whether an answer says that it is not found.
+    pub is_missing: fn(&Response) -> bool,
+}
 
 /// Everything that one chain of requests goes by.
 pub struct Chain<'a> {
@@ -116,6 +168,8 @@ pub struct Chain<'a> {
     pub request_timeout: Duration,
     /// The end of it all.
     pub deadline: &'a Deadline,
+    /// What is waited for beyond the policy.
+    pub awaited: Option<Awaited>,
     /// Wall time and chance.
     pub machine: &'a Machine,
     /// Where it says how far it is.
@@ -128,43 +182,52 @@ struct Spent {
     statuses: u32,
     starting: u32,
     lost: u32,
+    assigning: u32,
 }
 
 impl Chain<'_> {
     /// Sends until there is an answer that no retry would better.
-    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, retrying: &Retrying<'_>) -> End {
+    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
         let mut spent = Spent::default();
         loop {
-            let end = self.attempt(request, challenge).await;
+            let end = self.attempt(request, challenge, witness).await;
             let Some(wait) = self.wait_after(&end, &mut spent) else {
                 return end;
             };
-            self.progress.failed(retrying(&end, wait));
+            self.progress.failed(witness.retrying(&end, wait));
             drop(end);
+            let is_paused = self.gate.paused_for().is_some();
+            self.progress.is_paused.store(is_paused, Ordering::Relaxed);
             sleep(wait).await;
+            self.progress.is_paused.store(false, Ordering::Relaxed);
         }
     }
 
-    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>) -> End {
-        let answer = match self.exchange(request).await {
+    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
+        let answer = match self.exchange(request, witness).await {
             Ok(answer) => answer,
             Err(end) => return end,
         };
         match challenge(&answer) {
             Ok(None) => End::Answer(answer),
-            Ok(Some(second)) => self.exchange(&second).await.map_or_else(|end| end, End::Answer),
+            Ok(Some(second)) => {
+                let answered = self.exchange(&second, witness).await;
+                answered.map_or_else(|end| end, End::Answer)
+            }
             Err(error) => End::Stopped(error),
         }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Response, End> {
+    async fn exchange(&self, request: &Request, witness: &dyn Witness) -> Result<Response, End> {
         let place = loop {
             while let Some(pause) = self.gate.paused_for() {
                 if !self.deadline.holds(pause) {
                     return Err(End::Paused(pause));
                 }
+                self.progress.is_paused.store(true, Ordering::Relaxed);
                 // The jitter may not carry a request beyond the deadline that holds the pause.
                 sleep(self.lengthened(pause).min(self.deadline.left())).await;
+                self.progress.is_paused.store(false, Ordering::Relaxed);
             }
             let place = self.gate.connection().await;
             // The wait for a place may have been long enough for somebody else's 429.
@@ -173,15 +236,19 @@ impl Chain<'_> {
             }
         };
         self.progress.tried();
+        witness.leaving();
+        let left = Instant::now();
         let sent = timeout(
             self.request_timeout,
             self.transport.send(request, self.connect_timeout),
         )
         .await;
         drop(place);
-        let answer = sent
-            .unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)))
-            .map_err(End::Fault)?;
+        let returned = sent.unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)));
+        let took = left.elapsed();
+        self.progress.took(took);
+        witness.returned(&returned, took);
+        let answer = returned.map_err(End::Fault)?;
         if answer.status == TOO_MANY_REQUESTS
             && let Some(pause) = self.asked_for(&answer)
         {
@@ -194,11 +261,13 @@ impl Chain<'_> {
     fn wait_after(&self, end: &End, spent: &mut Spent) -> Option<Duration> {
         let policy = self.policy?;
         let (budget, count, asked_for) = match end {
-            End::Answer(answer) => (
-                policy.status(answer.status)?,
-                &mut spent.statuses,
-                self.asked_for(answer),
-            ),
+            End::Answer(answer) => {
+                let (budget, count) = match self.awaits(answer) {
+                    Some(within) => (Budget::Within(within, ASSIGNING), &mut spent.assigning),
+                    None => (policy.status(answer.status)?, &mut spent.statuses),
+                };
+                (budget, count, self.asked_for(answer))
+            }
             End::Fault(fault) => {
                 let budget = policy.fault(fault.kind)?;
                 // An endpoint that starts has a budget of its own; all other faults share one.
@@ -222,6 +291,12 @@ impl Chain<'_> {
             Budget::Within(limit, _) => self.progress.since_first_try() + wait <= limit,
         };
         (in_time && self.deadline.holds(wait)).then_some(wait)
+    }
+
+    /// For how long, since the first try, an identity that is not found is asked for again.
+    fn awaits(&self, answer: &Response) -> Option<Duration> {
+        let awaited = self.awaited?;
+        (awaited.is_missing)(answer).then_some(awaited.within)
     }
 
     fn asked_for(&self, answer: &Response) -> Option<Duration> {

@@ -1,5 +1,7 @@
 //! The loop against the tables of the wire contract, in paused time.
 
+#[path = "send_tests/awaited.rs"]
+mod awaited;
 #[path = "send_tests/budgets.rs"]
 mod budgets;
 #[path = "send_tests/exchanges.rs"]
@@ -26,6 +28,7 @@ struct Conditions {
     policy: Option<&'static Policy>,
     total: Duration,
     fraction: f64,
+    awaited: Option<Awaited>,
     clock: Arc<FakeClock>,
     progress: Progress,
 }
@@ -37,6 +40,7 @@ impl Conditions {
             policy: Some(policy),
             total: HOUR,
             fraction: 0.0,
+            awaited: None,
             clock: FakeClock::new(),
             progress: Progress::default(),
         }
@@ -63,13 +67,20 @@ impl Conditions {
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),
             deadline: &Deadline::within(self.total),
+            awaited: self.awaited,
             machine: &machine,
             progress: &self.progress,
         };
-        let told = |_: &End, wait: Duration| {
-            Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
-        };
-        chain.run(request, challenge, &told).await
+        chain.run(request, challenge, &Waits).await
+    }
+}
+
+/// Puts each wait into words.
+struct Waits;
+
+impl Witness for Waits {
+    fn retrying(&self, _: &End, wait: Duration) -> Error {
+        Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
     }
 }
 

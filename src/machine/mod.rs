@@ -7,6 +7,7 @@ mod chance;
 mod clock;
 mod environment;
 mod files;
+mod folder;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use self::chance::{Chance, Fixed, SystemChance};
 pub use self::clock::{Clock, SystemClock};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
+pub use self::folder::{FolderFault, PrivateFolder};
 
 /// Clock, files and chance of one machine.
 #[derive(Clone)]

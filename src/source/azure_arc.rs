@@ -77,21 +77,29 @@ fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
     }))
 }
 
-/// The folder of the agent's keys, ending in a separator; `None` where there is no agent.
-fn key_folder(env: &Environment) -> Option<String> {
+/// The folder of the agent's keys, ending in a separator; or why there is none.
+fn key_folder(env: &Environment) -> Result<String, (Code, &'static str)> {
     if cfg!(target_os = "linux") {
-        Some(LINUX_KEYS.to_owned())
+        Ok(LINUX_KEYS.to_owned())
     } else if cfg!(windows) {
-        env.read(variable::PROGRAM_DATA)
+        let folder = env.read(variable::PROGRAM_DATA);
+        folder
             .map(|folder| format!(r"{}\{WINDOWS_KEYS}", folder.trim_end_matches('\\')))
+            .ok_or((
+                Code::InvalidFilePath,
+                "The environment variable ProgramData, below which Azure Arc's agent keeps its keys, is not set.",
+            ))
     } else {
-        None
+        Err((
+            Code::PlatformNotSupported,
+            "Azure Arc's agent exists on Linux and Windows only.",
+        ))
     }
 }
 
 struct AzureArc {
     endpoint: Endpoint,
-    keys: Option<String>,
+    keys: Result<String, (Code, &'static str)>,
 }
 
 impl Source for AzureArc {
@@ -146,9 +154,9 @@ impl AzureArc {
     /// Reads the key that a challenge names, if it is where the agent puts its keys.
     fn key(&self, path: &str, machine: &Machine) -> Result<Secret, Error> {
         let refused = |code, message: String| Err(Error::new(code, message));
-        let Some(folder) = &self.keys else {
-            let message = "Azure Arc's agent exists on Linux and Windows only.".to_owned();
-            return refused(Code::PlatformNotSupported, message);
+        let folder = match &self.keys {
+            Ok(folder) => folder,
+            Err((code, why)) => return refused(code.clone(), (*why).to_owned()),
         };
         let shown = clean(path, &[], SHOWN_PATH);
         if !path.ends_with(KEY_EXTENSION) {

@@ -6,10 +6,9 @@
 //!
 //! [RFC 7519]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::claims::claims;
 use crate::token::Timestamp;
 
 /// An absolute number over this is in milliseconds (as seconds it would be the year 5138).
@@ -75,13 +74,9 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The `exp` of a JWT. Its signature is none of our business: the token is the endpoint's word.
+/// The `exp` of a JWT.
 fn expiry_claim(token: &str) -> Option<Timestamp> {
-    let mut parts = token.split('.');
-    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
-    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Value = serde_json::from_slice(&payload).ok()?;
-    absolute(claims.get("exp")?.as_f64()?)
+    absolute(claims(token)?.get("exp")?.as_f64()?)
 }
 
 /// A date with a time of day, in one of the written forms. Without an offset it is UTC.
@@ -211,6 +206,9 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
 

@@ -31,18 +31,16 @@ pub(super) const HOST: Host = Host {
                            which this base address cannot have.";
             Error::new(Code::PodIdentityHostMalformed, message)
         })?;
-        let policy = if configured.is_some() {
-            &retry::IMDS_CONFIGURED
-        } else {
-            &retry::IMDS_DEFAULT
-        };
-        Ok(Box::new(Imds { endpoint, policy }))
+        Ok(Box::new(Imds {
+            endpoint,
+            configured: configured.is_some(),
+        }))
     },
 };
 
 struct Imds {
     endpoint: Endpoint,
-    policy: &'static Policy,
+    configured: bool,
 }
 
 impl Source for Imds {
@@ -55,7 +53,11 @@ impl Source for Imds {
     }
 
     fn policy(&self) -> &'static Policy {
-        self.policy
+        if self.configured {
+            &retry::IMDS_CONFIGURED
+        } else {
+            &retry::IMDS_DEFAULT
+        }
     }
 
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
@@ -67,5 +69,9 @@ impl Source for Imds {
             .header(SKU_HEADER.0, SKU_HEADER.1)
             .header(VERSION_HEADER.0, VERSION_HEADER.1);
         Ok(request.header(REQUEST_ID_HEADER, ask.correlation_id.as_str()))
+    }
+
+    fn may_be_nowhere(&self) -> bool {
+        !self.configured
     }
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod app_service;
 mod azure_arc;
+mod claims;
 mod cloud_shell;
 mod endpoint;
 mod expiry;
@@ -26,8 +27,9 @@ use crate::resource::Resource;
 use crate::token::Secret;
 
 pub use self::answer::{Answer, Grant};
-pub use self::endpoint::Endpoint;
-pub use self::report::Report;
+pub use self::claims::tenant;
+pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::report::{Report, is_container_host, is_identity_missing};
 
 /// The hosts, by msal-node's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,6 +196,12 @@ pub trait Source: Send + Sync {
     /// The request for a token.
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error>;
 
+    /// A request that tells whether anybody is there: without a secret, and without what the endpoint
+    /// would want to see before it made a token.
+    fn probe(&self, _: &Machine) -> Result<Request, Error> {
+        Ok(Request::get(self.endpoint().with_query(&[])))
+    }
+
     /// The request that answers a challenge; `None` if the answer is none.
     fn challenge(&self, _: &Ask, _: &Response, _: &Machine) -> Result<Option<Request>, Error> {
         Ok(None)
@@ -212,6 +220,11 @@ pub trait Source: Send + Sync {
 
     /// Whether it can be told which token a service refused.
     fn takes_refused_token(&self) -> bool {
+        false
+    }
+
+    /// Whether it was chosen only because nothing says that there is another, so that nobody may be there.
+    fn may_be_nowhere(&self) -> bool {
         false
     }
 

@@ -16,6 +16,7 @@ const WORDS: usize = 500;
 /// A code or an id of the service's is no longer.
 const NAME: usize = 100;
 const FORBIDDEN: u16 = 403;
+const NOT_FOUND: u16 = 404;
 /// The field of an answer that holds the token.
 const TOKEN_FIELD: &str = "access_token";
 
@@ -70,11 +71,16 @@ impl Report {
         self.source
     }
 
+    /// Where it is asked, without the query.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The endpoint answered, but not with a token.
     pub fn refusal(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
         let answer = Answer::read(&response.body);
         let text = String::from_utf8_lossy(&response.body);
-        let no_imds = response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign));
+        let no_imds = is_container_host(response);
         let mut secrets = response.secrets.clone();
         secrets.extend(answer.as_ref().and_then(Answer::token));
         let clean = |text: &str, most| clean(text, &secrets, most);
@@ -127,7 +133,33 @@ impl Report {
             facts.status = Some(response.status);
             facts.correlation_id = correlation_id;
             facts.retryable = retryable && !no_imds;
+            facts.unavailable = no_imds || response.status == NOT_FOUND || names_no_identity(&text);
         })
+    }
+
+    /// A probe was not answered.
+    pub fn no_answer(&self, waited: Duration) -> Error {
+        let message = format!(
+            "{} did not answer a probe within {} ms. {}",
+            self.subject(),
+            waited.as_millis(),
+            self.off_azure
+        );
+        self.error(Code::UnreachableNetwork, message, 0).with(|facts| {
+            facts.retryable = true;
+            facts.unavailable = true;
+        })
+    }
+
+    /// The token is of another tenant than the only one of which it will do.
+    pub fn other_tenant(&self, wanted: &str, got: &str) -> Error {
+        let message = format!(
+            "The identity is of the tenant {}, and tenantId asks for {}: a managed identity has tokens of its own \
+             tenant only.",
+            clean(got, &[], NAME),
+            clean(wanted, &[], NAME)
+        );
+        self.signed(Error::new(Code::InvalidConfiguration, message), 0)
     }
 
     /// The endpoint answered with a token that is of no use.
@@ -172,6 +204,10 @@ impl Report {
                 Code::NetworkUnavailable,
                 "gave no answer in time (system.requestTimeout)",
             ),
+            FaultKind::CallersTimeout => (
+                Code::NetworkUnavailable,
+                "gave system.networkClient no answer in time",
+            ),
             FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
             FaultKind::BodyTooLarge => (Code::FailedResponse, "answered with too much"),
             FaultKind::Unsendable => (
@@ -195,6 +231,8 @@ impl Report {
         let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
         self.error(code, message, attempts).with(|facts| {
             facts.retryable = retryable;
+            facts.unavailable =
+                facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
             facts.cause.clone_from(&fault.cause);
         })
     }
@@ -216,6 +254,7 @@ impl Report {
                 facts.retryable = true;
                 if let Some(last) = progress.last() {
                     facts.status = last.facts().status;
+                    facts.unavailable = last.facts().unavailable;
                     facts.cause.clone_from(&last.facts().cause);
                 }
             })
@@ -286,6 +325,21 @@ fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
         String::new()
     };
     format!("{what}{times}. {remedy}").trim_end().to_owned()
+}
+
+/// Whether an answer says that the host has no such identity.
+pub fn is_identity_missing(response: &Response) -> bool {
+    response.status >= 400 && names_no_identity(&String::from_utf8_lossy(&response.body))
+}
+
+fn names_no_identity(text: &str) -> bool {
+    remedy(text) == Some(ASSIGN)
+}
+
+/// Whether an answer comes from the host of a container, in place of IMDS.
+pub fn is_container_host(response: &Response) -> bool {
+    let text = String::from_utf8_lossy(&response.body);
+    response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign))
 }
 
 fn remedy(text: &str) -> Option<&'static str> {

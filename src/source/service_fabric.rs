@@ -78,6 +78,11 @@ impl Source for ServiceFabric {
         Ok(request.by(Route::Pinned(self.pin)))
     }
 
+    fn probe(&self, _: &Machine) -> Result<Request, Error> {
+        let request = Request::get(self.endpoint.with_query(&[]));
+        Ok(request.by(Route::Pinned(self.pin)))
+    }
+
     fn takes_refused_token(&self) -> bool {
         true
     }

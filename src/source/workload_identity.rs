@@ -153,6 +153,12 @@ impl Source for WorkloadIdentity {
         &self.client_id
     }
 
+    fn probe(&self, machine: &Machine) -> Result<Request, Error> {
+        self.assertion(machine)?;
+        let request = Request::get(self.endpoint.with_query(&[]));
+        Ok(request.by(Route::Internet(self.internet.clone())))
+    }
+
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
         let assertion = self.assertion(machine)?;
         let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());

@@ -55,8 +55,8 @@ await app.acquireToken({ resource, timeout: "5s" });
 await app.acquireToken({ resource, abortSignal: new AbortController() });
 // @ts-expect-error a misspelt field
 await app.acquireToken({ resource, signal: AbortSignal.timeout(1_000) });
-// @ts-expect-error scopes are another library's
-await app.acquireToken({ scopes: [resource] });
+// @ts-expect-error a list of scopes, not one
+await app.acquireToken({ scopes: resource });
 // @ts-expect-error a second argument
 await app.acquireToken(resource, {});
 // @ts-expect-error a promise, not a result

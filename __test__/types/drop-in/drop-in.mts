@@ -1,7 +1,7 @@
 // Our types where msal-node's are declared, and msal-node's where ours are. A line that is expected to fail
 // says why msal-node does not allow that direction.
 
-import type { GetTokenOptions } from "@azure/core-auth";
+import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/core-auth";
 import * as msal from "@azure/msal-node";
 import * as ours from "managed-identity-native";
 // Not exported by the package, so reached by path: the names that the codes have there.
@@ -29,8 +29,8 @@ stands<ours.AuthenticationResult, msal.AuthenticationResult>();
 stands<msal.AccountInfo, ours.AccountInfo>();
 stands<ours.AccountInfo, msal.AccountInfo>();
 
-// The same fields, none missing and none added.
-stands<keyof msal.AuthenticationResult, keyof ours.AuthenticationResult>();
+// The same fields, none missing, and but for `metadata` none added.
+stands<keyof msal.AuthenticationResult, Exclude<keyof ours.AuthenticationResult, "metadata">>();
 stands<keyof ours.AuthenticationResult, keyof msal.AuthenticationResult>();
 stands<keyof ours.AccountInfo, keyof msal.AccountInfo>();
 stands<keyof msal.AccountInfo, keyof ours.AccountInfo>();
@@ -86,11 +86,12 @@ stands<new (code: string, correlationId: string) => msal.AuthError, typeof ours.
 // The class. msal-node's has private members, and TypeScript takes no other class for one that has: its public
 // part is what can be compared.
 type MsalApplication = Pick<msal.ManagedIdentityApplication, keyof msal.ManagedIdentityApplication>;
+type New = "clientAssertion" | "getManagedIdentitySourceAsync" | "getToken" | "isAvailable";
 type OurApplication = Pick<ours.ManagedIdentityApplication, keyof ours.ManagedIdentityApplication>;
 stands<keyof ours.ManagedIdentityApplication, keyof msal.ManagedIdentityApplication>();
 stands<Pick<MsalApplication, "acquireToken">, ours.ManagedIdentityApplication>();
-stands<ours.ManagedIdentityApplication, msal.ManagedIdentityApplication>();
-stands<OurApplication, MsalApplication>();
+stands<Omit<ours.ManagedIdentityApplication, New>, msal.ManagedIdentityApplication>();
+stands<Omit<OurApplication, New>, MsalApplication>();
 stands<
   new (
     ...configuration: ConstructorParameters<typeof msal.ManagedIdentityApplication>
@@ -111,6 +112,11 @@ const theirApp = new msal.ManagedIdentityApplication(ourConfiguration);
 const ourApp = new ours.ManagedIdentityApplication(theirConfiguration);
 const theirResult: msal.AuthenticationResult = await ourApp.acquireToken(theirRequest);
 const ourResult: ours.AuthenticationResult = await theirApp.acquireToken(ourRequest);
+
+// The Azure SDK's credential
+stands<TokenCredential, ours.ManagedIdentityApplication>();
+stands<ours.GetTokenOptions, GetTokenOptions>();
+stands<AccessToken, ours.AccessToken>();
 
 // Abort signals
 stands<ours.AbortSignalLike, AbortSignal>();

@@ -1,0 +1,199 @@
+// Writes the bill of materials of a release, CycloneDX 1.6 in JSON, to the file that is named or to the console: the
+// npm package, its platform packages, and the crates that are linked into each add-on. Where an add-on lies in its
+// folder below npm/, its hash is stated. The same commit, toolchain and add-ons give the same bytes: no time, no chance.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = new URL("../", import.meta.url);
+const manifest = readJson("package.json");
+const targets = [...manifest.napi.targets].sort();
+/** The property of a component that says for which targets it is linked, if not for all. */
+const TARGET = "managed-identity-native:target";
+
+/** All that was found, by its reference, with what each depends on. */
+const components = new Map();
+const dependencies = new Map();
+
+function readText(path) {
+  return readFileSync(new URL(path, root), "utf8");
+}
+
+function readJson(path) {
+  return JSON.parse(readText(path));
+}
+
+/** What a program of the Rust toolchain prints. */
+function output(command, ...options) {
+  const settings = { cwd: fileURLToPath(root), encoding: "utf8", maxBuffer: 64 * 1024 * 1024 };
+  return execFileSync(command, options, settings);
+}
+
+function npmReference({ name, version }) {
+  return `pkg:npm/${name.replace("@", "%40")}@${version}`;
+}
+
+function add(reference, component) {
+  if (!components.has(reference)) {
+    components.set(reference, { "bom-ref": reference, ...component, purl: reference });
+    dependencies.set(reference, new Set());
+  }
+  return components.get(reference);
+}
+
+/** An SPDX expression; a slash between two licences is how crates once wrote "or". */
+function licensed(expression) {
+  return expression === "" ? undefined : [{ expression: expression.replaceAll("/", " OR ") }];
+}
+
+/** What crates.io published, by "name@version", as Cargo.lock pins it. */
+function checksums() {
+  const blocks = readText("Cargo.lock").split("[[package]]");
+  const field = (block, name) => block.match(new RegExp(`^${name} = "(.+)"$`, "m"))?.[1];
+  return new Map(
+    blocks.map((block) => [`${field(block, "name")}@${field(block, "version")}`, field(block, "checksum")]),
+  );
+}
+
+/**
+ * Adds the crates that are linked for a target below `reference`. It is cargo's own answer with the features as they
+ * are resolved for that target, without what only runs while building: procedural macros and build scripts.
+ */
+function addCrates(target, reference, published) {
+  const options = ["--locked", "--edges=normal,no-proc-macro", "--prefix=depth", "--format={p}|{l}"];
+  const tree = output("cargo", "tree", `--target=${target}`, ...options);
+  const above = [];
+  for (const line of tree.trim().split("\n")) {
+    const [, depth, name, version, license] = line.match(/^(\d+)(\S+) v(\S+)[^|]*\|(.*?)(?: \(\*\))?$/);
+    above.length = Number(depth);
+    if (above.length === 0) {
+      above.push(reference);
+      continue;
+    }
+    const crate = `pkg:cargo/${name}@${version}`;
+    const component = add(crate, {
+      type: "library",
+      name,
+      version,
+      hashes: [{ alg: "SHA-256", content: published.get(`${name}@${version}`) }],
+      licenses: licensed(license),
+      targets: new Set(),
+    });
+    component.targets.add(target);
+    dependencies.get(above.at(-1)).add(crate);
+    above.push(crate);
+  }
+}
+
+/** The standard library, which is linked into every add-on; cargo does not list it. */
+function addStandardLibrary() {
+  const version = output("rustc", "--version", "--verbose").match(/^release: (.+)$/m)[1];
+  const reference = `pkg:generic/rust-std@${version}`;
+  add(reference, { type: "library", name: "rust-std", version, licenses: licensed("MIT OR Apache-2.0") });
+  return reference;
+}
+
+function addPlatformPackages() {
+  const published = checksums();
+  const standardLibrary = addStandardLibrary();
+  const folders = readdirSync(new URL("npm/", root)).sort();
+  for (const folder of folders) {
+    const platform = readJson(`npm/${folder}/package.json`);
+    const target = targets.find((triple) => folderOf(triple) === folder);
+    if (target === undefined) throw new Error(`npm/${folder} has no target in package.json`);
+    const addOn = new URL(`npm/${folder}/${platform.main}`, root);
+    const hash = existsSync(addOn) && createHash("sha512").update(readFileSync(addOn)).digest("hex");
+    const reference = npmReference(platform);
+    add(reference, {
+      type: "library",
+      name: platform.name,
+      version: platform.version,
+      hashes: hash ? [{ alg: "SHA-512", content: hash }] : undefined,
+      licenses: licensed(platform.license),
+      properties: [{ name: TARGET, value: target }],
+    });
+    dependencies.get(npmReference(manifest)).add(reference);
+    dependencies.get(reference).add(standardLibrary);
+    addCrates(target, reference, published);
+  }
+}
+
+/** The folder below npm/ of a Rust target, as napi names it. */
+function folderOf(triple) {
+  const [architecture, , system, library] = triple.split("-");
+  const arch = { aarch64: "arm64", x86_64: "x64" }[architecture];
+  const platform = { darwin: "darwin", windows: "win32", linux: "linux" }[system];
+  return [platform, arch, library].filter(Boolean).join("-");
+}
+
+/** npm packages that come along at run time, as package-lock.json pins them; development ones do not. */
+function addNpmPackages() {
+  for (const [path, entry] of Object.entries(readJson("package-lock.json").packages)) {
+    if (path === "" || entry.dev || entry.devOptional || entry.peer) continue;
+    const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+    const [algorithm, hash] = entry.integrity.split("-");
+    const reference = npmReference({ name, version: entry.version });
+    add(reference, {
+      type: "library",
+      name,
+      version: entry.version,
+      hashes: [
+        { alg: algorithm.replace("sha", "SHA-"), content: Buffer.from(hash, "base64").toString("hex") },
+      ],
+      licenses: licensed(entry.license ?? ""),
+    });
+    if (name in (manifest.dependencies ?? {})) dependencies.get(npmReference(manifest)).add(reference);
+  }
+}
+
+/** Targets as properties, and left out where a component is linked for all. */
+function finished({ targets: linked, ...component }) {
+  if (linked === undefined || linked.size === targets.length) return component;
+  return { ...component, properties: [...linked].sort().map((value) => ({ name: TARGET, value })) };
+}
+
+/** A number of its own for each content, in the form of a UUID. */
+function serialNumber(content) {
+  const hex = createHash("sha256").update(JSON.stringify(content)).digest("hex");
+  const uuid = hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-8$3-8$4-$5");
+  return `urn:uuid:${uuid}`;
+}
+
+function byReference([one], [other]) {
+  return one < other ? -1 : 1;
+}
+
+const self = npmReference(manifest);
+dependencies.set(self, new Set());
+addPlatformPackages();
+addNpmPackages();
+
+const content = {
+  metadata: {
+    lifecycles: [{ phase: "build" }],
+    component: {
+      "bom-ref": self,
+      type: "library",
+      name: manifest.name,
+      version: manifest.version,
+      description: manifest.description,
+      licenses: licensed(manifest.license),
+      purl: self,
+    },
+  },
+  components: [...components].sort(byReference).map(([, component]) => finished(component)),
+  dependencies: [...dependencies].sort(byReference).map(([ref, on]) => ({ ref, dependsOn: [...on].sort() })),
+};
+const bom = {
+  $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
+  bomFormat: "CycloneDX",
+  specVersion: "1.6",
+  serialNumber: serialNumber(content),
+  version: 1,
+  ...content,
+};
+const text = `${JSON.stringify(bom, undefined, 2)}\n`;
+const [file] = process.argv.slice(2);
+if (file === undefined) process.stdout.write(text);
+else writeFileSync(file, text);

@@ -1,0 +1,275 @@
+// `emulator -- command`: the command's environment, input, output, signals and exit code; Azure Arc, whose files
+// belong to root; and real tokens, by an az of the test's own. Serial, as each of its processes makes a key of its
+// own, which takes a while.
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import test from "ava";
+import { privateFolders, reasonAgainst } from "./support/arc.mjs";
+import { printed, startAzureCli } from "./support/azure-cli.mjs";
+import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
+
+const require = createRequire(import.meta.url);
+const { userAssignedIdentity } = require("../emulator/index.js");
+
+const NODE = process.execPath;
+const RESOURCE = "https://vault.azure.net";
+const TOKEN = [...PROGRAM, "token", "--resource", RESOURCE];
+const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
+
+/** A program that says when it is ready, and reports and obeys what happens to it. */
+const OBEDIENT = `
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]) {
+    process.on(signal, () => console.log("got " + signal));
+  }
+  process.stdin.on("data", (line) => process.exit(Number(line))).on("end", () => process.exit(9));
+  console.log("ready");
+`;
+
+for (const name of NAMES) {
+  test.serial(`${name}: the command gets a token, and nothing is printed but what it prints`, async (t) => {
+    const { code, stdout, stderr } = await run(t, ["emulator", "--source", name, "--", ...TOKEN]);
+    t.deepEqual([code, stderr], [0, ""]);
+    t.regex(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  });
+}
+
+test.serial("the command's own arguments are its own", async (t) => {
+  const args = ["--help", "a b", "--", "$HOME", '"'];
+  const show = "console.log(JSON.stringify(process.argv.slice(1)))";
+  const { stdout } = await run(t, ["emulator", "--", NODE, "-e", show, "x", ...args]);
+  t.deepEqual(JSON.parse(stdout), ["x", ...args]);
+});
+
+test.serial("the command's environment is ours, but for what would lead elsewhere", async (t) => {
+  const env = { OWN: "kept", IDENTITY_SERVER_THUMBPRINT: "0".repeat(40), IDENTITY_HEADER: "old" };
+  const show = "console.log(JSON.stringify(process.env))";
+  const { stdout } = await run(t, ["emulator", "--", NODE, "-e", show], { env });
+  const seen = JSON.parse(stdout);
+  t.is(seen.OWN, "kept");
+  t.is(seen.IDENTITY_SERVER_THUMBPRINT, undefined);
+  t.regex(seen.IDENTITY_HEADER, /^[0-9A-F]{32}$/);
+});
+
+for (const [what, command, expected] of [
+  ["success", [NODE, "-e", ""], 0],
+  ["a failure", [NODE, "-e", "process.exit(7)"], 7],
+  ["an end by SIGKILL", [NODE, "-e", "process.kill(process.pid, 'SIGKILL')"], 137],
+  ["a program that is not there", ["no-such-program"], 127],
+  ["a file that is no program", [require.resolve("../package.json")], 126],
+]) {
+  test.serial(`${what} is exit ${expected}`, async (t) => {
+    const { code, signal, stderr } = await run(t, ["emulator", "--", ...command]);
+    t.deepEqual([code, signal], [expected, null]);
+    t.is(stderr !== "", expected === 126 || expected === 127, stderr);
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]) {
+  test.serial(`${signal} is passed on, and the command decides what comes of it`, async (t) => {
+    const args = ["emulator", "--", NODE, "-e", OBEDIENT];
+    const { child, ended, saying } = start(t, args, { stdin: "pipe" });
+    await saying(/^ready$/m);
+    child.kill(signal);
+    await saying(new RegExp(`^got ${signal}$`, "m"));
+    child.stdin.write("5\n");
+    const { code, stdout } = await ended;
+    t.is(code, 5);
+    t.is(stdout, `ready\ngot ${signal}\n`);
+  });
+}
+
+test.serial("a command that a signal ends makes the exit code that a shell would give", async (t) => {
+  const args = ["emulator", "--", NODE, "-e", "console.log('ready'); process.stdin.resume()"];
+  const { child, ended, saying } = start(t, args, { stdin: "pipe" });
+  await saying(/^ready$/m);
+  child.kill("SIGTERM");
+  const { code, signal } = await ended;
+  t.deepEqual([code, signal], [143, null]);
+});
+
+test.serial(
+  "in a terminal Ctrl-C reaches the command once, and its input and output are the terminal's",
+  async (t) => {
+    const count = `
+    let count = 0;
+    process.on("SIGINT", () => console.log("got " + (count += 1)));
+    process.stdin.on("data", (line) => {
+      console.log("in the end " + count);
+      process.exit(Number(line));
+    });
+    console.log("ready " + [process.stdin, process.stdout, process.stderr].map(({ isTTY }) => isTTY));
+  `;
+    const command = inTerminal([...PROGRAM, "emulator", "--", NODE, "-e", count]);
+    const { child, ended, saying } = startCommand(t, command, { stdin: "pipe" });
+    await saying(/^ready true,true,true\r?$/m);
+    child.stdin.write("\u0003");
+    await saying(/got 1/);
+    child.stdin.write("\u0003");
+    await saying(/got 2/);
+    child.stdin.write("6\n");
+    const { code, stdout } = await ended;
+    t.is(code, 6);
+    t.regex(stdout, /in the end 2/);
+  },
+);
+
+test.serial("the command's input is ours", async (t) => {
+  const { child, ended } = start(t, ["emulator", "--", "cat"], { stdin: "pipe" });
+  child.stdin.end("through");
+  t.is((await ended).stdout, "through");
+});
+
+test.serial("the emulator's files are gone when the command is", async (t) => {
+  const show = "console.log(process.env.AZURE_FEDERATED_TOKEN_FILE)";
+  const { code, stdout } = await run(t, ["emulator", "--source", "WorkloadIdentity", "--", NODE, "-e", show]);
+  t.is(code, 0);
+  t.regex(stdout, /^\/.+\n$/);
+  t.false(existsSync(stdout.trim()));
+});
+
+const ARC = reasonAgainst ? ` (${reasonAgainst})` : "";
+const arc = reasonAgainst ? test.skip : test.serial;
+
+arc(`AzureArc: tokens by every id, the doctor, and nothing left in the agent's place${ARC}`, async (t) => {
+  const script = `
+    set -e
+    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net --output json
+    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net --client-id $CLIENT > /dev/null
+    "$@" emulator --source AzureArc -- "$@" doctor --json --timeout 60000
+    echo "left: $(find /var/opt /opt -mindepth 1)"
+  `;
+  const env = { CLIENT: userAssignedIdentity.clientId };
+  const { code, stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
+    before: privateFolders,
+    env,
+  }).ended;
+  t.deepEqual([code, stderr], [0, ""]);
+  const [token, report, left] = stdout.split(/(?<=^\}\n)/m);
+  t.is(JSON.parse(token).source, "AzureArc");
+  const { source, token: got, variables } = JSON.parse(report);
+  t.deepEqual([source, got.attempts], ["AzureArc", 2]);
+  t.deepEqual(
+    variables.filter(({ decides }) => decides).map(({ name }) => name),
+    ["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"],
+  );
+  t.is(left, "left: \n");
+});
+
+arc(`AzureArc: an agent that is installed is the reason, and comes before IMDS${ARC}`, async (t) => {
+  const script = `
+    mkdir -p /opt/azcmagent/bin && : > /opt/azcmagent/bin/himds
+    "$@" doctor --timeout 60000
+    echo "exit $?"
+    "$@" emulator --source Imds -- true
+    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net > /dev/null && echo came
+  `;
+  const { stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
+    before: privateFolders,
+  }).ended;
+  t.regex(stdout, /^Source {6}AzureArc\n {12}because Azure Arc's agent is installed on this machine$/m);
+  t.regex(stdout, /azcmagent show/);
+  t.regex(stdout, /^exit 3$/m);
+  t.regex(stdout, /^came$/m);
+  t.is(stderr, "managed-identity-native: this machine itself is another source, which comes before Imds.\n");
+});
+
+test.serial("AzureArc: a directory that cannot be made is told, with what helps", async (t) => {
+  const args = ["emulator", "--source", "AzureArc", "--tokens-directory", "/dev/null/tokens"];
+  const { code, stdout, stderr } = await run(t, args);
+  t.deepEqual([code, stdout], [1, ""]);
+  t.regex(
+    stderr,
+    /^managed-identity-native: The emulator cannot start: ENOTDIR.* run this as root in a container/,
+  );
+});
+
+for (const name of NAMES) {
+  test.serial(
+    `${name} with --tokens azure-cli: the developer's own token, whoever is asked for`,
+    async (t) => {
+      const az = await startAzureCli(t);
+      az.always(() => printed("real.developers.token", Math.floor(Date.now() / 1000) + 3600));
+      const anybody = ["CloudShell", "ServiceFabric"].includes(name)
+        ? []
+        : ["--client-id", "11111111-2222-4333-8444-555555555555"];
+      const args = ["emulator", "--tokens", "azure-cli", "--source", name, "--", ...TOKEN, ...anybody];
+      const { code, stdout, stderr } = await run(t, args, { env: az.env });
+      t.deepEqual([code, stdout, stderr], [0, "real.developers.token\n", ""]);
+      t.deepEqual(
+        az.calls.map(({ args: given }) => given),
+        [["account", "get-access-token", "--resource", RESOURCE, "--output", "json"]],
+      );
+    },
+  );
+}
+
+test.serial("azure-cli: the tenant is az's too", async (t) => {
+  const az = await startAzureCli(t);
+  az.always(() => printed("a", Math.floor(Date.now() / 1000) + 3600));
+  const args = [
+    "emulator",
+    "--tokens",
+    "azure-cli",
+    "--tenant-id",
+    "contoso.onmicrosoft.com",
+    "--",
+    ...TOKEN,
+  ];
+  t.is((await run(t, args, { env: az.env })).code, 0);
+  t.deepEqual(az.calls[0].args.slice(4, 6), ["--tenant", "contoso.onmicrosoft.com"]);
+});
+
+test.serial(
+  "azure-cli: two processes that ask at once share one az, and one that asks later needs none",
+  async (t) => {
+    const az = await startAzureCli(t);
+    const both = `"$@" & "$@" & wait; echo; echo later; "$@"`;
+    const args = ["emulator", "--tokens", "azure-cli", "--", "sh", "-c", both, "sh", ...TOKEN];
+    const { ended } = start(t, args, { env: az.env });
+    const call = await az.next();
+    call.answer(printed("shared", Math.floor(Date.now() / 1000) + 3600));
+    const { code, stdout } = await ended;
+    t.is(code, 0);
+    t.is(stdout, "shared\nshared\n\nlater\nshared\n");
+    t.is(az.calls.length, 1);
+  },
+);
+
+for (const [what, answer, words] of [
+  [
+    "az's words",
+    { code: 1, stderr: "ERROR: Please run 'az login' to setup account." },
+    /az failed: ERROR: Please run 'az login' to setup account/,
+  ],
+  ["an answer that is none", { stdout: "SECRET" }, /az printed no token with an expiry/],
+]) {
+  test.serial(`azure-cli: ${what} reach the caller, who does not try again`, async (t) => {
+    const az = await startAzureCli(t);
+    az.always(() => answer);
+    const args = ["emulator", "--tokens", "azure-cli", "--source", "Imds", "--", ...TOKEN];
+    const { code, stdout, stderr } = await run(t, args, { env: az.env });
+    t.deepEqual([code, stdout], [1, ""]);
+    t.regex(stderr, words);
+    t.false(stderr.includes("SECRET"));
+    t.is(az.calls.length, 1);
+  });
+}
+
+test.serial("azure-cli: without an az it says so", async (t) => {
+  const args = ["emulator", "--tokens", "azure-cli", "--", ...TOKEN];
+  const { code, stderr } = await run(t, args, { env: { PATH: "/nowhere" } });
+  t.is(code, 1);
+  t.regex(stderr, /az was not found: install the Azure CLI/);
+});
+
+test.serial("azure-cli: an end in the middle ends az, too", async (t) => {
+  const az = await startAzureCli(t);
+  const args = ["emulator", "--tokens", "azure-cli", "--", ...TOKEN];
+  const { child, ended } = start(t, args, { env: az.env });
+  const { gone } = await az.next();
+  child.kill("SIGTERM");
+  t.is((await ended).code, 143);
+  await gone;
+  t.pass();
+});

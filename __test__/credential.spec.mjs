@@ -1,0 +1,224 @@
+// getToken: what is a scope, what it resolves with, and that it shares everything with acquireToken. What a client
+// asks for besides is in credential-options.spec.mjs.
+//
+// These tests run one after another, since the cache that they clear is the process's.
+
+import { createRequire } from "node:module";
+import { isTokenCredential } from "@azure/core-auth";
+import test from "ava";
+import { atOneInstant } from "./support/clock.mjs";
+import { claimsOf, getToken, SCOPE } from "./support/credential.mjs";
+import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { refusal, rejection } from "./support/refusal.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../index.js");
+
+const HALF = 0.5;
+
+/** The resources that an endpoint was asked for. */
+function asked({ requests }) {
+  return requests.map(({ query }) => query.resource);
+}
+
+test("an application is what @azure/core-auth takes for a credential", (t) => {
+  t.true(isTokenCredential(new ManagedIdentityApplication()));
+});
+
+test.serial("a scope, an array of one, with and without /.default: one token, one request", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const tokens = [];
+  for (const scopes of [SCOPE, [SCOPE], RESOURCE, [RESOURCE], SCOPE, [SCOPE]]) {
+    tokens.push((await getToken(endpoint, scopes, undefined, application)).token);
+  }
+  t.is(new Set(tokens).size, 1);
+  t.deepEqual(asked(endpoint), [RESOURCE]);
+});
+
+test.serial("the scope is sent without /.default, otherwise as it is", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const scope of [`${RESOURCE}//.default`, "api://app/.default", `${RESOURCE}/.DEFAULT`, "urn:a:b"]) {
+    await getToken(endpoint, [scope]);
+  }
+  t.deepEqual(asked(endpoint), [`${RESOURCE}/`, "api://app", `${RESOURCE}/.DEFAULT`, "urn:a:b"]);
+});
+
+test.serial("no scope, or several, is an error that says how many", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  await getToken(endpoint, SCOPE, undefined, application);
+  for (const scopes of [[], [SCOPE, SCOPE], [SCOPE, "https://storage.azure.com/.default", SCOPE]]) {
+    const error = await refusal(
+      t,
+      getToken(endpoint, scopes, undefined, application),
+      "exactly_one_scope_expected",
+    );
+    t.true(error.message.includes(`scopes has ${scopes.length}`), error.message);
+    t.is(error.name, "ManagedIdentityError");
+    t.false(error.retryable);
+  }
+  t.is(endpoint.requests.length, 1, "that of the good one");
+});
+
+test.serial("what is no scope is invalid_resource, before any request and never thrown", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const wrong = [undefined, null, "", "/.default", "vault", "a b", 5, true, {}, 1n, Symbol("x"), () => SCOPE];
+  const wrapped = wrong.map((scope) => [scope]);
+  const lists = [[[SCOPE]], new Set([SCOPE]), { 0: SCOPE, length: 1 }, Object(SCOPE)];
+  for (const [index, scopes] of [...wrong, ...wrapped, ...lists].entries()) {
+    let promise;
+    t.notThrows(() => {
+      promise = getToken(endpoint, scopes);
+    });
+    const error = await refusal(t, promise, "invalid_resource", `value ${index}`);
+    t.is(error.name, "ManagedIdentityError");
+  }
+  t.deepEqual(endpoint.requests, []);
+});
+
+test.serial("options whose reading fails reject with that failure", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const failure = new RangeError("mine");
+  const options = {
+    get claims() {
+      throw failure;
+    },
+  };
+  let promise;
+  t.notThrows(() => {
+    promise = getToken(endpoint, SCOPE, options);
+  });
+  t.is(await rejection(t, promise), failure);
+});
+
+test.serial("it resolves with the token and its instants, in milliseconds, and nothing else", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const before = Date.now();
+  const result = await getToken(endpoint, SCOPE);
+  const after = Date.now();
+  t.deepEqual(Object.keys(result), ["token", "expiresOnTimestamp", "refreshAfterTimestamp", "tokenType"]);
+  const { aud, exp } = claimsOf(result);
+  t.is(aud, RESOURCE);
+  t.is(result.expiresOnTimestamp, exp * 1_000);
+  t.is(result.tokenType, "Bearer");
+  // The half of its life, which begins when it comes.
+  t.true(result.refreshAfterTimestamp >= before + (exp * 1_000 - before) * HALF - 1);
+  t.true(result.refreshAfterTimestamp <= after + (exp * 1_000 - after) * HALF + 1);
+  const { refreshOn } = await acquire(endpoint);
+  t.is(result.refreshAfterTimestamp, refreshOn.getTime());
+});
+
+test.serial("refreshAfterTimestamp is undefined for a token of up to two hours", async (t) => {
+  const endpoint = await startEndpoint(t, "app-service", { lifetimeSeconds: 7_200 });
+  const application = new ManagedIdentityApplication();
+  for (const scopes of [SCOPE, SCOPE, [SCOPE]]) {
+    const result = await getToken(endpoint, scopes, undefined, application);
+    t.is(result.refreshAfterTimestamp, undefined);
+    t.is(result.expiresOnTimestamp, claimsOf(result).exp * 1_000);
+  }
+});
+
+test.serial("a token whose expiry nobody knows expires now, and is asked for at each call", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  endpoint.always({ body: { access_token: "opaque" } });
+  for (const scopes of [SCOPE, SCOPE, [SCOPE]]) {
+    const before = Date.now();
+    const { token, expiresOnTimestamp } = await getToken(endpoint, scopes, undefined, application);
+    t.is(token, "opaque");
+    t.true(before <= expiresOnTimestamp && expiresOnTimestamp <= Date.now());
+  }
+  t.is(endpoint.requests.length, 3);
+});
+
+test.serial("results belong to their callers", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const seen = new Set();
+  let token;
+  for (const scopes of [SCOPE, SCOPE, [SCOPE], [SCOPE]]) {
+    const result = await getToken(endpoint, scopes, undefined, application);
+    token ??= result.token;
+    t.is(result.token, token);
+    t.is(result.tokenType, "Bearer");
+    t.false(seen.has(result));
+    seen.add(result);
+    for (const key of Object.keys(result)) result[key] = "spoilt";
+  }
+  const shared = await Promise.all([1, 2].map(() => getToken(endpoint, SCOPE, undefined, application)));
+  t.not(shared[0], shared[1]);
+});
+
+test.serial("getToken and acquireToken share one memory, within an application and without", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const { accessToken } = await acquire(endpoint, RESOURCE, application);
+  t.is((await getToken(endpoint, SCOPE, undefined, application)).token, accessToken);
+  t.is((await getToken(endpoint, SCOPE)).token, accessToken);
+
+  const other = "https://storage.azure.com";
+  const { token } = await getToken(endpoint, `${other}/.default`, undefined, application);
+  for (const by of [application, undefined]) {
+    const result = await acquire(endpoint, other, by);
+    t.is(result.accessToken, token);
+    t.true(result.fromCache);
+  }
+  t.deepEqual(asked(endpoint), [RESOURCE, other]);
+});
+
+test.serial("clearCache and forceRefresh are noticed by getToken's memory", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const ask = async (scopes) => (await getToken(endpoint, scopes, undefined, application)).token;
+  const first = await ask(SCOPE);
+  ManagedIdentityApplication.clearCache();
+  const second = await ask(SCOPE);
+  t.not(second, first);
+  const third = (await acquire(endpoint, { resource: RESOURCE, forceRefresh: true }, application))
+    .accessToken;
+  t.is(await ask(SCOPE), third);
+  t.is(await ask([SCOPE]), third);
+  t.is(endpoint.requests.length, 3);
+});
+
+test.serial("a thousand callers of one moment, acquireToken's among them, make one request", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const release = endpoint.hold();
+  const application = new ManagedIdentityApplication();
+  const calls = atOneInstant(() =>
+    Array.from({ length: 1_000 }, (_, index) => {
+      if (index % 3 === 2) return acquire(endpoint, RESOURCE, application);
+      const scopes = index % 3 === 0 ? SCOPE : [SCOPE];
+      return getToken(endpoint, scopes, { abortSignal: new AbortController().signal }, application);
+    }),
+  );
+  await endpoint.waitForRequests(1);
+  release();
+  const tokens = (await Promise.all(calls)).map(({ token, accessToken }) => token ?? accessToken);
+  t.is(new Set(tokens).size, 1);
+  t.is(endpoint.requests.length, 1);
+});
+
+test.serial("a failure that is shared is each caller's own error, of the class that is theirs", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.always({ status: 404 });
+  const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+  const CREDENTIAL = "CredentialUnavailableError";
+  const PLAIN = "ManagedIdentityError";
+  const credential = (scopes) => [CREDENTIAL, getToken(endpoint, scopes, undefined, application)];
+  const plain = () => [PLAIN, acquire(endpoint, RESOURCE, application)];
+  for (const [count, start] of [
+    [1, () => [credential(RESOURCE), credential([RESOURCE]), plain(), plain(), credential(SCOPE)]],
+    [2, () => [plain(), plain(), credential(RESOURCE), credential([RESOURCE]), credential(SCOPE)]],
+  ]) {
+    const calls = atOneInstant(start);
+    const errors = await Promise.all(calls.map(([, call]) => refusal(t, call)));
+    t.deepEqual(
+      errors.map(({ name }) => name),
+      calls.map(([name]) => name),
+    );
+    t.is(new Set(errors).size, calls.length);
+    t.is(endpoint.requests.length, count);
+  }
+});

@@ -1,0 +1,28 @@
+// A process that asks for tokens as its parent says, one resource at a time or many at once, and that can be made
+// to believe that time has passed. What it reports of a token is no more than whether it is the one expected.
+
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../../index.js");
+const { environmentVariables } = require("../../binding.js");
+const names = environmentVariables();
+
+process.on("message", async ({ id, pass, ask }) => {
+  if (pass !== undefined) {
+    writeFileSync(process.env.FAKETIME_TIMESTAMP_FILE, `+${pass}`);
+    process.send({ id });
+    return;
+  }
+  const { env, request, system } = ask;
+  for (const name of names) delete process.env[name];
+  Object.assign(process.env, env);
+  try {
+    const result = await new ManagedIdentityApplication({ system }).acquireToken(request);
+    process.send({ id, fromCache: result.fromCache, isExpected: result.accessToken === "a-token" });
+  } catch ({ name, errorCode, statusCode, retryable, attempts, message }) {
+    process.send({ id, error: { name, errorCode, statusCode, retryable, attempts, message } });
+  }
+});
+process.send({ ready: true });

@@ -1,0 +1,149 @@
+// How the add-on is found, and what somebody reads whose machine has none: which package it lacks, the usual causes,
+// and commands that fit that machine.
+
+import { execFile } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import test from "ava";
+import { needed } from "./contents.mjs";
+import { platformFolder, readManifest, root, skeletons } from "./packages.mjs";
+
+const run = promisify(execFile);
+const machine = fileURLToPath(new URL("machine.cjs", import.meta.url));
+const whole = readManifest(root);
+const platforms = skeletons(root).map((name) => readManifest(join(root, "npm", name)));
+const own = platforms.find(({ name }) => name.endsWith(`-${platformFolder()}`));
+
+/** Loads the package and tells what came of it, and what else was seen. */
+const PROGRAM = `
+  const report = (outcome) => console.log(JSON.stringify({ ...outcome, started: globalThis.started }));
+  const failed = ({ message, code, cause }) => report({ message, code, cause: cause?.message });
+  const loaded = ({ version }) => report({
+    version,
+    addOns: process.report.getReport().sharedObjects.filter((path) => path.endsWith(".node")),
+    planted: globalThis.planted,
+  });`;
+const REQUIRE = `${PROGRAM}
+  let native;
+  try { native = require("managed-identity-native"); } catch (error) { failed(error); }
+  if (native !== undefined) loaded(native);`;
+const IMPORT = `${PROGRAM}
+  import("managed-identity-native").then(loaded, failed);`;
+
+/** A project with the package as it is published, and with these platform packages: their add-ons by name. */
+function project(t, { addOns = {}, manifest = {} } = {}) {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "loader-")));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const modules = join(folder, "node_modules");
+  const to = join(modules, whole.name);
+  for (const file of needed({ source: root, manifest: whole }).filter((path) => /\.m?js$/.test(path))) {
+    mkdirSync(dirname(join(to, file)), { recursive: true });
+    copyFileSync(join(root, file), join(to, file));
+  }
+  const optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
+  writeFileSync(join(to, "package.json"), JSON.stringify({ ...whole, optionalDependencies, ...manifest }));
+  for (const { name, main } of platforms.filter(({ name }) => name in addOns)) {
+    mkdirSync(join(modules, name));
+    writeFileSync(join(modules, name, "package.json"), JSON.stringify({ name, main }));
+    if (addOns[name] === "built") copyFileSync(join(root, main), join(modules, name, main));
+    else writeFileSync(join(modules, name, main), addOns[name]);
+  }
+  return folder;
+}
+
+async function load(folder, { as = "", program = REQUIRE, env = {} } = {}) {
+  const options = ["--require", machine, "-e", program];
+  const { PATH, SystemRoot } = process.env;
+  const settings = { cwd: folder, env: { PATH, SystemRoot, MACHINE: as, ...env } };
+  const { stdout } = await run(process.execPath, options, settings);
+  return JSON.parse(stdout);
+}
+
+/** The packages that a message tells to install. */
+function commands(message) {
+  return [...message.matchAll(/npm install(?: (.*))?$/gm)].map(([, options]) => options ?? "");
+}
+
+for (const { name, version, os, cpu, libc = [] } of platforms) {
+  test(`without ${name}, its machine is told to install that one`, async (t) => {
+    const { message, code, cause, started } = await load(project(t), {
+      as: [...os, ...cpu, ...libc].join(" "),
+    });
+    const [first] = message.split("\n");
+    t.true(first.includes(name) && first.includes("is not installed"), first);
+    const target = [`--os=${os}`, `--cpu=${cpu}`, ...libc.map((library) => `--libc=${library}`)].join(" ");
+    t.deepEqual(commands(message), ["", "--include=optional", target, `--no-save ${name}@${version}`]);
+    t.true(message.includes("https://github.com/npm/cli/issues/4828"));
+    const others = platforms.filter((other) => other.name !== name);
+    t.deepEqual(
+      others.filter((other) => message.includes(other.name)),
+      [],
+    );
+    t.is(code, "MODULE_NOT_FOUND");
+    t.true(cause.includes(name));
+    t.deepEqual(started, []);
+  });
+}
+
+for (const as of ["freebsd x64", "linux ia32 glibc", "win32 ia32", "sunos x64"]) {
+  test(`on ${as} there is nothing to install, which the message says`, async (t) => {
+    const { message } = await load(project(t), { as });
+    t.true(message.includes(`no add-on for this machine (${as})`), message);
+    t.deepEqual(
+      platforms.filter(({ name }) => !message.includes(name)),
+      [],
+    );
+    t.deepEqual(commands(message), []);
+  });
+}
+
+test("an add-on that cannot be loaded is told from one that is missing, with the linker's words", async (t) => {
+  const folder = project(t, { addOns: { [own.name]: "no shared object" } });
+  const { message, code, cause } = await load(folder);
+  const [first] = message.split("\n");
+  t.true(first.includes(own.name) && first.includes("is installed, but cannot be loaded"), first);
+  t.is(code, "ERR_DLOPEN_FAILED");
+  t.true(first.includes(cause.split("\n")[0]));
+});
+
+test("import fails as require does", async (t) => {
+  const folder = project(t);
+  const required = await load(folder);
+  const imported = await load(folder, { program: IMPORT });
+  for (const field of ["message", "code", "started"]) t.deepEqual(imported[field], required[field]);
+});
+
+test("a clone that is not built says how to build it", async (t) => {
+  const { message } = await load(project(t, { manifest: { optionalDependencies: undefined } }));
+  t.true(message.includes("npm run build"), message);
+});
+
+test("the platform package is loaded, and no program is started", async (t) => {
+  const folder = project(t, { addOns: { [own.name]: "built" } });
+  const expected = {
+    version: whole.version,
+    addOns: [join(folder, "node_modules", own.name, own.main)],
+    started: [],
+  };
+  t.deepEqual(await load(folder), expected);
+  t.deepEqual(await load(folder, { program: IMPORT }), expected);
+});
+
+test("NAPI_RS_NATIVE_LIBRARY_PATH leads elsewhere only where the platform package is missing", async (t) => {
+  const planted =
+    'globalThis.planted = true; module.exports = { generation: () => 0, version: () => "planted" };';
+  for (const [addOns, version] of [
+    [{ [own.name]: "built" }, whole.version],
+    [{}, "planted"],
+  ]) {
+    const folder = project(t, { addOns });
+    const path = join(folder, "planted.cjs");
+    writeFileSync(path, planted);
+    const outcome = await load(folder, { env: { NAPI_RS_NATIVE_LIBRARY_PATH: path } });
+    t.is(outcome.version, version);
+    t.is(outcome.planted, version === "planted" ? true : undefined);
+  }
+});

@@ -1,0 +1,52 @@
+// The spans and metrics of three calls against the emulator: a retry, a token from memory, a failure. A service has
+// exporters of its own in place of those in memory.
+
+import { createRequire } from "node:module";
+import { metrics, trace } from "@opentelemetry/api";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+
+const exporter = new InMemorySpanExporter();
+trace.setGlobalTracerProvider(
+  new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
+);
+const metricExporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+const reader = new PeriodicExportingMetricReader({ exporter: metricExporter });
+metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+await import("./subscribe.mjs");
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { startEmulator } = require("managed-identity-native/emulator");
+
+const emulator = await startEmulator({ source: "app-service" });
+Object.assign(process.env, emulator.env);
+const app = new ManagedIdentityApplication();
+emulator.next([{ status: 503 }, {}, { status: 400 }]);
+await app.acquireToken("https://vault.azure.net");
+await app.acquireToken("https://vault.azure.net");
+await app.acquireToken("https://storage.azure.com").catch(() => {});
+await new Promise((resolve) => setImmediate(resolve)); // What native code tells comes through the event loop.
+await emulator.close();
+
+for (const { name, attributes, status } of exporter.getFinishedSpans()) {
+  console.log(`${status.code === 2 ? "failed" : "ok    "} ${name} ${JSON.stringify(attributes)}`);
+}
+await reader.forceFlush();
+for (const { scopeMetrics } of metricExporter.getMetrics()) {
+  for (const { descriptor, dataPoints } of scopeMetrics.flatMap((scope) => scope.metrics)) {
+    for (const { attributes, value } of dataPoints) {
+      console.log(`${descriptor.name} ${JSON.stringify(attributes)} ${value.count ?? value}`);
+    }
+  }
+}
+await reader.shutdown();

@@ -1,0 +1,4 @@
+import face = require("./index.js");
+
+export * from "./index.js";
+export default face;

@@ -1,0 +1,88 @@
+//! Whether there is a managed identity here at all: a probe that asks for no token and holds no secret.
+//!
+//! Nothing is cached from it. Any HTTP answer will do, but for that of a container's host, which answers in
+//! place of IMDS where there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::application::Engine;
+use crate::config::{Given, Settings};
+use crate::error::Error;
+use crate::http::{Fault, FaultKind};
+use crate::machine::Environment;
+use crate::source::{self, Report, Source, SourceName, is_container_host};
+
+/// How long somebody who says nothing waits: IMDS answers in milliseconds, or never.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a probe found.
+#[derive(Clone, Debug)]
+pub struct Availability {
+    /// Whether somebody answered.
+    pub available: bool,
+    /// Who was asked.
+    pub source: SourceName,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+impl Engine {
+    /// Asks the source of this environment whether it is there. Only a wrong `timeout` is an error.
+    pub fn probe(
+        self: &Arc<Self>,
+        settings: &Settings,
+        given: &Given,
+        env: &Environment,
+    ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
+        let patience = given.millis("timeout")?.unwrap_or(PATIENCE);
+        let name = self.source_name(settings, env);
+        let opened = source::open(env, settings, self.machine());
+        let (engine, settings) = (self.clone(), settings.clone());
+        Ok(async move {
+            let answered = match opened {
+                Ok(source) => engine.knock(&*source, &settings, patience).await,
+                Err(error) => Err(error),
+            };
+            Availability {
+                available: answered.is_ok(),
+                source: name,
+                reason: answered.err().map(|error| error.facts().message.clone()),
+            }
+        })
+    }
+
+    /// One request without a secret; an error says why nobody is there.
+    pub(crate) async fn knock(
+        &self,
+        source: &dyn Source,
+        settings: &Settings,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let report = Report::about(source);
+        let request = source.probe(self.machine())?;
+        let gate = self.gates().gate(&request.url);
+        if gate.paused_for().is_some() {
+            return Ok(()); // It answered: with a 429.
+        }
+        let transport = settings.transport.as_ref().unwrap_or(self.native());
+        let exchange = async {
+            let _place = gate.connection().await;
+            transport.send(&request, settings.timeouts.connect).await
+        };
+        match timeout(patience, exchange).await {
+            Ok(Ok(answer)) if is_container_host(&answer) => Err(report.refusal(&answer, 1, false)),
+            Ok(
+                Ok(_)
+                | Err(Fault {
+                    kind: FaultKind::BodyTooLarge,
+                    ..
+                }),
+            ) => Ok(()),
+            Ok(Err(fault)) => Err(report.fault(&fault, 1, false)),
+            Err(_) => Err(report.no_answer(patience)),
+        }
+    }
+}

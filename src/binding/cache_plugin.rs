@@ -1,0 +1,76 @@
+//! A caller's `cachePlugin` as a store of records.
+//!
+//! The face wraps the plug-in so that it never throws: one function that reads the record of an entry, or
+//! replaces it. A plug-in that does not come back within a while is as good as none.
+
+use std::time::Duration;
+
+use napi::Status;
+use napi::bindgen_prelude::Promise;
+use napi::threadsafe_function::ThreadsafeFunction;
+use napi_derive::napi;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::cache::shelf::{Doing, Store};
+use crate::error::Error;
+
+/// How long a plug-in may take for one access.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The plug-in's function, as the face wraps it; held weakly.
+pub(super) type AccessFunction =
+    ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
+
+/// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
+#[napi(object, object_from_js = false)]
+pub struct CacheAccess {
+    pub entry: String,
+    pub record: Option<String>,
+}
+
+/// A caller's plug-in.
+pub(super) struct CallersPlugin {
+    access: AccessFunction,
+    label: String,
+}
+
+impl CallersPlugin {
+    pub(super) fn new(access: AccessFunction, id: u32) -> Self {
+        Self {
+            access,
+            label: format!("plug-in {id}"),
+        }
+    }
+
+    async fn access(&self, entry: &str, record: Option<String>) -> Option<Zeroizing<String>> {
+        let access = CacheAccess {
+            entry: entry.to_owned(),
+            record,
+        };
+        let answered = async { self.access.call_async_catch(access).await?.await };
+        let found = timeout(PATIENCE, answered).await.ok()?.ok()?;
+        found.map(Zeroizing::new)
+    }
+}
+
+impl Store for CallersPlugin {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// A plug-in locks by itself, for as long as one access takes.
+    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>> {
+        Box::pin(async { Ok(Box::new(()) as Box<dyn Send>) })
+    }
+
+    fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+        Box::pin(self.access(entry, None))
+    }
+
+    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
+        Box::pin(async move {
+            self.access(entry, Some(record.as_str().to_owned())).await;
+        })
+    }
+}

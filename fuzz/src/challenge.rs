@@ -1,6 +1,7 @@
 //! Azure Arc's challenge: the only file that is ever opened for it lies directly in the agent's folder.
 //!
 //! The input is a `WWW-Authenticate` header. It is taken as it is, and once more as the name of a file.
+//! The folder is that of Linux, where this is meant to be run.
 
 use std::path::{Component, Path};
 use std::sync::Arc;

@@ -1,133 +1,20 @@
 //! What must hold of the cache and the single flight under every schedule. That nobody waits for ever is shuttle's own
 //! check: it fails where every task waits.
 
-use std::io;
 use std::time::Duration;
 
 use shuttle::current::{me, set_label_for_task};
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::thread::{self, JoinHandle};
-
-use shuttle::{Config, Runner};
-use tokio::runtime::Handle;
+use shuttle::thread;
 use tokio::time::{clear_triggers, trigger_timeouts};
 
-use crate::application::{Acquired, Engine};
-use crate::cache::flight::{Outcome, Served};
-use crate::fakes::{self, FakeClock, FakeFiles, FakeNet, Play, Reply, resource, settings};
-use crate::machine::Environment;
-use crate::request::{TokenRequest, Wish};
+use crate::application::Acquired;
+use crate::desk::{Desk, assert_memo_is_right, nth, text, tokens, under_every_schedule};
+use crate::fakes::{FakeNet, Play, Reply};
+use crate::request::Wish;
 use crate::sync::Arc;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
-
-/// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
-const SCHEDULES: usize = 2_000;
-/// They are the same at every run.
-const SEED: u64 = 0x5eed;
-/// Most races need one or two changes at the right place; this way of drawing looks for such.
-const CHANGES: usize = 3;
-
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long")]
-fn under_every_schedule(test: fn()) {
-    let asked_for = std::env::var("SCHEDULES")
-        .ok()
-        .and_then(|count| count.parse().ok());
-    let count = asked_for.unwrap_or(SCHEDULES);
-    let random = RandomScheduler::new_from_seed(SEED, count);
-    Runner::new(random, Config::new()).run(test);
-    let few_changes = PctScheduler::new_from_seed(SEED, CHANGES, count);
-    Runner::new(few_changes, Config::new()).run(test);
-}
-
-/// An engine that many threads call.
-#[derive(Clone)]
-struct Desk {
-    engine: Arc<Engine>,
-    net: Arc<FakeNet>,
-    clock: Arc<FakeClock>,
-}
-
-impl Desk {
-    fn new(net: Arc<FakeNet>) -> Self {
-        let clock = FakeClock::new();
-        let machine = fakes::machine(&clock, &Arc::new(FakeFiles::default()));
-        let spawner = || Handle::try_current().map_err(io::Error::other);
-        let engine = Engine::new(machine, net.clone(), spawner);
-        Self { engine, net, clock }
-    }
-
-    fn acquire(&self, wish: Wish) -> Acquired {
-        let request = TokenRequest {
-            resource: resource("https://vault.azure.net"),
-            wish,
-            timeout: None,
-            correlation_id: String::new(),
-        };
-        let acquired = self
-            .engine
-            .acquire(&settings(|_| {}), request, &Environment::default());
-        acquired.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn outcome(&self, wish: Wish) -> Outcome {
-        match self.acquire(wish) {
-            Acquired::Served(served) => Ok(served),
-            // As in the Node room, the waiting is a task of its own, which may start late.
-            Acquired::Pending(waiter) => {
-                let waiting = tokio::spawn(waiter.wait());
-                shuttle::future::block_on(waiting).expect("no panic")
-            }
-        }
-    }
-
-    /// A thread that asks once.
-    fn caller(&self, wish: Wish) -> JoinHandle<Outcome> {
-        let desk = self.clone();
-        thread::spawn(move || desk.outcome(wish))
-    }
-
-    /// What the cache holds.
-    fn held(&self) -> Option<Served> {
-        match self.acquire(Wish::Any) {
-            Acquired::Served(served) => Some(served),
-            Acquired::Pending(_) => None,
-        }
-    }
-}
-
-fn tokens(callers: Vec<JoinHandle<Outcome>>) -> Vec<Served> {
-    let outcomes = callers.into_iter().map(|caller| caller.join().expect("no panic"));
-    outcomes
-        .map(|outcome| outcome.unwrap_or_else(|error| panic!("{error}")))
-        .collect()
-}
-
-fn text(served: &Served) -> &str {
-    served.token.secret.expose()
-}
-
-/// The number of the request that brought a token.
-fn nth(served: &Served) -> usize {
-    text(served)[1..].parse().expect("t and a number")
-}
-
-/// A remembered token of the present generation is the one that the cache holds.
-fn assert_memo_is_right(desk: &Desk, remembered: &[Served]) {
-    let held = desk.held().expect("a token is held");
-    let generation = desk.engine.generation();
-    for served in remembered {
-        if served.generation == generation && served.fresh_until.is_some() {
-            assert!(
-                Arc::ptr_eq(&served.token, &held.token),
-                "{} and {}",
-                text(served),
-                text(&held)
-            );
-        }
-    }
-}
 
 #[test]
 fn callers_on_many_threads_are_one_request_and_share_one_token() {

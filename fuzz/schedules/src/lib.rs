@@ -14,6 +14,8 @@
 include!(concat!(env!("OUT_DIR"), "/house.rs"));
 
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod flights;
 
 /// What stands for `std::sync` in the copies.

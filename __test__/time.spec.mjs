@@ -1,48 +1,18 @@
 // Clocks that leap, on real processes under libfaketime. What takes waiting is proven in Rust, in paused time.
 
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { canMoveClocks, leaveToRust, startClocked } from "./support/clocks.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { environmentWith } from "./support/environment.mjs";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
 const RESOURCE = "https://vault.azure.net";
-const FAKETIME = ["x86_64", "aarch64"]
-  .map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketimeMT.so.1`)
-  .find(existsSync);
+const PROGRAM = fileURLToPath(new URL("time/caller.mjs", import.meta.url));
 
 /** A process whose clocks are set by `leap(seconds)`, from the time that it really is. */
-async function startCaller(t, { suspended = false } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "time-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const clock = join(folder, "clock");
-  writeFileSync(clock, "+0");
-  const env = {
-    LD_PRELOAD: FAKETIME,
-    FAKETIME_TIMESTAMP_FILE: clock,
-    FAKETIME_NO_CACHE: "1",
-    // A machine that sleeps: the wall clock goes on, the monotonic one does not.
-    ...(suspended && { FAKETIME_DONT_FAKE_MONOTONIC: "1" }),
-  };
-  const program = fileURLToPath(new URL("time/caller.mjs", import.meta.url));
-  const child = fork(program, { env: environmentWith(env), execArgv: [] });
-  t.teardown(() => child.kill("SIGKILL"));
-  await once(child, "message");
-  const waiting = new Map();
-  child.on("message", ({ id, ...reply }) => waiting.get(id)(reply));
-  let last = 0;
-  const send = (message) =>
-    new Promise((resolve) => {
-      last += 1;
-      waiting.set(last, resolve);
-      child.send({ id: last, ...message });
-    });
+async function startCaller(t, options) {
+  const send = await startClocked(t, PROGRAM, options);
   return {
     ask: (endpoint, options = {}) => send({ ask: { env: endpoint.env, resources: [RESOURCE], ...options } }),
     leap: (seconds) => send({ leap: seconds }),
@@ -53,14 +23,12 @@ async function startCaller(t, { suspended = false } = {}) {
 function timed(title, body) {
   test(title, async (t) => {
     t.timeout(60_000);
-    if (FAKETIME !== undefined) return body(t);
-    t.log("libfaketime is not installed: left to the Rust tests");
-    t.falsy(process.env.CI, "CI must install libfaketime");
+    return canMoveClocks ? body(t) : leaveToRust(t);
   });
 }
 
 timed("a machine that slept past a token's end does not serve it", async (t) => {
-  const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t, { suspended: true })]);
+  const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t, { isSuspended: true })]);
   endpoint.next([{ expiresIn: HOUR }, { expiresIn: DAY }]);
   const first = await caller.ask(endpoint);
   t.deepEqual((await caller.ask(endpoint)).served, [{ token: first.served[0].token, fromCache: true }]);
@@ -72,7 +40,7 @@ timed("a machine that slept past a token's end does not serve it", async (t) => 
 });
 
 timed("a clock that is set back an hour costs nothing", async (t) => {
-  const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t, { suspended: true })]);
+  const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t, { isSuspended: true })]);
   const first = await caller.ask(endpoint);
   await caller.leap(-HOUR);
   for (let call = 0; call < 20; call += 1) {

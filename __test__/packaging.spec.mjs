@@ -180,6 +180,13 @@ for (const { name, version, executable } of nodes) {
   }
 }
 
+test("the command line runs as it is installed: the emulator, and under it the doctor", async (t) => {
+  const cli = join("node_modules", "managed-identity-native", "cli", "main.js");
+  const told = await runProgram(project, [cli, "emulator", "--", process.execPath, cli, "doctor", "--json"]);
+  t.is(told.source, "AppService");
+  t.truthy(told.token);
+});
+
 for (const resolution of ["node16", "nodenext", "bundler"]) {
   test(`TypeScript compiles against the installed types with moduleResolution ${resolution}`, async (t) => {
     const types = join(root, "node_modules", "@types");

@@ -323,23 +323,29 @@ function refuse(errorCode, errorMessage) {
   throw new ManagedIdentityError(errorCode, "", { errorMessage, retryable: false });
 }
 
-/** The channels of node:diagnostics_channel. */
+/** The channels of node:diagnostics_channel, once somebody can have subscribed. */
 let channels;
-let areChannelsAwaited = false;
+let hasLooked = false;
 
 /** Whether somebody wants to know of calls. */
 function isTraced() {
   return (channels ?? openChannels())?.isTraced();
 }
 
-/** Opens the channels: at once if anybody can have subscribed, else while the first request is under way, since
- * loading them takes a tenth of the time to the first token. */
+/**
+ * Nobody has subscribed while Node.js itself has not loaded that module; loading it for nothing would be a tenth of
+ * the time to the first token. Looked at once in a turn of the event loop, until it is there: any server loads it.
+ */
 function openChannels() {
-  if (areChannelsAwaited) return undefined;
-  areChannelsAwaited = true;
-  const isLoaded = process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true;
-  if (isLoaded) channels = require("./face/channels.js");
-  else setImmediate(() => (channels ??= require("./face/channels.js"))).unref();
+  if (hasLooked) return undefined;
+  hasLooked = true;
+  if (process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true) {
+    channels = require("./face/channels.js");
+  } else {
+    setImmediate(() => {
+      hasLooked = false;
+    }).unref();
+  }
   return channels;
 }
 

@@ -24,5 +24,9 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   process.exitCode = 1;
 } else if (changedAt("node_modules/.package-lock.json") < changedAt("package-lock.json")) {
   // npm writes that file at the end of an installation.
-  process.exitCode = run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], "inherit");
+  process.exitCode = run(
+    "npm",
+    ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+    "inherit",
+  );
 }

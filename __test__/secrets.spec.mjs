@@ -11,7 +11,7 @@ import { runProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("../index.js");
 
 const SECRETS = {
   "app-service": (env) => [env.IDENTITY_HEADER],
@@ -40,9 +40,28 @@ function everything(error) {
 function hides(t, text, secrets, message) {
   for (const secret of secrets) {
     t.true(typeof secret === "string" && secret.length > 8, "the test knows the secret");
-    const forms = [secret, secret.toLowerCase(), encodeURIComponent(secret), secret.split(".")[1] ?? secret];
+    const base64 = Buffer.from(secret).toString("base64").replace(/=+$/, "");
+    const forms = [
+      secret,
+      encodeURIComponent(secret),
+      escaped(secret),
+      base64,
+      secret.split(".")[1] ?? secret,
+    ];
     for (const form of forms) t.false(text.toLowerCase().includes(form.toLowerCase()), message);
   }
+}
+
+/** A text with every character as HTML writes it by number. */
+function escaped(text) {
+  return text.replace(/[&<>"'/]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** A logger at its loudest, and the lines that it got. */
+function loudest() {
+  const lines = [];
+  const loggerCallback = (_, line) => lines.push(line);
+  return { lines, loggerOptions: { loggerCallback, logLevel: LogLevel.Trace, piiLoggingEnabled: true } };
 }
 
 /** The ways to send a request's headers and body back, each as a fault. */
@@ -56,6 +75,13 @@ const ECHOES = {
   "as plain text": (said) => said,
   "as HTML": (said) => `<html><pre>${said}</pre></html>`,
   "in lower case": (said) => said.toLowerCase(),
+  "with percent signs": (said) => ({ error: "denied", error_description: encodeURIComponent(said) }),
+  "as a form": (said) => new URLSearchParams({ said }).toString(),
+  "as escaped HTML": (said) =>
+    said.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("'", "&#39;"),
+  "as JSON in JSON": (said) => ({ error: "denied", error_description: JSON.stringify(JSON.stringify(said)) }),
+  "in base64": (_, secret) => ({ message: Buffer.from(secret).toString("base64") }),
+  "in base64url, after something": (_, secret) => Buffer.from(`x:${secret}:y`).toString("base64url"),
   "broken by a line end": (_, secret) => `the secret is ${secret.slice(0, 9)}\r\n${secret.slice(9)}`,
   "at the end of the quoted words": (_, secret) => "x".repeat(500 - (secret.length >> 1)) + secret,
 };
@@ -73,9 +99,11 @@ for (const [source, secretsOf] of Object.entries(SECRETS)) {
             return echo(said, secret);
           },
         });
-        const error = await refusal(t, acquireOnce(endpoint));
+        const { lines, loggerOptions } = loudest();
+        const error = await refusal(t, acquireOnce(endpoint, RESOURCE, { system: { loggerOptions } }));
+        while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
         t.is(error.statusCode, status);
-        hides(t, everything(error), secretsOf(endpoint.env, endpoint), name);
+        hides(t, everything(error) + lines.join("\n"), secretsOf(endpoint.env, endpoint), name);
       });
     }
   }

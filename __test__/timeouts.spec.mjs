@@ -1,13 +1,11 @@
 // The three timeouts and the one of a single call, each against an endpoint that keeps silent. What is
 // asserted is how the calls end, never how long they took.
 
-import { once } from "node:events";
 import { createRequire } from "node:module";
-import net from "node:net";
 import test from "ava";
+import { startDeaf } from "./support/deaf.mjs";
 import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
-import { startProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
@@ -26,27 +24,6 @@ function isLate(t, error, { source = "AppService", attempts = 1, named }) {
   t.true(error.retryable);
   t.false("statusCode" in error);
   t.true(error.message.includes(named), error.message);
-}
-
-/** The port of a process that listens but accepts nobody, with its queue of connections full. */
-async function startDeaf(t) {
-  const program = startProcess(t, ({ require, report }) => {
-    const server = require("node:net").createServer();
-    server.listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
-      report(server.address().port);
-      // The event loop stands still from here on: nothing is accepted any more.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-    });
-  });
-  const port = await program.next();
-  // The queue holds one connection more than it says.
-  for (const _ of [1, 2]) {
-    const socket = net.connect({ host: "127.0.0.1", port });
-    t.teardown(() => socket.destroy());
-    socket.on("error", () => undefined);
-    await once(socket, "connect");
-  }
-  return port;
 }
 
 test("requestTimeout: no answer", async (t) => {

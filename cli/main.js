@@ -18,6 +18,13 @@ const COMMANDS = {
   emulator: "play a host of managed identities, for a shell or for one command",
 };
 
+/** Loaded when it is asked for: a token is not to wait for the emulator. */
+const LOAD = {
+  doctor: () => require("./doctor.js"),
+  token: () => require("./token.js"),
+  emulator: () => require("./emulator.js"),
+};
+
 async function main([first, ...rest]) {
   if (first === "--version" || first === "-v") return print(version());
   if (first === "--help" || first === "-h") return print(overview(COMMANDS));
@@ -39,7 +46,7 @@ async function main([first, ...rest]) {
 }
 
 function find(name) {
-  if (Object.hasOwn(COMMANDS, name)) return require(`./${name}.js`);
+  if (Object.hasOwn(COMMANDS, name)) return LOAD[name]();
   const known = name.startsWith("-") ? ["--help", "--version"] : [...Object.keys(COMMANDS), "help"];
   const what = name.startsWith("-") ? "option" : "command";
   throw new UsageError(`There is no ${what} ${name}${hint(name, known)}`);

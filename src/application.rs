@@ -5,6 +5,7 @@
 //! transport with the gates of its endpoints. It knows nothing of Node and reads nothing of the
 //! process: every call brings its environment along.
 
+pub mod availability;
 mod pilot;
 
 use std::collections::HashMap;
@@ -20,7 +21,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use self::pilot::Pilot;
-use crate::availability::PATIENCE;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Cache, Found, Key};
 use crate::config::Settings;
@@ -185,43 +185,6 @@ impl Engine {
         };
         let clock = self.machine.clock.clone();
         Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clock)))
-    }
-
-    /// Asks once whether IMDS is there, however many flights want to know at one time.
-    async fn probe_once(&self, plan: &Plan) -> Result<(), Error> {
-        let since = Instant::now();
-        let probe = self
-            .probes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(plan.key.transport)
-            .or_default()
-            .clone();
-        let mut last = probe.lock().await;
-        if self.imds_answers.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
-            return Err(error.clone());
-        }
-        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
-        match &answered {
-            Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
-            Err(error) => *last = Some((Instant::now(), error.clone())),
-        }
-        answered
-    }
-
-    pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
-    }
-
-    pub(crate) fn gates(&self) -> &Gates {
-        &self.gates
-    }
-
-    pub(crate) fn native(&self) -> &Arc<dyn Transport> {
-        &self.native
     }
 
     /// Which host this is, without asking it.

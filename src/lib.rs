@@ -12,7 +12,7 @@
 //! * [`http`]: the transport, the one loop that sends, retries and times out.
 //! * [`redaction`]: the words of others, made fit to be read.
 //! * [`log`], [`events`], [`metadata`]: what is told of an acquisition: lines, events, figures.
-//! * [`availability`]: whether there is a managed identity at all, without asking for a token.
+//! * [`availability`](application::availability): whether there is a managed identity at all, without asking for a token.
 //! * [`machine`]: environment, files, clock: the only room that touches the real machine.
 //!
 //! Nothing below `binding` reads the process's environment, and nothing outside it names Node.
@@ -27,7 +27,6 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))] // tables of owned test values read better
 
 pub mod application;
-pub mod availability;
 pub mod binding;
 pub mod cache;
 pub mod config;

@@ -8,7 +8,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use super::given::given;
-use crate::availability::Availability;
+use crate::application::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
 use crate::error::Error;

@@ -1,14 +1,15 @@
 //! Whether there is a managed identity here at all: a probe that asks for no token and holds no secret.
 //!
-//! Nothing is cached from it. Any HTTP answer will do, but for that of a container's host, which answers in
+//! Nothing is cached from it but that IMDS has answered. Any HTTP answer will do, but for that of a container's host, which answers in
 //! place of IMDS where there is none.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::application::Engine;
+use super::{Engine, Plan};
 use crate::config::{Given, Settings};
 use crate::error::Error;
 use crate::http::{Fault, FaultKind};
@@ -16,7 +17,7 @@ use crate::machine::Environment;
 use crate::source::{self, Report, Source, SourceName, is_container_host};
 
 /// How long somebody who says nothing waits: IMDS answers in milliseconds, or never.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a probe found.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl Engine {
     ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
         let patience = given.millis("timeout")?.unwrap_or(PATIENCE);
         let name = self.source_name(settings, env);
-        let opened = source::open(env, settings, self.machine());
+        let opened = source::open(env, settings, &self.machine);
         let (engine, settings) = (self.clone(), settings.clone());
         Ok(async move {
             let answered = match opened {
@@ -54,20 +55,40 @@ impl Engine {
         })
     }
 
+    /// Asks once whether IMDS is there, however many flights want to know at one time.
+    pub(super) async fn probe_once(&self, plan: &Plan) -> Result<(), Error> {
+        let since = Instant::now();
+        let probe = self
+            .probes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(plan.key.transport)
+            .or_default()
+            .clone();
+        let mut last = probe.lock().await;
+        if self.imds_answers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
+            return Err(error.clone());
+        }
+        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
+        match &answered {
+            Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
+            Err(error) => *last = Some((Instant::now(), error.clone())),
+        }
+        answered
+    }
+
     /// One request without a secret; an error says why nobody is there.
-    pub(crate) async fn knock(
-        &self,
-        source: &dyn Source,
-        settings: &Settings,
-        patience: Duration,
-    ) -> Result<(), Error> {
+    async fn knock(&self, source: &dyn Source, settings: &Settings, patience: Duration) -> Result<(), Error> {
         let report = Report::about(source);
-        let request = source.probe(self.machine())?;
-        let gate = self.gates().gate(&request.url);
+        let request = source.probe(&self.machine)?;
+        let gate = self.gates.gate(&request.url);
         if gate.paused_for().is_some() {
             return Ok(()); // It answered: with a 429.
         }
-        let transport = settings.transport.as_ref().unwrap_or(self.native());
+        let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let exchange = async {
             let _place = gate.connection().await;
             transport.send(&request, settings.timeouts.connect).await

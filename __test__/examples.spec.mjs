@@ -1,0 +1,98 @@
+// Every example runs as it stands, against the emulator.
+
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import test from "ava";
+import { startEndpoint } from "./support/endpoint.mjs";
+import { environmentWith } from "./support/environment.mjs";
+
+function example(path) {
+  return fileURLToPath(new URL(`../examples/${path}`, import.meta.url));
+}
+
+async function run(env, ...args) {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env: environmentWith(env) });
+  return { lines: stdout.trim().split("\n"), stderr };
+}
+
+/** An API that wants a token and says what it got. */
+async function startApi(t) {
+  const authorizations = [];
+  const api = createServer((request, response) => {
+    authorizations.push(request.headers.authorization);
+    response.setHeader("Content-Type", "application/json");
+    response.end('{"orders":3}');
+  });
+  api.listen(0, "127.0.0.1");
+  await once(api, "listening");
+  t.teardown(() => api.close());
+  return { url: `http://127.0.0.1:${api.address().port}`, authorizations };
+}
+
+test("env-file: settings and identity come from a file", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const folder = mkdtempSync(join(tmpdir(), "env-file-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, ".env");
+  const variables = { ...endpoint.env, RESOURCE: "https://graph.microsoft.com" };
+  writeFileSync(
+    file,
+    Object.entries(variables)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(""),
+  );
+  const { lines, stderr } = await run({}, `--env-file=${file}`, example("env-file/script.mjs"));
+  t.is(stderr, "");
+  t.regex(lines[0], /^AppService: a token of \d+ characters$/);
+  t.is(endpoint.requests[0].query.resource, "https://graph.microsoft.com");
+});
+
+test("worker-pool: four threads, one request", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const { lines, stderr } = await run(endpoint.env, example("worker-pool/pool.mjs"));
+  t.is(stderr, "");
+  t.is(lines.at(-1), "1 token for 4 threads");
+  t.is(endpoint.requests.length, 1);
+});
+
+test("express: a route that calls an API, readiness, errors, an orderly end", async (t) => {
+  const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
+  const env = { ...endpoint.env, API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0" };
+  const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
+  t.teardown(() => service.kill("SIGKILL"));
+  const [line] = await once(service.stdout, "data");
+  const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
+  const answer = await fetch(`${origin}/orders`);
+  t.deepEqual([answer.status, await answer.json()], [200, { orders: 3 }]);
+  t.regex(api.authorizations[0], /^Bearer .+\..+\..+$/);
+  t.is(endpoint.requests[0].query.resource, "api://orders");
+  t.deepEqual(await (await fetch(`${origin}/ready`)).json(), { available: true });
+  service.kill("SIGTERM");
+  const [code] = await once(service, "exit");
+  t.is(code, 0);
+});
+
+test("functions: the handler that the app registers, as a host would call it", async (t) => {
+  const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
+  // The Functions host is no npm package: its worker's part is played by calling the handler.
+  const program = `
+    const { secret } = await import(${JSON.stringify(pathToFileURL(example("functions/secret.mjs")))});
+    const logs = [];
+    const context = { log: (line) => logs.push(line), error: (line) => logs.push(line) };
+    const first = await secret({ params: { name: "one" } }, context);
+    const second = await secret({ params: { name: "two" } }, context);
+    console.log(JSON.stringify({ first, second, logs }));`;
+  const env = { ...endpoint.env, VAULT_URL: api.url };
+  const { lines } = await run(env, "--input-type=module", "-e", program);
+  const { first, second, logs } = JSON.parse(lines.at(-1));
+  t.deepEqual([first, second], [{ status: 200, jsonBody: { found: true } }, first]);
+  t.regex(logs[0], /^token from IdentityProvider/);
+  t.regex(logs[1], /^token from Cache/);
+  t.is(endpoint.requests.length, 1);
+});

@@ -84,7 +84,7 @@ fn check_ordinary_words(text: &str) {
     if !packed(text).contains(&JWT_START.to_ascii_lowercase()) {
         let words: Vec<&str> = visible.split_whitespace().collect();
         assert_eq!(
-            clean(text, &[Secret::new(" \t".into())], usize::MAX),
+            clean(text, &[Secret::new(String::new())], usize::MAX),
             words.join(" ")
         );
     }

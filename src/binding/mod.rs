@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
+mod arrivals;
 mod cache_plugin;
 mod given;
 mod log_sink;

@@ -34,7 +34,14 @@ impl Endpoint {
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
             return Err(refused("is no absolute http or https URL"));
         }
-        let url = Url::parse(text).map_err(|error| refused(&format!("is no URL ({error})")))?;
+        let url = Url::parse(text).map_err(|error| {
+            let punycode = if text.is_ascii() {
+                ""
+            } else {
+                "; a host name outside of ASCII is to be written as Punycode, xn--…"
+            };
+            refused(&format!("is no URL ({error}{punycode})"))
+        })?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(refused("is a URL without a host"));
         }

@@ -9,6 +9,9 @@
  * of a cold start; what only some callers need is in face/, loaded when they do.
  */
 
+/** Of this package and of its add-on. */
+const VERSION = "0.1.0";
+
 const binding = loadBinding();
 const { generation } = binding;
 
@@ -648,21 +651,33 @@ function nextCorrelationId() {
 }
 
 /**
- * The platform's package by its name, which takes a fifth of the time that the generated loader takes; that one for
- * everything else. Not by process.dlopen, though it would save 0.3 ms: who loads the add-on twice into one thread, past
- * the cache of require, has two classes of one name.
+ * The add-on of the platform's package: where package managers put it, beside this one, which spares reading its
+ * package.json; else by its name; else by the generated loader, which takes five times as long. Always by require:
+ * who loads an add-on twice into one thread, past the cache of require, has two classes of one name.
  */
 function loadBinding() {
   const { platform, arch } = process;
   const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
+  const targets = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
   const refusals = new Map();
-  for (const flavour of flavours) {
-    const name = `managed-identity-native-${platform}-${arch}${flavour}`;
+  const found = (target, path) => {
+    const name = `managed-identity-native-${target}`;
     try {
-      return require(name);
+      const addOn = require(path(name));
+      if (addOn.version() === VERSION) return addOn;
+      throw new Error(`it is version ${addOn.version()}, and this package ${VERSION}`);
     } catch (error) {
       refusals.set(name, error);
+      return undefined;
     }
+  };
+  for (const target of targets) {
+    const beside = found(target, (name) => `${__dirname}/../${name}/managed-identity-native.${target}.node`);
+    if (beside !== undefined) return beside;
+  }
+  for (const target of targets) {
+    const named = found(target, (name) => name);
+    if (named !== undefined) return named;
   }
   return require("./face/loader.js").load(refusals);
 }

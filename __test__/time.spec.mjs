@@ -112,11 +112,15 @@ timed(
       secrets.push(answer.access_token);
       return {
         ...answer,
-        message: `${headers["x-identity-header"]} ${answer.access_token}`,
+        error_description: `${headers["x-identity-header"]} ${answer.access_token}`,
         error: "denied",
       };
     };
-    endpoint.next([{ body: (answer) => secrets.push(answer.access_token) && answer }, { body: repeat }]);
+    const grant = (answer) => {
+      secrets.push(answer.access_token);
+      return answer;
+    };
+    endpoint.next([grant, repeat, grant].map((body) => ({ body })));
     await caller.ask(endpoint);
     await caller.leap(DAY / 2 + 600);
     await caller.ask(endpoint);
@@ -131,10 +135,11 @@ timed(
         [true, undefined],
       ],
     );
-    t.is(secrets.length, 3);
+    t.is(secrets.length, 4);
     for (const [ear, text] of Object.entries(heard)) {
       t.true(text.includes("denied"), `${ear} has heard of it`);
-      for (const secret of secrets) t.false(text.includes(secret), ear);
+      // What is quoted of an endpoint's words ends somewhere: a token would come through in part.
+      for (const secret of secrets) t.false(text.includes(secret.slice(0, 200)), ear);
     }
   },
 );

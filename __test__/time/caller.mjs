@@ -51,12 +51,21 @@ process.on("message", async ({ id, leap, ask }) => {
         code: error?.errorCode,
         told: told[index]?.errorCode,
       })),
-      heard: { refreshes: everything(refreshes), told: everything(told), lines: everything(lines) },
+      heard: {
+        refreshes: everything(refreshes.map(withoutToken)),
+        told: everything(told),
+        lines: everything(lines),
+      },
     });
   } catch (error) {
     process.send({ id, error: error.message });
   }
 });
+
+/** What an observer of refreshes is told, but for the token in a result, which it is meant to have. */
+function withoutToken({ result: { accessToken, ...result } = {}, ...event }) {
+  return { ...event, result };
+}
 
 /** All that can be seen of what was told, errors included. */
 function everything(list) {

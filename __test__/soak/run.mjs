@@ -75,7 +75,13 @@ async function holdings() {
   }
   const { rss, heapUsed } = process.memoryUsage();
   const descriptors = process.platform === "linux" ? readdirSync("/proc/self/fd").length : Number.NaN;
-  return { rss, lasting: rss - young(), heapUsed, descriptors, handles: process.getActiveResourcesInfo().length };
+  return {
+    rss,
+    lasting: rss - young(),
+    heapUsed,
+    descriptors,
+    handles: process.getActiveResourcesInfo().length,
+  };
 }
 
 /** Where V8 puts what is new: it has reserved 32 MB, and touches the last of them long after it was warmed up. */

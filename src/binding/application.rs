@@ -59,10 +59,6 @@ impl ManagedIdentityApplication {
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
     /// the environment variables, from the front, decided what is asked for.
     #[napi(catch_unwind)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what nearly every call has crosses faster beside the rest"
-    )]
     pub fn acquire(
         &self,
         resource: Option<Unknown<'_>>,

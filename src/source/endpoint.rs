@@ -35,12 +35,13 @@ impl Endpoint {
             return Err(refused("is no absolute http or https URL"));
         }
         let url = Url::parse(text).map_err(|error| {
-            let punycode = if text.is_ascii() {
-                ""
+            let reason = error.to_string();
+            let remedy = if reason.contains("international") && !text.is_ascii() {
+                "; write a host name outside of ASCII as Punycode, xn--…"
             } else {
-                "; a host name outside of ASCII is to be written as Punycode, xn--…"
+                ""
             };
-            refused(&format!("is no URL ({error}{punycode})"))
+            refused(&format!("is no URL ({reason}{remedy})"))
         })?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(refused("is a URL without a host"));

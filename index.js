@@ -263,11 +263,7 @@ class ManagedIdentityApplication {
 
   /** The environment: the last reading, as long as what decided then has not changed since. */
   #readEnvironment() {
-    if (
-      this.#reading === undefined ||
-      this.#reading !== environmentReading ||
-      !isUnchanged(this.#reading, this.#variables)
-    ) {
+    if (this.#reading === undefined || !isUnchanged(this.#reading, this.#variables)) {
       this.#reading = environment();
       this.#variables = environmentNames.length;
     }

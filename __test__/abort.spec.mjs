@@ -52,6 +52,41 @@ test("aborted beforehand: it rejects although a token is cached", async (t) => {
   t.is(await rejection(t, acquire(endpoint, requestWith(signal), application)), signal.reason);
 });
 
+test("native code is told of a call that nobody waits for any more, and of no other", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const [released] = await runProcess(
+    t,
+    async ({ native, require, argument, report }) => {
+      const { Arrivals } = require("../../binding.js");
+      const { release } = Arrivals.prototype;
+      const released = [];
+      Arrivals.prototype.release = function (call) {
+        released.push(call);
+        return release.call(this, call);
+      };
+      const application = new native.ManagedIdentityApplication();
+      await application.acquireToken("https://before.example");
+      const { now } = Date;
+      const instant = now();
+      Date.now = () => instant; // Calls of one moment share a native one.
+      const [one, two, alone] = [1, 2, 3].map(() => new AbortController());
+      const ask = (resource, { signal }) =>
+        application.acquireToken({ resource, abortSignal: signal }).catch(() => undefined);
+      const calls = [ask(argument, one), ask(argument, two), ask("https://other.example", alone)];
+      Date.now = now;
+      one.abort();
+      const first = released.length;
+      alone.abort();
+      const second = released.length;
+      two.abort();
+      await Promise.all(calls);
+      report([first, second, new Set(released).size]);
+    },
+    { argument: RESOURCE, env: endpoint.env },
+  );
+  t.deepEqual(released, [0, 1, 2]);
+});
+
 test("aborted meanwhile: it rejects with an AbortError, although the endpoint never answers", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();

@@ -101,9 +101,20 @@ test.serial("an unknown identity is refused, with --any-identity it is not", asy
   const id = "11111111-2222-4333-8444-555555555555";
   const args = ["token", "--resource=api://a", "--client-id", id];
   const closed = await serve(t, []);
-  t.is((await run(t, args, { env: closed.variables })).code, 1);
+  for (const _ of [1, 2]) t.is((await run(t, args, { env: closed.variables })).code, 1);
   const open = await serve(t, ["--any-identity"]);
   t.is((await run(t, args, { env: open.variables })).code, 0);
+  const said = [];
+  for (const { child, ended } of [closed, open]) {
+    child.kill("SIGTERM");
+    const { stderr } = await ended;
+    said.push(stderr.split("\n").filter((line) => line.includes(id)));
+  }
+  t.deepEqual(
+    said.map(({ length }) => length),
+    [1, 0],
+  );
+  t.regex(said[0][0], /has no user-assigned identity .*with --any-identity it takes every id\.$/);
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

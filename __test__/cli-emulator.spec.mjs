@@ -3,7 +3,7 @@
 // processes makes a key of its own, which takes a while.
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { formats, write } = require("../cli/formats.js");
+const emulator = require("../emulator/index.js");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 const READY = /answers until Ctrl-C or SIGTERM\.\n/;
@@ -115,6 +116,19 @@ test.serial("an unknown identity is refused, with --any-identity it is not", asy
     [1, 0],
   );
   t.regex(said[0][0], /has no user-assigned identity .*with --any-identity it takes every id\.$/);
+});
+
+test("docs/command-line.md lists the identities that it knows", (t) => {
+  const page = readFileSync(new URL("../docs/command-line.md", import.meta.url), "utf8");
+  const { tenantId, systemAssignedIdentity, userAssignedIdentity, otherUserAssignedIdentity } = emulator;
+  for (const { clientId, objectId, resourceId } of [
+    systemAssignedIdentity,
+    userAssignedIdentity,
+    otherUserAssignedIdentity,
+  ]) {
+    const [prefix, name] = resourceId.split(/(?<=providers\/)/);
+    for (const id of [clientId, objectId, prefix, name, tenantId]) t.true(page.includes(`\`${id}\``), id);
+  }
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

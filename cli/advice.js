@@ -51,7 +51,8 @@ const ASSIGN = {
   ServiceFabric: "Map an identity to the service in the application manifest.",
   WorkloadIdentity:
     "Compare the federated credential (az identity federated-credential list) with the pod: its issuer with the " +
-    "cluster's OIDC issuer URL, its subject with system:serviceaccount:<namespace>:<service account>; the pod needs " +
+    "cluster's OIDC issuer URL, its subject with system:serviceaccount:<namespace>:<service account>, its audience with " +
+    "api://AzureADTokenExchange; the pod needs " +
     'the label azure.workload.identity/use: "true".',
 };
 

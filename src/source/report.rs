@@ -232,10 +232,9 @@ impl Report {
         };
         let detail = match (&fault.cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
-            // Said already, in better words than those of the TLS library.
-            (_, FaultKind::ThumbprintMismatch) => String::new(),
+            // A thumbprint has been spoken of already, in better words than those of the TLS library.
+            (None, _) | (_, FaultKind::ThumbprintMismatch) => String::new(),
             (Some(cause), _) => format!(" ({})", cause.message),
-            (None, _) => String::new(),
         };
         let remedy = match fault.kind {
             FaultKind::Refused

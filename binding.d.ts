@@ -9,6 +9,16 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** The calls of one environment that wait. */
+export declare class Arrivals {
+  /** Takes the function that is told of each outcome. */
+  constructor(tell: (call: number, outcome: AcquisitionOutcome) => void)
+  /** Keeps the process alive, or no longer does: for as long as somebody waits. */
+  keepAlive(wanted: boolean): void
+  /** Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on. */
+  release(call: number): void
+}
+
 /** One reading of the environment, which calls share until the next reading differs. */
 export declare class Environment {
   /** Takes the values of the variables to be handed down, in their order. */
@@ -18,8 +28,11 @@ export type EnvironmentReading = Environment
 
 /** An application: its settings, parsed. */
 export declare class ManagedIdentityApplication {
-  /** A token or a failure at once, or a call that must wait. */
-  acquire(request: RequestRecord, correlationId: string, environment: EnvironmentReading): AcquisitionOutcome | PendingAcquisition
+  /**
+   * A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
+   * the environment variables, from the front, decided what is asked for.
+   */
+  acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number): AcquisitionOutcome | number
   /** Keeps tokens in the directory that the options name, which must belong to the user of this number. */
   keepInDirectory(hostname: string, owner?: number | undefined | null): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
@@ -35,21 +48,10 @@ export declare class ManagedIdentityApplication {
   sourceName(environment: EnvironmentReading): string
 }
 
-/** A call that must wait for the network. */
-export declare class PendingAcquisition {
-  /** How many of the environment variables, from the front, decided what is asked for here. */
-  variables(): number
-  /** Settles when there is a token or a failure, or at once when it is released. To be called once. */
-  outcome(): Promise<AcquisitionOutcome>
-  /** Lets go of it: nobody waits any more. What it waits for goes on. */
-  release(): void
-}
-
 /** How an acquisition ended. */
 export type AcquisitionOutcome =
   | { kind: 'Token'; token: TokenRecord }
   | { kind: 'Failure'; failure: FailureRecord }
-  | { kind: 'Released' }
 
 /** What a probe found. */
 export interface AvailabilityRecord {
@@ -183,23 +185,6 @@ export interface NetworkReply {
 /** A number for a caller's client, other than every other transport's of this process. */
 export declare function newTransportId(): number
 
-/** The fields of one request, of any type. */
-export interface RequestRecord {
-  resource?: unknown
-  /** A list of scopes, or one: it goes before the resource. */
-  scopes?: unknown
-  forceRefresh?: unknown
-  claims?: unknown
-  timeout?: unknown
-  tenantId?: unknown
-  enableCae?: unknown
-  retryIdentityNotFound?: unknown
-  /** Whether the call comes from `getToken`. */
-  forCredential?: boolean
-  /** Whether what was given is an `AbortSignal`; absent if nothing was. */
-  abortSignal?: unknown
-}
-
 /** A token that was served. */
 export interface TokenRecord {
   accessToken: string
@@ -220,3 +205,18 @@ export interface TokenRecord {
 
 /** The version of the package. */
 export declare function version(): string
+
+/** What few requests have beside a resource, of any type. */
+export interface WishesRecord {
+  /** A list of scopes, or one: it goes before the resource. */
+  scopes?: unknown
+  claims?: unknown
+  timeout?: unknown
+  tenantId?: unknown
+  enableCae?: unknown
+  retryIdentityNotFound?: unknown
+  /** Whether the call comes from `getToken`. */
+  forCredential?: boolean
+  /** Whether what was given is an `AbortSignal`; absent if nothing was. */
+  abortSignal?: unknown
+}

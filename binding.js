@@ -835,10 +835,10 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.Arrivals = nativeBinding.Arrivals
 module.exports.Environment = nativeBinding.Environment
 module.exports.EnvironmentReading = nativeBinding.EnvironmentReading
 module.exports.ManagedIdentityApplication = nativeBinding.ManagedIdentityApplication
-module.exports.PendingAcquisition = nativeBinding.PendingAcquisition
 module.exports.clearCache = nativeBinding.clearCache
 module.exports.correlationIdPrefix = nativeBinding.correlationIdPrefix
 module.exports.createApplication = nativeBinding.createApplication

@@ -9,6 +9,9 @@
  * of a cold start; what only some callers need is in face/, loaded when they do.
  */
 
+/** Of this package and of its add-on. */
+const VERSION = "0.1.0";
+
 const binding = loadBinding();
 const { generation } = binding;
 
@@ -122,6 +125,9 @@ class ManagedIdentityApplication {
   #deskOfCae;
   #onBackgroundTokenRefresh;
   #isObserved = false;
+  /** What this application last read of the environment, and how many of the variables, from the front, decided. */
+  #reading;
+  #variables = 0;
 
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
@@ -204,14 +210,15 @@ class ManagedIdentityApplication {
   /** The result of a remembered token, or of what native code says; `Unavailable` is getToken's. */
   #acquire(desk, request, resource, Unavailable) {
     const signal = listenable(request?.abortSignal);
-    const isPlain = signal !== null && asksForNothingElse(request);
+    const isBare = typeof resource === "string" && signal !== null && wishesNothingElse(request);
+    const forceRefresh = typeof request === "string" ? undefined : request?.forceRefresh;
+    const isPlain = isBare && (forceRefresh === undefined || forceRefresh === false);
     const token = isPlain ? desk.find(resource) : undefined;
     if (token !== undefined) {
       return Promise.resolve(result(token, true, token.metadataOfHit, nextCorrelationId()));
     }
 
-    // Callers of one moment who have no wishes share a call: that spares the event loop a promise of native
-    // code's for each.
+    // Callers of one moment who have no wishes share a call: that spares native code a waiter for each.
     const pending = Unavailable === undefined ? desk.pending : desk.pendingOfCredential;
     const now = Date.now();
     const shared = isPlain ? pending.get(resource) : undefined;
@@ -226,25 +233,41 @@ class ManagedIdentityApplication {
       const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
       throw new Failure(failure.errorCode, id, failure);
     };
-    const reading = environment();
+    const reading = this.#readEnvironment();
     const before = generation(); // Read first: what is cleared meanwhile must show.
     this.#observe();
-    const fields = fieldsOf(request, resource, signal, Unavailable !== undefined);
-    const acquired = this.#native.acquire(fields, correlationId, reading.native);
-    if (!(acquired instanceof binding.PendingAcquisition)) {
-      return Promise.resolve(settle(acquired, correlationId));
-    }
-    const call = new Call(acquired, now, before, reading);
-    if (isPlain) {
-      // One function for all who join: thousands of them would be what the garbage collector stops for.
-      call.settleForOther = (outcome) => settle(outcome, nextCorrelationId());
-      pending.set(resource, call);
-      const settled = () => {
-        if (pending.get(resource) === call) pending.delete(resource);
-      };
-      call.outcome.then(settled, settled);
-    }
+    arrivals ??= new binding.Arrivals(arrive);
+    const number = nextCallNumber();
+    const acquired = this.#native.acquire(
+      resource,
+      forceRefresh,
+      isBare && Unavailable === undefined
+        ? undefined
+        : wishesOf(request, resource, signal, Unavailable !== undefined),
+      correlationId,
+      reading.native,
+      arrivals,
+      number,
+    );
+    if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
+    this.#variables = acquired;
+    const call = new Call(number, now, before, reading, acquired);
+    // One function for all who join: thousands of them would be what the garbage collector stops for.
+    if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
     return call.join(signal).then((outcome) => settle(outcome, correlationId));
+  }
+
+  /** The environment: the last reading, as long as what decided then has not changed since. */
+  #readEnvironment() {
+    if (
+      this.#reading === undefined ||
+      this.#reading !== environmentReading ||
+      !isUnchanged(this.#reading, this.#variables)
+    ) {
+      this.#reading = environment();
+      this.#variables = environmentNames.length;
+    }
+    return this.#reading;
   }
 
   /** Has native code tell what it does, from when somebody wants to know. */
@@ -349,25 +372,22 @@ function openChannels() {
   return channels;
 }
 
-/** Whether a request asks for nothing but a resource: what a remembered token can answer. */
-function asksForNothingElse(request) {
+/** Whether a request asks for nothing but a resource, and perhaps a new token. */
+function wishesNothingElse(request) {
   return (
     typeof request === "string" ||
-    ((request?.forceRefresh === undefined || request.forceRefresh === false) &&
-      request?.claims === undefined &&
-      request?.timeout === undefined &&
-      request?.tenantId === undefined &&
-      (request?.enableCae === undefined || typeof request.enableCae === "boolean") &&
-      request?.retryIdentityNotFound === undefined)
+    (request.claims === undefined &&
+      request.timeout === undefined &&
+      request.tenantId === undefined &&
+      (request.enableCae === undefined || typeof request.enableCae === "boolean") &&
+      request.retryIdentityNotFound === undefined)
   );
 }
 
-/** A request as native code takes it; some fields are getToken's alone. */
-function fieldsOf(request, resource, signal, forCredential) {
+/** The rest of a request as native code takes it; some fields are getToken's alone. */
+function wishesOf(request, resource, signal, forCredential) {
   return {
-    resource,
     scopes: resource === undefined || resource === null ? request?.scopes : undefined,
-    forceRefresh: request?.forceRefresh,
     claims: request?.claims,
     timeout: request?.timeout,
     tenantId: forCredential ? request.tenantId : undefined,
@@ -427,25 +447,63 @@ class Desk {
   }
 }
 
+/** The calls of this thread whose outcome is to come in, by number, and where outcomes do. */
+const waiting = new Map();
+let arrivals;
+let lastCallNumber = 0;
+
+function nextCallNumber() {
+  lastCallNumber = (lastCallNumber + 1) >>> 0; // As wide as native code's.
+  return lastCallNumber;
+}
+
+/** Native code's way in; it never throws. */
+function arrive(number, outcome) {
+  const call = waiting.get(number);
+  if (call === undefined) return; // All who waited have left.
+  awaitNoLonger(number);
+  call.end(outcome);
+}
+
+function awaitNoLonger(number) {
+  waiting.delete(number);
+  if (waiting.size === 0) arrivals.keepAlive(false);
+}
+
 /** One native call that must wait, with the callers who wait for it. */
 class Call {
   outcome;
   settleForOther;
-  #native;
+  #end;
+  #number;
   #startedAt;
   #generation;
   #reading;
   #variables;
-  #waiting = 0;
+  #shared;
+  #resource;
+  #callers = 0;
   #released = false;
 
-  constructor(pending, startedAt, before, reading) {
-    this.#native = pending;
+  constructor(number, startedAt, before, reading, variables) {
+    this.#number = number;
     this.#startedAt = startedAt;
     this.#generation = before;
     this.#reading = reading;
-    this.#variables = pending.variables();
-    this.outcome = pending.outcome();
+    this.#variables = variables;
+    this.outcome = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    waiting.set(number, this);
+    if (waiting.size === 1) arrivals.keepAlive(true);
+  }
+
+  /** Lets others who want this resource join, each settled by one function. */
+  share(pending, resource, settle) {
+    this.settleForOther = settle;
+    this.#shared = pending;
+    this.#resource = resource;
+    pending.set(resource, this);
   }
 
   /**
@@ -463,16 +521,27 @@ class Call {
 
   /** What one more who waits for it waits for: its end, or that of their signal. */
   join(signal) {
-    this.#waiting += 1;
+    this.#callers += 1;
     return signal === undefined ? this.outcome : require("./face/abort.js").unlessAborted(this, signal);
+  }
+
+  end(outcome) {
+    this.#close();
+    this.#end(outcome);
   }
 
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
   leave() {
-    this.#waiting -= 1;
-    if (this.#waiting > 0) return;
+    this.#callers -= 1;
+    if (this.#callers > 0 || !waiting.has(this.#number)) return;
     this.#released = true;
-    this.#native.release();
+    this.#close();
+    awaitNoLonger(this.#number);
+    arrivals.release(this.#number);
+  }
+
+  #close() {
+    if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
   }
 }
 
@@ -582,21 +651,33 @@ function nextCorrelationId() {
 }
 
 /**
- * The platform's package by its name, which takes a fifth of the time that the generated loader takes; that one for
- * everything else. Not by process.dlopen, though it would save 0.3 ms: who loads the add-on twice into one thread, past
- * the cache of require, has two classes of one name.
+ * The add-on of the platform's package: where package managers put it, beside this one, which spares reading its
+ * package.json; else by its name; else by the generated loader, which takes five times as long. Always by require:
+ * who loads an add-on twice into one thread, past the cache of require, has two classes of one name.
  */
 function loadBinding() {
   const { platform, arch } = process;
   const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
+  const targets = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
   const refusals = new Map();
-  for (const flavour of flavours) {
-    const name = `managed-identity-native-${platform}-${arch}${flavour}`;
+  const found = (target, path) => {
+    const name = `managed-identity-native-${target}`;
     try {
-      return require(name);
+      const addOn = require(path(name));
+      if (addOn.version() === VERSION) return addOn;
+      throw new Error(`it is version ${addOn.version()}, and this package ${VERSION}`);
     } catch (error) {
       refusals.set(name, error);
+      return undefined;
     }
+  };
+  for (const target of targets) {
+    const beside = found(target, (name) => `${__dirname}/../${name}/managed-identity-native.${target}.node`);
+    if (beside !== undefined) return beside;
+  }
+  for (const target of targets) {
+    const named = found(target, (name) => name);
+    if (named !== undefined) return named;
   }
   return require("./face/loader.js").load(refusals);
 }

@@ -484,23 +484,41 @@ test("a secret that has got into an address is taken out of it", async (t) => {
   t.false((await read(t, twice)).text.includes(env.IDENTITY_HEADER));
 });
 
-test("a secret and a token that the endpoint sends back are not repeated", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const seen = [endpoint.env.IDENTITY_HEADER];
-  endpoint.always({
-    status: 400,
-    body: (answer, { headers }) => {
-      if (answer.access_token) seen.push(answer.access_token, answer.access_token.split(".")[2]);
-      return {
-        message: `${headers["x-identity-header"]} ${answer.access_token}`,
-        access_token: answer.access_token,
-      };
-    },
-  });
-  const outputs = [JSON.stringify(await examine(t, endpoint.env)), (await read(t, endpoint.env)).text];
-  t.true(seen.length >= 5, "it was asked for two tokens");
-  for (const output of outputs) for (const secret of seen) t.false(output.includes(secret));
-});
+for (const source of ["app-service", "machine-learning", "service-fabric", "workload-identity", "imds"]) {
+  for (const status of [400, 200]) {
+    test(`${source} sends secret and token back with ${status}: they are not repeated`, async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
+      const seen = new Set([IDENTITY_HEADER, MSI_SECRET].filter(Boolean));
+      const tokens = new Set();
+      endpoint.always({
+        status,
+        body: (answer, { headers, form }) => {
+          if (answer.access_token) tokens.add(answer.access_token);
+          if (form?.client_assertion) seen.add(form.client_assertion);
+          const secret = form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret;
+          const said = [secret, answer.access_token];
+          // What is quoted ends somewhere, so each of them comes first once.
+          const words = (status === 200 ? said : said.reverse()).join(" ");
+          return { error: "denied", error_description: words, access_token: answer.access_token };
+        },
+      });
+      const json = JSON.stringify(await examine(t, endpoint.env));
+      const { code, text } = await read(t, endpoint.env);
+      t.not(code, 0);
+      t.is(tokens.size, 2, "it was asked for two tokens");
+      t.is(seen.size, source === "imds" ? 0 : 1);
+      const parts = [...tokens, ...seen].flatMap((secret) => [
+        secret.slice(0, 200),
+        secret.split(".")[1] ?? secret,
+      ]);
+      for (const output of [json, text]) {
+        t.true(output.includes("denied"));
+        for (const part of parts) t.false(output.includes(part));
+      }
+    });
+  }
+}
 
 test("what is left of a token, in words", async (t) => {
   const { env } = await startEndpoint(t);

@@ -3,6 +3,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { atOneInstant } from "./support/clock.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
 import { refusal } from "./support/refusal.mjs";
@@ -131,6 +132,23 @@ test("a list of exactly one scope is a resource", async (t) => {
     endpoint.requests.map(({ query }) => query.resource),
     ["https://management.azure.com", RESOURCE],
   );
+});
+
+test("lists of one scope that are asked for at one time get each its own token", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const application = new ManagedIdentityApplication();
+  const resources = ["https://one.example", "https://other.example", "https://one.example"];
+  const calls = atOneInstant(() =>
+    resources.map((resource) => acquire(endpoint, { scopes: [`${resource}/.default`] }, application)),
+  );
+  const results = await Promise.all(calls);
+  t.deepEqual(
+    results.map(({ scopes }) => scopes),
+    resources.map((resource) => [resource]),
+  );
+  t.not(results[0].accessToken, results[1].accessToken);
+  t.is(results[0].accessToken, results[2].accessToken);
+  t.is(endpoint.requests.length, 2);
 });
 
 test("no scope or several are refused by name, before any request", async (t) => {

@@ -222,10 +222,10 @@ test("a cached call runs no asynchronous native function and starts no thread", 
       const { createHook } = require("node:async_hooks");
       const binding = require("../../binding.js");
       const threads = () => readdirSync("/proc/self/task").length;
-      const calls = { acquire: 0, outcome: 0 };
+      const calls = { acquire: 0, keepAlive: 0 };
       for (const [Class, method] of [
         [binding.ManagedIdentityApplication, "acquire"],
-        [binding.PendingAcquisition, "outcome"],
+        [binding.Arrivals, "keepAlive"],
       ]) {
         const original = Class.prototype[method];
         Class.prototype[method] = function (...parameters) {
@@ -262,9 +262,9 @@ test("a cached call runs no asynchronous native function and starts no thread", 
     { argument: RESOURCE, env: endpoint.env },
   );
   t.deepEqual(counts, {
-    cold: { acquire: 1, outcome: 1 },
-    remembered: { acquire: 1, outcome: 1 },
-    other: { acquire: 2, outcome: 1 },
+    cold: { acquire: 1, keepAlive: 2 },
+    remembered: { acquire: 1, keepAlive: 2 },
+    other: { acquire: 2, keepAlive: 2 },
     fresh: 2000,
     resources: ["PROMISE"],
     threads: 0,

@@ -7,7 +7,7 @@ import test from "ava";
 import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
 import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
+import { runProcess, startProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
@@ -36,6 +36,9 @@ function everything(error) {
   ].join("\n");
 }
 
+/** Well below what is quoted of an endpoint's words. */
+const QUOTED = 200;
+
 /** Fails when one of `secrets`, or a part of one that could still be of use, is in `text`. */
 function hides(t, text, secrets, message) {
   for (const secret of secrets) {
@@ -47,6 +50,7 @@ function hides(t, text, secrets, message) {
       escaped(secret),
       base64,
       secret.split(".")[1] ?? secret,
+      secret.slice(0, QUOTED), // The words of others are cut off: a token may have got through in part.
     ];
     for (const form of forms) t.false(text.toLowerCase().includes(form.toLowerCase()), message);
   }
@@ -107,6 +111,97 @@ for (const [source, secretsOf] of Object.entries(SECRETS)) {
       });
     }
   }
+}
+
+/** Asks as it is told, and reports all that a process can hear of it but its callers' results. */
+async function listenToEverything({ require, argument, report, ...program }) {
+  const { channel } = require("node:diagnostics_channel");
+  const { inspect } = require("node:util");
+  const heard = { channels: {}, lines: [], metadata: [], failures: [], warnings: [] };
+  const warned = new Promise((resolve) => {
+    process.on("warning", (warning) => {
+      heard.warnings.push(warning);
+      if (warning.message === "the last") resolve();
+    });
+  });
+  for (const name of ["acquire:start", "acquire:end", "request", "retry"]) {
+    heard.channels[name] = [];
+    channel(`managed-identity-native:${name}`).subscribe((message) => heard.channels[name].push(message));
+  }
+  const { LogLevel, ManagedIdentityApplication } = program.native;
+  const loggerCallback = (level, line, containsPii) => heard.lines.push({ level, line, containsPii });
+  const system = {
+    loggerOptions: { loggerCallback, logLevel: LogLevel.Trace, piiLoggingEnabled: true },
+    disableInternalRetries: true,
+  };
+  const application = new ManagedIdentityApplication({ system });
+  const ask = async (method, ...given) => {
+    const outcome = await application[method](...given).catch((error) => error);
+    if (outcome instanceof Error) heard.failures.push(outcome);
+    heard.metadata.push(outcome?.metadata);
+  };
+  for (let call = 0; call < argument.calls; call += 1) {
+    await ask("acquireToken", { resource: "https://vault.azure.net", forceRefresh: true });
+  }
+  await ask("getToken", "https://vault.azure.net/.default");
+  await ask("acquireToken", { resource: "https://vault.azure.net", claims: '{"access_token":{}}' });
+  await ask("isAvailable");
+  await ask("getManagedIdentitySourceAsync");
+  process.emitWarning("the last");
+  await warned;
+  // Native code's events come through the event loop: each request is told of.
+  while (heard.channels.request.length < argument.calls + 1)
+    await new Promise((resolve) => setImmediate(resolve));
+  const deep = { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null };
+  report(
+    Object.fromEntries(
+      Object.entries({ ...heard, ...heard.channels, channels: heard.channels }).map(([ear, all]) => [
+        ear,
+        { count: Object.keys(all).length, text: `${inspect(all, deep)} ${JSON.stringify(all)}` },
+      ]),
+    ),
+  );
+}
+
+for (const source of [...Object.keys(SECRETS), "imds", "cloud-shell"]) {
+  test(`${source}: channels, metadata, log, warnings and stderr hold neither secret nor token`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const tokens = [];
+    const secretOf = ({ headers, form }) =>
+      form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret ?? "";
+    const tokenFirst = (answer, request) => `${answer.access_token ?? tokens.at(-1)} ${secretOf(request)}`;
+    const secretFirst = (answer, request) => `${secretOf(request)} ${answer.access_token ?? tokens.at(-1)}`;
+    const granted = (make) => (answer, request) => {
+      if (answer.access_token) tokens.push(answer.access_token);
+      return make(answer, request);
+    };
+    const repeated = [tokenFirst, secretFirst].flatMap((said) => [
+      (...given) => ({ error: "denied", error_description: said(...given) }),
+      (...given) => ({ error: { code: "denied", message: said(...given) } }),
+      (...given) => ({ statusCode: 400, message: said(...given) }),
+      said,
+    ]);
+    endpoint.next([
+      ...repeated.flatMap((make) => [400, 200].map((status) => ({ status, body: granted(make) }))),
+      ...Array.from({ length: 3 }, () => ({ body: granted((answer) => answer) })),
+    ]);
+    const calls = 2 * repeated.length + 1;
+    const { code, stderr, reports } = await startProcess(t, listenToEverything, {
+      argument: { calls },
+      env: endpoint.env,
+    }).ended;
+    t.is(code, 0, stderr);
+    const [heard] = reports;
+    t.true(tokens.length >= calls);
+    const secrets = [...tokens, ...(SECRETS[source]?.(endpoint.env, endpoint) ?? [])];
+    t.is(heard.failures.count, calls - 1);
+    t.is(heard["acquire:start"].count, calls + 2);
+    t.is(heard["acquire:end"].count, calls + 2);
+    t.is(heard.warnings.count, 1);
+    t.true(heard.lines.count > calls && heard.metadata.text.includes("tokenEndpoint"));
+    for (const [ear, { text }] of Object.entries(heard)) hides(t, text, secrets, ear);
+    t.is(stderr.replace(/^.*Warning: the last\n.*\n/, ""), "");
+  });
 }
 
 test("a token in an error's body shows up nowhere", async (t) => {

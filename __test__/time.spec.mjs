@@ -103,6 +103,47 @@ timed("a refresh that fails backs off, tells its observers, and is no caller's p
   t.not((await caller.ask(endpoint)).served[0].token, served[0].token);
 });
 
+timed(
+  "what is told of a refresh holds no token and no secret, even if the endpoint repeats them",
+  async (t) => {
+    const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t)]);
+    const secrets = [endpoint.env.IDENTITY_HEADER];
+    const repeat = (answer, { headers }) => {
+      secrets.push(answer.access_token);
+      return {
+        ...answer,
+        error_description: `${headers["x-identity-header"]} ${answer.access_token}`,
+        error: "denied",
+      };
+    };
+    const grant = (answer) => {
+      secrets.push(answer.access_token);
+      return answer;
+    };
+    endpoint.next([grant, repeat, grant].map((body) => ({ body })));
+    await caller.ask(endpoint);
+    await caller.leap(DAY / 2 + 600);
+    await caller.ask(endpoint);
+    await caller.ask(endpoint, { refreshes: 1 });
+    await caller.leap(DAY / 2 + 660);
+    await caller.ask(endpoint);
+    const { refreshes, heard } = await caller.ask(endpoint, { refreshes: 2 });
+    t.deepEqual(
+      refreshes.map(({ successful, code }) => [successful, code]),
+      [
+        [false, "denied"],
+        [true, undefined],
+      ],
+    );
+    t.is(secrets.length, 4);
+    for (const [ear, text] of Object.entries(heard)) {
+      t.true(text.includes("denied"), `${ear} has heard of it`);
+      // What is quoted of an endpoint's words ends somewhere: a token would come through in part.
+      for (const secret of secrets) t.false(text.includes(secret.slice(0, 200)), ear);
+    }
+  },
+);
+
 timed("a thousand keys that age at once: everybody is served, five refreshes at a time", async (t) => {
   const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t)]);
   const resources = Array.from({ length: 1_000 }, (_, index) => `https://${index}.example`);

@@ -51,12 +51,17 @@ function started(program) {
   };
 }
 
-function loop(load, probe, subjects) {
+function loop(load, probe, subjects, { warm }) {
   return {
     program: "loop.mjs",
     runs: "loop",
-    plans: ({ callers, acquisitions }) =>
-      plans(subjects, { load, probe, count: load === "callers" ? callers : acquisitions }),
+    plans: ({ callers, acquisitions, warmUps }) =>
+      plans(subjects, {
+        load,
+        probe,
+        count: load === "callers" ? callers : acquisitions,
+        warmUps: warm ? warmUps[load] : 0,
+      }),
   };
 }
 
@@ -118,10 +123,14 @@ export const measurements = {
     runs: "loop",
     plans: () => plans(everyone, { callers: 1_000 }),
   },
-  "loop-callers": loop("callers", "histogram", everyone),
-  "loop-callers-gaps": loop("callers", "gaps", everyone),
-  "loop-acquisitions": loop("acquisitions", "histogram", refreshers),
-  "loop-acquisitions-gaps": loop("acquisitions", "gaps", refreshers),
+  "loop-callers": loop("callers", "histogram", everyone, { warm: true }),
+  "loop-callers-gaps": loop("callers", "gaps", everyone, { warm: true }),
+  "loop-callers-first": loop("callers", "histogram", everyone, { warm: false }),
+  "loop-callers-first-gaps": loop("callers", "gaps", everyone, { warm: false }),
+  "loop-acquisitions": loop("acquisitions", "histogram", refreshers, { warm: true }),
+  "loop-acquisitions-gaps": loop("acquisitions", "gaps", refreshers, { warm: true }),
+  "loop-acquisitions-first": loop("acquisitions", "histogram", refreshers, { warm: false }),
+  "loop-acquisitions-first-gaps": loop("acquisitions", "gaps", refreshers, { warm: false }),
   growth: {
     program: "growth.mjs",
     runs: "long",
@@ -138,11 +147,12 @@ export const measurements = {
 /** How much of each, and how often. */
 export const thoroughness = {
   full: {
-    runs: { start: 25, call: 11, uncached: 11, loop: 15, long: 3 },
+    runs: { start: 25, call: 11, uncached: 11, loop: 9, long: 3 },
     batchMs: 20,
     threadsMs: 1_000,
     callers: 2_000,
     acquisitions: 2_000,
+    warmUps: { callers: 8, acquisitions: 3 },
     growth: {
       native: { settling: 30_000, refreshes: 20_000 },
       msal: { settling: 2_000, refreshes: 20_000 },
@@ -154,6 +164,7 @@ export const thoroughness = {
     threadsMs: 300,
     callers: 2_000,
     acquisitions: 500,
+    warmUps: { callers: 2, acquisitions: 1 },
     growth: {
       native: { settling: 30_000, refreshes: 20_000 },
       msal: { settling: 500, refreshes: 500 },

@@ -7,11 +7,16 @@
 
 /** The add-on by the generated loader, which also finds one that was just built. */
 function load(refusals) {
+  let addOn;
   try {
-    return require("../binding.js");
+    addOn = require("../binding.js");
   } catch (error) {
     throw withoutAddOn(refusals, error);
   }
+  // Who names a library by that variable knows which one.
+  const isNamed = process.env.NAPI_RS_NATIVE_LIBRARY_PATH !== undefined;
+  if (!isNamed && addOn.version() !== require("../package.json").version) throw withoutAddOn(refusals);
+  return addOn;
 }
 
 /** Which package the machine lacks, why that happens, what helps. */
@@ -26,7 +31,8 @@ function withoutAddOn(refusals, loaderError) {
   const libc = platform === "linux" ? libraryName() : undefined;
   const machine = [platform, arch, libc].filter(Boolean).join(" ");
   const [name, refusal] = [...refusals].at(libc === "musl" ? -1 : 0);
-  const told = (words) => Object.assign(new Error(words, { cause: refusal }), { code: refusal.code });
+  const told = (words) =>
+    Object.assign(new Error(words, { cause: refusal }), refusal.code && { code: refusal.code });
   if (!Object.hasOwn(optionalDependencies, name)) {
     const there = Object.keys(optionalDependencies).join(", ");
     return told(
@@ -37,7 +43,7 @@ function withoutAddOn(refusals, loaderError) {
   const [reason] = String(refusal.message).split("\n");
   const options = [`--os=${platform}`, `--cpu=${arch}`, libc && `--libc=${libc}`].filter(Boolean).join(" ");
   return told(`managed-identity-native has no add-on: ${name}, its package for this machine (${machine}), ${
-    missing ? "is not installed" : `is installed, but cannot be loaded: ${reason}`
+    missing ? "is not installed" : `is installed, but cannot be used: ${reason}`
   }.
 
 The usual causes, and what helps:

@@ -104,9 +104,26 @@ test("an add-on that cannot be loaded is told from one that is missing, with the
   const folder = project(t, { addOns: { [own.name]: "no shared object" } });
   const { message, code, cause } = await load(folder);
   const [first] = message.split("\n");
-  t.true(first.includes(own.name) && first.includes("is installed, but cannot be loaded"), first);
+  t.true(first.includes(own.name) && first.includes("is installed, but cannot be used"), first);
   t.is(code, "ERR_DLOPEN_FAILED");
   t.true(first.includes(cause.split("\n")[0]));
+});
+
+test("a package of another version is refused by both versions, and the right one is named", async (t) => {
+  const folder = project(t);
+  const modules = join(folder, "node_modules");
+  mkdirSync(join(modules, own.name));
+  writeFileSync(join(modules, own.name, "index.js"), 'module.exports.version = () => "0.0.7";');
+  const { message, cause } = await load(folder);
+  const [first] = message.split("\n");
+  t.true(first.includes(own.name) && first.includes("0.0.7") && first.includes(whole.version), first);
+  t.true(commands(message).includes(`--no-save ${own.name}@${whole.version}`));
+  t.true(cause.includes("0.0.7"));
+});
+
+test("the face, the package and the add-on are of one version", async (t) => {
+  const folder = project(t, { addOns: { [own.name]: "built" } });
+  t.is((await load(folder)).version, whole.version);
 });
 
 test("import fails as require does", async (t) => {

@@ -5,20 +5,26 @@ import { createHash } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { inspect } from "node:util";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("../../index.js");
 const { environmentVariables } = require("../../binding.js");
 const names = environmentVariables();
 
 const told = [];
 const refreshes = [];
+const lines = [];
 channel("managed-identity-native:refresh").subscribe((message) => told.push(message));
 const application = new ManagedIdentityApplication({
   system: {
     disableInternalRetries: true,
-    onBackgroundTokenRefresh: ({ successful, error }) =>
-      refreshes.push({ successful, code: error?.errorCode }),
+    loggerOptions: {
+      loggerCallback: (_, line) => lines.push(line),
+      logLevel: LogLevel.Trace,
+      piiLoggingEnabled: true,
+    },
+    onBackgroundTokenRefresh: (event) => refreshes.push(event),
   },
 });
 
@@ -40,10 +46,30 @@ process.on("message", async ({ id, leap, ask }) => {
         token: createHash("sha256").update(accessToken).digest("hex"),
         fromCache,
       })),
-      refreshes: refreshes.map((one, index) => ({ ...one, told: told[index]?.errorCode })),
+      refreshes: refreshes.map(({ successful, error }, index) => ({
+        successful,
+        code: error?.errorCode,
+        told: told[index]?.errorCode,
+      })),
+      heard: {
+        refreshes: everything(refreshes.map(withoutToken)),
+        told: everything(told),
+        lines: everything(lines),
+      },
     });
   } catch (error) {
     process.send({ id, error: error.message });
   }
 });
+
+/** What an observer of refreshes is told, but for the token in a result, which it is meant to have. */
+function withoutToken({ result: { accessToken, ...result } = {}, ...event }) {
+  return { ...event, result };
+}
+
+/** All that can be seen of what was told, errors included. */
+function everything(list) {
+  return inspect(list, { depth: 10, showHidden: true, maxArrayLength: null, maxStringLength: null });
+}
+
 process.send({ ready: true });

@@ -1,6 +1,7 @@
 // How long the event loop is kept from other work: while many callers ask for one cold token at once, or while
 // acquisitions run with 32 in flight. Two probes, each in a process of its own: perf_hooks' histogram, and the
-// longest gap between two turns of setImmediate, which sees every turn.
+// longest gap between two turns of setImmediate, which sees every turn. In a process that has done it a number of
+// times, as a service has, or for the first time.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { inLanes } from "./lanes.mjs";
@@ -9,12 +10,12 @@ import { expect, open, resource } from "./subject.mjs";
 const LANES = 32;
 const RESOLUTION_MS = 1;
 
-const { subject, load, count, probe } = JSON.parse(process.argv[2]);
+const { subject, load, count, probe, warmUps } = JSON.parse(process.argv[2]);
 const { call, request, refresh, check } = await open(subject);
 
 const loads = {
-  async callers() {
-    const results = await Promise.all(Array.from({ length: count }, () => call(request(resource(0)))));
+  async callers(round) {
+    const results = await Promise.all(Array.from({ length: count }, () => call(request(resource(round)))));
     check(results[0], false); // The last may already be served from the cache.
     expect(results.length === count, "a result for each");
   },
@@ -64,5 +65,8 @@ function pause() {
   return new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-const values = await probes[probe](loads[load]);
-console.log(JSON.stringify({ values, requests: load === "acquisitions" ? count : undefined }));
+for (let round = 0; round < warmUps; round += 1) await loads[load](round);
+const values = await probes[probe](() => loads[load](warmUps));
+console.log(
+  JSON.stringify({ values, requests: load === "acquisitions" ? count * (warmUps + 1) : undefined }),
+);

@@ -5,23 +5,22 @@ import { inLanes } from "./lanes.mjs";
 import { expect, open, resource } from "./subject.mjs";
 
 const LANES = 32;
-const WARM_UP = 10; // Refreshes of each of the small cache's resources before anything is measured.
+const WARM_UP = 10; // Refreshes of a resource of each lane before anything is measured.
 
 const { subject, cache, acquisitions } = JSON.parse(process.argv[2]);
 const { call, request, refresh, check, tokenOf } = await open(subject);
 
-let warmed = 0;
-if (cache === "small") {
-  warmed = LANES * WARM_UP;
-  // Each lane has a resource of its own: two refreshes of one resource at a time might share a request.
-  await inLanes(warmed, LANES, (_, lane) => call(refresh(resource(lane))));
-}
+// Each lane has a resource of its own: two refreshes of one resource at a time might share a request. Who cannot skip
+// the cache asks for each once.
+const ofLane = (lane) => (cache === "small" ? resource(lane) : `https://warm-up-${lane}.example.net`);
+const warmed = refresh === undefined ? LANES : LANES * WARM_UP;
+await inLanes(warmed, LANES, (_, lane) => call((refresh ?? request)(ofLane(lane))));
 
 const seen = new Set();
 const cpuBefore = process.cpuUsage();
 const started = process.hrtime.bigint();
 await inLanes(acquisitions, LANES, async (index, lane) => {
-  const result = await call(cache === "small" ? refresh(resource(lane)) : request(resource(index)));
+  const result = await call(cache === "small" ? refresh(ofLane(lane)) : request(resource(index)));
   check(result, false);
   seen.add(tokenOf(result));
 });

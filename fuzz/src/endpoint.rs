@@ -68,7 +68,7 @@ pub fn check(data: &[u8]) {
     check_sources(&text, &url);
 }
 
-const REASONS: [&str; 11] = [
+const REASONS: [&str; 12] = [
     "is no absolute http or https URL.",
     "is a URL without a host.",
     "is a URL with a user name or password, which an endpoint cannot have.",
@@ -79,6 +79,7 @@ const REASONS: [&str; 11] = [
     "is no URL (invalid IPv6 address).",
     "is no URL (invalid domain character).",
     "is no URL (invalid international domain name).",
+    "is no URL (invalid international domain name; write a host name outside of ASCII as Punycode, xn--…).",
     "is no URL (relative URL without a base).",
 ];
 

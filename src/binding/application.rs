@@ -1,12 +1,12 @@
-//! The native half of `ManagedIdentityApplication`, and of a call that must wait.
+//! The native half of `ManagedIdentityApplication`.
 
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
-use tokio::sync::oneshot;
 
+use super::arrivals::Arrivals;
 use super::cache_plugin::{AccessFunction, CallersPlugin};
 use super::given::given;
 use super::log_sink::{CallersLog, LogFunction};
@@ -14,18 +14,16 @@ use super::network_client::{CallersTransport, SendFunction};
 use super::observer::{CallersObserver, EventFunction};
 use super::records::{
     AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
-    RequestRecord,
+    WishesRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
 use crate::cache::disk::DiskStore;
-use crate::cache::flight::Waiter;
 use crate::cache::shelf::Shelf;
 use crate::config::Settings;
-use crate::request::TokenRequest;
+use crate::request::{RawRequest, TokenRequest};
 
 type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
-type Resolver = Box<dyn FnOnce(Env) -> Result<AcquisitionOutcome> + Send>;
 
 /// An application: its settings, parsed.
 #[napi]
@@ -58,25 +56,35 @@ pub fn create_application(
 
 #[napi]
 impl ManagedIdentityApplication {
-    /// A token or a failure at once, or a call that must wait.
+    /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
+    /// the environment variables, from the front, decided what is asked for.
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
-        request: RequestRecord<'_>,
+        resource: Option<Unknown<'_>>,
+        force_refresh: Option<Unknown<'_>>,
+        wishes: Option<WishesRecord<'_>>,
         correlation_id: String,
         environment: &EnvironmentReading,
-    ) -> Result<Either<AcquisitionOutcome, PendingAcquisition>> {
-        let raw = request.raw()?;
+        arrivals: &Arrivals,
+        call: u32,
+    ) -> Result<Either<AcquisitionOutcome, u32>> {
+        let raw = RawRequest {
+            resource: given(&resource)?,
+            force_refresh: given(&force_refresh)?,
+            ..wishes.map_or_else(|| Ok(RawRequest::default()), |wishes| wishes.raw())?
+        };
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
             ENGINE.acquire(&self.settings, request, &environment.0)
         });
         Ok(match acquired {
-            Ok(Acquired::Pending(waiter)) => Either::B(PendingAcquisition {
-                waiting: Some((waiter, resource)),
-                release: None,
-            }),
+            Ok(Acquired::Pending(waiter)) => {
+                let variables = waiter.source().variables();
+                arrivals.expect(call, waiter, resource)?;
+                Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
+            }
             Ok(Acquired::Served(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
@@ -130,53 +138,5 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentReading) -> &'static str {
         ENGINE.source_name(&self.settings, &environment.0).as_str()
-    }
-}
-
-/// A call that must wait for the network.
-#[napi]
-pub struct PendingAcquisition {
-    waiting: Option<(Waiter, String)>,
-    release: Option<oneshot::Sender<()>>,
-}
-
-#[napi]
-impl PendingAcquisition {
-    /// How many of the environment variables, from the front, decided what is asked for here.
-    #[napi(catch_unwind)]
-    pub fn variables(&self) -> u32 {
-        let count = self
-            .waiting
-            .as_ref()
-            .map_or(0, |(waiter, _)| waiter.source().variables());
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// Settles when there is a token or a failure, or at once when it is released. To be called once.
-    #[napi(catch_unwind, ts_return_type = "Promise<AcquisitionOutcome>")]
-    pub fn outcome<'env>(&mut self, env: &'env Env) -> Result<Object<'env>> {
-        let (deferred, promise) = env.create_deferred::<AcquisitionOutcome, Resolver>()?;
-        let (release, released) = oneshot::channel();
-        self.release = Some(release);
-        let waiting = self.waiting.take();
-        runtime::handle()?.spawn(async move {
-            let outcome = match waiting {
-                Some((waiter, resource)) => tokio::select! {
-                    outcome = waiter.wait() => AcquisitionOutcome::of(outcome, resource),
-                    Ok(()) = released => AcquisitionOutcome::Released,
-                },
-                None => AcquisitionOutcome::Released,
-            };
-            deferred.resolve(Box::new(move |_| Ok(outcome)));
-        });
-        Ok(promise)
-    }
-
-    /// Lets go of it: nobody waits any more. What it waits for goes on.
-    #[napi(catch_unwind)]
-    pub fn release(&mut self) {
-        if let Some(release) = self.release.take() {
-            let _ = release.send(());
-        }
     }
 }

@@ -6,12 +6,14 @@
 //! Every export catches panics, since one that reaches Node.js would end the process.
 #![allow(
     clippy::needless_pass_by_value,      // what the macro hands over is owned
+    clippy::too_many_arguments,          // each crosses in a fraction of the time of a record's field
     clippy::trivially_copy_pass_by_ref,  // `Env` is handed over by reference
     unreachable_pub                      // napi exports what no Rust path reaches
 )]
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
+mod arrivals;
 mod cache_plugin;
 mod given;
 mod log_sink;

@@ -80,13 +80,11 @@ impl ConfigurationRecord<'_> {
     }
 }
 
-/// The fields of one request, of any type.
+/// What few requests have beside a resource, of any type.
 #[napi(object)]
-pub struct RequestRecord<'env> {
-    pub resource: Option<Unknown<'env>>,
+pub struct WishesRecord<'env> {
     /// A list of scopes, or one: it goes before the resource.
     pub scopes: Option<Unknown<'env>>,
-    pub force_refresh: Option<Unknown<'env>>,
     pub claims: Option<Unknown<'env>>,
     pub timeout: Option<Unknown<'env>>,
     pub tenant_id: Option<Unknown<'env>>,
@@ -98,12 +96,10 @@ pub struct RequestRecord<'env> {
     pub abort_signal: Option<Unknown<'env>>,
 }
 
-impl RequestRecord<'_> {
+impl WishesRecord<'_> {
     pub(super) fn raw(&self) -> Result<RawRequest> {
         Ok(RawRequest {
-            resource: given(&self.resource)?,
             scopes: given(&self.scopes)?,
-            force_refresh: given(&self.force_refresh)?,
             claims: given(&self.claims)?,
             timeout: given(&self.timeout)?,
             tenant_id: given(&self.tenant_id)?,
@@ -111,6 +107,7 @@ impl RequestRecord<'_> {
             retry_identity_not_found: given(&self.retry_identity_not_found)?,
             for_credential: self.for_credential.unwrap_or_default(),
             abort_signal: given(&self.abort_signal)?,
+            ..RawRequest::default()
         })
     }
 }
@@ -213,7 +210,6 @@ pub struct EventRecord {
 pub enum AcquisitionOutcome {
     Token { token: TokenRecord },
     Failure { failure: FailureRecord },
-    Released,
 }
 
 impl AcquisitionOutcome {

@@ -8,6 +8,7 @@ mod clock;
 mod environment;
 mod files;
 mod folder;
+mod memory;
 
 use std::sync::Arc;
 

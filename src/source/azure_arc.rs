@@ -25,6 +25,8 @@ const KEY_LIMIT: usize = 4_096;
 /// So much of a path is quoted.
 const SHOWN_PATH: usize = 200;
 const AUTHORIZATION: &str = "Authorization";
+/// What was written to a connection stays in its buffer until more is: this one's is given up with the answer.
+const LAST: (&str, &str) = ("Connection", "close");
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
 const WINDOWS_AGENT: &str = r"AzureConnectedMachineAgent\himds.exe";
@@ -131,6 +133,7 @@ impl Source for AzureArc {
         let header = Secret::new(format!("Basic {}", key.expose()));
         Ok(Some(
             self.request(ask, machine)?
+                .header(LAST.0, LAST.1)
                 .secret_header(AUTHORIZATION, header)
                 .keeping(key),
         ))

@@ -34,7 +34,15 @@ impl Endpoint {
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
             return Err(refused("is no absolute http or https URL"));
         }
-        let url = Url::parse(text).map_err(|error| refused(&format!("is no URL ({error})")))?;
+        let url = Url::parse(text).map_err(|error| {
+            let reason = error.to_string();
+            let remedy = if reason.contains("international") && !text.is_ascii() {
+                "; write a host name outside of ASCII as Punycode, xn--…"
+            } else {
+                ""
+            };
+            refused(&format!("is no URL ({reason}{remedy})"))
+        })?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(refused("is a URL without a host"));
         }

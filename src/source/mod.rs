@@ -83,9 +83,8 @@ impl SourceName {
         let last = match self {
             Self::ServiceFabric | Self::AppService => variable::IDENTITY_SERVER_THUMBPRINT,
             Self::MachineLearning | Self::CloudShell => variable::DEFAULT_IDENTITY_CLIENT_ID,
-            Self::AzureArc if cfg!(windows) => variable::PROGRAM_DATA,
-            Self::AzureArc => variable::IMDS_ENDPOINT,
-            Self::DefaultToImds => variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
+            // An agent's file can come or go as well, so that what counts without one counts with one.
+            Self::AzureArc | Self::DefaultToImds => variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
             Self::WorkloadIdentity => return variable::ALL.len(),
         };
         variable::ALL

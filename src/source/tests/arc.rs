@@ -91,6 +91,7 @@ fn the_key_goes_along_with_the_same_request() {
                 .collect()
         };
         let mut expected = shown(&first.headers);
+        expected.push(("Connection", "close".to_owned()));
         expected.push(("Authorization", format!("Basic {key}")));
         assert_eq!(shown(&second.headers), expected);
         assert!(

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MALFORMED: [&str; 15] = [
+const MALFORMED: [&str; 16] = [
     "token",
     "/msi/token",
     "127.0.0.1:8081/token",
@@ -18,6 +18,7 @@ const MALFORMED: [&str; 15] = [
     "http://user:hush@host/",
     "http://host/#hush",
     "http://[::1/hush",
+    "http://münchen.example/hush",
 ];
 
 #[test]
@@ -62,6 +63,18 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
             );
         }
     }
+}
+
+#[test]
+fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
+    let opened_at = |address| {
+        let variables = with(APP_SERVICE, &[(v::IDENTITY_ENDPOINT, address)]);
+        opened(&variables, &system_assigned())
+    };
+    let error = refused(opened_at("http://münchen.example/token"));
+    assert!(error.facts().message.contains("Punycode"), "{error}");
+    assert!(opened_at("http://xn--mnchen-3ya.example/token").is_ok());
+    assert!(opened_at("http://127.0.0.1/müsli").is_ok());
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! Where the outcomes of calls that had to wait come in.
+//!
+//! One function of the face for all calls of an environment, each under a number of the face's: a promise
+//! of native code's for each would cost a handle of the event loop and a wake-up of it for each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use napi::bindgen_prelude::FnArgs;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Result, Status};
+use napi_derive::napi;
+use tokio::task::AbortHandle;
+
+use super::records::AcquisitionOutcome;
+use super::runtime;
+use crate::cache::flight::Waiter;
+
+/// The face's function, which never throws; held weakly, but while somebody waits.
+type ArrivalFunction = ThreadsafeFunction<Arrival, (), Arrival, Status, false, true>;
+
+/// The number of a call, and how it ended.
+type Arrival = FnArgs<(u32, AcquisitionOutcome)>;
+
+/// The calls of one environment that wait.
+#[napi]
+pub struct Arrivals {
+    tell: Arc<RwLock<ArrivalFunction>>,
+    waiting: Arc<Mutex<HashMap<u32, AbortHandle>>>,
+}
+
+#[napi]
+impl Arrivals {
+    /// Takes the function that is told of each outcome.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: ArrivalFunction,
+    ) -> Self {
+        Self {
+            tell: Arc::new(RwLock::new(tell)),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Keeps the process alive, or no longer does: for as long as somebody waits.
+    #[napi(catch_unwind)]
+    #[allow(deprecated, reason = "a clone holds the function, not the process")]
+    pub fn keep_alive(&self, env: &Env, wanted: bool) -> Result<()> {
+        let mut tell = self.tell.write().unwrap_or_else(PoisonError::into_inner);
+        if wanted { tell.refer(env) } else { tell.unref(env) }
+    }
+
+    /// Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on.
+    #[napi(catch_unwind)]
+    pub fn release(&self, call: u32) {
+        if let Some(task) = lock(&self.waiting).remove(&call) {
+            task.abort();
+        }
+    }
+}
+
+impl Arrivals {
+    /// Has the outcome of a call come in under this number.
+    pub(super) fn expect(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
+        let (tell, waiting) = (self.tell.clone(), self.waiting.clone());
+        let runtime = runtime::handle()?;
+        let mut waiting_now = lock(&self.waiting); // Until it is listed, it cannot be struck off.
+        let task = runtime.spawn(async move {
+            let outcome = AcquisitionOutcome::of(waiter.wait().await, resource);
+            lock(&waiting).remove(&call);
+            let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+            // An environment that has ended takes nothing any more.
+            tell.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        waiting_now.insert(call, task.abort_handle());
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -128,6 +128,8 @@ class ManagedIdentityApplication {
   /** What this application last read of the environment, and how many of the variables, from the front, decided. */
   #reading;
   #variables = 0;
+  /** For what is logged or observed to come in before its outcome, its way in must be the younger one. */
+  #arrivalsOfOwn;
 
   constructor(configuration) {
     const ids = configuration?.managedIdentityIdParams;
@@ -175,6 +177,7 @@ class ManagedIdentityApplication {
     if (cache !== undefined) require("./face/cache.js").keep(made, cache, binding.newTransportId);
     this.#native = made;
     this.#onBackgroundTokenRefresh = system?.onBackgroundTokenRefresh ?? undefined;
+    if (log !== undefined) this.#arrivalsOfOwn = new Arrivals();
   }
 
   /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
@@ -236,7 +239,8 @@ class ManagedIdentityApplication {
     const reading = this.#readEnvironment();
     const before = generation(); // Read first: what is cleared meanwhile must show.
     this.#observe();
-    arrivals ??= new binding.Arrivals(arrive);
+    commonArrivals ??= new Arrivals();
+    const arrivals = this.#arrivalsOfOwn ?? commonArrivals;
     const number = nextCallNumber();
     const acquired = this.#native.acquire(
       resource,
@@ -246,12 +250,12 @@ class ManagedIdentityApplication {
         : wishesOf(request, resource, signal, Unavailable !== undefined),
       correlationId,
       reading.native,
-      arrivals,
+      arrivals.native,
       number,
     );
     if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
     this.#variables = acquired;
-    const call = new Call(number, now, before, reading, acquired);
+    const call = new Call(number, arrivals, now, before, reading, acquired);
     // One function for all who join: thousands of them would be what the garbage collector stops for.
     if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
     return call.join(signal).then((outcome) => settle(outcome, correlationId));
@@ -283,6 +287,7 @@ class ManagedIdentityApplication {
         // An observer that fails must not end the process.
       }
     });
+    this.#arrivalsOfOwn = new Arrivals();
   }
 
   async isAvailable(options) {
@@ -447,9 +452,8 @@ class Desk {
   }
 }
 
-/** The calls of this thread whose outcome is to come in, by number, and where outcomes do. */
+/** The calls of this thread that wait, by number. */
 const waiting = new Map();
-let arrivals;
 let lastCallNumber = 0;
 
 function nextCallNumber() {
@@ -457,25 +461,39 @@ function nextCallNumber() {
   return lastCallNumber;
 }
 
-/** Native code's way in; it never throws. */
-function arrive(number, outcome) {
-  const call = waiting.get(number);
-  if (call === undefined) return; // All who waited have left.
-  awaitNoLonger(number);
-  call.end(outcome);
+/** Native code's way in, which keeps the process alive for as long as somebody waits. */
+class Arrivals {
+  native = new binding.Arrivals(arrive);
+  #expected = 0;
+
+  expect(number, call) {
+    waiting.set(number, call);
+    this.#expected += 1;
+    if (this.#expected === 1) this.native.keepAlive(true);
+  }
+
+  expectNoLonger(number) {
+    waiting.delete(number);
+    this.#expected -= 1;
+    if (this.#expected === 0) this.native.keepAlive(false);
+  }
 }
 
-function awaitNoLonger(number) {
-  waiting.delete(number);
-  if (waiting.size === 0) arrivals.keepAlive(false);
+/** What applications share that have nobody who listens. */
+let commonArrivals;
+
+/** Called by native code; it never throws, and holds nothing but calls that wait. */
+function arrive(number, outcome) {
+  waiting.get(number)?.end(outcome); // Without one, all who waited have left.
 }
 
 /** One native call that must wait, with the callers who wait for it. */
 class Call {
   outcome;
   settleForOther;
-  #end;
+  #settle;
   #number;
+  #arrivals;
   #startedAt;
   #generation;
   #reading;
@@ -485,17 +503,17 @@ class Call {
   #callers = 0;
   #released = false;
 
-  constructor(number, startedAt, before, reading, variables) {
+  constructor(number, arrivals, startedAt, before, reading, variables) {
     this.#number = number;
+    this.#arrivals = arrivals;
     this.#startedAt = startedAt;
     this.#generation = before;
     this.#reading = reading;
     this.#variables = variables;
     this.outcome = new Promise((resolve) => {
-      this.#end = resolve;
+      this.#settle = resolve;
     });
-    waiting.set(number, this);
-    if (waiting.size === 1) arrivals.keepAlive(true);
+    arrivals.expect(number, this);
   }
 
   /** Lets others who want this resource join, each settled by one function. */
@@ -527,7 +545,7 @@ class Call {
 
   end(outcome) {
     this.#close();
-    this.#end(outcome);
+    this.#settle(outcome);
   }
 
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
@@ -536,11 +554,11 @@ class Call {
     if (this.#callers > 0 || !waiting.has(this.#number)) return;
     this.#released = true;
     this.#close();
-    awaitNoLonger(this.#number);
-    arrivals.release(this.#number);
+    this.#arrivals.native.release(this.#number);
   }
 
   #close() {
+    this.#arrivals.expectNoLonger(this.#number);
     if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
   }
 }

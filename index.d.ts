@@ -1315,7 +1315,10 @@ export interface DiagnosticsChannels {
 export interface AcquireMessage {
   /** What was asked for, as the caller gave it. */
   resource: unknown;
-  /** The id of the call; from its end on. */
+  /**
+   * The id of the call, by which its requests, retries and log lines can be found; from its end on, and absent where it
+   * was aborted. The service's own id is the error's `correlationId`.
+   */
   correlationId?: string;
   /** Whether the token was in the cache; from its end on, if there is one. */
   fromCache?: boolean;

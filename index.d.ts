@@ -339,7 +339,8 @@ export declare class ManagedIdentityId {
  * `invalid_configuration`.
  *
  * Beware of an environment variable that is not set: `undefined` means absent, which is the system-assigned
- * identity.
+ * identity. Therefore, and as in msal-node, an id that may be `undefined` does not compile under
+ * `exactOptionalPropertyTypes`, unlike other options: leave the id out where that is what you mean.
  *
  * @see https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-manage-user-assigned-managed-identities
  */
@@ -1163,8 +1164,8 @@ export declare class CredentialUnavailableError extends ManagedIdentityError {
 /**
  * The error codes that this package and msal-node know, by name; frozen.
  *
- * Codes that msal-node defines and that nothing here raises are kept, so that code which compares with them
- * compiles.
+ * msal-node raises errors with these codes, but exports no names for them. Those that nothing here raises are kept, for
+ * code that handles errors of both.
  */
 export declare const ManagedIdentityErrorCodes: {
   /** Azure Arc named a key file that does not end in `.key`. */
@@ -1314,7 +1315,10 @@ export interface DiagnosticsChannels {
 export interface AcquireMessage {
   /** What was asked for, as the caller gave it. */
   resource: unknown;
-  /** The id of the call; from its end on. */
+  /**
+   * The id of the call, by which its requests, retries and log lines can be found; from its end on, and absent where it
+   * was aborted. The service's own id is the error's `correlationId`.
+   */
   correlationId?: string;
   /** Whether the token was in the cache; from its end on, if there is one. */
   fromCache?: boolean;

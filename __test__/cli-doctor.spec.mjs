@@ -8,7 +8,7 @@ import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityErrorCodes, version } = require("../index.js");
-const { adviceOn } = require("../cli/advice.js");
+const { adviceOn, adviceOnAbsence } = require("../cli/advice.js");
 const { render } = require("../cli/report.js");
 const {
   systemAssignedIdentity: system,
@@ -93,6 +93,7 @@ const SOURCES = {
       { name: "NODE_EXTRA_CA_CERTS", value: env.NODE_EXTRA_CA_CERTS, decides: false },
     ],
     identity: first,
+    asked: { kind: "client-id", id: first.clientId },
   }),
 };
 
@@ -115,7 +116,7 @@ for (const [source, expect] of Object.entries(SOURCES)) {
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
       source: expected.source,
-      identity: { kind: "system-assigned", id: null },
+      identity: expected.asked ?? { kind: "system-assigned", id: null },
       resource: DEFAULT_RESOURCE,
       endpoint: { available: true, reason: null },
       error: null,
@@ -240,7 +241,28 @@ for (const [what, source, { options, args = [], env = {}, fault }, code, advice]
     "imds",
     { args: ["--client-id", tenantId] },
     "invalid_request",
-    /az vm identity assign/,
+    /given with --client-id is the client id.*az vm identity assign/,
+  ],
+  [
+    "an unknown object id",
+    "app-service",
+    { args: ["--object-id", tenantId] },
+    undefined,
+    /given with --object-id is the object id.*az webapp identity assign --identities/,
+  ],
+  [
+    "a host's name for a resource",
+    "app-service",
+    { args: ["--resource", "vault.azure.net"] },
+    "invalid_resource",
+    /^Run again with --resource https:\/\/vault\.azure\.net\.$/,
+  ],
+  [
+    "a token file that is not there",
+    "workload-identity",
+    { env: { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token" } },
+    "unable_to_read_secret_file",
+    /AZURE_FEDERATED_TOKEN_FILE names no token/,
   ],
   ["an old secret", "app-service", { env: { IDENTITY_HEADER: "old" } }, undefined, /Restart the app/],
   [
@@ -310,8 +332,8 @@ for (const [source, prepare, advice] of [
   ["machine-learning", (endpoint) => endpoint.close(), /compute/],
   ["service-fabric", (endpoint) => endpoint.close(), /manifest/],
   ["workload-identity", (endpoint) => endpoint.always({ reset: true }), /egress/],
-  ["imds", (endpoint) => endpoint.close(), /firewall/],
-  ["imds", (endpoint) => endpoint.hold(), /firewall/],
+  ["imds", (endpoint) => endpoint.close(), /^AZURE_POD_IDENTITY_AUTHORITY_HOST is set.*unset it/],
+  ["imds", (endpoint) => endpoint.hold(), /^AZURE_POD_IDENTITY_AUTHORITY_HOST is set.*unset it/],
 ]) {
   test(`${source}, where nobody answers (${prepare}): exit 3, and where to look`, async (t) => {
     const endpoint = await startEndpoint(t, source);
@@ -326,6 +348,66 @@ for (const [source, prepare, advice] of [
     t.is(/emulator/.test(report.advice.join(" ")), source === "imds");
   });
 }
+
+for (const [what, source, env] of [
+  ["a token file that is not there", "workload-identity", { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token" }],
+  ["another certificate", "service-fabric", { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) }],
+]) {
+  test(`${what} does not mean that the endpoint is not there`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const { code, text } = await read(t, { ...endpoint.env, ...env });
+    t.is(code, 1);
+    t.regex(text, /^Endpoint {4}could not be asked$/m);
+    t.false(text.includes("usermod"));
+    t.false(text.includes("OtherError"));
+  });
+}
+
+test("IMDS at its own address may be behind a firewall", (t) => {
+  const [own] = adviceOnAbsence("DefaultToImds", [], {});
+  t.regex(own, /169\.254\.169\.254:80 must be open.*firewall/);
+});
+
+for (const [what, env, advice] of [
+  ["AZURE_CLIENT_ID", { AZURE_CLIENT_ID: first.clientId }, `--client-id ${first.clientId}.`],
+  ["a client id that looks like none", { AZURE_CLIENT_ID: "s3cret" }, '--client-id "$AZURE_CLIENT_ID".'],
+  [
+    "MANAGED_IDENTITY",
+    {
+      AZURE_CLIENT_ID: "other",
+      MANAGED_IDENTITY: JSON.stringify({ ManagedIdentityIdType: "ObjectId", Id: first.objectId }),
+    },
+    `--object-id ${first.objectId}.`,
+  ],
+  ["an empty client id", { AZURE_CLIENT_ID: "" }, "would fail here with missing_client_id: AZURE_CLIENT_ID "],
+  [
+    "no JSON",
+    { MANAGED_IDENTITY: "s3cret" },
+    "would fail here with invalid_configuration: MANAGED_IDENTITY ",
+  ],
+]) {
+  test(`${what}: fromEnvironment() would use another identity, unless an option names one`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    const given = { ...endpoint.env, ...env };
+    const report = await examine(t, given);
+    t.is(report.exitCode, 0);
+    t.deepEqual(report.identity, { kind: "system-assigned", id: null });
+    t.true(report.advice[0].includes(advice), report.advice[0]);
+    t.false(JSON.stringify(report).includes("s3cret"));
+    const shown = report.variables.find(({ name }) => name === "MANAGED_IDENTITY")?.value;
+    t.is(
+      shown,
+      env.MANAGED_IDENTITY && `set, ${env.MANAGED_IDENTITY.length} characters; for fromEnvironment()`,
+    );
+    t.deepEqual((await examine(t, given, ["--client-id", first.clientId])).advice, []);
+  });
+}
+
+test("fromEnvironment() would use the same identity: nothing to do", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const MANAGED_IDENTITY = '{"ManagedIdentityIdType":"SystemAssigned"}';
+  t.deepEqual((await examine(t, { ...endpoint.env, MANAGED_IDENTITY })).advice, []);
+});
 
 test("nobody here, as a text", async (t) => {
   const { code, text } = await read(t, {});

@@ -261,6 +261,9 @@ test.serial("azure-cli: without an az it says so", async (t) => {
   const { code, stderr } = await run(t, args, { env: { PATH: "/nowhere" } });
   t.is(code, 1);
   t.regex(stderr, /az was not found: install the Azure CLI/);
+  const doctor = ["emulator", "--tokens", "azure-cli", "--", ...PROGRAM, "doctor", "--json"];
+  const { advice } = JSON.parse((await run(t, doctor, { env: { PATH: "/nowhere" } })).stdout);
+  t.regex(advice[0], /^These are words of the Azure CLI.*az login/);
 });
 
 test.serial("azure-cli: an end in the middle ends az, too", async (t) => {

@@ -3,7 +3,7 @@
 // processes makes a key of its own, which takes a while.
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { formats, write } = require("../cli/formats.js");
+const emulator = require("../emulator/index.js");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 const READY = /answers until Ctrl-C or SIGTERM\.\n/;
@@ -101,9 +102,33 @@ test.serial("an unknown identity is refused, with --any-identity it is not", asy
   const id = "11111111-2222-4333-8444-555555555555";
   const args = ["token", "--resource=api://a", "--client-id", id];
   const closed = await serve(t, []);
-  t.is((await run(t, args, { env: closed.variables })).code, 1);
+  for (const _ of [1, 2]) t.is((await run(t, args, { env: closed.variables })).code, 1);
   const open = await serve(t, ["--any-identity"]);
   t.is((await run(t, args, { env: open.variables })).code, 0);
+  const said = [];
+  for (const { child, ended } of [closed, open]) {
+    child.kill("SIGTERM");
+    const { stderr } = await ended;
+    said.push(stderr.split("\n").filter((line) => line.includes(id)));
+  }
+  t.deepEqual(
+    said.map(({ length }) => length),
+    [1, 0],
+  );
+  t.regex(said[0][0], /has no user-assigned identity .*with --any-identity it takes every id\.$/);
+});
+
+test("docs/command-line.md lists the identities that it knows", (t) => {
+  const page = readFileSync(new URL("../docs/command-line.md", import.meta.url), "utf8");
+  const { tenantId, systemAssignedIdentity, userAssignedIdentity, otherUserAssignedIdentity } = emulator;
+  for (const { clientId, objectId, resourceId } of [
+    systemAssignedIdentity,
+    userAssignedIdentity,
+    otherUserAssignedIdentity,
+  ]) {
+    const [prefix, name] = resourceId.split(/(?<=providers\/)/);
+    for (const id of [clientId, objectId, prefix, name, tenantId]) t.true(page.includes(`\`${id}\``), id);
+  }
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

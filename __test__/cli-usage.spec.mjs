@@ -107,16 +107,12 @@ for (const [args, complaint, help] of [
     /^--background is for an emulator without a command/,
     "emulator --help",
   ],
-  [["emulator", "--port", "65536"], /"port" must be an integer from 0 to 65535/, "emulator --help"],
-  [["emulator", "--lifetime", "0"], /"lifetimeSeconds" must be an integer from 1/, "emulator --help"],
-  [
-    ["emulator", "--background", "--lifetime", "0"],
-    /"lifetimeSeconds" must be an integer/,
-    "emulator --help",
-  ],
+  [["emulator", "--port", "65536"], /^--port must be an integer from 0 to 65535/, "emulator --help"],
+  [["emulator", "--lifetime", "0"], /^--lifetime must be an integer from 1/, "emulator --help"],
+  [["emulator", "--background", "--lifetime", "0"], /^--lifetime must be an integer/, "emulator --help"],
   [
     ["emulator", "--tokens", "azure-cli", "--tenant-id", "a b"],
-    /"tenantId" must be a GUID or a domain name/,
+    /^--tenant-id must be a GUID or a domain name/,
     "emulator --help",
   ],
   [
@@ -124,17 +120,23 @@ for (const [args, complaint, help] of [
     /^--tokens-directory is for --source AzureArc/,
     "emulator --help",
   ],
-  [["token", "--resource", "a", "--client-id", ""], /^missing_client_id: /, "token --help"],
+  [["emulator", "--tenant-id", "foo"], "--tenant-id must be a GUID.", "emulator --help"],
+  [
+    ["emulator", "--source", "foo"],
+    /^--source is one of AppService, [^.]*WorkloadIdentity, not foo\.$/,
+    "emulator --help",
+  ],
+  [
+    ["token", "--resource", "a", "--client-id", ""],
+    /^missing_client_id: --client-id is an empty string/,
+    "token --help",
+  ],
   [
     ["doctor", "--client-id", "a", "--object-id", "b"],
-    /^invalid_managed_identity_id_type: /,
+    /^invalid_managed_identity_id_type: Both --client-id and --object-id were given; /,
     "doctor --help",
   ],
-  [
-    ["doctor", "--timeout", "600001"],
-    /^invalid_configuration: system\.totalTimeout is 600001/,
-    "doctor --help",
-  ],
+  [["doctor", "--timeout", "600001"], /^invalid_configuration: --timeout is 600001/, "doctor --help"],
 ]) {
   test(`${args.join(" ")}: exit 2, and why`, async (t) => {
     const { code, stdout, stderr } = await run(t, args);

@@ -116,6 +116,22 @@ test("a request without an answer tells the fault, and a failure its code", asyn
   t.is(end.metadata.attempts, 1);
 });
 
+for (const method of ["acquireToken", "getToken"]) {
+  test(`a failure of ${method} has the call's id, by which its requests are found; the service's is the error's`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    endpoint.next([{ status: 503 }, { status: 400 }]);
+    const [{ notes }] = await run(t, endpoint, { calls: [{ method, ask: VAULT }], notes: 5 });
+    const { correlationId, error } = notes.find(({ name }) => name === "acquire:end");
+    const others = notes.filter(({ name }) => ["request", "retry"].includes(name));
+    t.deepEqual(
+      others.map((note) => [note.name, note.correlationId]),
+      ["request", "retry", "request"].map((name) => [name, correlationId]),
+    );
+    t.regex(error.correlationId, /^[0-9a-f-]{36}$/);
+    t.not(error.correlationId, correlationId);
+  });
+}
+
 test("bad input ends what it started, and no request is told of", async (t) => {
   const endpoint = await startEndpoint(t);
   const calls = [{ ask: "nonsense" }, { ask: { resource: VAULT, abortSignal: 5 } }];

@@ -83,6 +83,15 @@ test("the door shows the sources and the default identities", (t) => {
 for (const [what, options, message] of [
   ["no options", undefined, /"source"/],
   ["an unknown source", { source: "toString" }, /"source" must be one of app-service/],
+  ["a source that is no text", { source: ["imds"] }, /"source" must be one of app-service/],
+  ["a tenant that is no GUID", { source: "imds", tenantId: "foo" }, /"tenantId" must be a GUID\.$/],
+  ["a domain for a tenant", { source: "imds", tenantId: "contoso.com" }, /"tenantId" must be a GUID\.$/],
+  [
+    "a tenant that is neither",
+    { source: "imds", tenantId: "foo", tokens: () => {} },
+    /"tenantId" must be a GUID or a domain name/,
+  ],
+  ["a function that is none", { source: "imds", onUnknownIdentity: "x" }, /"onUnknownIdentity"/],
   ["a port out of range", { source: "imds", port: 65_536 }, /"port"/],
   ["a lifetime of nothing", { source: "imds", lifetimeSeconds: 0 }, /"lifetimeSeconds"/],
   ["an empty secret", { source: "imds", secret: "" }, /"secret"/],
@@ -95,6 +104,29 @@ for (const [what, options, message] of [
     await t.throwsAsync(async () => startEmulator(options), { instanceOf: TypeError, message });
   });
 }
+
+for (const [written, source] of [
+  ["AppService", "app-service"],
+  ["DefaultToImds", "imds"],
+  ["Imds", "imds"],
+  ["WORKLOAD-identity", "workload-identity"],
+]) {
+  test(`${written} is ${source}`, async (t) => {
+    t.is((await start(t, { source: written })).source, source);
+  });
+}
+
+test("an id that nobody has is told before it is refused, unless every id will do", async (t) => {
+  const ids = [];
+  const options = { source: "imds", onUnknownIdentity: (id) => ids.push(id) };
+  const closed = await start(t, options);
+  const { userAssignedIdentity, tenantId } = emulator;
+  t.is((await ask(closed, { query: { client_id: userAssignedIdentity.clientId } })).status, 200);
+  t.is((await ask(closed, { query: { client_id: tenantId } })).status, 400);
+  const open = await start(t, { ...options, anyIdentity: true });
+  t.is((await ask(open, { query: { client_id: tenantId } })).status, 200);
+  t.deepEqual(ids, [tenantId]);
+});
 
 test("a port that is taken is the system's error", async (t) => {
   const { origin } = await start(t);

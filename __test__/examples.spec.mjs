@@ -63,19 +63,39 @@ test("worker-pool: four threads, one request", async (t) => {
 
 test("express: a route that calls an API, readiness, errors, an orderly end", async (t) => {
   const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
-  const env = { ...endpoint.env, API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0" };
+  // Express is silent about errors where NODE_ENV is "test", which ava sets.
+  const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "development" };
+  const env = { ...endpoint.env, ...settings };
   const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
   t.teardown(() => service.kill("SIGKILL"));
   const [line] = await once(service.stdout, "data");
   const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
-  const answer = await fetch(`${origin}/orders`);
+  const order = (signal) =>
+    fetch(`${origin}/orders`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: '{"item":5}',
+      signal,
+    });
+  // A caller who hangs up while the token is under way is no error, and harms no other.
+  const errors = [];
+  service.stderr.on("data", (chunk) => errors.push(chunk));
+  const release = endpoint.hold();
+  const controller = new AbortController();
+  const first = t.throwsAsync(order(controller.signal), { any: true });
+  await endpoint.waitForRequests(1);
+  controller.abort();
+  await first;
+  await fetch(`${origin}/nothing`); // Answered after the service has seen that the first caller is gone.
+  release();
+  const answer = await order();
   t.deepEqual([answer.status, await answer.json()], [200, { orders: 3 }]);
   t.regex(api.authorizations[0], /^Bearer .+\..+\..+$/);
   t.is(endpoint.requests[0].query.resource, "api://orders");
   t.deepEqual(await (await fetch(`${origin}/ready`)).json(), { available: true });
   service.kill("SIGTERM");
   const [code] = await once(service, "exit");
-  t.is(code, 0);
+  t.deepEqual([code, String(Buffer.concat(errors))], [0, ""]);
 });
 
 test("functions: the handler that the app registers, as a host would call it", async (t) => {

@@ -1,6 +1,7 @@
 // The resource: what is one, what reaches the wire, and that nothing else does.
 
 import { createRequire } from "node:module";
+import { inspect } from "node:util";
 import test from "ava";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
@@ -98,7 +99,7 @@ const NO_STRINGS = {
 async function refused(t, endpoint, request, message) {
   const promise = within(endpoint.env, () => new ManagedIdentityApplication().acquireToken(request));
   const error = await refusal(t, promise, "invalid_resource", message);
-  t.is(error.message, "invalid_resource: The supplied resource is an invalid URL.");
+  t.regex(error.message, /^invalid_resource: The supplied resource is an invalid URL\. [A-Z].*[.?]$/);
   return error;
 }
 
@@ -128,7 +129,7 @@ test("everything else is invalid_resource, rejected and not thrown, before any r
   for (const resource of NO_RESOURCES) {
     for (const request of [resource, { resource }]) {
       const error = await refused(t, endpoint, request, JSON.stringify(resource));
-      t.is(error.errorMessage, "The supplied resource is an invalid URL.");
+      t.is(`invalid_resource: ${error.errorMessage}`, error.message);
       t.is(error.code, "invalid_resource");
       t.false(error.retryable);
       t.regex(error.correlationId, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
@@ -159,6 +160,21 @@ test("without any parameter it rejects, and is never thrown in the call", async 
     });
     t.true(promise instanceof Promise);
     await refusal(t, promise, "invalid_resource");
+  }
+});
+
+test("the error says what is wrong with this resource", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const [request, words] of [
+    ["vault.azure.net", "It has no scheme: did you mean https://vault.azure.net?"],
+    [undefined, "None was given: "],
+    [{}, "None was given: "],
+    [{ resource: {} }, "It is an object; give a string"],
+    ["", "It is empty; "],
+    [" https://vault.azure.net", "It has white space before or behind it: "],
+  ]) {
+    const { errorMessage } = await refused(t, endpoint, request, inspect(request));
+    t.true(errorMessage.startsWith(`The supplied resource is an invalid URL. ${words}`), errorMessage);
   }
 });
 

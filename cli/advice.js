@@ -8,6 +8,10 @@ const OFF_AZURE =
   "emulator: npx managed-identity-native emulator -- <your command>; with --tokens azure-cli it hands out real " +
   "tokens of your own az login.";
 
+const STALE_IMDS =
+  "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, so this address is asked in place of IMDS's own; it may be left over from " +
+  "something that has ended, such as an emulator: unset it where nothing is to answer there.";
+
 /** Why an endpoint may not answer, by the source. */
 const UNAVAILABLE = {
   AppService:
@@ -28,6 +32,11 @@ const UNAVAILABLE = {
     "a proxy that opens TLS.",
 };
 
+const WORKLOAD_FILE =
+  "AZURE_FEDERATED_TOKEN_FILE names no token that can be read: the pod needs the label " +
+  'azure.workload.identity/use: "true" and a service account that is annotated with the client id, and must be made ' +
+  "anew after either has changed; outside of a pod, unset the variable.";
+
 /** How a host gets an identity. */
 const ASSIGN = {
   AppService:
@@ -42,10 +51,29 @@ const ASSIGN = {
   ServiceFabric: "Map an identity to the service in the application manifest.",
   WorkloadIdentity:
     "Compare the federated credential (az identity federated-credential list) with the pod: its issuer with the " +
-    "cluster's OIDC issuer URL, its subject with system:serviceaccount:<namespace>:<service account>; the pod needs " +
+    "cluster's OIDC issuer URL, its subject with system:serviceaccount:<namespace>:<service account>, its audience with " +
+    "api://AzureADTokenExchange; the pod needs " +
     'the label azure.workload.identity/use: "true".',
 };
 
+/** Where an id was given that the host does not know. */
+const GIVEN = {
+  AppService:
+    "assign it to the app: az webapp identity assign --identities <resource id> (az functionapp identity assign, or " +
+    "az containerapp identity assign --user-assigned).",
+  AzureArc:
+    "a server of Azure Arc has its own identity only, unless its agent knows better: leave the id out.",
+  DefaultToImds:
+    "assign it to the machine: az vm identity assign --identities <resource id>, or az vmss identity assign. A new one " +
+    "may take some minutes to be known.",
+  MachineLearning: "assign it to the compute.",
+};
+
+const AZURE_CLI =
+  "These are words of the Azure CLI, whose tokens this emulator hands out: sign in with az login, and see that az " +
+  "account get-access-token --resource <the same> gives a token.";
+const RESOURCE_FORM =
+  "Give --resource an absolute URI, such as https://management.azure.com or api://<application id>, or a GUID.";
 const RESOURCE =
   "Give --resource an audience that the tenant knows, such as https://management.azure.com, https://vault.azure.net, " +
   "https://storage.azure.com, https://graph.microsoft.com, or api://<application id>.";
@@ -56,8 +84,7 @@ const ARC_AGENT =
   "Update the Azure Connected Machine agent; if something else listens in its place, find out what it is.";
 const ARC_KEY =
   "Let this user read the agent's keys: sudo usermod -aG himds <user> on Linux, the group Hybrid agent extension " +
-  "applications on Windows; then sign in anew. For a workload identity, check the mounted file of " +
-  "AZURE_FEDERATED_TOKEN_FILE.";
+  "applications on Windows; then sign in anew.";
 
 /** By the package's own error codes; those of the services are judged by their words and status. */
 const BY_CODE = {
@@ -91,40 +118,78 @@ const BY_WORDS = [
   ["AADSTS500011", () => RESOURCE],
   ["AADSTS70021", ({ source }) => ASSIGN[source]],
   [
+    "AADSTS700024",
+    () =>
+      "Mount the projected token itself, not a copy: Kubernetes renews it; and set the clock by a time server.",
+  ],
+  ["az was not found", () => AZURE_CLI],
+  ["az failed", () => AZURE_CLI],
+  ["az gave no token", () => AZURE_CLI],
+  ["az printed no token", () => AZURE_CLI],
+  [
     "AADSTS700016",
     () => "Compare AZURE_CLIENT_ID and AZURE_TENANT_ID with the identity's client id and tenant.",
   ],
   ["AudienceNotSupported", () => RESOURCE],
 ];
 
-/** What to do about an error of `acquireToken`; a list of sentences. */
-function adviceOn(failure) {
-  const advice = [specific(failure)];
+/**
+ * What to do about an error of `acquireToken`; a list of sentences. `kind` is the option by which an identity was
+ * named, if one was; `source` is what was found, also where the error came before any.
+ */
+function adviceOn(failure, { source = failure.source, kind } = {}) {
+  const advice = [specific({ ...failure, source }, kind)];
   if (failure.retryable) advice.push("This may pass by itself: try again in a minute.");
   return advice;
 }
 
-function specific(failure) {
+function specific(failure, kind) {
   const { errorCode, errorMessage, source, statusCode } = failure;
   const words = BY_WORDS.find(([sign]) => errorMessage.includes(sign));
   if (words) return words[1](failure);
   if (errorCode === "managed_identity_unreachable_network") return UNAVAILABLE[source];
+  if (errorCode === "invalid_resource" && !statusCode) return formOf(errorMessage);
+  if (errorCode === "unable_to_read_secret_file" && source === "WorkloadIdentity") return WORKLOAD_FILE;
   if (Object.hasOwn(BY_CODE, errorCode)) return BY_CODE[errorCode];
   if (statusCode === 401 || statusCode === 403) {
     return "The endpoint does not accept this process: its secret may be an old one. Restart the app.";
   }
   if (statusCode === 429) return "Too many requests reached the endpoint: let each process keep its tokens.";
   if (statusCode >= 500) return "The host itself is in trouble; look at its health in the portal.";
+  if (kind !== undefined && Object.hasOwn(GIVEN, source)) {
+    const what = kind.replace("-", " ");
+    return `Check that what was given with --${kind} is the ${what} of the identity; if it is, ${GIVEN[source]}`;
+  }
   return ASSIGN[source] ?? "Look the error up by its code and its correlation id.";
 }
 
+/** Nothing was sent: what was given is no resource. */
+function formOf(errorMessage) {
+  const [, meant] = /did you mean (https:\/\/\S+)\?$/.exec(errorMessage) ?? [];
+  return meant === undefined ? RESOURCE_FORM : `Run again with --resource ${meant}.`;
+}
+
 /** What to do about an endpoint that is not there; a list of sentences. */
-function adviceOnAbsence(source, nearly) {
+function adviceOnAbsence(source, nearly, env) {
   const missing = nearly.map(
     ({ missing: name, source: other, present }) =>
       `${present.join(" and ")} ${present.length === 1 ? "is" : "are"} set, but only with ${name} would that mean ${other}.`,
   );
-  return [...missing, UNAVAILABLE[source], ...(source === "DefaultToImds" ? [OFF_AZURE] : [])];
+  if (source !== "DefaultToImds") return [...missing, UNAVAILABLE[source]];
+  const where = env.AZURE_POD_IDENTITY_AUTHORITY_HOST ? STALE_IMDS : UNAVAILABLE[source];
+  return [...missing, where, OFF_AZURE];
 }
 
-module.exports = { adviceOn, adviceOnAbsence };
+/** What to know where `fromEnvironment()` would use another identity, or none; a list of sentences. */
+function adviceOnEnvironment(named) {
+  if (named === undefined) return [];
+  if (named.problem !== undefined) return [`fromEnvironment() would fail here with ${named.problem}`];
+  const { kind, id, variable } = named;
+  const value = id ?? (variable === "AZURE_CLIENT_ID" ? '"$AZURE_CLIENT_ID"' : "<its Id>");
+  return [
+    `fromEnvironment() would use the ${kind.replace("-", " ")} of ${variable}, and this was about the identity without ` +
+      `it: for a program that calls fromEnvironment(), run again with --${kind} ${value}.`,
+  ];
+}
+
+module.exports = { adviceOn, adviceOnAbsence, adviceOnEnvironment };

@@ -57,9 +57,9 @@ function valueFor({ name, rawName, value, inlineValue }, options) {
 function choose(rawName, value, choices) {
   const found = choices.find((choice) => comparable(choice) === comparable(value));
   if (found === undefined) {
-    throw new UsageError(
-      `${rawName} is one of ${choices.join(", ")}, not ${shown(value)}${hint(value, choices)}`,
-    );
+    const near = nearest(value, choices);
+    const question = near === undefined ? "." : `; did you mean ${near}?`;
+    throw new UsageError(`${rawName} is one of ${choices.join(", ")}, not ${shown(value)}${question}`);
   }
   return found;
 }
@@ -72,14 +72,18 @@ function defaults(values, options) {
   return values;
 }
 
-/** "; did you mean …?" if one of `known` is near, else a full stop. */
+/** "; did you mean …?" if one of `known` is near, else a full stop and the list. */
 function hint(word, known) {
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: distance(comparable(word), comparable(candidate)) }))
-    .sort((one, other) => one.distance - other.distance);
-  const [nearest] = ranked;
-  const isNear = nearest.distance < FAR && nearest.distance < comparable(nearest.candidate).length;
-  return isNear ? `; did you mean ${nearest.candidate}?` : `. There are: ${known.join(", ")}.`;
+  const near = nearest(word, known);
+  return near === undefined ? `. There are: ${known.join(", ")}.` : `; did you mean ${near}?`;
+}
+
+/** The one of `known` that was probably meant. */
+function nearest(word, known) {
+  const [{ candidate, letters }] = known
+    .map((each) => ({ candidate: each, letters: distance(comparable(word), comparable(each)) }))
+    .sort((one, other) => one.letters - other.letters);
+  return letters < FAR && letters < comparable(candidate).length ? candidate : undefined;
 }
 
 function comparable(word) {
@@ -105,4 +109,4 @@ function shown(text) {
   return text.length > 40 ? `${text.slice(0, 8)}… (${text.length} characters)` : text;
 }
 
-module.exports = { hint, read };
+module.exports = { hint, read, shown };

@@ -4,12 +4,19 @@
 // It gathers the facts; report.js prints them. The package decides everything, the doctor only asks.
 
 const { ManagedIdentityError, version } = require("../index.js");
-const { adviceOn, adviceOnAbsence } = require("./advice.js");
+const { adviceOn, adviceOnAbsence, adviceOnEnvironment } = require("./advice.js");
 const { claimsOf } = require("./claims.js");
 const { nearlySources } = require("./detection.js");
 const { variables, withoutSecrets } = require("./environment.js");
 const { failureOf } = require("./failure.js");
-const { identityOf, identityOptions, openApplication } = require("./identity.js");
+const {
+  identityOf,
+  identityOptions,
+  kindGiven,
+  namedByEnvironment,
+  openApplication,
+  timeoutOption,
+} = require("./identity.js");
 const { render } = require("./report.js");
 const { EXIT } = require("./words.js");
 
@@ -28,6 +35,7 @@ const options = {
     says: "what the token is for",
   },
   ...identityOptions,
+  timeout: timeoutOption("5000 for the probe and 120000 for the token"),
   json: { type: "boolean", says: "print one JSON object" },
 };
 
@@ -40,14 +48,15 @@ async function run(values) {
 }
 
 async function examine(application, values) {
+  const source = application.getManagedIdentitySource();
   const facts = {
     format: FORMAT,
     version,
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
-    source: application.getManagedIdentitySource(),
+    source,
     variables: variables(application),
-    identity: identityOf(values),
+    identity: identityOf(values, source),
     resource: values.resource,
   };
   const { available, reason } = await application.isAvailable({ timeout: values.timeout ?? PATIENCE_MS });
@@ -55,22 +64,15 @@ async function examine(application, values) {
   // Where nobody answers, one request more tells which error a program would meet; more of them tell no more.
   const asking = available ? application : openApplication(values, { disableInternalRetries: true });
   const { token, error } = await tryToken(asking, values);
-  if (token !== null) {
-    return {
-      ...facts,
-      endpoint,
-      token,
-      error,
-      advice: adviceOnToken(token, Date.now()),
-      exitCode: EXIT.done,
-    };
-  }
+  const kind = kindGiven(values);
+  const other = kind === undefined ? adviceOnEnvironment(namedByEnvironment(source)) : [];
+  const outcome = (advice, exitCode) => ({ ...facts, endpoint, token, error, advice, exitCode });
+  if (token !== null) return outcome([...adviceOnToken(token, Date.now()), ...other], EXIT.done);
   if (available || !NOBODY.includes(error.errorCode)) {
-    return { ...facts, endpoint, token, error, advice: adviceOn(error), exitCode: EXIT.failed };
+    return outcome([...other, ...adviceOn(error, { source, kind })], EXIT.failed);
   }
-  const nearly = facts.source === "DefaultToImds" ? nearlySources(application) : [];
-  const advice = adviceOnAbsence(facts.source, nearly);
-  return { ...facts, endpoint, token, error, advice, exitCode: EXIT.unavailable };
+  const nearly = source === "DefaultToImds" ? nearlySources(application) : [];
+  return outcome([...adviceOnAbsence(source, nearly, process.env), ...other], EXIT.unavailable);
 }
 
 async function tryToken(application, { resource }) {

@@ -3,6 +3,7 @@
 // `emulator`: plays a host of managed identities for whoever is given its variables: a shell, a file, or the command
 // that it runs itself.
 
+const { tenantId, userAssignedIdentity, otherUserAssignedIdentity } = require("../emulator/identities.js");
 const { startInBackground } = require("./background.js");
 const { UsageError } = require("./complaint.js");
 const { formats, write } = require("./formats.js");
@@ -27,7 +28,11 @@ const options = {
     value: "S",
     says: "how long its tokens live, in seconds; without it, a day",
   },
-  "tenant-id": { type: "string", value: "ID", says: "the tenant" },
+  "tenant-id": {
+    type: "string",
+    value: "ID",
+    says: `the tenant of its tokens, a GUID (a domain name too, with azure-cli); without it, ${tenantId}, or az's own`,
+  },
   "any-identity": {
     type: "boolean",
     says: "take every id for a user-assigned identity, instead of refusing unknown ones",
@@ -39,7 +44,11 @@ const options = {
     default: "emulated",
     says: "whose tokens: signed by the emulator, or real ones of your own az login",
   },
-  "tokens-directory": { type: "string", value: "PATH", says: "AzureArc: where the key files go" },
+  "tokens-directory": {
+    type: "string",
+    value: "PATH",
+    says: "AzureArc: where the key files go; without it, the agent's own folder, the only one that this package reads",
+  },
   format: {
     type: "string",
     value: "FORMAT",
@@ -100,6 +109,7 @@ module.exports = {
   notes: [
     "Without a command it prints the variables by which clients find it, and plays until Ctrl-C or SIGTERM.",
     "With one, it runs it with these variables; the command's exit code is passed on.",
+    `It knows the user-assigned client ids ${userAssignedIdentity.clientId} and ${otherUserAssignedIdentity.clientId}.`,
     "",
     "Examples:",
     `  ${NAME} emulator -- npm start`,

@@ -26,6 +26,8 @@ const IDS = {
   DEFAULT_IDENTITY_CLIENT_ID: GUID,
   IDENTITY_SERVER_THUMBPRINT: /^([0-9a-f]{2}[: ]?){19}[0-9a-f]{2}$/i,
 };
+/** Read by fromEnvironment() alone, and so not among the variables of native code. */
+const MANAGED_IDENTITY = "MANAGED_IDENTITY";
 const LONGEST = 200;
 /** A shorter "secret" would take common words out of everything. */
 const SHORTEST_SECRET = 6;
@@ -33,7 +35,7 @@ const SHORTEST_SECRET = 6;
 /** The variables that are set and mean something here: `{ name, value, decides }`, with a value to be shown. */
 function variables(application) {
   const deciding = decidingVariables(application);
-  return environmentVariables()
+  return [...environmentVariables(), MANAGED_IDENTITY]
     .filter((name) => process.env[name] !== undefined)
     .map((name) => ({ name, value: shown(name, process.env[name]), decides: deciding.includes(name) }));
 }
@@ -41,6 +43,7 @@ function variables(application) {
 /** A value as it may be shown to anybody; whatever has not the form that it should have is only measured. */
 function shown(name, value) {
   const measured = `set, ${value.length} character${value.length === 1 ? "" : "s"}`;
+  if (name === MANAGED_IDENTITY) return `${measured}; for fromEnvironment()`;
   if (value === "") return "set, but empty: counts as not set";
   if (value.length > LONGEST) return measured;
   if (ADDRESSES.includes(name)) return address(value) ?? `${measured}, no http or https URL`;

@@ -4,10 +4,12 @@
 // given them.
 
 const { isAbsolute, join, resolve } = require("node:path");
+const { shown } = require("./arguments.js");
 const emulator = require("../emulator/index.js");
 const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../index.js");
 const { Complaint, UsageError } = require("./complaint.js");
 const { rivals } = require("./detection.js");
+const { plain } = require("./terminal.js");
 const { NAME } = require("./words.js");
 
 /** The sources by the names that getManagedIdentitySource() has for them, and by the emulator's own. */
@@ -15,7 +17,9 @@ const SOURCES = Object.fromEntries(emulator.sources.map((source) => [inCapitals(
 const ARC = "AzureArc";
 const IMDS = "Imds";
 /** How the emulator begins when it does not like an option. */
-const OPTIONS_REFUSED = /^(startEmulator|azureCliTokens): /;
+const OPTIONS_REFUSED = /^(?:startEmulator|azureCliTokens): (?:"(\w+)")?/;
+/** The command line's names for the emulator's options. */
+const OPTIONS = { lifetimeSeconds: "lifetime", tenantId: "tenant-id", tokensDirectory: "tokens-directory" };
 const ADDRESS = "127.0.0.1";
 
 /** Where the agent puts its key files: a client reads them from nowhere else. */
@@ -49,13 +53,29 @@ async function play({ azureCli, ...options }) {
   try {
     const { tenantId } = options;
     const tokens = azureCli ? emulator.azureCliTokens({ tenantId }) : undefined;
-    return await emulator.startEmulator({ ...options, tokens });
+    return await emulator.startEmulator({ ...options, tokens, onUnknownIdentity: hints() });
   } catch (error) {
-    if (OPTIONS_REFUSED.test(error.message)) throw new UsageError(error.message, { cause: error });
+    if (OPTIONS_REFUSED.test(error.message)) {
+      const message = error.message.replace(OPTIONS_REFUSED, (_, name) => `--${OPTIONS[name] ?? name}`);
+      throw new UsageError(message, { cause: error });
+    }
     throw new Complaint(`The emulator cannot start: ${error.message}.${remedy(error, options)}`, {
       cause: error,
     });
   }
+}
+
+/** A function that says of an identity which is refused what lets it in; once for each. */
+function hints() {
+  const told = new Set();
+  return (id) => {
+    if (told.has(id)) return;
+    told.add(id);
+    process.stderr.write(
+      `${NAME}: the emulator has no user-assigned identity ${shown(plain(id))}, and refuses it; with --any-identity it ` +
+        "takes every id.\n",
+    );
+  };
 }
 
 function remedy({ code }, { tokensDirectory }) {

@@ -2,6 +2,7 @@
 
 // The doctor's report as text: a column of headings, a column of facts. It must not find anything out by itself.
 
+const { EXIT } = require("./words.js");
 const { painter, plain, widthOf, wrap } = require("./terminal.js");
 
 const INDENT = 12;
@@ -23,7 +24,7 @@ function render(report, stream) {
     section("Package", [`managed-identity-native ${version} on Node.js ${node}, ${platform}`]),
     section("Source", [report.source, because(report)]),
     section("Variables", variableLines(report, paint)),
-    section("Identity", [identityWords(report.identity)]),
+    section("Identity", [identityWords(report)]),
     section("Endpoint", endpointLines(report, paint)),
     section("Token", tokenLines(report, paint)),
     section("Claims", claimLines(report)),
@@ -50,13 +51,16 @@ function variableLines({ variables }, paint) {
   }));
 }
 
-function identityWords({ kind, id }) {
+function identityWords({ identity: { kind, id }, source }) {
+  if (source === "WorkloadIdentity" && kind === "client-id")
+    return `the workload's, ${kind} ${id ?? "of AZURE_CLIENT_ID"}`;
   return id === null ? "the host's own, since no id was given" : `user-assigned, ${kind} ${id}`;
 }
 
-function endpointLines({ endpoint: { available, reason }, token }, paint) {
+function endpointLines({ endpoint: { available, reason }, exitCode, token }, paint) {
   if (available) return [{ text: paint("green", "answers") }];
-  const words = token === null ? paint("red", "is not there") : paint("yellow", "answers, but not at first");
+  const absent = paint("red", exitCode === EXIT.unavailable ? "is not there" : "could not be asked");
+  const words = token === null ? absent : paint("yellow", "answers, but not at first");
   return [{ text: words }, ...(reason === null ? [] : [reason])];
 }
 

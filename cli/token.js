@@ -6,7 +6,7 @@ const { ManagedIdentityError } = require("../index.js");
 const { claimsOf } = require("./claims.js");
 const { UsageError } = require("./complaint.js");
 const { withoutSecrets } = require("./environment.js");
-const { identityOptions, openApplication } = require("./identity.js");
+const { identityOptions, openApplication, timeoutOption } = require("./identity.js");
 const { plain } = require("./terminal.js");
 const { EXIT, NAME } = require("./words.js");
 
@@ -17,6 +17,7 @@ const options = {
     says: "what the token is for, such as https://vault.azure.net; needed",
   },
   ...identityOptions,
+  timeout: timeoutOption("120000"),
   claims: {
     type: "string",
     value: "JSON",

@@ -31,12 +31,17 @@ const otherUserAssignedIdentity = Object.freeze({
 
 class Identities {
   #any;
+  #onUnknown;
 
-  /** With `any`, whoever is named and not there is taken for one more user-assigned identity. */
-  constructor(systemAssigned, userAssigned, any = false) {
+  /**
+   * With `any`, whoever is named and not there is taken for one more user-assigned identity; without, `onUnknown`
+   * is told the id.
+   */
+  constructor(systemAssigned, userAssigned, { any = false, onUnknown } = {}) {
     this.systemAssigned = systemAssigned;
     this.userAssigned = userAssigned;
     this.#any = any;
+    this.#onUnknown = onUnknown;
   }
 
   /** The system's and the user-assigned ones. */
@@ -62,7 +67,10 @@ class Identities {
   #findAmong(candidates, kind, id) {
     const wanted = id.toLowerCase();
     const found = candidates.find((identity) => identity[kind].toLowerCase() === wanted);
-    return found ?? (this.#any && wanted !== "" ? strangerWith(kind, id) : undefined);
+    if (found !== undefined) return found;
+    if (this.#any && wanted !== "") return strangerWith(kind, id);
+    this.#onUnknown?.(id);
+    return undefined;
   }
 }
 

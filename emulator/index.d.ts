@@ -15,6 +15,17 @@ export type EmulatorSource =
   | "service-fabric"
   | "workload-identity";
 
+/** The same hosts by the names that `getManagedIdentitySource()` and the command line have for them. */
+export type EmulatorSourceName =
+  | "AppService"
+  | "Imds"
+  | "DefaultToImds"
+  | "AzureArc"
+  | "CloudShell"
+  | "MachineLearning"
+  | "ServiceFabric"
+  | "WorkloadIdentity";
+
 /** Every source, in a fixed order; frozen. */
 export const sources: readonly EmulatorSource[];
 
@@ -67,8 +78,8 @@ export interface AzureCliOptions {
 export function startEmulator(options: EmulatorOptions): Promise<Emulator>;
 
 export interface EmulatorOptions {
-  /** Which host to play. */
-  source: EmulatorSource;
+  /** Which host to play; case and dashes make no difference. */
+  source: EmulatorSource | EmulatorSourceName;
   /** TCP port, 0 to 65,535. Default 0: one that is free. */
   port?: number;
   /** The user-assigned identities of the host. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
@@ -78,9 +89,11 @@ export interface EmulatorOptions {
    * it. Default false: it is refused, as the host does.
    */
   anyIdentity?: boolean;
+  /** Called with each id that a request names and that nobody has, before it is refused. Default: nothing is called. */
+  onUnknownIdentity?: (id: string) => void;
   /** `false`: the host has no identity of its own. An object replaces single ids of `systemAssignedIdentity`. */
   systemAssigned?: false | Partial<EmulatorIdentity>;
-  /** The tenant, a GUID. Default `tenantId`. */
+  /** The tenant, a GUID; with `tokens` it may be a domain name. Default `tenantId`. */
   tenantId?: string;
   /**
    * The resources that the tenant knows; another is refused (AADSTS500011; Cloud Shell: AudienceNotSupported).

@@ -16,21 +16,23 @@ const {
 // IMDS hands out tokens of 24 hours.
 const DEFAULT_LIFETIME_SECONDS = 86_400;
 const MAX_PORT = 65_535;
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const DOMAIN = /^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$/i;
+/** getManagedIdentitySource()'s name for a host that is found without any variable. */
+const IMDS = ["defaulttoimds", "imds"];
 const IDENTITY_FIELDS = ["clientId", "objectId", "resourceId"];
 
 function readOptions(options) {
   if (options === null || typeof options !== "object") {
     throw new TypeError('startEmulator: give an object with a "source".');
   }
-  if (!Object.hasOwn(hosts, options.source)) {
-    throw new TypeError(`startEmulator: "source" must be one of ${Object.keys(hosts).join(", ")}.`);
-  }
+  const source = readSource(options);
   return {
-    host: hosts[options.source],
-    source: options.source,
+    host: hosts[source],
+    source,
     port: integer(options, "port", 0, MAX_PORT) ?? 0,
     secret: text(options, "secret") ?? randomBytes(16).toString("hex").toUpperCase(),
-    tenantId: text(options, "tenantId") ?? tenantId,
+    tenantId: readTenant(options) ?? tenantId,
     identities: readIdentities(options),
     resources: options.resources === undefined ? undefined : list(options, "resources"),
     lifetimeSeconds:
@@ -38,10 +40,34 @@ function readOptions(options) {
     clock: callable(options, "clock") ?? Date.now,
     tokens: callable(options, "tokens"),
     tokensDirectory: text(options, "tokensDirectory"),
-    secure: options.secure ?? hosts[options.source].secure,
+    secure: options.secure ?? hosts[source].secure,
     certificate: options.certificate,
     tls: options.tls,
   };
+}
+
+/** The emulator's own name of a source, which may be written as getManagedIdentitySource() has it, in any case. */
+function readSource({ source }) {
+  const wanted = typeof source === "string" ? comparable(source) : undefined;
+  const name = wanted === IMDS[0] ? IMDS[1] : wanted;
+  const found = Object.keys(hosts).find((known) => comparable(known) === name);
+  if (found === undefined) {
+    throw new TypeError(`startEmulator: "source" must be one of ${Object.keys(hosts).join(", ")}.`);
+  }
+  return found;
+}
+
+function comparable(source) {
+  return source.toLowerCase().replaceAll("-", "");
+}
+
+/** A token that is signed here names its tenant by a GUID; whoever gives tokens may know the tenant by its domain. */
+function readTenant(options) {
+  const tenant = text(options, "tenantId");
+  if (tenant === undefined || GUID.test(tenant)) return tenant;
+  if (options.tokens !== undefined && DOMAIN.test(tenant)) return tenant;
+  const domain = options.tokens === undefined ? "" : " or a domain name";
+  throw new TypeError(`startEmulator: "tenantId" must be a GUID${domain}.`);
 }
 
 function readIdentities(options) {
@@ -58,7 +84,10 @@ function readIdentities(options) {
     }
   }
   const system = systemAssigned === false ? undefined : { ...systemAssignedIdentity, ...systemAssigned };
-  return new Identities(system, userAssigned, flag(options, "anyIdentity"));
+  return new Identities(system, userAssigned, {
+    any: flag(options, "anyIdentity"),
+    onUnknown: callable(options, "onUnknownIdentity"),
+  });
 }
 
 function callable(options, name) {

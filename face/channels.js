@@ -26,6 +26,14 @@ function isObserved() {
   return native.request.hasSubscribers || native.retry.hasSubscribers || native.refresh.hasSubscribers;
 }
 
+/** The ids of calls that failed, by their errors: an error itself bears the service's own id where that sent one. */
+const callIds = new WeakMap();
+
+/** Remembers which call an error is of. */
+function failed(error, correlationId) {
+  callIds.set(error, correlationId);
+}
+
 /** Tells of a call's start and end; both messages are one object, so that a subscriber can tie them together. */
 function traced(resource, call) {
   const message = { resource };
@@ -37,7 +45,8 @@ function traced(resource, call) {
       return result;
     },
     (error) => {
-      const { correlationId, errorCode, metadata } = error ?? {};
+      const { errorCode, metadata } = error ?? {};
+      const correlationId = callIds.get(error) ?? error?.correlationId;
       end.publish(Object.assign(message, { correlationId, errorCode, metadata, error }));
       throw error;
     },
@@ -62,5 +71,6 @@ function publish({ kind, token, failure, ...facts }) {
 
 module.exports.isTraced = isTraced;
 module.exports.isObserved = isObserved;
+module.exports.failed = failed;
 module.exports.traced = traced;
 module.exports.publish = publish;

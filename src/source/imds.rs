@@ -71,6 +71,15 @@ impl Source for Imds {
         Ok(request.header(REQUEST_ID_HEADER, ask.correlation_id.as_str()))
     }
 
+    fn unreachable_remedy(&self) -> &'static str {
+        if self.configured {
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST leads there in place of IMDS: it may be left over from something that \
+             has ended, such as an emulator; unset it to ask IMDS itself."
+        } else {
+            self.name().unreachable_remedy()
+        }
+    }
+
     fn may_be_nowhere(&self) -> bool {
         !self.configured
     }

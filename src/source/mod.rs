@@ -97,7 +97,8 @@ impl SourceName {
         match self {
             Self::DefaultToImds => {
                 "There is no IMDS here: this is no Azure host, or a firewall or a network policy is in the way; \
-                 for development, run this package's emulator and export its variables."
+                 for development, run the program with this package's emulator: npx managed-identity-native emulator \
+                 -- <your command>."
             }
             Self::AzureArc => "Check that the Azure Connected Machine agent (himds) is running.",
             Self::WorkloadIdentity => "Check the network's way out, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",
@@ -220,6 +221,11 @@ pub trait Source: Send + Sync {
     /// Whether it can be told which token a service refused.
     fn takes_refused_token(&self) -> bool {
         false
+    }
+
+    /// What helps if nobody answers.
+    fn unreachable_remedy(&self) -> &'static str {
+        self.name().unreachable_remedy()
     }
 
     /// Whether it was chosen only because nothing says that there is another, so that nobody may be there.

@@ -21,12 +21,17 @@ const NOT_FOUND: u16 = 404;
 const TOKEN_FIELD: &str = "access_token";
 
 /// Answers that are known, by their words, and what helps.
-const REMEDIES: [(&str, &str); 6] = [
+const REMEDIES: [(&str, &str); 9] = [
     ("Identity not found", ASSIGN),
     ("No User Assigned or Delegated Managed Identity found", ASSIGN),
     (
         "Multiple user assigned identities exist",
         "Name the one to use in managedIdentityIdParams.",
+    ),
+    (
+        "Unable to load the proper Managed Identity",
+        "The app has no system-assigned identity: switch it on, or name a user-assigned one in \
+         managedIdentityIdParams.",
     ),
     (
         "AADSTS500011",
@@ -36,6 +41,16 @@ const REMEDIES: [(&str, &str); 6] = [
         "AADSTS700211",
         "No federated credential of the application trusts the cluster's issuer: compare the issuer in the \
          application's federated credentials with the cluster's OIDC issuer URL.",
+    ),
+    (
+        "AADSTS700212",
+        "No federated credential of the application has the audience of the federated token: both must have \
+         api://AzureADTokenExchange (a national cloud has its own).",
+    ),
+    (
+        "AADSTS700024",
+        "The token in AZURE_FEDERATED_TOKEN_FILE has expired, or is not valid yet: check that the file is the one \
+         that Kubernetes renews and no copy of it, and this host's clock.",
     ),
     ("AADSTS70021", NO_FEDERATION),
 ];
@@ -62,7 +77,7 @@ impl Report {
         Self {
             source: source.name(),
             endpoint: source.endpoint().shown(),
-            off_azure: source.name().unreachable_remedy(),
+            off_azure: source.unreachable_remedy(),
         }
     }
 
@@ -115,7 +130,7 @@ impl Report {
             None => quotable(response, &text).map(|text| clean(text, WORDS)),
         };
         let remedy = if no_imds {
-            Some(self.off_azure)
+            Some(self.source.unreachable_remedy())
         } else {
             remedy(&text)
         };
@@ -217,8 +232,9 @@ impl Report {
         };
         let detail = match (&fault.cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
+            // A thumbprint has been spoken of already, in better words than those of the TLS library.
+            (None, _) | (_, FaultKind::ThumbprintMismatch) => String::new(),
             (Some(cause), _) => format!(" ({})", cause.message),
-            (None, _) => String::new(),
         };
         let remedy = match fault.kind {
             FaultKind::Refused

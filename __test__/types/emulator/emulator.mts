@@ -24,6 +24,9 @@ const fromAz: TokenFunction[] = [
   azureCliTokens({ tenantId: "contoso.onmicrosoft.com", timeout: 1 }),
 ];
 const options: EmulatorOptions = { source: "imds", tokens: later, anyIdentity: true };
+// A source may be what getManagedIdentitySource() says, or nearly.
+export const named: EmulatorOptions[] = [{ source: "AppService" }, { source: "DefaultToImds" }];
+export const told: EmulatorOptions = { source: "Imds", onUnknownIdentity: (id: string) => console.log(id) };
 const endpoint: Emulator = await startEmulator({ ...options, tokens: fromAz[0] ?? atOnce });
 await endpoint.close();
 
@@ -37,6 +40,8 @@ export const withText: TokenFunction = async () => ({ accessToken: "a", expiresO
 export const bare: TokenFunction = () => "a";
 // @ts-expect-error: tokens come from a function
 export const object: EmulatorOptions = { source: "imds", tokens: { accessToken: "a" } };
+// @ts-expect-error: no host is called so
+export const nobody: EmulatorOptions = { source: "Iis" };
 // @ts-expect-error: true or false
 export const any: EmulatorOptions = { source: "imds", anyIdentity: "yes" };
 // @ts-expect-error: there is no such option of az

@@ -144,6 +144,18 @@ fn known_answers_come_with_their_remedy() {
             "OIDC issuer",
         ),
         (
+            "AADSTS700212: No matching federated identity record",
+            "api://AzureADTokenExchange",
+        ),
+        (
+            "AADSTS700024: Client assertion is not within its valid time range",
+            "no copy of it",
+        ),
+        (
+            "Unable to load the proper Managed Identity.",
+            "no system-assigned identity",
+        ),
+        (
             "AADSTS70021: No matching federated identity record",
             "subject and the issuer",
         ),

@@ -53,14 +53,24 @@ fn every_fault_has_its_code_and_words() {
             "{error}"
         );
         assert_eq!(
-            facts.message.contains("run this package's emulator"),
+            facts.message.contains("npx managed-identity-native emulator -- "),
             remedy,
             "{error}"
         );
         assert_eq!((facts.cause.as_ref(), facts.status), (Some(&cause), None));
         let quoted = facts.message.contains("the socket's words");
-        assert_eq!(quoted, kind != F::BodyTooLarge, "{error}");
+        let unquoted = [F::BodyTooLarge, F::ThumbprintMismatch].contains(&kind);
+        assert_eq!(quoted, !unquoted, "{error}");
     }
+}
+
+#[test]
+fn a_variable_that_replaces_the_address_of_imds_is_named_when_nobody_is_there() {
+    let replaced = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://127.0.0.1:9")];
+    let error = asked(&replaced).0.fault(&Fault::of(FaultKind::Refused), 1, true);
+    let message = &error.facts().message;
+    assert!(message.contains(v::AZURE_POD_IDENTITY_AUTHORITY_HOST), "{error}");
+    assert!(!message.contains("firewall"), "{error}");
 }
 
 #[test]

@@ -234,7 +234,9 @@ class ManagedIdentityApplication {
         return result(token, token.fromCache, token.metadata, id);
       }
       const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
-      throw new Failure(failure.errorCode, id, failure);
+      const error = new Failure(failure.errorCode, id, failure);
+      channels?.failed(error, id);
+      throw error;
     };
     const reading = this.#readEnvironment();
     const before = generation(); // Read first: what is cleared meanwhile must show.

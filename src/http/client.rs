@@ -193,11 +193,9 @@ fn unsendable(message: String) -> Fault {
 /// Tells what kind of fault reqwest met, from the chain of errors behind its own.
 fn fault(error: &reqwest::Error) -> Fault {
     let chain = chain(error);
-    let message = chain
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ");
+    let mut words: Vec<_> = chain.iter().map(ToString::to_string).collect();
+    words.dedup(); // Wrappers repeat what they wrap.
+    let message = words.join(": ");
     let io = chain
         .iter()
         .filter_map(|error| error.downcast_ref::<io::Error>())

@@ -171,7 +171,7 @@ class ManagedIdentityApplication {
       given?.numberOf(client, binding.newTransportId),
       given?.callersLog(log),
     );
-    if (!(made instanceof binding.ManagedIdentityApplication)) {
+    if (made.errorCode !== undefined) {
       throw new ManagedIdentityError(made.errorCode, "", made);
     }
     if (cache !== undefined) require("./face/cache.js").keep(made, cache, binding.newTransportId);
@@ -195,14 +195,15 @@ class ManagedIdentityApplication {
 
   getToken(scopes, options) {
     try {
-      const isCae = options?.enableCae === true;
+      const enableCae = options?.enableCae; // Read once: it chooses the desk, and goes along.
+      const isCae = enableCae === true;
       if (isCae) this.#deskOfCae ??= new Desk();
       const desk = isCae ? this.#deskOfCae : this.#desk;
-      if (typeof scopes === "string" && isEmpty(options) && !isTraced()) {
+      if (typeof scopes === "string" && isEmpty(options, enableCae) && !isTraced()) {
         const token = desk.find(scopes);
         if (token !== undefined) return Promise.resolve(credential(token));
       }
-      const { scope, request } = require("./face/credential.js").asked(scopes, options);
+      const { scope, request } = require("./face/credential.js").asked(scopes, options, enableCae);
       const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
       return (isTraced() ? channels.traced(scope, acquire) : acquire()).then(credentialOf);
     } catch (error) {
@@ -227,10 +228,12 @@ class ManagedIdentityApplication {
     const shared = isPlain ? pending.get(resource) : undefined;
     if (shared?.isOpenAt(now)) return shared.join(signal).then(shared.settleForOther);
     const correlationId = nextCorrelationId();
+    const reading = this.#readEnvironment();
     const settle = ({ kind, token, failure }, id) => {
       if (kind === "Token") {
         Object.freeze(token.metadata);
-        desk.remember(resource, token);
+        // An answer of an earlier environment, which came late, must not replace what a later one brought.
+        if (reading === this.#reading) desk.remember(resource, token);
         return result(token, token.fromCache, token.metadata, id);
       }
       const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
@@ -238,12 +241,11 @@ class ManagedIdentityApplication {
       channels?.failed(error, id);
       throw error;
     };
-    const reading = this.#readEnvironment();
     const before = generation(); // Read first: what is cleared meanwhile must show.
     this.#observe();
     commonArrivals ??= new Arrivals();
     const arrivals = this.#arrivalsOfOwn ?? commonArrivals;
-    const number = nextCallNumber();
+    const call = new Call(arrivals, now, before, reading);
     const acquired = this.#native.acquire(
       resource,
       forceRefresh,
@@ -253,11 +255,11 @@ class ManagedIdentityApplication {
       correlationId,
       reading.native,
       arrivals.native,
-      number,
+      call.number,
     );
     if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
     this.#variables = acquired;
-    const call = new Call(number, arrivals, now, before, reading, acquired);
+    call.begin(acquired);
     // One function for all who join: thousands of them would be what the garbage collector stops for.
     if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
     return call.join(signal).then((outcome) => settle(outcome, correlationId));
@@ -368,9 +370,12 @@ function openChannels() {
   if (process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true) {
     channels = require("./face/channels.js");
   } else {
-    setImmediate(() => {
-      hasLooked = false;
-    }).unref();
+    // Those who replace timers need not give back one of Node.js's.
+    globalThis
+      .setImmediate?.(() => {
+        hasLooked = false;
+      })
+      ?.unref?.();
   }
   return channels;
 }
@@ -402,13 +407,13 @@ function wishesOf(request, resource, signal, forCredential) {
 }
 
 /** Whether getToken's options ask for nothing that a remembered token could not answer. */
-function isEmpty(options) {
+function isEmpty(options, enableCae) {
   return (
     options === undefined ||
     options === null ||
     (options.claims === undefined &&
       options.tenantId === undefined &&
-      (options.enableCae === undefined || typeof options.enableCae === "boolean") &&
+      (enableCae === undefined || typeof enableCae === "boolean") &&
       options.abortSignal === undefined &&
       options.requestOptions === undefined)
   );
@@ -464,14 +469,14 @@ class Arrivals {
   native = new binding.Arrivals(arrive);
   #expected = 0;
 
-  expect(number, call) {
-    waiting.set(number, call);
+  expect(call) {
+    if (this.#expected === 0) this.native.keepAlive(true);
     this.#expected += 1;
-    if (this.#expected === 1) this.native.keepAlive(true);
+    waiting.set(call.number, call);
   }
 
-  expectNoLonger(number) {
-    waiting.delete(number);
+  expectNoLonger(call) {
+    waiting.delete(call.number);
     this.#expected -= 1;
     if (this.#expected === 0) this.native.keepAlive(false);
   }
@@ -489,8 +494,8 @@ function arrive(number, outcome) {
 class Call {
   outcome;
   settleForOther;
+  number = nextCallNumber();
   #settle;
-  #number;
   #arrivals;
   #startedAt;
   #generation;
@@ -501,17 +506,25 @@ class Call {
   #callers = 0;
   #released = false;
 
-  constructor(number, arrivals, startedAt, before, reading, variables) {
-    this.#number = number;
+  constructor(arrivals, startedAt, before, reading) {
     this.#arrivals = arrivals;
     this.#startedAt = startedAt;
     this.#generation = before;
     this.#reading = reading;
-    this.#variables = variables;
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    arrivals.expect(number, this);
+    if (this.#settle === undefined) {
+      // So near to the end of the stack that it could not be called, of which only the promise knows.
+      this.outcome.then(undefined, ignore);
+      throw new RangeError("Maximum call stack size exceeded");
+    }
+  }
+
+  /** It waits from now on. So many of the environment's variables decided what for. */
+  begin(variables) {
+    this.#variables = variables;
+    this.#arrivals.expect(this);
   }
 
   /** Lets others who want this resource join, each settled by one function. */
@@ -549,17 +562,19 @@ class Call {
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
   leave() {
     this.#callers -= 1;
-    if (this.#callers > 0 || !waiting.has(this.#number)) return;
+    if (this.#callers > 0 || !waiting.has(this.number)) return;
     this.#released = true;
     this.#close();
-    this.#arrivals.native.release(this.#number);
+    this.#arrivals.native.release(this.number);
   }
 
   #close() {
-    this.#arrivals.expectNoLonger(this.#number);
+    this.#arrivals.expectNoLonger(this);
     if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
   }
 }
+
+function ignore() {}
 
 /** What is told of a call that a remembered token answered. */
 function metadataOfHit(tokenEndpoint) {

@@ -87,6 +87,38 @@ test("native code is told of a call that nobody waits for any more, and of no ot
   t.deepEqual(released, [0, 1, 2]);
 });
 
+test("an abort that no listener is told of counts all the same", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const release = endpoint.hold();
+  const byGetter = new AbortController();
+  const early = new PlainSignal();
+  early.addEventListener = function (type, listener) {
+    this.aborted = true;
+    listener.call(this, { type });
+  };
+  const calls = [
+    acquire(endpoint, {
+      ...requestWith(byGetter.signal),
+      get claims() {
+        byGetter.abort();
+        return undefined;
+      },
+    }),
+    acquire(endpoint, requestWith(early)),
+  ];
+  const names = [];
+  for (const call of calls) call.catch(({ name }) => names.push(name));
+  await endpoint.waitForRequests(1);
+  t.deepEqual(names, ["AbortError", "AbortError"]);
+
+  const stopped = new AbortController();
+  stopped.signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+  const call = acquire(endpoint, requestWith(stopped.signal));
+  stopped.abort();
+  release();
+  t.is((await rejection(t, call)).name, "AbortError");
+});
+
 test("aborted meanwhile: it rejects with an AbortError, although the endpoint never answers", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();

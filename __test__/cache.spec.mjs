@@ -306,6 +306,19 @@ test.serial("a changed environment shows at a call of the same moment, too", asy
   t.deepEqual([endpoint.requests.length, other.requests.length], [1, 1]);
 });
 
+test.serial("what an earlier environment brings late does not take the place of a later one's", async (t) => {
+  const { endpoint, application } = await start(t);
+  const { endpoint: other } = await start(t);
+  const release = endpoint.hold();
+  const early = acquire(endpoint, RESOURCE, application);
+  await endpoint.waitForRequests(1);
+  const late = await acquire(other, RESOURCE, application);
+  release();
+  t.not((await early).accessToken, late.accessToken);
+  t.is((await acquire(other, RESOURCE, application)).accessToken, late.accessToken);
+  t.deepEqual([endpoint.requests.length, other.requests.length], [1, 1]);
+});
+
 test.serial(
   "a new application sees a changed environment at once, and the old token is still there",
   async (t) => {

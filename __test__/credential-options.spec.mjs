@@ -34,6 +34,22 @@ function capabilities({ requests }) {
   return requests.map(({ query }) => query.xms_cc);
 }
 
+test("enableCae is read once: a token is kept where it was asked for", async (t) => {
+  const { endpoint, ask } = await start(t);
+  let reads = 0;
+  const options = {
+    get enableCae() {
+      reads += 1;
+      return reads > 1;
+    },
+  };
+  const first = await ask(options);
+  t.is(reads, 1);
+  t.is((await ask()).token, first.token);
+  t.not((await ask(CAE)).token, first.token);
+  t.deepEqual(capabilities(endpoint), [undefined, "CP1"]);
+});
+
 for (const [name, own, plain, cae] of [
   ["none of its own", undefined, undefined, "CP1"],
   ["another", ["CP2"], "CP2", "CP2,CP1"],

@@ -317,6 +317,43 @@ test("a token arrives although the event loop is blocked meanwhile", async (t) =
   t.is((await program.ended).code, 0);
 });
 
+test("calls at the end of the stack have a token or a RangeError, and nobody else dies of them", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const release = endpoint.hold();
+  const program = startProcess(
+    t,
+    async ({ native, argument, report }) => {
+      const application = new native.ManagedIdentityApplication();
+      const calls = [];
+      const ask = () => {
+        try {
+          ask();
+        } finally {
+          try {
+            calls.push(application.acquireToken(argument).catch((error) => error));
+          } catch {} // What is too deep for a call at all.
+        }
+      };
+      try {
+        ask();
+      } catch {}
+      report("asked");
+      const ends = await Promise.all(calls);
+      const failed = ends.filter((end) => end instanceof Error);
+      report({
+        all: ends.every((end) => end.accessToken || end instanceof RangeError),
+        any: failed.length > 0,
+      });
+    },
+    { argument: RESOURCE, env: endpoint.env, flags: ["--stack-size=200"] },
+  );
+  t.is(await program.next(), "asked");
+  await endpoint.waitForRequests(1);
+  release();
+  t.deepEqual(await program.next(), { all: true, any: true });
+  t.is((await program.ended).code, 0);
+});
+
 test("no rejection goes unhandled that the caller handles", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });

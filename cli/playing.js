@@ -65,11 +65,11 @@ async function play({ azureCli, ...options }) {
   }
 }
 
-/** A function that says of an identity which is refused what lets it in; once for each. */
+/** A function that says of an identity which is refused what lets it in; once for each, and of a hundred at most. */
 function hints() {
   const told = new Set();
   return (id) => {
-    if (told.has(id)) return;
+    if (told.has(id) || told.size === 100) return;
     told.add(id);
     process.stderr.write(
       `${NAME}: the emulator has no user-assigned identity ${shown(plain(id))}, and refuses it; with --any-identity it ` +

@@ -14,14 +14,20 @@ function listenable(signal) {
 /** What a call ends with; the signal's reason if that is aborted before. */
 function unlessAborted(call, signal) {
   return new Promise((resolve, reject) => {
+    let hasLeft = false;
     const onAbort = () => {
+      if (hasLeft) return;
+      hasLeft = true;
       call.leave();
       reject(abortReason(signal));
     };
     const forget = whenAborted(signal, onAbort);
+    if (signal.aborted) onAbort(); // By a getter of the request, or while it was being listened to.
     const settled = (settle) => (value) => {
       forget();
-      settle(value);
+      if (signal.aborted)
+        reject(abortReason(signal)); // An earlier listener may have stopped the event.
+      else settle(value);
     };
     call.outcome.then(settled(resolve), settled(reject));
   });

@@ -6,7 +6,7 @@
  */
 
 /** The scope that a remembered token is found by, and the request. */
-function asked(scopes, options) {
+function asked(scopes, options, enableCae) {
   const scope = Array.isArray(scopes) && scopes.length === 1 ? scopes[0] : scopes;
   // A pipeline without a time limit says 0.
   const given = options?.requestOptions?.timeout;
@@ -16,7 +16,7 @@ function asked(scopes, options) {
     resource: isOne ? scope : undefined,
     scopes: isOne ? undefined : scopes,
     claims: options?.claims ?? undefined,
-    enableCae: options?.enableCae,
+    enableCae,
     tenantId: options?.tenantId ?? undefined,
     timeout,
     abortSignal: options?.abortSignal,

@@ -69,8 +69,11 @@ export function run(t, args, options) {
   return start(t, args, options).ended;
 }
 
-/** A command for `startCommand` by which another runs in a terminal; what it prints arrives as its stdout. */
+/**
+ * A command for `startCommand` by which another runs in a terminal; what it prints arrives as its stdout. The shell
+ * that `script` starts makes room for the command: one that stays, as dash does, dies of a Ctrl-C itself.
+ */
 export function inTerminal(command) {
   const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  return ["script", "--quiet", "--return", "--command", line, "/dev/null"];
+  return ["script", "--quiet", "--return", "--command", `exec ${line}`, "/dev/null"];
 }

@@ -12,7 +12,7 @@ import { publint } from "publint";
 import { bundles, deploy } from "./packaging/bundles.mjs";
 import { entries, faults } from "./packaging/contents.mjs";
 import { installNodes, nodes } from "./packaging/nodes.mjs";
-import { packReleased, readManifest, root, skeletons } from "./packaging/packages.mjs";
+import { NOTICES, packReleased, readManifest, root, skeletons } from "./packaging/packages.mjs";
 import { installProject, runProgram } from "./packaging/project.mjs";
 
 const run = promisify(execFile);
@@ -71,7 +71,7 @@ test("the package contains no source, no test, no add-on and no lock file", (t) 
 
 test("the platform package contains its add-on, as it was built, and papers", (t) => {
   const { files, manifest, source } = packed.platform;
-  const papers = ["LICENSE", "README.md", "package.json"];
+  const papers = ["LICENSE", NOTICES, "README.md", "package.json"];
   t.deepEqual(
     files.filter((path) => !papers.includes(path)),
     [manifest.main],
@@ -117,7 +117,7 @@ for (const name of skeletons(root)) {
     });
     t.deepEqual(
       { os: skeleton.os, cpu: skeleton.cpu, libc: skeleton.libc, files: skeleton.files },
-      { os: [os], cpu: [cpu], libc, files: [main] },
+      { os: [os], cpu: [cpu], libc, files: [main, NOTICES] },
     );
     for (const kind of ["scripts", "dependencies", "optionalDependencies"]) t.is(skeleton[kind], undefined);
   });

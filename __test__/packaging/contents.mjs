@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 
 /** Read by people or by npm, and led to by nothing. */
-const DOCUMENT = /^(package\.json|LICENSE|[A-Z]+\.md|docs\/.+\.md)$/;
+const DOCUMENT = /^(package\.json|LICENSE|THIRD-PARTY-NOTICES\.txt|[A-Z]+\.md|docs\/.+\.md)$/;
 const CODE = /\.[cm]?js$/;
 const TYPES = /\.d\.([cm]?)ts$/;
 /** A file beside, as `require`, `import`, `export … from` and `new URL` name it. */

@@ -1,10 +1,10 @@
 // What the release workflow writes into the platform packages, by cargo-about, about the crates that are linked: for the
-// same platforms and by the same licences as cargo-deny lets in, and packed.
+// same platforms and by the same licences as cargo-deny lets in.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { readManifest, root, skeletons } from "./packages.mjs";
+import { readManifest, root } from "./packages.mjs";
 
 /** The strings of a list in a TOML file. */
 function listed(file, name) {
@@ -21,11 +21,4 @@ test("the notices are of every platform's crates", (t) => {
 
 test("the notices know every licence that may come in", (t) => {
   t.deepEqual(listed("about.toml", "accepted"), listed("deny.toml", "allow"));
-});
-
-test("every platform package has the notices beside its add-on", (t) => {
-  for (const folder of skeletons(root)) {
-    const { main, files } = readManifest(join(root, "npm", folder));
-    t.deepEqual(files, [main, "THIRD-PARTY-NOTICES.txt"]);
-  }
 });

@@ -21,9 +21,10 @@ const NOT_FOUND: u16 = 404;
 const TOKEN_FIELD: &str = "access_token";
 
 /// Answers that are known, by their words, and what helps.
-const REMEDIES: [(&str, &str); 9] = [
+const REMEDIES: [(&str, &str); 10] = [
     ("Identity not found", ASSIGN),
     ("No User Assigned or Delegated Managed Identity found", ASSIGN),
+    ("No MSI found for specified", ASSIGN),
     (
         "Multiple user assigned identities exist",
         "Name the one to use in managedIdentityIdParams.",

@@ -132,6 +132,10 @@ fn known_answers_come_with_their_remedy() {
             "Assign a managed identity",
         ),
         (
+            "No MSI found for specified ClientId/ResourceId.",
+            "Assign a managed identity",
+        ),
+        (
             "Multiple user assigned identities exist, please specify the clientId / resourceId",
             "managedIdentityIdParams",
         ),

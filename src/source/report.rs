@@ -234,7 +234,8 @@ impl Report {
         let detail = match (&fault.cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
             // A thumbprint has been spoken of already, in better words than those of the TLS library.
-            (None, _) | (_, FaultKind::ThumbprintMismatch) => String::new(),
+            // So has a time limit; which library noticed it first is a matter of chance.
+            (None, _) | (_, FaultKind::ThumbprintMismatch | FaultKind::ConnectTimeout) => String::new(),
             (Some(cause), _) => format!(" ({})", cause.message),
         };
         let remedy = match fault.kind {

@@ -59,7 +59,7 @@ fn every_fault_has_its_code_and_words() {
         );
         assert_eq!((facts.cause.as_ref(), facts.status), (Some(&cause), None));
         let quoted = facts.message.contains("the socket's words");
-        let unquoted = [F::BodyTooLarge, F::ThumbprintMismatch].contains(&kind);
+        let unquoted = [F::BodyTooLarge, F::ConnectTimeout, F::ThumbprintMismatch].contains(&kind);
         assert_eq!(quoted, !unquoted, "{error}");
     }
 }

@@ -1,5 +1,6 @@
 // `cache.directory`: what lies there, who is believed, and what processes that share it make of it.
 
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -44,12 +45,15 @@ function records(directory) {
 }
 
 /** Gets tokens in a process of its own; reports for each how it came. */
-async function askInTurn({ argument: { directory, hostname, resources }, native, require, report }) {
+async function askInTurn({ argument, native, require, report }) {
+  const { directory, hostname, resources, timeout } = argument;
   if (hostname !== undefined) require("node:os").hostname = () => hostname;
   const application = new native.ManagedIdentityApplication({ cache: { directory } });
   for (const resource of resources) {
-    const { accessToken, fromCache, expiresOn, refreshOn, metadata } =
-      await application.acquireToken(resource);
+    const { accessToken, fromCache, expiresOn, refreshOn, metadata } = await application.acquireToken({
+      resource,
+      timeout,
+    });
     report({ token: accessToken.slice(-8), fromCache, expiresOn, refreshOn, source: metadata.tokenSource });
   }
 }
@@ -171,6 +175,35 @@ for (const [name, damage] of Object.entries(damages)) {
   });
 }
 
+/** What can lie where a file is locked, or written before it takes its place. */
+const obstacles = {
+  "a pipe": (path) => execFileSync("mkfifo", ["-m", "600", path]),
+  "a file for everybody": (path) => {
+    writeFileSync(path, "");
+    chmodSync(path, 0o666);
+  },
+  "a link": (path) => symlinkSync(join(path, "..", "..", "elsewhere"), path),
+};
+
+for (const [name, lay] of isUnix ? Object.entries(obstacles) : []) {
+  for (const ending of ["lock", "tmp"]) {
+    test(`${name} in the place of a record's ${ending} is in nobody's way`, async (t) => {
+      const [endpoint, directory] = [await startEndpoint(t), place(t)];
+      await ask(t, endpoint, directory);
+      const [record] = records(directory);
+      const path = record.replace(/json$/, ending);
+      rmSync(record);
+      rmSync(path, { force: true });
+      lay(path);
+      const [asked] = await ask(t, endpoint, directory);
+      const [found] = await ask(t, endpoint, directory);
+      t.deepEqual([asked.fromCache, found.fromCache, found.token], [false, true, asked.token]);
+      t.is(statSync(record).mode & 0o777, 0o600);
+      t.false(existsSync(join(directory, "..", "elsewhere")));
+    });
+  }
+}
+
 test("another host, identity, resource or endpoint has records of its own", async (t) => {
   const [endpoint, other, directory] = [await startEndpoint(t), await startEndpoint(t), place(t)];
   await ask(t, endpoint, directory);
@@ -215,11 +248,31 @@ test("a process that is killed while it asks is no obstacle for the next", async
   t.is(endpoint.requests.length, 2);
 });
 
+test("a process that stops while it asks is not waited for if a token is there, and not for long if none is", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+  const [first] = await ask(t, endpoint, directory);
+  const release = endpoint.hold();
+  const argument = { directory, resource: RESOURCE };
+  const stopped = startProcess(t, replaceForEver, { argument, env: endpoint.env });
+  await endpoint.waitForRequests(2);
+  stopped.child.kill("SIGSTOP");
+  const [found] = await ask(t, endpoint, directory);
+  t.deepEqual(found, { ...first, fromCache: true, source: "Cache" });
+  release();
+  rmSync(records(directory)[0]);
+  const [asked] = await ask(t, endpoint, directory, { timeout: 2_000 });
+  t.false(asked.fromCache);
+  const [kept] = await ask(t, endpoint, directory);
+  t.deepEqual([kept.token, kept.fromCache], [asked.token, true]);
+  t.is(endpoint.requests.length, 3);
+});
+
 /** Replaces tokens without end, and says so now and then. */
-async function replaceForEver({ argument: { directory, keys }, native, report }) {
+async function replaceForEver({ argument: { directory, keys, resource }, native, report }) {
   const application = new native.ManagedIdentityApplication({ cache: { directory } });
   for (let count = 0; ; count += 1) {
-    await application.acquireToken({ resource: `https://${count % keys}.example`, forceRefresh: true });
+    const request = { resource: resource ?? `https://${count % keys}.example`, forceRefresh: true };
+    await application.acquireToken(request);
     if (count % 100 === 99) report(count);
   }
 }

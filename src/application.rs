@@ -304,7 +304,7 @@ impl State {
         self.flights
             .get(key)?
             .iter()
-            .find(|flight| reason.may_join(&flight.reason))
+            .find(|flight| reason.may_join(&flight.reason, key.shelf.is_some()))
             .cloned()
     }
 

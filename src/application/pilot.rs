@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Engine, Plan, State};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
-use crate::cache::shelf::{Place, Shelf};
+use crate::cache::shelf::{Guard, Place, Shelf};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
@@ -18,6 +18,11 @@ use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
 use crate::token::{Age, Token};
+
+/// A cache outside of this process may take so long, or half of the time that is left, before the source is asked.
+const LOOKING: Duration = Duration::from_secs(10);
+/// A token that has come is not withheld for longer because it is being kept there.
+const KEEPING: Duration = Duration::from_secs(1);
 
 /// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
 pub(super) struct Pilot {
@@ -34,10 +39,19 @@ struct Brought {
     from: TokenSource,
 }
 
+/// A token's place in a cache outside of this process, held while the flight works at it.
+struct Shelving<'a> {
+    shelf: &'a Shelf,
+    place: Place,
+    guard: Option<Guard>,
+    /// A valid token from there, but not for long.
+    spare: Option<Arc<Token>>,
+}
+
 impl Brought {
-    fn shelved(token: Token) -> Self {
+    fn shelved(token: Arc<Token>) -> Self {
         Self {
-            token: Arc::new(token),
+            token,
             cacheable: true,
             from: TokenSource::Cache,
         }
@@ -47,9 +61,9 @@ impl Brought {
 impl Pilot {
     pub(super) async fn fly(self) {
         let mut chain = Box::pin(self.chain());
-        loop {
+        let outcome = loop {
             match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
-                Ok(outcome) => return self.land(outcome),
+                Ok(outcome) => break outcome,
                 Err(_) if self.is_abandoned() => {
                     let total = self.plan.settings.timeouts.total;
                     self.tell(&Err(self.flight.report.out_of_time(total, &self.flight.progress)));
@@ -57,6 +71,18 @@ impl Pilot {
                 }
                 Err(_) => {}
             }
+        };
+        match outcome {
+            Ok((brought, Some(shelving))) if brought.cacheable => {
+                self.flight.arrived(self.unstored(&brought));
+                let mut keeping = Box::pin(self.keep(brought.token.clone(), shelving));
+                let is_kept = timeout(KEEPING, keeping.as_mut()).await.is_ok();
+                self.land(Ok(brought));
+                if !is_kept {
+                    keeping.await;
+                }
+            }
+            outcome => self.land(outcome.map(|(brought, _)| brought)),
         }
     }
 
@@ -73,53 +99,89 @@ impl Pilot {
     }
 
     /// Looks into the cache outside of this process, if there is one, then asks the source.
-    async fn chain(&self) -> Result<Brought, Error> {
+    async fn chain(&self) -> Result<(Brought, Option<Shelving<'_>>), Error> {
         let Some(shelf) = &self.plan.settings.shelf else {
-            return self.ask().await;
+            return Ok((self.ask().await?, None));
         };
-        let progress = &self.flight.progress;
-        let place = Place::of(&self.plan.key.key, shelf, &self.engine.machine);
-        let looking = Instant::now();
-        let guard = shelf.store.hold(&place.entry).await;
-        let guard = guard.map_err(|error| self.flight.report.signed(error, 0))?;
-        let shelved = self.shelved(shelf, &place).await;
-        progress.looked(looking.elapsed());
-        let spare = match shelved {
-            Some((token, Age::Fresh | Age::Ageing)) => return Ok(Brought::shelved(token)),
-            Some((token, _)) => Some(token),
-            None => None,
+        let mut shelving = Shelving {
+            shelf,
+            place: Place::of(&self.plan.key.key, shelf, &self.engine.machine),
+            guard: None,
+            spare: None,
         };
-        let brought = match (self.ask().await, spare) {
-            // What is valid is not withheld because no other can be had.
-            (Err(_), Some(token)) => return Ok(Brought::shelved(token)),
-            (brought, _) => brought?,
-        };
-        if brought.cacheable && self.flight.epoch == self.engine.lock().cleared {
-            let saving = Instant::now();
-            let record = place.record(&brought.token, self.engine.machine.clock.now());
-            shelf.store.save(&place.entry, record).await;
-            progress.looked(saving.elapsed());
+        let (looking, patience) = (Instant::now(), LOOKING.min(self.flight.deadline.left() / 2));
+        let looked = timeout(patience, self.look(&mut shelving)).await;
+        self.flight.progress.looked(looking.elapsed());
+        match looked {
+            Ok(Err(error)) => Err(self.flight.report.signed(error, 0)),
+            Ok(Ok(Some(token))) => Ok((Brought::shelved(token), None)),
+            Ok(Ok(None)) | Err(_) => match (self.ask().await, &shelving.spare) {
+                // What is valid is not withheld because no other can be had.
+                (Err(_), Some(spare)) if spare.expires_on > self.engine.machine.clock.now() => {
+                    Ok((Brought::shelved(spare.clone()), None))
+                }
+                (asked, _) => Ok((asked?, Some(shelving))),
+            },
         }
-        drop(guard);
-        Ok(brought)
     }
 
-    /// A token from the cache outside of this process that would do here, and its age.
-    async fn shelved(&self, shelf: &Shelf, place: &Place) -> Option<(Token, Age)> {
+    /// Looks for a token in the cache outside of this process. Where there is none, whoever returns from here is the one
+    /// process that asks for it, if the cache can see to that.
+    async fn look(&self, shelving: &mut Shelving<'_>) -> Result<Option<Arc<Token>>, Error> {
+        let store = &shelving.shelf.store;
+        store.open().await?;
+        if let Some(token) = self.shelved(shelving).await {
+            return Ok(Some(token));
+        }
+        shelving.guard = store.hold(&shelving.place.entry).await;
+        match shelving.guard {
+            // Whoever held it may have brought a token.
+            Some(_) => Ok(self.shelved(shelving).await),
+            None => Ok(None),
+        }
+    }
+
+    /// A token from the cache outside of this process that would do here. One that is valid, but not for long, is left
+    /// with the waiters for the time when no other can be had.
+    async fn shelved(&self, shelving: &mut Shelving<'_>) -> Option<Arc<Token>> {
         // Who wants another token than the cached one does not want that of another process either.
         let refresh = match self.flight.reason {
             Reason::Forced | Reason::Claims(_) => return None,
             Reason::Refresh => true,
             Reason::Empty => false,
         };
+        let Shelving { shelf, place, .. } = shelving;
         let record = shelf.store.load(&place.entry).await?;
         let now = self.engine.machine.clock.now();
         let since = self.engine.lock().cleared_at;
-        let token = place.token(&record, since, now)?;
-        let age = token.age(now, self.engine.spread(&self.plan.key.key));
-        // What would only take the place of its like is no refresh.
-        let will_do = age == Age::Fresh || (!refresh && age != Age::Expired);
-        will_do.then_some((token, age))
+        let token = Arc::new(place.token(&record, since, now)?);
+        match token.age(now, self.engine.spread(&self.plan.key.key)) {
+            Age::Fresh => Some(token),
+            // What would only take the place of its like is no refresh.
+            _ if refresh => None,
+            Age::Ageing => Some(token),
+            Age::Expired => None,
+            Age::NearlyExpired => {
+                shelving.spare = Some(token.clone());
+                self.flight.fall_back_on(self.unstored(&Brought::shelved(token)));
+                None
+            }
+        }
+    }
+
+    /// Has the cache outside of this process keep a token, unless it is no longer wanted.
+    async fn keep(&self, token: Arc<Token>, shelving: Shelving<'_>) {
+        let Shelving {
+            shelf, place, guard, ..
+        } = shelving;
+        if !self.is_wanted(&self.engine.lock()) {
+            return;
+        }
+        let keeping = Instant::now();
+        let record = place.record(&token, self.engine.machine.clock.now());
+        shelf.store.save(&place.entry, record).await;
+        drop(guard);
+        self.flight.progress.looked(keeping.elapsed());
     }
 
     /// Asks the source until it answers with a token or an error that no retry would better.
@@ -217,6 +279,11 @@ impl Pilot {
             .refusal(response, self.flight.progress.attempts(), retryable)
     }
 
+    /// Whether what it brings is still to be cached.
+    fn is_wanted(&self, state: &State) -> bool {
+        self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed)
+    }
+
     /// Stores what came, and tells the waiters.
     fn land(&self, outcome: Result<Brought, Error>) {
         let mut state = self.engine.lock();
@@ -251,8 +318,7 @@ impl Pilot {
         let now = self.engine.machine.clock.now();
         let mut fresh_until = None;
         let number = self.flight.number;
-        let wanted = self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed);
-        let replaced = if cacheable && wanted {
+        let replaced = if cacheable && self.is_wanted(state) {
             let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
             fresh_until = stored
                 .map(|_| token.fresh_until(spread))
@@ -272,12 +338,24 @@ impl Pilot {
             self.engine.generation.fetch_add(1, Ordering::Release);
         }
         Served {
-            token,
-            from_cache: from == TokenSource::Cache,
             fresh_until,
+            ..self.unstored(&Brought {
+                token,
+                cacheable,
+                from,
+            })
+        }
+    }
+
+    /// What came, as it is served to somebody who must look again next time.
+    fn unstored(&self, Brought { token, from, .. }: &Brought) -> Served {
+        Served {
+            token: token.clone(),
+            from_cache: *from == TokenSource::Cache,
+            fresh_until: None,
             generation: self.engine.generation(),
             metadata: Metadata {
-                token_source: Some(from),
+                token_source: Some(*from),
                 ..self.flight.metadata()
             },
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::cache::shelf::{Doing, Shelf, Store};
+use crate::cache::shelf::{Doing, Guard, Shelf, Store};
 use crate::metadata::TokenSource;
 
 /// A shelf in memory, which counts how often it is used.
@@ -16,6 +16,8 @@ struct FakeStore {
     saves: AtomicUsize,
     held: Arc<tokio::sync::Mutex<()>>,
     refuses: bool,
+    /// How long it takes to read, and to write.
+    delays: [Duration; 2],
 }
 
 impl FakeStore {
@@ -36,26 +38,33 @@ impl Store for FakeStore {
         "fake"
     }
 
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>> {
+    fn open(&self) -> Doing<'_, Result<(), Error>> {
         Box::pin(async {
             if self.refuses {
                 return Err(Error::new(Code::InvalidConfiguration, "not safe"));
             }
-            let guard = self.held.clone().lock_owned().await;
-            Ok(Box::new(guard) as Box<dyn Send>)
+            Ok(())
         })
+    }
+
+    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+        Box::pin(async { Some(Box::new(self.held.clone().lock_owned().await) as Guard) })
     }
 
     fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
         self.loads.fetch_add(1, Ordering::Relaxed);
-        let record = self.records().get(entry).cloned();
-        Box::pin(async { record.map(Zeroizing::new) })
+        Box::pin(async {
+            sleep(self.delays[0]).await;
+            self.records().get(entry).cloned().map(Zeroizing::new)
+        })
     }
 
     fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
         self.saves.fetch_add(1, Ordering::Relaxed);
-        self.records().insert(entry.to_owned(), record.to_string());
-        Box::pin(async {})
+        Box::pin(async move {
+            sleep(self.delays[1]).await;
+            self.records().insert(entry.to_owned(), record.to_string());
+        })
     }
 }
 
@@ -83,9 +92,10 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     let first = Process::new(&store, FakeNet::granting(DAY));
     let served = first.call().outcome().await.expect("a token");
     assert!(!served.from_cache);
-    assert_eq!(store.counts(), (1, 1));
+    // It is read once more when nobody else works at it.
+    assert_eq!(store.counts(), (2, 1));
     first.call().served();
-    assert_eq!(store.counts(), (1, 1));
+    assert_eq!(store.counts(), (2, 1));
 
     let second = Process::new(&store, FakeNet::playing(|_, _| panic!("no request")));
     let served = second.call().outcome().await.expect("a token");
@@ -94,9 +104,9 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     assert_eq!(metadata.token_source, Some(TokenSource::Cache));
     assert_eq!(metadata.refresh_reason, RefreshReason::NotApplicable);
     assert_eq!((metadata.attempts, metadata.in_http), (0, Duration::ZERO));
-    assert_eq!(store.counts(), (2, 1));
+    assert_eq!(store.counts(), (3, 1));
     second.call().served();
-    assert_eq!(store.counts(), (2, 1));
+    assert_eq!(store.counts(), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +116,7 @@ async fn who_wants_another_token_gets_one_and_the_others_find_it() {
         let first = Process::new(&store, FakeNet::granting(DAY));
         first.call().token().await;
         assert_eq!(first.call().wish(wish).token().await, "t1");
-        assert_eq!(store.counts(), (1, 2));
+        assert_eq!(store.counts(), (2, 2));
         let second = Process::new(&store, FakeNet::granting(DAY));
         assert_eq!(second.call().token().await, "t1");
         assert_eq!(second.0.net.count(), 0);
@@ -195,7 +205,7 @@ async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_e
         FakeNet::playing(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into()),
     );
     process.call().token().await;
-    assert_eq!(store.counts(), (1, 0));
+    assert_eq!(store.counts(), (2, 0));
 
     let store = Arc::new(FakeStore {
         refuses: true,
@@ -205,4 +215,130 @@ async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_e
     let error = process.call().error().await;
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert_eq!(process.0.net.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_token_is_served_whoever_works_at_the_entry() {
+    let store = Arc::<FakeStore>::default();
+    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+    let _held = store.held.lock().await;
+    let other = Process::new(&store, FakeNet::granting(DAY));
+    let started = Instant::now();
+    assert_eq!(other.call().token().await, "t0");
+    assert_eq!((other.0.net.count(), started.elapsed()), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_lets_go_of_an_entry_is_waited_for_ten_seconds_or_half_the_time() {
+    for (call_within, waited) in [(None, 10), (Some(4), 2)] {
+        let store = Arc::<FakeStore>::default();
+        let _held = store.held.lock().await;
+        let process = Process::new(&store, FakeNet::granting(DAY));
+        let mut call = process.call();
+        call.request.timeout = call_within.map(seconds);
+        let started = Instant::now();
+        assert_eq!(call.token().await, "t0");
+        assert_eq!(started.elapsed(), seconds(waited));
+        // Without the lock it is kept all the same, so that the next one need not wait.
+        assert_eq!(store.counts(), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_as_good_as_none() {
+    let store = Arc::new(FakeStore {
+        delays: [seconds(DAY), Duration::ZERO],
+        ..FakeStore::default()
+    });
+    let process = Process::new(&store, FakeNet::granting(DAY));
+    let started = Instant::now();
+    assert_eq!(process.call().within(seconds(5)).token().await, "t0");
+    assert_eq!(started.elapsed(), Duration::from_millis(2_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
+    let store = Arc::new(FakeStore {
+        delays: [Duration::ZERO, seconds(7)],
+        ..FakeStore::default()
+    });
+    let process = Process::new(&store, FakeNet::granting(DAY));
+    let started = Instant::now();
+    let patient = tokio::spawn(process.call().waiter().wait());
+    let impatient = tokio::spawn(process.call().within(Duration::from_millis(300)).waiter().wait());
+    let served = impatient.await.expect("no panic").expect("a token");
+    assert_eq!(started.elapsed(), Duration::from_millis(300));
+    assert_eq!(
+        (text(&served).as_str(), served.from_cache, served.fresh_until),
+        ("t0", false, None)
+    );
+    let served = patient.await.expect("no panic").expect("a token");
+    assert_eq!((text(&served).as_str(), started.elapsed()), ("t0", seconds(1)));
+    assert!(served.fresh_until.is_some());
+    // It is kept in the end, and nobody else comes between.
+    assert!(store.records().is_empty() && store.held.try_lock().is_err());
+    sleep(seconds(7)).await;
+    assert!(!store.records().is_empty() && store.held.try_lock().is_ok());
+}
+
+/// A process that finds a token with so many seconds left.
+async fn finding(left: u64, net: Arc<FakeNet>) -> Process {
+    let store = Arc::<FakeStore>::default();
+    Process::new(&store, FakeNet::granting(HOUR)).call().token().await;
+    let late = Process::new(&store, net);
+    late.0.clock.leap(seconds(HOUR - left));
+    late
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nearly_expired_token_is_served_after_two_seconds() {
+    let late = finding(200, FakeNet::playing(|_, _| Play::Silence)).await;
+    for (call, waited) in [(late.call(), 2), (late.call().within(seconds(1)), 0)] {
+        let started = Instant::now();
+        let served = call.outcome().await.expect("a token");
+        assert_eq!(
+            (text(&served).as_str(), served.from_cache, served.fresh_until),
+            ("t0", true, None)
+        );
+        assert_eq!(served.metadata.token_source, Some(TokenSource::Cache));
+        assert_eq!(started.elapsed(), seconds(waited));
+    }
+    assert_eq!(late.0.net.count(), 1);
+
+    let late = finding(200, FakeNet::playing(|_, _| Play::Silence)).await;
+    let started = Instant::now();
+    assert_eq!(late.call().within(seconds(1)).token().await, "t0");
+    assert_eq!(started.elapsed(), seconds(1));
+
+    // What comes after all is served from then on.
+    let net = FakeNet::playing(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(5)));
+    let late = finding(200, net).await;
+    assert_eq!(late.call().token().await, "t0");
+    sleep(seconds(5)).await;
+    assert_eq!(text(&late.call().served()), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_while_another_is_asked_for_is_not_served() {
+    for silent in [true, false] {
+        let net = FakeNet::playing(move |_, _| match silent {
+            true => Play::Silence,
+            false => Play::from(Reply::new(400, "")).after(Duration::from_millis(1_500)),
+        });
+        let late = finding(1, net).await;
+        let error = late.call().within(seconds(9)).error().await;
+        assert_eq!(error.facts().attempts, Some(1), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
+    for wish in [Wish::New, Wish::Other] {
+        let store = Arc::<FakeStore>::default();
+        Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+        let process = Process::new(&store, FakeNet::playing(|_, _| Reply::token("new", DAY).into()));
+        let waiters = vec![process.call().waiter(), process.call().wish(wish).waiter()];
+        assert_eq!(all(waiters).await, ["t0", "new"]);
+        assert_eq!(text(&process.call().served()), "new");
+    }
 }

@@ -12,7 +12,7 @@ use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::cache::shelf::{Doing, Store};
+use crate::cache::shelf::{Doing, Guard, Store};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.
@@ -59,9 +59,13 @@ impl Store for CallersPlugin {
         &self.label
     }
 
+    fn open(&self) -> Doing<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// A plug-in locks by itself, for as long as one access takes.
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>> {
-        Box::pin(async { Ok(Box::new(()) as Box<dyn Send>) })
+    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+        Box::pin(async { None })
     }
 
     fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {

@@ -7,18 +7,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::shelf::{Doing, Store};
+use super::shelf::{Doing, Guard, Store};
 use crate::error::{Code, Error};
 use crate::machine::{FolderFault, PrivateFolder};
 
 /// How often a lock that another process holds is tried again.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(100);
-/// Somebody who holds a lock for longer than an acquisition takes by default is not waited for.
-const LOCK_PATIENCE: Duration = Duration::from_mins(2);
 
 /// A folder of records.
 pub struct DiskStore {
@@ -44,23 +42,17 @@ impl DiskStore {
         spawn_blocking(move || work(&folder)).await.ok()
     }
 
-    async fn lock(&self, entry: &str) -> Result<Box<dyn Send>, Error> {
-        let prepared = self.with_folder(PrivateFolder::prepare).await;
-        if let Some(Err(fault)) = prepared {
-            return Err(self.untrusted(&fault));
-        }
-        let started = Instant::now();
+    async fn lock(&self, entry: &str) -> Option<Guard> {
         let mut look = FIRST_LOOK;
-        while started.elapsed() < LOCK_PATIENCE {
+        loop {
             let name = format!("{entry}.lock");
-            match self.with_folder(move |folder| folder.try_lock(&name)).await {
-                Some(Ok(Some(lock))) => return Ok(Box::new(lock)),
-                Some(Ok(None)) => sleep(look).await,
-                _ => break, // A file system without locks: each process asks for itself.
+            match self.with_folder(move |folder| folder.try_lock(&name)).await? {
+                Ok(Some(lock)) => return Some(Box::new(lock)),
+                Ok(None) => sleep(look).await,
+                Err(_) => return None, // A file system without locks: each process asks for itself.
             }
             look = (look * 2).min(LAST_LOOK);
         }
-        Ok(Box::new(()))
     }
 
     fn untrusted(&self, fault: &FolderFault) -> Error {
@@ -82,7 +74,16 @@ impl Store for DiskStore {
         &self.label
     }
 
-    fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>> {
+    fn open(&self) -> Doing<'_, Result<(), Error>> {
+        Box::pin(async {
+            match self.with_folder(PrivateFolder::prepare).await {
+                Some(Err(fault)) => Err(self.untrusted(&fault)),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Guard>> {
         Box::pin(self.lock(entry))
     }
 

@@ -34,12 +34,18 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether a caller with this reason may share a flight that was started for another.
-    pub fn may_join(&self, flight: &Self) -> bool {
+    /// Whether a caller with this reason may share a flight that was started for another. `from_shelf`: such a flight
+    /// may bring a token from a cache outside of this process.
+    pub fn may_join(&self, flight: &Self, from_shelf: bool) -> bool {
+        let brings_another = |flight: &Self| match flight {
+            Self::Forced => true,
+            Self::Empty => !from_shelf,
+            _ => false,
+        };
         match self {
             Self::Empty | Self::Refresh => true,
-            Self::Forced => matches!(flight, Self::Forced | Self::Empty),
-            Self::Claims(None) => matches!(flight, Self::Forced | Self::Empty | Self::Claims(None)),
+            Self::Forced => brings_another(flight),
+            Self::Claims(None) => brings_another(flight) || *flight == Self::Claims(None),
             Self::Claims(Some(_)) => self == flight,
         }
     }
@@ -89,6 +95,14 @@ pub enum Landing {
     OutOfTime,
 }
 
+/// What is known of a flight by now.
+#[derive(Clone, Default)]
+struct Known {
+    /// A token for those who would wait for longer than until then; `None` until their own time is up.
+    spare: Option<(Served, Option<Instant>)>,
+    landing: Option<Landing>,
+}
+
 /// One chain of requests that is under way.
 pub struct Flight {
     /// Flights are counted.
@@ -108,7 +122,7 @@ pub struct Flight {
     /// Who is asked.
     pub report: Report,
     started: Instant,
-    landing: watch::Sender<Option<Landing>>,
+    known: watch::Sender<Known>,
 }
 
 impl Flight {
@@ -130,19 +144,31 @@ impl Flight {
             progress: Progress::default(),
             report,
             started: Instant::now(),
-            landing: watch::Sender::new(None),
+            known: watch::Sender::default(),
         })
     }
 
     /// Tells every waiter how it ended; only the first call counts.
     pub fn land(&self, landing: Landing) {
-        self.landing.send_if_modified(|landed| {
-            let first = landed.is_none();
+        self.known.send_if_modified(|known| {
+            let first = known.landing.is_none();
             if first {
-                *landed = Some(landing);
+                known.landing = Some(landing);
             }
             first
         });
+    }
+
+    /// A valid token, if not as good a one as is under way: it is served instead of a failure or a long wait.
+    pub fn fall_back_on(&self, served: Served) {
+        let until = self.started + PATIENCE;
+        self.known
+            .send_modify(|known| known.spare = Some((served, Some(until))));
+    }
+
+    /// The token has come, and nobody's time runs out on what remains to be done with it.
+    pub fn arrived(&self, served: Served) {
+        self.known.send_modify(|known| known.spare = Some((served, None)));
     }
 
     /// What is told of it so far.
@@ -160,7 +186,7 @@ impl Flight {
 
     /// Whether it has told its waiters how it ended.
     pub fn has_landed(&self) -> bool {
-        self.landing.borrow().is_some()
+        self.known.borrow().landing.is_some()
     }
 
     /// A waiter that gives up after `total`. `fallback` is served instead of a failure or a long wait.
@@ -228,44 +254,49 @@ impl Waiter {
     }
 
     async fn outcome(&self) -> Outcome {
-        let patience = self.flight.started + PATIENCE;
         let timer = self.since + self.total;
-        let until = if self.fallback.is_some() {
-            timer.min(patience)
-        } else {
-            timer
-        };
-        match self.landed(until).await {
-            Some(Ok(served)) => Ok(served),
-            unlucky => match self
-                .fallback
-                .as_ref()
-                .filter(|held| held.token.expires_on > self.clock.now())
+        let mut known = self.flight.known.subscribe();
+        loop {
+            let Known { spare, landing } = known.borrow_and_update().clone();
+            if let Some(Landing::Ended(Ok(served))) = landing {
+                return Ok(served);
+            }
+            let fallback = self.fallback(spare);
+            let patience = match (&landing, &fallback) {
+                (Some(_), _) => None,
+                (None, Some((_, Some(until)))) => Some(timer.min(*until)),
+                (None, _) => Some(timer),
+            };
+            // The sender lives in the flight, which this waiter holds: it is not closed.
+            if let Some(until) = patience
+                && timeout_at(until, known.changed()).await.is_ok()
             {
-                Some(held) => Ok(held.clone()),
-                None => match unlucky {
-                    Some(failed) => failed,
-                    // The token to fall back on has expired meanwhile: the patience ends, the time does not.
-                    None => self
-                        .landed(timer)
-                        .await
-                        .unwrap_or_else(|| Err(self.out_of_time())),
+                continue;
+            }
+            // The token may have expired meanwhile: then the patience ends, the time does not.
+            match fallback.filter(|(served, _)| self.is_valid(served)) {
+                Some((served, _)) => return Ok(served),
+                None => match landing {
+                    Some(Landing::Ended(failed)) => return failed,
+                    Some(Landing::OutOfTime) => return Err(self.out_of_time()),
+                    None if timer <= Instant::now() => return Err(self.out_of_time()),
+                    None => {}
                 },
-            },
+            }
         }
     }
 
-    async fn landed(&self, until: Instant) -> Option<Outcome> {
-        let mut landing = self.flight.landing.subscribe();
-        // The sender lives in the flight, which this waiter holds: waiting cannot fail.
-        let landed = timeout_at(until, landing.wait_for(Option::is_some))
-            .await
-            .ok()?
-            .ok()?;
-        match landed.clone()? {
-            Landing::Ended(outcome) => Some(outcome),
-            Landing::OutOfTime => Some(Err(self.out_of_time())),
-        }
+    /// What is served instead of a failure, and from when on instead of waiting.
+    fn fallback(&self, spare: Option<(Served, Option<Instant>)>) -> Option<(Served, Option<Instant>)> {
+        let own = self.fallback.clone();
+        own.map(|served| (served, Some(self.flight.started + PATIENCE)))
+            .into_iter()
+            .chain(spare)
+            .find(|(served, _)| self.is_valid(served))
+    }
+
+    fn is_valid(&self, served: &Served) -> bool {
+        served.token.expires_on > self.clock.now()
     }
 
     fn out_of_time(&self) -> Error {
@@ -311,11 +342,12 @@ mod tests {
             one.clone(),
             two.clone(),
         ];
-        let joined = |reason: &Reason| {
+        let joined_by = |reason: &Reason, from_shelf| {
             all.iter()
-                .map(|flight| reason.may_join(flight))
+                .map(|flight| reason.may_join(flight, from_shelf))
                 .collect::<Vec<_>>()
         };
+        let joined = |reason: &Reason| joined_by(reason, false);
         assert_eq!(joined(&Reason::Empty), [true; 6]);
         assert_eq!(joined(&Reason::Refresh), [true; 6]);
         assert_eq!(joined(&Reason::Forced), [true, true, false, false, false, false]);
@@ -324,6 +356,16 @@ mod tests {
             [true, true, false, true, false, false]
         );
         assert_eq!(joined(&one), [false, false, false, false, true, false]);
+        let joined_where_others_keep = |reason: &Reason| joined_by(reason, true);
+        assert_eq!(joined_where_others_keep(&Reason::Empty), [true; 6]);
+        assert_eq!(
+            joined_where_others_keep(&Reason::Forced),
+            [false, true, false, false, false, false]
+        );
+        assert_eq!(
+            joined_where_others_keep(&Reason::Claims(None)),
+            [false, true, false, true, false, false]
+        );
         assert_eq!(joined(&two), [false, false, false, false, false, true]);
     }
 }

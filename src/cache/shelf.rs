@@ -29,13 +29,19 @@ const MACHINE_ID_LIMIT: usize = 256;
 /// Something that takes a while.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Whoever has it works at an entry alone.
+pub type Guard = Box<dyn Send + Sync>;
+
 /// Keeps records by name. What goes wrong in it is nobody's error but where nothing could be kept safely.
 pub trait Store: Send + Sync {
     /// Distinguishes stores: callers share a flight only if they share the store.
     fn label(&self) -> &str;
 
-    /// Keeps other processes from working at the same entry until the guard goes, if it can.
-    fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>>;
+    /// Makes ready what records are kept in; an error if they would not be safe there.
+    fn open(&self) -> Doing<'_, Result<(), Error>>;
+
+    /// Keeps other processes from working at the same entry until the guard goes; `None` if it cannot.
+    fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Guard>>;
 
     /// The record of this name.
     fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>>;

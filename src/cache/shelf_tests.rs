@@ -15,8 +15,12 @@ impl Store for Nowhere {
         "nowhere"
     }
 
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Result<Box<dyn Send>, Error>> {
-        Box::pin(async { Ok(Box::new(()) as Box<dyn Send>) })
+    fn open(&self) -> Doing<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+        Box::pin(async { None })
     }
 
     fn load<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {

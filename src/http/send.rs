@@ -43,7 +43,8 @@ impl Deadline {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn left(&self) -> Duration {
+    /// How much time is left.
+    pub fn left(&self) -> Duration {
         self.at().saturating_duration_since(Instant::now())
     }
 

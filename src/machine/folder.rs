@@ -3,7 +3,7 @@
 //! A file is replaced by renaming another one over it, so that whoever reads sees the old content or the new,
 //! whenever a writer is killed.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,10 @@ impl PrivateFolder {
 
     /// The lock of this name, if nobody holds it; it is let go when the file is closed, by whatever.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<File>> {
-        let file = self.create(name, false)?;
+        let file = private().create(true).open(self.path.join(name))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -95,23 +98,33 @@ impl PrivateFolder {
         read.ok()
     }
 
-    /// Puts this content in place of a file's, by way of another file that only one writer may use at a time.
+    /// Puts this content in place of a file's, by way of another file that only one writer should use at a time.
     pub fn replace(&self, name: &str, by_way_of: &str, content: &[u8]) -> io::Result<()> {
-        let mut file = self.create(by_way_of, true)?;
+        let by_way_of = self.path.join(by_way_of);
+        // What a writer that was killed has left, or whatever else lies there, with rights of its own.
+        if let Err(error) = std::fs::remove_file(&by_way_of)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = private().create_new(true).open(&by_way_of)?;
         file.write_all(content)?;
         drop(file);
-        std::fs::rename(self.path.join(by_way_of), self.path.join(name))
+        std::fs::rename(by_way_of, self.path.join(name))
     }
+}
 
-    fn create(&self, name: &str, truncate: bool) -> io::Result<File> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(truncate);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
+/// To write a file that only its owner may read, without following a link or waiting for a pipe's reader.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
 
-            options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        }
-        options.open(self.path.join(name))
+        options
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     }
+    options
 }

@@ -368,7 +368,8 @@ export type ManagedIdentityIdParams = {
 
   /**
    * **New.** The client id or the Azure resource id of a user-assigned identity, told apart by its shape: a GUID,
-   * or a path that begins with `/subscriptions/`. Anything else is refused with `invalid_configuration`.
+   * or `/subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…`, its words in
+   * any case. Anything else is refused with `invalid_configuration`.
    *
    * Default: absent.
    */
@@ -1182,7 +1183,7 @@ export declare const ManagedIdentityErrorCodes: {
   readonly networkUnavailable: "network_unavailable";
   /** Azure Arc's challenge was met with on neither Linux nor Windows. */
   readonly platformNotSupported: "platform_not_supported";
-  /** Not raised here; msal-node's for a user-assigned identity on Azure Arc. */
+  /** Not raised here; older versions of msal-node had it for a user-assigned identity on Azure Arc. */
   readonly unableToCreateAzureArc: "unable_to_create_azure_arc";
   /** A user-assigned identity was asked for in Cloud Shell. */
   readonly unableToCreateCloudShell: "unable_to_create_cloud_shell";

@@ -35,6 +35,14 @@ async function startApi(t) {
   return { url: `http://127.0.0.1:${api.address().port}`, authorizations };
 }
 
+test("shortest: it says until when its token is good", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const { lines, stderr } = await run(endpoint.env, example("shortest.js"));
+  t.is(stderr, "");
+  t.regex(lines[0], /^A token until 20\d\d-\d\d-\d\dT\S+Z\.$/);
+  t.is(endpoint.requests.length, 1);
+});
+
 test("env-file: settings and identity come from a file", async (t) => {
   const endpoint = await startEndpoint(t);
   const folder = mkdtempSync(join(tmpdir(), "env-file-"));

@@ -65,6 +65,7 @@ const unusable = [
   ["a JSON null", { MANAGED_IDENTITY: "null" }, "invalid_configuration", "MANAGED_IDENTITY"],
   ["no type", { MANAGED_IDENTITY: "{}" }, "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
   ["an unknown type", variable("Name", "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
+  ["a list of a type", variable(["ClientId"], "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
   ["a type of Object's", variable("toString", "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
   ["no id", variable("ClientId"), "missing_client_id", "MANAGED_IDENTITY"],
   ["an id that is no string", variable("ObjectId", 5), "missing_client_id", "MANAGED_IDENTITY"],

@@ -1,13 +1,14 @@
 // The other fields of a request: what each takes, and that a wrong one is named before any request.
 
 import test from "ava";
-import { acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { refusal, rejection } from "./support/refusal.mjs";
 
 const WRONG = {
   forceRefresh: ["", "true", 0, 1, Number.NaN, {}, [], () => true, Symbol("true"), 1n, Object(true)],
   claims: [0, 5, true, false, {}, ["{}"], () => "{}", Symbol("{}"), 1n, Object("{}"), Buffer.from("{}")],
   timeout: [0, 0.5, -1, 600_001, Number.NaN, Number.POSITIVE_INFINITY, "", "1000", true, {}, [1000], 1n],
+  retryIdentityNotFound: [0, 0.5, -1, 600_001, Number.NaN, "", "1000", true, {}, [1000], 1n],
   abortSignal: [
     0,
     false,
@@ -48,6 +49,32 @@ for (const [field, values] of Object.entries(WRONG)) {
     const endpoint = await startEndpoint(t);
     for (const value of ABSENT) await acquireOnce(endpoint, { resource: RESOURCE, [field]: value });
     t.is(endpoint.requests.length, 1);
+  });
+}
+
+/** Answers of each source that say that the identity is not there, or not yet. */
+const NOT_FOUND = {
+  imds: '{"error":"invalid_request","error_description":"Identity not found"}',
+  "app-service": '{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found"}',
+};
+
+for (const [source, body] of Object.entries(NOT_FOUND)) {
+  test(`${source}: retryIdentityNotFound waits for an identity that was assigned just now`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const resource = `https://${source}.example`;
+    endpoint.next({ status: 400, body });
+    const impatient = await rejection(t, acquire(endpoint, resource));
+    t.is(impatient.statusCode, 400);
+    t.is(endpoint.requests.length, 1);
+    endpoint.next({ status: 400, body });
+    const { metadata } = await acquire(endpoint, { resource, retryIdentityNotFound: 60_000 });
+    t.is(metadata.attempts, 2);
+    // Whoever wants no retries has none.
+    endpoint.next({ status: 400, body });
+    const request = { resource, forceRefresh: true, retryIdentityNotFound: 60_000 };
+    const once = await rejection(t, acquireOnce(endpoint, request));
+    t.is(once.attempts, 1);
+    t.is(endpoint.requests.length, 4);
   });
 }
 

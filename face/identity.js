@@ -23,7 +23,7 @@ function namedBy(env, refuse) {
     return id === undefined || id === null ? {} : { userAssignedClientId: checked(id, CLIENT_ID, refuse) };
   }
   const { ManagedIdentityIdType: type, Id: id } = parsed(text, refuse);
-  if (!Object.hasOwn(OPTIONS, type)) {
+  if (typeof type !== "string" || !Object.hasOwn(OPTIONS, type)) {
     const types = Object.keys(OPTIONS).join(", ");
     refuse("invalid_managed_identity_id_type", `${VARIABLE} has no ManagedIdentityIdType of ${types}.`);
   }

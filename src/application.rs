@@ -31,7 +31,7 @@ use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Secret, Timestamp};
+use crate::token::{REFRESH_SPREAD, Secret, Timestamp, Token};
 
 /// The capability that says so.
 const CONTINUOUS_ACCESS: &str = "CP1";
@@ -87,6 +87,8 @@ struct Plan {
     ask: Ask,
     settings: Settings,
     key: FlightKey,
+    /// The token that was cached before: nothing that the endpoint says of it is repeated.
+    earlier: Option<Arc<Token>>,
     /// A refresh behind a caller keeps its place to its end.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -141,6 +143,7 @@ impl Engine {
         let mut state = self.lock();
         let now = self.machine.clock.now();
         let found = state.cache.find(&plan.key.key, now);
+        plan.earlier = found.token().cloned();
         let report = Report::about(&*plan.source);
         let cached = |stored, reason| {
             let metadata = Metadata::cached(reason, report.endpoint().to_owned());
@@ -238,6 +241,7 @@ impl Engine {
             ask,
             settings: settings.clone(),
             key,
+            earlier: None,
             place: None,
         }
     }

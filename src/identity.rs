@@ -9,8 +9,18 @@ const LIMIT: usize = 2_048;
 
 /// The option of an id whose kind its shape tells.
 const EITHER_KIND: &str = "userAssignedId";
-/// How every Azure resource id begins.
-const RESOURCE_ID_START: &str = "/subscriptions/";
+/// The resource id of a user-assigned identity; what is empty here is a name.
+const RESOURCE_ID: [&str; 9] = [
+    "",
+    "subscriptions",
+    "",
+    "resourceGroups",
+    "",
+    "providers",
+    "Microsoft.ManagedIdentity",
+    "userAssignedIdentities",
+    "",
+];
 
 /// What a user-assigned identity is named by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,10 +36,9 @@ pub enum IdKind {
 impl IdKind {
     /// The kind that an id's shape tells: a GUID is taken for a client id.
     fn told_by(id: &str) -> Option<Self> {
-        let start = id.get(..RESOURCE_ID_START.len());
         if is_guid(id) {
             Some(Self::ClientId)
-        } else if start.is_some_and(|start| start.eq_ignore_ascii_case(RESOURCE_ID_START)) {
+        } else if is_resource_id(id) {
             Some(Self::ResourceId)
         } else {
             None
@@ -44,6 +53,24 @@ impl IdKind {
             Self::ObjectId => "userAssignedObjectId",
         }
     }
+}
+
+/// Azure takes the words of an id in any case.
+fn is_resource_id(id: &str) -> bool {
+    let is_name = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.contains(|c: char| c.is_whitespace() || c.is_control() || "?#%\\".contains(c))
+    };
+    let parts: Vec<_> = id.split('/').collect();
+    parts.len() == RESOURCE_ID.len()
+        && parts
+            .iter()
+            .zip(RESOURCE_ID)
+            .enumerate()
+            .all(|(index, (part, word))| match word {
+                "" if index > 0 => is_name(part),
+                word => part.eq_ignore_ascii_case(word),
+            })
 }
 
 /// The managed identity to act as.
@@ -97,7 +124,8 @@ impl Identity {
                 Some(kind) => Ok(Self::UserAssigned { kind, id: id.clone() }),
                 None => refused(
                     Code::InvalidConfiguration,
-                    "is neither a client id (a GUID) nor a resource id (/subscriptions/…)",
+                    "is neither a client id (a GUID) nor a resource id (/subscriptions/<id>/resourceGroups/<name>/providers/\
+                     Microsoft.ManagedIdentity/userAssignedIdentities/<name>)",
                 ),
             },
             Given::Text(_) => refused(Code::MissingId, &format!("is an empty string; {empty}")),
@@ -145,6 +173,31 @@ mod tests {
         for (id, client, code) in [
             ("my-identity", Given::Absent, Code::InvalidConfiguration),
             ("/subscription/x", Given::Absent, Code::InvalidConfiguration),
+            ("/subscriptions/", Given::Absent, Code::InvalidConfiguration),
+            (
+                &path.replace("/g/", "//"),
+                Given::Absent,
+                Code::InvalidConfiguration,
+            ),
+            (
+                &path.replace("/g/", "/a b/"),
+                Given::Absent,
+                Code::InvalidConfiguration,
+            ),
+            (
+                &path.replace("/g/", "/../"),
+                Given::Absent,
+                Code::InvalidConfiguration,
+            ),
+            (&format!("{path}?x=1"), Given::Absent, Code::InvalidConfiguration),
+            (&format!("{path}\n"), Given::Absent, Code::InvalidConfiguration),
+            (&format!("{path}/"), Given::Absent, Code::InvalidConfiguration),
+            (&format!("/x{path}"), Given::Absent, Code::InvalidConfiguration),
+            (
+                &path.replace("ManagedIdentity", "Compute"),
+                Given::Absent,
+                Code::InvalidConfiguration,
+            ),
             ("", Given::Absent, Code::MissingId),
             (guid, guid.into(), Code::InvalidIdType),
         ] {

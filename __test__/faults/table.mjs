@@ -112,7 +112,7 @@ const FAULTS = [
       socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
       flood(socket);
     },
-    ends: { code: FAILED, retryable: false },
+    ends: broken,
   },
   {
     name: "a body that claims to be gzip, and is",

@@ -90,11 +90,11 @@ impl Engine {
         }
         let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let exchange = async {
-            let _place = gate.connection().await;
+            let _place = gate.probe().await;
             transport.send(&request, settings.timeouts.connect).await
         };
         match timeout(patience, exchange).await {
-            Ok(Ok(answer)) if is_container_host(&answer) => Err(report.refusal(&answer, 1, false)),
+            Ok(Ok(answer)) if is_container_host(&answer) => Err(report.refusal(&answer, None, 1, false)),
             Ok(
                 Ok(_)
                 | Err(Fault {

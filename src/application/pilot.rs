@@ -274,9 +274,10 @@ impl Pilot {
 
     fn refusal(&self, response: &Response) -> Error {
         let retryable = self.plan.source.policy().status(response.status).is_some();
+        let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
         self.flight
             .report
-            .refusal(response, self.flight.progress.attempts(), retryable)
+            .refusal(response, earlier, self.flight.progress.attempts(), retryable)
     }
 
     /// Whether what it brings is still to be cached.

@@ -279,3 +279,19 @@ async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once()
     assert!(patient.await.expect("no panic").is_ok());
     assert_eq!(desk.net.count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.net
+        .play(|_, _| Reply::new(400, r#"{"message":"you have t0, which will do"}"#).into());
+    for wish in [Wish::New, Wish::Other] {
+        let error = desk.call().wish(wish).error().await;
+        let message = &error.facts().message;
+        assert!(
+            message.contains("which will do") && !message.contains("t0"),
+            "{error}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::unavailable::{APP_SERVICE, CONTAINER_HOST, is_unavailable};
 use super::*;
+use crate::config::Given;
 
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 const CONFIGURED_IMDS: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://10.0.0.4")];
@@ -261,4 +262,25 @@ async fn one_probe_serves_all_who_want_to_know_at_one_time() {
     // Nothing is remembered of it: whoever comes later asks anew.
     desk.call().for_credential().error().await;
     assert_eq!(sent(&desk).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_waits_for_no_acquisition() {
+    let desk = Desk::playing(|_, request| match request.url.query() {
+        None => Reply::new(400, "").into(),
+        Some(_) => Play::Silence,
+    });
+    for nth in 0..100 {
+        let _ = desk.for_resource(&format!("https://{nth}.example")).waiter();
+    }
+    settle().await;
+    let Call {
+        engine,
+        settings,
+        env,
+        ..
+    } = desk.call();
+    let probe = engine.probe(&settings, &Given::Absent, &env).expect("begun");
+    assert!(probe.await.available);
+    assert_eq!(desk.net.most_under_way(), 32);
 }

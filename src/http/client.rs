@@ -167,7 +167,7 @@ async fn whole(incoming: &mut reqwest::Response) -> Result<Option<Zeroizing<Vec<
     while let Some(chunk) = incoming
         .chunk()
         .await
-        .map_err(|error| fault(&error.without_url()))?
+        .map_err(|error| fault(&error.without_url()).after_its_beginning())?
     {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Ok(None);

@@ -12,6 +12,8 @@ use super::Url;
 
 /// Connections to one endpoint.
 const CONNECTIONS: usize = 32;
+/// Of these, for probes only: whether somebody is there shows however many acquisitions are under way.
+const PROBES: usize = 1;
 /// Of these, refreshes behind callers: IMDS throttles more than five at a time.
 const REFRESHES: usize = 5;
 /// No pause is longer.
@@ -39,6 +41,7 @@ impl Gates {
 /// What the requests to one endpoint share.
 pub struct Gate {
     connections: Semaphore,
+    probes: Semaphore,
     refreshes: Arc<Semaphore>,
     closed_until: Mutex<Option<Instant>>,
 }
@@ -46,7 +49,8 @@ pub struct Gate {
 impl Default for Gate {
     fn default() -> Self {
         Self {
-            connections: Semaphore::new(CONNECTIONS),
+            connections: Semaphore::new(CONNECTIONS - PROBES),
+            probes: Semaphore::new(PROBES),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             closed_until: Mutex::default(),
         }
@@ -58,6 +62,11 @@ impl Gate {
     pub async fn connection(&self) -> impl Drop {
         // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
         Place(self.connections.acquire().await.ok())
+    }
+
+    /// A place for one probe, likewise.
+    pub async fn probe(&self) -> impl Drop {
+        Place(self.probes.acquire().await.ok())
     }
 
     /// A place for one refresh behind a caller, if there is one now.

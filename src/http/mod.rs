@@ -180,7 +180,7 @@ pub enum FaultKind {
     ThumbprintMismatch,
     /// The answer is no HTTP.
     NotHttp,
-    /// The body is over [`BODY_LIMIT`].
+    /// The body of a success is over [`BODY_LIMIT`].
     BodyTooLarge,
     /// A caller's own client failed in a way of its own.
     CallersClient,
@@ -213,6 +213,14 @@ impl Fault {
             FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
             FaultKind::Unsendable => "ERR_UNSENDABLE",
         })
+    }
+
+    /// The same, of an answer that had begun.
+    pub fn after_its_beginning(mut self) -> Self {
+        if self.kind == FaultKind::Closed {
+            self.kind = FaultKind::Reset;
+        }
+        self
     }
 
     /// A fault without further words.

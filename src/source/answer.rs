@@ -46,11 +46,13 @@ impl Answer {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         // serde would read an array into the fields in their order.
-        if object {
-            serde_json::from_slice(body).ok()
-        } else {
-            None
+        if !object {
+            return None;
         }
+        // Where a name is there twice, the last one counts, as for JSON.parse.
+        serde_json::from_slice(body)
+            .or_else(|_| serde_json::from_value(serde_json::from_slice::<Value>(body)?))
+            .ok()
     }
 
     /// Takes the token out. `None` without one, or beside an error.
@@ -170,6 +172,12 @@ mod tests {
         ] {
             assert!(granted(refused.clone()).is_none(), "{refused}");
         }
+    }
+
+    #[test]
+    fn of_two_fields_of_one_name_the_last_counts() {
+        let mut answer = Answer::read(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
+        assert_eq!(answer.grant(NOW).expect("granted").token.secret.expose(), "b");
     }
 
     #[test]

@@ -34,12 +34,10 @@ fn from_now(value: &Value, now: Timestamp) -> Option<Timestamp> {
     if seconds > ABSOLUTE_FROM {
         absolute(seconds)
     } else {
-        millis(seconds * 1_000.0).map(|wait| later(now, wait))
+        let wait = millis(seconds.abs() * 1_000.0)?.millis();
+        let wait = if seconds < 0.0 { -wait } else { wait };
+        Some(Timestamp::from_millis(now.millis().saturating_add(wait).max(0)))
     }
-}
-
-fn later(now: Timestamp, wait: Timestamp) -> Timestamp {
-    Timestamp::from_millis(now.millis().saturating_add(wait.millis()))
 }
 
 fn absolute(number: f64) -> Option<Timestamp> {
@@ -60,14 +58,15 @@ fn millis(millis: f64) -> Option<Timestamp> {
         .then_some(Timestamp::from_millis(millis as i64))
 }
 
-/// A JSON number, or a string of digits with an optional fraction.
+/// A JSON number, or a string of digits with an optional sign and fraction.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => {
             let text = text.trim();
-            let plain = text.starts_with(|c: char| c.is_ascii_digit())
-                && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+            let amount = text.strip_prefix('-').unwrap_or(text);
+            let plain = amount.starts_with(|c: char| c.is_ascii_digit())
+                && amount.chars().all(|c| c.is_ascii_digit() || c == '.');
             if plain { text.parse().ok() } else { None }
         }
         _ => None,
@@ -259,6 +258,10 @@ mod tests {
         assert_eq!(within(json!(3_599)), Some(1_700_003_599_000));
         assert_eq!(within(json!(978_307_200)), Some(NOW.millis() + 978_307_200_000));
         assert_eq!(within(json!(1_732_145_000)), Some(1_732_145_000_000));
+        // One that is over is over, and no reason to look elsewhere.
+        assert_eq!(within(json!(-5)), Some(NOW.millis() - 5_000));
+        assert_eq!(within(json!("-5")), Some(NOW.millis() - 5_000));
+        assert_eq!(within(json!(-1e300)), None);
         assert_eq!(within(json!("soon")), None);
     }
 

@@ -8,8 +8,9 @@ use super::answer::Answer;
 use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
-use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
+use crate::http::{BODY_LIMIT, Fault, FaultKind, Response, SUCCESS};
 use crate::redaction::clean;
+use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
 const WORDS: usize = 500;
@@ -92,13 +93,20 @@ impl Report {
         &self.endpoint
     }
 
-    /// The endpoint answered, but not with a token.
-    pub fn refusal(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
+    /// The endpoint answered, but not with a token. `earlier` is one that it gave before, and could repeat.
+    pub fn refusal(
+        &self,
+        response: &Response,
+        earlier: Option<&Secret>,
+        attempts: u32,
+        retryable: bool,
+    ) -> Error {
         let answer = Answer::read(&response.body);
         let text = String::from_utf8_lossy(&response.body);
         let no_imds = is_container_host(response);
         let mut secrets = response.secrets.clone();
         secrets.extend(answer.as_ref().and_then(Answer::token));
+        secrets.extend(earlier.cloned());
         let clean = |text: &str, most| clean(text, &secrets, most);
         let named = answer.as_ref().and_then(Answer::code);
         let code = named.map(|code| clean(code, NAME)).filter(|code| is_name(code));
@@ -225,7 +233,7 @@ impl Report {
                 "gave system.networkClient no answer in time",
             ),
             FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
-            FaultKind::BodyTooLarge => (Code::FailedResponse, "answered with too much"),
+            FaultKind::BodyTooLarge => (Code::FailedResponse, "answered 200, with too much"),
             FaultKind::Unsendable => (
                 Code::InvalidConfiguration,
                 "was not asked: the request cannot be sent",
@@ -252,6 +260,7 @@ impl Report {
             facts.unavailable =
                 facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
             facts.cause.clone_from(&fault.cause);
+            facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(SUCCESS);
         })
     }
 

@@ -42,7 +42,7 @@ fn asked(variables: &[(&str, &str)]) -> (Report, Request) {
 
 fn refusal_of(variables: &[(&str, &str)], status: u16, body: &str) -> Error {
     let (report, request) = asked(variables);
-    report.refusal(&Reply::new(status, body).to(&request), 2, true)
+    report.refusal(&Reply::new(status, body).to(&request), None, 2, true)
 }
 
 fn refusal(status: u16, body: &str) -> Error {

@@ -223,7 +223,7 @@ fn a_redirect_is_named_as_one() {
 fn whether_it_may_be_tried_again_is_passed_on() {
     let (report, request) = asked(APP_SERVICE);
     for retryable in [false, true] {
-        let refused = report.refusal(&Reply::new(503, "").to(&request), 1, retryable);
+        let refused = report.refusal(&Reply::new(503, "").to(&request), None, 1, retryable);
         let broken = report.fault(&Fault::of(FaultKind::Reset), 1, retryable);
         assert_eq!(
             (refused.facts().retryable, broken.facts().retryable),

@@ -114,7 +114,7 @@ fn what_a_secret_is_made_of_does_not_matter() {
     // Empty after trimming: nothing to look for, and no endless loop over nothing.
     let (report, mut request) = asked(APP_SERVICE);
     request.secrets = vec![Secret::new("  ".into()), Secret::new(".*(".into())];
-    let error = report.refusal(&Reply::new(400, "a .*( b").to(&request), 1, false);
+    let error = report.refusal(&Reply::new(400, "a .*( b").to(&request), None, 1, false);
     assert!(error.facts().message.ends_with("a <redacted> b."), "{error}");
 }
 

@@ -125,7 +125,7 @@ fn bodies() {
             );
         }
         for status in [200, 400] {
-            let error = report.refusal(&Reply::new(status, text).to(&request), 1, false);
+            let error = report.refusal(&Reply::new(status, text).to(&request), None, 1, false);
             let name = error.code().as_str();
             assert!(!name.is_empty() && name.len() <= 100, "{name}");
             assert!(error.facts().message.chars().count() < 1_000 && !error.facts().message.contains('\n'));

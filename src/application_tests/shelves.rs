@@ -321,9 +321,12 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
 #[tokio::test(start_paused = true)]
 async fn what_expires_while_another_is_asked_for_is_not_served() {
     for silent in [true, false] {
-        let net = FakeNet::playing(move |_, _| match silent {
-            true => Play::Silence,
-            false => Play::from(Reply::new(400, "")).after(Duration::from_millis(1_500)),
+        let net = FakeNet::playing(move |_, _| {
+            if silent {
+                Play::Silence
+            } else {
+                Play::from(Reply::new(400, "")).after(Duration::from_millis(1_500))
+            }
         });
         let late = finding(1, net).await;
         let error = late.call().within(seconds(9)).error().await;

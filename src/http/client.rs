@@ -167,7 +167,7 @@ async fn whole(incoming: &mut reqwest::Response) -> Result<Option<Zeroizing<Vec<
     while let Some(chunk) = incoming
         .chunk()
         .await
-        .map_err(|error| fault(&error.without_url()).after_its_beginning())?
+        .map_err(|error| broken_off(&error.without_url()))?
     {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Ok(None);
@@ -237,6 +237,15 @@ fn fault(error: &reqwest::Error) -> Fault {
         kind,
         cause: Some(Cause { code, message }),
     }
+}
+
+/// The same, of an answer that had begun.
+fn broken_off(error: &reqwest::Error) -> Fault {
+    let mut fault = fault(error);
+    if fault.kind == FaultKind::Closed {
+        fault.kind = FaultKind::Reset;
+    }
+    fault
 }
 
 /// The errors behind an error. `io::Error` hides its payload from `source()`, so it is asked itself.

@@ -215,14 +215,6 @@ impl Fault {
         })
     }
 
-    /// The same, of an answer that had begun.
-    pub fn after_its_beginning(mut self) -> Self {
-        if self.kind == FaultKind::Closed {
-            self.kind = FaultKind::Reset;
-        }
-        self
-    }
-
     /// A fault without further words.
     pub fn of(kind: FaultKind) -> Self {
         Self { kind, cause: None }

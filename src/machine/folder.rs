@@ -81,7 +81,7 @@ impl PrivateFolder {
 
     /// The lock of this name, if nobody holds it; it is let go when the file is closed, by whatever.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<File>> {
-        let file = private().create(true).open(self.path.join(name))?;
+        let file = Self::private().create(true).open(self.path.join(name))?;
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -107,24 +107,24 @@ impl PrivateFolder {
         {
             return Err(error);
         }
-        let mut file = private().create_new(true).open(&by_way_of)?;
+        let mut file = Self::private().create_new(true).open(&by_way_of)?;
         file.write_all(content)?;
         drop(file);
         std::fs::rename(by_way_of, self.path.join(name))
     }
-}
 
-/// To write a file that only its owner may read, without following a link or waiting for a pipe's reader.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
+    /// To write a file that only its owner may read, without following a link or waiting for a pipe's reader.
+    fn private() -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
 
+            options
+                .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        }
         options
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     }
-    options
 }

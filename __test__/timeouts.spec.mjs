@@ -1,6 +1,8 @@
 // The three timeouts and the one of a single call, each against an endpoint that keeps silent. What is
 // asserted is how the calls end, never how long they took.
 
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import test from "ava";
 import { startDeaf } from "./support/deaf.mjs";
@@ -174,4 +176,30 @@ test("totalTimeout cuts an exchange of a retry; the error says what came before"
   );
   isLate(t, error, { named: "system.connectTimeout" });
   t.is(error.cause.code, "ETIMEDOUT");
+});
+
+test("applications with other limits for a connection share connections: 32 to an endpoint, whoever asks", async (t) => {
+  const connections = { now: 0, most: 0 };
+  const server = createServer((request, response) => {
+    const { searchParams } = new URL(request.url, "http://127.0.0.1");
+    response.end(JSON.stringify({ access_token: searchParams.get("resource"), expires_in: 3_600 }));
+  });
+  server.on("connection", (socket) => {
+    connections.now += 1;
+    connections.most = Math.max(connections.most, connections.now);
+    socket.on("close", () => {
+      connections.now -= 1;
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  const { port } = server.address();
+  const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
+  for (const connectTimeout of [2_999, 3_000, 60_000]) {
+    const application = new ManagedIdentityApplication({ system: { connectTimeout } });
+    const ask = (_, index) => application.acquireToken(`https://${connectTimeout}-${index}.example`);
+    await within(env, () => Promise.all(Array.from({ length: 100 }, ask)));
+  }
+  t.true(connections.most <= 32, `${connections.most}`);
 });

@@ -160,7 +160,7 @@ fn check_body(text: &str) {
     });
     let hidden: Vec<String> = hidden.map(|(_, _, telling)| packed(telling)).collect();
     for status in [200, 400, 403] {
-        let error = report.refusal(&host::response(&request, status, body.as_bytes()), 2, true);
+        let error = report.refusal(&host::response(&request, status, body.as_bytes()), None, 2, true);
         let shown = packed(&format!("{error} {error:?}"));
         assert!(!hidden.iter().any(|telling| shown.contains(telling)), "{error}");
         let message = &error.facts().message;

@@ -14,6 +14,7 @@ use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use zeroize::Zeroizing;
 
+use super::connect::{InTime, NotInTime, within};
 use super::pinned::{self, Mismatch};
 use super::trust;
 use super::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, Route, SUCCESS, Transport};
@@ -23,7 +24,7 @@ use crate::machine::Machine;
 /// A connection that nobody used for this long is closed: sooner than a Node.js server closes it
 /// (5 s), so that a request never meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(4);
-/// Clients that are kept. A process has one or two; more come from timeouts and pins that change.
+/// Clients that are kept. A process has one or two; more come from pins that change.
 const CLIENTS: usize = 8;
 /// The `id` of this transport; callers' own clients have others.
 pub const NATIVE: usize = 0;
@@ -33,7 +34,8 @@ pub const NATIVE: usize = 0;
 struct Kind {
     route: Route,
     https: bool,
-    connect_timeout: Duration,
+    /// On the way over the internet, where a host has several addresses, which the client gives equal parts of it.
+    connect_timeout: Option<Duration>,
 }
 
 /// The native HTTP client.
@@ -56,7 +58,7 @@ impl NativeTransport {
         let kind = Kind {
             route: request.route.clone(),
             https,
-            connect_timeout,
+            connect_timeout: matches!(request.route, Route::Internet(_)).then_some(connect_timeout),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
@@ -86,8 +88,11 @@ impl NativeTransport {
             .retry(reqwest::retry::never())
             .referer(false)
             .http1_only()
-            .connect_timeout(kind.connect_timeout)
             .pool_idle_timeout(IDLE);
+        builder = match kind.connect_timeout {
+            Some(limit) => builder.connect_timeout(limit),
+            None => builder.connector_layer(InTime),
+        };
         if let Route::Internet(internet) = &kind.route
             && let Some(proxy) = &internet.proxy
         {
@@ -146,7 +151,7 @@ impl NativeTransport {
 
 impl Transport for NativeTransport {
     fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a> {
-        Box::pin(self.exchange(request, connect_timeout))
+        Box::pin(within(connect_timeout, self.exchange(request, connect_timeout)))
     }
 
     fn id(&self) -> usize {
@@ -215,7 +220,7 @@ fn fault(error: &reqwest::Error) -> Fault {
             },
             None,
         )
-    } else if error.is_timeout() {
+    } else if error.is_timeout() || chain.iter().any(|error| error.is::<NotInTime>()) {
         (FaultKind::ConnectTimeout, Some("ETIMEDOUT"))
     } else if let Some(known) = io.and_then(of_io) {
         known

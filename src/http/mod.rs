@@ -6,6 +6,7 @@
 //! one endpoint share.
 
 pub mod client;
+mod connect;
 pub mod gate;
 pub mod pinned;
 pub mod retry;

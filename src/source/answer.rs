@@ -4,16 +4,13 @@
 //! IMDS and Entra (`error`, `error_description`), App Service (`message`, `statusCode`) and Cloud
 //! Shell and Service Fabric (`error: { code, message }`).
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::expiry;
 use crate::identity::IdKind;
 use crate::token::{Secret, Timestamp, Token};
 
 /// The fields of an answer that anybody here looks at; all may be absent or of any type.
-#[derive(Default, Deserialize)]
-#[serde(default)]
 pub struct Answer {
     access_token: Value,
     expires_on: Value,
@@ -22,7 +19,6 @@ pub struct Answer {
     error_description: Value,
     message: Value,
     correlation_id: Value,
-    #[serde(rename = "correlationId")]
     correlation_id_camel: Value,
     trace_id: Value,
     client_id: Value,
@@ -44,15 +40,24 @@ impl Answer {
     /// Reads a body; `None` if it is no JSON object.
     pub fn read(body: &[u8]) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        // serde would read an array into the fields in their order.
-        if !object {
-            return None;
-        }
         // Where a name is there twice, the last one counts, as for JSON.parse.
-        serde_json::from_slice(body)
-            .or_else(|_| serde_json::from_value(serde_json::from_slice::<Value>(body)?))
-            .ok()
+        let mut fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let mut field = |name| fields.remove(name).unwrap_or_default();
+        Some(Self {
+            access_token: field("access_token"),
+            expires_on: field("expires_on"),
+            expires_in: field("expires_in"),
+            error: field("error"),
+            error_description: field("error_description"),
+            message: field("message"),
+            correlation_id: field("correlation_id"),
+            correlation_id_camel: field("correlationId"),
+            trace_id: field("trace_id"),
+            client_id: field("client_id"),
+            object_id: field("object_id"),
+            msi_res_id: field("msi_res_id"),
+            mi_res_id: field("mi_res_id"),
+        })
     }
 
     /// Takes the token out. `None` without one, or beside an error.

@@ -4,13 +4,17 @@
 //! IMDS and Entra (`error`, `error_description`), App Service (`message`, `statusCode`) and Cloud
 //! Shell and Service Fabric (`error: { code, message }`).
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::expiry;
 use crate::identity::IdKind;
 use crate::token::{Secret, Timestamp, Token};
 
 /// The fields of an answer that anybody here looks at; all may be absent or of any type.
+#[derive(Default)]
 pub struct Answer {
     access_token: Value,
     expires_on: Value,
@@ -40,23 +44,26 @@ impl Answer {
     /// Reads a body; `None` if it is no JSON object.
     pub fn read(body: &[u8]) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        // Where a name is there twice, the last one counts, as for JSON.parse.
-        let mut fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let mut field = |name| fields.remove(name).unwrap_or_default();
-        Some(Self {
-            access_token: field("access_token"),
-            expires_on: field("expires_on"),
-            expires_in: field("expires_in"),
-            error: field("error"),
-            error_description: field("error_description"),
-            message: field("message"),
-            correlation_id: field("correlation_id"),
-            correlation_id_camel: field("correlationId"),
-            trace_id: field("trace_id"),
-            client_id: field("client_id"),
-            object_id: field("object_id"),
-            msi_res_id: field("msi_res_id"),
-            mi_res_id: field("mi_res_id"),
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The place of a field.
+    fn field(&mut self, name: &str) -> Option<&mut Value> {
+        Some(match name {
+            "access_token" => &mut self.access_token,
+            "expires_on" => &mut self.expires_on,
+            "expires_in" => &mut self.expires_in,
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "message" => &mut self.message,
+            "correlation_id" => &mut self.correlation_id,
+            "correlationId" => &mut self.correlation_id_camel,
+            "trace_id" => &mut self.trace_id,
+            "client_id" => &mut self.client_id,
+            "object_id" => &mut self.object_id,
+            "msi_res_id" => &mut self.msi_res_id,
+            "mi_res_id" => &mut self.mi_res_id,
+            _ => return None,
         })
     }
 
@@ -144,6 +151,35 @@ impl Answer {
             Value::String(code) => !code.is_empty(),
             _ => true,
         }
+    }
+}
+
+/// Not derived: where a name is there twice, the last one counts, as for `JSON.parse`.
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Answer, A::Error> {
+                let mut answer = Answer::default();
+                while let Some(name) = fields.next_key::<String>()? {
+                    if let Some(field) = answer.field(&name) {
+                        *field = fields.next_value()?;
+                    } else {
+                        fields.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(answer)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
     }
 }
 

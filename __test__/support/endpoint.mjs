@@ -12,10 +12,15 @@ export const RESOURCE = "https://vault.azure.net";
 /** One request only: for the tests that are not about retries. */
 export const ONCE = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
 
+/** The origins of all endpoints so far: a port that the system hands out again would find its predecessor's tokens. */
+const origins = new Set();
+
 /** Starts an endpoint that closes with the test. */
 export async function startEndpoint(t, source = "app-service", options = {}) {
   const endpoint = await startEmulator({ source, ...options });
   t.teardown(() => endpoint.close());
+  if (origins.has(endpoint.origin)) return startEndpoint(t, source, options);
+  origins.add(endpoint.origin);
   return endpoint;
 }
 

@@ -12,7 +12,7 @@ use super::Url;
 
 /// Connections to one endpoint.
 const CONNECTIONS: usize = 32;
-/// Of these, for probes only: whether somebody is there shows however many acquisitions are under way.
+/// Of these, for a probe only: whether somebody is there shows however many acquisitions are under way.
 const PROBES: usize = 1;
 /// Of these, refreshes behind callers: IMDS throttles more than five at a time.
 const REFRESHES: usize = 5;
@@ -64,9 +64,12 @@ impl Gate {
         Place(self.connections.acquire().await.ok())
     }
 
-    /// A place for one probe, likewise.
+    /// A place for one probe: any that is free, or else one that acquisitions leave alone.
     pub async fn probe(&self) -> impl Drop {
-        Place(self.probes.acquire().await.ok())
+        Place(match self.connections.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) => self.probes.acquire().await.ok(),
+        })
     }
 
     /// A place for one refresh behind a caller, if there is one now.

@@ -7,6 +7,7 @@
 
 pub mod availability;
 mod pilot;
+mod shelving;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

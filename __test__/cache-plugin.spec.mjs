@@ -202,3 +202,29 @@ test("after a plug-in has failed once it is asked again", async (t) => {
   await acquire(endpoint, resourceOf(t), application);
   t.deepEqual(plugin.changed, [true]);
 });
+
+/** With a plug-in that never comes back from its first access; the ten seconds for which the others wait are over soon. */
+async function askPastSilence({ argument: { resources, timeout }, native, report }) {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (callback, ms, ...rest) => setTimeout(callback, ms === 10_000 ? 1 : ms, ...rest);
+  let accesses = 0;
+  const cachePlugin = {
+    beforeCacheAccess() {
+      accesses += 1;
+      return accesses === 1 ? new Promise(() => undefined) : undefined;
+    },
+    afterCacheAccess() {},
+  };
+  const application = new native.ManagedIdentityApplication({ cache: { cachePlugin } });
+  for (const resource of resources) await application.acquireToken({ resource, timeout });
+  report(accesses);
+}
+
+test("a plug-in that did not come back once is asked again", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const resources = ["https://1.example", "https://2.example"];
+  const options = { argument: { resources, timeout: 2_000 }, env: endpoint.env };
+  // Reading and keeping, twice.
+  t.deepEqual(await runProcess(t, askPastSilence, options), [4]);
+  t.is(endpoint.requests.length, 2);
+});

@@ -104,6 +104,10 @@ if (isUnix) {
       mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
       symlinkSync(`${directory}-elsewhere`, directory);
     },
+    "is a link, with a slash": (directory) => {
+      mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
+      symlinkSync(`${directory}-elsewhere`, directory);
+    },
     "is a file": (directory) => writeFileSync(directory, ""),
     "cannot be made": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
   };
@@ -111,7 +115,11 @@ if (isUnix) {
     test(`a directory that ${name} is a clear error, before any request`, async (t) => {
       const [endpoint, directory] = [await startEndpoint(t), place(t)];
       make(directory);
-      const path = name === "cannot be made" ? join(directory, "..", "parent", "tokens") : directory;
+      const paths = {
+        "cannot be made": join(directory, "..", "parent", "tokens"),
+        "is a link, with a slash": `${directory}/`,
+      };
+      const path = paths[name] ?? directory;
       const application = new ManagedIdentityApplication({ cache: { directory: path } });
       const error = await refusal(t, acquire(endpoint, `https://${name.length}.example`, application));
       t.is(error.errorCode, "invalid_configuration");

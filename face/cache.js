@@ -12,6 +12,9 @@ const { hostname } = require("node:os");
 
 const OURS = "managed-identity-native";
 
+/** How long the next access waits for one that does not come back. */
+const PATIENCE_MS = 10_000;
+
 /** The plug-ins that applications of this thread were given, each with its number and its access function. */
 const plugins = new WeakMap();
 
@@ -33,9 +36,21 @@ function accessTo(plugin) {
   const cache = new SerializableCache();
   let last = Promise.resolve();
   return ({ entry, record }) => {
-    last = last.then(() => accessed(plugin, cache, entry, record)).catch(() => undefined);
-    return last;
+    const access = last.then(() => accessed(plugin, cache, entry, record)).catch(() => undefined);
+    last = last.then(() => within(PATIENCE_MS, access));
+    return access;
   };
+}
+
+/** Resolves when a promise does, or after so many milliseconds, for which no process is kept alive. */
+function within(ms, promise) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms).unref();
+    promise.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 async function accessed(plugin, cache, entry, record) {

@@ -66,6 +66,11 @@ pub struct Engine {
     state: Mutex<State>,
 }
 
+/// No managed identity's token lives longer.
+const LONGEST_LIFE: Duration = Duration::from_hours(48);
+/// From so many keys on it is looked for those that no token can be about any more.
+const UNWANTED_SWEPT_FROM: usize = 1_024;
+
 #[derive(Default)]
 struct State {
     cache: Cache,
@@ -73,6 +78,8 @@ struct State {
     started: u64,
     cleared: u64,
     cleared_at: Option<Timestamp>,
+    /// When another token than the one that there was last began to be asked for, and came.
+    unwanted: HashMap<Key, Timestamp>,
 }
 
 /// What one caller brings to a flight.
@@ -90,6 +97,8 @@ struct Plan {
     key: FlightKey,
     /// The token that was cached before: nothing that the endpoint says of it is repeated.
     earlier: Option<Arc<Token>>,
+    /// When it was made.
+    began: Timestamp,
     /// A refresh behind a caller keeps its place to its end.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -203,6 +212,7 @@ impl Engine {
         state.flights.clear();
         state.cleared += 1;
         state.cleared_at = Some(self.machine.clock.now());
+        state.unwanted.clear();
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -243,6 +253,7 @@ impl Engine {
             settings: settings.clone(),
             key,
             earlier: None,
+            began: self.machine.clock.now(),
             place: None,
         }
     }
@@ -311,6 +322,27 @@ impl State {
             .iter()
             .find(|flight| reason.may_join(&flight.reason, key.shelf.is_some()))
             .cloned()
+    }
+
+    /// What was kept outside of this process before that is not wanted any more.
+    fn unwanted_before(&self, key: &Key) -> Option<Timestamp> {
+        self.cleared_at.max(self.unwanted.get(key).copied())
+    }
+
+    /// Whether a token that was kept outside of this process comes too late: the cache has had a later one since, or
+    /// somebody another one.
+    fn is_late(&self, key: &Key, token: &Token, saved_at: Timestamp) -> bool {
+        let unwanted = self.unwanted_before(key).is_some_and(|before| saved_at <= before);
+        unwanted || self.cache.ends(key).is_some_and(|ends| ends >= token.expires_on)
+    }
+
+    /// Nobody wants what was there before `began`.
+    fn replaced(&mut self, key: &Key, began: Timestamp, now: Timestamp) {
+        if self.unwanted.len() >= UNWANTED_SWEPT_FROM {
+            let oldest = now.minus(LONGEST_LIFE);
+            self.unwanted.retain(|_, began| *began > oldest);
+        }
+        self.unwanted.insert(key.clone(), began);
     }
 
     /// Nothing that an earlier flight for this key brings is to be cached.

@@ -16,7 +16,7 @@ use crate::http::{Fault, Response, SUCCESS};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
-use crate::token::Token;
+use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
 const KEEPING: Duration = Duration::from_secs(1);
@@ -33,16 +33,25 @@ pub(super) struct Brought {
     pub(super) token: Arc<Token>,
     /// Whether its expiry is known.
     cacheable: bool,
-    from: TokenSource,
+    /// When it was kept outside of this process, if it was found there.
+    saved_at: Option<Timestamp>,
+}
+
+/// What is left to do in the cache outside of this process, once the one inside has what came.
+pub(super) enum Keep {
+    /// The token takes its place there.
+    Token(Arc<Token>),
+    /// The token cannot be kept; the one that is there is not wanted any more.
+    Nothing,
 }
 
 impl Brought {
-    /// A token from the cache outside of this process.
-    pub(super) fn shelved(token: Arc<Token>) -> Self {
+    /// A token that was found in the cache outside of this process.
+    pub(super) fn shelved(token: Arc<Token>, saved_at: Timestamp) -> Self {
         Self {
             token,
             cacheable: true,
-            from: TokenSource::Cache,
+            saved_at: Some(saved_at),
         }
     }
 }
@@ -61,17 +70,21 @@ impl Pilot {
                 Err(_) => {}
             }
         };
-        match outcome {
-            Ok((brought, Some(shelving))) if brought.cacheable => {
-                self.flight.arrived(self.unstored(&brought));
-                let mut keeping = Box::pin(self.keep(brought.token.clone(), shelving));
-                let is_kept = timeout(KEEPING, keeping.as_mut()).await.is_ok();
-                self.land(Ok(brought));
-                if !is_kept {
-                    keeping.await;
-                }
+        let (brought, shelving) = match outcome {
+            Ok(brought) => brought,
+            Err(error) => return self.fail(error),
+        };
+        let (served, keep) = self.store(brought);
+        if let (Some(shelving), Some(keep)) = (shelving, keep) {
+            self.flight.arrived(served.clone());
+            let mut keeping = Box::pin(self.keep(keep, shelving));
+            let is_kept = timeout(KEEPING, keeping.as_mut()).await.is_ok();
+            self.land(Ok(served));
+            if !is_kept {
+                keeping.await;
             }
-            outcome => self.land(outcome.map(|(brought, _)| brought)),
+        } else {
+            self.land(Ok(served));
         }
     }
 
@@ -157,7 +170,7 @@ impl Pilot {
         Ok(Brought {
             token: Arc::new(grant.token),
             cacheable: grant.cacheable,
-            from: TokenSource::IdentityProvider,
+            saved_at: None,
         })
     }
 
@@ -188,20 +201,19 @@ impl Pilot {
         self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed)
     }
 
-    /// Stores what came, and tells the waiters.
-    fn land(&self, outcome: Result<Brought, Error>) {
-        let mut state = self.engine.lock();
-        state.remove(&self.plan.key, &self.flight);
-        let outcome = match outcome {
-            Ok(brought) => Ok(self.store(&mut state, brought)),
-            Err(error) => {
-                self.failed(&mut state);
-                Err(error)
-            }
-        };
-        drop(state);
+    /// Tells the waiters how it ended.
+    fn land(&self, outcome: Outcome) {
         self.tell(&outcome);
         self.flight.land(Landing::Ended(outcome));
+    }
+
+    /// Nothing came.
+    fn fail(&self, error: Error) {
+        let mut state = self.engine.lock();
+        state.remove(&self.plan.key, &self.flight);
+        self.failed(&mut state);
+        drop(state);
+        self.land(Err(error));
     }
 
     /// Puts the next refresh off, if this was one.
@@ -211,27 +223,44 @@ impl Pilot {
         }
     }
 
-    fn store(&self, state: &mut State, brought: Brought) -> Served {
+    /// Stores what came. From now on nobody joins: whoever comes is answered from the cache.
+    fn store(&self, brought: Brought) -> (Served, Option<Keep>) {
+        let mut state = self.engine.lock();
+        state.remove(&self.plan.key, &self.flight);
+        let key = &self.plan.key.key;
+        let now = self.engine.machine.clock.now();
+        let is_late = brought
+            .saved_at
+            .is_some_and(|saved_at| state.is_late(key, &brought.token, saved_at));
+        if is_late && let Some(stored) = state.cache.find(key, now).stored() {
+            let metadata = Metadata {
+                token_source: Some(TokenSource::Cache),
+                ..self.flight.metadata()
+            };
+            let served = Served::cached(stored, self.engine.generation(), now, metadata);
+            return (served, None);
+        }
+        let served = self.unstored(&brought);
         let Brought {
             token,
             cacheable,
-            from,
+            saved_at,
         } = brought;
-        let key = &self.plan.key.key;
-        let spread = self.engine.spread(key);
-        let now = self.engine.machine.clock.now();
-        let mut fresh_until = None;
-        let number = self.flight.number;
-        let replaced = if cacheable && self.is_wanted(state) {
-            let stored = state.cache.store(key.clone(), token.clone(), number, spread, now);
-            fresh_until = stored
-                .map(|_| token.fresh_until(spread))
-                .filter(|until| *until > now);
+        let (number, spread) = (self.flight.number, self.engine.spread(key));
+        // What a caller did not want is not served again, even if its successor cannot be kept.
+        let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
+        if unwanted && self.flight.epoch == state.cleared {
+            state.replaced(key, self.plan.began, now);
+        }
+        let stored = if cacheable && !is_late && self.is_wanted(&state) {
+            Some(state.cache.store(key.clone(), token.clone(), number, spread, now))
+        } else {
+            None
+        };
+        let replaced = if let Some(stored) = stored {
             stored == Some(true)
         } else {
-            self.failed(state);
-            // What a caller did not want is not served again, even if its successor cannot be kept.
-            let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
+            self.failed(&mut state);
             if unwanted {
                 state.outdate(key, number);
             }
@@ -241,25 +270,38 @@ impl Pilot {
         if replaced && self.flight.reason != Reason::Refresh {
             self.engine.generation.fetch_add(1, Ordering::Release);
         }
-        Served {
-            fresh_until,
-            ..self.unstored(&Brought {
-                token,
-                cacheable,
-                from,
-            })
-        }
+        let is_stored = stored.flatten().is_some();
+        let served = Served {
+            fresh_until: is_stored
+                .then(|| token.fresh_until(spread))
+                .filter(|until| *until > now),
+            generation: self.engine.generation(),
+            ..served
+        };
+        let keep = if saved_at.is_some() {
+            None
+        } else if is_stored {
+            Some(Keep::Token(token))
+        } else {
+            (unwanted && !cacheable).then_some(Keep::Nothing)
+        };
+        (served, keep)
     }
 
     /// What came, as it is served to somebody who must look again next time.
-    pub(super) fn unstored(&self, Brought { token, from, .. }: &Brought) -> Served {
+    pub(super) fn unstored(&self, brought: &Brought) -> Served {
+        let from_cache = brought.saved_at.is_some();
         Served {
-            token: token.clone(),
-            from_cache: *from == TokenSource::Cache,
+            token: brought.token.clone(),
+            from_cache,
             fresh_until: None,
             generation: self.engine.generation(),
             metadata: Metadata {
-                token_source: Some(*from),
+                token_source: Some(if from_cache {
+                    TokenSource::Cache
+                } else {
+                    TokenSource::IdentityProvider
+                }),
                 ..self.flight.metadata()
             },
         }
@@ -341,10 +383,10 @@ impl Drop for Pilot {
     fn drop(&mut self) {
         // Reached without a landing only by a panic: a bug, but one that nobody may hang on.
         if !self.flight.has_landed() {
-            self.land(Err(Error::new(
+            self.fail(Error::new(
                 Code::FailedResponse,
                 "Internal error: an acquisition ended without an outcome.",
-            )));
+            ));
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
-use super::pilot::{Brought, Pilot};
+use super::pilot::{Brought, Keep, Pilot};
 use crate::cache::flight::Reason;
 use crate::cache::shelf::{Guard, Place, Shelf};
 use crate::error::Error;
-use crate::token::{Age, Token};
+use crate::token::{Age, Timestamp, Token};
 
 /// The cache may take so long, or half of the time that is left, before the source is asked.
 const LOOKING: Duration = Duration::from_secs(10);
@@ -20,8 +21,12 @@ pub(super) struct Shelving<'a> {
     shelf: &'a Shelf,
     place: Place,
     guard: Option<Guard>,
-    /// A valid token from there, but not for long.
-    spare: Option<Arc<Token>>,
+    /// A valid token from there, but not for long, and when it was kept.
+    spare: Option<(Arc<Token>, Timestamp)>,
+    /// Whether tokens are safe there.
+    is_open: bool,
+    /// When the look ended.
+    looked: Timestamp,
 }
 
 impl Pilot {
@@ -35,30 +40,37 @@ impl Pilot {
             place: Place::of(&self.plan.key.key, shelf, &self.engine.machine),
             guard: None,
             spare: None,
+            is_open: false,
+            looked: self.plan.began,
         };
         let (looking, patience) = (Instant::now(), LOOKING.min(self.flight.deadline.left() / 2));
         let looked = timeout(patience, self.look(&mut shelving)).await;
         self.flight.progress.looked(looking.elapsed());
+        let now = || self.engine.machine.clock.now();
+        shelving.looked = now();
         match looked {
             Ok(Err(error)) => Err(self.flight.report.signed(error, 0)),
-            Ok(Ok(Some(token))) => Ok((Brought::shelved(token), None)),
+            Ok(Ok(Some(brought))) => Ok((brought, None)),
             Ok(Ok(None)) | Err(_) => match (self.ask().await, &shelving.spare) {
                 // What is valid is not withheld because no other can be had.
-                (Err(_), Some(spare)) if spare.expires_on > self.engine.machine.clock.now() => {
-                    Ok((Brought::shelved(spare.clone()), None))
+                (Err(_), Some((spare, saved_at))) if spare.expires_on > now() => {
+                    Ok((Brought::shelved(spare.clone(), *saved_at), None))
                 }
-                (asked, _) => Ok((asked?, Some(shelving))),
+                (asked, _) => Ok((asked?, shelving.is_open.then_some(shelving))),
             },
         }
     }
 
     /// Looks for a token in the cache outside of this process. Where there is none, whoever returns from here is the one
     /// process that asks for it, if the cache can see to that.
-    async fn look(&self, shelving: &mut Shelving<'_>) -> Result<Option<Arc<Token>>, Error> {
+    async fn look(&self, shelving: &mut Shelving<'_>) -> Result<Option<Brought>, Error> {
         let store = &shelving.shelf.store;
-        store.open().await?;
-        if let Some(token) = self.shelved(shelving).await {
-            return Ok(Some(token));
+        shelving.is_open = store.open().await?;
+        if !shelving.is_open {
+            return Ok(None);
+        }
+        if let Some(brought) = self.shelved(shelving).await {
+            return Ok(Some(brought));
         }
         shelving.guard = store.hold(&shelving.place.entry).await;
         match shelving.guard {
@@ -70,7 +82,7 @@ impl Pilot {
 
     /// A token from the cache outside of this process that would do here. One that is valid, but not for long, is left
     /// with the waiters for the time when no other can be had.
-    async fn shelved(&self, shelving: &mut Shelving<'_>) -> Option<Arc<Token>> {
+    async fn shelved(&self, shelving: &mut Shelving<'_>) -> Option<Brought> {
         // Who wants another token than the cached one does not want that of another process either.
         let refresh = match self.flight.reason {
             Reason::Forced | Reason::Claims(_) => return None,
@@ -80,32 +92,49 @@ impl Pilot {
         let Shelving { shelf, place, .. } = shelving;
         let record = shelf.store.load(&place.entry).await?;
         let now = self.engine.machine.clock.now();
-        let since = self.engine.lock().cleared_at;
-        let token = Arc::new(place.token(&record, since, now)?);
+        let since = self.engine.lock().unwanted_before(&self.plan.key.key);
+        let (token, saved_at) = place.token(&record, since, now)?;
+        let token = Arc::new(token);
+        let brought = Brought::shelved(token.clone(), saved_at);
         match token.age(now, self.engine.spread(&self.plan.key.key)) {
-            Age::Fresh => Some(token),
+            Age::Fresh => Some(brought),
             // What would only take the place of its like is no refresh.
             _ if refresh => None,
-            Age::Ageing => Some(token),
+            Age::Ageing => Some(brought),
             Age::Expired => None,
             Age::NearlyExpired => {
-                shelving.spare = Some(token.clone());
-                self.flight.fall_back_on(self.unstored(&Brought::shelved(token)));
+                self.flight.fall_back_on(self.unstored(&brought));
+                shelving.spare = Some((token, saved_at));
                 None
             }
         }
     }
 
-    /// Has the cache outside of this process keep a token, unless it is no longer wanted.
-    pub(super) async fn keep(&self, token: Arc<Token>, shelving: Shelving<'_>) {
+    /// Has the cache outside of this process keep a token, unless it is no longer wanted, or a later one is there.
+    pub(super) async fn keep(&self, keep: Keep, shelving: Shelving<'_>) {
         let Shelving {
-            shelf, place, guard, ..
+            shelf,
+            place,
+            guard,
+            looked,
+            ..
         } = shelving;
+        let keeping = Instant::now();
+        let now = self.engine.machine.clock.now();
+        // Somebody else may have lost patience with whoever holds the guard.
+        if guard.is_some()
+            && let Some(record) = shelf.store.load(&place.entry).await
+            && place.token(&record, Some(looked), now).is_some()
+        {
+            return;
+        }
         if !self.is_wanted(&self.engine.lock()) {
             return;
         }
-        let keeping = Instant::now();
-        let record = place.record(&token, self.engine.machine.clock.now());
+        let record = match keep {
+            Keep::Token(token) => place.record(&token, now),
+            Keep::Nothing => Zeroizing::default(),
+        };
         shelf.store.save(&place.entry, record).await;
         drop(guard);
         self.flight.progress.looked(keeping.elapsed());

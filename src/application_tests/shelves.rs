@@ -38,12 +38,12 @@ impl Store for FakeStore {
         "fake"
     }
 
-    fn open(&self) -> Doing<'_, Result<(), Error>> {
+    fn open(&self) -> Doing<'_, Result<bool, Error>> {
         Box::pin(async {
             if self.refuses {
                 return Err(Error::new(Code::InvalidConfiguration, "not safe"));
             }
-            Ok(())
+            Ok(true)
         })
     }
 
@@ -92,10 +92,10 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     let first = Process::new(&store, FakeNet::granting(DAY));
     let served = first.call().outcome().await.expect("a token");
     assert!(!served.from_cache);
-    // It is read once more when nobody else works at it.
-    assert_eq!(store.counts(), (2, 1));
+    // It is read once more when nobody else works at it, and before it is written.
+    assert_eq!(store.counts(), (3, 1));
     first.call().served();
-    assert_eq!(store.counts(), (2, 1));
+    assert_eq!(store.counts(), (3, 1));
 
     let second = Process::new(&store, FakeNet::playing(|_, _| panic!("no request")));
     let served = second.call().outcome().await.expect("a token");
@@ -104,9 +104,9 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     assert_eq!(metadata.token_source, Some(TokenSource::Cache));
     assert_eq!(metadata.refresh_reason, RefreshReason::NotApplicable);
     assert_eq!((metadata.attempts, metadata.in_http), (0, Duration::ZERO));
-    assert_eq!(store.counts(), (3, 1));
+    assert_eq!(store.counts(), (4, 1));
     second.call().served();
-    assert_eq!(store.counts(), (3, 1));
+    assert_eq!(store.counts(), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +116,7 @@ async fn who_wants_another_token_gets_one_and_the_others_find_it() {
         let first = Process::new(&store, FakeNet::granting(DAY));
         first.call().token().await;
         assert_eq!(first.call().wish(wish).token().await, "t1");
-        assert_eq!(store.counts(), (2, 2));
+        assert_eq!(store.counts(), (4, 2));
         let second = Process::new(&store, FakeNet::granting(DAY));
         assert_eq!(second.call().token().await, "t1");
         assert_eq!(second.0.net.count(), 0);
@@ -268,10 +268,9 @@ async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
     let impatient = tokio::spawn(process.call().within(Duration::from_millis(300)).waiter().wait());
     let served = impatient.await.expect("no panic").expect("a token");
     assert_eq!(started.elapsed(), Duration::from_millis(300));
-    assert_eq!(
-        (text(&served).as_str(), served.from_cache, served.fresh_until),
-        ("t0", false, None)
-    );
+    assert_eq!((text(&served).as_str(), served.from_cache), ("t0", false));
+    // Whoever comes now finds it in memory.
+    assert!(process.call().served().fresh_until.is_some());
     let served = patient.await.expect("no panic").expect("a token");
     assert_eq!((text(&served).as_str(), started.elapsed()), ("t0", seconds(1)));
     assert!(served.fresh_until.is_some());
@@ -344,4 +343,109 @@ async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
         assert_eq!(all(waiters).await, ["t0", "new"]);
         assert_eq!(text(&process.call().served()), "new");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
+    let store = Arc::new(FakeStore {
+        delays: [Duration::ZERO, Duration::from_millis(900)],
+        ..FakeStore::default()
+    });
+    let process = Process::new(&store, FakeNet::granting(HOUR));
+    process.call().token().await;
+    advance(seconds(HOUR - 200)).await;
+    process
+        .0
+        .net
+        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(Duration::from_millis(1_600)));
+    let started = Instant::now();
+    assert_eq!(process.call().token().await, "new");
+    assert_eq!(started.elapsed(), seconds(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_does_not_take_the_place_of_what_another_call_has_brought() {
+    let store = Arc::<FakeStore>::default();
+    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+    // It is read before, and landed after.
+    let slow = Arc::new(FakeStore {
+        records: Mutex::new(store.records().clone()),
+        delays: [seconds(2), Duration::ZERO],
+        ..FakeStore::default()
+    });
+    let process = Process::new(&slow, FakeNet::playing(|_, _| Reply::token("new", HOUR).into()));
+    let plain = tokio::spawn(process.call().waiter().wait());
+    settle().await;
+    // It has no shelf, and shares no flight with the other.
+    assert_eq!(process.0.call().wish(Wish::New).token().await, "new");
+    assert_eq!(text(&plain.await.expect("no panic").expect("a token")), "new");
+    assert_eq!(text(&process.call().served()), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_does_not_take_the_place_of_a_better_token() {
+    let refusing = FakeNet::playing(|_, _| Play::from(Reply::new(400, "")).after(seconds(1)));
+    let late = finding(200, refusing).await;
+    let unlucky = tokio::spawn(late.call().waiter().wait());
+    settle().await;
+    late.0.net.play(|_, _| Reply::token("long", DAY).into());
+    assert_eq!(late.0.call().token().await, "long");
+    assert_eq!(text(&unlucky.await.expect("no panic").expect("a token")), "long");
+    assert_eq!(text(&late.call().served()), "long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept() {
+    for wish in [Wish::New, Wish::Other] {
+        let store = Arc::<FakeStore>::default();
+        let process = Process::new(&store, FakeNet::granting(DAY));
+        process.call().token().await;
+        advance(seconds(1)).await;
+        process.0.net.play(|nth, _| match nth {
+            1 => Reply::new(200, r#"{"access_token":"once"}"#).into(),
+            _ => Reply::token("new", DAY).into(),
+        });
+        assert_eq!(process.call().wish(wish).token().await, "once");
+        assert!(store.records().values().all(String::is_empty));
+        assert_eq!(process.call().token().await, "new");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_from_before_another_token_was_asked_for_is_not_believed() {
+    let store = Arc::<FakeStore>::default();
+    let process = Process::new(&store, FakeNet::granting(DAY));
+    process.call().token().await;
+    let old = store.records().clone();
+    advance(seconds(1)).await;
+    process
+        .0
+        .net
+        .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+    process.call().wish(Wish::New).token().await;
+    // As if it could not be removed.
+    *store.records() = old;
+    process.0.net.play(|_, _| Reply::token("new", DAY).into());
+    assert_eq!(process.call().token().await, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
+    let store = Arc::<FakeStore>::default();
+    let slow = FakeNet::playing(|_, _| Play::from(Reply::token("old", DAY)).after(seconds(9)));
+    let process = Process::new(&store, slow);
+    let first = tokio::spawn(process.call().waiter().wait());
+    settle().await;
+    // Another process loses patience with the lock, and keeps what it got without it.
+    let other = Process::new(&store, FakeNet::playing(|_, _| Reply::token("new", DAY).into()));
+    other.0.clock.leap(seconds(1));
+    assert_eq!(
+        other.call().wish(Wish::New).within(seconds(4)).token().await,
+        "new"
+    );
+    process.0.clock.leap(seconds(2));
+    assert_eq!(text(&first.await.expect("no panic").expect("a token")), "old");
+    let last = Process::new(&store, FakeNet::granting(DAY));
+    last.0.clock.leap(seconds(30));
+    assert_eq!(last.call().token().await, "new");
 }

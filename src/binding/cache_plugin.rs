@@ -59,8 +59,8 @@ impl Store for CallersPlugin {
         &self.label
     }
 
-    fn open(&self) -> Doing<'_, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
+    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+        Box::pin(async { Ok(true) })
     }
 
     /// A plug-in locks by itself, for as long as one access takes.

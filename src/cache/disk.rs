@@ -4,9 +4,10 @@
 //! are small and lie on a local disk, but they are read and written off the network thread all the same.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
@@ -17,6 +18,8 @@ use crate::machine::{FolderFault, PrivateFolder};
 /// How often a lock that another process holds is tried again.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(100);
+/// So many threads of this process are at its disks at most; each does one thing and ends.
+static THREADS: Semaphore = Semaphore::const_new(4);
 
 /// A folder of records.
 pub struct DiskStore {
@@ -33,13 +36,23 @@ impl DiskStore {
         }
     }
 
-    /// Does something with the folder, off the thread of this task.
+    /// Does something with the folder, off the thread of this task. `None` where no thread can be had, or it panicked.
     async fn with_folder<T: Send + 'static>(
         &self,
         work: impl FnOnce(&PrivateFolder) -> T + Send + 'static,
     ) -> Option<T> {
         let folder = self.folder.clone();
-        spawn_blocking(move || work(&folder)).await.ok()
+        let (done, result) = oneshot::channel();
+        let permit = THREADS.acquire().await.ok()?;
+        thread::Builder::new()
+            .name("managed-identity-disk".into())
+            .spawn(move || {
+                let worked = work(&folder);
+                drop(permit);
+                let _ = done.send(worked); // Nobody may be waiting any more.
+            })
+            .ok()?;
+        result.await.ok()
     }
 
     async fn lock(&self, entry: &str) -> Option<Guard> {
@@ -74,11 +87,12 @@ impl Store for DiskStore {
         &self.label
     }
 
-    fn open(&self) -> Doing<'_, Result<(), Error>> {
+    fn open(&self) -> Doing<'_, Result<bool, Error>> {
         Box::pin(async {
             match self.with_folder(PrivateFolder::prepare).await {
+                Some(Ok(())) => Ok(true),
                 Some(Err(fault)) => Err(self.untrusted(&fault)),
-                _ => Ok(()),
+                None => Ok(false),
             }
         })
     }

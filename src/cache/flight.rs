@@ -98,8 +98,10 @@ pub enum Landing {
 /// What is known of a flight by now.
 #[derive(Clone, Default)]
 struct Known {
-    /// A token for those who would wait for longer than until then; `None` until their own time is up.
-    spare: Option<(Served, Option<Instant>)>,
+    /// A valid token, if not as good a one as is under way.
+    spare: Option<Served>,
+    /// The token that was under way, with which something remains to be done.
+    arrived: Option<Served>,
     landing: Option<Landing>,
 }
 
@@ -161,14 +163,12 @@ impl Flight {
 
     /// A valid token, if not as good a one as is under way: it is served instead of a failure or a long wait.
     pub fn fall_back_on(&self, served: Served) {
-        let until = self.started + PATIENCE;
-        self.known
-            .send_modify(|known| known.spare = Some((served, Some(until))));
+        self.known.send_modify(|known| known.spare = Some(served));
     }
 
     /// The token has come, and nobody's time runs out on what remains to be done with it.
     pub fn arrived(&self, served: Served) {
-        self.known.send_modify(|known| known.spare = Some((served, None)));
+        self.known.send_modify(|known| known.arrived = Some(served));
     }
 
     /// What is told of it so far.
@@ -257,25 +257,30 @@ impl Waiter {
         let timer = self.since + self.total;
         let mut known = self.flight.known.subscribe();
         loop {
-            let Known { spare, landing } = known.borrow_and_update().clone();
+            let Known {
+                spare,
+                arrived,
+                landing,
+            } = known.borrow_and_update().clone();
             if let Some(Landing::Ended(Ok(served))) = landing {
                 return Ok(served);
             }
-            let fallback = self.fallback(spare);
-            let patience = match (&landing, &fallback) {
-                (Some(_), _) => None,
-                (None, Some((_, Some(until)))) => Some(timer.min(*until)),
-                (None, _) => Some(timer),
-            };
+            let fallback = [&self.fallback, &spare]
+                .into_iter()
+                .flatten()
+                .find(|served| self.is_valid(served));
             // The sender lives in the flight, which this waiter holds: it is not closed.
-            if let Some(until) = patience
-                && timeout_at(until, known.changed()).await.is_ok()
-            {
-                continue;
+            if landing.is_none() {
+                let patience = self.flight.started + PATIENCE;
+                let until = fallback.map_or(timer, |_| timer.min(patience));
+                if timeout_at(until, known.changed()).await.is_ok() {
+                    continue;
+                }
             }
             // The token may have expired meanwhile: then the patience ends, the time does not.
-            match fallback.filter(|(served, _)| self.is_valid(served)) {
-                Some((served, _)) => return Ok(served),
+            let mut served = [arrived.as_ref(), fallback].into_iter().flatten();
+            match served.find(|served| self.is_valid(served)) {
+                Some(served) => return Ok(served.clone()),
                 None => match landing {
                     Some(Landing::Ended(failed)) => return failed,
                     Some(Landing::OutOfTime) => return Err(self.out_of_time()),
@@ -284,15 +289,6 @@ impl Waiter {
                 },
             }
         }
-    }
-
-    /// What is served instead of a failure, and from when on instead of waiting.
-    fn fallback(&self, spare: Option<(Served, Option<Instant>)>) -> Option<(Served, Option<Instant>)> {
-        let own = self.fallback.clone();
-        own.map(|served| (served, Some(self.flight.started + PATIENCE)))
-            .into_iter()
-            .chain(spare)
-            .find(|(served, _)| self.is_valid(served))
     }
 
     fn is_valid(&self, served: &Served) -> bool {

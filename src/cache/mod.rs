@@ -86,6 +86,14 @@ pub enum Found {
 }
 
 impl Found {
+    /// The valid token, and how long it may be served.
+    pub fn stored(self) -> Option<Stored> {
+        match self {
+            Self::Nothing { .. } => None,
+            Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => Some(stored),
+        }
+    }
+
     /// The valid token, if there is one.
     pub fn token(&self) -> Option<&Arc<Token>> {
         match self {
@@ -201,6 +209,11 @@ impl Cache {
             self.sweep_at = SWEEP_FROM.max(self.entries.len() * 2);
         }
         Some(replaced)
+    }
+
+    /// Until when the token of a key is valid.
+    pub fn ends(&self, key: &Key) -> Option<Timestamp> {
+        self.entries.get(key).map(|entry| entry.token.expires_on)
     }
 
     /// Forgets a token, unless a later flight brought it. Tells whether there was one.

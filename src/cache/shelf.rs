@@ -37,8 +37,8 @@ pub trait Store: Send + Sync {
     /// Distinguishes stores: callers share a flight only if they share the store.
     fn label(&self) -> &str;
 
-    /// Makes ready what records are kept in; an error if they would not be safe there.
-    fn open(&self) -> Doing<'_, Result<(), Error>>;
+    /// Makes ready what records are kept in; an error if they would not be safe there, false if that cannot be told.
+    fn open(&self) -> Doing<'_, Result<bool, Error>>;
 
     /// Keeps other processes from working at the same entry until the guard goes; `None` if it cannot.
     fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Guard>>;
@@ -110,8 +110,13 @@ impl Place {
         Zeroizing::new(serde_json::to_string(&record).unwrap_or_default())
     }
 
-    /// Reads a token that was written down here, after `since` and not in the future.
-    pub fn token(&self, record: &str, since: Option<Timestamp>, now: Timestamp) -> Option<Token> {
+    /// Reads a token that was written down here, after `since` and not in the future, and when that was.
+    pub fn token(
+        &self,
+        record: &str,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<(Token, Timestamp)> {
         let record: Record<'_> = serde_json::from_str(record).ok()?;
         let saved_at = Timestamp::from_millis(record.saved_at_ms);
         let believed = record.version == VERSION
@@ -120,11 +125,12 @@ impl Place {
             && record.checksum == record.sum()
             && since.is_none_or(|since| saved_at > since)
             && saved_at <= now;
-        believed.then(|| Token {
+        let token = believed.then(|| Token {
             secret: Secret::new(record.access_token.into_owned()),
             expires_on: Timestamp::from_millis(record.expires_on_ms),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
-        })
+        })?;
+        Some((token, saved_at))
     }
 }
 

@@ -15,8 +15,8 @@ impl Store for Nowhere {
         "nowhere"
     }
 
-    fn open(&self) -> Doing<'_, Result<(), Error>> {
-        Box::pin(async { Ok(()) })
+    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+        Box::pin(async { Ok(true) })
     }
 
     fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
@@ -65,7 +65,8 @@ async fn a_token_is_given_back_as_it_was() {
     for lifetime in [HOUR, HOUR * 24] {
         let kept = token(lifetime);
         let record = place.record(&kept, START);
-        let token = place.token(&record, None, START).expect("believed");
+        let (token, saved_at) = place.token(&record, None, START).expect("believed");
+        assert_eq!(saved_at, START);
         assert_eq!(token.secret.expose(), "a-token");
         assert_eq!(
             (token.expires_on, token.refresh_on),

@@ -64,11 +64,12 @@ impl Gate {
         Place(self.connections.acquire().await.ok())
     }
 
-    /// A place for one probe: any that is free, or else one that acquisitions leave alone.
+    /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
     pub async fn probe(&self) -> impl Drop {
-        Place(match self.connections.try_acquire() {
-            Ok(place) => Some(place),
-            Err(_) => self.probes.acquire().await.ok(),
+        Place(tokio::select! {
+            biased;
+            place = self.connections.acquire() => place.ok(),
+            place = self.probes.acquire() => place.ok(),
         })
     }
 

@@ -51,7 +51,8 @@ impl Files for SystemFiles {
             return Err(ReadFault::TooLarge);
         }
         // One byte over the limit tells a file that grew after the check.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+        let expected = usize::try_from(metadata.len()).map_or(limit, |size| size.min(limit));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
         file.take(limit as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(fault)?;

@@ -43,7 +43,8 @@ impl PrivateFolder {
     /// A folder at this path, which is neither made nor looked at yet.
     pub fn at(path: &Path, owner: Option<u32>) -> Self {
         Self {
-            path: path.to_owned(),
+            // Without a slash at its end, by which the system would follow a link.
+            path: path.components().collect(),
             owner,
         }
     }

@@ -253,7 +253,8 @@ impl Pilot {
             state.replaced(key, self.plan.began, now);
         }
         let stored = if cacheable && !is_late && self.is_wanted(&state) {
-            Some(state.cache.store(key.clone(), token.clone(), number, spread, now))
+            let flight = saved_at.is_none().then_some(number);
+            Some(state.cache.store(key.clone(), token.clone(), flight, spread, now))
         } else {
             None
         };

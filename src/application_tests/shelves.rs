@@ -449,3 +449,16 @@ async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
     last.0.clock.leap(seconds(30));
     assert_eq!(last.call().token().await, "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
+    let store = Arc::<FakeStore>::default();
+    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+    let net = FakeNet::playing(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(1)));
+    let process = Process::new(&store, net);
+    let forced = tokio::spawn(process.call().wish(Wish::New).waiter().wait());
+    settle().await;
+    assert_eq!(process.call().token().await, "t0");
+    assert_eq!(text(&forced.await.expect("no panic").expect("a token")), "new");
+    assert_eq!(text(&process.call().served()), "new");
+}

@@ -180,17 +180,18 @@ impl Cache {
     }
 
     /// Stores what a flight brought, unless a later flight brought something already. Tells whether
-    /// it took another token's place.
+    /// it took another token's place. `None` instead of the flight: it was found outside of this process, and the token
+    /// of any flight takes its place.
     pub fn store(
         &mut self,
         key: Key,
         token: Arc<Token>,
-        flight: u64,
+        flight: Option<u64>,
         spread: Duration,
         now: Timestamp,
     ) -> Option<bool> {
         let held = self.entries.get(&key);
-        if held.is_some_and(|held| held.flight > flight) {
+        if held.is_some_and(|held| flight.is_some_and(|flight| held.flight > flight)) {
             return None;
         }
         let replaced = held.is_some();
@@ -198,7 +199,7 @@ impl Cache {
             key,
             Entry {
                 token,
-                flight,
+                flight: flight.unwrap_or(0),
                 spread,
                 attempted: Instant::now(),
                 failures: 0,

@@ -134,7 +134,13 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
             } => {
                 let secret = format!("t{nth}");
                 let token = Token::new(Secret::new(secret.clone()), now, now.plus(seconds(lifetime)));
-                let stored = cache.store(keys[key].clone(), Arc::new(token), flight, seconds(spread), now);
+                let stored = cache.store(
+                    keys[key].clone(),
+                    Arc::new(token),
+                    Some(flight),
+                    seconds(spread),
+                    now,
+                );
                 // The half of an odd lifetime lies between two of the model's seconds.
                 let stale = (lifetime > 7_200).then(|| model.wall + lifetime.div_ceil(2) + spread);
                 let known = Known {

@@ -42,7 +42,7 @@ fn token(secret: &str, lifetime: Duration) -> Arc<Token> {
 
 fn holding(lifetime: Duration) -> (Cache, Key) {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    cache.store(key.clone(), token("t", lifetime), 1, SPREAD, START);
+    cache.store(key.clone(), token("t", lifetime), Some(1), SPREAD, START);
     (cache, key)
 }
 
@@ -105,7 +105,7 @@ async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
     cache.store(
         key.clone(),
         token("u", Duration::from_hours(24)),
-        2,
+        Some(2),
         SPREAD,
         START,
     );
@@ -134,7 +134,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
     let mut store = |secret, flight| {
         let hour = Duration::from_hours(1);
-        let stored = cache.store(key.clone(), token(secret, hour), flight, SPREAD, START);
+        let stored = cache.store(key.clone(), token(secret, hour), Some(flight), SPREAD, START);
         (stored, held(&mut cache, &key).expect("held"))
     };
     assert_eq!(store("two", 2), (Some(false), "two".into()));
@@ -157,7 +157,7 @@ async fn tokens_that_nobody_asks_for_again_are_swept_out() {
         // Each has expired when the next comes.
         let now = START.plus(seconds(nth * 100));
         let token = Token::new(Secret::new("t".into()), now, now.plus(seconds(100)));
-        cache.store(key, Arc::new(token), nth, SPREAD, now);
+        cache.store(key, Arc::new(token), Some(nth), SPREAD, now);
         assert!(
             cache.entries.len() <= SWEEP_FROM,
             "{nth}: {}",
@@ -174,7 +174,7 @@ async fn valid_tokens_are_never_swept_out() {
         cache.store(
             key.clone(),
             token("t", Duration::from_hours(1)),
-            nth,
+            Some(nth),
             SPREAD,
             START,
         );

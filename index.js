@@ -258,7 +258,8 @@ class ManagedIdentityApplication {
       call.number,
     );
     if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
-    this.#variables = acquired;
+    // A getter of the request may have made this application read another environment meanwhile.
+    if (reading === this.#reading) this.#variables = acquired;
     call.begin(acquired);
     // One function for all who join: thousands of them would be what the garbage collector stops for.
     if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
@@ -268,7 +269,13 @@ class ManagedIdentityApplication {
   /** The environment: the last reading, as long as what decided then has not changed since. */
   #readEnvironment() {
     if (this.#reading === undefined || !isUnchanged(this.#reading, this.#variables)) {
-      this.#reading = environment();
+      const reading = environment();
+      if (reading !== this.#reading) {
+        // What is remembered is of another environment.
+        this.#desk.forget();
+        this.#deskOfCae?.forget();
+      }
+      this.#reading = reading;
       this.#variables = environmentNames.length;
     }
     return this.#reading;
@@ -440,6 +447,10 @@ class Desk {
     if (token.generation === generation() && Date.now() < token.freshUntilMs) return token;
     this.#tokens.delete(resource);
     return undefined;
+  }
+
+  forget() {
+    this.#tokens.clear();
   }
 
   remember(resource, token) {

@@ -362,3 +362,45 @@ test.serial("an endpoint is asked over 32 connections at most, one of them for p
   await Promise.all(calls);
   t.is(endpoint.requests.length, 100);
 });
+
+test.serial(
+  "a getter that makes its application ask in another environment changes nobody else's",
+  async (t) => {
+    const [first, second, third] = [
+      await startEndpoint(t),
+      await startEndpoint(t, "imds"),
+      await startEndpoint(t, "imds"),
+    ];
+    const application = new ManagedIdentityApplication();
+    const inner = [];
+    const request = {
+      resource: RESOURCE,
+      get claims() {
+        inner.push(acquire(second, "https://inner.example", application));
+        return "{}";
+      },
+    };
+    await acquire(first, request, application);
+    await Promise.all(inner);
+    t.true(inner.length > 0);
+    await acquire(third, "https://last.example", application);
+    t.deepEqual(
+      [first, second, third].map(({ requests }) => requests.map(({ query }) => query.resource)),
+      [[RESOURCE], ["https://inner.example"], ["https://last.example"]],
+    );
+  },
+);
+
+test.serial(
+  "an application that has seen another environment remembers nothing of the one before",
+  async (t) => {
+    const [before, after] = [await startEndpoint(t), await startEndpoint(t)];
+    const application = new ManagedIdentityApplication();
+    await acquire(before, RESOURCE, application);
+    // Too short-lived to be remembered in the place of the other.
+    after.always({ expiresIn: 200 });
+    const { accessToken } = await acquire(after, FORCED, application);
+    t.is((await acquire(after, RESOURCE, application)).accessToken === accessToken, true);
+    t.is(before.requests.length, 1);
+  },
+);

@@ -317,11 +317,15 @@ impl Engine {
 
 impl State {
     fn joinable(&self, key: &FlightKey, reason: &Reason) -> Option<Arc<Flight>> {
-        self.flights
-            .get(key)?
-            .iter()
-            .find(|flight| reason.may_join(&flight.reason, key.shelf.is_some()))
-            .cloned()
+        // Who wants another token than the cached one has nothing of a flight that is older than it.
+        let wants_another = matches!(reason, Reason::Forced | Reason::Claims(_));
+        let held = self.cache.flight(&key.key).filter(|_| wants_another);
+        let brings_what_is_wanted = |flight: &&Arc<Flight>| {
+            reason.may_join(&flight.reason, key.shelf.is_some())
+                && !flight.outdated.load(Ordering::Relaxed)
+                && held.is_none_or(|held| flight.number > held)
+        };
+        self.flights.get(key)?.iter().find(brings_what_is_wanted).cloned()
     }
 
     /// What was kept outside of this process before that is not wanted any more.

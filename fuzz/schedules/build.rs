@@ -17,7 +17,10 @@ const STAND_INS: &str = "fakes";
 const CHANGES: [(&str, &str); 4] = [
     ("std::sync", "crate::sync"),
     // shuttle's channel does not have this constructor, which is short for the other.
-    ("watch::Sender::new(None)", "watch::channel(None).0"),
+    (
+        "watch::Sender::new(Known::default())",
+        "watch::channel(Known::default()).0",
+    ),
     // The sources' own tests are run where they stand.
     ("#[cfg(test)]", "#[cfg(any())]"),
     ("#[cfg(all(test, unix))]", "#[cfg(any())]"),

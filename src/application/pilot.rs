@@ -76,9 +76,10 @@ impl Pilot {
         };
         let (served, keep) = self.store(brought);
         if let (Some(shelving), Some(keep)) = (shelving, keep) {
+            let left = served.token.expires_on.since(self.engine.machine.clock.now());
             self.flight.arrived(served.clone());
             let mut keeping = Box::pin(self.keep(keep, shelving));
-            let is_kept = timeout(KEEPING, keeping.as_mut()).await.is_ok();
+            let is_kept = left > 2 * KEEPING && timeout(KEEPING, keeping.as_mut()).await.is_ok();
             self.land(Ok(served));
             if !is_kept {
                 keeping.await;

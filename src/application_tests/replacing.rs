@@ -161,3 +161,39 @@ async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() 
     assert_eq!(desk.call().token().await, "anew");
     assert_eq!(desk.net.count(), 4);
 }
+
+/// A desk whose first answer, `t0`, takes five seconds, each other one a second, and the second one has no expiry if
+/// that is wanted.
+fn slow_at_first(once: bool) -> Desk {
+    Desk::playing(move |nth, _| {
+        let reply = match nth {
+            1 if once => Reply::new(200, r#"{"access_token":"t1"}"#),
+            _ => Reply::token(&format!("t{nth}"), DAY),
+        };
+        Play::from(reply).after(seconds(if nth == 0 { 5 } else { 1 }))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_one() {
+    let desk = slow_at_first(false);
+    let slow = tokio::spawn(desk.call().wish(Wish::Other).waiter().wait());
+    settle().await;
+    for (wish, another) in [(Wish::New, "t1"), (Wish::Other, "t2"), (Wish::New, "t3")] {
+        assert_eq!(desk.call().wish(wish).token().await, another);
+        assert_eq!(text(&desk.call().served()), another);
+    }
+    assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
+    assert_eq!(text(&desk.call().served()), "t3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_a_flight_whose_token_is_not_wanted_any_more() {
+    let desk = slow_at_first(true);
+    let slow = tokio::spawn(desk.call().wish(Wish::Other).waiter().wait());
+    settle().await;
+    assert_eq!(desk.call().wish(Wish::New).token().await, "t1");
+    assert_eq!(desk.call().token().await, "t2");
+    assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
+    assert_eq!(text(&desk.call().served()), "t2");
+}

@@ -456,9 +456,27 @@ async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
     Process::new(&store, FakeNet::granting(DAY)).call().token().await;
     let net = FakeNet::playing(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(1)));
     let process = Process::new(&store, net);
-    let forced = tokio::spawn(process.call().wish(Wish::New).waiter().wait());
+    let mut other = process.call().wish(Wish::New);
+    other.request.identity_wait = Some(seconds(10)); // Of another flight than the next.
+    let forced = tokio::spawn(other.waiter().wait());
     settle().await;
-    assert_eq!(process.call().token().await, "t0");
+    process.1.held.try_lock().expect_err("held by the flight");
+    let plain = process.call();
+    assert_eq!(plain.token().await, "t0");
     assert_eq!(text(&forced.await.expect("no panic").expect("a token")), "new");
     assert_eq!(text(&process.call().served()), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_ends_soon_does_not_wait_until_it_is_kept() {
+    for (lifetime, waited) in [(2, Duration::ZERO), (HOUR, Duration::from_millis(900))] {
+        let store = Arc::new(FakeStore {
+            delays: [Duration::ZERO, Duration::from_millis(900)],
+            ..FakeStore::default()
+        });
+        let process = Process::new(&store, FakeNet::granting(lifetime));
+        let started = Instant::now();
+        assert_eq!(process.call().token().await, "t0");
+        assert_eq!(started.elapsed(), waited, "{lifetime}");
+    }
 }

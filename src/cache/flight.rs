@@ -146,7 +146,7 @@ impl Flight {
             progress: Progress::default(),
             report,
             started: Instant::now(),
-            known: watch::Sender::default(),
+            known: watch::Sender::new(Known::default()),
         })
     }
 
@@ -269,13 +269,10 @@ impl Waiter {
                 .into_iter()
                 .flatten()
                 .find(|served| self.is_valid(served));
+            let until = fallback.map_or(timer, |_| timer.min(self.flight.started + PATIENCE));
             // The sender lives in the flight, which this waiter holds: it is not closed.
-            if landing.is_none() {
-                let patience = self.flight.started + PATIENCE;
-                let until = fallback.map_or(timer, |_| timer.min(patience));
-                if timeout_at(until, known.changed()).await.is_ok() {
-                    continue;
-                }
+            if landing.is_none() && timeout_at(until, known.changed()).await.is_ok() {
+                continue;
             }
             // The token may have expired meanwhile: then the patience ends, the time does not.
             let mut served = [arrived.as_ref(), fallback].into_iter().flatten();
@@ -284,7 +281,7 @@ impl Waiter {
                 None => match landing {
                     Some(Landing::Ended(failed)) => return failed,
                     Some(Landing::OutOfTime) => return Err(self.out_of_time()),
-                    None if timer <= Instant::now() => return Err(self.out_of_time()),
+                    None if until == timer => return Err(self.out_of_time()),
                     None => {}
                 },
             }

@@ -217,6 +217,11 @@ impl Cache {
         self.entries.get(key).map(|entry| entry.token.expires_on)
     }
 
+    /// The flight that brought the token of a key; 0 for one that was found outside of this process.
+    pub fn flight(&self, key: &Key) -> Option<u64> {
+        self.entries.get(key).map(|entry| entry.flight)
+    }
+
     /// Forgets a token, unless a later flight brought it. Tells whether there was one.
     pub fn forget(&mut self, key: &Key, flight: u64) -> bool {
         let older = self.entries.get(key).is_some_and(|held| held.flight <= flight);

@@ -8,6 +8,7 @@
 pub mod availability;
 mod pilot;
 mod shelving;
+mod state;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -22,8 +23,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use self::pilot::Pilot;
+use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
-use crate::cache::{Cache, Found, Key};
+use crate::cache::{Found, Key};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::Transport;
@@ -64,22 +66,6 @@ pub struct Engine {
     /// The last probe of it that failed, for each transport; whoever holds one probes.
     probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
-}
-
-/// No managed identity's token lives longer.
-const LONGEST_LIFE: Duration = Duration::from_hours(48);
-/// From so many keys on it is looked for those that no token can be about any more.
-const UNWANTED_SWEPT_FROM: usize = 1_024;
-
-#[derive(Default)]
-struct State {
-    cache: Cache,
-    flights: HashMap<FlightKey, Vec<Arc<Flight>>>,
-    started: u64,
-    cleared: u64,
-    cleared_at: Option<Timestamp>,
-    /// When another token than the one that there was last began to be asked for, and came.
-    unwanted: HashMap<Key, Timestamp>,
 }
 
 /// What one caller brings to a flight.
@@ -312,60 +298,6 @@ impl Engine {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn joinable(&self, key: &FlightKey, reason: &Reason) -> Option<Arc<Flight>> {
-        // Who wants another token than the cached one has nothing of a flight that is older than it.
-        let wants_another = matches!(reason, Reason::Forced | Reason::Claims(_));
-        let held = self.cache.flight(&key.key).filter(|_| wants_another);
-        let brings_what_is_wanted = |flight: &&Arc<Flight>| {
-            reason.may_join(&flight.reason, key.shelf.is_some())
-                && !flight.outdated.load(Ordering::Relaxed)
-                && held.is_none_or(|held| flight.number > held)
-        };
-        self.flights.get(key)?.iter().find(brings_what_is_wanted).cloned()
-    }
-
-    /// What was kept outside of this process before that is not wanted any more.
-    fn unwanted_before(&self, key: &Key) -> Option<Timestamp> {
-        self.cleared_at.max(self.unwanted.get(key).copied())
-    }
-
-    /// Whether a token that was kept outside of this process comes too late: the cache has had a later one since, or
-    /// somebody another one.
-    fn is_late(&self, key: &Key, token: &Token, saved_at: Timestamp) -> bool {
-        let unwanted = self.unwanted_before(key).is_some_and(|before| saved_at <= before);
-        unwanted || self.cache.ends(key).is_some_and(|ends| ends >= token.expires_on)
-    }
-
-    /// Nobody wants what was there before `began`.
-    fn replaced(&mut self, key: &Key, began: Timestamp, now: Timestamp) {
-        if self.unwanted.len() >= UNWANTED_SWEPT_FROM {
-            let oldest = now.minus(LONGEST_LIFE);
-            self.unwanted.retain(|_, began| *began > oldest);
-        }
-        self.unwanted.insert(key.clone(), began);
-    }
-
-    /// Nothing that an earlier flight for this key brings is to be cached.
-    fn outdate(&self, key: &Key, number: u64) {
-        let flights = self.flights.iter().filter(|(other, _)| other.key == *key);
-        for flight in flights.flat_map(|(_, flights)| flights) {
-            if flight.number < number {
-                flight.outdated.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &FlightKey, flight: &Arc<Flight>) {
-        if let Some(flights) = self.flights.get_mut(key) {
-            flights.retain(|other| !Arc::ptr_eq(other, flight));
-            if flights.is_empty() {
-                self.flights.remove(key);
-            }
-        }
     }
 }
 

@@ -22,6 +22,8 @@ mod properties;
 mod replacing;
 #[path = "application_tests/shelves.rs"]
 mod shelves;
+#[path = "application_tests/shelves_late.rs"]
+mod shelves_late;
 #[path = "application_tests/unavailable.rs"]
 mod unavailable;
 #[path = "application_tests/waiters.rs"]

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Given, RawConfiguration, Settings};
 use crate::http::client::NATIVE;
-use crate::http::{Exchange, Fault, FaultKind, Request, Response, Transport};
+use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
 use crate::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;
 use crate::token::Timestamp;
@@ -99,8 +99,7 @@ impl Files for FakeFiles {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
-    pub(crate) retry_after: Option<String>,
-    pub(crate) www_authenticate: Option<String>,
+    pub(crate) headers: ResponseHeaders,
 }
 
 impl Reply {
@@ -119,20 +118,19 @@ impl Reply {
     }
 
     pub(crate) fn retry_after(mut self, value: impl Into<String>) -> Self {
-        self.retry_after = Some(value.into());
+        self.headers.retry_after = Some(value.into());
         self
     }
 
     pub(crate) fn challenge(mut self, value: impl Into<String>) -> Self {
-        self.www_authenticate = Some(value.into());
+        self.headers.www_authenticate.push(value.into());
         self
     }
 
     pub(crate) fn to(self, request: &Request) -> Response {
         Response {
             status: self.status,
-            www_authenticate: self.www_authenticate,
-            retry_after: self.retry_after,
+            headers: self.headers,
             body: Zeroizing::new(self.body.into_bytes()),
             secrets: request.secrets.clone(),
         }

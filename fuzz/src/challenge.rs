@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use managed_identity_native::error::{Code, Error};
-use managed_identity_native::http::{Request, Response};
+use managed_identity_native::http::{Request, Response, ResponseHeaders};
 
 use crate::host::{self, Disk, KEY, Look};
 
@@ -77,7 +77,10 @@ fn challenge(status: u16, header: Option<&str>) -> Found {
     let ask = host::ask(RESOURCE);
     let first = source.request(&ask, &machine).expect("a request");
     let response = Response {
-        www_authenticate: header.map(str::to_owned),
+        headers: ResponseHeaders {
+            www_authenticate: header.map(str::to_owned).into_iter().collect(),
+            ..ResponseHeaders::default()
+        },
         ..host::response(&first, status, b"")
     };
     let second = source.challenge(&ask, &response, &machine);

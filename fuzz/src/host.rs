@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use managed_identity_native::config::{Given, RawConfiguration, Settings};
 use managed_identity_native::error::Error;
-use managed_identity_native::http::{Request, Response};
+use managed_identity_native::http::{Request, Response, ResponseHeaders};
 use managed_identity_native::identity::Identity;
 use managed_identity_native::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
 use managed_identity_native::resource::Resource;
@@ -104,8 +104,7 @@ pub fn ask(resource: &str) -> Ask {
 pub fn response(request: &Request, status: u16, body: &[u8]) -> Response {
     Response {
         status,
-        www_authenticate: None,
-        retry_after: None,
+        headers: ResponseHeaders::default(),
         body: body.to_vec().into(),
         secrets: request.secrets.clone(),
     }

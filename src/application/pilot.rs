@@ -13,7 +13,7 @@ use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
-use crate::http::{Fault, Response, SUCCESS};
+use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
@@ -148,7 +148,7 @@ impl Pilot {
     fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let answer = Answer::read(&response.body).filter(|_| response.status == SUCCESS);
+        let answer = Answer::read(&response.body).filter(|_| is_success(response.status));
         let Some((answer, grant)) =
             answer.and_then(|mut answer| answer.grant(now).map(|grant| (answer, grant)))
         else {

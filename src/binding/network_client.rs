@@ -18,7 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::error::Cause;
 use crate::http::client::NATIVE;
-use crate::http::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, SUCCESS, Transport};
+use crate::http::{
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
+};
 use crate::redaction::clean;
 
 /// So much of a client's own words is passed on.
@@ -87,16 +89,18 @@ impl CallersTransport {
         };
         let mut body = Zeroizing::new(reply.body.unwrap_or_default().into_bytes());
         if body.len() > BODY_LIMIT {
-            if status == SUCCESS {
+            if is_success(status) {
                 return Err(Fault::of(FaultKind::BodyTooLarge));
             }
             body.clear(); // The status says enough.
         }
-        let (www_authenticate, retry_after) = (reply.www_authenticate, reply.retry_after);
         Ok(Response {
             status,
-            www_authenticate,
-            retry_after,
+            headers: ResponseHeaders {
+                www_authenticate: reply.www_authenticate.into_iter().collect(),
+                retry_after: reply.retry_after,
+                ..ResponseHeaders::default()
+            },
             body,
             secrets: request.secrets.clone(),
         })

@@ -11,13 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Client;
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
 use zeroize::Zeroizing;
 
 use super::connect::{InTime, NotInTime, within};
 use super::pinned::{self, Mismatch};
 use super::trust;
-use super::{BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, Route, SUCCESS, Transport};
+use super::{
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Route, Transport,
+    is_success,
+};
 use crate::error::Cause;
 use crate::machine::Machine;
 
@@ -131,18 +134,16 @@ impl NativeTransport {
             .send()
             .await
             .map_err(|error| fault(&error.without_url()))?;
-        let headers = incoming.headers();
-        let (www_authenticate, retry_after) = (text(headers, WWW_AUTHENTICATE), text(headers, RETRY_AFTER));
+        let headers = response_headers(incoming.headers());
         let status = incoming.status().as_u16();
         let body = match whole(&mut incoming).await? {
             Some(body) => body,
-            None if status == SUCCESS => return Err(Fault::of(FaultKind::BodyTooLarge)),
+            None if is_success(status) => return Err(Fault::of(FaultKind::BodyTooLarge)),
             None => Zeroizing::default(), // The status says enough.
         };
         Ok(Response {
             status,
-            www_authenticate,
-            retry_after,
+            headers,
             body,
             secrets: request.secrets.clone(),
         })
@@ -182,10 +183,16 @@ async fn whole(incoming: &mut reqwest::Response) -> Result<Option<Zeroizing<Vec<
     Ok(Some(body))
 }
 
-fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+fn response_headers(headers: &HeaderMap) -> ResponseHeaders {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let first = |name| headers.get(name).map(text);
+    ResponseHeaders {
+        www_authenticate: headers.get_all(WWW_AUTHENTICATE).iter().map(text).collect(),
+        retry_after: first(RETRY_AFTER),
+        date: first(DATE),
+        server: first(SERVER),
+        content_type: first(CONTENT_TYPE),
+    }
 }
 
 fn unsendable(message: String) -> Fault {

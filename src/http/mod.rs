@@ -26,8 +26,11 @@ use self::trust::Internet;
 use crate::error::Cause;
 use crate::token::Secret;
 
-/// The status of an answer that can hold a token.
-pub const SUCCESS: u16 = 200;
+/// Returns whether a response of this status can hold a token.
+pub fn is_success(status: u16) -> bool {
+    status == 200
+}
+
 /// A body over this is refused: MSAL.NET's cap.
 pub const BODY_LIMIT: usize = 1_048_576;
 
@@ -138,14 +141,27 @@ impl fmt::Debug for Request {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// `WWW-Authenticate`, if it was sent.
-    pub www_authenticate: Option<String>,
-    /// `Retry-After`, if it was sent.
-    pub retry_after: Option<String>,
+    /// The headers that this crate reads.
+    pub headers: ResponseHeaders,
     /// The body as it came, at most [`BODY_LIMIT`] bytes.
     pub body: Zeroizing<Vec<u8>>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
+}
+
+/// The header fields of a response that this crate reads. Bytes outside of UTF-8 are replaced.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHeaders {
+    /// Every `WWW-Authenticate` line, in order (RFC 9110 11.6.1).
+    pub www_authenticate: Vec<String>,
+    /// `Retry-After`: seconds, or an HTTP date.
+    pub retry_after: Option<String>,
+    /// `Date`: the time of the sender, as an HTTP date.
+    pub date: Option<String>,
+    /// `Server`: the software that answered.
+    pub server: Option<String>,
+    /// `Content-Type`: the media type of the body.
+    pub content_type: Option<String>,
 }
 
 impl fmt::Debug for Response {

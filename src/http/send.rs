@@ -301,7 +301,7 @@ impl Chain<'_> {
     }
 
     fn asked_for(&self, answer: &Response) -> Option<Duration> {
-        retry_after(answer.retry_after.as_deref()?, self.machine.clock.now())
+        retry_after(answer.headers.retry_after.as_deref()?, self.machine.clock.now())
     }
 
     fn lengthened(&self, wait: Duration) -> Duration {

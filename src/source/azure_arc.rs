@@ -128,7 +128,7 @@ impl Source for AzureArc {
         if response.status != UNAUTHORIZED {
             return Ok(None);
         }
-        let path = realm(response.www_authenticate.as_deref())?;
+        let path = realm(response.headers.www_authenticate.first().map(String::as_str))?;
         let key = self.key(path, machine)?;
         let header = Secret::new(format!("Basic {}", key.expose()));
         Ok(Some(

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
-use crate::http::{BODY_LIMIT, Fault, FaultKind, Response, SUCCESS};
+use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
 use crate::redaction::clean;
 use crate::token::Secret;
 
@@ -260,7 +260,7 @@ impl Report {
             facts.unavailable =
                 facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
             facts.cause.clone_from(&fault.cause);
-            facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(SUCCESS);
+            facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })
     }
 

@@ -34,7 +34,7 @@ impl Agent {
         let first = self.source.request(&ask, &self.machine)?;
         // The body of a challenge does not matter.
         let mut reply = Reply::new(401, r#"{"error":"invalid_request"}"#);
-        reply.www_authenticate = header.map(str::to_owned);
+        reply.headers.www_authenticate = header.map(str::to_owned).into_iter().collect();
         self.source.challenge(&ask, &reply.to(&first), &self.machine)
     }
 

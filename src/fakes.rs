@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::config::{Given, RawConfiguration, Settings};
 use crate::http::client::NATIVE;
 use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
-use crate::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
+use crate::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;
 use crate::token::Timestamp;
 
@@ -285,6 +285,7 @@ pub(crate) fn machine(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Machine
         clock: clock.clone(),
         files: files.clone(),
         chance: Arc::new(Fixed(0.0)),
+        blocking: BlockingPool::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use managed_identity_native::config::{Given, RawConfiguration, Settings};
 use managed_identity_native::error::Error;
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 use managed_identity_native::identity::Identity;
-use managed_identity_native::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
+use managed_identity_native::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use managed_identity_native::resource::Resource;
 use managed_identity_native::source::{self, Ask, Source};
 use managed_identity_native::token::Timestamp;
@@ -76,6 +76,7 @@ pub fn machine(disk: &Arc<Disk>) -> Machine {
         clock: Arc::new(Stopped),
         files: disk.clone(),
         chance: Arc::new(Fixed(0.0)),
+        blocking: BlockingPool::default(),
     }
 }
 

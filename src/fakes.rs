@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use crate::config::{Given, RawConfiguration, Settings};
-use crate::http::client::NATIVE;
+use crate::http::native_transport::NATIVE;
 use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
 use crate::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;
@@ -133,6 +133,7 @@ impl Reply {
             headers: self.headers,
             body: Zeroizing::new(self.body.into_bytes()),
             secrets: request.secrets.clone(),
+            connection: None,
         }
     }
 }

@@ -106,6 +106,7 @@ pub fn response(request: &Request, status: u16, body: &[u8]) -> Response {
     Response {
         status,
         headers: ResponseHeaders::default(),
+        connection: None,
         body: body.to_vec().into(),
         secrets: request.secrets.clone(),
     }

@@ -139,7 +139,10 @@ impl Pilot {
             answered.map_err(|error| error.with(|facts| facts.status = status))
         };
         match chain.run(&request, &challenge, self).await {
-            End::Answer(response) => self.read(&response),
+            End::Answer(mut response) => {
+                response.keep_connection();
+                self.read(&response)
+            }
             end => Err(self.error(&end)),
         }
     }

@@ -28,7 +28,7 @@ use napi_derive::napi;
 
 use crate::application::Engine;
 use crate::error::Code;
-use crate::http::client::NativeTransport;
+use crate::http::native_transport::NativeTransport;
 use crate::machine::{Chance as _, Machine, SystemChance, variable};
 
 /// What all applications of this process share.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::error::Cause;
-use crate::http::client::NATIVE;
+use crate::http::native_transport::NATIVE;
 use crate::http::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
 };
@@ -103,6 +103,7 @@ impl CallersTransport {
             },
             body,
             secrets: request.secrets.clone(),
+            connection: None,
         })
     }
 }

@@ -1,21 +1,26 @@
 //! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
 //! transport that carries them.
 //!
-//! Knows nothing of identities and tokens. [`client`] is the native transport, [`send`] the one loop
+//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`send`] the one loop
 //! that sends, retries and times out, [`retry`] its policies as data, [`gate`] what all requests to
 //! one endpoint share.
 
-pub mod client;
-mod connect;
+mod connection;
+mod connection_pool;
+mod connector;
 pub mod gate;
+pub mod native_transport;
 pub mod pinned;
 pub mod retry;
 pub mod send;
+mod transport_error;
 pub mod trust;
+mod wire_limit;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use reqwest::Url;
@@ -69,6 +74,8 @@ pub struct Request {
     pub route: Route,
     /// What must not show up in any message, should the endpoint echo it.
     pub secrets: Vec<Secret>,
+    /// Whether a connection of its own is to be made for it.
+    pub needs_new_connection: bool,
 }
 
 impl Request {
@@ -88,6 +95,7 @@ impl Request {
             body: None,
             route: Route::Direct,
             secrets: Vec::new(),
+            needs_new_connection: false,
         }
     }
 
@@ -147,6 +155,31 @@ pub struct Response {
     pub body: Zeroizing<Vec<u8>>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
+    /// The connection that brought it, if it can carry a further exchange: closed with the response unless it is kept.
+    pub connection: Option<ReusableConnection>,
+}
+
+impl Response {
+    /// Lets further exchanges use the connection that brought this response, which is what it should be.
+    pub fn keep_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.keep();
+        }
+    }
+}
+
+/// A connection whose response has been read.
+pub struct ReusableConnection(Mutex<Box<dyn FnOnce() + Send>>);
+
+impl ReusableConnection {
+    /// `keep` puts the connection back; the connection is closed when `keep` is dropped without being called.
+    pub fn new(keep: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(keep)))
+    }
+
+    fn keep(self) {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)();
+    }
 }
 
 /// The header fields of a response that this crate reads. Bytes outside of UTF-8 are replaced.
@@ -199,6 +232,8 @@ pub enum FaultKind {
     NotHttp,
     /// The body of a success is over [`BODY_LIMIT`].
     BodyTooLarge,
+    /// More was received than the head or the whole of a response may have.
+    WireLimit,
     /// A caller's own client failed in a way of its own.
     CallersClient,
     /// The request could not be made: a header or the address cannot be sent.
@@ -227,6 +262,7 @@ impl Fault {
             FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
             FaultKind::NotHttp => "ERR_HTTP",
             FaultKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
+            FaultKind::WireLimit => "ERR_RESPONSE_TOO_LARGE",
             FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
             FaultKind::Unsendable => "ERR_UNSENDABLE",
         })

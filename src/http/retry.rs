@@ -117,6 +117,7 @@ impl Policy {
             | F::ThumbprintMismatch
             | F::NotHttp
             | F::BodyTooLarge
+            | F::WireLimit
             | F::CallersClient
             | F::Unsendable => None,
         }

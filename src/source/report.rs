@@ -234,6 +234,10 @@ impl Report {
             ),
             FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
             FaultKind::BodyTooLarge => (Code::FailedResponse, "answered 200, with too much"),
+            FaultKind::WireLimit => (
+                Code::FailedResponse,
+                "sent more than 64 KiB before the head of its response was complete, or more than 2 MiB in all",
+            ),
             FaultKind::Unsendable => (
                 Code::InvalidConfiguration,
                 "was not asked: the request cannot be sent",

@@ -1,0 +1,135 @@
+//! Tells what kind of fault kept a response from coming, from the chain of errors behind it.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::connector::ConnectError;
+use super::pinned::Mismatch;
+use super::wire_limit::WireLimitExceeded;
+use super::{Fault, FaultKind};
+use crate::error::Cause;
+
+type Classified = (FaultKind, Option<&'static str>);
+
+/// A fault met before there was a connection.
+pub(super) fn of_connecting(error: ConnectError) -> Fault {
+    match error {
+        ConnectError::NameResolution(error) => {
+            of_chain(&error, Some((FaultKind::NameResolution, Some("ENOTFOUND"))))
+        }
+        ConnectError::Tcp(error) => {
+            let kind = of_io(&error).unwrap_or((FaultKind::Unroutable, None));
+            of_chain(&error, Some(kind))
+        }
+        ConnectError::Tls(error) => of_chain(&error, None),
+        ConnectError::Tunnel(reason) => fault(
+            (FaultKind::Unroutable, None),
+            format!("the proxy opened no tunnel: {reason}"),
+        ),
+    }
+}
+
+/// A fault met between a request and the head of its response.
+pub(super) fn of_exchange(error: &hyper::Error) -> Fault {
+    of_chain(error, error.is_parse().then_some((FaultKind::NotHttp, None)))
+}
+
+/// A fault met in the body of a response.
+pub(super) fn of_body(error: &hyper::Error) -> Fault {
+    let mut fault = of_exchange(error);
+    if matches!(fault.kind, FaultKind::Closed | FaultKind::NotHttp) {
+        fault.kind = FaultKind::Reset; // The response began and broke off.
+    }
+    fault
+}
+
+/// No connection within the connect timeout.
+pub(super) fn connect_timed_out() -> Fault {
+    let timed_out = (FaultKind::ConnectTimeout, Some("ETIMEDOUT"));
+    fault(timed_out, "no connection in time".to_owned())
+}
+
+/// A request that cannot be sent.
+pub(super) fn unsendable(message: String) -> Fault {
+    fault((FaultKind::Unsendable, None), message)
+}
+
+fn fault((kind, code): Classified, message: String) -> Fault {
+    Fault {
+        kind,
+        cause: Some(Cause { code, message }),
+    }
+}
+
+/// Classifies by the errors of a chain; `known` is what the outermost error has told already.
+fn of_chain(error: &(dyn StdError + 'static), known: Option<Classified>) -> Fault {
+    let chain = chain(error);
+    let mut texts: Vec<_> = chain.iter().map(ToString::to_string).collect();
+    texts.dedup(); // Wrappers repeat what they wrap.
+    let rustls = chain
+        .iter()
+        .find_map(|error| error.downcast_ref::<rustls::Error>());
+    let io = chain
+        .iter()
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .next_back();
+    let classified = if chain.iter().any(|error| error.is::<WireLimitExceeded>()) {
+        (FaultKind::WireLimit, None)
+    } else if let Some(rustls) = rustls {
+        let kind = if is_mismatch(rustls) {
+            FaultKind::ThumbprintMismatch
+        } else {
+            FaultKind::Tls
+        };
+        (kind, None)
+    } else {
+        known
+            .or_else(|| io.and_then(of_io))
+            .unwrap_or((FaultKind::Closed, Some("ECONNRESET")))
+    };
+    fault(classified, texts.join(": "))
+}
+
+/// The errors behind an error. `io::Error` hides its payload from `source()`, so it is asked itself.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let mut chain = vec![error];
+    loop {
+        let last = chain[chain.len() - 1];
+        let payload = last.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let next = match payload {
+            Some(payload) => {
+                let payload: &(dyn StdError + 'static) = payload;
+                Some(payload)
+            }
+            None => last.source(),
+        };
+        match next {
+            Some(next) => chain.push(next),
+            None => return chain,
+        }
+    }
+}
+
+fn of_io(error: &io::Error) -> Option<Classified> {
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::ConnectionRefused => Some((FaultKind::Refused, Some("ECONNREFUSED"))),
+        K::ConnectionReset | K::ConnectionAborted => Some((FaultKind::Reset, Some("ECONNRESET"))),
+        K::BrokenPipe => Some((FaultKind::Reset, Some("EPIPE"))),
+        K::NotConnected => Some((FaultKind::Reset, Some("ENOTCONN"))),
+        K::UnexpectedEof => Some((FaultKind::Closed, Some("ECONNRESET"))),
+        K::TimedOut => Some((FaultKind::ConnectTimeout, Some("ETIMEDOUT"))),
+        K::HostUnreachable => Some((FaultKind::Unroutable, Some("EHOSTUNREACH"))),
+        K::NetworkUnreachable | K::NetworkDown => Some((FaultKind::Unroutable, Some("ENETUNREACH"))),
+        K::AddrNotAvailable => Some((FaultKind::Unroutable, Some("EADDRNOTAVAIL"))),
+        K::PermissionDenied => Some((FaultKind::Unroutable, Some("EACCES"))),
+        _ => None,
+    }
+}
+
+fn is_mismatch(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => other.0.is::<Mismatch>(),
+        _ => false,
+    }
+}

@@ -7,6 +7,7 @@
 
 pub mod availability;
 mod pilot;
+mod resource_aliases;
 mod shelving;
 mod state;
 
@@ -23,6 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use self::pilot::Pilot;
+use self::resource_aliases::ResourceAliases;
 use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};
@@ -63,6 +65,7 @@ pub struct Engine {
     generation: AtomicU32,
     /// Whether IMDS's own address has ever answered.
     imds_answers: AtomicBool,
+    resource_aliases: ResourceAliases,
     /// The last probe of it that failed, for each transport; whoever holds one probes.
     probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
@@ -100,6 +103,7 @@ impl Engine {
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
             imds_answers: AtomicBool::new(false),
+            resource_aliases: ResourceAliases::default(),
             probes: Mutex::default(),
             state: Mutex::default(),
         })

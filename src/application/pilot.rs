@@ -16,7 +16,7 @@ use crate::http::send::{Awaited, Chain, End, Witness};
 use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::{Answer, is_identity_missing};
+use crate::source::{Answer, is_identity_missing, is_other_resource};
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -114,7 +114,7 @@ impl Pilot {
         if self.plan.key.probe {
             self.engine.probe_once(&self.plan).await?;
         }
-        let request = source
+        let mut request = source
             .request(ask, machine)
             .map_err(|error| report.signed(error, 0))?;
         let gate = self.engine.gates.gate(&request.url);
@@ -138,12 +138,59 @@ impl Pilot {
             let answered = source.challenge(ask, response, machine);
             answered.map_err(|error| error.with(|facts| facts.status = status))
         };
-        match chain.run(&request, &challenge, self).await {
+        let mut end = chain.run(&request, &challenge, self).await;
+        // A caller's own client answers for itself.
+        if transport.id() == self.engine.native.id()
+            && let Some(first) = self.other_resource(&end)
+        {
+            // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
+            drop(end);
+            request.needs_new_connection = true;
+            end = chain.run(&request, &challenge, self).await;
+            match self.other_resource(&end) {
+                Some(second) if second != first => return Err(self.unexpected_resource(&end)),
+                Some(_) => self.remember_alias(first),
+                None => {}
+            }
+        }
+        match end {
             End::Answer(mut response) => {
                 response.keep_connection();
                 self.read(&response)
             }
             end => Err(self.error(&end)),
+        }
+    }
+
+    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
+    /// known as this endpoint's name for it.
+    fn other_resource(&self, end: &End) -> Option<String> {
+        let End::Answer(response) = end else { return None };
+        if !is_success(response.status) {
+            return None;
+        }
+        let answer = Answer::read(&response.body)?;
+        let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
+        let endpoint = self.flight.report.endpoint();
+        let is_other =
+            is_other_resource(asked, named) && !self.engine.resource_aliases.contains(endpoint, asked, named);
+        is_other.then(|| named.to_owned())
+    }
+
+    fn remember_alias(&self, named: String) {
+        let endpoint = self.flight.report.endpoint();
+        let asked = self.plan.ask.resource.as_str();
+        self.engine.resource_aliases.insert(endpoint, asked, named);
+    }
+
+    fn unexpected_resource(&self, end: &End) -> Error {
+        match end {
+            End::Answer(response) => self.flight.report.unusable(
+                "its tokens are for other resources than the one asked for, and not twice for the same",
+                response,
+                self.flight.progress.attempts(),
+            ),
+            end => self.error(end),
         }
     }
 

@@ -191,10 +191,13 @@ impl Chain<'_> {
     pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
         let mut spent = Spent::default();
         loop {
-            let end = self.attempt(request, challenge, witness).await;
+            let mut end = self.attempt(request, challenge, witness).await;
             let Some(wait) = self.wait_after(&end, &mut spent) else {
                 return end;
             };
+            if let End::Answer(response) = &mut end {
+                response.keep_connection();
+            }
             self.progress.failed(witness.retrying(&end, wait));
             drop(end);
             let is_paused = self.gate.paused_for().is_some();
@@ -211,7 +214,8 @@ impl Chain<'_> {
         };
         match challenge(&answer) {
             Ok(None) => End::Answer(answer),
-            Ok(Some(second)) => {
+            Ok(Some(mut second)) => {
+                second.needs_new_connection = request.needs_new_connection;
                 let answered = self.exchange(&second, witness).await;
                 answered.map_or_else(|end| end, End::Answer)
             }

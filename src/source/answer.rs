@@ -25,6 +25,7 @@ pub struct Answer {
     correlation_id: Value,
     correlation_id_camel: Value,
     trace_id: Value,
+    resource: Value,
     client_id: Value,
     object_id: Value,
     msi_res_id: Value,
@@ -59,6 +60,7 @@ impl Answer {
             "correlation_id" => &mut self.correlation_id,
             "correlationId" => &mut self.correlation_id_camel,
             "trace_id" => &mut self.trace_id,
+            "resource" => &mut self.resource,
             "client_id" => &mut self.client_id,
             "object_id" => &mut self.object_id,
             "msi_res_id" => &mut self.msi_res_id,
@@ -130,6 +132,11 @@ impl Answer {
     /// The id of Entra's own log.
     pub fn trace_id(&self) -> Option<&str> {
         self.trace_id.as_str().filter(|id| !id.is_empty())
+    }
+
+    /// What the token is for, as the endpoint calls it.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_str()
     }
 
     /// Tells whether the answer names the identity that was asked for.

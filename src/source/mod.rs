@@ -14,6 +14,7 @@ mod expiry;
 mod imds;
 mod machine_learning;
 mod report;
+mod resource_match;
 mod service_fabric;
 mod workload_identity;
 
@@ -30,6 +31,7 @@ pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
 pub use self::endpoint::{COMPONENT, Endpoint};
 pub use self::report::{Report, is_container_host, is_identity_missing};
+pub use self::resource_match::is_other_resource;
 
 /// The hosts, by msal-node's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -23,6 +23,9 @@ use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 /// How long a server may take to close its side of a connection that is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 
+/// A body in tiny chunks is read in turns: the timers of this thread, and other connections, get theirs in between.
+const FRAMES_PER_TURN: usize = 64;
+
 type Stream = TokioIo<MeteredStream<Box<dyn ByteStream>>>;
 type OutgoingBody = Full<Bytes>;
 
@@ -101,6 +104,7 @@ impl Connection {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         let mut body = pin!(body);
+        let mut frames = 0_usize;
         while let Some(frame) = poll_fn(|context| self.poll_frame(body.as_mut(), context)).await {
             // Trailers hold nothing that is looked at.
             let Ok(data) = frame?.into_data() else { continue };
@@ -108,6 +112,10 @@ impl Connection {
                 return Ok(LimitedBody::TooLarge);
             }
             bytes.extend_from_slice(&data);
+            frames += 1;
+            if frames.is_multiple_of(FRAMES_PER_TURN) {
+                yield_now().await;
+            }
         }
         Ok(LimitedBody::Complete(bytes))
     }

@@ -37,7 +37,11 @@ pub(super) fn of_exchange(error: &hyper::Error) -> Fault {
 /// A fault met in the body of a response.
 pub(super) fn of_body(error: &hyper::Error) -> Fault {
     let mut fault = of_exchange(error);
-    if matches!(fault.kind, FaultKind::Closed | FaultKind::NotHttp) {
+    // hyper's own limits on the extensions of chunks and on trailers.
+    let over_limit = io_error(&chain(error)).is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    if over_limit {
+        fault.kind = FaultKind::WireLimit;
+    } else if matches!(fault.kind, FaultKind::Closed | FaultKind::NotHttp) {
         fault.kind = FaultKind::Reset; // The response began and broke off.
     }
     fault
@@ -69,10 +73,7 @@ fn of_chain(error: &(dyn StdError + 'static), known: Option<Classified>) -> Faul
     let rustls = chain
         .iter()
         .find_map(|error| error.downcast_ref::<rustls::Error>());
-    let io = chain
-        .iter()
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .next_back();
+    let io = io_error(&chain);
     let classified = if chain.iter().any(|error| error.is::<WireLimitExceeded>()) {
         (FaultKind::WireLimit, None)
     } else if let Some(rustls) = rustls {
@@ -108,6 +109,12 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'st
             None => return chain,
         }
     }
+}
+
+/// The innermost error of the operating system, or of a stream.
+fn io_error<'a>(chain: &[&'a (dyn StdError + 'static)]) -> Option<&'a io::Error> {
+    let mut errors = chain.iter().filter_map(|error| error.downcast_ref::<io::Error>());
+    errors.next_back()
 }
 
 fn of_io(error: &io::Error) -> Option<Classified> {

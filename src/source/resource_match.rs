@@ -4,8 +4,8 @@ use crate::http::Url;
 
 const SCOPE_SUFFIX: &str = "/.default";
 
-/// Returns whether two resources are certainly different: both are URIs with a host, and they differ in more than a
-/// trailing slash, `/.default`, or the case of scheme and host. Endpoints spell resources in ways of their own.
+/// Returns whether two resources are certainly different: both are URIs with a host, and they differ in more than
+/// trailing slashes, `/.default`, or the case of scheme and host. Endpoints spell resources in ways of their own.
 pub fn is_other_resource(asked: &str, named: &str) -> bool {
     match (comparable(asked), comparable(named)) {
         (Some(asked), Some(named)) => asked != named,
@@ -21,7 +21,7 @@ fn comparable(resource: &str) -> Option<Comparable> {
     let host = url.host_str().filter(|host| !host.is_empty())?;
     let path = url.path();
     let path = path.strip_suffix(SCOPE_SUFFIX).unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.trim_end_matches('/');
     Some((
         url.scheme().to_owned(),
         host.to_ascii_lowercase(),

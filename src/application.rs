@@ -8,6 +8,7 @@
 pub mod availability;
 mod pilot;
 mod shelving;
+mod source_files;
 mod state;
 
 use std::collections::HashMap;
@@ -77,7 +78,7 @@ struct Boarding {
 
 /// Everything that a flight goes by.
 struct Plan {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     ask: Ask,
     settings: Settings,
     key: FlightKey,
@@ -207,7 +208,7 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+    fn plan(&self, source: Arc<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {

@@ -138,6 +138,7 @@ impl fmt::Debug for Request {
 }
 
 /// What came back.
+#[derive(Clone)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,

@@ -17,6 +17,9 @@ mod report;
 mod service_fabric;
 mod workload_identity;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::retry::Policy;
@@ -202,6 +205,16 @@ pub trait Source: Send + Sync {
         Ok(Request::get(self.endpoint().with_query(&[])))
     }
 
+    /// The directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read none.
+    fn directory_of_request(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The directory whose files [`challenge`](Self::challenge) reads for this response; `None` if it reads none.
+    fn directory_of_challenge(&self, _: &Response) -> Option<&Path> {
+        None
+    }
+
     /// The request that answers a challenge; `None` if the answer is none.
     fn challenge(&self, _: &Ask, _: &Response, _: &Machine) -> Result<Option<Request>, Error> {
         Ok(None)
@@ -239,13 +252,13 @@ pub trait Source: Send + Sync {
     }
 }
 
-type Opened = Result<Box<dyn Source>, Error>;
+type Opened = Result<Arc<dyn Source>, Error>;
 
 /// How a host is noticed and opened.
 struct Host {
     name: SourceName,
     detect: fn(&Environment, &Settings, &Machine) -> bool,
-    open: fn(&Environment, &Settings) -> Opened,
+    open: fn(&Environment, &Settings) -> Result<Box<dyn Source>, Error>,
 }
 
 /// The order of detection; the first that is there counts.
@@ -284,7 +297,7 @@ pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened
             Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
         );
     }
-    Ok(source)
+    Ok(source.into())
 }
 
 /// An endpoint from a variable that detection has found to be set.

@@ -171,3 +171,7 @@ fn tls(message: String) -> Fault {
         cause: Some(Cause { code: None, message }),
     }
 }
+
+#[cfg(all(test, not(any(windows, target_vendor = "apple"))))]
+#[path = "trust_tests.rs"]
+mod tests;

@@ -106,6 +106,11 @@ impl Engine {
         })
     }
 
+    /// The machine that it works on.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     /// A token from the cache, or a place among those who wait for one.
     pub fn acquire(
         self: &Arc<Self>,

@@ -153,6 +153,12 @@ impl Record<'_> {
     }
 }
 
+/// When the token of a record expires, whoever it belongs to; `None` if the record cannot be read.
+pub(super) fn expires_on(record: &str) -> Option<Timestamp> {
+    let record: Record<'_> = serde_json::from_str(record).ok()?;
+    Some(Timestamp::from_millis(record.expires_on_ms))
+}
+
 /// What Linux tells machines apart by; elsewhere the host's name must do.
 fn machine_id(machine: &Machine) -> String {
     let read = |path: &&str| machine.files.read(Path::new(path), MACHINE_ID_LIMIT, true).ok();

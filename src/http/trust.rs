@@ -144,7 +144,7 @@ fn platform(_: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<ClientCo
         .with_no_client_auth())
 }
 
-/// The certificates of the file that NODE_EXTRA_CA_CERTS names.
+/// The certificates of the file that `NODE_EXTRA_CA_CERTS` names.
 fn extra(machine: &Machine, path: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
     certificates(machine, path).ok_or_else(|| {
         tls(format!(

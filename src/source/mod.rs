@@ -253,12 +253,13 @@ pub trait Source: Send + Sync {
 }
 
 type Opened = Result<Arc<dyn Source>, Error>;
+type Open = fn(&Environment, &Settings) -> Result<Box<dyn Source>, Error>;
 
 /// How a host is noticed and opened.
 struct Host {
     name: SourceName,
     detect: fn(&Environment, &Settings, &Machine) -> bool,
-    open: fn(&Environment, &Settings) -> Result<Box<dyn Source>, Error>,
+    open: Open,
 }
 
 /// The order of detection; the first that is there counts.

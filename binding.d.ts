@@ -33,8 +33,8 @@ export declare class ManagedIdentityApplication {
    * the environment variables, from the front, decided what is asked for.
    */
   acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number): AcquisitionOutcome | number
-  /** Keeps tokens in the directory that the options name, which must belong to the user of this number. */
-  keepInDirectory(hostname: string, owner?: number | undefined | null): void
+  /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
+  keepInDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
   keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
   /** Tells an observer what happens from now on; only the first one is told. */

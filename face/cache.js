@@ -21,7 +21,7 @@ const plugins = new WeakMap();
 /** Tells native code where this application's tokens are kept. */
 function keep(native, { directory, cachePlugin }, drawNumber) {
   if (directory !== undefined && directory !== null) {
-    native.keepInDirectory(hostname(), process.geteuid?.());
+    native.keepInDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     if (!plugins.has(cachePlugin)) {
       plugins.set(cachePlugin, { number: drawNumber(), access: accessTo(cachePlugin) });

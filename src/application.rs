@@ -9,6 +9,7 @@ pub mod availability;
 mod pilot;
 mod resource_aliases;
 mod shelving;
+mod source_files;
 mod state;
 
 use std::collections::HashMap;
@@ -80,7 +81,7 @@ struct Boarding {
 
 /// Everything that a flight goes by.
 struct Plan {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     ask: Ask,
     settings: Settings,
     key: FlightKey,
@@ -107,6 +108,11 @@ impl Engine {
             probes: Mutex::default(),
             state: Mutex::default(),
         })
+    }
+
+    /// The machine that it works on.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// A token from the cache, or a place among those who wait for one.
@@ -211,7 +217,7 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+    fn plan(&self, source: Arc<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {

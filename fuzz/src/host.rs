@@ -81,7 +81,7 @@ pub fn machine(disk: &Arc<Disk>) -> Machine {
 }
 
 /// The source that these variables lead to, for an application without options.
-pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Box<dyn Source>, Error> {
+pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
     let settings = Settings::parse(&RawConfiguration::default()).expect("no options are valid");
     source::open(
         &Environment::from(variables),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Plan};
 use crate::config::{Given, Settings};
@@ -44,7 +44,7 @@ impl Engine {
         let (engine, settings) = (self.clone(), settings.clone());
         Ok(async move {
             let answered = match opened {
-                Ok(source) => engine.knock(&*source, &settings, patience).await,
+                Ok(source) => engine.knock(&source, &settings, patience).await,
                 Err(error) => Err(error),
             };
             Availability {
@@ -72,7 +72,7 @@ impl Engine {
         if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
             return Err(error.clone());
         }
-        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
+        let answered = self.knock(&plan.source, &plan.settings, PATIENCE).await;
         match &answered {
             Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
             Err(error) => *last = Some((Instant::now(), error.clone())),
@@ -81,9 +81,20 @@ impl Engine {
     }
 
     /// One request without a secret; an error says why nobody is there.
-    async fn knock(&self, source: &dyn Source, settings: &Settings, patience: Duration) -> Result<(), Error> {
-        let report = Report::about(source);
-        let request = source.probe(&self.machine)?;
+    async fn knock(
+        &self,
+        source: &Arc<dyn Source>,
+        settings: &Settings,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let report = Report::about(&**source);
+        let prober = source.clone();
+        let began = Instant::now();
+        let request = self
+            .build_request(source.directory_of_request(), patience, move |machine| {
+                prober.probe(machine)
+            })
+            .await?;
         let gate = self.gates.gate(&request.url);
         if gate.paused_for().is_some() {
             return Ok(()); // It answered: with a 429.
@@ -93,7 +104,7 @@ impl Engine {
             let _place = gate.probe().await;
             transport.send(&request, settings.timeouts.connect).await
         };
-        match timeout(patience, exchange).await {
+        match timeout_at(began + patience, exchange).await {
             Ok(Ok(answer)) if is_container_host(&answer) => Err(report.refusal(&answer, None, 1, false)),
             Ok(
                 Ok(_)

@@ -12,9 +12,10 @@ use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
-use crate::http::send::{Awaited, Chain, End, Witness};
+use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
 use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
+use crate::machine::Machine;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing, is_other_resource};
 use crate::token::{Timestamp, Token};
@@ -114,8 +115,14 @@ impl Pilot {
         if self.plan.key.probe {
             self.engine.probe_once(&self.plan).await?;
         }
-        let mut request = source
-            .request(ask, machine)
+        let limit = settings.timeouts.request;
+        let (builder, builder_ask) = (source.clone(), ask.clone());
+        let mut request = self
+            .engine
+            .build_request(source.directory_of_request(), limit, move |machine| {
+                builder.request(&builder_ask, machine)
+            })
+            .await
             .map_err(|error| report.signed(error, 0))?;
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
@@ -124,7 +131,7 @@ impl Pilot {
             gate: &gate,
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
             connect_timeout: settings.timeouts.connect,
-            request_timeout: settings.timeouts.request,
+            request_timeout: limit,
             deadline: &self.flight.deadline,
             awaited: self.plan.key.identity_wait.map(|within| Awaited {
                 within,
@@ -133,11 +140,7 @@ impl Pilot {
             machine,
             progress,
         };
-        let challenge = |response: &Response| {
-            let status = Some(response.status);
-            let answered = source.challenge(ask, response, machine);
-            answered.map_err(|error| error.with(|facts| facts.status = status))
-        };
+        let challenge = |response: &Response| self.challenge_request(response);
         let mut end = chain.run(&request, &challenge, self).await;
         // A caller's own client answers for itself.
         if transport.id() == self.engine.native.id()
@@ -192,6 +195,37 @@ impl Pilot {
             ),
             end => self.error(end),
         }
+    }
+
+    /// The request that follows a response, if that is a challenge.
+    fn challenge_request(&self, response: &Response) -> ChallengeRequest<'_> {
+        let Plan {
+            source,
+            ask,
+            settings,
+            ..
+        } = &self.plan;
+        let status = Some(response.status);
+        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
+            None => {
+                let built = source.challenge(ask, response, &self.engine.machine);
+                Box::pin(async { built })
+            }
+            Some(directory) => {
+                let directory = directory.to_owned();
+                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
+                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
+                Box::pin(async move {
+                    let limit = settings.timeouts.request;
+                    self.engine.build_request(Some(&directory), limit, build).await
+                })
+            }
+        };
+        Box::pin(async move {
+            built
+                .await
+                .map_err(|error| error.with(|facts| facts.status = status))
+        })
     }
 
     /// The token of an answer.

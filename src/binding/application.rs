@@ -90,11 +90,11 @@ impl ManagedIdentityApplication {
         })
     }
 
-    /// Keeps tokens in the directory that the options name, which must belong to the user of this number.
+    /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
-    pub fn keep_in_directory(&mut self, hostname: String, owner: Option<u32>) {
+    pub fn keep_in_directory(&mut self, hostname: String) {
         if let Some(path) = &self.settings.cache_directory {
-            let store = Arc::new(DiskStore::at(path, owner));
+            let store = Arc::new(DiskStore::at(path, ENGINE.machine().clone()));
             self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
         }
     }

@@ -168,6 +168,19 @@ impl Response {
     }
 }
 
+impl Clone for Response {
+    /// A copy has no connection: that stays with the original.
+    fn clone(&self) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            secrets: self.secrets.clone(),
+            connection: None,
+        }
+    }
+}
+
 /// A connection whose response has been read.
 pub struct ReusableConnection(Mutex<Box<dyn FnOnce() + Send>>);
 

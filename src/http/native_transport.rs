@@ -33,8 +33,6 @@ use crate::machine::Machine;
 const MAX_TLS_CONFIGS: usize = 8;
 /// The `id` of this transport; callers' own clients have others.
 pub const NATIVE: usize = 0;
-/// Trust roots are read in one place of the blocking pool.
-const TRUST_ROOTS: &str = "trust roots";
 
 /// What tells one pool of connections from another.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -86,7 +84,7 @@ impl NativeTransport {
         Ok(respond(exchanged, slot, connection))
     }
 
-    /// The TLS configuration of an https endpoint. Trust roots are read once for each route, in a thread of their own.
+    /// The TLS configuration of an https endpoint. Trust roots are read once for each route.
     async fn tls_config(&self, key: &EndpointKey) -> Result<Option<Arc<ClientConfig>>, Fault> {
         if !key.is_https {
             return Ok(None);
@@ -99,12 +97,9 @@ impl NativeTransport {
                 return Ok(Some(self.remember(&key.route, pinned::only(*thumbprint)?)));
             }
             Route::Direct => None,
-            Route::Internet(internet) => internet.extra_certificates.clone(),
+            Route::Internet(internet) => internet.extra_certificates.as_deref(),
         };
-        let machine = self.machine.clone();
-        let read = move || trust::system(&machine, extra_certificates.as_deref());
-        let config = self.machine.blocking.run(TRUST_ROOTS, read).await;
-        let config = config.unwrap_or_else(|| Err(Fault::of(FaultKind::Tls)))?;
+        let config = trust::load(&self.machine, extra_certificates).await?;
         Ok(Some(self.remember(&key.route, config)))
     }
 

@@ -4,6 +4,7 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -131,8 +132,11 @@ pub enum End {
     Stopped(Error),
 }
 
-/// What to send after an answer that is a challenge; `None` if it is none.
-pub type Challenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
+/// What to send after a response that is a challenge; `None` if it is not one.
+pub type Challenge<'a> = dyn Fn(&Response) -> ChallengeRequest<'a> + Send + Sync + 'a;
+
+/// The request that follows a response. Building it can take a while, since a file may have to be read for it.
+pub type ChallengeRequest<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
 /// Watches a chain of requests.
 pub trait Witness: Sync {
@@ -212,7 +216,7 @@ impl Chain<'_> {
             Ok(answer) => answer,
             Err(end) => return end,
         };
-        match challenge(&answer) {
+        match challenge(&answer).await {
             Ok(None) => End::Answer(answer),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;

@@ -55,10 +55,12 @@ impl BlockingPool {
         let turn = permit(&hold.turn).await?;
         let thread = permit(&self.0.threads).await?;
         let mut running = Running(spawn_blocking(move || {
-            let _held = (hold, turn, thread);
-            work()
+            let _thread = thread;
+            // The place comes back with the result, so that calls of one place return in the order of their turns.
+            (work(), hold, turn)
         }));
-        (&mut running.0).await.ok()
+        let (result, ..) = (&mut running.0).await.ok()?;
+        Some(result)
     }
 
     fn hold(&self, place: &str) -> PlaceHold {

@@ -10,6 +10,10 @@ mod environment;
 mod files;
 mod folder;
 mod memory;
+#[cfg(unix)]
+mod safe_path;
+#[cfg(unix)]
+mod user;
 
 use std::sync::Arc;
 
@@ -18,7 +22,7 @@ pub use self::chance::{Chance, Fixed, SystemChance};
 pub use self::clock::{Clock, SystemClock};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
-pub use self::folder::{FolderFault, PrivateFolder};
+pub use self::folder::{CheckedDirectory, FolderFault, PrivateFolder};
 
 /// Clock, files and chance of one machine, and the threads for what can block there.
 #[derive(Clone)]

@@ -124,6 +124,11 @@ impl Source for AzureArc {
         Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 
+    fn directory_of_challenge(&self, response: &Response) -> Option<&Path> {
+        let keys = self.keys.as_ref().ok()?;
+        (response.status == UNAUTHORIZED).then(|| Path::new(keys))
+    }
+
     fn challenge(&self, ask: &Ask, response: &Response, machine: &Machine) -> Result<Option<Request>, Error> {
         if response.status != UNAUTHORIZED {
             return Ok(None);

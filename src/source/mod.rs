@@ -18,6 +18,9 @@ mod resource_match;
 mod service_fabric;
 mod workload_identity;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::retry::Policy;
@@ -204,6 +207,16 @@ pub trait Source: Send + Sync {
         Ok(Request::get(self.endpoint().with_query(&[])))
     }
 
+    /// The directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read none.
+    fn directory_of_request(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The directory whose files [`challenge`](Self::challenge) reads for this response; `None` if it reads none.
+    fn directory_of_challenge(&self, _: &Response) -> Option<&Path> {
+        None
+    }
+
     /// The request that answers a challenge; `None` if the answer is none.
     fn challenge(&self, _: &Ask, _: &Response, _: &Machine) -> Result<Option<Request>, Error> {
         Ok(None)
@@ -241,13 +254,14 @@ pub trait Source: Send + Sync {
     }
 }
 
-type Opened = Result<Box<dyn Source>, Error>;
+type Opened = Result<Arc<dyn Source>, Error>;
+type Open = fn(&Environment, &Settings) -> Result<Box<dyn Source>, Error>;
 
 /// How a host is noticed and opened.
 struct Host {
     name: SourceName,
     detect: fn(&Environment, &Settings, &Machine) -> bool,
-    open: fn(&Environment, &Settings) -> Opened,
+    open: Open,
 }
 
 /// The order of detection; the first that is there counts.
@@ -286,7 +300,7 @@ pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened
             Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
         );
     }
-    Ok(source)
+    Ok(source.into())
 }
 
 /// An endpoint from a variable that detection has found to be set.

@@ -2,7 +2,7 @@
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential>
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::endpoint::form;
 use super::{Ask, Endpoint, Host, Source, SourceName};
@@ -151,6 +151,10 @@ impl Source for WorkloadIdentity {
 
     fn cache_scope(&self) -> &str {
         &self.client_id
+    }
+
+    fn directory_of_request(&self) -> Option<&Path> {
+        self.file.parent()
     }
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {

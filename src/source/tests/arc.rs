@@ -10,7 +10,7 @@ const KEY: &str = "/var/opt/azcmagent/tokens/abc.key";
 struct Agent {
     files: Arc<FakeFiles>,
     machine: Machine,
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
 }
 
 impl Agent {

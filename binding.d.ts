@@ -85,6 +85,10 @@ export interface ConfigurationRecord {
   afterCacheAccess?: unknown
   system?: unknown
   disableInternalRetries?: unknown
+  retryOptions?: unknown
+  maxRetries?: unknown
+  retryDelayInMs?: unknown
+  maxRetryDelayInMs?: unknown
   connectTimeout?: unknown
   requestTimeout?: unknown
   totalTimeout?: unknown
@@ -143,6 +147,8 @@ export interface FailureRecord {
   endpoint?: string
   attempts?: number
   retryable: boolean
+  /** How long the endpoint asked to wait. */
+  retryAfterMs?: number
   /** Whether there is no managed identity here. */
   unavailable: boolean
   causeCode?: string

@@ -406,6 +406,14 @@ export type NodeSystemOptions = {
   disableInternalRetries?: boolean;
 
   /**
+   * **New.** How often a request is retried, and after what delays, in place of the source's own numbers.
+   *
+   * Default: those of README, under "Retries". Limits: an object, else `invalid_configuration`. What is retried
+   * stays the same, and so does Azure Arc's second request. `disableInternalRetries` wins over it.
+   */
+  retryOptions?: RetryOptions | null | undefined;
+
+  /**
    * **New.** Called after each refresh that ran behind callers, with what it brought.
    *
    * Default: none. Limits: a function, else `invalid_configuration`. It comes through the event loop of the
@@ -432,8 +440,9 @@ export type NodeSystemOptions = {
   /**
    * **New.** How long one HTTP exchange may take, connecting and reading the body included, in milliseconds.
    *
-   * Default: 10 000. Limits: 1 to 600 000, else `invalid_configuration`. When it runs out, the exchange is
-   * retried once, then fails with `network_unavailable`.
+   * Default: 10 000, and 30 000 for the last attempt after one that ran out of time. Limits: 1 to 600 000, else
+   * `invalid_configuration`; what is given holds for every attempt. When it runs out, the exchange is retried
+   * once, then fails with `network_unavailable`.
    */
   requestTimeout?: number | null | undefined;
 
@@ -444,6 +453,37 @@ export type NodeSystemOptions = {
    * fails with `network_unavailable`. A request's own `timeout` replaces it.
    */
   totalTimeout?: number | null | undefined;
+};
+
+/**
+ * How often a request is retried, and after what delays, under the names of the Azure SDK.
+ */
+export type RetryOptions = {
+  /**
+   * How many retries one acquisition makes at most, whatever made them necessary.
+   *
+   * Default: the source's own number for each status and fault. Limits: a whole number from 0 to 10, else
+   * `invalid_configuration`. A 429 without `Retry-After` is retried 7 times at most. `retryIdentityNotFound` adds
+   * retries of its own.
+   */
+  maxRetries?: number | null | undefined;
+
+  /**
+   * How long the first delay is, in milliseconds; each further one is twice as long. Up to 20 % is added at random.
+   *
+   * Default: the source's own delays. Limits: 0 to 600 000, else `invalid_configuration`. The random delays after
+   * a 429 without `Retry-After` are limited by `maxRetryDelayInMs` only.
+   */
+  retryDelayInMs?: number | null | undefined;
+
+  /**
+   * How long a delay is at most, in milliseconds.
+   *
+   * Default: 64 000 where `retryDelayInMs` is given, else the source's own. Limits: 0 to 600 000, else
+   * `invalid_configuration`. An endpoint that asks for more by `Retry-After` is not asked again: the acquisition
+   * fails at once, with `retryable` and `retryAfterMs`.
+   */
+  maxRetryDelayInMs?: number | null | undefined;
 };
 
 /**
@@ -482,8 +522,8 @@ export type ManagedIdentityRequestParams = {
    * **New.** Ends this call when it is aborted, or at once when it already is; the promise rejects with the
    * signal's reason.
    *
-   * Default: absent. The request goes on for others who wait for it, and its token is cached; with nobody
-   * left it does not keep the process alive.
+   * Default: absent. The request goes on for others who wait for it. When the last has left, a request that was
+   * sent goes on and its token is cached, but nothing further is sent, and the process is not kept alive.
    */
   abortSignal?: AbortSignalLike | null | undefined;
 
@@ -1137,6 +1177,13 @@ export declare class ManagedIdentityError extends AuthError {
    * `disableInternalRetries` is set.
    */
   readonly retryable: boolean;
+
+  /**
+   * **New.** How long the endpoint asked to wait, by `Retry-After`, in milliseconds; absent when it did not.
+   *
+   * At most a day. Where nothing was sent because an earlier 429 asked for a pause: what is left of that pause.
+   */
+  readonly retryAfterMs?: number;
 
   /**
    * **New.** The fault underneath, such as that of a socket, or the redacted words of a `networkClient`; absent

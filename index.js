@@ -42,7 +42,7 @@ class ManagedIdentityError extends AuthError {
     this.name = "ManagedIdentityError";
     this.code = errorCode;
     this.retryable = failure?.retryable ?? false;
-    for (const fact of ["statusCode", "source", "endpoint", "attempts"]) {
+    for (const fact of ["statusCode", "source", "endpoint", "attempts", "retryAfterMs"]) {
       if (failure?.[fact] !== undefined) this[fact] = failure[fact];
     }
     if (failure?.metadata !== undefined) this.metadata = Object.freeze(failure.metadata);
@@ -152,6 +152,10 @@ class ManagedIdentityApplication {
       afterCacheAccess: cache?.cachePlugin?.afterCacheAccess,
       system,
       disableInternalRetries: system?.disableInternalRetries,
+      retryOptions: system?.retryOptions,
+      maxRetries: system?.retryOptions?.maxRetries,
+      retryDelayInMs: system?.retryOptions?.retryDelayInMs,
+      maxRetryDelayInMs: system?.retryOptions?.maxRetryDelayInMs,
       connectTimeout: system?.connectTimeout,
       requestTimeout: system?.requestTimeout,
       totalTimeout: system?.totalTimeout,

@@ -97,9 +97,9 @@ impl Engine {
     /// An engine with nothing cached and nothing under way.
     pub fn new(machine: Machine, native: Arc<dyn Transport>, spawner: Spawner) -> Arc<Self> {
         Arc::new(Self {
+            gates: Gates::new(machine.clock.clone()),
             machine,
             native,
-            gates: Gates::default(),
             spawner,
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
@@ -234,6 +234,7 @@ impl Engine {
             key: Key::of(&*source, &ask),
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
+            retry_options: settings.retry_options,
             identity_wait: request.identity_wait,
             shelf: settings
                 .shelf
@@ -288,7 +289,8 @@ impl Engine {
         })?;
         state.started += 1;
         let report = Report::about(&*plan.source);
-        let flight = Flight::new(state.started, state.cleared, reason, total, report);
+        let in_background = plan.place.is_some();
+        let flight = Flight::new(state.started, state.cleared, reason, total, in_background, report);
         let flights = state.flights.entry(plan.key.clone()).or_default();
         flights.push(flight.clone());
         Ok(Departure {

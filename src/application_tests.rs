@@ -26,6 +26,8 @@ mod replacing;
 mod shelves;
 #[path = "application_tests/shelves_late.rs"]
 mod shelves_late;
+#[path = "application_tests/unattended.rs"]
+mod unattended;
 #[path = "application_tests/unavailable.rs"]
 mod unavailable;
 #[path = "application_tests/waiters.rs"]

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::metadata::Metadata;
 use crate::source::SourceName;
@@ -111,6 +112,8 @@ pub struct Facts {
     pub attempts: Option<u32>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// How long the endpoint asked to wait.
+    pub retry_after: Option<Duration>,
     /// Whether it says that there is no managed identity here, so that another credential may be tried.
     pub unavailable: bool,
     /// What stood behind it.
@@ -135,6 +138,7 @@ impl Error {
             endpoint: None,
             attempts: None,
             retryable: false,
+            retry_after: None,
             unavailable: false,
             cause: None,
             metadata: None,

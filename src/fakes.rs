@@ -27,6 +27,7 @@ pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) struct FakeClock {
     began: Instant,
     ahead: Mutex<Duration>,
+    behind: Mutex<Duration>,
 }
 
 impl FakeClock {
@@ -34,6 +35,7 @@ impl FakeClock {
         Arc::new(Self {
             began: Instant::now(),
             ahead: Mutex::default(),
+            behind: Mutex::default(),
         })
     }
 
@@ -41,11 +43,19 @@ impl FakeClock {
     pub(crate) fn leap(&self, by: Duration) {
         *lock(&self.ahead) += by;
     }
+
+    /// The wall clock is set to an earlier time.
+    pub(crate) fn put_back(&self, by: Duration) {
+        *lock(&self.behind) += by;
+    }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        START.plus(self.began.elapsed()).plus(*lock(&self.ahead))
+        START
+            .plus(self.began.elapsed())
+            .plus(*lock(&self.ahead))
+            .minus(*lock(&self.behind))
     }
 }
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
+use crate::http::retry::retry_after;
 use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
+use crate::http::timer::timeout_at;
 use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
 use crate::machine::Machine;
@@ -39,6 +41,20 @@ pub(super) struct Brought {
     saved_at: Option<Timestamp>,
 }
 
+/// Why a flight brings nothing.
+pub(super) enum Stop {
+    /// There is no token.
+    Failed(Error),
+    /// The last caller has left: nothing further is begun.
+    Unattended,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What is left to do in the cache outside of this process, once the one inside has what came.
 pub(super) enum Keep {
     /// The token takes its place there.
@@ -61,20 +77,21 @@ impl Brought {
 impl Pilot {
     pub(super) async fn fly(self) {
         let mut chain = Box::pin(self.chain());
-        let outcome = loop {
+        let (brought, shelving) = loop {
             match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
-                Ok(outcome) => break outcome,
-                Err(_) if self.is_abandoned() => {
-                    let total = self.plan.settings.timeouts.total;
-                    self.tell(&Err(self.flight.report.out_of_time(total, &self.flight.progress)));
+                Some(Ok(brought)) => break brought,
+                Some(Err(Stop::Failed(error))) => return self.fail(error),
+                Some(Err(Stop::Unattended)) if self.ends_if(|flight| flight.waiters.have_left()) => {
+                    return self.end_without_waiters();
+                }
+                // A caller has come in the moment in which it would have ended.
+                Some(Err(Stop::Unattended)) => chain.set(self.chain()),
+                None if self.ends_if(|flight| flight.deadline.at() <= Instant::now()) => {
+                    self.tell(&Err(self.out_of_time()));
                     return self.flight.land(Landing::OutOfTime);
                 }
-                Err(_) => {}
+                None => {}
             }
-        };
-        let (brought, shelving) = match outcome {
-            Ok(brought) => brought,
-            Err(error) => return self.fail(error),
         };
         let (served, keep) = self.store(brought);
         if let (Some(shelving), Some(keep)) = (shelving, keep) {
@@ -91,20 +108,40 @@ impl Pilot {
         }
     }
 
-    /// Whether the last waiter has given up; then nobody can join any more. Under the lock, so that
-    /// nobody joins between the look and the end.
-    fn is_abandoned(&self) -> bool {
+    /// Ends the flight if this holds of it, for want of waiters. Under the lock, so that no caller joins between the look
+    /// and the end.
+    fn ends_if(&self, holds: impl FnOnce(&Flight) -> bool) -> bool {
         let mut state = self.engine.lock();
-        let abandoned = self.flight.deadline.at() <= Instant::now();
-        if abandoned {
+        let ends = holds(&self.flight);
+        if ends {
             state.remove(&self.plan.key, &self.flight);
-            self.failed(&mut state);
+            // What was not even tried has not failed.
+            if self.flight.progress.attempts() > 0 {
+                self.failed(&mut state);
+            }
         }
-        abandoned
+        ends
+    }
+
+    /// Says that the last caller has left, where a reader may wonder why nothing further is sent.
+    fn end_without_waiters(&self) {
+        if self.plan.place.is_some() {
+            self.tell(&Err(self.out_of_time()));
+        } else {
+            self.log(Level::Info, || {
+                "no caller waits for this token any more: nothing further is sent".to_owned()
+            });
+        }
+        self.flight.land(Landing::OutOfTime);
+    }
+
+    fn out_of_time(&self) -> Error {
+        let total = self.plan.settings.timeouts.total;
+        self.flight.report.out_of_time(total, &self.flight.progress)
     }
 
     /// Asks the source until it answers with a token or an error that no retry would better.
-    pub(super) async fn ask(&self) -> Result<Brought, Error> {
+    pub(super) async fn ask(&self) -> Result<Brought, Stop> {
         let Plan {
             source,
             ask,
@@ -130,9 +167,12 @@ impl Pilot {
             transport: &**transport,
             gate: &gate,
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
+            retry_options: settings.retry_options,
             connect_timeout: settings.timeouts.connect,
             request_timeout: limit,
+            last_request_timeout: settings.timeouts.last_request,
             deadline: &self.flight.deadline,
+            waiters: &self.flight.waiters,
             awaited: self.plan.key.identity_wait.map(|within| Awaited {
                 within,
                 is_missing: is_identity_missing,
@@ -151,7 +191,9 @@ impl Pilot {
             request.needs_new_connection = true;
             end = chain.run(&request, &challenge, self).await;
             match self.other_resource(&end) {
-                Some(second) if second != first => return Err(self.unexpected_resource(&end)),
+                Some(second) if second != first => {
+                    return Err(Stop::Failed(self.unexpected_resource(&end)));
+                }
                 Some(_) => self.remember_alias(first),
                 None => {}
             }
@@ -159,9 +201,10 @@ impl Pilot {
         match end {
             End::Answer(mut response) => {
                 response.keep_connection();
-                self.read(&response)
+                Ok(self.read(&response)?)
             }
-            end => Err(self.error(&end)),
+            End::Unattended => Err(Stop::Unattended),
+            end => Err(Stop::Failed(self.error(&end))),
         }
     }
 
@@ -271,15 +314,19 @@ impl Pilot {
             ),
             End::Paused(pause) => report.paused(*pause, attempts),
             End::Stopped(error) => report.signed(error.clone(), attempts),
+            End::Unattended => self.out_of_time(),
         }
     }
 
     fn refusal(&self, response: &Response) -> Error {
         let retryable = self.plan.source.policy().status(response.status).is_some();
         let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
+        let now = self.engine.machine.clock.now();
+        let asked_for = response.headers.retry_after.as_deref();
         self.flight
             .report
             .refusal(response, earlier, self.flight.progress.attempts(), retryable)
+            .with(|facts| facts.retry_after = asked_for.and_then(|value| retry_after(value, now)))
     }
 
     /// Whether what it brings is still to be cached.
@@ -305,7 +352,8 @@ impl Pilot {
     /// Puts the next refresh off, if this was one.
     fn failed(&self, state: &mut State) {
         if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
-            state.cache.failed(&self.plan.key.key);
+            let now = self.engine.machine.clock.now();
+            state.cache.failed(&self.plan.key.key, now);
         }
     }
 

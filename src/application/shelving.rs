@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::pilot::{Brought, Keep, Pilot};
+use super::pilot::{Brought, Keep, Pilot, Stop};
 use crate::cache::flight::Reason;
 use crate::cache::shelf::{Guard, Place, Shelf};
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub(super) struct Shelving<'a> {
 
 impl Pilot {
     /// Looks into the cache outside of this process, if there is one, then asks the source.
-    pub(super) async fn chain(&self) -> Result<(Brought, Option<Shelving<'_>>), Error> {
+    pub(super) async fn chain(&self) -> Result<(Brought, Option<Shelving<'_>>), Stop> {
         let Some(shelf) = &self.plan.settings.shelf else {
             return Ok((self.ask().await?, None));
         };
@@ -55,7 +55,7 @@ impl Pilot {
         let now = || self.engine.machine.clock.now();
         shelving.looked = now();
         match looked {
-            Ok(Err(error)) => Err(self.flight.report.signed(error, 0)),
+            Ok(Err(error)) => Err(self.flight.report.signed(error, 0).into()),
             Ok(Ok(Some(brought))) => Ok((brought, None)),
             Ok(Ok(None)) | Err(_) => match (self.ask().await, &shelving.spare) {
                 // What is valid is not withheld because no other can be had.

@@ -51,15 +51,24 @@ async fn an_error_is_everybodys_and_not_remembered() {
 #[tokio::test(start_paused = true)]
 async fn a_flight_goes_on_without_its_waiters_and_its_token_is_kept() {
     let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(1)));
-    drop(desk.call().waiter());
+    let waiter = desk.call().waiter();
+    settle().await;
+    drop(waiter);
     sleep(seconds(2)).await;
     assert_eq!((text(&desk.call().served()).as_str(), desk.net.count()), ("t", 1));
+}
+
+/// A caller who leaves when the request has been sent.
+async fn leave_once_sent(call: Call) {
+    let waiter = call.waiter();
+    settle().await;
+    drop(waiter);
 }
 
 /// The callers that a flight may be started by; the last two need a cached token.
 const STARTERS: [&str; 5] = ["empty", "forced", "claims", "refresh", "claims with a hash"];
 
-/// A desk where a flight of this sort is under way, for five seconds.
+/// A desk where a flight of this sort is under way, for five seconds, without a caller who waits for it.
 async fn under_way(starter: &str) -> (Desk, Call) {
     let desk = Desk::granting(HOUR);
     let call = desk.call();
@@ -81,8 +90,7 @@ async fn under_way(starter: &str) -> (Desk, Call) {
     if starter == "refresh" {
         advance(seconds(HOUR - 299)).await;
     }
-    drop(call.clone().wish(wish).waiter());
-    settle().await;
+    leave_once_sent(call.clone().wish(wish)).await;
     (desk, call)
 }
 
@@ -106,8 +114,7 @@ async fn who_joins_which_flight() {
     ] {
         let (desk, call) = under_way(starter).await;
         let before = desk.net.count();
-        drop(call.wish(wish).waiter());
-        settle().await;
+        leave_once_sent(call.wish(wish)).await;
         assert_eq!(desk.net.count() == before, joins, "{starter} {wish:?}");
     }
 }
@@ -122,12 +129,10 @@ async fn claims_join_only_a_flight_with_their_own_hash() {
         Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(wait))
     });
     // A flight against t0, which takes long; meanwhile t0 is replaced by t2.
-    drop(call.clone().wish(Wish::Other).waiter());
-    settle().await;
+    leave_once_sent(call.clone().wish(Wish::Other)).await;
     assert_eq!(call.clone().wish(Wish::New).token().await, "t2");
-    drop(call.clone().wish(Wish::Other).waiter());
-    drop(call.wish(Wish::Other).waiter());
-    settle().await;
+    leave_once_sent(call.clone().wish(Wish::Other)).await;
+    leave_once_sent(call.wish(Wish::Other)).await;
     let urls: Vec<_> = desk
         .net
         .requests()
@@ -172,8 +177,7 @@ async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
     let answered = first.await.expect("no panic").expect("a token");
     assert_eq!((text(&answered).as_str(), answered.fresh_until), ("t0", None));
     // Its end does not take the later flight away.
-    drop(desk.call().waiter());
-    settle().await;
+    leave_once_sent(desk.call()).await;
     assert_eq!(desk.net.count(), 2);
     assert_eq!(text(&later.await.expect("no panic").expect("a token")), "t1");
     assert_eq!(text(&desk.call().served()), "t1");

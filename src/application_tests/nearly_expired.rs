@@ -34,7 +34,7 @@ async fn the_old_one_is_served_if_no_other_can_be_had() {
         let served = desk.call().waiter().wait().await.expect("a token");
         assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
         assert_eq!(served.fresh_until, None);
-        // Retries go on behind the caller's back.
+        // One retry and no more: nothing is sent after the caller has been served.
         let waited = match play {
             503 => 2,
             0 => 1,

@@ -270,9 +270,9 @@ async fn a_probe_waits_for_no_acquisition() {
         None => Reply::new(400, "").into(),
         Some(_) => Play::Silence,
     });
-    for nth in 0..100 {
-        let _ = desk.for_resource(&format!("https://{nth}.example")).waiter();
-    }
+    let waiters: Vec<_> = (0..100)
+        .map(|nth| desk.for_resource(&format!("https://{nth}.example")).waiter())
+        .collect();
     settle().await;
     let Call {
         engine,
@@ -283,4 +283,5 @@ async fn a_probe_waits_for_no_acquisition() {
     let probe = engine.probe(&settings, &Given::Absent, &env).expect("begun");
     assert!(probe.await.available);
     assert_eq!(desk.net.most_under_way(), 32);
+    drop(waiters);
 }

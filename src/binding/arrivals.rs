@@ -12,6 +12,7 @@ use napi::{Env, Result, Status};
 use napi_derive::napi;
 use tokio::task::AbortHandle;
 
+use super::environment_end::EnvironmentEnd;
 use super::records::AcquisitionOutcome;
 use super::runtime;
 use crate::cache::flight::Waiter;
@@ -27,6 +28,7 @@ type Arrival = FnArgs<(u32, AcquisitionOutcome)>;
 pub struct Arrivals {
     tell: Arc<RwLock<ArrivalFunction>>,
     waiting: Arc<Mutex<HashMap<u32, AbortHandle>>>,
+    end: EnvironmentEnd,
 }
 
 #[napi]
@@ -34,12 +36,14 @@ impl Arrivals {
     /// Takes the function that is told of each outcome.
     #[napi(constructor, catch_unwind)]
     pub fn new(
+        env: &Env,
         #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: ArrivalFunction,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             tell: Arc::new(RwLock::new(tell)),
             waiting: Arc::default(),
-        }
+            end: EnvironmentEnd::of(env)?,
+        })
     }
 
     /// Keeps the process alive, or no longer does: for as long as somebody waits.
@@ -62,12 +66,17 @@ impl Arrivals {
 impl Arrivals {
     /// Has the outcome of a call come in under this number.
     pub(super) fn expect(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
-        let (tell, waiting) = (self.tell.clone(), self.waiting.clone());
+        let (tell, waiting, end) = (self.tell.clone(), self.waiting.clone(), self.end.clone());
         let runtime = runtime::handle()?;
         let mut waiting_now = lock(&self.waiting); // Until it is listed, it cannot be struck off.
         let task = runtime.spawn(async move {
-            let outcome = AcquisitionOutcome::of(waiter.wait().await, resource);
+            let outcome = tokio::select! {
+                biased;
+                outcome = waiter.wait() => Some(AcquisitionOutcome::of(outcome, resource)),
+                () = end.reached() => None, // The caller is gone, and the waiter must not stay without one.
+            };
             lock(&waiting).remove(&call);
+            let Some(outcome) = outcome else { return };
             let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
             // An environment that has ended takes nothing any more.
             tell.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);

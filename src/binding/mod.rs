@@ -15,6 +15,7 @@
 mod application;
 mod arrivals;
 mod cache_plugin;
+mod environment_end;
 mod given;
 mod log_sink;
 mod network_client;

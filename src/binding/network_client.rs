@@ -4,7 +4,6 @@
 //! held weakly: it does not keep the process alive. A call into an environment that is being torn
 //! down may never settle, so each waits for the end of its environment too.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,9 +12,9 @@ use napi::bindgen_prelude::Promise;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Result, Status};
 use napi_derive::napi;
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::environment_end::EnvironmentEnd;
 use crate::error::Cause;
 use crate::http::native_transport::NATIVE;
 use crate::http::{
@@ -61,7 +60,7 @@ pub fn new_transport_id() -> u32 {
 pub(super) struct CallersTransport {
     send: SendFunction,
     id: usize,
-    gone: watch::Receiver<bool>,
+    end: EnvironmentEnd,
 }
 
 impl CallersTransport {
@@ -69,16 +68,15 @@ impl CallersTransport {
         Ok(Self {
             send,
             id: id as usize,
-            gone: end_of(env)?,
+            end: EnvironmentEnd::of(env)?,
         })
     }
 
     async fn exchange(&self, request: &Request) -> std::result::Result<Response, Fault> {
-        let mut gone = self.gone.clone();
         let answered = async { self.send.call_async_catch(NetworkCall::of(request)).await?.await };
         let reply = tokio::select! {
             reply = answered => reply.map_err(|error| fault(None, &error.reason, request))?,
-            _ = gone.wait_for(|gone| *gone) => return Err(fault(None, "its environment has ended", request)),
+            () = self.end.reached() => return Err(fault(None, "its environment has ended", request)),
         };
         let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(fault(
@@ -116,6 +114,11 @@ impl Transport for CallersTransport {
     fn id(&self) -> usize {
         self.id
     }
+
+    /// A caller's client may itself wait for a token of the same endpoint.
+    fn takes_a_place(&self) -> bool {
+        false
+    }
 }
 
 impl NetworkCall {
@@ -147,21 +150,4 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
             message: clean(message, &request.secrets, WORDS),
         }),
     }
-}
-
-/// Turns true when the environment of this thread is torn down. One hook for all applications.
-fn end_of(env: &Env) -> Result<watch::Receiver<bool>> {
-    thread_local! {
-        static GONE: OnceCell<watch::Receiver<bool>> = const { OnceCell::new() };
-    }
-    GONE.with(|gone| {
-        if let Some(receiver) = gone.get() {
-            return Ok(receiver.clone());
-        }
-        let (sender, receiver) = watch::channel(false);
-        env.add_env_cleanup_hook(sender, |sender| {
-            sender.send_replace(true);
-        })?;
-        Ok(gone.get_or_init(|| receiver).clone())
-    })
 }

@@ -35,6 +35,10 @@ pub struct ConfigurationRecord<'env> {
     pub after_cache_access: Option<Unknown<'env>>,
     pub system: Option<Unknown<'env>>,
     pub disable_internal_retries: Option<Unknown<'env>>,
+    pub retry_options: Option<Unknown<'env>>,
+    pub max_retries: Option<Unknown<'env>>,
+    pub retry_delay_in_ms: Option<Unknown<'env>>,
+    pub max_retry_delay_in_ms: Option<Unknown<'env>>,
     pub connect_timeout: Option<Unknown<'env>>,
     pub request_timeout: Option<Unknown<'env>>,
     pub total_timeout: Option<Unknown<'env>>,
@@ -65,6 +69,10 @@ impl ConfigurationRecord<'_> {
             after_cache_access: given(&self.after_cache_access)?,
             system: given(&self.system)?,
             disable_internal_retries: given(&self.disable_internal_retries)?,
+            retry_options: given(&self.retry_options)?,
+            max_retries: given(&self.max_retries)?,
+            retry_delay_in_ms: given(&self.retry_delay_in_ms)?,
+            max_retry_delay_in_ms: given(&self.max_retry_delay_in_ms)?,
             connect_timeout: given(&self.connect_timeout)?,
             request_timeout: given(&self.request_timeout)?,
             total_timeout: given(&self.total_timeout)?,
@@ -169,6 +177,8 @@ pub struct FailureRecord {
     pub endpoint: Option<String>,
     pub attempts: Option<u32>,
     pub retryable: bool,
+    /// How long the endpoint asked to wait.
+    pub retry_after_ms: Option<f64>,
     /// Whether there is no managed identity here.
     pub unavailable: bool,
     pub cause_code: Option<String>,
@@ -333,12 +343,18 @@ impl From<Error> for FailureRecord {
             endpoint: facts.endpoint,
             attempts: facts.attempts,
             retryable: facts.retryable,
+            retry_after_ms: facts.retry_after.map(whole_millis),
             unavailable: facts.unavailable,
             metadata: facts.metadata.map(Into::into),
             cause_code,
             cause_message,
         }
     }
+}
+
+/// Up to the next millisecond: who waits for so long has waited for long enough.
+fn whole_millis(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX))
 }
 
 /// To the microsecond.

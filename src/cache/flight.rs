@@ -7,11 +7,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Key, Stored};
 use crate::error::Error;
+use crate::http::retry::RetryOptions;
 use crate::http::send::{Deadline, Progress};
+use crate::http::timer::timeout_at;
+use crate::http::waiters::Waiters;
 use crate::machine::Clock;
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
 use crate::source::{Report, SourceName, tenant};
@@ -60,6 +63,8 @@ pub struct FlightKey {
     pub transport: usize,
     /// Whether it is asked for once only.
     pub disable_internal_retries: bool,
+    /// How often it is asked for again, and after what waits.
+    pub retry_options: RetryOptions,
     /// For how long an identity that is not found is asked for again.
     pub identity_wait: Option<Duration>,
     /// Whether it is asked first whether anybody is there.
@@ -91,7 +96,7 @@ pub type Outcome = Result<Served, Error>;
 pub enum Landing {
     /// With a token, or an error that no retry would better.
     Ended(Outcome),
-    /// At the time of the last of its waiters: each says so for itself.
+    /// At the time of the last of its waiters, each of which says so for itself; or after the last has left.
     OutOfTime,
 }
 
@@ -117,6 +122,8 @@ pub struct Flight {
     pub refresh_reason: RefreshReason,
     /// When the last of its waiters gives up.
     pub deadline: Deadline,
+    /// Its waiters that have neither given up nor left. They join under the lock under which it ends without any.
+    pub waiters: Waiters,
     /// Whether what it brings is no longer wanted in the cache: a caller has asked for another token since.
     pub outdated: AtomicBool,
     /// How far it is.
@@ -128,12 +135,13 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// A flight that starts now.
+    /// A flight that starts now; one in the background goes on for all of `total` without waiters.
     pub fn new(
         number: u64,
         epoch: u64,
         (reason, refresh_reason): (Reason, RefreshReason),
         total: Duration,
+        in_background: bool,
         report: Report,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -142,6 +150,7 @@ impl Flight {
             reason,
             refresh_reason,
             deadline: Deadline::within(total),
+            waiters: Waiters::new(in_background.then(|| Instant::now() + total)),
             outdated: AtomicBool::new(false),
             progress: Progress::default(),
             report,
@@ -198,6 +207,7 @@ impl Flight {
         clock: Arc<dyn Clock>,
     ) -> Waiter {
         self.deadline.put_off(total);
+        self.waiters.join();
         Waiter {
             flight: self.clone(),
             total,
@@ -209,7 +219,7 @@ impl Flight {
     }
 }
 
-/// Somebody who waits for a flight, with a timer of their own.
+/// Somebody who waits for a flight, with a timer of their own. To drop it is to leave.
 pub struct Waiter {
     flight: Arc<Flight>,
     total: Duration,
@@ -271,7 +281,7 @@ impl Waiter {
                 .find(|served| self.is_valid(served));
             let until = fallback.map_or(timer, |_| timer.min(self.flight.started + PATIENCE));
             // The sender lives in the flight, which this waiter holds: it is not closed.
-            if landing.is_none() && timeout_at(until, known.changed()).await.is_ok() {
+            if landing.is_none() && timeout_at(until, known.changed()).await.is_some() {
                 continue;
             }
             // The token may have expired meanwhile: then the patience ends, the time does not.
@@ -294,6 +304,12 @@ impl Waiter {
 
     fn out_of_time(&self) -> Error {
         self.flight.report.out_of_time(self.total, &self.flight.progress)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.flight.waiters.leave();
     }
 }
 

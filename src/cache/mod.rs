@@ -122,21 +122,27 @@ struct Entry {
     spread: Duration,
     /// When the last attempt to replace it ended; for a new token, when it came.
     attempted: Instant,
+    /// The same by the wall clock. A pause ends when one of the clocks says so: the other may have stood still.
+    attempted_at: Timestamp,
     /// How many attempts failed in a row.
     failures: u32,
 }
 
 impl Entry {
     /// Whether a refresh behind a caller may start.
-    fn may_refresh(&self) -> bool {
+    fn may_refresh(&self, now: Timestamp) -> bool {
         let doublings = self.failures.saturating_sub(1).min(8);
         let back_off = BACK_OFF.saturating_mul(1 << doublings).min(LONGEST_BACK_OFF);
-        self.failures == 0 || self.attempted.elapsed() >= back_off
+        self.failures == 0 || self.since_attempt(now) >= back_off
     }
 
     /// Whether a caller may be made to wait for another token.
-    fn may_be_waited_for(&self) -> bool {
-        self.attempted.elapsed() >= BACK_OFF
+    fn may_be_waited_for(&self, now: Timestamp) -> bool {
+        self.since_attempt(now) >= BACK_OFF
+    }
+
+    fn since_attempt(&self, now: Timestamp) -> Duration {
+        self.attempted.elapsed().max(now.since(self.attempted_at))
     }
 
     fn stored(&self) -> Stored {
@@ -173,8 +179,8 @@ impl Cache {
                 self.entries.remove(key);
                 Found::Nothing { expired: true }
             }
-            Age::Ageing if entry.may_refresh() => Found::ServeAndRefresh(entry.stored()),
-            Age::NearlyExpired if entry.may_be_waited_for() => Found::RefreshFirst(entry.stored()),
+            Age::Ageing if entry.may_refresh(now) => Found::ServeAndRefresh(entry.stored()),
+            Age::NearlyExpired if entry.may_be_waited_for(now) => Found::RefreshFirst(entry.stored()),
             // Fresh, or the last attempt was too short a while ago.
             Age::Fresh | Age::Ageing | Age::NearlyExpired => Found::Serve(entry.stored()),
         }
@@ -203,6 +209,7 @@ impl Cache {
                 flight: flight.unwrap_or(0),
                 spread,
                 attempted: Instant::now(),
+                attempted_at: now,
                 failures: 0,
             },
         );
@@ -230,10 +237,11 @@ impl Cache {
     }
 
     /// Notes that no other token could be had: the next attempt is put off.
-    pub fn failed(&mut self, key: &Key) {
+    pub fn failed(&mut self, key: &Key, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.failures = entry.failures.saturating_add(1);
             entry.attempted = Instant::now();
+            entry.attempted_at = now;
         }
     }
 

@@ -36,6 +36,10 @@ enum Step {
     Sleep {
         seconds: u64,
     },
+    /// The wall clock is held back: only the other goes on.
+    HoldBack {
+        seconds: u64,
+    },
 }
 
 const KEYS: usize = 2;
@@ -54,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Clear),
         4 => seconds().prop_map(|seconds| Step::Pass { seconds }),
         1 => seconds().prop_map(|seconds| Step::Sleep { seconds }),
+        1 => seconds().prop_map(|seconds| Step::HoldBack { seconds }),
     ]
 }
 
@@ -65,7 +70,8 @@ struct Known {
     ends: u64,
     /// From when on it is refreshed behind callers, if it lives that long.
     stale: Option<u64>,
-    attempted: u64,
+    /// By the wall clock, and by the other.
+    attempted: (u64, u64),
     failures: u32,
 }
 
@@ -84,7 +90,7 @@ impl Model {
             self.tokens[key] = None;
             return ('-', None);
         };
-        let rested = running - known.attempted;
+        let rested = (wall - known.attempted.0).max(running - known.attempted.1);
         // 30 seconds after the first failure, doubling, five minutes at most.
         let pause = match known.failures {
             0 => 0,
@@ -148,7 +154,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     flight,
                     ends: model.wall + lifetime,
                     stale,
-                    attempted: model.running,
+                    attempted: (model.wall, model.running),
                     failures: 0,
                 };
                 prop_assert_eq!(stored, model.store(key, known), "step {}: store", nth);
@@ -160,11 +166,11 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert!(found.token().is_none_or(|token| token.expires_on > now));
             }
             Step::Failed { key, times } => {
-                (0..times).for_each(|_| cache.failed(&keys[key]));
-                let running = model.running;
+                (0..times).for_each(|_| cache.failed(&keys[key], now));
+                let clocks = (model.wall, model.running);
                 if let Some(known) = &mut model.tokens[key] {
                     known.failures += times;
-                    known.attempted = running;
+                    known.attempted = clocks;
                 }
             }
             Step::Forget { key, flight } => {
@@ -181,6 +187,10 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 model.running += passed;
             }
             Step::Sleep { seconds: passed } => model.wall += passed,
+            Step::HoldBack { seconds: passed } => {
+                advance(seconds(passed)).await;
+                model.running += passed;
+            }
         }
     }
     Ok(())

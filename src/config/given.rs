@@ -67,14 +67,19 @@ impl Given {
 
     /// A time in milliseconds, from 1 to 600,000.
     pub fn millis(&self, option: &str) -> Result<Option<Duration>, Error> {
+        self.millis_from(1, option)
+    }
+
+    /// A time in milliseconds, from this number to 600,000.
+    pub fn millis_from(&self, least: u32, option: &str) -> Result<Option<Duration>, Error> {
         match self {
             Self::Absent => Ok(None),
-            Self::Number(millis) if (1.0..=LONGEST_MILLIS).contains(millis) => {
+            Self::Number(millis) if (f64::from(least)..=LONGEST_MILLIS).contains(millis) => {
                 Ok(Some(Duration::from_secs_f64(millis / 1_000.0)))
             }
             Self::Number(millis) => Err(Error::new(
                 Code::InvalidConfiguration,
-                format!("{option} is {millis}; it must be a number of milliseconds from 1 to 600000."),
+                format!("{option} is {millis}; it must be a number of milliseconds from {least} to 600000."),
             )),
             other => Err(wrong(option, "a number of milliseconds", other)),
         }

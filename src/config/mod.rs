@@ -1,6 +1,7 @@
 //! The configuration of one application, parsed: invalid states cannot be written down.
 
 mod given;
+mod retry_options;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::cache::shelf::Shelf;
 use crate::error::{Code, Error};
 use crate::events::Observation;
 use crate::http::Transport;
+use crate::http::retry::RetryOptions;
 use crate::identity::{IdKind, Identity};
 use crate::log::{Level, Log, Sink};
 
@@ -18,6 +20,8 @@ use crate::log::{Level, Log, Sink};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// One HTTP exchange, connecting and body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The last exchange after one that was too slow.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// One acquisition, retries and waits included.
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 /// All capabilities together; a longer list would not fit a request line that hosts accept.
@@ -44,6 +48,10 @@ pub struct RawConfiguration {
     pub after_cache_access: Given,
     pub system: Given,
     pub disable_internal_retries: Given,
+    pub retry_options: Given,
+    pub max_retries: Given,
+    pub retry_delay_in_ms: Given,
+    pub max_retry_delay_in_ms: Given,
     pub connect_timeout: Given,
     pub request_timeout: Given,
     pub total_timeout: Given,
@@ -64,6 +72,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// One HTTP exchange.
     pub request: Duration,
+    /// The last one after one that was too slow: longer, unless the caller has set a limit.
+    pub last_request: Duration,
     /// One acquisition.
     pub total: Duration,
 }
@@ -79,6 +89,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// One request per acquisition.
     pub disable_internal_retries: bool,
+    /// What the caller wants instead of the source's numbers.
+    pub retry_options: RetryOptions,
     /// The caller's own HTTP client; `None` is the native one.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where lines for the reader go.
@@ -108,6 +120,10 @@ impl Settings {
             raw.on_background_token_refresh
                 .function("system.onBackgroundTokenRefresh")?;
         }
+        let request_timeout = raw.request_timeout.millis("system.requestTimeout")?;
+        let disable_internal_retries = raw
+            .disable_internal_retries
+            .flag("system.disableInternalRetries")?;
         Ok(Self {
             identity: Identity::parse(
                 [
@@ -123,18 +139,15 @@ impl Settings {
                     .connect_timeout
                     .millis("system.connectTimeout")?
                     .unwrap_or(CONNECT_TIMEOUT),
-                request: raw
-                    .request_timeout
-                    .millis("system.requestTimeout")?
-                    .unwrap_or(REQUEST_TIMEOUT),
+                request: request_timeout.unwrap_or(REQUEST_TIMEOUT),
+                last_request: request_timeout.unwrap_or(LAST_REQUEST_TIMEOUT),
                 total: raw
                     .total_timeout
                     .millis("system.totalTimeout")?
                     .unwrap_or(TOTAL_TIMEOUT),
             },
-            disable_internal_retries: raw
-                .disable_internal_retries
-                .flag("system.disableInternalRetries")?,
+            disable_internal_retries,
+            retry_options: retry_options::parse(raw, disable_internal_retries)?,
             transport: None,
             log: Log::new(log_level(raw)?, None),
             observation: Observation::default(),
@@ -263,20 +276,36 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_documentation() {
         let settings = Settings::parse(&RawConfiguration::default()).expect("valid");
-        let [connect, request, total] = [3_000, 10_000, 120_000].map(Duration::from_millis);
+        let [connect, request, last_request, total] =
+            [3_000, 10_000, 30_000, 120_000].map(Duration::from_millis);
         assert_eq!(
             settings.timeouts,
             Timeouts {
                 connect,
                 request,
+                last_request,
                 total
             }
         );
+        assert_eq!(settings.retry_options, RetryOptions::default());
         assert_eq!(settings.identity, Identity::SystemAssigned);
         assert_eq!(
             (settings.capabilities, settings.disable_internal_retries),
             (None, false)
         );
+    }
+
+    #[test]
+    fn a_request_timeout_that_is_given_holds_for_every_exchange() {
+        for millis in [10_000.0, 500.0, 45_000.0] {
+            let raw = RawConfiguration {
+                request_timeout: Given::Number(millis),
+                ..RawConfiguration::default()
+            };
+            let timeouts = Settings::parse(&raw).expect("valid").timeouts;
+            let expected = Duration::from_secs_f64(millis / 1_000.0);
+            assert_eq!((timeouts.request, timeouts.last_request), (expected, expected));
+        }
     }
 
     #[test]

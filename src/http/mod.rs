@@ -2,19 +2,22 @@
 //! transport that carries them.
 //!
 //! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`send`] the one loop
-//! that sends, retries and times out, [`retry`] its policies as data, [`gate`] what all requests to
-//! one endpoint share.
+//! that sends, retries and times out, [`retry`] its policies as data, [`waiters`] the callers that it
+//! works for, [`timer`] its limits, [`gate`] what all requests to one endpoint share.
 
 mod connection;
 mod connection_pool;
 mod connector;
+mod delay;
 pub mod gate;
 pub mod native_transport;
 pub mod pinned;
 pub mod retry;
 pub mod send;
+pub mod timer;
 mod transport_error;
 pub mod trust;
+pub mod waiters;
 mod wire_limit;
 
 use std::fmt;
@@ -297,4 +300,10 @@ pub trait Transport: Send + Sync {
 
     /// Distinguishes transports: callers share a flight only if they share the transport.
     fn id(&self) -> usize;
+
+    /// Whether its exchanges count among the connections to their endpoint. They must not where one exchange may need
+    /// another's end.
+    fn takes_a_place(&self) -> bool {
+        true
+    }
 }

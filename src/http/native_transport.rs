@@ -15,12 +15,13 @@ use hyper::header::{
 };
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::connection::{Connection, LimitedBody};
 use super::connection_pool::{ConnectionPool, Slot};
 use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
+use super::timer::timeout_at;
 use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
 use super::trust::{self, Internet};
 use super::{
@@ -76,10 +77,8 @@ impl NativeTransport {
             idle.close().await;
         }
         let tls = self.tls_config(&key).await?;
-        let mut connection = match timeout(connect_timeout, connect(&key, tls)).await {
-            Ok(connected) => connected?,
-            Err(_) => return Err(connect_timed_out()),
-        };
+        let connected = timeout_at(Instant::now() + connect_timeout, connect(&key, tls)).await;
+        let mut connection = connected.ok_or_else(connect_timed_out)??;
         let exchanged = exchange_on(&mut connection, request).await?;
         Ok(respond(exchanged, slot, connection))
     }

@@ -10,6 +10,17 @@ use std::time::{Duration, SystemTime};
 use super::FaultKind;
 use crate::token::Timestamp;
 
+/// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
+pub const JITTER: f64 = 0.2;
+/// A wait that the endpoint asked for is longer by up to this, or by the share if that is more: it may have asked a
+/// whole fleet for the same.
+const LEAST_SPREAD: Duration = Duration::from_secs(1);
+const TOO_MANY_REQUESTS: u16 = 429;
+/// The longest wait of an exponential one, unless the caller says so: the Azure SDK's.
+const MAX_DELAY: Duration = Duration::from_secs(64);
+/// More retries than this are never made of an endpoint that starts, however short the waits.
+const MAX_RETRIES: u32 = 10;
+
 /// How the waits between tries grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wait {
@@ -17,16 +28,34 @@ pub enum Wait {
     Constant(Duration),
     /// Twice as long each time, up to a limit.
     Doubling(Duration, Duration),
+    /// Any time up to one that doubles, up to a limit: spreads a fleet that was refused at one time.
+    FullJitter(Duration, Duration),
 }
 
 impl Wait {
-    /// How long before this retry; the first is 0.
+    /// How long before this retry, without the jitter; the first is 0.
     pub fn before(self, retry: u32) -> Duration {
         match self {
             Self::Constant(wait) => wait,
-            Self::Doubling(first, most) => first.saturating_mul(1 << retry.min(16)).min(most),
+            Self::Doubling(first, most) | Self::FullJitter(first, most) => {
+                first.saturating_mul(1 << retry.min(16)).min(most)
+            }
         }
     }
+
+    /// The same with the jitter of this fraction.
+    pub fn jittered(self, retry: u32, fraction: f64) -> Duration {
+        let wait = self.before(retry);
+        match self {
+            Self::Constant(_) | Self::Doubling(..) => wait + wait.mul_f64(JITTER * fraction),
+            Self::FullJitter(..) => wait.mul_f64(fraction),
+        }
+    }
+}
+
+/// A wait that an endpoint asked for, with the jitter of this fraction.
+pub fn spread(asked_for: Duration, fraction: f64) -> Duration {
+    asked_for + asked_for.mul_f64(JITTER).max(LEAST_SPREAD).mul_f64(fraction)
 }
 
 /// How often, and after what waits.
@@ -36,6 +65,44 @@ pub enum Budget {
     Count(u32, Wait),
     /// As many as start within this long of the first try.
     Within(Duration, Wait),
+}
+
+/// What a caller wants instead of the numbers of the policies; by default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RetryOptions {
+    /// How many retries there are, of all sorts together.
+    pub max_retries: Option<u32>,
+    /// How long the first wait is; each further one is twice as long.
+    pub delay: Option<Duration>,
+    /// No wait is longer, jitter included.
+    pub max_delay: Option<Duration>,
+}
+
+impl RetryOptions {
+    /// A policy's budget with these numbers in place of its own.
+    fn replace(&self, budget: Budget) -> Budget {
+        let wait = |wait| match self.delay {
+            Some(first) => Wait::Doubling(first, self.max_delay.unwrap_or(MAX_DELAY)),
+            None => wait,
+        };
+        match (budget, self.max_retries) {
+            (Budget::Count(_, table) | Budget::Within(_, table), Some(most)) => {
+                Budget::Count(most, wait(table))
+            }
+            (Budget::Count(most, table), None) => Budget::Count(most, wait(table)),
+            (Budget::Within(limit, table), None) => Budget::Within(limit, wait(table)),
+        }
+    }
+
+    /// Whether so many retries are as many as there may be.
+    pub fn are_used_up(&self, retries: u32) -> bool {
+        self.max_retries.is_some_and(|most| retries >= most)
+    }
+
+    /// Whether so many retries within a window of time are too many for it: waits of nothing would fill it with requests.
+    pub fn fill_the_window(&self, retries: u32) -> bool {
+        self.delay.is_some() && retries >= MAX_RETRIES
+    }
 }
 
 /// Statuses, from and to, and what they allow.
@@ -73,6 +140,9 @@ const IMDS_STATUSES: &[StatusRule] = &[
 ];
 
 const BUSY: Budget = Budget::Count(3, Wait::Constant(SECOND));
+/// 429 without `Retry-After`, wherever: a fleet that starts together is let through a few at a time.
+const THROTTLED_RETRIES: u32 = 7;
+const THROTTLED_WAIT: Wait = Wait::FullJitter(Duration::from_secs(2), Duration::from_secs(8));
 
 /// IMDS at its own address: nobody there means that this is no virtual machine.
 pub const IMDS_DEFAULT: Policy = Policy {
@@ -97,6 +167,23 @@ pub const CONFIGURED: Policy = Policy {
 };
 
 impl Policy {
+    /// What an answer of this status allows, by these options. Whether it says how long to wait makes a difference
+    /// where the endpoint throttles.
+    pub fn after_status(&self, status: u16, says_how_long: bool, options: &RetryOptions) -> Option<Budget> {
+        let budget = self.status(status)?;
+        if status == TOO_MANY_REQUESTS && !says_how_long {
+            // These waits are what lets a fleet through: options limit them, and do not replace them.
+            let most = options.max_retries.unwrap_or(THROTTLED_RETRIES);
+            return Some(Budget::Count(most.min(THROTTLED_RETRIES), THROTTLED_WAIT));
+        }
+        Some(options.replace(budget))
+    }
+
+    /// What a fault allows, by these options.
+    pub fn after_fault(&self, kind: FaultKind, options: &RetryOptions) -> Option<Budget> {
+        Some(options.replace(self.fault(kind)?))
+    }
+
     /// What an answer of this status allows.
     pub fn status(&self, status: u16) -> Option<Budget> {
         self.statuses

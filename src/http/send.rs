@@ -4,24 +4,23 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use super::delay::Spent;
 use super::gate::Gate;
-use super::retry::{Budget, Policy, Wait, retry_after};
+use super::retry::{Policy, RetryOptions, retry_after, spread};
+use super::timer::timeout_at;
+use super::waiters::Waiters;
 use super::{Fault, FaultKind, Request, Response, Transport};
 use crate::error::Error;
 use crate::machine::Machine;
 
-/// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
-const JITTER: f64 = 0.2;
 const TOO_MANY_REQUESTS: u16 = 429;
-/// How an identity that is not found is asked for again, by callers who expect it to appear.
-const ASSIGNING: Wait = Wait::Doubling(Duration::from_secs(1), Duration::from_secs(10));
 
 /// When the last of those who wait gives up; others who join can put it off.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ impl Deadline {
         self.at().saturating_duration_since(Instant::now())
     }
 
-    fn holds(&self, wait: Duration) -> bool {
+    pub(super) fn holds(&self, wait: Duration) -> bool {
         wait <= self.left()
     }
 }
@@ -107,7 +106,7 @@ impl Progress {
     }
 
     /// How long ago the first request was sent.
-    fn since_first_try(&self) -> Duration {
+    pub(super) fn since_first_try(&self) -> Duration {
         self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
@@ -130,6 +129,8 @@ pub enum End {
     Paused(Duration),
     /// The challenge cannot be answered.
     Stopped(Error),
+    /// The last caller has left.
+    Unattended,
 }
 
 /// What to send after a response that is a challenge; `None` if it is not one.
@@ -167,12 +168,18 @@ pub struct Chain<'a> {
     pub gate: &'a Gate,
     /// When to try again; `None` is never.
     pub policy: Option<&'static Policy>,
+    /// What the caller wants instead of the policy's numbers.
+    pub retry_options: RetryOptions,
     /// One connection attempt.
     pub connect_timeout: Duration,
     /// One exchange.
     pub request_timeout: Duration,
+    /// One exchange, where one was too slow already and no other try would follow.
+    pub last_request_timeout: Duration,
     /// The end of it all.
     pub deadline: &'a Deadline,
+    /// The callers that it works for.
+    pub waiters: &'a Waiters,
     /// What is waited for beyond the policy.
     pub awaited: Option<Awaited>,
     /// Wall time and chance.
@@ -181,38 +188,51 @@ pub struct Chain<'a> {
     pub progress: &'a Progress,
 }
 
-/// How many retries of each sort were made.
-#[derive(Default)]
-struct Spent {
-    statuses: u32,
-    starting: u32,
-    lost: u32,
-    assigning: u32,
-}
-
 impl Chain<'_> {
     /// Sends until there is an answer that no retry would better.
     pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
         let mut spent = Spent::default();
         loop {
-            let mut end = self.attempt(request, challenge, witness).await;
+            let limit = if spent.is_last {
+                self.last_request_timeout
+            } else {
+                self.request_timeout
+            };
+            let mut end = self.attempt(request, limit, challenge, witness).await;
             let Some(wait) = self.wait_after(&end, &mut spent) else {
                 return end;
             };
             if let End::Answer(response) = &mut end {
                 response.keep_connection();
             }
+            if self.waiters.have_left() {
+                return End::Unattended;
+            }
             self.progress.failed(witness.retrying(&end, wait));
             drop(end);
             let is_paused = self.gate.paused_for().is_some();
-            self.progress.is_paused.store(is_paused, Ordering::Relaxed);
-            sleep(wait).await;
-            self.progress.is_paused.store(false, Ordering::Relaxed);
+            if self.pause(wait, is_paused).await.is_none() {
+                return End::Unattended;
+            }
         }
     }
 
-    async fn attempt(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
-        let answer = match self.exchange(request, witness).await {
+    /// Sends nothing for a while; `None` when the last caller has left meanwhile.
+    async fn pause(&self, wait: Duration, was_asked_for: bool) -> Option<()> {
+        self.progress.is_paused.store(was_asked_for, Ordering::Relaxed);
+        let waited = self.waiters.unless_left(sleep(wait)).await;
+        self.progress.is_paused.store(false, Ordering::Relaxed);
+        waited
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request,
+        limit: Duration,
+        challenge: &Challenge<'_>,
+        witness: &dyn Witness,
+    ) -> End {
+        let answer = match self.exchange(request, limit, witness).await {
             Ok(answer) => answer,
             Err(end) => return end,
         };
@@ -220,40 +240,28 @@ impl Chain<'_> {
             Ok(None) => End::Answer(answer),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;
-                let answered = self.exchange(&second, witness).await;
+                let answered = self.exchange(&second, limit, witness).await;
                 answered.map_or_else(|end| end, End::Answer)
             }
             Err(error) => End::Stopped(error),
         }
     }
 
-    async fn exchange(&self, request: &Request, witness: &dyn Witness) -> Result<Response, End> {
-        let place = loop {
-            while let Some(pause) = self.gate.paused_for() {
-                if !self.deadline.holds(pause) {
-                    return Err(End::Paused(pause));
-                }
-                self.progress.is_paused.store(true, Ordering::Relaxed);
-                // The jitter may not carry a request beyond the deadline that holds the pause.
-                sleep(self.lengthened(pause).min(self.deadline.left())).await;
-                self.progress.is_paused.store(false, Ordering::Relaxed);
-            }
-            let place = self.gate.connection().await;
-            // The wait for a place may have been long enough for somebody else's 429.
-            if self.gate.paused_for().is_none() {
-                break place;
-            }
-        };
+    async fn exchange(
+        &self,
+        request: &Request,
+        limit: Duration,
+        witness: &dyn Witness,
+    ) -> Result<Response, End> {
+        let place = self.place().await?;
         self.progress.tried();
         witness.leaving();
         let left = Instant::now();
-        let sent = timeout(
-            self.request_timeout,
-            self.transport.send(request, self.connect_timeout),
-        )
-        .await;
-        drop(place);
-        let returned = sent.unwrap_or_else(|_| Err(Fault::of(FaultKind::RequestTimeout)));
+        let sent = timeout_at(left + limit, self.transport.send(request, self.connect_timeout));
+        let returned = self
+            .carried(place, sent)
+            .await?
+            .unwrap_or_else(|| Err(Fault::of(FaultKind::RequestTimeout)));
         let took = left.elapsed();
         self.progress.took(took);
         witness.returned(&returned, took);
@@ -266,54 +274,68 @@ impl Chain<'_> {
         Ok(answer)
     }
 
-    /// How long to wait before the next try; `None` if this was the last.
-    fn wait_after(&self, end: &End, spent: &mut Spent) -> Option<Duration> {
-        let policy = self.policy?;
-        let (budget, count, asked_for) = match end {
-            End::Answer(answer) => {
-                let (budget, count) = match self.awaits(answer) {
-                    Some(within) => (Budget::Within(within, ASSIGNING), &mut spent.assigning),
-                    None => (policy.status(answer.status)?, &mut spent.statuses),
-                };
-                (budget, count, self.asked_for(answer))
+    /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
+    async fn place(&self) -> Result<Option<impl Drop>, End> {
+        let place = loop {
+            while let Some(pause) = self.gate.paused_for() {
+                if !self.deadline.holds(pause) {
+                    return Err(End::Paused(pause));
+                }
+                // The jitter may not carry a request beyond the deadline that holds the pause.
+                let pause = spread(pause, self.fraction()).min(self.deadline.left());
+                self.pause(pause, true).await.ok_or(End::Unattended)?;
             }
-            End::Fault(fault) => {
-                let budget = policy.fault(fault.kind)?;
-                // An endpoint that starts has a budget of its own; all other faults share one.
-                let count = match budget {
-                    Budget::Within(..) => &mut spent.starting,
-                    Budget::Count(..) => &mut spent.lost,
-                };
-                (budget, count, None)
+            let place = if self.transport.takes_a_place() {
+                let place = self.waiters.unless_left(self.gate.connection()).await;
+                Some(place.ok_or(End::Unattended)?)
+            } else {
+                None
+            };
+            // The wait for a place may have been long enough for somebody else's 429.
+            if self.gate.paused_for().is_none() {
+                break place;
             }
-            End::Paused(_) | End::Stopped(_) => return None,
         };
-        let retry = *count;
-        *count += 1;
-        let wait = match budget {
-            Budget::Count(most, wait) => (retry < most).then(|| wait.before(retry))?,
-            Budget::Within(_, wait) => wait.before(retry),
-        };
-        let wait = self.lengthened(asked_for.map_or(wait, |asked_for| asked_for.max(wait)));
-        let in_time = match budget {
-            Budget::Count(..) => true,
-            Budget::Within(limit, _) => self.progress.since_first_try() + wait <= limit,
-        };
-        (in_time && self.deadline.holds(wait)).then_some(wait)
+        if self.waiters.have_left() {
+            return Err(End::Unattended);
+        }
+        Ok(place)
     }
 
-    /// For how long, since the first try, an identity that is not found is asked for again.
-    fn awaits(&self, answer: &Response) -> Option<Duration> {
-        let awaited = self.awaited?;
-        (awaited.is_missing)(answer).then_some(awaited.within)
+    /// Sees an exchange through. When the last caller has left, it goes on without its place: its token may still be
+    /// of use, and must not cost others theirs.
+    async fn carried<T>(
+        &self,
+        place: Option<impl Drop>,
+        exchange: impl Future<Output = T>,
+    ) -> Result<T, End> {
+        let mut exchange = pin!(exchange);
+        if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
+            return Ok(ended);
+        }
+        drop(place);
+        let mut unattended = self.gate.unattended();
+        loop {
+            tokio::select! {
+                biased;
+                ended = exchange.as_mut() => return Ok(ended),
+                () = unattended.must_end() => return Err(End::Unattended),
+                () = self.waiters.any_joined() => {}
+            }
+            unattended.set_attended(true);
+            if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
+                return Ok(ended);
+            }
+            unattended.set_attended(false);
+        }
     }
 
-    fn asked_for(&self, answer: &Response) -> Option<Duration> {
+    pub(super) fn asked_for(&self, answer: &Response) -> Option<Duration> {
         retry_after(answer.headers.retry_after.as_deref()?, self.machine.clock.now())
     }
 
-    fn lengthened(&self, wait: Duration) -> Duration {
-        wait + wait.mul_f64(JITTER * self.machine.chance.fraction())
+    pub(super) fn fraction(&self) -> f64 {
+        self.machine.chance.fraction()
     }
 }
 

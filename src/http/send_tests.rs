@@ -6,10 +6,14 @@ mod awaited;
 mod budgets;
 #[path = "send_tests/exchanges.rs"]
 mod exchanges;
+#[path = "send_tests/options.rs"]
+mod options;
 #[path = "send_tests/pauses.rs"]
 mod pauses;
 #[path = "send_tests/properties.rs"]
 mod properties;
+#[path = "send_tests/unattended.rs"]
+mod unattended;
 
 use std::sync::Arc;
 
@@ -29,23 +33,31 @@ type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + S
 struct Conditions {
     gate: Arc<Gate>,
     policy: Option<&'static Policy>,
+    retry_options: RetryOptions,
     total: Duration,
     fraction: f64,
     awaited: Option<Awaited>,
     clock: Arc<FakeClock>,
     progress: Progress,
+    /// One caller, unless a test has it leave.
+    waiters: Waiters,
 }
 
 impl Conditions {
     fn of(policy: &'static Policy) -> Self {
+        let clock = FakeClock::new();
+        let waiters = Waiters::new(None);
+        waiters.join();
         Self {
-            gate: Arc::default(),
+            gate: Arc::new(Gate::new(clock.clone())),
             policy: Some(policy),
+            retry_options: RetryOptions::default(),
             total: HOUR,
             fraction: 0.0,
             awaited: None,
-            clock: FakeClock::new(),
+            clock,
             progress: Progress::default(),
+            waiters,
         }
     }
 
@@ -71,9 +83,12 @@ impl Conditions {
             transport: net,
             gate: &self.gate,
             policy: self.policy,
+            retry_options: self.retry_options,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),
+            last_request_timeout: Duration::from_secs(30),
             deadline: &Deadline::within(self.total),
+            waiters: &self.waiters,
             awaited: self.awaited,
             machine: &machine,
             progress: &self.progress,

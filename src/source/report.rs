@@ -286,6 +286,7 @@ impl Report {
                 if let Some(last) = progress.last() {
                     facts.status = last.facts().status;
                     facts.unavailable = last.facts().unavailable;
+                    facts.retry_after = last.facts().retry_after;
                     facts.cause.clone_from(&last.facts().cause);
                 }
             })
@@ -302,6 +303,7 @@ impl Report {
         self.error(Code::FailedResponse, message, attempts).with(|facts| {
             facts.status = Some(429);
             facts.retryable = true;
+            facts.retry_after = Some(pause);
         })
     }
 

@@ -23,6 +23,12 @@ new ManagedIdentityApplication({
 });
 new ManagedIdentityApplication({ system: { networkClient, disableInternalRetries: true } });
 
+new ManagedIdentityApplication({ system: { retryOptions: { maxRetries: 3 } } });
+new ManagedIdentityApplication({
+  system: { retryOptions: { maxRetries: null, retryDelayInMs: 0, maxRetryDelayInMs: undefined } },
+});
+new ManagedIdentityApplication({ system: { retryOptions: null } });
+
 // Assembled piece by piece, as a service does.
 const configuration: ManagedIdentityConfiguration = {};
 configuration.system = { requestTimeout: 5_000 };
@@ -54,6 +60,10 @@ new ManagedIdentityApplication({ system: { requestTimeout: true } });
 new ManagedIdentityApplication({ system: { totalTimeout: [] } });
 // @ts-expect-error a boolean is asked for
 new ManagedIdentityApplication({ system: { disableInternalRetries: "yes" } });
+// @ts-expect-error an object, not a number
+new ManagedIdentityApplication({ system: { retryOptions: 3 } });
+// @ts-expect-error a misspelt option
+new ManagedIdentityApplication({ system: { retryOptions: { maxRetryDelayMs: 1 } } });
 // @ts-expect-error a client has both methods
 new ManagedIdentityApplication({ system: { networkClient: { sendGetRequestAsync: fetch } } });
 // @ts-expect-error a level, not its name

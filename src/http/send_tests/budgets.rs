@@ -8,14 +8,18 @@ async fn every_status_has_the_retries_of_its_row() {
     const IMDS: &[u128] = &[0, 1_000, 3_000, 7_000];
     const UPDATING: &[u128] = &[0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000, 70_000];
     const OTHERS: &[u128] = &[0, 1_000, 2_000, 3_000];
+    // Seven waits of any length, of which this chance draws the shortest.
+    const THROTTLED: &[u128] = &[0; 8];
     for status in 200..=999 {
         let imds = match status {
-            404 | 408 | 429 | 500..=599 => IMDS,
+            404 | 408 | 500..=599 => IMDS,
+            429 => THROTTLED,
             410 => UPDATING,
             _ => ONCE,
         };
         let others = match status {
-            404 | 408 | 429 | 500 | 502 | 503 | 504 => OTHERS,
+            404 | 408 | 500 | 502 | 503 | 504 => OTHERS,
+            429 => THROTTLED,
             _ => ONCE,
         };
         for (policy, expected) in [
@@ -98,7 +102,12 @@ async fn the_budget_follows_the_latest_status() {
         (&[410, 410, 410, 410, 503], &[0, 10_000, 20_000, 30_000, 40_000]),
         (&[410, 503, 404, 500], &[0, 10_000, 12_000, 16_000]),
         (&[503, 400], &[0, 1_000]),
-        (&[429, 410, 200], &[0, 1_000, 11_000]),
+        (&[404, 410, 200], &[0, 1_000, 11_000]),
+        (
+            &[503, 503, 503, 429],
+            &[0, 1_000, 3_000, 7_000, 7_000, 7_000, 7_000, 7_000],
+        ),
+        (&[429, 429, 429, 503], &[0, 0, 0, 0]),
     ] {
         let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &statuses(script)).await;
         assert_eq!(times, expected, "{script:?}");
@@ -149,10 +158,59 @@ async fn jitter_adds_up_to_a_fifth_of_every_wait() {
     let refused = FakeNet::playing(|_, _| FaultKind::Refused.into());
     let (times, _) = sent(&jittered(&CONFIGURED), &refused).await;
     assert_eq!(times, [0, 275, 825, 1_925, 4_125, 6_325, 8_525]);
+}
 
-    let asked = answers(&[Reply::new(503, "").retry_after("10")]);
-    let (times, _) = sent(&jittered(&CONFIGURED), &asked).await;
-    assert_eq!(times, [0, 11_000, 22_000, 33_000]);
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_asked_for_is_longer_by_a_second_or_a_fifth() {
+    for (asked_for, second) in [
+        ("1", 1_500),
+        ("4", 4_500),
+        ("5", 5_500),
+        ("10", 11_000),
+        ("40", 44_000),
+    ] {
+        let asked = answers(&[Reply::new(503, "").retry_after(asked_for)]);
+        let conditions = Conditions {
+            fraction: 0.5,
+            ..Conditions::of(&CONFIGURED)
+        };
+        let (times, _) = sent(&conditions, &asked).await;
+        let expected: Vec<u128> = (0..4).map(|nth| nth * second).collect();
+        assert_eq!(times, expected, "{asked_for}");
+    }
+    // One that is shorter than the table's own changes nothing about that.
+    let asked = answers(&[Reply::new(503, "").retry_after("2")]);
+    let conditions = Conditions {
+        fraction: 0.5,
+        ..Conditions::of(&IMDS_DEFAULT)
+    };
+    let (times, _) = sent(&conditions, &asked).await;
+    assert_eq!(times, [0, 2_500, 5_000, 9_400]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_chain_waits_for_any_time_up_to_two_seconds_doubling_to_eight() {
+    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
+        for (fraction, expected) in [
+            (0.0, [0; 8]),
+            (0.5, [0, 1_000, 3_000, 7_000, 11_000, 15_000, 19_000, 23_000]),
+            (1.0, [0, 2_000, 6_000, 14_000, 22_000, 30_000, 38_000, 46_000]),
+        ] {
+            let conditions = Conditions {
+                fraction,
+                ..Conditions::of(policy)
+            };
+            let (times, end) = sent(&conditions, &statuses(&[429])).await;
+            assert_eq!((times.as_slice(), status_of(&end)), (&expected[..], Some(429)));
+        }
+    }
+    // What cannot be read says nothing; what can is a wait of the table's number.
+    let unreadable = answers(&[Reply::new(429, "").retry_after("soon")]);
+    let (times, _) = sent(&Conditions::of(&CONFIGURED), &unreadable).await;
+    assert_eq!(times.len(), 8);
+    let readable = answers(&[Reply::new(429, "").retry_after("2")]);
+    let (times, _) = sent(&Conditions::of(&CONFIGURED), &readable).await;
+    assert_eq!(times, [0, 2_000, 4_000, 6_000]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,8 @@ async fn every_exchange_has_the_request_timeout_to_itself() {
     let silent = FakeNet::playing(|_, _| Play::Silence);
     let started = Instant::now();
     let (times, end) = sent(&Conditions::of(&CONFIGURED), &silent).await;
-    assert_eq!((times, started.elapsed()), (vec![0, 11_000], seconds(21)));
+    // The last one has three times as long.
+    assert_eq!((times, started.elapsed()), (vec![0, 11_000], seconds(41)));
     assert_eq!(fault_of(&end), Some(FaultKind::RequestTimeout));
     assert_eq!(silent.under_way(), 0);
 
@@ -23,6 +24,35 @@ async fn every_exchange_has_the_request_timeout_to_itself() {
     let again = |answer: &Response| Ok((answer.status == 401).then(get));
     let end = Conditions::of(&CONFIGURED).run_with(&slow, &get(), &again).await;
     assert_eq!((status_of(&end), slow.count()), (Some(200), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_needs_twelve_seconds_for_every_answer_gives_a_token() {
+    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
+        let slow = FakeNet::playing(|_, _| Play::from(Reply::new(200, "")).after(seconds(12)));
+        let started = Instant::now();
+        let (times, end) = sent(&Conditions::of(policy), &slow).await;
+        assert_eq!((times, status_of(&end)), (vec![0, 11_000], Some(200)));
+        assert_eq!(started.elapsed(), seconds(23));
+    }
+    // Patience lasts: another time-out would be the end, whatever came between.
+    let slow = FakeNet::playing(|nth, _| {
+        let status = if nth < 3 { 503 } else { 200 };
+        Play::from(Reply::new(status, "")).after(seconds(12))
+    });
+    let (times, end) = sent(&Conditions::of(&CONFIGURED), &slow).await;
+    assert_eq!(
+        (times, status_of(&end)),
+        (vec![0, 11_000, 24_000, 37_000], Some(200))
+    );
+    // A connection that does not come about is not a slow answer.
+    let started = Instant::now();
+    let net = FakeNet::playing(|nth, _| match nth {
+        0 => Play::NoConnection,
+        _ => Play::Silence,
+    });
+    sent(&Conditions::of(&CONFIGURED), &net).await;
+    assert_eq!(started.elapsed(), seconds(3 + 1 + 10));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +144,7 @@ async fn progress_tells_how_far_it_is_and_what_failed_last() {
     });
     let conditions = Conditions::of(&CONFIGURED);
     assert!(conditions.progress.last().is_none());
-    let cut = timeout(seconds(5), conditions.run(&net)).await;
+    let cut = tokio::time::timeout(seconds(5), conditions.run(&net)).await;
     assert!(cut.is_err());
     assert_eq!(conditions.progress.attempts(), 2);
     let last = conditions.progress.last().expect("a failure");

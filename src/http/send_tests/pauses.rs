@@ -155,7 +155,7 @@ async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
         };
         Play::from(reply).after(seconds(1))
     });
-    let gate = Arc::<Gate>::default();
+    let gate = Arc::new(Gate::new(FakeClock::new()));
     let chains: Vec<_> = (0..32)
         .map(|_| {
             let (net, gate) = (net.clone(), gate.clone());

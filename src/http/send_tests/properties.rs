@@ -55,15 +55,32 @@ fn met() -> impl Strategy<Value = Met> {
         3 => (prop::sample::select(&STATUSES[..]), asked_for).prop_map(|(status, asked_for)| Met::Status(status, asked_for)),
         2 => prop::sample::select(&FAULTS[..]).prop_map(Met::Fault),
         // Long runs of the same, so that budgets end.
-        2 => prop_oneof![Just(Met::Status(410, None)), Just(Met::Status(503, None)), Just(Met::Fault(F::Refused))],
+        2 => prop_oneof![
+            Just(Met::Status(410, None)),
+            Just(Met::Status(429, None)),
+            Just(Met::Status(503, None)),
+            Just(Met::Fault(F::Refused)),
+        ],
     ]
 }
 
-/// What the table allows after something was met: a wait in milliseconds, and whether it holds only
-/// within ten seconds of the first try.
+/// What the table allows after something was met: a wait in milliseconds, by how much it may be longer, and whether it
+/// holds only within ten seconds of the first try.
 struct Allowed {
     wait: u64,
+    jitter: u64,
     starting: bool,
+}
+
+impl Allowed {
+    /// With a jitter of up to a fifth.
+    fn jittered(wait: u64, starting: bool) -> Self {
+        Self {
+            wait,
+            jitter: wait / 5,
+            starting,
+        }
+    }
 }
 
 /// How many retries of each sort there were.
@@ -80,6 +97,15 @@ impl Tally {
         let imds = !matches!(host, Host::Other);
         match met {
             Met::Status(status, asked_for) => {
+                if (status, asked_for) == (429, None) {
+                    let longest = *[2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000].get(self.statuses)?;
+                    self.statuses += 1;
+                    return Some(Allowed {
+                        wait: 0,
+                        jitter: longest,
+                        starting: false,
+                    });
+                }
                 let waits: &[u64] = match status {
                     410 if imds => &[10_000; 7],
                     404 | 408 | 429 | 500 | 502..=504 if !imds => &[1_000; 3],
@@ -88,16 +114,20 @@ impl Tally {
                 };
                 let wait = *waits.get(self.statuses)?;
                 self.statuses += 1;
-                let wait = wait.max(asked_for.unwrap_or(0) * 1_000);
-                Some(Allowed {
-                    wait,
-                    starting: false,
+                let asked_for = asked_for.map(|seconds| seconds * 1_000);
+                Some(match asked_for.filter(|asked_for| *asked_for >= wait) {
+                    Some(asked_for) => Allowed {
+                        wait: asked_for,
+                        jitter: (asked_for / 5).max(1_000),
+                        starting: false,
+                    },
+                    None => Allowed::jittered(wait, false),
                 })
             }
             Met::Fault(F::Refused | F::Reset | F::Closed) if !matches!(host, Host::ImdsDefault) => {
                 let wait = [250, 500, 1_000].get(self.starting).copied().unwrap_or(2_000);
                 self.starting += 1;
-                Some(Allowed { wait, starting: true })
+                Some(Allowed::jittered(wait, true))
             }
             Met::Fault(
                 F::Refused
@@ -109,10 +139,7 @@ impl Tally {
                 | F::NameResolution,
             ) => {
                 self.lost += 1;
-                (self.lost == 1).then_some(Allowed {
-                    wait: 1_000,
-                    starting: false,
-                })
+                (self.lost == 1).then_some(Allowed::jittered(1_000, false))
             }
             Met::Fault(_) => None,
         }
@@ -121,8 +148,6 @@ impl Tally {
 
 /// Tokio's timers go by whole milliseconds and fire at the end of one.
 const TICK: u128 = 2;
-/// The most that a wait may be longer than asked for.
-const JITTER_PERCENT: u128 = 20;
 
 prop_compose! {
     fn conditions()(
@@ -171,7 +196,12 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
             let left = u128::from(total).saturating_sub(*at);
             return assert_is_the_end(&end, met, allowed, fraction, (*at, left));
         };
-        let Some(Allowed { wait, starting }) = allowed else {
+        let Some(Allowed {
+            wait,
+            jitter,
+            starting,
+        }) = allowed
+        else {
             return Err(TestCaseError::fail(format!("a retry after {met:?} at {at} ms")));
         };
         let (waited, wait) = (next - at, u128::from(wait));
@@ -182,7 +212,7 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
             wait,
             met
         );
-        let longest = wait + wait * JITTER_PERCENT / 100 + TICK;
+        let longest = wait + u128::from(jitter) + TICK;
         prop_assert!(
             waited <= longest,
             "{} ms instead of {} after {:?}",
@@ -208,9 +238,14 @@ fn assert_is_the_end(
         Met::Status(status, _) => prop_assert_eq!(status_of(end), Some(status)),
         Met::Fault(kind) => prop_assert_eq!(fault_of(end), Some(kind)),
     }
-    if let Some(Allowed { wait, starting }) = allowed {
-        let wait = Duration::from_millis(wait);
-        let wait = (wait + wait.mul_f64(JITTER * fraction)).as_millis() + TICK;
+    if let Some(Allowed {
+        wait,
+        jitter,
+        starting,
+    }) = allowed
+    {
+        let jitter = Duration::from_millis(jitter).mul_f64(fraction);
+        let wait = (Duration::from_millis(wait) + jitter).as_millis() + TICK;
         prop_assert!(
             wait > left || starting && over + wait > 10_000,
             "gave up {met:?} after {over} ms, with {left} ms left for a wait of {wait}"

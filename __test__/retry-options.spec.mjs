@@ -1,0 +1,123 @@
+// `system.retryOptions`: what it takes, what it refuses, and how many requests follow. The times of the requests are
+// tested in Rust, in paused time.
+
+import { createRequire } from "node:module";
+import test from "ava";
+import { atOneInstant } from "./support/clock.mjs";
+import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { refusal } from "./support/refusal.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+
+const withOptions = (retryOptions, system = {}) =>
+  new ManagedIdentityApplication({ system: { ...system, retryOptions } });
+
+const FAST = { retryDelayInMs: 1, maxRetryDelayInMs: 5 };
+
+test("absent values and empty options change nothing", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const options of [
+    undefined,
+    null,
+    {},
+    { maxRetries: undefined, retryDelayInMs: null, maxRetryDelayInMs: undefined },
+  ]) {
+    endpoint.next({ status: 503 });
+    const result = await acquire(endpoint, { resource: RESOURCE, forceRefresh: true }, withOptions(options));
+    t.is(result.metadata.attempts, 2);
+  }
+});
+
+test("wrong options are refused by name", (t) => {
+  const names = ["maxRetries", "retryDelayInMs", "maxRetryDelayInMs"];
+  const wrong = [
+    "1",
+    true,
+    {},
+    [],
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    -1,
+    600_001,
+    () => 1,
+    Symbol("1"),
+    1n,
+  ];
+  const cases = [
+    ...names.flatMap((name) => wrong.map((value) => [{ [name]: value }, `system.retryOptions.${name} `])),
+    ...[11, 1.5].map((value) => [{ maxRetries: value }, "system.retryOptions.maxRetries "]),
+    ...[3, "3", true, [], () => 3].map((value) => [value, "system.retryOptions "]),
+  ];
+  for (const [options, named] of cases) {
+    for (const system of [{}, { disableInternalRetries: true }]) {
+      const error = t.throws(() => withOptions(options, system), { instanceOf: ManagedIdentityError });
+      t.is(error.errorCode, "invalid_configuration");
+      t.true(error.errorMessage.startsWith(named), error.errorMessage);
+    }
+  }
+});
+
+test("the limits themselves are taken", (t) => {
+  for (const options of [
+    { maxRetries: 0, retryDelayInMs: 0, maxRetryDelayInMs: 0 },
+    { maxRetries: 10, retryDelayInMs: 600_000, maxRetryDelayInMs: 600_000 },
+    { retryDelayInMs: 0.5 },
+  ]) {
+    t.notThrows(() => withOptions(options));
+  }
+});
+
+for (const maxRetries of [0, 1, 5, 10]) {
+  test(`maxRetries ${maxRetries}: so many retries of every sort`, async (t) => {
+    for (const status of [404, 408, 500, 503]) {
+      const endpoint = await startEndpoint(t);
+      endpoint.always({ status });
+      const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
+      t.deepEqual([error.attempts, endpoint.requests.length], [maxRetries + 1, maxRetries + 1], `${status}`);
+    }
+  });
+}
+
+test("a 429 has at most seven retries, and maxRetryDelayInMs limits their waits", async (t) => {
+  for (const [maxRetries, attempts] of [
+    [2, 3],
+    [10, 8],
+  ]) {
+    const endpoint = await startEndpoint(t);
+    endpoint.always({ status: 429 });
+    const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
+    t.is(error.attempts, attempts);
+  }
+});
+
+test("an endpoint that asks for more than maxRetryDelayInMs is not asked again", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.always({ status: 503, headers: { "Retry-After": "60" } });
+  const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ maxRetryDelayInMs: 1_000 })));
+  t.deepEqual([error.attempts, error.retryAfterMs, error.retryable], [1, 60_000, true]);
+});
+
+test("what is final stays final, and disableInternalRetries wins", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.next({ status: 400 });
+  const application = withOptions({ ...FAST, maxRetries: 10 });
+  t.is((await refusal(t, acquire(endpoint, RESOURCE, application))).attempts, 1);
+  endpoint.next({ status: 503 });
+  const once = withOptions({ ...FAST, maxRetries: 10 }, { disableInternalRetries: true });
+  t.is((await refusal(t, acquire(endpoint, RESOURCE, once))).attempts, 1);
+});
+
+test("callers share a request only if their options agree", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const release = endpoint.hold();
+  const calls = atOneInstant(() =>
+    [{ maxRetries: 1 }, { maxRetries: 1 }, { maxRetries: 2 }, undefined, {}].map((options) =>
+      acquire(endpoint, RESOURCE, withOptions(options)),
+    ),
+  );
+  await endpoint.waitForRequests(3);
+  release();
+  await Promise.all(calls);
+  t.is(endpoint.requests.length, 3);
+});

@@ -1,0 +1,50 @@
+// An App Service endpoint of a test's own, for what an emulator does not do: it hangs, throttles or waits by resource.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+
+/** A grant for a day, as App Service sends it. */
+export function tokenBody(secret = "a-token") {
+  const expiresOn = Math.floor(Date.now() / 1000) + 86_400;
+  return JSON.stringify({ access_token: secret, expires_on: String(expiresOn), token_type: "Bearer" });
+}
+
+export function sendToken(response) {
+  response.setHeader("Content-Type", "application/json").end(tokenBody());
+}
+
+/** Starts a server that passes each request's resource and response to `answer`, and keeps the resources in order. */
+export async function startTokenServer(t, answer) {
+  const resources = [];
+  const waiting = new Set();
+  const server = createServer((request, response) => {
+    const resource = new URL(request.url, "http://localhost").searchParams.get("resource");
+    resources.push(resource);
+    for (const check of waiting) check();
+    answer(resource, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return {
+    resources,
+    env: {
+      IDENTITY_ENDPOINT: `http://127.0.0.1:${server.address().port}/token`,
+      IDENTITY_HEADER: "a-header-of-a-test",
+    },
+    /** Resolves when so many requests have arrived. */
+    arrived: (count) =>
+      new Promise((resolve) => {
+        const check = () => {
+          if (resources.length < count) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
+  };
+}

@@ -1,0 +1,66 @@
+//! Timers that count only once what is ready has been read.
+//!
+//! After a process has stood still, its timers are due at the same time as the bytes that arrived meanwhile. Tokio
+//! may fire the timers first: a signal that ends the standstill interrupts the wait for events.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::task::yield_now;
+use tokio::time::{self, Instant};
+
+/// How often a timer that is due lets the I/O driver and the other tasks run. The first time reads the socket; the
+/// others let the result pass from task to task.
+const ROUNDS: usize = 8;
+
+/// What a future brings until an instant; `None` if it is not ready although all that was ready then has been read.
+pub async fn timeout_at<F: Future>(at: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    if let Ok(output) = time::timeout_at(at, future.as_mut()).await {
+        return Some(output);
+    }
+    for _ in 0..ROUNDS {
+        yield_now().await;
+        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+            return Some(output);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_is_exact_where_nothing_is_ready() {
+        let started = Instant::now();
+        let limit = Duration::from_secs(1);
+        let silent = timeout_at(started + limit, std::future::pending::<()>()).await;
+        assert_eq!((silent, started.elapsed()), (None, limit));
+        let late = timeout_at(started, std::future::ready("ready")).await;
+        assert_eq!((late, started.elapsed()), (Some("ready"), limit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_other_tasks_pass_on_when_the_timer_is_due_counts() {
+        let due = Instant::now() + Duration::from_secs(1);
+        let (first, mut relayed) = mpsc::channel(1);
+        let (last, result) = oneshot::channel();
+        tokio::spawn(async move {
+            time::sleep_until(due).await;
+            first.send(()).await
+        });
+        tokio::spawn(async move {
+            relayed.recv().await;
+            last.send("relayed")
+        });
+        assert_eq!(timeout_at(due, result).await, Some(Ok("relayed")));
+        assert_eq!(Instant::now(), due);
+    }
+}

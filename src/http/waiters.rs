@@ -1,0 +1,123 @@
+//! The callers that wait for what a chain of requests brings. When the last of them has left, nothing further begins.
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How many callers wait.
+#[derive(Debug)]
+pub struct Waiters {
+    count: watch::Sender<usize>,
+    /// Until when the chain goes on without any: it is a background refresh.
+    background_until: Option<Instant>,
+}
+
+impl Waiters {
+    /// Without callers; a background refresh goes on until this instant all the same.
+    pub fn new(background_until: Option<Instant>) -> Self {
+        Self {
+            count: watch::channel(0).0,
+            background_until,
+        }
+    }
+
+    /// One more waits.
+    pub fn join(&self) {
+        self.count.send_if_modified(|count| {
+            *count += 1;
+            *count == 1
+        });
+    }
+
+    /// One no longer waits.
+    pub fn leave(&self) {
+        self.count.send_if_modified(|count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+    }
+
+    /// Whether a chain that is under way has nothing to go on for.
+    pub fn have_left(&self) -> bool {
+        *self.count.borrow() == 0 && !self.is_background()
+    }
+
+    /// Waits until the last has left, and a background refresh has had its time.
+    pub async fn all_left(&self) {
+        let mut count = self.count.subscribe();
+        loop {
+            // The sender lives in `self`: it is not closed.
+            let _ = count.wait_for(|count| *count == 0).await;
+            match self.background_until.filter(|_| self.is_background()) {
+                None => return,
+                Some(until) => sleep_until(until).await,
+            }
+        }
+    }
+
+    /// Waits until there is a caller.
+    pub async fn any_joined(&self) {
+        let _ = self.count.subscribe().wait_for(|count| *count > 0).await;
+    }
+
+    /// What a wait brings; `None` when the last has left before its end.
+    pub async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.all_left() => None,
+            ended = wait => Some(ended),
+        }
+    }
+
+    fn is_background(&self) -> bool {
+        self.background_until.is_some_and(|until| until > Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_when_the_last_has_left() {
+        let started = Instant::now();
+        let waiters = Waiters::new(None);
+        assert!(waiters.have_left());
+        waiters.join();
+        waiters.join();
+        assert_eq!(waiters.unless_left(sleep(SECOND)).await, Some(()));
+        waiters.leave();
+        assert!(!waiters.have_left());
+        let leaving = async {
+            sleep(SECOND).await;
+            waiters.leave();
+        };
+        let (waited, ()) = tokio::join!(waiters.unless_left(sleep(SECOND * 9)), leaving);
+        assert_eq!((waited, started.elapsed()), (None, SECOND * 2));
+        assert!(waiters.have_left());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_background_refresh_goes_on_until_its_time_is_over() {
+        let started = Instant::now();
+        let waiters = Waiters::new(Some(started + SECOND * 5));
+        assert!(!waiters.have_left());
+        waiters.join();
+        waiters.leave();
+        assert_eq!(waiters.unless_left(sleep(SECOND * 9)).await, None);
+        assert_eq!(started.elapsed(), SECOND * 5);
+        // A caller who joined at its end keeps it going.
+        let waiters = Waiters::new(Some(Instant::now() + SECOND));
+        let joining = async {
+            sleep(SECOND / 2).await;
+            waiters.join();
+        };
+        let (waited, ()) = tokio::join!(waiters.unless_left(sleep(SECOND * 9)), joining);
+        assert_eq!(waited, Some(()));
+    }
+}

@@ -1117,6 +1117,17 @@ export declare class ManagedIdentityError extends AuthError {
   readonly statusCode?: number;
 
   /**
+   * The same as `statusCode`, by the name that msal-node's `ServerError` has for it.
+   */
+  readonly status?: number;
+
+  /**
+   * The first of the service's `error_codes`, as it sent it; absent when it sent none. Entra sends numbers, such as
+   * `70021`, which msal-node's `ServerError` has here too, though it declares a string.
+   */
+  readonly errorNo?: number | string;
+
+  /**
    * **New.** The source that was asked, or that refused the options by itself; absent before one is known.
    */
   readonly source?: ManagedIdentitySourceNames;

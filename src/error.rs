@@ -83,6 +83,24 @@ codes! {
     NetworkUnavailable => "network_unavailable",
 }
 
+/// A number that a service has for an error, as it came: Entra sends numbers, others strings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ErrorNumber {
+    /// A JSON number.
+    Number(f64),
+    /// A string.
+    Text(String),
+}
+
+impl fmt::Display for ErrorNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// What stood behind an error: the socket's or the runtime's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
@@ -103,6 +121,8 @@ pub struct Facts {
     pub correlation_id: Option<String>,
     /// The HTTP status of the answer.
     pub status: Option<u16>,
+    /// The first of the service's own numbers for it.
+    pub number: Option<ErrorNumber>,
     /// Which source was asked.
     pub source: Option<SourceName>,
     /// Which endpoint was asked, without its query.
@@ -131,6 +151,7 @@ impl Error {
             message: message.into(),
             correlation_id: None,
             status: None,
+            number: None,
             source: None,
             endpoint: None,
             attempts: None,

@@ -59,7 +59,7 @@ codes! {
     UserAssignedNotConfirmed => "user_assigned_managed_identity_not_confirmed",
     /// Azure Arc's challenge has no `WWW-Authenticate`.
     ChallengeMissing => "www_authenticate_header_missing",
-    /// Azure Arc's challenge is not `Basic realm=<path>`.
+    /// Azure Arc's header has no challenge `Basic realm=<path>`.
     ChallengeUnsupported => "www_authenticate_header_unsupported_format",
     /// Azure Arc's challenge on a platform without Azure Arc.
     PlatformNotSupported => "platform_not_supported",

@@ -59,9 +59,9 @@ impl Timestamp {
         Self(secs.saturating_mul(1_000))
     }
 
-    /// Reads a date of HTTP, in any of the three forms of RFC 9110 5.6.7.
+    /// Reads a date of HTTP, in any of the three forms of RFC 9110 5.6.7, with or without blanks around it.
     pub fn from_http_date(text: &str) -> Option<Self> {
-        let instant = httpdate::parse_http_date(text.trim()).ok()?;
+        let instant = httpdate::parse_http_date(text).ok()?;
         let since = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         Some(Self::from_secs(0).plus(since))
     }

@@ -173,6 +173,10 @@ mod tests {
                 &["Bearer x[a, Basic realm=b]", "Basic realm[c]"],
             ),
             (
+                &[r#"Digest x="say \", Basic realm=b", Basic realm=c"#],
+                &[r#"Digest x[say ", Basic realm=b]"#, "Basic realm[c]"],
+            ),
+            (
                 &[r#"Basic realm="C:\\Keys\\a.key""#],
                 &[r"Basic realm[C:\Keys\a.key]"],
             ),

@@ -148,9 +148,9 @@ fn check_number(number: u64) {
     // Seconds, milliseconds, microseconds and nanoseconds, each until the year 5138.
     let absolute = match number {
         0..=100_000_000_000 => number * 1_000,
-        ..=100_000_000_000_000 => number,
+        100_000_000_001..=100_000_000_000_000 => number,
         // The limit is one of binary fractions, which are 16 apart here.
-        ..=100_000_000_000_000_008 => number / 1_000,
+        100_000_000_000_001..=100_000_000_000_000_008 => number / 1_000,
         _ => number / 1_000_000,
     };
     let absolute = i64::try_from(absolute).expect("below the year 5138");

@@ -143,6 +143,8 @@ export interface FailureRecord {
   errorMessage: string
   correlationId?: string
   statusCode?: number
+  /** The first of the service's own numbers for the error, as it came. */
+  errorNo?: number | string
   source?: string
   endpoint?: string
   attempts?: number
@@ -183,6 +185,7 @@ export interface NetworkReply {
   status?: number
   wwwAuthenticate?: string
   retryAfter?: string
+  date?: string
   body?: string
   code?: string
   message?: string

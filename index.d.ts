@@ -839,7 +839,8 @@ export type AuthenticationResult = {
   fromCache: boolean;
 
   /**
-   * When the token expires, by the clock of the machine that issued it.
+   * When the token expires, as far as the endpoint is believed: no later than the earlier of what its `expires_on` and
+   * `expires_in` say, the `exp` of a JWT that is valid now, and 48 hours from its arrival.
    *
    * Never `null` here. When no expiry could be read, it is the time of the call, and the token is not cached.
    */
@@ -1074,7 +1075,7 @@ export type NetworkRequestOptions = {
  */
 export type NetworkResponse<T> = {
   /**
-   * The headers, by name in any case.
+   * The headers, by name in any case: `WWW-Authenticate`, `Retry-After` and `Date` are read.
    */
   headers: Record<string, string>;
 
@@ -1110,7 +1111,8 @@ export declare class AuthError extends Error {
   errorCode: string;
 
   /**
-   * What was tried, what came back, and the remedy where it is known.
+   * What was tried, what came back, and the remedy where it is known. The service's sentence is quoted whole, up to 500
+   * characters; the service's `error_codes`, ids and timestamp come after it.
    */
   errorMessage: string;
 
@@ -1155,6 +1157,17 @@ export declare class ManagedIdentityError extends AuthError {
    * **New.** The HTTP status of the last answer; absent when there was none.
    */
   readonly statusCode?: number;
+
+  /**
+   * The same as `statusCode`, by the name that msal-node's `ServerError` has for it.
+   */
+  readonly status?: number;
+
+  /**
+   * The first of the service's `error_codes`, as it sent it; absent when it sent none. Entra sends numbers, such as
+   * `70021`, which msal-node's `ServerError` has here too, though it declares a string.
+   */
+  readonly errorNo?: number | string;
 
   /**
    * **New.** The source that was asked, or that refused the options by itself; absent before one is known.
@@ -1246,7 +1259,7 @@ export declare const ManagedIdentityErrorCodes: {
   readonly userAssignedManagedIdentityNotConfirmed: "user_assigned_managed_identity_not_confirmed";
   /** Azure Arc's challenge has no `WWW-Authenticate` header. */
   readonly wwwAuthenticateHeaderMissing: "www_authenticate_header_missing";
-  /** Azure Arc's `WWW-Authenticate` header is not `Basic realm=<path>`. */
+  /** Azure Arc's `WWW-Authenticate` header has no challenge `Basic realm=<path>`. */
   readonly wwwAuthenticateHeaderUnsupportedFormat: "www_authenticate_header_unsupported_format";
   /** The codes for environment variables that are no http or https URL, by the variable's name; frozen. */
   readonly MsiEnvironmentVariableUrlMalformedErrorCodes: {

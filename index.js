@@ -42,9 +42,10 @@ class ManagedIdentityError extends AuthError {
     this.name = "ManagedIdentityError";
     this.code = errorCode;
     this.retryable = failure?.retryable ?? false;
-    for (const fact of ["statusCode", "source", "endpoint", "attempts", "retryAfterMs"]) {
+    for (const fact of ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"]) {
       if (failure?.[fact] !== undefined) this[fact] = failure[fact];
     }
+    if (this.statusCode !== undefined) this.status = this.statusCode; // By the name that msal-node's ServerError has.
     if (failure?.metadata !== undefined) this.metadata = Object.freeze(failure.metadata);
     if (failure?.causeMessage !== undefined) {
       const cause = new Error(failure.causeMessage);

@@ -34,6 +34,7 @@ function callersClient(client) {
         status: statusOf(answer),
         wwwAuthenticate: headerOf(answer, "www-authenticate"),
         retryAfter: headerOf(answer, "retry-after"),
+        date: headerOf(answer, "date"),
         body: textOf(answer.body),
       };
     } catch (error) {

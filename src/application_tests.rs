@@ -2,6 +2,8 @@
 
 #[path = "application_tests/ages.rs"]
 mod ages;
+#[path = "application_tests/clocks.rs"]
+mod clocks;
 #[path = "application_tests/failures.rs"]
 mod failures;
 #[path = "application_tests/flights.rs"]

@@ -275,9 +275,14 @@ impl Pilot {
     fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
+        let sent_at = response
+            .headers
+            .date
+            .as_deref()
+            .and_then(Timestamp::from_http_date);
         let answer = Answer::read(&response.body).filter(|_| is_success(response.status));
         let Some((answer, grant)) =
-            answer.and_then(|mut answer| answer.grant(now).map(|grant| (answer, grant)))
+            answer.and_then(|mut answer| answer.grant(now, sent_at).map(|grant| (answer, grant)))
         else {
             return Err(self.refusal(response));
         };
@@ -295,6 +300,16 @@ impl Pilot {
                 response,
                 attempts,
             ));
+        }
+        if let Some(ahead) = grant.clock_ahead {
+            self.log(Level::Warning, || {
+                format!(
+                    "this host's clock is {} s ahead of that of {}: the token's expires_on has passed by this clock, \
+                     so expires_in is used",
+                    ahead.as_secs(),
+                    report.endpoint()
+                )
+            });
         }
         Ok(Brought {
             token: Arc::new(grant.token),

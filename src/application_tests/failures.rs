@@ -47,7 +47,7 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_200_with_a_token_and_no_error_is_a_success() {
+async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
     const TOKEN: &str = r#"{"access_token":"t","expires_in":3600}"#;
     for (status, body, code) in [
         (200, "{}", "managed_identity_failed_response"),
@@ -58,7 +58,10 @@ async fn only_a_200_with_a_token_and_no_error_is_a_success() {
         (200, "", "managed_identity_failed_response"),
         (200, "<html>", "managed_identity_failed_response"),
         (200, r#"{"access_token":"t","error":"denied"}"#, "denied"),
-        (201, TOKEN, "managed_identity_failed_response"),
+        (203, r#"{"access_token":"t","error":"denied"}"#, "denied"),
+        (204, "", "managed_identity_failed_response"),
+        (226, "{}", "managed_identity_failed_response"),
+        (300, TOKEN, "managed_identity_failed_response"),
         (302, TOKEN, "managed_identity_failed_response"),
         (400, TOKEN, "managed_identity_failed_response"),
         (500, TOKEN, "managed_identity_failed_response"),
@@ -74,6 +77,11 @@ async fn only_a_200_with_a_token_and_no_error_is_a_success() {
             matches!(desk.call().acquire(), Ok(Acquired::Pending(_))),
             "nothing is kept"
         );
+    }
+    for status in [200, 201, 202, 203, 206, 299] {
+        let desk = Desk::playing(move |_, _| Reply::new(status, TOKEN).into());
+        assert_eq!(desk.call().token().await, "t", "{status}");
+        desk.call().served();
     }
 }
 

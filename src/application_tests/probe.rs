@@ -48,7 +48,7 @@ async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_giv
         (IMDS, crate::http::Method::Get)
     );
     let names: Vec<_> = requests[0].headers.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["Accept", "User-Agent"]);
+    assert_eq!(names, ["Accept", "Accept-Encoding", "User-Agent"]);
     assert!(requests[0].secrets.is_empty() && requests[0].body.is_none());
     assert!(requests[1].headers.iter().any(|(name, _)| *name == "Metadata"));
 }

@@ -44,6 +44,7 @@ pub struct NetworkReply {
     pub status: Option<u32>,
     pub www_authenticate: Option<String>,
     pub retry_after: Option<String>,
+    pub date: Option<String>,
     pub body: Option<String>,
     pub code: Option<String>,
     pub message: Option<String>,
@@ -97,6 +98,7 @@ impl CallersTransport {
             headers: ResponseHeaders {
                 www_authenticate: reply.www_authenticate.into_iter().collect(),
                 retry_after: reply.retry_after,
+                date: reply.date,
                 ..ResponseHeaders::default()
             },
             body,

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use napi::Result;
-use napi::bindgen_prelude::Unknown;
+use napi::bindgen_prelude::{Either, Unknown};
 use napi_derive::napi;
 
 use super::given::given;
 use crate::application::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
-use crate::error::Error;
+use crate::error::{Error, ErrorNumber};
 use crate::events::{Event, What};
 use crate::machine::{Environment, variable};
 use crate::metadata::Metadata;
@@ -173,6 +173,8 @@ pub struct FailureRecord {
     pub error_message: String,
     pub correlation_id: Option<String>,
     pub status_code: Option<u32>,
+    /// The first of the service's own numbers for the error, as it came.
+    pub error_no: Option<Either<f64, String>>,
     pub source: Option<String>,
     pub endpoint: Option<String>,
     pub attempts: Option<u32>,
@@ -339,6 +341,10 @@ impl From<Error> for FailureRecord {
             error_message: facts.message,
             correlation_id: facts.correlation_id,
             status_code: facts.status.map(u32::from),
+            error_no: facts.number.map(|number| match number {
+                ErrorNumber::Number(number) => Either::A(number),
+                ErrorNumber::Text(text) => Either::B(text),
+            }),
             source: facts.source.map(|source| source.as_str().to_owned()),
             endpoint: facts.endpoint,
             attempts: facts.attempts,

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::Key;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::token::{Secret, Timestamp, Token};
+use crate::token::{MAX_TOKEN_LIFETIME, Secret, Timestamp, Token};
 
 /// The version of a record; another one is ignored.
 const VERSION: u32 = 1;
@@ -136,7 +136,8 @@ impl Place {
             && saved_at <= now;
         let token = believed.then(|| Token {
             secret: Secret::new(record.access_token.into_owned()),
-            expires_on: Timestamp::from_millis(record.expires_on_ms),
+            // An earlier version may have believed an endpoint that named a longer life.
+            expires_on: Timestamp::from_millis(record.expires_on_ms).min(saved_at.plus(MAX_TOKEN_LIFETIME)),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
         })?;
         Some((token, saved_at))

@@ -36,7 +36,7 @@ use crate::token::Secret;
 
 /// Returns whether a response of this status can hold a token.
 pub fn is_success(status: u16) -> bool {
-    status == 200
+    (200..300).contains(&status)
 }
 
 /// A body over this is refused: MSAL.NET's cap.
@@ -86,6 +86,8 @@ impl Request {
     pub fn get(url: Url) -> Self {
         let headers = vec![
             ("Accept", Secret::new("application/json".into())),
+            // Without it any coding is acceptable (RFC 9110 12.5.3), and no response is ever decompressed.
+            ("Accept-Encoding", Secret::new("identity".into())),
             (
                 "User-Agent",
                 Secret::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()),

@@ -9,14 +9,19 @@ mod app_service;
 mod azure_arc;
 mod claims;
 mod cloud_shell;
+mod datetime;
 mod endpoint;
+mod error_body;
 mod expiry;
 mod imds;
+mod json;
 mod machine_learning;
+mod quotation;
 mod report;
 mod resource_match;
 mod service_fabric;
 mod workload_identity;
+mod www_authenticate;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +115,21 @@ impl SourceName {
             _ => {
                 "Check that the endpoint in the environment is this host's own and that its sidecar is running."
             }
+        }
+    }
+
+    /// What helps against a 401 or 403 that says nothing else, where a secret of the environment is sent along.
+    fn refused_remedy(self) -> Option<&'static str> {
+        match self {
+            Self::AppService | Self::ServiceFabric => Some(
+                "The secret in IDENTITY_HEADER is probably an old one: it changes when the app restarts, so read it from \
+                 the app's own environment and keep no copy.",
+            ),
+            Self::MachineLearning => Some(
+                "The secret in MSI_SECRET is probably an old one: it changes when the compute restarts, so read it from \
+                 its own environment and keep no copy.",
+            ),
+            _ => None,
         }
     }
 

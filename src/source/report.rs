@@ -2,9 +2,11 @@
 //!
 //! Whatever an endpoint says passes through [`redaction`](crate::redaction) before anybody sees it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::quotation::{Told, quotable, quotable_object};
 use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
@@ -14,12 +16,11 @@ use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
 const WORDS: usize = 500;
-/// A code or an id of the service's is no longer.
+/// So much is quoted of a tenant.
 const NAME: usize = 100;
+const UNAUTHORIZED: u16 = 401;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
-/// The field of an answer that holds the token.
-const TOKEN_FIELD: &str = "access_token";
 
 /// Answers that are known, by their words, and what helps.
 const REMEDIES: [(&str, &str); 10] = [
@@ -108,54 +109,37 @@ impl Report {
         secrets.extend(answer.as_ref().and_then(Answer::token));
         secrets.extend(earlier.cloned());
         let clean = |text: &str, most| clean(text, &secrets, most);
-        let named = answer.as_ref().and_then(Answer::code);
-        let code = named.map(|code| clean(code, NAME)).filter(|code| is_name(code));
-        let ids: Vec<(&str, String)> = [
-            ("error", code.clone()),
-            (
-                "correlation id",
-                answer
-                    .as_ref()
-                    .and_then(Answer::correlation_id)
-                    .map(|id| clean(id, NAME)),
-            ),
-            (
-                "trace id",
-                answer
-                    .as_ref()
-                    .and_then(Answer::trace_id)
-                    .map(|id| clean(id, NAME)),
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(name, id)| Some((name, id?)))
-        .collect();
+        let told = Told::by(answer.as_ref(), &clean);
         let words = match &answer {
-            // A code that can be none is the only thing that was said, at times.
             Some(answer) => answer
-                .words()
-                .or(named.filter(|_| code.is_none()))
-                .map(|words| clean(words, WORDS)),
-            None => quotable(response, &text).map(|text| clean(text, WORDS)),
+                .sentence()
+                // A code that can be none is the only thing that was said, at times.
+                .or(answer.code().filter(|_| told.code.is_none()).map(Cow::Borrowed))
+                .or_else(|| quotable_object(&told, response, &text).map(Cow::Borrowed)),
+            None => quotable(response, &text).map(Cow::Borrowed),
         };
+        let is_named =
+            told.code.is_some() || answer.as_ref().is_some_and(|answer| answer.sentence().is_some());
+        let words = words.map(|words| clean(&words, WORDS));
         let remedy = if no_imds {
             Some(self.source.unreachable_remedy())
         } else {
-            remedy(&text)
+            remedy(&text).or_else(|| {
+                // Who refuses a secret says so by the status alone.
+                let is_refused = !is_named && [UNAUTHORIZED, FORBIDDEN].contains(&response.status);
+                self.source.refused_remedy().filter(|_| is_refused)
+            })
         };
-        let correlation_id = ids
-            .iter()
-            .find(|(name, _)| *name == "correlation id")
-            .map(|(_, id)| id.clone());
-        let message = self.told(response, answer.is_some(), words.as_deref(), &ids, remedy);
-        let code = match code {
+        let message = self.told(response, answer.is_some(), words.as_deref(), &told.ids(), remedy);
+        let code = match told.code {
             _ if no_imds => Code::UnreachableNetwork,
             Some(code) => Code::Service(code.into()),
             None => Code::FailedResponse,
         };
         self.error(code, message, attempts).with(|facts| {
             facts.status = Some(response.status);
-            facts.correlation_id = correlation_id;
+            facts.number = told.number;
+            facts.correlation_id = told.correlation_id;
             facts.retryable = retryable && !no_imds;
             facts.unavailable = no_imds || response.status == NOT_FOUND || names_no_identity(&text);
         })
@@ -272,14 +256,15 @@ impl Report {
     pub fn out_of_time(&self, total: Duration, progress: &Progress) -> Error {
         let attempts = progress.attempts();
         let mut message = format!(
-            "{} gave no token within {} ms (totalTimeout)",
+            "{} gave no token within {} ms (totalTimeout){}",
             self.subject(),
-            total.as_millis()
+            total.as_millis(),
+            times(attempts)
         );
         if let Some(last) = progress.last() {
             message = format!("{message}; before that: {}", last.facts().message);
         }
-        let message = sentences(message.trim_end_matches('.'), attempts, "");
+        let message = finished(message);
         self.error(Code::NetworkUnavailable, message, attempts)
             .with(|facts| {
                 facts.retryable = true;
@@ -329,18 +314,18 @@ impl Report {
         response: &Response,
         json: bool,
         words: Option<&str>,
-        ids: &[(&str, String)],
+        ids: &[(&str, &str)],
         remedy: Option<&str>,
     ) -> String {
         let mut told = format!("{} answered {}", self.subject(), response.status);
         match response.status {
-            200 if json && words.is_none() => told.push_str(" without a token"),
-            200 if !json => told.push_str(", but the body is no JSON object"),
+            200..=299 if json && words.is_none() => told.push_str(" without a token"),
+            200..=299 if !json => told.push_str(", but the body is no JSON object"),
             300..=399 => told.push_str(", a redirect, which is never followed"),
             _ => {}
         }
         if let Some(words) = words.filter(|words| !words.is_empty()) {
-            told = format!("{told}: {}", words.trim_end_matches('.'));
+            told = format!("{told}: {words}");
         }
         if !ids.is_empty() {
             let ids: Vec<String> = ids.iter().map(|(name, id)| format!("{name} {id}")).collect();
@@ -352,12 +337,24 @@ impl Report {
 
 /// A sentence, how often it was tried if more than once, and the remedy.
 fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
-    let times = if attempts > 1 {
+    let what = finished(format!("{what}{}", times(attempts)));
+    format!("{what} {remedy}").trim_end().to_owned()
+}
+
+fn times(attempts: u32) -> String {
+    if attempts > 1 {
         format!(", after {attempts} requests")
     } else {
         String::new()
-    };
-    format!("{what}{times}. {remedy}").trim_end().to_owned()
+    }
+}
+
+/// The same with a full stop, unless it ends like a sentence already.
+fn finished(mut text: String) -> String {
+    if !text.ends_with(['.', '!', '?', '…']) {
+        text.push('.');
+    }
+    text
 }
 
 /// Whether an answer says that the host has no such identity.
@@ -382,22 +379,6 @@ fn remedy(text: &str) -> Option<&'static str> {
         .into_iter()
         .find(|(sign, _)| text.contains(sign))
         .map(|(_, remedy)| *remedy)
-}
-
-/// The text of a body that is no JSON. A success is not quoted: it could be a token.
-fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
-    let success = (200..300).contains(&response.status);
-    // A broken answer could hold a token that nothing tells from other words.
-    let quotable = !success && !text.trim().is_empty() && !text.contains(TOKEN_FIELD);
-    quotable.then_some(text)
-}
-
-/// A code that can be an `errorCode`.
-fn is_name(code: &str) -> bool {
-    !code.is_empty()
-        && code
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
 #[cfg(test)]

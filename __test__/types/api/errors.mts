@@ -33,7 +33,17 @@ try {
       string | undefined,
       number | undefined,
       unknown,
-    ] = [error.statusCode, error.source, error.endpoint, error.attempts, error.cause];
+      number | undefined,
+      number | string | undefined,
+    ] = [
+      error.statusCode,
+      error.source,
+      error.endpoint,
+      error.attempts,
+      error.cause,
+      error.status,
+      error.errorNo,
+    ];
     console.log(base, required, optional, error.stack);
     switch (error.errorCode) {
       case ManagedIdentityErrorCodes.networkUnavailable:

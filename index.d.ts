@@ -229,8 +229,9 @@ export type CacheOptions = {
    *
    * Default: absent. Limits: an absolute path; made with mode 0700 if it is not there. A directory that belongs to
    * another user, that others may look into, or that is a link makes every acquisition fail with
-   * `invalid_configuration`, where the system knows such things (not on Windows: there it has the rights of its
-   * parent).
+   * `invalid_configuration`. So does one below a directory that belongs to another user than root, or to which
+   * others may write (unless it is sticky, as /tmp is). The user is the one that the process acts as when it uses the
+   * directory. Windows is different: there the directory has the rights of its parent, and nothing is checked.
    */
   directory?: string | null | undefined;
 
@@ -442,7 +443,8 @@ export type NodeSystemOptions = {
    *
    * Default: 10 000, and 30 000 for the last attempt after one that ran out of time. Limits: 1 to 600 000, else
    * `invalid_configuration`; what is given holds for every attempt. When it runs out, the exchange is retried
-   * once, then fails with `network_unavailable`.
+   * once, then fails with `network_unavailable`. Reading a federated token or Azure Arc's key may take as long; it
+   * fails with `unable_to_read_secret_file` then.
    */
   requestTimeout?: number | null | undefined;
 

@@ -26,9 +26,20 @@ A token that is valid is never withheld because of a fault:
 instead. How often and after what waits is in README.
 `;
 
+const FILES = `## Files on a file system that does not respond
+
+\`__test__/hung-files.spec.mjs\` runs these. No other call is delayed, and the process can end.
+
+| what hangs | the caller gets | tried again |
+| --- | --- | --- |
+| workload identity: the federated token | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
+| Azure Arc: the key that a challenge names | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
+| \`cache.directory\`, or \`/etc/machine-id\` with it | a new token, after 10 s or half of the time that the call has left; one that has come waits for a second at most until it is written | no |
+`;
+
 /** The document's text. */
 export function document() {
-  return `${INTRODUCTION}\n${groups().map(section).join("\n")}`;
+  return `${INTRODUCTION}\n${groups().map(section).join("\n")}\n${FILES}`;
 }
 
 /** Sources with the same outcomes share a table. */

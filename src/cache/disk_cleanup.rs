@@ -1,8 +1,8 @@
 //! Removes what nothing needs any more from a folder of records: expired records, the locks of records that are gone,
 //! and files that a writer that was killed has left.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ const MAX_RECORD_AGE: Duration = Duration::from_hours(48);
 const MAX_TEMPORARY_AGE: Duration = Duration::from_mins(10);
 
 /// When this process last cleaned each folder.
-static CLEANED: LazyLock<Mutex<HashMap<String, Instant>>> = LazyLock::new(Mutex::default);
+static CLEANED: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 /// Returns whether a folder is to be cleaned, and counts it as cleaned then.
 pub(super) fn is_due(folder: &str) -> bool {

@@ -172,6 +172,7 @@ fn tls(message: String) -> Fault {
     }
 }
 
-#[cfg(all(test, not(any(windows, target_vendor = "apple"))))]
+#[cfg(test)]
+#[cfg(not(any(windows, target_vendor = "apple")))]
 #[path = "trust_tests.rs"]
 mod tests;

@@ -180,6 +180,8 @@ export interface NetworkReply {
   body?: string
   code?: string
   message?: string
+  server?: string
+  contentType?: string
 }
 
 /** A number for a caller's client, other than every other transport's of this process. */

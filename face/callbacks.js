@@ -34,6 +34,8 @@ function callersClient(client) {
         status: statusOf(answer),
         wwwAuthenticate: headerOf(answer, "www-authenticate"),
         retryAfter: headerOf(answer, "retry-after"),
+        server: headerOf(answer, "server"),
+        contentType: headerOf(answer, "content-type"),
         body: textOf(answer.body),
       };
     } catch (error) {

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use self::availability::Presence;
 use self::pilot::Pilot;
 use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
@@ -50,8 +51,8 @@ pub enum Acquired {
     Pending(Waiter),
 }
 
-/// When a probe failed, and how.
-type LastProbe = tokio::sync::Mutex<Option<(Instant, Error)>>;
+/// When the last probe ended, and how.
+type LastProbe = tokio::sync::Mutex<Option<(Instant, Result<Presence, Error>)>>;
 
 /// What the applications of one process share.
 pub struct Engine {
@@ -61,9 +62,11 @@ pub struct Engine {
     spawner: Spawner,
     spreads: RandomState,
     generation: AtomicU32,
-    /// Whether IMDS's own address has ever answered.
-    imds_answers: AtomicBool,
-    /// The last probe of it that failed, for each transport; whoever holds one probes.
+    /// Whether IMDS, or a stand-in for it, has ever answered at its default address.
+    imds_has_responded: AtomicBool,
+    /// Until when a probe of it without a response is not followed by a token request.
+    imds_silent_until: Mutex<Option<Instant>>,
+    /// The last probe of it, for each transport; its lock is held while one is under way.
     probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
 }
@@ -99,7 +102,8 @@ impl Engine {
             spawner,
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
-            imds_answers: AtomicBool::new(false),
+            imds_has_responded: AtomicBool::new(false),
+            imds_silent_until: Mutex::default(),
             probes: Mutex::default(),
             state: Mutex::default(),
         })
@@ -229,9 +233,7 @@ impl Engine {
                 .shelf
                 .as_ref()
                 .map(|shelf| shelf.store.label().to_owned()),
-            probe: request.for_credential
-                && source.may_be_nowhere()
-                && !self.imds_answers.load(Ordering::Relaxed),
+            probe: request.for_credential && source.may_be_nowhere() && !self.imds_has_responded(),
         };
         Plan {
             source,
@@ -287,6 +289,7 @@ impl Engine {
                 engine: self.clone(),
                 flight,
                 plan,
+                presence: OnceLock::new(),
             },
         })
     }

@@ -8,6 +8,8 @@ mod failures;
 mod flights;
 #[path = "application_tests/happenings.rs"]
 mod happenings;
+#[path = "application_tests/imds.rs"]
+mod imds;
 #[path = "application_tests/keys.rs"]
 mod keys;
 #[path = "application_tests/limits.rs"]

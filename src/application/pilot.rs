@@ -1,23 +1,26 @@
 //! One flight from its start to its end: asks the source, reads the answer, stores the token, tells
 //! the waiters. Who may join it and when it starts is decided in [`application`](super).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::availability::{PROBE_TIMEOUT, Presence};
 use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
-use crate::http::{Fault, Response, is_success};
+use crate::http::{Fault, FaultKind, Response, is_success};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
 use crate::token::{Timestamp, Token};
+
+const NOT_FOUND: u16 = 404;
 
 /// A token that has come is not withheld for longer because it is being kept there.
 const KEEPING: Duration = Duration::from_secs(1);
@@ -27,6 +30,8 @@ pub(super) struct Pilot {
     pub(super) engine: Arc<Engine>,
     pub(super) flight: Arc<Flight>,
     pub(super) plan: Plan,
+    /// What the probe showed, where there was one.
+    pub(super) presence: OnceLock<Presence>,
 }
 
 /// What a flight brought.
@@ -112,7 +117,12 @@ impl Pilot {
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
         if self.plan.key.probe {
-            self.engine.probe_once(&self.plan).await?;
+            let presence = self.engine.probe_once(&self.plan).await?;
+            if presence == Presence::Silent {
+                // A caller whose time runs out during the token request has learned as much.
+                progress.failed(report.no_answer(PROBE_TIMEOUT));
+            }
+            let _ = self.presence.set(presence); // Once for each flight.
         }
         let request = source
             .request(ask, machine)
@@ -140,8 +150,19 @@ impl Pilot {
         };
         match chain.run(&request, &challenge, self).await {
             End::Answer(response) => self.read(&response),
-            end => Err(self.error(&end)),
+            end => {
+                if self.is_silent(&end) {
+                    self.engine.note_silence();
+                }
+                Err(self.error(&end))
+            }
         }
+    }
+
+    /// Whether the token request, like the probe before it, had no response.
+    fn is_silent(&self, end: &End) -> bool {
+        let has_timed_out = matches!(end, End::Fault(fault) if fault.kind == FaultKind::RequestTimeout);
+        has_timed_out && self.presence.get() == Some(&Presence::Silent)
     }
 
     /// The token of an answer.
@@ -180,11 +201,14 @@ impl Pilot {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
             End::Answer(response) => self.refusal(response),
-            End::Fault(fault) => report.fault(
-                fault,
-                attempts,
-                self.plan.source.policy().fault(fault.kind).is_some(),
-            ),
+            End::Fault(fault) => {
+                let retryable = self.plan.source.policy().fault(fault.kind).is_some();
+                let is_absent =
+                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                report
+                    .fault(fault, attempts, retryable)
+                    .with(|facts| facts.unavailable |= is_absent)
+            }
             End::Paused(pause) => report.paused(*pause, attempts),
             End::Stopped(error) => report.signed(error.clone(), attempts),
         }
@@ -193,9 +217,12 @@ impl Pilot {
     fn refusal(&self, response: &Response) -> Error {
         let retryable = self.plan.source.policy().status(response.status).is_some();
         let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
-        self.flight
-            .report
-            .refusal(response, earlier, self.flight.progress.attempts(), retryable)
+        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
+        if self.engine.is_foreign(&*self.plan.source, response) {
+            report.foreign(response, earlier, attempts, retryable)
+        } else {
+            report.refusal(response, earlier, attempts, retryable)
+        }
     }
 
     /// Whether what it brings is still to be cached.
@@ -356,12 +383,33 @@ impl Witness for Pilot {
     }
 
     fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+        if let Ok(response) = answer {
+            self.engine.note_response(&*self.plan.source, response);
+        }
         self.notice(|| What::Request {
             attempt: self.flight.progress.attempts(),
             status: answer.as_ref().ok().map(|answer| answer.status),
             fault: answer.as_ref().err().map(Fault::name),
             took,
         });
+    }
+
+    /// Until IMDS has answered, a caller with other credentials is not kept waiting for what is probably not IMDS.
+    fn can_retry(&self, end: &End) -> bool {
+        match self.presence.get() {
+            None | Some(Presence::Responded) => true,
+            Some(_) if self.engine.imds_has_responded() => true,
+            Some(Presence::Silent) => false,
+            Some(Presence::Inconclusive) => match end {
+                End::Answer(response) => {
+                    let is_awaited = self.plan.key.identity_wait.is_some() && is_identity_missing(response);
+                    is_awaited
+                        || response.status != NOT_FOUND
+                            && !self.engine.is_foreign(&*self.plan.source, response)
+                }
+                _ => true,
+            },
+        }
     }
 
     fn retrying(&self, end: &End, wait: Duration) -> Error {

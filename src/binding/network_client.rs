@@ -26,6 +26,17 @@ use crate::redaction::clean;
 /// So much of a client's own words is passed on.
 const WORDS: usize = 500;
 
+/// The codes of faults that are this process's own, as Node names them; the native client knows them by number.
+const LOCAL_CODES: [&str; 7] = [
+    "EADDRNOTAVAIL",
+    "EMFILE",
+    "ENFILE",
+    "ENOBUFS",
+    "ENOMEM",
+    "EACCES",
+    "EPERM",
+];
+
 /// The client's function, as the face wraps it.
 pub(super) type SendFunction =
     ThreadsafeFunction<NetworkCall, Promise<NetworkReply>, NetworkCall, Status, false, true>;
@@ -48,6 +59,8 @@ pub struct NetworkReply {
     pub body: Option<String>,
     pub code: Option<String>,
     pub message: Option<String>,
+    pub server: Option<String>,
+    pub content_type: Option<String>,
 }
 
 /// A number for a caller's client, other than every other transport's of this process.
@@ -99,6 +112,8 @@ impl CallersTransport {
             headers: ResponseHeaders {
                 www_authenticate: reply.www_authenticate.into_iter().collect(),
                 retry_after: reply.retry_after,
+                server: reply.server,
+                content_type: reply.content_type,
                 ..ResponseHeaders::default()
             },
             body,
@@ -133,11 +148,15 @@ impl NetworkCall {
 
 /// A client may repeat in its message what it was given, secrets included.
 fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
+    let local = LOCAL_CODES.iter().find(|local| code == Some(**local));
     let (kind, code) = match code {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        _ => (FaultKind::CallersClient, None),
+        _ => match local {
+            Some(code) => (FaultKind::Local, Some(*code)),
+            None => (FaultKind::CallersClient, None),
+        },
     };
     Fault {
         kind,

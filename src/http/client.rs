@@ -282,6 +282,9 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'st
 
 fn of_io(error: &io::Error) -> Option<(FaultKind, Option<&'static str>)> {
     use io::ErrorKind as K;
+    if let Some(code) = local_fault_code(error) {
+        return Some((FaultKind::Local, Some(code)));
+    }
     match error.kind() {
         K::ConnectionRefused => Some((FaultKind::Refused, Some("ECONNREFUSED"))),
         K::ConnectionReset | K::ConnectionAborted => Some((FaultKind::Reset, Some("ECONNRESET"))),
@@ -291,10 +294,33 @@ fn of_io(error: &io::Error) -> Option<(FaultKind, Option<&'static str>)> {
         K::TimedOut => Some((FaultKind::ConnectTimeout, Some("ETIMEDOUT"))),
         K::HostUnreachable => Some((FaultKind::Unroutable, Some("EHOSTUNREACH"))),
         K::NetworkUnreachable | K::NetworkDown => Some((FaultKind::Unroutable, Some("ENETUNREACH"))),
-        K::AddrNotAvailable => Some((FaultKind::Unroutable, Some("EADDRNOTAVAIL"))),
-        K::PermissionDenied => Some((FaultKind::Unroutable, Some("EACCES"))),
         _ => None,
     }
+}
+
+/// The code of a fault of this process itself. The standard library has no kind for most of these numbers.
+fn local_fault_code(error: &io::Error) -> Option<&'static str> {
+    #[cfg(unix)]
+    const CODES: [(i32, &str); 7] = [
+        (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+        (libc::EMFILE, "EMFILE"),
+        (libc::ENFILE, "ENFILE"),
+        (libc::ENOBUFS, "ENOBUFS"),
+        (libc::ENOMEM, "ENOMEM"),
+        (libc::EACCES, "EACCES"),
+        (libc::EPERM, "EPERM"),
+    ];
+    #[cfg(windows)] // WSAEADDRNOTAVAIL, WSAEMFILE, WSAENOBUFS, WSA_NOT_ENOUGH_MEMORY, WSAEACCES
+    const CODES: [(i32, &str); 5] = [
+        (10_049, "EADDRNOTAVAIL"),
+        (10_024, "EMFILE"),
+        (10_055, "ENOBUFS"),
+        (8, "ENOMEM"),
+        (10_013, "EACCES"),
+    ];
+    let number = error.raw_os_error()?;
+    let known = CODES.iter().find(|(code, _)| *code == number);
+    known.map(|(_, name)| *name)
 }
 
 fn is_mismatch(error: &rustls::Error) -> bool {
@@ -315,3 +341,7 @@ fn is_lookup(chain: &[&(dyn StdError + 'static)]) -> bool {
 pub fn shared(machine: Machine) -> Arc<dyn Transport> {
     Arc::new(NativeTransport::new(machine))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

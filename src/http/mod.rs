@@ -189,6 +189,9 @@ pub enum FaultKind {
     CallersTimeout,
     /// No way to the host.
     Unroutable,
+    /// This process itself cannot open a connection: it has no ports or descriptors left, or is not allowed to. Says
+    /// nothing about the endpoint.
+    Local,
     /// The host's name is unknown.
     NameResolution,
     /// The TLS handshake failed.
@@ -223,6 +226,7 @@ impl Fault {
             FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
             FaultKind::ConnectTimeout | FaultKind::RequestTimeout | FaultKind::CallersTimeout => "ETIMEDOUT",
             FaultKind::Unroutable => "EHOSTUNREACH",
+            FaultKind::Local => "ERR_LOCAL",
             FaultKind::NameResolution => "ENOTFOUND",
             FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
             FaultKind::NotHttp => "ERR_HTTP",

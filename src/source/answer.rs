@@ -145,6 +145,11 @@ impl Answer {
             .is_some_and(|named| named.eq_ignore_ascii_case(id))
     }
 
+    /// Whether it has one of the fields by which the response of a token endpoint is known.
+    pub fn has_token_or_error(&self) -> bool {
+        self.names_error() || self.access_token.as_str().is_some_and(|token| !token.is_empty())
+    }
+
     fn names_error(&self) -> bool {
         match &self.error {
             Value::Null => false,

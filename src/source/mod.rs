@@ -12,6 +12,7 @@ mod cloud_shell;
 mod endpoint;
 mod expiry;
 mod imds;
+mod imds_evidence;
 mod machine_learning;
 mod report;
 mod service_fabric;
@@ -29,6 +30,7 @@ use crate::token::Secret;
 pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
 pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::imds_evidence::{Evidence, RequestKind, imds_evidence};
 pub use self::report::{Report, is_container_host, is_identity_missing};
 
 /// The hosts, by msal-node's names for them.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::imds_evidence::is_html;
 use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
@@ -161,6 +162,49 @@ impl Report {
         })
     }
 
+    /// Something other than IMDS has answered at IMDS's default address. `earlier` as in [`Report::refusal`].
+    pub fn foreign(
+        &self,
+        response: &Response,
+        earlier: Option<&Secret>,
+        attempts: u32,
+        retryable: bool,
+    ) -> Error {
+        let mut secrets = response.secrets.clone();
+        secrets.extend(earlier.cloned());
+        let shown = |text: &str, most| {
+            let text = clean(text, &secrets, most);
+            Some(text).filter(|text| !text.is_empty())
+        };
+        let mut what = format!(
+            "Something other than the instance metadata service (IMDS) answered at {}: status {}",
+            self.endpoint, response.status
+        );
+        if (300..400).contains(&response.status) {
+            what.push_str(", a redirect, which is never followed");
+        }
+        if let Some(server) = response
+            .headers
+            .server
+            .as_deref()
+            .and_then(|name| shown(name, NAME))
+        {
+            what = format!("{what}, Server: {server}");
+        }
+        let text = String::from_utf8_lossy(&response.body);
+        // A page for people would fill the message with its markup.
+        let words = quotable(response, &text).filter(|_| !is_html(response));
+        if let Some(words) = words.and_then(|words| shown(words, WORDS)) {
+            what = format!("{what}, {}", words.trim_end_matches('.'));
+        }
+        let message = sentences(&what, attempts, self.off_azure);
+        self.error(Code::FailedResponse, message, attempts).with(|facts| {
+            facts.status = Some(response.status);
+            facts.retryable = retryable;
+            facts.unavailable = true;
+        })
+    }
+
     /// A probe was not answered.
     pub fn no_answer(&self, waited: Duration) -> Error {
         let message = format!(
@@ -207,6 +251,10 @@ impl Report {
                 "closed the connection without an answer",
             ),
             FaultKind::Unroutable => (Code::UnreachableNetwork, "cannot be reached from here"),
+            FaultKind::Local => (
+                Code::UnreachableNetwork,
+                "was not asked: this process itself could not open a connection",
+            ),
             FaultKind::NameResolution => (
                 Code::UnreachableNetwork,
                 "has a host name that cannot be resolved",
@@ -252,13 +300,17 @@ impl Report {
             | FaultKind::NameResolution
             | FaultKind::ConnectTimeout => self.off_azure,
             FaultKind::Tls => self.source.tls_remedy(),
+            FaultKind::Local => {
+                "That says nothing about the endpoint: look at this process's limits of open files and ports, and at \
+                 what a firewall or a sandbox of this host lets it do."
+            }
             _ => "",
         };
         let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
         self.error(code, message, attempts).with(|facts| {
             facts.retryable = retryable;
-            facts.unavailable =
-                facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
+            facts.unavailable = fault.kind == FaultKind::ConnectTimeout
+                || facts.code == Code::UnreachableNetwork && fault.kind != FaultKind::Local;
             facts.cause.clone_from(&fault.cause);
             facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })

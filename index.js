@@ -145,6 +145,7 @@ class ManagedIdentityApplication {
       userAssignedObjectId: ids?.userAssignedObjectId,
       userAssignedId: ids?.userAssignedId,
       clientCapabilities: configuration?.clientCapabilities,
+      source: configuration?.source,
       cache,
       cacheDirectory: cache?.directory,
       cachePlugin: cache?.cachePlugin,
@@ -315,7 +316,9 @@ class ManagedIdentityApplication {
 
   async getManagedIdentitySourceAsync(options) {
     const source = this.getManagedIdentitySource();
-    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) return source;
+    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) {
+      return this.#native.hasSource(environment().native) ? source : null;
+    }
     const { available } = await this.isAvailable(options);
     return available ? ManagedIdentitySourceNames.IMDS : null;
   }

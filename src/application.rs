@@ -28,9 +28,9 @@ use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};
 use crate::config::Settings;
-use crate::error::{Code, Error};
-use crate::http::Transport;
+use crate::error::{Cause, Code, Error};
 use crate::http::gate::Gates;
+use crate::http::{Transport, local_fault};
 use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
@@ -195,6 +195,11 @@ impl Engine {
         source::name(env, settings, &self.machine)
     }
 
+    /// Whether the environment has a source that the application may use, without asking it.
+    pub fn has_source(&self, settings: &Settings, env: &Environment) -> bool {
+        source::is_any_there(env, settings, &self.machine)
+    }
+
     /// Forgets every token. Flights under way still answer their waiters, but store nothing.
     pub fn clear(&self) {
         let mut state = self.lock();
@@ -276,7 +281,13 @@ impl Engine {
     ) -> Result<Departure, Error> {
         let runtime = (self.spawner)().map_err(|error| {
             let message = format!("The network thread could not be started ({error}).");
-            Error::new(Code::NetworkUnavailable, message).with(|facts| facts.retryable = true)
+            Error::new(Code::NetworkUnavailable, message).with(|facts| {
+                facts.retryable = true;
+                facts.cause = Some(Cause {
+                    code: local_fault::code(&error),
+                    message: error.to_string(),
+                });
+            })
         })?;
         state.started += 1;
         let report = Report::about(&*plan.source);

@@ -20,22 +20,12 @@ use crate::error::Cause;
 use crate::http::client::NATIVE;
 use crate::http::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
+    local_fault,
 };
 use crate::redaction::clean;
 
 /// So much of a client's own words is passed on.
 const WORDS: usize = 500;
-
-/// The codes of faults that are this process's own, as Node names them; the native client knows them by number.
-const LOCAL_CODES: [&str; 7] = [
-    "EADDRNOTAVAIL",
-    "EMFILE",
-    "ENFILE",
-    "ENOBUFS",
-    "ENOMEM",
-    "EACCES",
-    "EPERM",
-];
 
 /// The client's function, as the face wraps it.
 pub(super) type SendFunction =
@@ -148,13 +138,12 @@ impl NetworkCall {
 
 /// A client may repeat in its message what it was given, secrets included.
 fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
-    let local = LOCAL_CODES.iter().find(|local| code == Some(**local));
     let (kind, code) = match code {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        _ => match local {
-            Some(code) => (FaultKind::Local, Some(*code)),
+        other => match other.and_then(local_fault::named) {
+            Some(code) => (FaultKind::Local, Some(code)),
             None => (FaultKind::CallersClient, None),
         },
     };

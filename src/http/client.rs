@@ -15,6 +15,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, S
 use zeroize::Zeroizing;
 
 use super::connect::{InTime, NotInTime, within};
+use super::local_fault;
 use super::pinned::{self, Mismatch};
 use super::trust;
 use super::{
@@ -282,7 +283,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'st
 
 fn of_io(error: &io::Error) -> Option<(FaultKind, Option<&'static str>)> {
     use io::ErrorKind as K;
-    if let Some(code) = local_fault_code(error) {
+    if let Some(code) = local_fault::code(error) {
         return Some((FaultKind::Local, Some(code)));
     }
     match error.kind() {
@@ -296,31 +297,6 @@ fn of_io(error: &io::Error) -> Option<(FaultKind, Option<&'static str>)> {
         K::NetworkUnreachable | K::NetworkDown => Some((FaultKind::Unroutable, Some("ENETUNREACH"))),
         _ => None,
     }
-}
-
-/// The code of a fault of this process itself. The standard library has no kind for most of these numbers.
-fn local_fault_code(error: &io::Error) -> Option<&'static str> {
-    #[cfg(unix)]
-    const CODES: [(i32, &str); 7] = [
-        (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
-        (libc::EMFILE, "EMFILE"),
-        (libc::ENFILE, "ENFILE"),
-        (libc::ENOBUFS, "ENOBUFS"),
-        (libc::ENOMEM, "ENOMEM"),
-        (libc::EACCES, "EACCES"),
-        (libc::EPERM, "EPERM"),
-    ];
-    #[cfg(windows)] // WSAEADDRNOTAVAIL, WSAEMFILE, WSAENOBUFS, WSA_NOT_ENOUGH_MEMORY, WSAEACCES
-    const CODES: [(i32, &str); 5] = [
-        (10_049, "EADDRNOTAVAIL"),
-        (10_024, "EMFILE"),
-        (10_055, "ENOBUFS"),
-        (8, "ENOMEM"),
-        (10_013, "EACCES"),
-    ];
-    let number = error.raw_os_error()?;
-    let known = CODES.iter().find(|(code, _)| *code == number);
-    known.map(|(_, name)| *name)
 }
 
 fn is_mismatch(error: &rustls::Error) -> bool {

@@ -8,6 +8,7 @@
 pub mod client;
 mod connect;
 pub mod gate;
+pub mod local_fault;
 pub mod pinned;
 pub mod retry;
 pub mod send;

@@ -145,7 +145,8 @@ class ManagedIdentityApplication {
       userAssignedObjectId: ids?.userAssignedObjectId,
       userAssignedId: ids?.userAssignedId,
       clientCapabilities: configuration?.clientCapabilities,
-      source: configuration?.source,
+      // Every regular expression has a `source`, and objects of any kind are taken for a configuration.
+      source: configuration instanceof RegExp ? undefined : configuration?.source,
       cache,
       cacheDirectory: cache?.directory,
       cachePlugin: cache?.cachePlugin,

@@ -23,6 +23,10 @@ new ManagedIdentityApplication({
 });
 new ManagedIdentityApplication({ system: { networkClient, disableInternalRetries: true } });
 
+new ManagedIdentityApplication({ source: "Imds" });
+new ManagedIdentityApplication({ source: ["WorkloadIdentity", "Imds"] as const });
+new ManagedIdentityApplication({ source: null });
+
 // Assembled piece by piece, as a service does.
 const configuration: ManagedIdentityConfiguration = {};
 configuration.system = { requestTimeout: 5_000 };
@@ -34,6 +38,10 @@ new ManagedIdentityApplication("00000000-0000-0000-0000-000000000000");
 new ManagedIdentityApplication(true);
 // @ts-expect-error a second argument
 new ManagedIdentityApplication({}, {});
+// @ts-expect-error the name of a source
+new ManagedIdentityApplication({ source: "imds" });
+// @ts-expect-error names of sources
+new ManagedIdentityApplication({ source: ["Imds", 1] });
 // @ts-expect-error an array is asked for
 new ManagedIdentityApplication({ clientCapabilities: "CP1" });
 // @ts-expect-error an array of strings

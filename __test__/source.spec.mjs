@@ -75,12 +75,12 @@ test("a variable that comes after those of the source found counts where a chose
     "unable_to_read_secret_file",
   );
   // A call under way is not shared across environments either.
-  appService.hold();
+  const release = appService.hold();
   const [first, second] = [appService.env, { ...appService.env, ...POD }].map((env) =>
     within(env, () => application.acquireToken("https://storage.azure.com")),
   );
   await refusal(t, second, "unable_to_read_secret_file");
-  appService.release();
+  release();
   t.is((await first).fromCache, false);
 });
 

@@ -7,6 +7,7 @@
 
 pub mod availability;
 mod pilot;
+mod presence;
 mod shelving;
 mod state;
 

@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::availability::{PROBE_TIMEOUT, Presence};
+use super::availability::Presence;
 use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
-use crate::http::{Fault, FaultKind, Response, is_success};
+use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
 use crate::token::{Timestamp, Token};
-
-const NOT_FOUND: u16 = 404;
 
 /// A token that has come is not withheld for longer because it is being kept there.
 const KEEPING: Duration = Duration::from_secs(1);
@@ -116,14 +114,7 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
-        if self.plan.key.probe {
-            let presence = self.engine.probe_once(&self.plan).await?;
-            if presence == Presence::Silent {
-                // A caller whose time runs out during the token request has learned as much.
-                progress.failed(report.no_answer(PROBE_TIMEOUT));
-            }
-            let _ = self.presence.set(presence); // Once for each flight.
-        }
+        self.probe().await?;
         let request = source
             .request(ask, machine)
             .map_err(|error| report.signed(error, 0))?;
@@ -150,19 +141,8 @@ impl Pilot {
         };
         match chain.run(&request, &challenge, self).await {
             End::Answer(response) => self.read(&response),
-            end => {
-                if self.is_silent(&end) {
-                    self.engine.note_silence();
-                }
-                Err(self.error(&end))
-            }
+            end => Err(self.failure(&end)),
         }
-    }
-
-    /// Whether the token request, like the probe before it, had no response.
-    fn is_silent(&self, end: &End) -> bool {
-        let has_timed_out = matches!(end, End::Fault(fault) if fault.kind == FaultKind::RequestTimeout);
-        has_timed_out && self.presence.get() == Some(&Presence::Silent)
     }
 
     /// The token of an answer.
@@ -197,7 +177,7 @@ impl Pilot {
         })
     }
 
-    fn error(&self, end: &End) -> Error {
+    pub(super) fn error(&self, end: &End) -> Error {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
             End::Answer(response) => self.refusal(response),
@@ -211,17 +191,6 @@ impl Pilot {
             }
             End::Paused(pause) => report.paused(*pause, attempts),
             End::Stopped(error) => report.signed(error.clone(), attempts),
-        }
-    }
-
-    fn refusal(&self, response: &Response) -> Error {
-        let retryable = self.plan.source.policy().status(response.status).is_some();
-        let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
-        if self.engine.is_foreign(&*self.plan.source, response) {
-            report.foreign(response, earlier, attempts, retryable)
-        } else {
-            report.refusal(response, earlier, attempts, retryable)
         }
     }
 
@@ -394,22 +363,8 @@ impl Witness for Pilot {
         });
     }
 
-    /// Until IMDS has answered, a caller with other credentials is not kept waiting for what is probably not IMDS.
     fn can_retry(&self, end: &End) -> bool {
-        match self.presence.get() {
-            None | Some(Presence::Responded) => true,
-            Some(_) if self.engine.imds_has_responded() => true,
-            Some(Presence::Silent) => false,
-            Some(Presence::Inconclusive) => match end {
-                End::Answer(response) => {
-                    let is_awaited = self.plan.key.identity_wait.is_some() && is_identity_missing(response);
-                    is_awaited
-                        || response.status != NOT_FOUND
-                            && !self.engine.is_foreign(&*self.plan.source, response)
-                }
-                _ => true,
-            },
-        }
+        self.is_worth_waiting(end)
     }
 
     fn retrying(&self, end: &End, wait: Duration) -> Error {

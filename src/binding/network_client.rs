@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use crate::error::Cause;
 use crate::http::client::NATIVE;
 use crate::http::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
-    local_fault,
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
+    is_success, local_fault,
 };
 use crate::redaction::clean;
 

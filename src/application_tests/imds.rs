@@ -98,7 +98,7 @@ async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry(
         (403, "Missing Metadata-Flavor:Google header."),
         (503, HTML),
         (200, "ok"),
-        (404, "{}"),
+        (404, r#"{"message":"no route"}"#),
     ] {
         let desk = Desk::playing(move |_, request| match request.url.query() {
             None => Reply::new(403, "no").into(),

@@ -40,7 +40,8 @@ pub enum Evidence {
 /// Judges a response to a request that went to IMDS's default address.
 pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let server = response.headers.server.as_deref().unwrap_or_default();
-    let answer = Answer::read(&response.body);
+    let body = body(response);
+    let answer = Answer::read(body);
     if server.to_ascii_lowercase().contains(IMDS_SERVER)
         || answer.as_ref().is_some_and(Answer::has_token_or_error)
     {
@@ -50,12 +51,11 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let is_retried = IMDS_DEFAULT.status(status).is_some();
     let is_foreign = matches!(status, 200..=399)
         || is_html(response)
-        || answer.is_some()
+        || !body.is_empty() && answer.is_some()
         || match asked {
             RequestKind::Probe => !(matches!(status, BAD_REQUEST | FORBIDDEN | NOT_FOUND) || is_retried),
             RequestKind::Token => {
-                let has_body = !response.body.trim_ascii().is_empty();
-                has_body && !(matches!(status, BAD_REQUEST | NOT_FOUND) || is_retried)
+                !body.is_empty() && !(matches!(status, BAD_REQUEST | NOT_FOUND) || is_retried)
             }
         };
     if is_foreign {
@@ -67,11 +67,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
 
 /// Whether the body is a page for people. An empty one is not, whatever its type.
 pub(super) fn is_html(response: &Response) -> bool {
-    let body = response
-        .body
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(&response.body);
-    let body = without_xml_declaration(body.trim_ascii_start());
+    let body = without_xml_declaration(body(response));
     if body.is_empty() {
         return false;
     }
@@ -84,6 +80,14 @@ pub(super) fn is_html(response: &Response) -> bool {
             body.get(..start.len())
                 .is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
         })
+}
+
+/// The body without a byte order mark and white space around it. A caller's client may read an empty body as an empty
+/// object, so that such an object is as good as none.
+fn body(response: &Response) -> &[u8] {
+    let body = response.body.strip_prefix(b"\xef\xbb\xbf");
+    let body = body.unwrap_or(&response.body).trim_ascii();
+    if body == b"{}" { b"" } else { body }
 }
 
 /// EC2's error pages are XHTML, which may begin with an XML declaration.

@@ -46,6 +46,8 @@ export declare class ManagedIdentityApplication {
   probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
   /** The name of the source that this environment leads to. */
   sourceName(environment: EnvironmentReading): string
+  /** Whether the environment has a source that this application may use. */
+  hasSource(environment: EnvironmentReading): boolean
 }
 
 /** How an acquisition ended. */
@@ -78,6 +80,7 @@ export interface ConfigurationRecord {
   userAssignedObjectId?: unknown
   userAssignedId?: unknown
   clientCapabilities?: unknown
+  source?: unknown
   cache?: unknown
   cacheDirectory?: unknown
   cachePlugin?: unknown
@@ -189,6 +192,8 @@ export interface NetworkReply {
   body?: string
   code?: string
   message?: string
+  server?: string
+  contentType?: string
 }
 
 /** A number for a caller's client, other than every other transport's of this process. */

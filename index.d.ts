@@ -51,7 +51,8 @@ export declare class ManagedIdentityApplication {
    * @returns A result that belongs to the caller: changing it changes nobody else's.
    * @throws {ManagedIdentityError} `invalid_resource`: the resource is no absolute URI and no GUID.
    * @throws {ManagedIdentityError} `invalid_configuration`: another request field is of a wrong type or out
-   * of range, or an option cannot be honoured by the host's source.
+   * of range, or an option cannot be honoured by the host's source; the environment has none of the sources
+   * that `source` allows; a workload identity without a client id.
    * @throws {ManagedIdentityError} `identity_endpoint_url_malformed`, `msi_endpoint_url_malformed`,
    * `imds_endpoint_url_malformed`, `azure_pod_identity_authority_host_url_malformed`: that environment
    * variable is no http or https URL.
@@ -81,9 +82,11 @@ export declare class ManagedIdentityApplication {
    * **New.** Resolves with an access token in the shape that clients of the Azure SDK take: an application is a
    * `TokenCredential` of `@azure/core-auth`, to be passed to them as their `credential`.
    *
-   * The same cache and the same requests as `acquireToken`. Where no other source is configured, the first token
-   * request to the Instance Metadata Service is preceded by a probe of up to 1 s, so that a chain of credentials
-   * moves on at once on a machine outside of Azure.
+   * The same cache and the same requests as `acquireToken`. Where no other source is configured, and until the Instance
+   * Metadata Service (IMDS) has answered once in this process, a token request to it is preceded by a probe of up to
+   * 1 s, so that a chain of credentials moves on at once on a machine outside of Azure, also where something else
+   * answers at the address of IMDS. If the connection is accepted but the probe is not answered in time, one token
+   * request without retries follows; if that is not answered either, the probe alone decides for the next 5 minutes.
    *
    * @param scopes - One scope, such as `"https://vault.azure.net/.default"`, or an array of one.
    * @param options - What the client asks for besides.
@@ -117,9 +120,11 @@ export declare class ManagedIdentityApplication {
    * **New.** Tells whether there is a managed identity endpoint here, by a probe that asks for no token and sends
    * no secret.
    *
-   * Any HTTP answer counts as one, but for that which a container's host gives in place of the metadata service.
-   * Nothing is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
-   * be used, is an answer and no error.
+   * At a configured endpoint any HTTP response counts, except that of a container's host in place of the metadata
+   * service. At that service's default address, a response that can only come from something else does not count
+   * (another cloud, a portal, a gateway), until the service has answered once in this process.
+   * Nothing else is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
+   * be used, gives `available: false` with a reason, and not an error.
    *
    * @param options - How long to wait.
    * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
@@ -132,14 +137,14 @@ export declare class ManagedIdentityApplication {
    * Synchronous and without any network request. It tells by which variables are set, and by whether Azure
    * Arc's agent is installed; whether their values are any good shows when a token is fetched. `"Imds"` is
    * never answered: the metadata service is what remains when nothing else is configured, and its name is then
-   * `"DefaultToImds"`.
+   * `"DefaultToImds"`. Where `source` allows only sources that the environment does not have, it is the first of them.
    */
   getManagedIdentitySource(): ManagedIdentitySourceNames;
 
   /**
    * **New.** Says where a token would come from, after asking the Instance Metadata Service whether it is there:
    * unlike `getManagedIdentitySource()` it tells a host with that service (`"Imds"`) from one without any source
-   * (`null`). Other sources are told by the environment alone.
+   * (`null`). Other sources are told by the environment alone; `null` if it has none of those that `source` allows.
    *
    * @param options - How long to wait.
    * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
@@ -198,6 +203,19 @@ export type ManagedIdentityConfiguration = {
    * Default: the system-assigned identity of the host.
    */
   managedIdentityIdParams?: ManagedIdentityIdParams;
+
+  /**
+   * **New.** Where tokens come from, whatever else the environment says: one source, or a list of sources of which the
+   * first is used whose variables are complete. `"Imds"` always is, and means the same as `"DefaultToImds"`.
+   *
+   * For example, `"Imds"` uses the node's identity in a pod that has a workload identity.
+   *
+   * Default: absent, the first source of README's table that the environment has. Limits: a value of
+   * `ManagedIdentitySourceNames` or an array of them that is not empty, else `invalid_configuration`. Where the
+   * environment has none of them, `acquireToken` rejects with `invalid_configuration`, `getToken` with a
+   * `CredentialUnavailableError` of that code, and `getManagedIdentitySource()` gives the first of the list.
+   */
+  source?: ManagedIdentitySourceNames | readonly ManagedIdentitySourceNames[] | null | undefined;
 
   /**
    * Timeouts, retries, logging and the HTTP client.
@@ -393,7 +411,9 @@ export type NodeSystemOptions = {
    * An HTTP client of the caller's, through which every request then goes.
    *
    * Default: the native client. A rejection whose `code` is `ECONNREFUSED`, `ECONNRESET` or `ETIMEDOUT`
-   * counts as that fault and is retried as such; every other rejection is not. Refused with
+   * counts as that fault and is retried as such; one with `EADDRNOTAVAIL`, `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`,
+   * `EACCES` or `EPERM` as a fault of this process itself, which is retried once; every other rejection is not.
+   * Refused with
    * `invalid_configuration` on Service Fabric, whose certificate a caller's client cannot be made to pin.
    * The client gets the endpoint's secrets in its headers. It must not follow redirects.
    */
@@ -1214,8 +1234,9 @@ export declare class ManagedIdentityError extends AuthError {
 
 /**
  * **New.** What `getToken` rejects with where there is no managed identity, so that a chain of credentials tries
- * the next one: nobody answers the probe of the metadata service, or a configured endpoint cannot be reached or
- * knows no such identity.
+ * the next one: the metadata service does not answer, or something else answers at its address; a configured endpoint
+ * cannot be reached or does not know the identity; the token file of a workload identity is missing; the environment
+ * has none of the sources that `source` allows. README lists when.
  */
 export declare class CredentialUnavailableError extends ManagedIdentityError {
   /**

@@ -146,6 +146,8 @@ class ManagedIdentityApplication {
       userAssignedObjectId: ids?.userAssignedObjectId,
       userAssignedId: ids?.userAssignedId,
       clientCapabilities: configuration?.clientCapabilities,
+      // Every regular expression has a `source`, and objects of any kind are taken for a configuration.
+      source: configuration instanceof RegExp ? undefined : configuration?.source,
       cache,
       cacheDirectory: cache?.directory,
       cachePlugin: cache?.cachePlugin,
@@ -320,7 +322,9 @@ class ManagedIdentityApplication {
 
   async getManagedIdentitySourceAsync(options) {
     const source = this.getManagedIdentitySource();
-    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) return source;
+    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) {
+      return this.#native.hasSource(environment().native) ? source : null;
+    }
     const { available } = await this.isAvailable(options);
     return available ? ManagedIdentitySourceNames.IMDS : null;
   }

@@ -35,6 +35,8 @@ function callersClient(client) {
         wwwAuthenticate: headerOf(answer, "www-authenticate"),
         retryAfter: headerOf(answer, "retry-after"),
         date: headerOf(answer, "date"),
+        server: headerOf(answer, "server"),
+        contentType: headerOf(answer, "content-type"),
         body: textOf(answer.body),
       };
     } catch (error) {

@@ -12,6 +12,10 @@ mod flights;
 mod happenings;
 #[path = "application_tests/hung_files.rs"]
 mod hung_files;
+#[path = "application_tests/imds.rs"]
+mod imds;
+#[path = "application_tests/imds_slow.rs"]
+mod imds_slow;
 #[path = "application_tests/keys.rs"]
 mod keys;
 #[path = "application_tests/limits.rs"]

@@ -176,6 +176,11 @@ impl Reply {
         self
     }
 
+    pub(crate) fn server(mut self, value: impl Into<String>) -> Self {
+        self.headers.server = Some(value.into());
+        self
+    }
+
     pub(crate) fn challenge(mut self, value: impl Into<String>) -> Self {
         self.headers.www_authenticate.push(value.into());
         self

@@ -1,18 +1,18 @@
 //! One flight from its start to its end: asks the source, reads the answer, stores the token, tells
 //! the waiters. Who may join it and when it starts is decided in [`application`](super).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::availability::Presence;
 use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
-use crate::http::retry::retry_after;
 use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
 use crate::http::timer::timeout_at;
 use crate::http::{Fault, Response, is_success};
@@ -30,6 +30,8 @@ pub(super) struct Pilot {
     pub(super) engine: Arc<Engine>,
     pub(super) flight: Arc<Flight>,
     pub(super) plan: Plan,
+    /// What the probe showed, where there was one.
+    pub(super) presence: OnceLock<Presence>,
 }
 
 /// What a flight brought.
@@ -149,9 +151,7 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
-        if self.plan.key.probe {
-            self.engine.probe_once(&self.plan).await?;
-        }
+        self.probe().await?;
         let limit = settings.timeouts.request;
         let (builder, builder_ask) = (source.clone(), ask.clone());
         let mut request = self
@@ -204,7 +204,7 @@ impl Pilot {
                 Ok(self.read(&response)?)
             }
             End::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.error(&end))),
+            end => Err(Stop::Failed(self.failure(&end))),
         }
     }
 
@@ -318,30 +318,22 @@ impl Pilot {
         })
     }
 
-    fn error(&self, end: &End) -> Error {
+    pub(super) fn error(&self, end: &End) -> Error {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
             End::Answer(response) => self.refusal(response),
-            End::Fault(fault) => report.fault(
-                fault,
-                attempts,
-                self.plan.source.policy().fault(fault.kind).is_some(),
-            ),
+            End::Fault(fault) => {
+                let retryable = self.plan.source.policy().fault(fault.kind).is_some();
+                let is_absent =
+                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                report
+                    .fault(fault, attempts, retryable)
+                    .with(|facts| facts.unavailable |= is_absent)
+            }
             End::Paused(pause) => report.paused(*pause, attempts),
             End::Stopped(error) => report.signed(error.clone(), attempts),
             End::Unattended => self.out_of_time(),
         }
-    }
-
-    fn refusal(&self, response: &Response) -> Error {
-        let retryable = self.plan.source.policy().status(response.status).is_some();
-        let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
-        let now = self.engine.machine.clock.now();
-        let asked_for = response.headers.retry_after.as_deref();
-        self.flight
-            .report
-            .refusal(response, earlier, self.flight.progress.attempts(), retryable)
-            .with(|facts| facts.retry_after = asked_for.and_then(|value| retry_after(value, now)))
     }
 
     /// Whether what it brings is still to be cached.
@@ -503,12 +495,19 @@ impl Witness for Pilot {
     }
 
     fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+        if let Ok(response) = answer {
+            self.engine.note_response(&*self.plan.source, response);
+        }
         self.notice(|| What::Request {
             attempt: self.flight.progress.attempts(),
             status: answer.as_ref().ok().map(|answer| answer.status),
             fault: answer.as_ref().err().map(Fault::name),
             took,
         });
+    }
+
+    fn can_retry(&self, end: &End) -> bool {
+        self.is_worth_waiting(end)
     }
 
     fn retrying(&self, end: &End, wait: Duration) -> Error {

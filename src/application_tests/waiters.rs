@@ -109,7 +109,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
     );
 
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(503, r#"{"message":"Come back."}"#).into(),
+        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
         _ => Play::Silence,
     });
     let error = desk.call().within(seconds(9)).error().await;

@@ -22,6 +22,7 @@ use crate::cache::disk::DiskStore;
 use crate::cache::shelf::Shelf;
 use crate::config::Settings;
 use crate::request::{RawRequest, TokenRequest};
+use crate::source::relevant_variable_count;
 
 type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
 
@@ -81,7 +82,7 @@ impl ManagedIdentityApplication {
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => {
-                let variables = waiter.source().variables();
+                let variables = relevant_variable_count(&self.settings, waiter.source());
                 arrivals.expect(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -138,5 +139,11 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentReading) -> &'static str {
         ENGINE.source_name(&self.settings, &environment.0).as_str()
+    }
+
+    /// Whether the environment has a source that this application may use.
+    #[napi(catch_unwind)]
+    pub fn has_source(&self, environment: &EnvironmentReading) -> bool {
+        ENGINE.has_source(&self.settings, &environment.0)
     }
 }

@@ -18,7 +18,8 @@ use super::environment_end::EnvironmentEnd;
 use crate::error::Cause;
 use crate::http::native_transport::NATIVE;
 use crate::http::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
+    is_success, local_fault,
 };
 use crate::redaction::clean;
 
@@ -48,6 +49,8 @@ pub struct NetworkReply {
     pub body: Option<String>,
     pub code: Option<String>,
     pub message: Option<String>,
+    pub server: Option<String>,
+    pub content_type: Option<String>,
 }
 
 /// A number for a caller's client, other than every other transport's of this process.
@@ -99,7 +102,8 @@ impl CallersTransport {
                 www_authenticate: reply.www_authenticate.into_iter().collect(),
                 retry_after: reply.retry_after,
                 date: reply.date,
-                ..ResponseHeaders::default()
+                server: reply.server,
+                content_type: reply.content_type,
             },
             body,
             secrets: request.secrets.clone(),
@@ -143,7 +147,10 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        _ => (FaultKind::CallersClient, None),
+        other => match other.and_then(local_fault::named) {
+            Some(code) => (FaultKind::Local, Some(code)),
+            None => (FaultKind::CallersClient, None),
+        },
     };
     Fault {
         kind,

@@ -10,6 +10,7 @@ mod connection_pool;
 mod connector;
 mod delay;
 pub mod gate;
+pub mod local_fault;
 pub mod native_transport;
 pub mod pinned;
 pub mod retry;
@@ -240,6 +241,9 @@ pub enum FaultKind {
     CallersTimeout,
     /// No way to the host.
     Unroutable,
+    /// This process itself cannot open a connection: it has no ports or descriptors left, or is not allowed to. Says
+    /// nothing about the endpoint.
+    Local,
     /// The host's name is unknown.
     NameResolution,
     /// The TLS handshake failed.
@@ -276,6 +280,7 @@ impl Fault {
             FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
             FaultKind::ConnectTimeout | FaultKind::RequestTimeout | FaultKind::CallersTimeout => "ETIMEDOUT",
             FaultKind::Unroutable => "EHOSTUNREACH",
+            FaultKind::Local => "ERR_LOCAL",
             FaultKind::NameResolution => "ENOTFOUND",
             FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
             FaultKind::NotHttp => "ERR_HTTP",

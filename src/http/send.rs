@@ -110,7 +110,8 @@ impl Progress {
         self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    fn failed(&self, error: Error) {
+    /// Notes how the last finished try failed.
+    pub fn failed(&self, error: Error) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
@@ -146,6 +147,11 @@ pub trait Witness: Sync {
 
     /// It ended, after so long.
     fn returned(&self, _: &Result<Response, Fault>, _: Duration) {}
+
+    /// Whether a try that ended so may be followed by another, where the policy allows one.
+    fn can_retry(&self, _: &End) -> bool {
+        true
+    }
 
     /// A try ended so and is followed by another after this wait. Gives the words for it.
     fn retrying(&self, end: &End, wait: Duration) -> Error;
@@ -199,7 +205,8 @@ impl Chain<'_> {
                 self.request_timeout
             };
             let mut end = self.attempt(request, limit, challenge, witness).await;
-            let Some(wait) = self.wait_after(&end, &mut spent) else {
+            let can_retry = witness.can_retry(&end);
+            let Some(wait) = can_retry.then(|| self.wait_after(&end, &mut spent)).flatten() else {
                 return end;
             };
             if let End::Answer(response) = &mut end {

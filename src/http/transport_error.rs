@@ -6,7 +6,7 @@ use std::io;
 use super::connector::ConnectError;
 use super::pinned::Mismatch;
 use super::wire_limit::WireLimitExceeded;
-use super::{Fault, FaultKind};
+use super::{Fault, FaultKind, local_fault};
 use crate::error::Cause;
 
 type Classified = (FaultKind, Option<&'static str>);
@@ -119,6 +119,9 @@ fn io_error<'a>(chain: &[&'a (dyn StdError + 'static)]) -> Option<&'a io::Error>
 
 fn of_io(error: &io::Error) -> Option<Classified> {
     use io::ErrorKind as K;
+    if let Some(code) = local_fault::code(error) {
+        return Some((FaultKind::Local, Some(code)));
+    }
     match error.kind() {
         K::ConnectionRefused => Some((FaultKind::Refused, Some("ECONNREFUSED"))),
         K::ConnectionReset | K::ConnectionAborted => Some((FaultKind::Reset, Some("ECONNRESET"))),
@@ -128,8 +131,6 @@ fn of_io(error: &io::Error) -> Option<Classified> {
         K::TimedOut => Some((FaultKind::ConnectTimeout, Some("ETIMEDOUT"))),
         K::HostUnreachable => Some((FaultKind::Unroutable, Some("EHOSTUNREACH"))),
         K::NetworkUnreachable | K::NetworkDown => Some((FaultKind::Unroutable, Some("ENETUNREACH"))),
-        K::AddrNotAvailable => Some((FaultKind::Unroutable, Some("EADDRNOTAVAIL"))),
-        K::PermissionDenied => Some((FaultKind::Unroutable, Some("EACCES"))),
         _ => None,
     }
 }
@@ -138,5 +139,31 @@ fn is_mismatch(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => other.0.is::<Mismatch>(),
         _ => false,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_this_process_are_told_from_those_of_the_endpoint() {
+        for (number, kind, code) in [
+            (libc::EADDRNOTAVAIL, FaultKind::Local, "EADDRNOTAVAIL"),
+            (libc::EMFILE, FaultKind::Local, "EMFILE"),
+            (libc::ENFILE, FaultKind::Local, "ENFILE"),
+            (libc::ENOBUFS, FaultKind::Local, "ENOBUFS"),
+            (libc::ENOMEM, FaultKind::Local, "ENOMEM"),
+            (libc::EACCES, FaultKind::Local, "EACCES"),
+            (libc::EPERM, FaultKind::Local, "EPERM"),
+            (libc::ECONNREFUSED, FaultKind::Refused, "ECONNREFUSED"),
+            (libc::EHOSTUNREACH, FaultKind::Unroutable, "EHOSTUNREACH"),
+            (libc::ENETUNREACH, FaultKind::Unroutable, "ENETUNREACH"),
+            (libc::ETIMEDOUT, FaultKind::ConnectTimeout, "ETIMEDOUT"),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(of_io(&error), Some((kind, Some(code))), "{error}");
+        }
+        assert_eq!(of_io(&io::Error::from_raw_os_error(libc::EDOM)), None);
     }
 }

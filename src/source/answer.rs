@@ -134,6 +134,11 @@ impl Answer {
             .and_then(|field| field.as_str())
             .is_some_and(|named| named.eq_ignore_ascii_case(id))
     }
+
+    /// Whether it has one of the fields by which the response of a token endpoint is known.
+    pub fn has_token_or_error(&self) -> bool {
+        self.error.is_error() || self.access_token.as_str().is_some_and(|token| !token.is_empty())
+    }
 }
 
 /// A token is not empty, and is not the remains of something that was not text.

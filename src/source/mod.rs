@@ -14,6 +14,7 @@ mod endpoint;
 mod error_body;
 mod expiry;
 mod imds;
+mod imds_evidence;
 mod json;
 mod machine_learning;
 mod quotation;
@@ -38,8 +39,12 @@ use crate::token::Secret;
 pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
 pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::imds_evidence::{Evidence, RequestKind, imds_evidence};
 pub use self::report::{Report, is_container_host, is_identity_missing};
 pub use self::resource_match::is_other_resource;
+
+/// How msal-node calls IMDS where it was found, and not only assumed.
+const IMDS: &str = "Imds";
 
 /// The hosts, by msal-node's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +77,32 @@ impl SourceName {
             Self::ServiceFabric => "ServiceFabric",
             Self::WorkloadIdentity => "WorkloadIdentity",
         }
+    }
+
+    /// The source of a name that callers may give; `Imds` is another name for the default.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == IMDS {
+            return Some(Self::DefaultToImds);
+        }
+        HOSTS
+            .iter()
+            .map(|host| host.name)
+            .find(|name| name.as_str() == text)
+    }
+
+    /// The variables that make it complete, for a sentence; `None` for IMDS, which needs none.
+    fn needs(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ServiceFabric => "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT",
+            Self::AppService => "IDENTITY_ENDPOINT and IDENTITY_HEADER",
+            Self::MachineLearning => "MSI_ENDPOINT and MSI_SECRET",
+            Self::CloudShell => "MSI_ENDPOINT",
+            Self::AzureArc => "IDENTITY_ENDPOINT and IMDS_ENDPOINT, or Azure Arc's agent on this machine",
+            Self::WorkloadIdentity => {
+                "AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID, and a client id (AZURE_CLIENT_ID or userAssignedClientId)"
+            }
+            Self::DefaultToImds => return None,
+        })
     }
 
     /// What a sentence calls it.
@@ -295,22 +326,75 @@ const HOSTS: [Host; 7] = [
     imds::HOST,
 ];
 
-fn detect(env: &Environment, settings: &Settings, machine: &Machine) -> &'static Host {
-    const DEFAULT: &Host = &imds::HOST;
-    HOSTS
-        .iter()
-        .find(|host| (host.detect)(env, settings, machine))
-        .unwrap_or(DEFAULT)
+/// The host that this is, or `None` if the application has chosen others. IMDS needs no variable, so that without a
+/// choice there always is one.
+fn detect(env: &Environment, settings: &Settings, machine: &Machine) -> Option<&'static Host> {
+    let is_there = |host: &&Host| (host.detect)(env, settings, machine);
+    let Some(chosen) = &settings.sources else {
+        return HOSTS.iter().find(is_there);
+    };
+    let chosen = || {
+        chosen
+            .iter()
+            .filter_map(|name| HOSTS.iter().find(|host| host.name == *name))
+    };
+    let is_complete = |host: &&Host| {
+        is_there(host)
+            && (host.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, settings))
+    };
+    // Where no source is complete, a pod that lacks nothing but a client id learns that from `open`.
+    chosen().find(is_complete).or_else(|| chosen().find(is_there))
 }
 
-/// Tells which host this is, without asking it.
+/// Tells which host this is, without asking it: of chosen ones that are not there, the first.
 pub fn name(env: &Environment, settings: &Settings, machine: &Machine) -> SourceName {
-    detect(env, settings, machine).name
+    let first = || {
+        settings
+            .sources
+            .as_ref()
+            .and_then(|chosen| chosen.first().copied())
+    };
+    detect(env, settings, machine)
+        .map(|host| host.name)
+        .or_else(first)
+        .unwrap_or(SourceName::DefaultToImds)
+}
+
+/// Tells whether the environment has the variables of a source that the application may use.
+pub fn is_any_there(env: &Environment, settings: &Settings, machine: &Machine) -> bool {
+    detect(env, settings, machine).is_some()
+}
+
+/// How many of [`variable::ALL`], from the front, decide for an application that this is its source, and how it is
+/// asked. The order in which an application chooses is its own: the variables of every chosen source count.
+pub fn relevant_variable_count(settings: &Settings, found: SourceName) -> usize {
+    let chosen = settings.sources.iter().flat_map(|chosen| chosen.iter());
+    chosen
+        .map(|name| name.variables())
+        .fold(found.variables(), usize::max)
+}
+
+/// The application has chosen sources that are not there.
+fn none_of(chosen: &[SourceName]) -> Error {
+    let needs = chosen.iter().filter_map(|name| {
+        let needs = name.needs()?;
+        Some(format!("{} needs {needs}", name.as_str()))
+    });
+    let message = format!(
+        "The environment has no source that the option source allows: {}.",
+        needs.collect::<Vec<_>>().join("; ")
+    );
+    Error::new(Code::InvalidConfiguration, message).with(|facts| {
+        facts.source = chosen.first().copied();
+        facts.unavailable = true;
+    })
 }
 
 /// Opens the host that this is. Fails for an endpoint that is no URL, and for what the host cannot do.
 pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened {
-    let host = detect(env, settings, machine);
+    let Some(host) = detect(env, settings, machine) else {
+        return Err(none_of(settings.sources.as_deref().unwrap_or_default()));
+    };
     let source =
         (host.open)(env, settings).map_err(|error| error.with(|facts| facts.source = Some(host.name)))?;
     if settings.transport.is_some() && !source.allows_callers_transport() {

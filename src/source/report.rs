@@ -2,6 +2,8 @@
 //!
 //! Whatever an endpoint says passes through [`redaction`](crate::redaction) before anybody sees it.
 
+mod imds;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -145,20 +147,6 @@ impl Report {
         })
     }
 
-    /// A probe was not answered.
-    pub fn no_answer(&self, waited: Duration) -> Error {
-        let message = format!(
-            "{} did not answer a probe within {} ms. {}",
-            self.subject(),
-            waited.as_millis(),
-            self.off_azure
-        );
-        self.error(Code::UnreachableNetwork, message, 0).with(|facts| {
-            facts.retryable = true;
-            facts.unavailable = true;
-        })
-    }
-
     /// The token is of another tenant than the only one of which it will do.
     pub fn other_tenant(&self, wanted: &str, got: &str) -> Error {
         let message = format!(
@@ -191,6 +179,10 @@ impl Report {
                 "closed the connection without an answer",
             ),
             FaultKind::Unroutable => (Code::UnreachableNetwork, "cannot be reached from here"),
+            FaultKind::Local => (
+                Code::UnreachableNetwork,
+                "was not asked: this process itself could not open a connection",
+            ),
             FaultKind::NameResolution => (
                 Code::UnreachableNetwork,
                 "has a host name that cannot be resolved",
@@ -240,13 +232,17 @@ impl Report {
             | FaultKind::NameResolution
             | FaultKind::ConnectTimeout => self.off_azure,
             FaultKind::Tls => self.source.tls_remedy(),
+            FaultKind::Local => {
+                "That says nothing about the endpoint: look at this process's limits of open files and ports, and at \
+                 what a firewall or a sandbox of this host lets it do."
+            }
             _ => "",
         };
         let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
         self.error(code, message, attempts).with(|facts| {
             facts.retryable = retryable;
-            facts.unavailable =
-                facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
+            facts.unavailable = fault.kind == FaultKind::ConnectTimeout
+                || facts.code == Code::UnreachableNetwork && fault.kind != FaultKind::Local;
             facts.cause.clone_from(&fault.cause);
             facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })

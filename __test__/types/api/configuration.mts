@@ -28,6 +28,9 @@ new ManagedIdentityApplication({
   system: { retryOptions: { maxRetries: null, retryDelayInMs: 0, maxRetryDelayInMs: undefined } },
 });
 new ManagedIdentityApplication({ system: { retryOptions: null } });
+new ManagedIdentityApplication({ source: "Imds" });
+new ManagedIdentityApplication({ source: ["WorkloadIdentity", "Imds"] as const });
+new ManagedIdentityApplication({ source: null });
 
 // Assembled piece by piece, as a service does.
 const configuration: ManagedIdentityConfiguration = {};
@@ -40,6 +43,10 @@ new ManagedIdentityApplication("00000000-0000-0000-0000-000000000000");
 new ManagedIdentityApplication(true);
 // @ts-expect-error a second argument
 new ManagedIdentityApplication({}, {});
+// @ts-expect-error the name of a source
+new ManagedIdentityApplication({ source: "imds" });
+// @ts-expect-error names of sources
+new ManagedIdentityApplication({ source: ["Imds", 1] });
 // @ts-expect-error an array is asked for
 new ManagedIdentityApplication({ clientCapabilities: "CP1" });
 // @ts-expect-error an array of strings

@@ -277,7 +277,7 @@ impl Engine {
             Error::new(Code::NetworkUnavailable, message).with(|facts| facts.retryable = true)
         })?;
         state.started += 1;
-        let report = Report::about(&*plan.source);
+        let report = Report::about(&*plan.source).naming(plan.source.identity_id(&plan.ask));
         let flight = Flight::new(state.started, state.cleared, reason, total, report);
         let flights = state.flights.entry(plan.key.clone()).or_default();
         flights.push(flight.clone());

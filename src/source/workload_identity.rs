@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::endpoint::form;
-use super::{Ask, Endpoint, Host, Source, SourceName};
+use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::retry::{self, Policy};
@@ -47,7 +47,7 @@ pub(super) const HOST: Host = Host {
 
 fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
     let client_id = match &settings.identity {
-        Identity::SystemAssigned => env.read(variable::AZURE_CLIENT_ID).unwrap_or_default().to_owned(),
+        Identity::SystemAssigned => client_id_of(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             id,
@@ -151,6 +151,10 @@ impl Source for WorkloadIdentity {
 
     fn cache_scope(&self) -> &str {
         &self.client_id
+    }
+
+    fn identity_id<'a>(&'a self, _: &'a Ask) -> Option<&'a str> {
+        Some(&self.client_id)
     }
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {

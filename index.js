@@ -819,19 +819,19 @@ function credentialOf({ accessToken, expiresOn, refreshOn }) {
 
 /** Tells an application's callback how a refresh behind its callers ended. */
 async function refreshed(event, onRefresh) {
-  const { correlationId } = event;
-  const failure = own(event, "failure");
-  const ended =
-    failure === undefined
-      ? {
-          successful: true,
-          result: result(complete(event.token), false, event.token.metadata, correlationId),
-        }
-      : {
-          successful: false,
-          error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
-        };
   try {
+    const { correlationId } = event;
+    const failure = own(event, "failure");
+    const ended =
+      failure === undefined
+        ? {
+            successful: true,
+            result: result(complete(event.token), false, event.token.metadata, correlationId),
+          }
+        : {
+            successful: false,
+            error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
+          };
     await onRefresh(ended);
   } catch {
     // What it throws or rejects with is its own affair.

@@ -29,13 +29,16 @@ export declare class ManagedIdentityApplication {
    * Prepares an application for the system-assigned identity, or for the one that `managedIdentityIdParams`
    * names.
    *
-   * Unknown keys are ignored. The environment is not read here but when a token has to be fetched.
+   * Unknown keys are ignored, except those that would silently be another identity: whatever
+   * `managedIdentityIdParams` has under another name than an id's, and an id that stands beside it. The environment is
+   * not read here but when a token has to be fetched.
    *
    * @param configuration - Identity, capabilities and system options; all of them have defaults.
    * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: more than one id.
    * @throws {ManagedIdentityError} `missing_client_id`: an id that is present but empty or no string.
-   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type or out of range; the
-   * message names it.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type or out of range, an id with white
+   * space or quotation marks around it, the text `undefined` or `null` for an id, or a misspelt id; the message names
+   * it.
    */
   constructor(configuration?: ManagedIdentityConfiguration | null);
 
@@ -51,8 +54,9 @@ export declare class ManagedIdentityApplication {
    * @returns A result that belongs to the caller: changing it changes nobody else's.
    * @throws {ManagedIdentityError} `invalid_resource`: the resource is no absolute URI and no GUID.
    * @throws {ManagedIdentityError} `invalid_configuration`: another request field is of a wrong type or out
-   * of range, or an option cannot be honoured by the host's source; the environment has none of the sources
-   * that `source` allows; a workload identity without a client id.
+   * of range, or is `signal` or `scope`, which other libraries call `abortSignal` and `resource`; an option cannot be
+   * honoured by the host's source; the environment has none of the sources that `source` allows; a workload identity
+   * has no client id; or `AZURE_CLIENT_ID`, where it is used, is not an id.
    * @throws {ManagedIdentityError} `identity_endpoint_url_malformed`, `msi_endpoint_url_malformed`,
    * `imds_endpoint_url_malformed`, `azure_pod_identity_authority_host_url_malformed`: that environment
    * variable is no http or https URL.
@@ -100,6 +104,22 @@ export declare class ManagedIdentityApplication {
    * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/tokencredential
    */
   getToken(scopes: string | string[], options?: GetTokenOptions | null): Promise<AccessToken>;
+
+  /**
+   * **New.** Gives a function that resolves with a valid access token as a string: for whatever takes a token or a
+   * password function, such as pg, mysql2, redis, tedious and OpenAI's `azureADTokenProvider`.
+   *
+   * Each call of the function is a call of `acquireToken`: a fresh token comes from memory. The function looks at none
+   * of its arguments, so that drivers may call it with their own.
+   *
+   * @param resource - The resource that the token is for, as `acquireToken` takes it.
+   * @param options - Further fields of the request, read once; default: none.
+   * @returns A function that rejects with what `acquireToken` rejects with; nothing is thrown here.
+   * @example
+   * const password = app.bearerToken("https://ossrdbms-aad.database.windows.net");
+   * const pool = new pg.Pool({ user: "my-identity", password });
+   */
+  bearerToken(resource: string, options?: BearerTokenOptions | null): () => Promise<string>;
 
   /**
    * **New.** Gives a function that resolves with this identity's token as a client assertion: the proof by which
@@ -166,6 +186,8 @@ export declare class ManagedIdentityApplication {
    * @throws {ManagedIdentityError} `invalid_configuration`: `MANAGED_IDENTITY` is no JSON object.
    * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: it names no known type.
    * @throws {ManagedIdentityError} `missing_client_id`: an id is empty or no string; the message names the variable.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an id has white space or quotation marks around it, or is
+   * the text `undefined` or `null`; the message names the variable.
    * @see https://learn.microsoft.com/entra/msal/python/advanced/managed-identity
    */
   static fromEnvironment(
@@ -231,6 +253,21 @@ export type ManagedIdentityConfiguration = {
    * Default: nowhere. A service has no use for it: tokens on a disk are tokens that can be stolen from there.
    */
   cache?: CacheOptions | null | undefined;
+
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedClientId`. */
+  clientId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedResourceId`. */
+  resourceId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedObjectId`. */
+  objectId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedClientId`. */
+  managedIdentityClientId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedClientId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedResourceId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedObjectId?: never;
 };
 
 /**
@@ -332,6 +369,8 @@ export declare class ManagedIdentityId {
    *
    * @param id - A GUID.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedClientId(id: string): ManagedIdentityIdParams;
 
@@ -340,6 +379,8 @@ export declare class ManagedIdentityId {
    *
    * @param id - `/subscriptions/…/userAssignedIdentities/…`.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedResourceId(id: string): ManagedIdentityIdParams;
 
@@ -348,14 +389,17 @@ export declare class ManagedIdentityId {
    *
    * @param id - A GUID.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedObjectId(id: string): ManagedIdentityIdParams;
 }
 
 /**
  * One of the three ids of a user-assigned identity; more than one is refused with
- * `invalid_managed_identity_id_type`, an empty one, or one of blanks, with `missing_client_id`, one of over 2 048 bytes with
- * `invalid_configuration`.
+ * `invalid_managed_identity_id_type`, an empty one, or one of blanks, with `missing_client_id`, and with
+ * `invalid_configuration` one of over 2 048 bytes, one with white space or quotation marks around it, the texts
+ * `undefined` and `null`, and any other key. A message shows an id only if it has the form of one.
  *
  * Beware of an environment variable that is not set: `undefined` means absent, which is the system-assigned
  * identity. Therefore, and as in msal-node, an id that may be `undefined` does not compile under
@@ -566,7 +610,18 @@ export type ManagedIdentityRequestParams = {
    * has anyway, and calls share a request only with calls of the same value.
    */
   retryIdentityNotFound?: number | null | undefined;
+
+  /** Not a field, and refused: the signal belongs in `abortSignal`. */
+  signal?: never;
+
+  /** Not a field, and refused: give `resource`, or a list of one scope as `scopes`. */
+  scope?: never;
 };
+
+/**
+ * **New.** What the tokens of `bearerToken` are asked for with, beside the resource.
+ */
+export type BearerTokenOptions = Omit<ManagedIdentityRequestParams, "resource">;
 
 /**
  * **New.** A request in the shape of MSAL.NET's first versions: a list of exactly one scope in place of a resource.
@@ -1125,12 +1180,17 @@ export declare class AuthError extends Error {
    * @param errorMessage - The words.
    * @param suberror - A finer code.
    */
-  constructor(errorCode: string, correlationId: string, errorMessage?: string, suberror?: string);
+  constructor(
+    errorCode: ManagedIdentityErrorCode | (string & {}),
+    correlationId: string,
+    errorMessage?: string,
+    suberror?: string,
+  );
 
   /**
    * The stable code, to compare with `ManagedIdentityErrorCodes`; it may also be a code of the service's own.
    */
-  errorCode: string;
+  errorCode: ManagedIdentityErrorCode | (string & {});
 
   /**
    * What was tried, what came back, and the remedy where it is known. The service's sentence is quoted whole, up to 500
@@ -1156,14 +1216,20 @@ export declare class AuthError extends Error {
  */
 export declare class ManagedIdentityError extends AuthError {
   /**
-   * Makes an error with a general message; mostly for tests of the caller's.
+   * Makes an error as this package would; for tests of code that handles such errors.
    *
-   * `retryable` is `false`, and the fields that describe an exchange are absent.
+   * Without `details` it has a general message, `retryable` is `false`, and the fields that describe an exchange are
+   * absent.
    *
    * @param errorCode - The stable code.
    * @param correlationId - The id of the call.
+   * @param details - **New.** What else the error says; default: nothing.
    */
-  constructor(errorCode: string, correlationId: string);
+  constructor(
+    errorCode: ManagedIdentityErrorCode | (string & {}),
+    correlationId: string,
+    details?: ManagedIdentityErrorDetails | null,
+  );
 
   /**
    * The error's class: `"ManagedIdentityError"`.
@@ -1173,7 +1239,7 @@ export declare class ManagedIdentityError extends AuthError {
   /**
    * **New.** The same as `errorCode`, where Node.js keeps the code of an error.
    */
-  readonly code: string;
+  readonly code: ManagedIdentityErrorCode | (string & {});
 
   /**
    * **New.** The HTTP status of the last answer; absent when there was none.
@@ -1206,6 +1272,11 @@ export declare class ManagedIdentityError extends AuthError {
    * be asked and could not be; absent when it never came to that.
    */
   readonly attempts?: number;
+
+  /**
+   * **New.** How long the endpoint asked to wait, in milliseconds; absent when it did not.
+   */
+  readonly retryAfterMs?: number;
 
   /**
    * **New.** Whether the same call may succeed later with nothing changed; retries were made already unless
@@ -1244,6 +1315,69 @@ export declare class CredentialUnavailableError extends ManagedIdentityError {
    */
   name: string;
 }
+
+/**
+ * **New.** What an error says beside its code and the id of its call, each as the field of the error; `message` is
+ * what stands after the code.
+ */
+export type ManagedIdentityErrorDetails = {
+  /**
+   * The words after the code: the error's `errorMessage`.
+   *
+   * Default: a general sentence.
+   */
+  message?: string | undefined;
+  /** The HTTP status of the last answer. Default: absent. */
+  statusCode?: number | undefined;
+  /** Whether the same call may succeed later. Default: `false`. */
+  retryable?: boolean | undefined;
+  /** The source that was asked. Default: absent. */
+  source?: ManagedIdentitySourceNames | undefined;
+  /** The URL that was asked, without its query. Default: absent. */
+  endpoint?: string | undefined;
+  /** How many requests were made. Default: absent. */
+  attempts?: number | undefined;
+  /** How long the endpoint asked to wait, in milliseconds. Default: absent. */
+  retryAfterMs?: number | undefined;
+  /** A finer code. Default: `""`. */
+  subError?: string | undefined;
+  /** Facts about the call; the error freezes them. Default: absent. */
+  metadata?: AuthenticationMetadata | undefined;
+  /** The fault underneath. Default: absent. */
+  cause?: unknown;
+};
+
+/**
+ * **New.** Tells whether an error is a `ManagedIdentityError`, also one of another copy of this package or of another
+ * realm, of which `instanceof` says no: in Jest, in a bundle, or where two versions are installed.
+ *
+ * Never throws. An error that was cloned, as `structuredClone` and `postMessage` do, has lost its class: `false`.
+ *
+ * @param error - Anything.
+ */
+export declare function isManagedIdentityError(error: unknown): error is ManagedIdentityError;
+
+/**
+ * **New.** The codes that an error of this package can have: those of `ManagedIdentityErrorCodes`, and those by which
+ * the services are known to refuse. A service may name others, so that `errorCode` is any string.
+ */
+export type ManagedIdentityErrorCode =
+  | Exclude<(typeof ManagedIdentityErrorCodes)[keyof typeof ManagedIdentityErrorCodes], object>
+  | (typeof ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes)[keyof typeof ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes]
+  | "access_denied"
+  | "AudienceNotSupported"
+  | "bad_request_102"
+  | "invalid_client"
+  | "invalid_grant"
+  | "invalid_request"
+  | "invalid_scope"
+  | "ManagedIdentityNotFound"
+  | "SecretHeaderNotFound"
+  | "server_error"
+  | "temporarily_unavailable"
+  | "unauthorized_client"
+  | "unknown_source"
+  | "unsupported_grant_type";
 
 /**
  * The error codes that this package and msal-node know, by name; frozen.

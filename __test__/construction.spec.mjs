@@ -102,10 +102,16 @@ test("undefined and null mean absent for every option", async (t) => {
   for (const { query } of endpoint.requests) t.deepEqual(Object.keys(query), ["api-version", "resource"]);
 });
 
-test("unknown keys are ignored, wherever they stand", (t) => {
+test("unknown keys are ignored, except in managedIdentityIdParams", (t) => {
+  refused(
+    t,
+    { managedIdentityIdParams: { userAssignedName: "x" } },
+    "invalid_configuration",
+    "userAssignedName",
+  );
   accepted(t, {
     auth: { clientId: "x" },
-    managedIdentityIdParams: { userAssignedName: "x" },
+    managedIdentityIdParams: { userAssignedName: undefined },
     system: { proxyUrl: "http://x", protocolMode: "AAD", totalTimeOut: "x" },
   });
 });

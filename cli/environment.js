@@ -69,7 +69,7 @@ function address(value) {
 /** `value`, an object or a text, without the secrets of the environment, should they have got into it. */
 function withoutSecrets(value) {
   if (typeof value === "string") {
-    const secrets = SECRETS.map((name) => process.env[name]).filter(
+    const secrets = SECRETS.map((name) => process.env[name]?.replace(/[\r\n]+$/, "")).filter(
       (secret) => secret?.length >= SHORTEST_SECRET,
     );
     return secrets.reduce((text, secret) => text.replaceAll(secret, "<redacted>"), value);

@@ -302,7 +302,7 @@ impl Engine {
             })
         })?;
         state.started += 1;
-        let report = Report::about(&*plan.source);
+        let report = Report::about(&*plan.source).naming(plan.source.identity_id(&plan.ask));
         let in_background = plan.place.is_some();
         let flight = Flight::new(state.started, state.cleared, reason, total, in_background, report);
         let flights = state.flights.entry(plan.key.clone()).or_default();

@@ -120,7 +120,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
     assert!(
         error.facts().message.ends_with(
             "(totalTimeout), after 2 requests; before that: The instance metadata service (IMDS) at \
-                        http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back."
+                        http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back. (error busy)."
         ),
         "{error}"
     );

@@ -14,7 +14,7 @@ use super::network_client::{CallersTransport, SendFunction};
 use super::observer::{CallersObserver, EventFunction};
 use super::records::{
     AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
-    WishesRecord,
+    IdentityRecord, WishesRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
@@ -57,6 +57,12 @@ pub fn create_application(
 
 #[napi]
 impl ManagedIdentityApplication {
+    /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
+    #[napi(catch_unwind)]
+    pub fn identity(&self) -> Option<IdentityRecord> {
+        IdentityRecord::of(&self.settings.identity)
+    }
+
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
     /// the environment variables, from the front, decided what is asked for.
     #[napi(catch_unwind)]

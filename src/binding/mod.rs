@@ -25,11 +25,15 @@ mod runtime;
 
 use std::sync::{Arc, LazyLock};
 
+use napi::Result;
+use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
+use self::records::FailureRecord;
 use crate::application::Engine;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
+use crate::identity;
 use crate::machine::{Chance as _, Machine, SystemChance, variable};
 
 /// What all applications of this process share.
@@ -55,6 +59,13 @@ pub fn environment_variables() -> Vec<&'static str> {
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Code::OWN.to_vec()
+}
+
+/// What is wrong with an id, if anything; `name` says where it came from.
+#[napi(catch_unwind)]
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
+    let id = given::given(&id)?;
+    Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
 /// Changes whenever a remembered token may no longer be the cached one.

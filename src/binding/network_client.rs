@@ -31,7 +31,7 @@ pub(super) type SendFunction =
     ThreadsafeFunction<NetworkCall, Promise<NetworkReply>, NetworkCall, Status, false, true>;
 
 /// A request for a caller's client.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct NetworkCall {
     pub post: bool,
     pub url: String,

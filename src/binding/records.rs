@@ -1,4 +1,7 @@
 //! What crosses to JavaScript: plain records, each beside the Rust value that it mirrors.
+//!
+//! A field of a record to JavaScript that is absent is null: such fields are defined with the object, whereas the
+//! others would be assigned, which a setter on `Object.prototype` could intercept.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
 use crate::error::{Error, ErrorNumber};
 use crate::events::{Event, What};
+use crate::identity::{Identity, presentable};
 use crate::machine::{Environment, variable};
 use crate::metadata::Metadata;
 use crate::request::RawRequest;
@@ -90,6 +94,27 @@ impl ConfigurationRecord<'_> {
     }
 }
 
+/// The user-assigned identity of an application, as a reader may see it.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct IdentityRecord {
+    /// The option that names it.
+    pub option: String,
+    /// Its id; absent if it does not have the form of one, and so may be anything.
+    pub id: Option<String>,
+}
+
+impl IdentityRecord {
+    pub(super) fn of(identity: &Identity) -> Option<Self> {
+        match identity {
+            Identity::SystemAssigned => None,
+            Identity::UserAssigned { kind, id } => Some(Self {
+                option: kind.option().to_owned(),
+                id: presentable(id).map(str::to_owned),
+            }),
+        }
+    }
+}
+
 /// What few requests have beside a resource, of any type.
 #[napi(object)]
 pub struct WishesRecord<'env> {
@@ -138,7 +163,7 @@ impl EnvironmentReading {
 }
 
 /// A token that was served.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct TokenRecord {
     pub access_token: String,
     /// What the token is for: the one scope of a result.
@@ -157,7 +182,7 @@ pub struct TokenRecord {
 }
 
 /// What is told of a call: the public type of this name, but for its defaults.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct MetadataRecord {
     pub token_source: Option<String>,
     pub cache_refresh_reason: String,
@@ -169,7 +194,7 @@ pub struct MetadataRecord {
 }
 
 /// Why there is no token, or no application.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct FailureRecord {
     pub error_code: String,
     pub error_message: String,
@@ -191,7 +216,7 @@ pub struct FailureRecord {
 }
 
 /// What a probe found.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct AvailabilityRecord {
     pub available: bool,
     pub source: String,
@@ -199,7 +224,7 @@ pub struct AvailabilityRecord {
 }
 
 /// What happened on the way to a token.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct EventRecord {
     /// `request`, `retry` or `refresh`.
     pub kind: String,

@@ -27,11 +27,11 @@ mod www_authenticate;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Settings;
+use crate::config::{Given, Settings};
 use crate::error::{Code, Error};
 use crate::http::retry::Policy;
 use crate::http::{Request, Response};
-use crate::identity::{IdKind, Identity};
+use crate::identity::{IdKind, Identity, check_id};
 use crate::machine::{Environment, Machine, variable};
 use crate::resource::Resource;
 use crate::token::Secret;
@@ -278,6 +278,11 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
+    /// The id of the identity that a request names, be it from the options or from the environment.
+    fn identity_id<'a>(&'a self, ask: &'a Ask) -> Option<&'a str> {
+        ask.identity.id()
+    }
+
     /// What else tells one of its tokens from another, besides endpoint, identity and resource.
     #[expect(clippy::unnecessary_literal_bound, reason = "hosts that have one borrow it")]
     fn cache_scope(&self) -> &str {
@@ -412,18 +417,37 @@ fn endpoint_of(env: &Environment, variable: &str, malformed: &Code) -> Result<En
     Endpoint::parse(variable, malformed, env.read(variable).unwrap_or_default())
 }
 
-/// A secret from a variable, which must fit into a header.
+/// The client id that a variable holds, if it is set.
+fn client_id_of(env: &Environment, variable: &str) -> Result<Option<String>, Error> {
+    env.read(variable)
+        .map(|id| {
+            let name = format!("The environment variable {variable}");
+            check_id(&name, &Given::Text(id.to_owned())).map(str::to_owned)
+        })
+        .transpose()
+}
+
+/// A secret from a variable, which must fit into a header. Line ends at its end are those of the file that it was
+/// read from, and are removed, as fetch does.
 fn secret_of(env: &Environment, variable: &str) -> Result<Secret, Error> {
-    let value = env.read(variable).unwrap_or_default();
+    let value = env
+        .read(variable)
+        .unwrap_or_default()
+        .trim_end_matches(['\r', '\n']);
+    let refused = |what: &str| {
+        let message = format!("The environment variable {variable} holds {what}.");
+        Err(Error::new(Code::InvalidConfiguration, message))
+    };
+    if value.is_empty() {
+        return refused("nothing except line ends");
+    }
     if value
         .bytes()
         .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
     {
         return Ok(Secret::new(value.to_owned()));
     }
-    let message =
-        format!("The environment variable {variable} holds characters that an HTTP header cannot carry.");
-    Err(Error::new(Code::InvalidConfiguration, message))
+    refused("characters that an HTTP header cannot carry")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
 use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
+use crate::identity::presentable;
 use crate::redaction::clean;
 use crate::token::Secret;
 
@@ -74,6 +75,8 @@ pub struct Report {
     source: SourceName,
     endpoint: String,
     off_azure: &'static str,
+    /// The id that the requests name, if it may be shown.
+    identity_id: Option<String>,
 }
 
 impl Report {
@@ -83,7 +86,15 @@ impl Report {
             source: source.name(),
             endpoint: source.endpoint().shown(),
             off_azure: source.unreachable_remedy(),
+            identity_id: None,
         }
+    }
+
+    /// The same about requests that name this identity, which an error about an unknown identity then shows.
+    #[must_use]
+    pub fn naming(mut self, identity_id: Option<&str>) -> Self {
+        self.identity_id = identity_id.and_then(presentable).map(str::to_owned);
+        self
     }
 
     /// Which source is asked.
@@ -327,7 +338,15 @@ impl Report {
             let ids: Vec<String> = ids.iter().map(|(name, id)| format!("{name} {id}")).collect();
             told = format!("{told} ({})", ids.join(", "));
         }
-        sentences(&told, 0, remedy.unwrap_or_default())
+        let id = self
+            .identity_id
+            .as_ref()
+            .filter(|_| remedy.is_some_and(is_about_identity));
+        let remedy = match (remedy, id) {
+            (Some(remedy), Some(id)) => format!("{remedy} The request named {id}."),
+            (remedy, _) => remedy.unwrap_or_default().to_owned(),
+        };
+        sentences(&told, 0, &remedy)
     }
 }
 
@@ -356,6 +375,11 @@ fn finished(mut text: String) -> String {
 /// Whether an answer says that the host has no such identity.
 pub fn is_identity_missing(response: &Response) -> bool {
     response.status >= 400 && names_no_identity(&String::from_utf8_lossy(&response.body))
+}
+
+/// Whether a remedy is that for an identity which is unknown.
+fn is_about_identity(remedy: &str) -> bool {
+    [ASSIGN, UNKNOWN_CLIENT.1].contains(&remedy)
 }
 
 fn names_no_identity(text: &str) -> bool {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::endpoint::form;
-use super::{Ask, Endpoint, Host, Source, SourceName};
+use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
 use crate::config::Settings;
 use crate::error::{Cause, Code, Error};
 use crate::http::retry::{self, Policy};
@@ -59,7 +59,7 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
     let client_id = match &settings.identity {
-        Identity::SystemAssigned => env.read(variable::AZURE_CLIENT_ID).unwrap_or_default().to_owned(),
+        Identity::SystemAssigned => client_id_of(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             id,
@@ -178,6 +178,10 @@ impl Source for WorkloadIdentity {
 
     fn directory_of_request(&self) -> Option<&Path> {
         self.file.parent()
+    }
+
+    fn identity_id<'a>(&'a self, _: &'a Ask) -> Option<&'a str> {
+        Some(&self.client_id)
     }
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {

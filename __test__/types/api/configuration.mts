@@ -55,6 +55,18 @@ new ManagedIdentityApplication({ clientCapabilities: [1] });
 new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedClientId: 5 } });
 // @ts-expect-error a misspelt id
 new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedClientID: "id" } });
+const misplaced = { clientId: "id", system: {} };
+// @ts-expect-error an id beside managedIdentityIdParams, also in a variable
+new ManagedIdentityApplication(misplaced);
+// @ts-expect-error an id beside managedIdentityIdParams
+new ManagedIdentityApplication({ resourceId: "id" });
+// @ts-expect-error an id beside managedIdentityIdParams
+new ManagedIdentityApplication({ objectId: "id" });
+// @ts-expect-error as @azure/identity calls it
+new ManagedIdentityApplication({ managedIdentityClientId: "id" });
+const unnested = { userAssignedClientId: "id", clientCapabilities: ["CP1"] };
+// @ts-expect-error the right name in the wrong place
+new ManagedIdentityApplication(unnested);
 // @ts-expect-error a misspelt option
 new ManagedIdentityApplication({ managedIdentityParams: {} });
 // @ts-expect-error a misspelt system option

@@ -167,6 +167,42 @@ fn control_characters_do_not_pass() {
 }
 
 #[test]
+fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
+    let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
+    let path =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    let said = |id: Option<&str>, words: &str| {
+        let (report, request) = asked(APP_SERVICE);
+        let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
+        let response = Reply::new(400, &body).to(&request);
+        let error = report.naming(id).refusal(&response, None, 1, false);
+        error.facts().message.clone()
+    };
+    let unknown = [
+        "Identity not found",
+        "No MSI found for specified ClientId",
+        "AADSTS700016: x",
+    ];
+    for words in unknown {
+        for id in [guid, path] {
+            let message = said(Some(id), words);
+            assert!(
+                message.ends_with(&format!("The request named {id}.")),
+                "{message}"
+            );
+        }
+        for id in [None, Some("my-hush-secret"), Some("/subscriptions/hush secret")] {
+            let message = said(id, words);
+            assert!(
+                !message.contains("The request named") && !message.contains("hush"),
+                "{message}"
+            );
+        }
+    }
+    assert!(!said(Some(guid), "AADSTS500011: x").contains(guid));
+}
+
+#[test]
 fn known_answers_come_with_their_remedy() {
     for (said, remedy) in [
         ("Identity not found", "Assign a managed identity"),

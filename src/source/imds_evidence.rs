@@ -55,7 +55,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
         || match asked {
             RequestKind::Probe => !(matches!(status, BAD_REQUEST | FORBIDDEN | NOT_FOUND) || is_retried),
             RequestKind::Token => {
-                !body.is_empty() && !(matches!(status, BAD_REQUEST | NOT_FOUND) || is_retried)
+                !(body.is_empty() || matches!(status, BAD_REQUEST | NOT_FOUND) || is_retried)
             }
         };
     if is_foreign {

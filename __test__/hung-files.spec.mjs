@@ -63,6 +63,16 @@ const cases = {
     return { slow: file, env: workload(file), method: "isAvailable", outcome: "fulfilled" };
   },
   "Azure Arc's key": async (t) => ({ slow: KEY, env: await startAgent(t), outcome: "network_unavailable" }),
+  "a file of extra certificates": async (t) => {
+    const roots = join(folder(t), "roots.pem");
+    const env = { ...workload(tokenFile(t)), NODE_EXTRA_CA_CERTS: roots };
+    return { slow: roots, env, outcome: "network_unavailable" };
+  },
+  "the system's trust roots": async () => ({
+    slow: "/etc/ssl/certs/ca-certificates.crt",
+    env: { IDENTITY_ENDPOINT: "https://127.0.0.1:1/token", IDENTITY_HEADER: "secret" },
+    outcome: "network_unavailable",
+  }),
   "the machine's id": async (t) => ({
     slow: "/etc/machine-id",
     env: (await startEndpoint(t)).env,

@@ -32,8 +32,9 @@ try {
       ManagedIdentitySourceNames | undefined,
       string | undefined,
       number | undefined,
+      number | undefined,
       unknown,
-    ] = [error.statusCode, error.source, error.endpoint, error.attempts, error.cause];
+    ] = [error.statusCode, error.source, error.endpoint, error.attempts, error.retryAfterMs, error.cause];
     console.log(base, required, optional, error.stack);
     switch (error.errorCode) {
       case ManagedIdentityErrorCodes.networkUnavailable:

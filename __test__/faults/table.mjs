@@ -193,7 +193,9 @@ const FAULTS = [
   ...[404, 408, 410, 429, 500, 502, 503, 504].map((status) => ({
     name: `${status}`,
     status,
-    commit: (socket) => socket.end(answer(status, "<html>later</html>", { "Content-Type": "text/html" })),
+    // A retry may follow at once: it must not meet the connection that is being closed.
+    commit: (socket) =>
+      socket.end(answer(status, "<html>later</html>", { "Content-Type": "text/html", Connection: "close" })),
     ends: (source) => ({ code: FAILED, retryable: source.busy.includes(status), status }),
   })),
   {

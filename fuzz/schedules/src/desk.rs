@@ -21,6 +21,8 @@ const SCHEDULES: usize = 2_000;
 const SEED: u64 = 0x5eed;
 /// Most races need one or two changes at the right place; this way of drawing looks for such.
 const CHANGES: usize = 3;
+/// shuttle's own stacks are too small for the chain of futures of an unoptimised build.
+const STACK: usize = 256 * 1_024;
 
 #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long")]
 pub(crate) fn under_every_schedule(test: fn()) {
@@ -28,10 +30,12 @@ pub(crate) fn under_every_schedule(test: fn()) {
         .ok()
         .and_then(|count| count.parse().ok());
     let count = asked_for.unwrap_or(SCHEDULES);
+    let mut config = Config::new();
+    config.stack_size = STACK;
     let random = RandomScheduler::new_from_seed(SEED, count);
-    Runner::new(random, Config::new()).run(test);
+    Runner::new(random, config.clone()).run(test);
     let few_changes = PctScheduler::new_from_seed(SEED, CHANGES, count);
-    Runner::new(few_changes, Config::new()).run(test);
+    Runner::new(few_changes, config).run(test);
 }
 
 /// An engine that many threads call.

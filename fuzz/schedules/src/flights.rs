@@ -132,6 +132,31 @@ fn callers_that_leave_take_nothing_along() {
     });
 }
 
+#[test]
+fn a_caller_who_joins_while_the_last_one_leaves_gets_a_token() {
+    under_every_schedule(|| {
+        let desk = Desk::new(FakeNet::playing(|nth, _| match nth {
+            0 => Play::from(Reply::new(503, "")).after(Duration::from_millis(1)),
+            _ => Reply::token(&format!("t{nth}"), DAY).into(),
+        }));
+        let leaving: Vec<_> = [Wish::Any, Wish::New]
+            .into_iter()
+            .map(|wish| {
+                let desk = desk.clone();
+                thread::spawn(move || drop(desk.acquire(wish)))
+            })
+            .collect();
+        let staying = [desk.caller(Wish::Any), desk.caller(Wish::Any)];
+        for caller in leaving {
+            caller.join().expect("no panic");
+        }
+        let tokens = tokens(staying.into());
+        assert_memo_is_right(&desk, &tokens);
+        // One for those who stay, one again after the failure, and one that was sent for one who left.
+        assert!(desk.net.count() <= 3, "{}", desk.net.count());
+    });
+}
+
 /// Who has little time.
 #[derive(Clone, Debug)]
 struct Hurried;

@@ -111,12 +111,15 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
         if self.plan.key.probe {
-            self.engine.probe_once(&self.plan).await?;
+            let probed = self.engine.probe_once(&self.plan).await;
+            probed.map_err(|error| report.redact_error(error))?;
         }
         let request = source
             .request(ask, machine)
             .map_err(|error| report.signed(error, 0))?;
+        report.add_secrets(request.secrets.iter().cloned());
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -136,6 +139,9 @@ impl Pilot {
         let challenge = |response: &Response| {
             let status = Some(response.status);
             let answered = source.challenge(ask, response, machine);
+            if let Ok(Some(request)) = &answered {
+                report.add_secrets(request.secrets.iter().cloned());
+            }
             answered.map_err(|error| error.with(|facts| facts.status = status))
         };
         match chain.run(&request, &challenge, self).await {
@@ -340,6 +346,7 @@ impl Pilot {
 
     fn log(&self, level: Level, words: impl FnOnce() -> String) {
         let now = self.engine.machine.clock.now();
+        let words = || self.flight.report.redact(&words());
         self.plan
             .settings
             .log

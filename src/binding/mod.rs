@@ -30,6 +30,8 @@ use crate::application::Engine;
 use crate::error::Code;
 use crate::http::client::NativeTransport;
 use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::redaction::Redactor;
+use crate::token::Secret;
 
 /// What all applications of this process share.
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
@@ -54,6 +56,13 @@ pub fn environment_variables() -> Vec<&'static str> {
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Code::OWN.to_vec()
+}
+
+/// A text in one line without these secrets, however they are encoded, and without tokens.
+#[napi(catch_unwind)]
+pub fn redact(text: String, secrets: Vec<String>) -> String {
+    let secrets: Vec<_> = secrets.into_iter().map(Secret::new).collect();
+    Redactor::new(&secrets).redact(&text, text.len())
 }
 
 /// Changes whenever a remembered token may no longer be the cached one.

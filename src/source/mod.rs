@@ -28,7 +28,7 @@ use crate::token::Secret;
 
 pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
-pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::endpoint::Endpoint;
 pub use self::report::{Report, is_container_host, is_identity_missing};
 
 /// The hosts, by msal-node's names for them.

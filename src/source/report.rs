@@ -2,20 +2,23 @@
 //!
 //! Whatever an endpoint says passes through [`redaction`](crate::redaction) before anybody sees it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::Answer;
 use super::{Source, SourceName};
-use crate::error::{Code, Error};
+use crate::error::{Cause, Code, Error};
 use crate::http::send::Progress;
 use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
-use crate::redaction::clean;
+use crate::redaction::KnownSecrets;
 use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
 const WORDS: usize = 500;
 /// A code or an id of the service's is no longer.
 const NAME: usize = 100;
+/// The remedy is looked for in so many bytes of a body: every known response is shorter.
+const SEARCHED_BYTES: usize = 65_536;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 /// The field of an answer that holds the token.
@@ -71,6 +74,7 @@ pub struct Report {
     source: SourceName,
     endpoint: String,
     off_azure: &'static str,
+    known_secrets: KnownSecrets,
 }
 
 impl Report {
@@ -80,7 +84,31 @@ impl Report {
             source: source.name(),
             endpoint: source.endpoint().shown(),
             off_azure: source.unreachable_remedy(),
+            known_secrets: KnownSecrets::default(),
         }
+    }
+
+    /// From now on, these secrets are removed from everything that is said about this acquisition.
+    pub fn add_secrets(&self, secrets: impl IntoIterator<Item = Secret>) {
+        self.known_secrets.add(secrets);
+    }
+
+    /// Returns a text without any secret of this acquisition.
+    pub fn redact(&self, text: &str) -> String {
+        self.known_secrets.redactor().redact(text, usize::MAX)
+    }
+
+    /// Returns an error without any secret of this acquisition.
+    pub fn redact_error(&self, error: Error) -> Error {
+        error.with(|facts| {
+            facts.message = self.redact(&facts.message);
+            facts.cause = facts.cause.take().map(|cause| self.redact_cause(cause));
+        })
+    }
+
+    fn redact_cause(&self, Cause { code, message }: Cause) -> Cause {
+        let message = self.known_secrets.redactor().redact(&message, WORDS);
+        Cause { code, message }
     }
 
     /// Which source is asked.
@@ -102,12 +130,12 @@ impl Report {
         retryable: bool,
     ) -> Error {
         let answer = Answer::read(&response.body);
-        let text = String::from_utf8_lossy(&response.body);
+        let text = beginning(response);
         let no_imds = is_container_host(response);
-        let mut secrets = response.secrets.clone();
-        secrets.extend(answer.as_ref().and_then(Answer::token));
-        secrets.extend(earlier.cloned());
-        let clean = |text: &str, most| clean(text, &secrets, most);
+        self.add_secrets(response.secrets.iter().chain(earlier).cloned());
+        self.add_secrets(answer.as_ref().and_then(Answer::token));
+        let redactor = self.known_secrets.redactor();
+        let clean = |text: &str, most| redactor.redact(text, most);
         let named = answer.as_ref().and_then(Answer::code);
         let code = named.map(|code| clean(code, NAME)).filter(|code| is_name(code));
         let ids: Vec<(&str, String)> = [
@@ -180,8 +208,8 @@ impl Report {
         let message = format!(
             "The identity is of the tenant {}, and tenantId asks for {}: a managed identity has tokens of its own \
              tenant only.",
-            clean(got, &[], NAME),
-            clean(wanted, &[], NAME)
+            self.known_secrets.redactor().redact(got, NAME),
+            self.known_secrets.redactor().redact(wanted, NAME)
         );
         self.signed(Error::new(Code::InvalidConfiguration, message), 0)
     }
@@ -239,7 +267,8 @@ impl Report {
                 "was not asked: the request cannot be sent",
             ),
         };
-        let detail = match (&fault.cause, fault.kind) {
+        let cause = fault.cause.clone().map(|cause| self.redact_cause(cause));
+        let detail = match (&cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
             // A thumbprint has been spoken of already, in better words than those of the TLS library.
             // So has a time limit; which library noticed it first is a matter of chance.
@@ -259,7 +288,7 @@ impl Report {
             facts.retryable = retryable;
             facts.unavailable =
                 facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
-            facts.cause.clone_from(&fault.cause);
+            facts.cause = cause;
             facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })
     }
@@ -303,7 +332,7 @@ impl Report {
 
     /// An error of this source, made elsewhere.
     pub fn signed(&self, error: Error, attempts: u32) -> Error {
-        error.with(|facts| {
+        self.redact_error(error).with(|facts| {
             facts.source = Some(self.source);
             facts.endpoint = Some(self.endpoint.clone());
             facts.attempts = Some(attempts);
@@ -356,7 +385,7 @@ fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
 
 /// Whether an answer says that the host has no such identity.
 pub fn is_identity_missing(response: &Response) -> bool {
-    response.status >= 400 && names_no_identity(&String::from_utf8_lossy(&response.body))
+    response.status >= 400 && names_no_identity(&beginning(response))
 }
 
 fn names_no_identity(text: &str) -> bool {
@@ -365,8 +394,15 @@ fn names_no_identity(text: &str) -> bool {
 
 /// Whether an answer comes from the host of a container, in place of IMDS.
 pub fn is_container_host(response: &Response) -> bool {
-    let text = String::from_utf8_lossy(&response.body);
-    response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign))
+    response.status == FORBIDDEN && {
+        let text = beginning(response);
+        NO_IMDS.iter().any(|sign| text.contains(sign))
+    }
+}
+
+/// The text of a body, or the beginning of a long one.
+fn beginning(response: &Response) -> Cow<'_, str> {
+    String::from_utf8_lossy(&response.body[..response.body.len().min(SEARCHED_BYTES)])
 }
 
 fn remedy(text: &str) -> Option<&'static str> {

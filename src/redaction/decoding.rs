@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::base64_runs::{OFFSETS, decode_base64};
-use super::escapes::{Reading, decode_escapes};
+use super::escapes::{Reading, decode_escapes, has_escapes};
 use super::view::View;
 
 /// How a text is decoded, again and again.
@@ -24,9 +24,12 @@ const CHAINS: [Chain; 6] = [
 ];
 /// The strict reading matters where a secret itself looks like something encoded; the others read all levels at once.
 const MAX_STRICT_LEVELS: usize = 4;
-/// The views of a text, all together, are at most so many times as long as the text. Without escapes it is a fifth of
-/// this.
-const MAX_GROWTH: usize = 64;
+/// The views of a text, all together, have at most so many bytes, and [`MAX_GROWTH`] more for each of the text: what a
+/// few milliseconds suffice for.
+const BASE_BUDGET: usize = 65_536;
+const MAX_GROWTH: usize = 24;
+/// The same for a secret, which hardly ever holds anything to decode.
+const MAX_SECRET_GROWTH: usize = 8;
 
 impl Chain {
     const fn new(reading: Reading, keeps_blanks: bool) -> Self {
@@ -39,12 +42,12 @@ impl Chain {
 
 /// Visits the text and every view that decoding makes of it, each without blanks. Returns false if there are too many.
 pub(super) fn for_each_view(text: View, visit: impl FnMut(&View)) -> bool {
-    Walk::new(&text, true, visit).run(text)
+    Walk::new(true, BASE_BUDGET + MAX_GROWTH * text.len(), visit).run(text)
 }
 
 /// Visits a secret and what it becomes where a text that holds it is decoded, each without blanks.
 pub(super) fn for_each_secret_view(secret: View, visit: impl FnMut(&View)) {
-    Walk::new(&secret, false, visit).run(secret);
+    Walk::new(false, MAX_SECRET_GROWTH * secret.len(), visit).run(secret);
 }
 
 struct Walk<V> {
@@ -59,11 +62,11 @@ struct Walk<V> {
 }
 
 impl<V: FnMut(&View)> Walk<V> {
-    fn new(text: &View, has_base64: bool, visit: V) -> Self {
+    fn new(has_base64: bool, budget: usize, visit: V) -> Self {
         Self {
             visit,
             has_base64,
-            budget: text.len().saturating_mul(MAX_GROWTH),
+            budget,
             visited: HashSet::new(),
             pending: Vec::new(),
         }
@@ -73,7 +76,9 @@ impl<V: FnMut(&View)> Walk<V> {
     fn run(mut self, text: View) -> bool {
         self.pending.push(text);
         while let Some(text) = self.pending.pop() {
-            if !CHAINS.iter().all(|chain| self.follow(*chain, &text)) {
+            // All chains are the same where there is nothing to decode.
+            let count = if has_escapes(&text) { CHAINS.len() } else { 1 };
+            if !CHAINS[..count].iter().all(|chain| self.follow(*chain, &text)) {
                 return false;
             }
         }

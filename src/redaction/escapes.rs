@@ -109,6 +109,11 @@ pub(super) fn decode_escapes(view: &View, reading: Reading) -> Option<View> {
     Some(decoded)
 }
 
+/// Whether there may be something to decode.
+pub(super) fn has_escapes(view: &View) -> bool {
+    view.bytes().iter().any(|byte| is_escape_start(*byte))
+}
+
 fn is_escape_start(byte: u8) -> bool {
     DECODERS.iter().any(|(start, _)| *start == byte)
 }
@@ -163,6 +168,7 @@ fn entity_body(text: &[u8], reading: Reading) -> Option<Escape> {
 
 /// `plus;`, in any case of letters.
 fn named_entity(text: &[u8], reading: Reading) -> Option<Escape> {
+    text.first().filter(|byte| byte.is_ascii_alphabetic())?;
     let known = HTML_NAMES.iter().filter(|(name, _)| {
         text.get(..name.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))

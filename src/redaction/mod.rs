@@ -34,7 +34,7 @@ const BYTES_PER_CHARACTER: usize = 8;
 /// The end of a text that was cut is searched, but not shown: eight characters of a secret of 64 bytes each fit in.
 const CUT_OVERLAP: usize = 512;
 /// Longer secrets, all together, are not searched for: nothing is shown then. Real tokens have some 2 KiB.
-const MAX_SECRET_BYTES: usize = 32_768;
+const MAX_SECRET_BYTES: usize = 24_576;
 
 /// Removes secrets and tokens from texts.
 pub struct Redactor {

@@ -10,8 +10,8 @@ const INVISIBLE: [char; 8] = [
 /// The range of the original text that a byte was decoded from.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     /// Whether blanks were left out before it.
     has_gap_before: bool,
 }
@@ -29,11 +29,10 @@ impl View {
         let mut view = Self::with_capacity(text.len());
         for (start, c) in text.char_indices() {
             let end = start + c.len_utf8();
-            let has_gap_before = false;
             let place = Place {
-                start,
-                end,
-                has_gap_before,
+                start: to_u32(start),
+                end: to_u32(end),
+                has_gap_before: false,
             };
             view.push(&text.as_bytes()[start..end], place);
         }
@@ -78,7 +77,7 @@ impl View {
     /// The range of the original text that these bytes were decoded from.
     pub(super) fn source(&self, range: Range<usize>) -> Range<usize> {
         let Place { start, end, .. } = self.place(range);
-        start..end
+        start as usize..end as usize
     }
 
     /// Whether blanks were left out before this byte.
@@ -130,6 +129,11 @@ impl View {
             characters.map(move |(at, c)| (chunk_start + at, c))
         })
     }
+}
+
+/// Texts are far shorter: it halves what is copied and overwritten for each view.
+fn to_u32(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 fn is_blank(c: char) -> bool {

@@ -21,20 +21,26 @@ pub fn everything(text: &str) -> Vec<String> {
         pending.push(decode(&text, percent));
         pending.push(decode(&text, entity));
         pending.push(decode(&text, backslash));
-        pending.push(decode(&text, |text| percent(text).or_else(|| entity(text)).or_else(|| backslash(text))));
-        pending.push(text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect());
+        pending.push(decode(&text, |text| {
+            percent(text).or_else(|| entity(text)).or_else(|| backslash(text))
+        }));
+        pending.push(
+            text.chars()
+                .filter(|c| !c.is_whitespace() && !c.is_control())
+                .collect(),
+        );
         pending.extend(base64_texts(&text));
         all.push(text);
     }
     all
 }
 
-/// Replaces everything that a decoder reads: it takes the rest of a text, and gives a character and the rest behind it.
-fn decode(text: &str, decoder: impl Fn(&str) -> Option<(char, &str)>) -> String {
+/// Replaces everything that a function reads: it takes the rest of a text, and gives a character and the rest behind it.
+fn decode(text: &str, read_escape: impl Fn(&str) -> Option<(char, &str)>) -> String {
     let mut decoded = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (c, after) = decoder(rest).unwrap_or((first, &rest[first.len_utf8()..]));
+        let (c, after) = read_escape(rest).unwrap_or((first, &rest[first.len_utf8()..]));
         decoded.push(c);
         rest = after;
     }
@@ -62,9 +68,15 @@ fn entity(text: &str) -> Option<(char, &str)> {
             let code = u32::from_str_radix(&digits[..end], radix).ok()?;
             (char::from_u32(code)?, &digits[end..])
         }
-        None => [("amp", '&'), ("plus", '+'), ("sol", '/'), ("equals", '='), ("period", '.')]
-            .into_iter()
-            .find_map(|(known, c)| Some((c, name.strip_prefix(known)?)))?,
+        None => [
+            ("amp", '&'),
+            ("plus", '+'),
+            ("sol", '/'),
+            ("equals", '='),
+            ("period", '.'),
+        ]
+        .into_iter()
+        .find_map(|(known, c)| Some((c, name.strip_prefix(known)?)))?,
     };
     Some((c, rest.strip_prefix(';').unwrap_or(rest)))
 }
@@ -92,7 +104,9 @@ fn hexadecimal(text: &str, length: usize) -> Option<(char, &str)> {
 /// What each run of base64 gives, with any number of characters before the first group of four.
 fn base64_texts(text: &str) -> Vec<String> {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
-    let runs = text.split(|c| !is_base64(c)).filter(|run| run.len() >= MIN_BASE64);
+    let runs = text
+        .split(|c| !is_base64(c))
+        .filter(|run| run.len() >= MIN_BASE64);
     runs.flat_map(|run| (0..4).filter_map(|skipped| base64_text(&run[skipped..])))
         .collect()
 }
@@ -100,20 +114,25 @@ fn base64_texts(text: &str) -> Vec<String> {
 fn base64_text(run: &str) -> Option<String> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let run = run.replace('-', "+").replace('_', "/");
-    let bits: String = run
+    let bits: Vec<u8> = run
         .chars()
         .filter_map(|c| ALPHABET.find(c))
-        .map(|value| format!("{value:06b}"))
+        .flat_map(|value| format!("{value:06b}").into_bytes())
         .collect();
     let bytes: Vec<u8> = bits
-        .as_bytes()
         .chunks_exact(8)
         .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
         .collect();
     // What is no text separates what is.
     let text: String = bytes
         .iter()
-        .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' })
+        .map(|byte| {
+            if byte.is_ascii() {
+                char::from(*byte)
+            } else {
+                '\u{fffd}'
+            }
+        })
         .collect();
     let is_text = |part: &str| part.len() >= 8;
     text.split('\u{fffd}').any(is_text).then_some(text)

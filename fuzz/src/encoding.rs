@@ -17,7 +17,13 @@ const ENCODERS: [fn(char) -> String; 16] = [
     |c| format!("\\u{:04X}", c as u32),
     |c| format!("\\\\u{:04x}", c as u32),
     |c| format!("\\x{:02x}", c as u32),
-    |c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\{c}") },
+    |c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_string()
+        } else {
+            format!("\\{c}")
+        }
+    },
     |c| match c {
         '+' => "&plus;".to_owned(),
         '/' => "&sol;".to_owned(),
@@ -56,10 +62,18 @@ fn percent(text: &str) -> String {
 
 fn base64(text: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits: String = text.bytes().map(|byte| format!("{byte:08b}")).collect();
-    let sextets = bits.as_bytes().chunks(6);
+    let bits: Vec<u8> = text
+        .bytes()
+        .flat_map(|byte| format!("{byte:08b}").into_bytes())
+        .collect();
+    let sextets = bits.chunks(6);
     sextets
-        .map(|sextet| sextet.iter().fold(0, |value, bit| value << 1 | usize::from(bit - b'0')) << (6 - sextet.len()))
+        .map(|sextet| {
+            sextet
+                .iter()
+                .fold(0, |value, bit| value << 1 | usize::from(bit - b'0'))
+                << (6 - sextet.len())
+        })
         .map(|value| char::from(ALPHABET[value]))
         .collect()
 }

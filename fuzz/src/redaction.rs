@@ -53,7 +53,10 @@ pub fn check(data: &[u8]) {
 }
 
 fn redact(text: &str, secrets: &[&str], max_chars: usize) -> String {
-    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new((*secret).to_owned())).collect();
+    let secrets: Vec<_> = secrets
+        .iter()
+        .map(|secret| Secret::new((*secret).to_owned()))
+        .collect();
     Redactor::new(&secrets).redact(text, max_chars)
 }
 
@@ -83,7 +86,9 @@ fn check_words(text: &str, secrets: &[&str], max_chars: usize) {
 fn check_ordinary_words(text: &str) {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
     let may_be_encoded = text.contains(['%', '&', '\\'])
-        || packed(text).split(|c| !is_base64(c)).any(|run| run.len() >= RECOGNISED);
+        || packed(text)
+            .split(|c| !is_base64(c))
+            .any(|run| run.len() >= RECOGNISED);
     let visible: String = text
         .chars()
         .filter(|c| c.is_whitespace() || !c.is_control())
@@ -97,29 +102,47 @@ fn check_ordinary_words(text: &str) {
 /// However a secret is encoded, and whatever surrounds it: decode everything that is shown, and it is not there.
 fn check_encoded(text: &str, secret: &str, recipe: &str) {
     // Of what keys and tokens are made of; anything else can look encoded itself.
-    if !secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=._~-".contains(&byte)) {
+    if !secret
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+/=._~-".contains(&byte))
+    {
         return;
     }
     let encoded = encode(secret, recipe.as_bytes());
     let (before, after) = text.split_once("%SECRET%").unwrap_or((text, ""));
-    for text in [format!("{before}{encoded}{after}"), format!("<{before}>{encoded}<{after}>")] {
+    for text in [
+        format!("{before}{encoded}{after}"),
+        format!("<{before}>{encoded}<{after}>"),
+    ] {
         let line = redact(&text, &[secret], usize::MAX);
         for piece in line.split(MARK) {
             for decoded in everything(piece) {
-                assert!(!shows(&decoded, secret), "{line:?} shows {secret:?} in {decoded:?}");
+                assert!(
+                    !shows(&decoded, secret),
+                    "{line:?} shows {secret:?} in {decoded:?}"
+                );
             }
         }
     }
     let alone = redact(&format!("<{encoded}>"), &[secret], usize::MAX);
     let is_long = packed(secret).chars().count() >= RECOGNISED;
-    assert!(!is_long || alone.contains(MARK), "{encoded:?} of {secret:?} stays");
+    assert!(
+        !is_long || alone.contains(MARK),
+        "{encoded:?} of {secret:?} stays"
+    );
 }
 
 /// Whether a text holds a part of a secret that is long enough to be recognised.
 fn shows(text: &str, secret: &str) -> bool {
     let (text, secret) = (packed(text), packed(secret));
-    let starts: Vec<usize> = secret.char_indices().map(|(start, _)| start).chain([secret.len()]).collect();
-    let mut parts = starts.windows(RECOGNISED + 1).map(|part| &secret[part[0]..part[RECOGNISED]]);
+    let starts: Vec<usize> = secret
+        .char_indices()
+        .map(|(start, _)| start)
+        .chain([secret.len()])
+        .collect();
+    let mut parts = starts
+        .windows(RECOGNISED + 1)
+        .map(|part| &secret[part[0]..part[RECOGNISED]]);
     parts.any(|part| text.contains(part))
 }
 

@@ -305,7 +305,7 @@ async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
     const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
     let desk = Desk::playing(|nth, _| match nth {
         0 => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
-        1 => Reply::new(500, "").into(),
+        1 => FaultKind::Reset.into(),
         _ => Reply::new(401, "")
             .challenge("Basic realm=/tmp/pS7%2BkQ/9zLmW3xTb5Y==.key")
             .into(),

@@ -212,6 +212,9 @@ export interface NetworkReply {
 /** A number for a caller's client, other than every other transport's of this process. */
 export declare function newTransportId(): number
 
+/** A text in one line without these secrets, however they are encoded, and without tokens. */
+export declare function redact(text: string, secrets: Array<string>): string
+
 /** A token that was served. */
 export interface TokenRecord {
   accessToken: string

@@ -847,4 +847,5 @@ module.exports.environmentVariables = nativeBinding.environmentVariables
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.generation = nativeBinding.generation
 module.exports.newTransportId = nativeBinding.newTransportId
+module.exports.redact = nativeBinding.redact
 module.exports.version = nativeBinding.version

@@ -100,7 +100,7 @@ function describe({ accessToken, expiresOn, refreshOn, metadata }, now) {
     expiresOn: expiresOn.toISOString(),
     refreshOn: refreshOn?.toISOString() ?? null,
     secondsLeft: Math.floor((expiresOn.getTime() - now) / 1000),
-    claims: claimsOf(accessToken),
+    claims: withoutSecrets(claimsOf(accessToken), [accessToken]),
   };
 }
 

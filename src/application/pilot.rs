@@ -151,6 +151,7 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
         self.probe().await?;
         let limit = settings.timeouts.request;
         let (builder, builder_ask) = (source.clone(), ask.clone());
@@ -161,6 +162,7 @@ impl Pilot {
             })
             .await
             .map_err(|error| report.signed(error, 0))?;
+        report.add_secrets(request.secrets.iter().cloned());
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -265,9 +267,11 @@ impl Pilot {
             }
         };
         Box::pin(async move {
-            built
-                .await
-                .map_err(|error| error.with(|facts| facts.status = status))
+            let built = built.await;
+            if let Ok(Some(request)) = &built {
+                self.flight.report.add_secrets(request.secrets.iter().cloned());
+            }
+            built.map_err(|error| error.with(|facts| facts.status = status))
         })
     }
 
@@ -479,6 +483,7 @@ impl Pilot {
 
     fn log(&self, level: Level, words: impl FnOnce() -> String) {
         let now = self.engine.machine.clock.now();
+        let words = || self.flight.report.redact(&words());
         self.plan
             .settings
             .log

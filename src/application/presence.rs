@@ -16,7 +16,8 @@ impl Pilot {
         if !self.plan.key.probe {
             return Ok(());
         }
-        let presence = self.engine.probe_once(&self.plan).await?;
+        let probed = self.engine.probe_once(&self.plan).await;
+        let presence = probed.map_err(|error| self.flight.report.redact_error(error))?;
         if presence == Presence::Silent {
             // A caller whose time runs out during the token request has learned as much.
             let error = self.flight.report.no_answer(PROBE_TIMEOUT);

@@ -35,6 +35,8 @@ use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
 use crate::identity;
 use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::redaction::Redactor;
+use crate::token::Secret;
 
 /// What all applications of this process share.
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
@@ -66,6 +68,13 @@ pub fn error_codes() -> Vec<&'static str> {
 pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
     let id = given::given(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
+}
+
+/// A text in one line without these secrets, however they are encoded, and without tokens.
+#[napi(catch_unwind)]
+pub fn redact(text: String, secrets: Vec<String>) -> String {
+    let secrets: Vec<_> = secrets.into_iter().map(Secret::new).collect();
+    Redactor::new(&secrets).redact(&text, text.len())
 }
 
 /// Changes whenever a remembered token may no longer be the cached one.

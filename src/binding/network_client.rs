@@ -21,7 +21,7 @@ use crate::http::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
     is_success, local_fault,
 };
-use crate::redaction::clean;
+use crate::redaction::Redactor;
 
 /// So much of a client's own words is passed on.
 const WORDS: usize = 500;
@@ -156,7 +156,7 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
         kind,
         cause: Some(Cause {
             code,
-            message: clean(message, &request.secrets, WORDS),
+            message: Redactor::new(&request.secrets).redact(message, WORDS),
         }),
     }
 }

@@ -12,7 +12,7 @@ use crate::http::retry::{self, Policy};
 use crate::http::{Request, Response};
 use crate::identity::Identity;
 use crate::machine::{Environment, Machine, ReadFault, variable};
-use crate::redaction::clean;
+use crate::redaction::Redactor;
 use crate::token::Secret;
 
 const API_VERSION: &str = "2020-06-01";
@@ -135,7 +135,8 @@ impl Source for AzureArc {
             return Ok(None);
         }
         let path = realm(&response.headers.www_authenticate)?;
-        let key = self.key(&path, machine)?;
+        let shown = Redactor::new(&response.secrets).redact(&path, SHOWN_PATH);
+        let key = self.key(&path, &shown, machine)?;
         let header = Secret::new(format!("Basic {}", key.expose()));
         Ok(Some(
             self.request(ask, machine)?
@@ -161,13 +162,12 @@ impl Source for AzureArc {
 
 impl AzureArc {
     /// Reads the key that a challenge names, if it is where the agent puts its keys.
-    fn key(&self, path: &str, machine: &Machine) -> Result<Secret, Error> {
+    fn key(&self, path: &str, shown: &str, machine: &Machine) -> Result<Secret, Error> {
         let refused = |code, message: String| Err(Error::new(code, message));
         let folder = match &self.keys {
             Ok(folder) => folder,
             Err((code, why)) => return refused(code.clone(), (*why).to_owned()),
         };
-        let shown = clean(path, &[], SHOWN_PATH);
         if !path.ends_with(KEY_EXTENSION) {
             return refused(
                 Code::InvalidFileExtension,
@@ -184,7 +184,7 @@ impl AzureArc {
         let key = machine
             .files
             .read(Path::new(path), KEY_LIMIT, false)
-            .or_else(|fault| unreadable(&shown, fault))?;
+            .or_else(|fault| unreadable(shown, fault))?;
         let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return refused(

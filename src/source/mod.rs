@@ -38,7 +38,7 @@ use crate::token::Secret;
 
 pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
-pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::endpoint::Endpoint;
 pub use self::imds_evidence::{Evidence, RequestKind, imds_evidence};
 pub use self::report::{Report, is_container_host, is_identity_missing};
 pub use self::resource_match::is_other_resource;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::quotation::{Told, quotable, quotable_object};
 use super::{Source, SourceName};
-use crate::error::{Code, Error};
+use crate::error::{Cause, Code, Error};
 use crate::http::send::Progress;
 use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
 use crate::identity::presentable;
-use crate::redaction::clean;
+use crate::redaction::KnownSecrets;
 use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
@@ -22,6 +22,8 @@ const WORDS: usize = 500;
 /// So much is quoted of a tenant.
 const NAME: usize = 100;
 const UNAUTHORIZED: u16 = 401;
+/// The remedy is looked for in so many bytes of a body: every known response is shorter.
+const SEARCHED_BYTES: usize = 65_536;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
@@ -77,6 +79,7 @@ pub struct Report {
     off_azure: &'static str,
     /// The id that the requests name, if it may be shown.
     identity_id: Option<String>,
+    known_secrets: KnownSecrets,
 }
 
 impl Report {
@@ -87,6 +90,7 @@ impl Report {
             endpoint: source.endpoint().shown(),
             off_azure: source.unreachable_remedy(),
             identity_id: None,
+            known_secrets: KnownSecrets::default(),
         }
     }
 
@@ -95,6 +99,29 @@ impl Report {
     pub fn naming(mut self, identity_id: Option<&str>) -> Self {
         self.identity_id = identity_id.and_then(presentable).map(str::to_owned);
         self
+    }
+
+    /// From now on, these secrets are removed from everything that is said about this acquisition.
+    pub fn add_secrets(&self, secrets: impl IntoIterator<Item = Secret>) {
+        self.known_secrets.add(secrets);
+    }
+
+    /// Returns a text without any secret of this acquisition.
+    pub fn redact(&self, text: &str) -> String {
+        self.known_secrets.redactor().redact(text, usize::MAX)
+    }
+
+    /// Returns an error without any secret of this acquisition.
+    pub fn redact_error(&self, error: Error) -> Error {
+        error.with(|facts| {
+            facts.message = self.redact(&facts.message);
+            facts.cause = facts.cause.take().map(|cause| self.redact_cause(cause));
+        })
+    }
+
+    fn redact_cause(&self, Cause { code, message }: Cause) -> Cause {
+        let message = self.known_secrets.redactor().redact(&message, WORDS);
+        Cause { code, message }
     }
 
     /// Which source is asked.
@@ -116,12 +143,12 @@ impl Report {
         retryable: bool,
     ) -> Error {
         let answer = Answer::read(&response.body);
-        let text = String::from_utf8_lossy(&response.body);
+        let text = beginning(response);
         let no_imds = is_container_host(response);
-        let mut secrets = response.secrets.clone();
-        secrets.extend(answer.as_ref().and_then(Answer::token));
-        secrets.extend(earlier.cloned());
-        let clean = |text: &str, most| clean(text, &secrets, most);
+        self.add_secrets(response.secrets.iter().chain(earlier).cloned());
+        self.add_secrets(answer.as_ref().and_then(Answer::token));
+        let redactor = self.known_secrets.redactor();
+        let clean = |text: &str, most| redactor.redact(text, most);
         let told = Told::by(answer.as_ref(), &clean);
         let words = match &answer {
             Some(answer) => answer
@@ -163,8 +190,8 @@ impl Report {
         let message = format!(
             "The identity is of the tenant {}, and tenantId asks for {}: a managed identity has tokens of its own \
              tenant only.",
-            clean(got, &[], NAME),
-            clean(wanted, &[], NAME)
+            self.known_secrets.redactor().redact(got, NAME),
+            self.known_secrets.redactor().redact(wanted, NAME)
         );
         self.signed(Error::new(Code::InvalidConfiguration, message), 0)
     }
@@ -230,7 +257,8 @@ impl Report {
                 "was not asked: the request cannot be sent",
             ),
         };
-        let detail = match (&fault.cause, fault.kind) {
+        let cause = fault.cause.clone().map(|cause| self.redact_cause(cause));
+        let detail = match (&cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
             // A thumbprint has been spoken of already, in better words than those of the TLS library.
             // So has a time limit; which library noticed it first is a matter of chance.
@@ -254,7 +282,7 @@ impl Report {
             facts.retryable = retryable;
             facts.unavailable = fault.kind == FaultKind::ConnectTimeout
                 || facts.code == Code::UnreachableNetwork && fault.kind != FaultKind::Local;
-            facts.cause.clone_from(&fault.cause);
+            facts.cause = cause;
             facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })
     }
@@ -301,7 +329,7 @@ impl Report {
 
     /// An error of this source, made elsewhere.
     pub fn signed(&self, error: Error, attempts: u32) -> Error {
-        error.with(|facts| {
+        self.redact_error(error).with(|facts| {
             facts.source = Some(self.source);
             facts.endpoint = Some(self.endpoint.clone());
             facts.attempts = Some(attempts);
@@ -374,7 +402,7 @@ fn finished(mut text: String) -> String {
 
 /// Whether an answer says that the host has no such identity.
 pub fn is_identity_missing(response: &Response) -> bool {
-    response.status >= 400 && names_no_identity(&String::from_utf8_lossy(&response.body))
+    response.status >= 400 && names_no_identity(&beginning(response))
 }
 
 /// Whether a remedy is that for an identity which is unknown.
@@ -388,8 +416,15 @@ fn names_no_identity(text: &str) -> bool {
 
 /// Whether an answer comes from the host of a container, in place of IMDS.
 pub fn is_container_host(response: &Response) -> bool {
-    let text = String::from_utf8_lossy(&response.body);
-    response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign))
+    response.status == FORBIDDEN && {
+        let text = beginning(response);
+        NO_IMDS.iter().any(|sign| text.contains(sign))
+    }
+}
+
+/// The text of a body, or the beginning of a long one.
+fn beginning(response: &Response) -> Cow<'_, str> {
+    String::from_utf8_lossy(&response.body[..response.body.len().min(SEARCHED_BYTES)])
 }
 
 fn remedy(text: &str) -> Option<&'static str> {

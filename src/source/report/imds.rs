@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{NAME, Report, WORDS, quotable, sentences};
+use super::{NAME, Report, WORDS, beginning, quotable, sentences};
 use crate::error::{Code, Error};
 use crate::http::Response;
-use crate::redaction::clean;
 use crate::source::imds_evidence::is_html;
 use crate::token::Secret;
 
@@ -18,10 +17,10 @@ impl Report {
         attempts: u32,
         retryable: bool,
     ) -> Error {
-        let mut secrets = response.secrets.clone();
-        secrets.extend(earlier.cloned());
+        self.add_secrets(response.secrets.iter().chain(earlier).cloned());
+        let redactor = self.known_secrets.redactor();
         let shown = |text: &str, most| {
-            let text = clean(text, &secrets, most);
+            let text = redactor.redact(text, most);
             Some(text).filter(|text| !text.is_empty())
         };
         let mut what = format!(
@@ -39,7 +38,7 @@ impl Report {
         {
             what = format!("{what}, Server: {server}");
         }
-        let text = String::from_utf8_lossy(&response.body);
+        let text = beginning(response);
         // A page for people would fill the message with its markup.
         let words = quotable(response, &text).filter(|_| !is_html(response));
         if let Some(words) = words.and_then(|words| shown(words, WORDS)) {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::http::send::{Deadline, Progress};
 use crate::machine::Clock;
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
+use crate::resource::is_guid;
 use crate::source::{Report, SourceName, tenant};
 use crate::token::{Timestamp, Token};
 
@@ -310,9 +311,12 @@ impl Served {
         }
     }
 
-    /// Refuses a token of another tenant than the one that is wanted. What is no JWT cannot be told.
+    /// Refuses a token of another tenant than the one that is wanted. The tenant of a token that is not a JWT cannot be
+    /// told; and only a GUID names a tenant that can be compared: `common` and its like name none, a domain any.
     pub fn of_tenant(&self, wanted: Option<&str>, report: &Report) -> Result<(), Error> {
-        let Some(wanted) = wanted else { return Ok(()) };
+        let Some(wanted) = wanted.filter(|wanted| is_guid(wanted)) else {
+            return Ok(());
+        };
         match tenant(self.token.secret.expose()) {
             Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => Err(report.other_tenant(wanted, &tenant)),
             _ => Ok(()),

@@ -13,8 +13,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::Cause;
-use crate::http::{Fault, FaultKind};
+use crate::error::{Cause, Code, Error};
+use crate::http::{Fault, FaultKind, Url};
 use crate::machine::{Environment, Machine, variable};
 
 /// A file of extra trust roots is no longer than this.
@@ -35,20 +35,45 @@ pub struct Internet {
 
 impl Internet {
     /// Reads it from the environment; the lower-case spelling wins, as it does for curl.
-    pub fn of(env: &Environment) -> Self {
-        let either = |lower, upper| env.read(lower).or_else(|| env.read(upper)).map(str::to_owned);
-        let no_proxy = either(variable::NO_PROXY_LOWER, variable::NO_PROXY);
+    ///
+    /// A proxy that is not an http or https URL is an error that names the variable: a proxy that is mandatory must not
+    /// be passed by silently.
+    pub fn of(env: &Environment) -> Result<Self, Error> {
+        let either = |lower, upper| {
+            [lower, upper]
+                .into_iter()
+                .find_map(|name| Some((name, env.read(name)?)))
+        };
+        let no_proxy =
+            either(variable::NO_PROXY_LOWER, variable::NO_PROXY).map(|(_, hosts)| hosts.to_owned());
         // reqwest knows the asterisk for names only, not for addresses.
         let never = no_proxy
             .iter()
             .flat_map(|list| list.split(','))
             .any(|host| host.trim() == "*");
-        Self {
-            proxy: either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY).filter(|_| !never),
+        let proxy = either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY)
+            .filter(|_| !never)
+            .map(|(name, url)| proxy_url(name, url))
+            .transpose()?;
+        Ok(Self {
+            proxy,
             no_proxy,
             extra_certificates: env.read(variable::NODE_EXTRA_CA_CERTS).map(str::to_owned),
-        }
+        })
     }
+}
+
+/// The URL of a proxy. It is not repeated in the error: it may hold a password.
+fn proxy_url(name: &str, text: &str) -> Result<String, Error> {
+    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if is_web {
+        return Ok(text.trim().to_owned());
+    }
+    let message = format!(
+        "The environment variable {name} is not an http or https URL. Write the address of the proxy as \
+         http://host:port, without quotes, or unset the variable."
+    );
+    Err(Error::new(Code::InvalidConfiguration, message))
 }
 
 impl fmt::Debug for Internet {

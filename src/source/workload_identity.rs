@@ -93,7 +93,7 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
             .read(variable::AZURE_FEDERATED_TOKEN_FILE)
             .unwrap_or_default()
             .into(),
-        internet: Internet::of(env),
+        internet: Internet::of(env)?,
     }))
 }
 

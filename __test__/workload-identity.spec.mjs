@@ -113,15 +113,6 @@ test("a resource id and an object id cannot be used", async (t) => {
   t.deepEqual(endpoint.requests, []);
 });
 
-test("capabilities go along, claims do not", async (t) => {
-  const endpoint = await start(t);
-  const request = { resource: RESOURCE, claims: '{"access_token":{}}' };
-  await acquire(endpoint, request, new ManagedIdentityApplication({ clientCapabilities: ["CP1"] }));
-  const [{ query, form }] = endpoint.requests;
-  t.is({ ...query, ...form }.xms_cc, "CP1");
-  t.false("claims" in form);
-});
-
 test("tenants and clients do not share tokens", async (t) => {
   const endpoint = await start(t);
   const first = await acquire(endpoint);

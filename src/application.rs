@@ -119,7 +119,7 @@ impl Engine {
             tenant: request.tenant.clone(),
             total,
         };
-        let plan = self.plan(source, settings, request);
+        let plan = self.plan(source, settings, request)?;
         let mut departure = None;
         let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
@@ -207,7 +207,12 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+    fn plan(
+        &self,
+        source: Box<dyn Source>,
+        settings: &Settings,
+        request: TokenRequest,
+    ) -> Result<Plan, Error> {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {
@@ -217,11 +222,16 @@ impl Engine {
             resource: request.resource,
             identity: settings.identity.clone(),
             capabilities,
+            claims: request.claims,
             refused_token: None,
             correlation_id: request.correlation_id,
         };
+        let claims = source
+            .claims_parameter(&ask)
+            .map_err(|error| error.with(|facts| facts.source = Some(source.name())))?;
         let key = FlightKey {
             key: Key::of(&*source, &ask),
+            claims,
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
             identity_wait: request.identity_wait,
@@ -233,7 +243,7 @@ impl Engine {
                 && source.may_be_nowhere()
                 && !self.imds_answers.load(Ordering::Relaxed),
         };
-        Plan {
+        Ok(Plan {
             source,
             ask,
             settings: settings.clone(),
@@ -241,7 +251,7 @@ impl Engine {
             earlier: None,
             began: self.machine.clock.now(),
             place: None,
-        }
+        })
     }
 
     /// A refresh, if none is under way and its endpoint is not busy with others.

@@ -2,6 +2,8 @@
 
 #[path = "application_tests/ages.rs"]
 mod ages;
+#[path = "application_tests/claims.rs"]
+mod claims;
 #[path = "application_tests/failures.rs"]
 mod failures;
 #[path = "application_tests/flights.rs"]
@@ -111,6 +113,7 @@ impl Desk {
             request: TokenRequest {
                 resource: resource("https://vault.azure.net"),
                 wish: Wish::Any,
+                claims: None,
                 timeout: None,
                 correlation_id: "call-1".into(),
                 tenant: None,
@@ -141,6 +144,12 @@ impl Call {
     fn wish(mut self, wish: Wish) -> Self {
         self.request.wish = wish;
         self
+    }
+
+    /// Answers a claims challenge.
+    fn claims(mut self, claims: &str) -> Self {
+        self.request.claims = Some(claims.to_owned());
+        self.wish(Wish::Other)
     }
 
     fn within(mut self, total: Duration) -> Self {

@@ -61,6 +61,8 @@ pub struct FlightKey {
     pub transport: usize,
     /// Whether it is asked for once only.
     pub disable_internal_retries: bool,
+    /// The `claims` parameter of its requests, for a source that takes one.
+    pub claims: Option<String>,
     /// For how long an identity that is not found is asked for again.
     pub identity_wait: Option<Duration>,
     /// Whether it is asked first whether anybody is there.

@@ -8,6 +8,7 @@ mod answer;
 mod app_service;
 mod azure_arc;
 mod claims;
+mod claims_request;
 mod cloud_shell;
 mod endpoint;
 mod expiry;
@@ -131,6 +132,8 @@ pub struct Ask {
     pub identity: Identity,
     /// What goes out as `xms_cc`.
     pub capabilities: Option<String>,
+    /// The claims challenge of a service that refused a token: a JSON object, for a source that takes it.
+    pub claims: Option<String>,
     /// The SHA-256 of the token that a service refused, where claims ask for another.
     pub refused_token: Option<String>,
     /// The id of this acquisition.
@@ -210,6 +213,11 @@ pub trait Source: Send + Sync {
     /// Checks that a token is the one that was asked for.
     fn confirm(&self, _: &Ask, _: &Answer) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The `claims` parameter of its requests, where it takes one: challenge and capabilities merged.
+    fn claims_parameter(&self, _: &Ask) -> Result<Option<String>, Error> {
+        Ok(None)
     }
 
     /// What else tells one of its tokens from another, besides endpoint, identity and resource.

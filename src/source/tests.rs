@@ -87,6 +87,7 @@ fn ask(settings: &Settings) -> Ask {
         resource: resource("https://vault.azure.net"),
         identity: settings.identity.clone(),
         capabilities: settings.capabilities.clone(),
+        claims: None,
         refused_token: None,
         correlation_id: "call-1".into(),
     }

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::claims_request;
 use super::endpoint::form;
 use super::{Ask, Endpoint, Host, Source, SourceName};
 use crate::config::Settings;
@@ -24,8 +25,10 @@ const ASSERTION_TYPE: (&str, &str) = (
 );
 const ASSERTION: &str = "client_assertion";
 const CLIENT_ID: &str = "client_id";
+const CLAIMS: &str = "claims";
 const SCOPE: &str = "scope";
 const SCOPE_SUFFIX: &str = "/.default";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Kubernetes' tokens have some 2 KiB.
 const ASSERTION_LIMIT: usize = 65_536;
 
@@ -127,7 +130,8 @@ impl WorkloadIdentity {
             })?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| unusable("holds no text"))?
-            .trim();
+            // Editors put a byte order mark in front, which Entra takes for a part of the token.
+            .trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
         if text.is_empty() {
             Err(unusable("is empty"))
         } else {
@@ -149,6 +153,10 @@ impl Source for WorkloadIdentity {
         &retry::CONFIGURED
     }
 
+    fn claims_parameter(&self, ask: &Ask) -> Result<Option<String>, Error> {
+        claims_request::merge(ask.claims.as_deref(), ask.capabilities.as_deref())
+    }
+
     fn cache_scope(&self) -> &str {
         &self.client_id
     }
@@ -162,14 +170,16 @@ impl Source for WorkloadIdentity {
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
         let assertion = self.assertion(machine)?;
         let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());
-        let body = form(&[
+        let claims = self.claims_parameter(ask)?;
+        let mut parameters = vec![
             GRANT,
-            (CLIENT_ID, &self.client_id),
-            (SCOPE, &scope),
+            (CLIENT_ID, &*self.client_id),
+            (SCOPE, &*scope),
             ASSERTION_TYPE,
             (ASSERTION, assertion.expose()),
-        ]);
-        let request = Request::post(self.endpoint.with_query(ask.capabilities().as_slice()), body);
+        ];
+        parameters.extend(claims.as_deref().map(|claims| (CLAIMS, claims)));
+        let request = Request::post(self.endpoint.with_query(&[]), form(&parameters));
         Ok(request
             .by(Route::Internet(self.internet.clone()))
             .keeping(assertion))

@@ -200,7 +200,6 @@ fn parameters_have_their_order() {
             AZURE_ARC,
             format!("?api-version=2020-06-01&{common}&client_id=id&{capabilities}"),
         ),
-        (WORKLOAD_IDENTITY, format!("/token?{capabilities}")),
     ] {
         let url = url(variables, &settings);
         assert!(url.ends_with(&expected), "{url}");

@@ -23,6 +23,10 @@ export declare class Arrivals {
 export declare class Environment {
   /** Takes the values of the variables to be handed down, in their order. */
   constructor(values: Array<string | undefined | null>)
+  /** Whether an endpoint that it names can be https, so that the roots of this thread can be needed. */
+  canNeedRoots(): boolean
+  /** Sets where the roots of this thread are read once they are needed. */
+  setNodeRoots(roots: NodeRoots): void
 }
 export type EnvironmentReading = Environment
 
@@ -46,6 +50,12 @@ export declare class ManagedIdentityApplication {
   probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
   /** The name of the source that this environment leads to. */
   sourceName(environment: EnvironmentReading): string
+}
+
+/** Where native code reads the roots of one thread. */
+export declare class NodeRoots {
+  /** Takes the function that reads them. */
+  constructor(read: (version: number) => Promise<NodeRootsRecord>)
 }
 
 /** How an acquisition ended. */
@@ -184,6 +194,16 @@ export interface NetworkReply {
 
 /** A number for a caller's client, other than every other transport's of this process. */
 export declare function newTransportId(): number
+
+/** The roots of a thread at one time. */
+export interface NodeRootsRecord {
+  /** Counted from 1 in each thread. */
+  version: number
+  /** PEM; absent if the version is the one that native code has. */
+  certificates?: string
+  /** Whether the process has chosen them, so that no others count. */
+  isExclusive: boolean
+}
 
 /** A token that was served. */
 export interface TokenRecord {

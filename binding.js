@@ -839,6 +839,7 @@ module.exports.Arrivals = nativeBinding.Arrivals
 module.exports.Environment = nativeBinding.Environment
 module.exports.EnvironmentReading = nativeBinding.EnvironmentReading
 module.exports.ManagedIdentityApplication = nativeBinding.ManagedIdentityApplication
+module.exports.NodeRoots = nativeBinding.NodeRoots
 module.exports.clearCache = nativeBinding.clearCache
 module.exports.correlationIdPrefix = nativeBinding.correlationIdPrefix
 module.exports.createApplication = nativeBinding.createApplication

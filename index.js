@@ -656,6 +656,8 @@ function result(token, fromCache, metadata, correlationId) {
 /** The variables that native code looks at, in the order in which it does. */
 let environmentNames;
 let environmentReading;
+/** Where native code reads the trust roots of this thread. */
+let nodeRoots;
 
 /** A reading of the environment; the same object for as long as nothing changes. */
 function environment() {
@@ -663,7 +665,12 @@ function environment() {
   if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
     const { env } = process;
     const values = environmentNames.map((name) => env[name]?.toString());
-    environmentReading = { values, native: new binding.Environment(values) };
+    const native = new binding.Environment(values);
+    if (native.canNeedRoots()) {
+      nodeRoots ??= require("./face/node-roots.js").reader(binding.NodeRoots);
+      native.setNodeRoots(nodeRoots);
+    }
+    environmentReading = { values, native };
   }
   return environmentReading;
 }

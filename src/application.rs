@@ -28,8 +28,9 @@ use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};
 use crate::config::Settings;
 use crate::error::{Code, Error};
-use crate::http::Transport;
 use crate::http::gate::Gates;
+use crate::http::trust::ProcessRoots;
+use crate::http::{Request, Transport};
 use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
@@ -80,6 +81,8 @@ struct Plan {
     source: Box<dyn Source>,
     ask: Ask,
     settings: Settings,
+    /// What vouches for an https endpoint.
+    roots: ProcessRoots,
     key: FlightKey,
     /// The token that was cached before: nothing that the endpoint says of it is repeated.
     earlier: Option<Arc<Token>>,
@@ -87,6 +90,16 @@ struct Plan {
     began: Timestamp,
     /// A refresh behind a caller keeps its place to its end.
     place: Option<OwnedSemaphorePermit>,
+}
+
+impl Plan {
+    /// The request for a token, with the roots that its endpoint is verified against.
+    async fn request(&self, machine: &Machine, report: &Report) -> Result<Request, Error> {
+        let request = self.source.request(&self.ask, machine);
+        let mut request = request.map_err(|error| report.signed(error, 0))?;
+        self.roots.equip(&mut request).await;
+        Ok(request)
+    }
 }
 
 impl Engine {
@@ -119,7 +132,7 @@ impl Engine {
             tenant: request.tenant.clone(),
             total,
         };
-        let plan = self.plan(source, settings, request)?;
+        let plan = self.plan(source, settings, request, ProcessRoots::of(env))?;
         let mut departure = None;
         let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
@@ -212,6 +225,7 @@ impl Engine {
         source: Box<dyn Source>,
         settings: &Settings,
         request: TokenRequest,
+        roots: ProcessRoots,
     ) -> Result<Plan, Error> {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
@@ -247,6 +261,7 @@ impl Engine {
             source,
             ask,
             settings: settings.clone(),
+            roots,
             key,
             earlier: None,
             began: self.machine.clock.now(),

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::{Engine, Plan};
 use crate::config::{Given, Settings};
 use crate::error::Error;
+use crate::http::trust::ProcessRoots;
 use crate::http::{Fault, FaultKind};
 use crate::machine::Environment;
 use crate::source::{self, Report, Source, SourceName, is_container_host};
@@ -41,10 +42,10 @@ impl Engine {
         let patience = given.millis("timeout")?.unwrap_or(PATIENCE);
         let name = self.source_name(settings, env);
         let opened = source::open(env, settings, &self.machine);
-        let (engine, settings) = (self.clone(), settings.clone());
+        let (engine, settings, roots) = (self.clone(), settings.clone(), ProcessRoots::of(env));
         Ok(async move {
             let answered = match opened {
-                Ok(source) => engine.knock(&*source, &settings, patience).await,
+                Ok(source) => engine.knock(&*source, &settings, &roots, patience).await,
                 Err(error) => Err(error),
             };
             Availability {
@@ -72,7 +73,9 @@ impl Engine {
         if let Some((_, error)) = last.as_ref().filter(|(ended, _)| *ended > since) {
             return Err(error.clone());
         }
-        let answered = self.knock(&*plan.source, &plan.settings, PATIENCE).await;
+        let answered = self
+            .knock(&*plan.source, &plan.settings, &plan.roots, PATIENCE)
+            .await;
         match &answered {
             Ok(()) => self.imds_answers.store(true, Ordering::Relaxed),
             Err(error) => *last = Some((Instant::now(), error.clone())),
@@ -81,15 +84,22 @@ impl Engine {
     }
 
     /// One request without a secret; an error says why nobody is there.
-    async fn knock(&self, source: &dyn Source, settings: &Settings, patience: Duration) -> Result<(), Error> {
+    async fn knock(
+        &self,
+        source: &dyn Source,
+        settings: &Settings,
+        roots: &ProcessRoots,
+        patience: Duration,
+    ) -> Result<(), Error> {
         let report = Report::about(source);
-        let request = source.probe(&self.machine)?;
+        let mut request = source.probe(&self.machine)?;
         let gate = self.gates.gate(&request.url);
         if gate.paused_for().is_some() {
             return Ok(()); // It answered: with a 429.
         }
         let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let exchange = async {
+            roots.equip(&mut request).await;
             let _place = gate.probe().await;
             transport.send(&request, settings.timeouts.connect).await
         };

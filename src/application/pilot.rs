@@ -114,9 +114,7 @@ impl Pilot {
         if self.plan.key.probe {
             self.engine.probe_once(&self.plan).await?;
         }
-        let request = source
-            .request(ask, machine)
-            .map_err(|error| report.signed(error, 0))?;
+        let request = self.plan.request(machine, report).await?;
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -134,11 +132,19 @@ impl Pilot {
             progress,
         };
         let challenge = |response: &Response| {
-            let status = Some(response.status);
             let answered = source.challenge(ask, response, machine);
-            answered.map_err(|error| error.with(|facts| facts.status = status))
+            let answered =
+                answered.map_err(|error| error.with(|facts| facts.status = Some(response.status)))?;
+            Ok(answered.map(|answer| answer.verified_as(&request)))
         };
-        match chain.run(&request, &challenge, self).await {
+        let mut end = chain.run(&request, &challenge, self).await;
+        if let Some(warning) = request.notes.take_warning() {
+            if let End::Fault(fault) = &mut end {
+                fault.explain_tls(&warning);
+            }
+            self.log(Level::Warning, || warning);
+        }
+        match end {
             End::Answer(response) => self.read(&response),
             end => Err(self.error(&end)),
         }

@@ -81,7 +81,7 @@ impl ManagedIdentityApplication {
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => {
-                let variables = waiter.source().variables();
+                let variables = waiter.variables();
                 arrivals.expect(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }

@@ -18,6 +18,7 @@ mod cache_plugin;
 mod given;
 mod log_sink;
 mod network_client;
+mod node_roots;
 mod observer;
 mod records;
 mod runtime;

@@ -149,7 +149,7 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
 }
 
 /// Turns true when the environment of this thread is torn down. One hook for all applications.
-fn end_of(env: &Env) -> Result<watch::Receiver<bool>> {
+pub(super) fn end_of(env: &Env) -> Result<watch::Receiver<bool>> {
     thread_local! {
         static GONE: OnceCell<watch::Receiver<bool>> = const { OnceCell::new() };
     }

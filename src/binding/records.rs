@@ -8,6 +8,7 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use super::given::given;
+use super::node_roots::NodeRoots;
 use crate::application::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
@@ -124,6 +125,18 @@ impl EnvironmentReading {
         let named = variable::ALL.iter().zip(values);
         let set = named.filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
         Self(set.collect::<HashMap<_, _>>().into())
+    }
+
+    /// Whether an endpoint that it names can be https, so that the roots of this thread can be needed.
+    #[napi(catch_unwind)]
+    pub fn can_need_roots(&self) -> bool {
+        self.0.can_need_roots()
+    }
+
+    /// Sets where the roots of this thread are read once they are needed.
+    #[napi(catch_unwind)]
+    pub fn set_node_roots(&mut self, roots: &NodeRoots) {
+        self.0.set_node_roots(roots.0.clone());
     }
 }
 

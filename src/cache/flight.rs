@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Key, Stored};
 use crate::error::Error;
 use crate::http::send::{Deadline, Progress};
-use crate::machine::Clock;
+use crate::machine::{Clock, variable};
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
 use crate::resource::is_guid;
 use crate::source::{Report, SourceName, tenant};
@@ -223,9 +223,15 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// Which source is asked.
-    pub fn source(&self) -> SourceName {
-        self.flight.report.source()
+    /// How many of the environment variables, from the front, decide what is asked for, and how: for an https endpoint
+    /// `NODE_EXTRA_CA_CERTS` is one of them, which is the last.
+    pub fn variables(&self) -> usize {
+        let report = &self.flight.report;
+        if report.endpoint().starts_with("https:") && report.source() != SourceName::ServiceFabric {
+            variable::ALL.len()
+        } else {
+            report.source().variables()
+        }
     }
 
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.

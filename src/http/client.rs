@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
+use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use super::connect::{InTime, NotInTime, within};
 use super::pinned::{self, Mismatch};
-use super::trust;
+use super::trust::{self, ClientConfigs, Roots};
 use super::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Route, Transport,
     is_success,
@@ -37,6 +38,7 @@ pub const NATIVE: usize = 0;
 struct Kind {
     route: Route,
     https: bool,
+    roots: Roots,
     /// On the way over the internet, where a host has several addresses, which the client gives equal parts of it.
     connect_timeout: Option<Duration>,
 }
@@ -45,6 +47,7 @@ struct Kind {
 pub struct NativeTransport {
     machine: Machine,
     clients: Mutex<HashMap<Kind, Client>>,
+    tls: ClientConfigs,
 }
 
 impl NativeTransport {
@@ -53,6 +56,7 @@ impl NativeTransport {
         Self {
             machine,
             clients: Mutex::default(),
+            tls: ClientConfigs::default(),
         }
     }
 
@@ -61,13 +65,14 @@ impl NativeTransport {
         let kind = Kind {
             route: request.route.clone(),
             https,
+            roots: request.roots.clone(),
             connect_timeout: matches!(request.route, Route::Internet(_)).then_some(connect_timeout),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(client.clone());
         }
-        let client = self.build(&kind)?;
+        let client = self.build(&kind, request)?;
         if clients.len() >= CLIENTS {
             clients.clear();
         }
@@ -75,13 +80,16 @@ impl NativeTransport {
         Ok(client)
     }
 
-    fn build(&self, kind: &Kind) -> Result<Client, Fault> {
+    fn build(&self, kind: &Kind, request: &Request) -> Result<Client, Fault> {
         let tls = match &kind.route {
             _ if !kind.https => trust::nobody()?,
-            Route::Direct => trust::system(&self.machine, None)?,
             Route::Pinned(thumbprint) => pinned::only(*thumbprint)?,
-            Route::Internet(internet) => {
-                trust::system(&self.machine, internet.extra_certificates.as_deref())?
+            Route::Direct | Route::Internet(_) | Route::TokenProxy { .. } => {
+                let built = self.tls.get(&self.machine, &kind.roots)?;
+                if let Some(warning) = built.warning {
+                    request.notes.warn(warning);
+                }
+                ClientConfig::clone(&built.config)
             }
         };
         let mut builder = Client::builder()

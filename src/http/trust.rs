@@ -1,21 +1,22 @@
-//! Whom an https endpoint must convince: the system's trust roots, and for an endpoint on the
-//! internet the roots and the proxy that the environment names.
+//! Whom an https endpoint must convince: the trust roots of this process. And the proxy that the environment names for
+//! an endpoint on the internet.
 //!
 //! Everything is built from what was handed down: nothing here lets a library read the process's
 //! environment. The roots are read when the first https request needs them, since that takes
 //! milliseconds and memory.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Cause, Code, Error};
-use crate::http::{Fault, FaultKind, Url};
-use crate::machine::{Environment, Machine, variable};
+use crate::http::{Fault, FaultKind, Request, Url};
+use crate::machine::{Environment, Machine, NodeRoots, NodeRootsReader, Pem, variable};
 
 /// A file of extra trust roots is no longer than this.
 const CERTIFICATES_LIMIT: usize = 4_194_304;
@@ -29,8 +30,6 @@ pub struct Internet {
     pub proxy: Option<String>,
     /// Hosts that need none.
     pub no_proxy: Option<String>,
-    /// A PEM file of further trust roots.
-    pub extra_certificates: Option<String>,
 }
 
 impl Internet {
@@ -55,11 +54,7 @@ impl Internet {
             .filter(|_| !never)
             .map(|(name, url)| proxy_url(name, url))
             .transpose()?;
-        Ok(Self {
-            proxy,
-            no_proxy,
-            extra_certificates: env.read(variable::NODE_EXTRA_CA_CERTS).map(str::to_owned),
-        })
+        Ok(Self { proxy, no_proxy })
     }
 }
 
@@ -84,24 +79,148 @@ impl fmt::Debug for Internet {
     }
 }
 
-/// A configuration that trusts nobody: for plain http, where reqwest wants one all the same.
+/// What may vouch for the certificate of an https endpoint, unless its route pins one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Roots {
+    /// The roots of this process: those that Node.js trusts, and unless the process has chosen these itself, those of
+    /// the system and of the file that `NODE_EXTRA_CA_CERTS` names.
+    Process {
+        /// What JavaScript handed down.
+        node: Option<NodeRoots>,
+        /// The value of `NODE_EXTRA_CA_CERTS`.
+        extra_file: Option<String>,
+    },
+    /// These certificates and no others.
+    Only(Pem),
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self::Process {
+            node: None,
+            extra_file: None,
+        }
+    }
+}
+
+/// Where the roots of one call come from; read once its request turns out to need them.
+#[derive(Clone, Default)]
+pub struct ProcessRoots {
+    node: Option<Arc<dyn NodeRootsReader>>,
+    extra_file: Option<String>,
+}
+
+impl ProcessRoots {
+    /// Those of the thread and the environment that a call comes from.
+    pub fn of(env: &Environment) -> Self {
+        Self {
+            node: env.node_roots().cloned(),
+            extra_file: env.read(variable::NODE_EXTRA_CA_CERTS).map(str::to_owned),
+        }
+    }
+
+    /// Gives a request the roots of this process, if it is verified against them.
+    pub async fn equip(&self, request: &mut Request) {
+        if request.needs_process_roots() {
+            let node = match &self.node {
+                Some(reader) => reader.read().await,
+                None => None,
+            };
+            request.roots = Roots::Process {
+                node,
+                extra_file: self.extra_file.clone(),
+            };
+        }
+    }
+}
+
+/// A TLS configuration, and what its builder has to tell the reader of the log.
+#[derive(Clone)]
+pub struct Built {
+    /// The configuration.
+    pub config: Arc<ClientConfig>,
+    /// What was left out, and why.
+    pub warning: Option<String>,
+}
+
+/// The TLS configurations of this process, by what each was built from.
+#[derive(Default)]
+pub struct ClientConfigs(Mutex<HashMap<Roots, Built>>);
+
+/// Configurations that are kept. A process has one or two; more come from roots that change.
+const MAX_CONFIGS: usize = 8;
+
+impl ClientConfigs {
+    /// The configuration that trusts these roots. Reads files unless it was built before, so it can block.
+    pub fn get(&self, machine: &Machine, roots: &Roots) -> Result<Built, Fault> {
+        if let Some(built) = self.lock().get(roots) {
+            return Ok(built.clone());
+        }
+        // Not under the lock: files can hang, and others need none that do.
+        let built = client_config(machine, roots)?;
+        let mut kept = self.lock();
+        if kept.len() >= MAX_CONFIGS {
+            kept.clear();
+        }
+        // A file that was missing may be there next time.
+        if built.warning.is_none() {
+            kept.insert(roots.clone(), built.clone());
+        }
+        Ok(built)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Roots, Built>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Builds a configuration that trusts these roots. Reads files, so it can block.
+pub fn client_config(machine: &Machine, roots: &Roots) -> Result<Built, Fault> {
+    let (config, warning) = match roots {
+        Roots::Only(pem) => (only(certificates(pem.as_bytes()))?, None),
+        Roots::Process { node: Some(node), .. } if node.is_exclusive => {
+            (only(certificates(node.certificates.as_bytes()))?, None)
+        }
+        Roots::Process { node, extra_file } => {
+            let mut further = node
+                .as_ref()
+                .map(|node| certificates(node.certificates.as_bytes()))
+                .unwrap_or_default();
+            let warning = extra_file.as_deref().and_then(|path| match file(machine, path) {
+                Some(found) => {
+                    further.extend(found);
+                    None
+                }
+                None => Some(format!(
+                    "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate; it is ignored"
+                )),
+            });
+            (with_systems(machine, further)?, warning)
+        }
+    };
+    Ok(Built {
+        config: Arc::new(config),
+        warning,
+    })
+}
+
+/// A configuration without roots: for plain http, where reqwest wants one all the same.
 pub fn nobody() -> Result<ClientConfig, Fault> {
     Ok(builder()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
 }
 
-/// A configuration that trusts the system's roots and those of one more file.
-pub fn system(machine: &Machine, extra_certificates: Option<&str>) -> Result<ClientConfig, Fault> {
-    let extra = match extra_certificates {
-        Some(path) => certificates(machine, path).ok_or_else(|| {
-            tls(format!(
-                "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate"
-            ))
-        })?,
-        None => Vec::new(),
-    };
-    platform(machine, extra)
+/// A configuration that trusts these certificates and nothing else.
+fn only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates);
+    if roots.is_empty() {
+        return Err(tls(
+            "there are no trust roots: none of the certificates can be read".to_owned(),
+        ));
+    }
+    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The start of every TLS configuration here: ring, and the versions that rustls holds safe.
@@ -122,15 +241,15 @@ const BUNDLES: [&str; 5] = [
 ];
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
-fn platform(machine: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+fn with_systems(machine: &Machine, further: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
     let mut roots = RootCertStore::empty();
-    if let Some(bundle) = BUNDLES.iter().find_map(|path| certificates(machine, path)) {
+    if let Some(bundle) = BUNDLES.iter().find_map(|path| file(machine, path)) {
         roots.add_parsable_certificates(bundle);
     }
-    roots.add_parsable_certificates(extra);
+    roots.add_parsable_certificates(further);
     if roots.is_empty() {
         return Err(tls(format!(
-            "the system has no trust roots: none of {} can be read",
+            "there are no trust roots: Node.js has told none, and none of {} can be read",
             BUNDLES.join(", ")
         )));
     }
@@ -138,9 +257,11 @@ fn platform(machine: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<Cl
 }
 
 #[cfg(any(windows, target_vendor = "apple"))]
-fn platform(_: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+fn with_systems(_: &Machine, mut further: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+    // One that cannot be parsed would make the verifier refuse all.
+    further.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(further, provider)
         .map_err(|error| tls(error.to_string()))?;
     Ok(builder()?
         .dangerous()
@@ -149,15 +270,19 @@ fn platform(_: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<ClientCo
 }
 
 /// The certificates of a PEM file; `None` if there is none that can be read.
-fn certificates(machine: &Machine, path: &str) -> Option<Vec<CertificateDer<'static>>> {
+fn file(machine: &Machine, path: &str) -> Option<Vec<CertificateDer<'static>>> {
     let pem = machine
         .files
         .read(Path::new(path), CERTIFICATES_LIMIT, true)
         .ok()?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+    Some(certificates(&pem)).filter(|found| !found.is_empty())
+}
+
+/// The certificates of a PEM text. What is between them is skipped.
+fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)
-        .collect();
-    (!found.is_empty()).then_some(found)
+        .collect()
 }
 
 fn tls(message: String) -> Fault {

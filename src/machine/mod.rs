@@ -9,6 +9,7 @@ mod environment;
 mod files;
 mod folder;
 mod memory;
+mod node_roots;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
 pub use self::folder::{FolderFault, PrivateFolder};
+pub use self::node_roots::{NodeRoots, NodeRootsReader, Pem};
 
 /// Clock, files and chance of one machine.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ mod claims;
 mod claims_request;
 mod cloud_shell;
 mod endpoint;
+mod entra_codes;
 mod expiry;
 mod imds;
 mod machine_learning;

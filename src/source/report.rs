@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::entra_codes::names_no_federation;
 use super::{Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::send::Progress;
@@ -56,8 +57,6 @@ const REMEDIES: [(&str, &str); 10] = [
     ),
     ("AADSTS70021", NO_FEDERATION),
 ];
-/// What Entra answers until a federated credential that was just made is known everywhere.
-const NO_FEDERATION_YET: [&str; 3] = ["AADSTS70021", "AADSTS700213", "AADSTS501661"];
 const ASSIGN: &str = "Assign a managed identity to this host, or check the id in managedIdentityIdParams.";
 const NO_FEDERATION: &str = "No federated credential of the application matches this service account: check the subject and the issuer.";
 const UNKNOWN_CLIENT: (&str, &str) = (
@@ -360,14 +359,7 @@ fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
 /// minutes to become known after it was made.
 pub fn is_identity_missing(response: &Response) -> bool {
     let text = String::from_utf8_lossy(&response.body);
-    response.status >= 400
-        && (names_no_identity(&text) || NO_FEDERATION_YET.iter().any(|code| has_code(&text, code)))
-}
-
-/// Whether a text has this code of Entra's, and not one that merely begins alike.
-fn has_code(text: &str, code: &str) -> bool {
-    text.match_indices(code)
-        .any(|(at, _)| !text[at + code.len()..].starts_with(|c: char| c.is_ascii_digit()))
+    response.status >= 400 && (names_no_identity(&text) || names_no_federation(&text))
 }
 
 fn names_no_identity(text: &str) -> bool {

@@ -360,6 +360,7 @@ fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
         let kind = match route {
             Route::Direct => 0,
             Route::Pinned(_) => 1,
+            Route::TokenProxy { .. } => 3,
             Route::Internet(internet) => {
                 assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
                 2

@@ -163,6 +163,7 @@ class ManagedIdentityApplication {
       logLevel: system?.loggerOptions?.logLevel,
       piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
       onBackgroundTokenRefresh: system?.onBackgroundTokenRefresh,
+      enableAzureProxy: system?.enableAzureProxy,
     };
     const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
     const made = binding.createApplication(

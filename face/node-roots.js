@@ -78,7 +78,9 @@ function isUntouched(tls, current, { isOpenssl, isSystem, hasExtra }) {
   const system = isSystem && !isOpenssl ? tls.getCACertificates("system") : [];
   const extra = hasExtra ? tls.getCACertificates("extra") : [];
   const usual = [...bundled, ...system, ...extra];
-  return current.length === usual.length && current.every((certificate, index) => certificate === usual[index]);
+  return (
+    current.length === usual.length && current.every((certificate, index) => certificate === usual[index])
+  );
 }
 
 let lastDefault;

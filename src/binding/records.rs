@@ -47,6 +47,7 @@ pub struct ConfigurationRecord<'env> {
     pub log_level: Option<Unknown<'env>>,
     pub pii_logging_enabled: Option<Unknown<'env>>,
     pub on_background_token_refresh: Option<Unknown<'env>>,
+    pub enable_azure_proxy: Option<Unknown<'env>>,
 }
 
 impl ConfigurationRecord<'_> {
@@ -77,6 +78,7 @@ impl ConfigurationRecord<'_> {
             log_level: given(&self.log_level)?,
             pii_logging_enabled: given(&self.pii_logging_enabled)?,
             on_background_token_refresh: given(&self.on_background_token_refresh)?,
+            enable_azure_proxy: given(&self.enable_azure_proxy)?,
         })
     }
 }

@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Cause, Code, Error};
@@ -285,9 +285,24 @@ fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
         .collect()
 }
 
+/// Whether a PEM text has a certificate that can vouch for a server.
+pub fn has_certificate(pem: &[u8]) -> bool {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(certificates(pem)).0 > 0
+}
+
+/// Whether a text can be the name that a TLS handshake asks for.
+pub fn is_server_name(text: &str) -> bool {
+    matches!(ServerName::try_from(text), Ok(ServerName::DnsName(_)))
+}
+
 fn tls(message: String) -> Fault {
     Fault {
         kind: FaultKind::Tls,
         cause: Some(Cause { code: None, message }),
     }
 }
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;

@@ -34,6 +34,14 @@ pub mod variable {
     pub const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
     /// Workload identity: another authority than the public cloud's.
     pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Workload identity with `system.enableAzureProxy`: the https URL of the cluster's token proxy.
+    pub const AZURE_KUBERNETES_TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
+    /// The name that the TLS handshake with that proxy asks for and its certificate must have, in place of the URL's.
+    pub const AZURE_KUBERNETES_SNI_NAME: &str = "AZURE_KUBERNETES_SNI_NAME";
+    /// A PEM file of the certificates that alone vouch for that proxy; read for each request.
+    pub const AZURE_KUBERNETES_CA_FILE: &str = "AZURE_KUBERNETES_CA_FILE";
+    /// Such certificates themselves, as PEM text.
+    pub const AZURE_KUBERNETES_CA_DATA: &str = "AZURE_KUBERNETES_CA_DATA";
     /// Workload identity: the proxy for https.
     pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
     /// Workload identity: the proxy for https, in the spelling of curl; it wins.
@@ -73,6 +81,10 @@ pub mod variable {
         AZURE_CLIENT_ID,
         AZURE_POD_IDENTITY_AUTHORITY_HOST,
         AZURE_AUTHORITY_HOST,
+        AZURE_KUBERNETES_TOKEN_PROXY,
+        AZURE_KUBERNETES_SNI_NAME,
+        AZURE_KUBERNETES_CA_FILE,
+        AZURE_KUBERNETES_CA_DATA,
         HTTPS_PROXY,
         HTTPS_PROXY_LOWER,
         NO_PROXY,

@@ -17,6 +17,7 @@ mod imds;
 mod machine_learning;
 mod report;
 mod service_fabric;
+mod token_proxy;
 mod workload_identity;
 
 use crate::config::Settings;
@@ -119,7 +120,10 @@ impl SourceName {
             Self::WorkloadIdentity => {
                 "Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS."
             }
-            _ => "Its certificate must be one that the system's trust roots vouch for.",
+            _ => {
+                "Its certificate must be one that the trust roots of this process vouch for; name another authority's \
+                 in NODE_EXTRA_CA_CERTS."
+            }
         }
     }
 }
@@ -287,8 +291,16 @@ pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened
     let source =
         (host.open)(env, settings).map_err(|error| error.with(|facts| facts.source = Some(host.name)))?;
     if settings.transport.is_some() && !source.allows_callers_transport() {
-        let message = "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, \
-                       which only the native client can do. Leave the option out.";
+        let message = match host.name {
+            SourceName::WorkloadIdentity => {
+                "system.networkClient cannot be used with the proxy of system.enableAzureProxy: its TLS name or its \
+                 authority is its own, which only the native client knows. Leave one of the options out."
+            }
+            _ => {
+                "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, which \
+                 only the native client can do. Leave the option out."
+            }
+        };
         return Err(
             Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
         );

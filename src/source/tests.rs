@@ -12,6 +12,8 @@ mod mutations;
 mod requests;
 #[path = "tests/secrecy.rs"]
 mod secrecy;
+#[path = "tests/token_proxy.rs"]
+mod token_proxy;
 #[path = "tests/workload_identity.rs"]
 mod workload_identity;
 

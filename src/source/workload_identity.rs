@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::claims_request;
 use super::endpoint::form;
+use super::token_proxy::TokenProxy;
 use super::{Ask, Endpoint, Host, Source, SourceName};
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -89,6 +90,14 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
                        the clear.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
+    let way = match TokenProxy::of(env, settings)? {
+        Some(proxy) => Way::TokenProxy(proxy),
+        None => Way::Internet(Internet::of(env)?),
+    };
+    let endpoint = match &way {
+        Way::TokenProxy(proxy) => proxy.endpoint(&endpoint)?,
+        Way::Internet(_) => endpoint,
+    };
     Ok(Box::new(WorkloadIdentity {
         endpoint,
         client_id,
@@ -96,7 +105,7 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
             .read(variable::AZURE_FEDERATED_TOKEN_FILE)
             .unwrap_or_default()
             .into(),
-        internet: Internet::of(env)?,
+        way,
     }))
 }
 
@@ -104,10 +113,23 @@ struct WorkloadIdentity {
     endpoint: Endpoint,
     client_id: String,
     file: PathBuf,
-    internet: Internet,
+    way: Way,
+}
+
+/// How Entra is reached.
+enum Way {
+    Internet(Internet),
+    TokenProxy(TokenProxy),
 }
 
 impl WorkloadIdentity {
+    fn send(&self, request: Request, machine: &Machine) -> Result<Request, Error> {
+        match &self.way {
+            Way::Internet(internet) => Ok(request.by(Route::Internet(internet.clone()))),
+            Way::TokenProxy(proxy) => proxy.send(request, machine),
+        }
+    }
+
     /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
     fn assertion(&self, machine: &Machine) -> Result<Secret, Error> {
         let unusable = |why: &str| {
@@ -163,8 +185,7 @@ impl Source for WorkloadIdentity {
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {
         self.assertion(machine)?;
-        let request = Request::get(self.endpoint.with_query(&[]));
-        Ok(request.by(Route::Internet(self.internet.clone())))
+        self.send(Request::get(self.endpoint.with_query(&[])), machine)
     }
 
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
@@ -180,8 +201,10 @@ impl Source for WorkloadIdentity {
         ];
         parameters.extend(claims.as_deref().map(|claims| (CLAIMS, claims)));
         let request = Request::post(self.endpoint.with_query(&[]), form(&parameters));
-        Ok(request
-            .by(Route::Internet(self.internet.clone()))
-            .keeping(assertion))
+        self.send(request.keeping(assertion), machine)
+    }
+
+    fn allows_callers_transport(&self) -> bool {
+        !matches!(&self.way, Way::TokenProxy(proxy) if proxy.needs_native_transport())
     }
 }

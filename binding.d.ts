@@ -106,6 +106,7 @@ export interface ConfigurationRecord {
   logLevel?: unknown
   piiLoggingEnabled?: unknown
   onBackgroundTokenRefresh?: unknown
+  enableAzureProxy?: unknown
 }
 
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */

@@ -22,6 +22,8 @@ new ManagedIdentityApplication({
   system: { connectTimeout: null, requestTimeout: undefined, totalTimeout: null },
 });
 new ManagedIdentityApplication({ system: { networkClient, disableInternalRetries: true } });
+new ManagedIdentityApplication({ system: { enableAzureProxy: true } });
+new ManagedIdentityApplication({ system: { enableAzureProxy: null } });
 
 // Assembled piece by piece, as a service does.
 const configuration: ManagedIdentityConfiguration = {};
@@ -54,6 +56,8 @@ new ManagedIdentityApplication({ system: { requestTimeout: true } });
 new ManagedIdentityApplication({ system: { totalTimeout: [] } });
 // @ts-expect-error a boolean is asked for
 new ManagedIdentityApplication({ system: { disableInternalRetries: "yes" } });
+// @ts-expect-error a boolean is asked for
+new ManagedIdentityApplication({ system: { enableAzureProxy: "true" } });
 // @ts-expect-error a client has both methods
 new ManagedIdentityApplication({ system: { networkClient: { sendGetRequestAsync: fetch } } });
 // @ts-expect-error a level, not its name

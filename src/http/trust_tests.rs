@@ -18,16 +18,16 @@ fn machine(files: &[(&str, &str)]) -> (Machine, Arc<FakeFiles>) {
     (fakes::machine(&FakeClock::new(), &fake), fake)
 }
 
-fn node(certificates: &str, is_exclusive: bool) -> Option<NodeRoots> {
-    Some(NodeRoots {
+fn node(certificates: &str, is_exclusive: bool) -> NodeRoots {
+    NodeRoots {
         certificates: Pem::new(certificates.as_bytes()),
         is_exclusive,
-    })
+    }
 }
 
-fn process(node: Option<NodeRoots>, extra_file: Option<&str>) -> Roots {
+fn process(node: impl Into<Option<NodeRoots>>, extra_file: Option<&str>) -> Roots {
     Roots::Process {
-        node,
+        node: node.into(),
         extra_file: extra_file.map(str::to_owned),
     }
 }
@@ -137,7 +137,7 @@ struct Counting(std::sync::atomic::AtomicUsize);
 impl NodeRootsReader for Counting {
     fn read(&self) -> std::pin::Pin<Box<dyn Future<Output = Option<NodeRoots>> + Send + '_>> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Box::pin(async { node(CERTIFICATE, true) })
+        Box::pin(async { Some(node(CERTIFICATE, true)) })
     }
 }
 

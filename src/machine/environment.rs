@@ -123,7 +123,7 @@ impl Environment {
             self.read(name).is_some_and(is_https)
         };
         self.read(variable::AZURE_FEDERATED_TOKEN_FILE).is_some()
-            || variable::ENDPOINTS.iter().any(|name| names_https(name))
+            || variable::ENDPOINTS.iter().any(names_https)
     }
 
     /// Sets where the trust roots of the calling thread come from.

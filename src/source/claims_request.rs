@@ -1,4 +1,4 @@
-//! The `claims` parameter of a token request (OpenID Connect Core 1.0, section 5.5), as Microsoft Entra takes it.
+//! The `claims` parameter of a token request (`OpenID` Connect Core 1.0, section 5.5), as Microsoft Entra takes it.
 //!
 //! The challenge of a service that refused a token and the client's own capabilities share one JSON object. The merge
 //! is that of msal-node, without the claims of an ID token that it adds: a client credentials grant brings none.

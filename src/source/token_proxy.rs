@@ -5,7 +5,7 @@
 //!
 //! Concepts: <https://learn.microsoft.com/azure/aks/identity-bindings-concepts>
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Endpoint;
@@ -121,7 +121,7 @@ impl Authority {
 }
 
 /// The certificates in a file. It can be empty for a moment while it is replaced: then those count that it held last.
-fn read(path: &PathBuf, last: &LastCertificates, machine: &Machine) -> Result<Pem, Error> {
+fn read(path: &Path, last: &LastCertificates, machine: &Machine) -> Result<Pem, Error> {
     let unusable = |why: &str| {
         invalid(format!(
             "The file that {} names ({}) {why}.",

@@ -23,6 +23,10 @@ export declare class Arrivals {
 export declare class Environment {
   /** Takes the values of the variables to be handed down, in their order. */
   constructor(values: Array<string | undefined | null>)
+  /** Whether an endpoint that it names can be https, so that the roots of this thread can be needed. */
+  canNeedRoots(): boolean
+  /** Sets where the roots of this thread are read once they are needed. */
+  setNodeRoots(roots: NodeRoots): void
 }
 export type EnvironmentReading = Environment
 
@@ -50,6 +54,12 @@ export declare class ManagedIdentityApplication {
   sourceName(environment: EnvironmentReading): string
   /** Whether the environment has a source that this application may use. */
   hasSource(environment: EnvironmentReading): boolean
+}
+
+/** Where native code reads the roots of one thread. */
+export declare class NodeRoots {
+  /** Takes the function that reads them. */
+  constructor(read: (version: number) => Promise<NodeRootsRecord>)
 }
 
 /** How an acquisition ended. */
@@ -108,6 +118,7 @@ export interface ConfigurationRecord {
   logLevel?: unknown
   piiLoggingEnabled?: unknown
   onBackgroundTokenRefresh?: unknown
+  enableAzureProxy?: unknown
 }
 
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
@@ -214,6 +225,15 @@ export declare function newTransportId(): number
 
 /** A text in one line without these secrets, however they are encoded, and without tokens. */
 export declare function redact(text: string, secrets: Array<string>): string
+/** The roots of a thread at one time. */
+export interface NodeRootsRecord {
+  /** Counted from 1 in each thread. */
+  version: number
+  /** PEM; absent if the version is the one that native code has. */
+  certificates?: string
+  /** Whether the process has chosen them, so that no others count. */
+  isExclusive: boolean
+}
 
 /** A token that was served. */
 export interface TokenRecord {

@@ -840,6 +840,7 @@ module.exports.Environment = nativeBinding.Environment
 module.exports.EnvironmentReading = nativeBinding.EnvironmentReading
 module.exports.ManagedIdentityApplication = nativeBinding.ManagedIdentityApplication
 module.exports.checkId = nativeBinding.checkId
+module.exports.NodeRoots = nativeBinding.NodeRoots
 module.exports.clearCache = nativeBinding.clearCache
 module.exports.correlationIdPrefix = nativeBinding.correlationIdPrefix
 module.exports.createApplication = nativeBinding.createApplication

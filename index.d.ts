@@ -211,7 +211,8 @@ export declare class ManagedIdentityApplication {
 export type ManagedIdentityConfiguration = {
   /**
    * Capabilities of the client, sent with every request as `xms_cc`; `["CP1"]` declares that claims
-   * challenges are handled.
+   * challenges are handled. A workload identity sends them in the form parameter `claims`, as
+   * `{"access_token":{"xms_cc":{"values":[…]}}}`.
    *
    * Default: none. Applications with different capabilities do not share tokens.
    *
@@ -489,6 +490,22 @@ export type NodeSystemOptions = {
   onBackgroundTokenRefresh?: ((ended: BackgroundTokenRefresh) => void) | null | undefined;
 
   /**
+   * **New.** Whether a workload identity's requests go to the token proxy of its AKS cluster (identity bindings),
+   * by the environment variables that name it: `AZURE_KUBERNETES_TOKEN_PROXY`, an https URL;
+   * `AZURE_KUBERNETES_SNI_NAME`, the name that its certificate has, if that is not the URL's host; and at most one
+   * of `AZURE_KUBERNETES_CA_FILE`, a PEM file, and `AZURE_KUBERNETES_CA_DATA`, PEM text, with the certificates that
+   * alone vouch for it.
+   *
+   * Default: `false`, and without `AZURE_KUBERNETES_TOKEN_PROXY` Microsoft Entra is asked itself. A variable that is
+   * wrong, or set without the first, is `invalid_configuration` before any request; so is a `networkClient` beside a
+   * name or certificates, which it would have to know. `HTTPS_PROXY` has no part in such requests, and other sources
+   * have no such proxy.
+   *
+   * @see https://learn.microsoft.com/azure/aks/identity-bindings-concepts
+   */
+  enableAzureProxy?: boolean | null | undefined;
+
+  /**
    * Has no meaning for a managed identity and is ignored; declared so that options typed by msal-node
    * compile.
    */
@@ -578,7 +595,9 @@ export type ManagedIdentityRequestParams = {
    * new token replaces the cached one.
    *
    * Default: absent. The claims themselves are never sent to a managed identity endpoint; on Service Fabric
-   * the SHA-256 of the cached token is.
+   * the SHA-256 of the cached token is. A workload identity asks Microsoft Entra itself: there they are sent,
+   * merged with the client capabilities, and text that is not a JSON object is `invalid_configuration` before
+   * any request.
    *
    * @see https://learn.microsoft.com/entra/identity-platform/claims-challenge
    */
@@ -603,7 +622,8 @@ export type ManagedIdentityRequestParams = {
 
   /**
    * **New.** For how long an answer that the identity is not found is not believed, in milliseconds: for
-   * deployments that assign an identity and use it at once.
+   * deployments that assign an identity and use it at once. For a workload identity the same holds for a federated
+   * credential (`AADSTS70021`, `AADSTS700213`, `AADSTS501661`).
    *
    * Default: absent, no such retry. Limits: 1 to 600 000, else `invalid_configuration`. The waits are 1 s,
    * doubling to 10 s. `totalTimeout` and `disableInternalRetries` still hold. It adds to the retries that a 404
@@ -665,7 +685,7 @@ export interface GetTokenOptions {
 
   /**
    * The claims challenge of a service that refused a token: the cache is skipped, and the new token replaces the
-   * cached one.
+   * cached one. What becomes of it is said at `claims` of a request to `acquireToken`.
    *
    * Default: absent.
    */
@@ -680,10 +700,11 @@ export interface GetTokenOptions {
   enableCae?: boolean;
 
   /**
-   * The tenant that the token must be of. A managed identity has tokens of its own tenant only: any other is
-   * refused, by the token's own `tid` claim.
+   * The tenant that the token must be of, as a GUID. A managed identity has tokens of its own tenant only: any
+   * other is refused, by the token's own `tid` claim.
    *
-   * Default: absent. A token that is no JWT is not checked.
+   * Default: absent. A token that is no JWT is not checked. `common`, `organizations`, `consumers` and domain
+   * names are ignored: they name no other tenant that could be compared.
    */
   tenantId?: string;
 }

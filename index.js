@@ -241,6 +241,7 @@ class ManagedIdentityApplication {
       logLevel: option(loggerOptions, "logLevel"),
       piiLoggingEnabled: option(loggerOptions, "piiLoggingEnabled"),
       onBackgroundTokenRefresh: option(system, "onBackgroundTokenRefresh"),
+      enableAzureProxy: option(system, "enableAzureProxy"),
     };
     const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
     const made = binding.createApplication(
@@ -878,6 +879,8 @@ function result(token, fromCache, metadata, correlationId) {
 /** The variables that native code looks at, in the order in which it does. */
 let environmentNames;
 let environmentReading;
+/** Where native code reads the trust roots of this thread. */
+let nodeRoots;
 
 /** A reading of the environment; the same object for as long as nothing changes. */
 function environment() {
@@ -886,7 +889,12 @@ function environment() {
     const { env } = process;
     const { length } = environmentNames;
     const values = Array.from({ length }, (_, index) => variable(env, environmentNames[index])?.toString());
-    environmentReading = { values, native: new binding.Environment(values) };
+    const native = new binding.Environment(values);
+    if (native.canNeedRoots()) {
+      nodeRoots ??= require("./face/node-roots.js").reader(binding.NodeRoots);
+      native.setNodeRoots(nodeRoots);
+    }
+    environmentReading = { values, native };
   }
   return environmentReading;
 }

@@ -161,6 +161,15 @@ test("another tenantId is refused, by a new token, the memory's and the cache's;
   t.is(endpoint.requests.length, 1, "the token that came is good for others");
 });
 
+test("a tenantId that names no single tenant is ignored, as @azure/identity ignores it", async (t) => {
+  const { endpoint, ask } = await start(t);
+  for (const none of ["common", "organizations", "consumers", "contoso.onmicrosoft.com", "COMMON"]) {
+    t.is(claimsOf(await ask({ tenantId: none })).tid, tenantId, none);
+    t.is(claimsOf(await ask({ tenantId: none }, [SCOPE])).tid, tenantId, none);
+  }
+  t.is(endpoint.requests.length, 1);
+});
+
 test("callers with different tenantIds who share a request each get their own answer", async (t) => {
   const { endpoint, ask } = await start(t);
   const release = endpoint.hold();

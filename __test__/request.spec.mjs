@@ -52,14 +52,35 @@ for (const [field, values] of Object.entries(WRONG)) {
   });
 }
 
-/** Answers of each source that say that the identity is not there, or not yet. */
-const NOT_FOUND = {
-  imds: '{"error":"invalid_request","error_description":"Identity not found"}',
-  "app-service": '{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found"}',
-};
+/** Entra's answer for an assertion that no federated credential is known for. */
+function unknownFederation(code) {
+  return `{"error":"invalid_client","error_description":"${code}: No matching federated identity record found."}`;
+}
 
-for (const [source, body] of Object.entries(NOT_FOUND)) {
-  test(`${source}: retryIdentityNotFound waits for an identity that was assigned just now`, async (t) => {
+/** Answers of each source that say that the identity is not there, or not yet. */
+const NOT_FOUND = [
+  ["imds", "an identity", '{"error":"invalid_request","error_description":"Identity not found"}'],
+  [
+    "app-service",
+    "an identity",
+    '{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found"}',
+  ],
+  ...["AADSTS70021", "AADSTS700213", "AADSTS501661"].map((code) => [
+    "workload-identity",
+    `a federated credential (${code})`,
+    unknownFederation(code),
+  ]),
+];
+
+test("workload-identity: retryIdentityNotFound does not wait where the issuer is another", async (t) => {
+  const endpoint = await startEndpoint(t, "workload-identity");
+  endpoint.next({ status: 400, body: unknownFederation("AADSTS700211") });
+  const error = await rejection(t, acquire(endpoint, { resource: RESOURCE, retryIdentityNotFound: 60_000 }));
+  t.is(error.attempts, 1);
+});
+
+for (const [source, what, body] of NOT_FOUND) {
+  test(`${source}: retryIdentityNotFound waits for ${what} that was made just now`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const resource = `https://${source}.example`;
     endpoint.next({ status: 400, body });

@@ -113,15 +113,6 @@ test("a resource id and an object id cannot be used", async (t) => {
   t.deepEqual(endpoint.requests, []);
 });
 
-test("capabilities go along, claims do not", async (t) => {
-  const endpoint = await start(t);
-  const request = { resource: RESOURCE, claims: '{"access_token":{}}' };
-  await acquire(endpoint, request, new ManagedIdentityApplication({ clientCapabilities: ["CP1"] }));
-  const [{ query, form }] = endpoint.requests;
-  t.is({ ...query, ...form }.xms_cc, "CP1");
-  t.false("claims" in form);
-});
-
 test("tenants and clients do not share tokens", async (t) => {
   const endpoint = await start(t);
   const first = await acquire(endpoint);
@@ -143,6 +134,17 @@ test("the file is read anew for each request: Kubernetes replaces it", async (t)
   await acquireWith(env, ONCE, FORCED);
   const sent = endpoint.requests.map(({ form }) => form.client_assertion);
   t.true(sent[0] === assertions[0] && sent[1] === assertions[1]);
+});
+
+test("a byte order mark before the token does not go along", async (t) => {
+  const endpoint = await start(t);
+  const file = join(folder(t), "token");
+  const assertion = endpoint.issueAssertion();
+  for (const content of [`\ufeff${assertion}`, `\ufeff${assertion}\r\n`, ` \ufeff ${assertion}`]) {
+    writeFileSync(file, content);
+    await acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file }, ONCE, FORCED);
+    t.true(endpoint.requests.at(-1).form.client_assertion === assertion);
+  }
 });
 
 test("a file of no use is an error that names it, before any request", async (t) => {
@@ -234,14 +236,21 @@ test("a certificate of another name, or one that expired, is refused", async (t)
   }
 });
 
-test("NODE_EXTRA_CA_CERTS that cannot be read is named", async (t) => {
+// Where other roots vouch for the server it works all the same: see trust.spec.mjs.
+test("NODE_EXTRA_CA_CERTS that cannot be read is named if nothing else vouches for the server", async (t) => {
   const endpoint = await start(t);
   const empty = join(folder(t), "ca.pem");
   writeFileSync(empty, "");
   for (const NODE_EXTRA_CA_CERTS of ["/none/ca.pem", empty]) {
-    const call = acquireWith({ ...endpoint.env, NODE_EXTRA_CA_CERTS });
+    const lines = [];
+    const loggerOptions = { loggerCallback: (level, line) => lines.push([level, line]) };
+    const call = acquireWith(
+      { ...endpoint.env, NODE_EXTRA_CA_CERTS },
+      { system: { ...ONCE.system, loggerOptions } },
+    );
     const error = await refusal(t, call, "managed_identity_unreachable_network");
     t.true(error.message.includes(NODE_EXTRA_CA_CERTS), error.message);
+    t.is(lines.filter(([level, line]) => level === 1 && line.includes(NODE_EXTRA_CA_CERTS)).length, 1);
   }
   t.deepEqual(endpoint.requests, []);
 });
@@ -294,6 +303,35 @@ for (const [host, NO_PROXY] of [
     });
   }
 }
+
+test("a proxy that is not an http(s) URL is named, and not passed by", async (t) => {
+  const endpoint = await start(t);
+  const proxy = await startProxy(t);
+  for (const variable of ["HTTPS_PROXY", "https_proxy"]) {
+    for (const value of [
+      `"${proxy.url}"`,
+      `'${proxy.url}'`,
+      proxy.url.replace("http:", "htp:"),
+      proxy.url.replace("http:", "ftp:"),
+      proxy.url.replace("http:", "socks5:"),
+      proxy.url.replace("http://", ""),
+      "nonsense",
+    ]) {
+      const error = await refusal(
+        t,
+        acquireWith({ ...endpoint.env, [variable]: value }),
+        "invalid_configuration",
+        value,
+      );
+      t.true(error.message.includes(variable) && !error.message.includes(value), error.message);
+      const { available, reason } = await within({ ...endpoint.env, [variable]: value }, () =>
+        new ManagedIdentityApplication().isAvailable(),
+      );
+      t.true(!available && reason.includes(variable), reason);
+    }
+  }
+  t.deepEqual([proxy.asked, endpoint.requests], [[], []]);
+});
 
 test("NO_PROXY of another host changes nothing", async (t) => {
   const endpoint = await start(t);

@@ -15,10 +15,17 @@ const ADDRESSES = [
   "MSI_ENDPOINT",
   "AZURE_POD_IDENTITY_AUTHORITY_HOST",
   "AZURE_AUTHORITY_HOST",
+  "AZURE_KUBERNETES_TOKEN_PROXY",
   "HTTPS_PROXY",
   "https_proxy",
 ];
-const FILES = ["AZURE_FEDERATED_TOKEN_FILE", "NODE_EXTRA_CA_CERTS", "ProgramFiles", "ProgramData"];
+const FILES = [
+  "AZURE_FEDERATED_TOKEN_FILE",
+  "AZURE_KUBERNETES_CA_FILE",
+  "NODE_EXTRA_CA_CERTS",
+  "ProgramFiles",
+  "ProgramData",
+];
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const IDS = {
   AZURE_CLIENT_ID: GUID,

@@ -134,7 +134,7 @@ export interface TokenRequest {
   readonly resource: string;
   /** Whose it is, by the ids that this host knows. */
   readonly identity: EmulatorIdentity;
-  /** The client's capabilities (`xms_cc`); [] without any. */
+  /** The client's capabilities (`xms_cc`; for "workload-identity" those in `claims`); [] without any. */
   readonly capabilities: readonly string[];
   /** The endpoint's tenant. */
   readonly tenantId: string;

@@ -44,4 +44,14 @@ function readCapabilities(parameters) {
   return single(parameters, "xms_cc")?.split(",") ?? [];
 }
 
-module.exports = { readCapabilities, readIdentity, single };
+/** The client capabilities in the form parameter `claims`, where Entra itself takes them. */
+function readClaimedCapabilities(form) {
+  try {
+    const values = JSON.parse(single(form, "claims") ?? "{}")?.access_token?.xms_cc?.values;
+    return Array.isArray(values) ? values.filter((value) => typeof value === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+module.exports = { readCapabilities, readClaimedCapabilities, readIdentity, single };

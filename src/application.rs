@@ -34,6 +34,7 @@ use crate::cache::{Found, Key};
 use crate::config::Settings;
 use crate::error::{Cause, Code, Error};
 use crate::http::gate::Gates;
+use crate::http::trust::ProcessRoots;
 use crate::http::{Transport, local_fault};
 use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
@@ -88,6 +89,8 @@ struct Plan {
     source: Arc<dyn Source>,
     ask: Ask,
     settings: Settings,
+    /// What vouches for an https endpoint.
+    roots: ProcessRoots,
     key: FlightKey,
     /// The token that was cached before: nothing that the endpoint says of it is repeated.
     earlier: Option<Arc<Token>>,
@@ -134,7 +137,7 @@ impl Engine {
             tenant: request.tenant.clone(),
             total,
         };
-        let plan = self.plan(source, settings, request);
+        let plan = self.plan(source, settings, request, ProcessRoots::of(env))?;
         let mut departure = None;
         let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
@@ -227,7 +230,13 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(&self, source: Arc<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+    fn plan(
+        &self,
+        source: Arc<dyn Source>,
+        settings: &Settings,
+        request: TokenRequest,
+        roots: ProcessRoots,
+    ) -> Result<Plan, Error> {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {
@@ -237,11 +246,16 @@ impl Engine {
             resource: request.resource,
             identity: settings.identity.clone(),
             capabilities,
+            claims: request.claims,
             refused_token: None,
             correlation_id: request.correlation_id,
         };
+        let claims = source
+            .claims_parameter(&ask)
+            .map_err(|error| error.with(|facts| facts.source = Some(source.name())))?;
         let key = FlightKey {
             key: Key::of(&*source, &ask),
+            claims,
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
             retry_options: settings.retry_options,
@@ -252,15 +266,16 @@ impl Engine {
                 .map(|shelf| shelf.store.label().to_owned()),
             probe: request.for_credential && source.may_be_nowhere() && !self.imds_has_responded(),
         };
-        Plan {
+        Ok(Plan {
             source,
             ask,
             settings: settings.clone(),
+            roots,
             key,
             earlier: None,
             began: self.machine.clock.now(),
             place: None,
-        }
+        })
     }
 
     /// A refresh, if none is under way and its endpoint is not busy with others.

@@ -2,6 +2,8 @@
 
 #[path = "application_tests/ages.rs"]
 mod ages;
+#[path = "application_tests/claims.rs"]
+mod claims;
 #[path = "application_tests/clocks.rs"]
 mod clocks;
 #[path = "application_tests/failures.rs"]
@@ -121,6 +123,7 @@ impl Desk {
             request: TokenRequest {
                 resource: resource("https://vault.azure.net"),
                 wish: Wish::Any,
+                claims: None,
                 timeout: None,
                 correlation_id: "call-1".into(),
                 tenant: None,
@@ -151,6 +154,12 @@ impl Call {
     fn wish(mut self, wish: Wish) -> Self {
         self.request.wish = wish;
         self
+    }
+
+    /// Answers a claims challenge.
+    fn claims(mut self, claims: &str) -> Self {
+        self.request.claims = Some(claims.to_owned());
+        self.wish(Wish::Other)
     }
 
     fn within(mut self, total: Duration) -> Self {

@@ -23,6 +23,20 @@ use crate::token::Timestamp;
 /// The wall time at which every test starts.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+/// A certificate (`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256`), whose key is nowhere.
+pub(crate) const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBczCCARmgAwIBAgIUZAYCz8Mhq15Cc/UJ0Oz4+RniTy8wCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDb25lMCAXDTI2MTEyNjEzMzkzM1oYDzIxMjYxMTAyMTMzOTMz
+WjAOMQwwCgYDVQQDDANvbmUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAReq49V
+Q1wTq6ZcHHBualQkxLobyYUrXSSl8oY5Hh0v2+ns6XTAmRmEjNK+KHNM3E7y6BEu
+/DDTp4m3Bnt1qbj8o1MwUTAdBgNVHQ4EFgQUlnCgJXu+lIQxYUaGN+DlKoOwdF8w
+HwYDVR0jBBgwFoAUlnCgJXu+lIQxYUaGN+DlKoOwdF8wDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNIADBFAiAvYPXEjW2HC2ylnOF9tHhkMHK33kVq29h6VeJP
+1FZkeQIhAORq6B6ltRpGMfhJH8oKF4ZBclIJ6YW2oe0YBz99v1uW
+-----END CERTIFICATE-----
+";
+
 /// Wall time that runs with Tokio's clock, and can leap ahead of it as after a suspension.
 pub(crate) struct FakeClock {
     began: Instant,

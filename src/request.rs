@@ -45,6 +45,8 @@ pub struct TokenRequest {
     pub resource: Resource,
     /// Whether what is cached will do.
     pub wish: Wish,
+    /// The claims challenge of the service that refused a token, as text.
+    pub claims: Option<String>,
     /// How long this call may take; `None` is the application's own limit.
     pub timeout: Option<Duration>,
     /// The id of this call.
@@ -77,6 +79,7 @@ impl TokenRequest {
         Ok(Self {
             resource,
             wish,
+            claims: claims.map(str::to_owned),
             timeout,
             correlation_id,
             tenant: raw.tenant_id.text("tenantId")?.map(str::to_owned),

@@ -9,7 +9,7 @@ const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
 const { judgeAssertion, makeAssertion } = require("../assertion.js");
-const { readCapabilities, single } = require("../parameters.js");
+const { readClaimedCapabilities, single } = require("../parameters.js");
 const { UNKNOWN_RESOURCE, entraRefusal, unknownResourceWords } = require("../refusals.js");
 
 const GRANT_TYPE = "client_credentials";
@@ -117,11 +117,11 @@ function refuseScope({ scope }, site, no) {
   return no(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, words);
 }
 
-async function grant({ form, query }, issue, site) {
+async function grant({ form }, issue, site) {
   const token = await issue({
     identity: site.identities.findUserAssigned("clientId", form.client_id),
     resource: resourceOf(form.scope),
-    capabilities: readCapabilities({ ...query, ...form }),
+    capabilities: readClaimedCapabilities(form),
   });
   return {
     status: 200,

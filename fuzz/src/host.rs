@@ -96,6 +96,7 @@ pub fn ask(resource: &str) -> Ask {
         resource: Resource::parse(&Given::Text(resource.into())).expect("a resource"),
         identity: Identity::SystemAssigned,
         capabilities: None,
+        claims: None,
         refused_token: None,
         correlation_id: "00000000-0000-4000-8000-000000000000".into(),
     }

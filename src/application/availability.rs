@@ -15,6 +15,7 @@ use super::{Engine, Plan};
 use crate::config::{Given, Settings};
 use crate::error::Error;
 use crate::http::timer::timeout_at;
+use crate::http::trust::ProcessRoots;
 use crate::http::{Fault, FaultKind, Response};
 use crate::machine::Environment;
 use crate::source::{
@@ -61,10 +62,10 @@ impl Engine {
         let limit = given.millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
         let name = self.source_name(settings, env);
         let opened = source::open(env, settings, &self.machine);
-        let (engine, settings) = (self.clone(), settings.clone());
+        let (engine, settings, roots) = (self.clone(), settings.clone(), ProcessRoots::of(env));
         Ok(async move {
             let answered = match opened {
-                Ok(source) => match engine.send_probe(&source, &settings, limit).await {
+                Ok(source) => match engine.send_probe(&source, &settings, &roots, limit).await {
                     Ok(Presence::Silent) => Err(Report::about(&*source).no_answer(limit)),
                     other => other,
                 },
@@ -96,7 +97,9 @@ impl Engine {
         if let Some((_, outcome)) = last.as_ref().filter(|(ended, _)| *ended > since) {
             return outcome.clone();
         }
-        let mut outcome = self.send_probe(&plan.source, &plan.settings, PROBE_TIMEOUT).await;
+        let mut outcome = self
+            .send_probe(&plan.source, &plan.settings, &plan.roots, PROBE_TIMEOUT)
+            .await;
         // A caller's own client does not tell whether its connection was accepted.
         let is_connected = plan.settings.transport.is_none();
         if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_break_silence()) {
@@ -111,12 +114,13 @@ impl Engine {
         &self,
         source: &Arc<dyn Source>,
         settings: &Settings,
+        roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
         let report = Report::about(&**source);
         let prober = source.clone();
         let until = Instant::now() + limit;
-        let request = self
+        let mut request = self
             .build_request(source.directory_of_request(), limit, move |machine| {
                 prober.probe(machine)
             })
@@ -127,6 +131,7 @@ impl Engine {
         }
         let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let mut exchange = pin!(async {
+            roots.equip(&mut request).await;
             let _place = gate.probe().await;
             let left = until.saturating_duration_since(Instant::now());
             transport

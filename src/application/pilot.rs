@@ -15,7 +15,7 @@ use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
 use crate::http::timer::timeout_at;
-use crate::http::{Fault, Response, is_success};
+use crate::http::{Fault, Request, Response, is_success};
 use crate::log::Level;
 use crate::machine::Machine;
 use crate::metadata::{Metadata, TokenSource};
@@ -163,6 +163,7 @@ impl Pilot {
             .await
             .map_err(|error| report.signed(error, 0))?;
         report.add_secrets(request.secrets.iter().cloned());
+        self.plan.roots.equip(&mut request).await;
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -182,8 +183,7 @@ impl Pilot {
             machine,
             progress,
         };
-        let challenge = |response: &Response| self.challenge_request(response);
-        let mut end = chain.run(&request, &challenge, self).await;
+        let mut end = self.run(&chain, &request).await;
         // A caller's own client answers for itself.
         if transport.id() == self.engine.native.id()
             && let Some(first) = self.other_resource(&end)
@@ -191,7 +191,7 @@ impl Pilot {
             // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
             drop(end);
             request.needs_new_connection = true;
-            end = chain.run(&request, &challenge, self).await;
+            end = self.run(&chain, &request).await;
             match self.other_resource(&end) {
                 Some(second) if second != first => {
                     return Err(Stop::Failed(self.unexpected_resource(&end)));
@@ -208,6 +208,19 @@ impl Pilot {
             End::Unattended => Err(Stop::Unattended),
             end => Err(Stop::Failed(self.failure(&end))),
         }
+    }
+
+    /// Sends a request until no retry would better its outcome, and tells what the transport has to tell of it.
+    async fn run(&self, chain: &Chain<'_>, request: &Request) -> End {
+        let challenge = |response: &Response| self.challenge_request(request, response);
+        let mut end = chain.run(request, &challenge, self).await;
+        if let Some(warning) = request.notes.take_warning() {
+            if let End::Fault(fault) = &mut end {
+                fault.explain_tls(&warning);
+            }
+            self.log(Level::Warning, || warning);
+        }
+        end
     }
 
     /// The resource that a response with a token names, if it is another than the one that was asked for, and not
@@ -243,7 +256,7 @@ impl Pilot {
     }
 
     /// The request that follows a response, if that is a challenge.
-    fn challenge_request(&self, response: &Response) -> ChallengeRequest<'_> {
+    fn challenge_request<'a>(&'a self, request: &'a Request, response: &Response) -> ChallengeRequest<'a> {
         let Plan {
             source,
             ask,
@@ -268,10 +281,11 @@ impl Pilot {
         };
         Box::pin(async move {
             let built = built.await;
-            if let Ok(Some(request)) = &built {
-                self.flight.report.add_secrets(request.secrets.iter().cloned());
-            }
-            built.map_err(|error| error.with(|facts| facts.status = status))
+            let built = built.map_err(|error| error.with(|facts| facts.status = status))?;
+            Ok(built.map(|answer| {
+                self.flight.report.add_secrets(answer.secrets.iter().cloned());
+                answer.verified_as(request)
+            }))
         })
     }
 

@@ -88,7 +88,8 @@ impl ManagedIdentityApplication {
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => {
-                let variables = relevant_variable_count(&self.settings, waiter.source());
+                let variables =
+                    relevant_variable_count(&self.settings, waiter.source(), waiter.is_verified());
                 arrivals.expect(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }

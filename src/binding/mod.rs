@@ -19,6 +19,7 @@ mod environment_end;
 mod given;
 mod log_sink;
 mod network_client;
+mod node_roots;
 mod observer;
 mod records;
 mod runtime;

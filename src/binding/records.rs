@@ -11,6 +11,7 @@ use napi::bindgen_prelude::{Either, Unknown};
 use napi_derive::napi;
 
 use super::given::given;
+use super::node_roots::NodeRoots;
 use crate::application::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
@@ -55,6 +56,7 @@ pub struct ConfigurationRecord<'env> {
     pub log_level: Option<Unknown<'env>>,
     pub pii_logging_enabled: Option<Unknown<'env>>,
     pub on_background_token_refresh: Option<Unknown<'env>>,
+    pub enable_azure_proxy: Option<Unknown<'env>>,
 }
 
 impl ConfigurationRecord<'_> {
@@ -90,6 +92,7 @@ impl ConfigurationRecord<'_> {
             log_level: given(&self.log_level)?,
             pii_logging_enabled: given(&self.pii_logging_enabled)?,
             on_background_token_refresh: given(&self.on_background_token_refresh)?,
+            enable_azure_proxy: given(&self.enable_azure_proxy)?,
         })
     }
 }
@@ -159,6 +162,18 @@ impl EnvironmentReading {
         let named = variable::ALL.iter().zip(values);
         let set = named.filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
         Self(set.collect::<HashMap<_, _>>().into())
+    }
+
+    /// Whether an endpoint that it names can be https, so that the roots of this thread can be needed.
+    #[napi(catch_unwind)]
+    pub fn can_need_roots(&self) -> bool {
+        self.0.can_need_roots()
+    }
+
+    /// Sets where the roots of this thread are read once they are needed.
+    #[napi(catch_unwind)]
+    pub fn set_node_roots(&mut self, roots: &NodeRoots) {
+        self.0.set_node_roots(roots.0.clone());
     }
 }
 

@@ -17,6 +17,7 @@ use crate::http::timer::timeout_at;
 use crate::http::waiters::Waiters;
 use crate::machine::Clock;
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
+use crate::resource::is_guid;
 use crate::source::{Report, SourceName, tenant};
 use crate::token::{Timestamp, Token};
 
@@ -65,6 +66,8 @@ pub struct FlightKey {
     pub disable_internal_retries: bool,
     /// How often it is asked for again, and after what waits.
     pub retry_options: RetryOptions,
+    /// The `claims` parameter of its requests, for a source that takes one.
+    pub claims: Option<String>,
     /// For how long an identity that is not found is asked for again.
     pub identity_wait: Option<Duration>,
     /// Whether it is asked first whether anybody is there.
@@ -235,6 +238,12 @@ impl Waiter {
         self.flight.report.source()
     }
 
+    /// Whether the endpoint's certificate is verified against the roots of this process.
+    pub fn is_verified(&self) -> bool {
+        let report = &self.flight.report;
+        report.endpoint().starts_with("https:") && report.source() != SourceName::ServiceFabric
+    }
+
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
     pub async fn wait(self) -> Outcome {
         let outcome = self.outcome().await.and_then(|served| {
@@ -326,9 +335,12 @@ impl Served {
         }
     }
 
-    /// Refuses a token of another tenant than the one that is wanted. What is no JWT cannot be told.
+    /// Refuses a token of another tenant than the one that is wanted. The tenant of a token that is not a JWT cannot be
+    /// told; and only a GUID names a tenant that can be compared: `common` and its like name none, a domain any.
     pub fn of_tenant(&self, wanted: Option<&str>, report: &Report) -> Result<(), Error> {
-        let Some(wanted) = wanted else { return Ok(()) };
+        let Some(wanted) = wanted.filter(|wanted| is_guid(wanted)) else {
+            return Ok(());
+        };
         match tenant(self.token.secret.expose()) {
             Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => Err(report.other_tenant(wanted, &tenant)),
             _ => Ok(()),

@@ -45,6 +45,7 @@ fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> Place {
         resource: resource(text),
         identity: settings.identity,
         capabilities: None,
+        claims: None,
         refused_token: None,
         correlation_id: String::new(),
     };

@@ -26,6 +26,7 @@ fn key(text: &str) -> Key {
         resource: resource(text),
         identity: settings.identity,
         capabilities: None,
+        claims: None,
         refused_token: None,
         correlation_id: String::new(),
     };

@@ -1,6 +1,7 @@
 //! The configuration of one application, parsed: invalid states cannot be written down.
 
 mod given;
+mod last_certificates;
 mod retry_options;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::given::{Given, wrong};
+pub use self::last_certificates::LastCertificates;
 use crate::cache::shelf::Shelf;
 use crate::error::{Code, Error};
 use crate::events::Observation;
@@ -65,6 +67,7 @@ pub struct RawConfiguration {
     pub log_level: Given,
     pub pii_logging_enabled: Given,
     pub on_background_token_refresh: Given,
+    pub enable_azure_proxy: Given,
 }
 
 /// How long things may take.
@@ -105,6 +108,8 @@ pub struct Settings {
     pub cache_directory: Option<PathBuf>,
     /// The cache outside of this process.
     pub shelf: Option<Shelf>,
+    /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
+    pub azure_proxy: Option<Arc<LastCertificates>>,
 }
 
 impl Settings {
@@ -158,6 +163,10 @@ impl Settings {
             observation: Observation::default(),
             cache_directory: cache_directory(raw)?,
             shelf: None,
+            azure_proxy: raw
+                .enable_azure_proxy
+                .flag("system.enableAzureProxy")?
+                .then(Arc::default),
         })
     }
 
@@ -356,7 +365,11 @@ mod tests {
     #[test]
     fn every_wrong_option_is_named() {
         type Wrong = (fn(&mut RawConfiguration), &'static str);
-        let cases: [Wrong; 19] = [
+        let cases: [Wrong; 20] = [
+            (
+                |raw| raw.enable_azure_proxy = Given::Text("true".into()),
+                "system.enableAzureProxy",
+            ),
             (|raw| raw.source = "".into(), "source"),
             (|raw| raw.source = "appservice".into(), "source"),
             (|raw| raw.source = Given::Object, "source"),

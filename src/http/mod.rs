@@ -24,14 +24,14 @@ mod wire_limit;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use reqwest::Url;
 use zeroize::Zeroizing;
 
 use self::pinned::Thumbprint;
-use self::trust::Internet;
+use self::trust::{Internet, Roots};
 use crate::error::Cause;
 use crate::token::Secret;
 
@@ -55,12 +55,17 @@ pub enum Method {
 /// How the endpoint is reached, and what it must prove.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Straight to it, never by a proxy; https is verified against the system's trust roots.
+    /// Straight to it, never by a proxy; https is verified against the request's [`Roots`].
     Direct,
     /// Straight to it; its certificate must have this thumbprint, and nothing else is asked of it.
     Pinned(Thumbprint),
-    /// Over the internet, with the proxy and the extra trust roots of the environment.
+    /// Over the internet, with the proxy of the environment; verified against the request's [`Roots`].
     Internet(Internet),
+    /// Straight to the token proxy of an AKS cluster, never by another proxy; verified against the request's [`Roots`].
+    TokenProxy {
+        /// The name that the TLS handshake asks for (SNI) and that the certificate must have, in place of the URL's host.
+        server_name: Option<String>,
+    },
 }
 
 /// A request, ready to go.
@@ -76,6 +81,10 @@ pub struct Request {
     pub body: Option<Secret>,
     /// How the endpoint is reached.
     pub route: Route,
+    /// What may vouch for the certificate of an https endpoint.
+    pub roots: Roots,
+    /// What the transport has to tell the reader of the log.
+    pub notes: Notes,
     /// What must not show up in any message, should the endpoint echo it.
     pub secrets: Vec<Secret>,
     /// Whether a connection of its own is to be made for it.
@@ -100,6 +109,8 @@ impl Request {
             headers,
             body: None,
             route: Route::Direct,
+            roots: Roots::default(),
+            notes: Notes::default(),
             secrets: Vec::new(),
             needs_new_connection: false,
         }
@@ -139,6 +150,37 @@ impl Request {
     pub fn by(mut self, route: Route) -> Self {
         self.route = route;
         self
+    }
+
+    /// The same, verified against the roots of another request to the same endpoint.
+    #[must_use]
+    pub fn verified_as(mut self, other: &Self) -> Self {
+        self.roots = other.roots.clone();
+        self.notes = other.notes.clone();
+        self
+    }
+
+    /// Whether its endpoint is verified against the roots of this process.
+    pub fn needs_process_roots(&self) -> bool {
+        self.url.scheme() == "https"
+            && !matches!(self.route, Route::Pinned(_))
+            && matches!(self.roots, Roots::Process { .. })
+    }
+}
+
+/// What a transport has to tell the reader of the log about a request, beside its outcome.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<Option<String>>>);
+
+impl Notes {
+    /// Leaves a warning.
+    pub fn warn(&self, warning: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+    }
+
+    /// Takes the warning, so that it is told once.
+    pub fn take_warning(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -289,6 +331,15 @@ impl Fault {
             FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
             FaultKind::Unsendable => "ERR_UNSENDABLE",
         })
+    }
+
+    /// Adds to a TLS fault what may have caused it.
+    pub fn explain_tls(&mut self, warning: &str) {
+        if self.kind == FaultKind::Tls
+            && let Some(cause) = &mut self.cause
+        {
+            cause.message = format!("{}; {warning}", cause.message);
+        }
     }
 
     /// A fault without further words.

@@ -4,8 +4,7 @@
 //! The connections are not reqwest's, since reqwest neither lets the bytes of a response be counted nor a connection be
 //! held back until it is known to be silent.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -23,15 +22,13 @@ use super::connection_pool::{ConnectionPool, Slot};
 use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
 use super::timer::timeout_at;
 use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
-use super::trust::{self, Internet};
+use super::trust::{ClientConfigs, Internet, Roots};
 use super::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, ReusableConnection,
     Route, Transport, Url, is_success, pinned,
 };
 use crate::machine::Machine;
 
-/// TLS configurations that are kept. A process has one or two; more come from pins that change.
-const MAX_TLS_CONFIGS: usize = 8;
 /// The `id` of this transport; callers' own clients have others.
 pub const NATIVE: usize = 0;
 
@@ -39,6 +36,7 @@ pub const NATIVE: usize = 0;
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct EndpointKey {
     route: Route,
+    roots: Roots,
     is_https: bool,
     host: String,
     port: u16,
@@ -47,7 +45,7 @@ struct EndpointKey {
 /// The native HTTP client.
 pub struct NativeTransport {
     machine: Machine,
-    tls_configs: Mutex<HashMap<Route, Arc<ClientConfig>>>,
+    tls_configs: ClientConfigs,
     connections: Arc<ConnectionPool<EndpointKey, Connection>>,
 }
 
@@ -56,7 +54,7 @@ impl NativeTransport {
     pub fn new(machine: Machine) -> Self {
         Self {
             machine,
-            tls_configs: Mutex::default(),
+            tls_configs: ClientConfigs::default(),
             connections: ConnectionPool::new(),
         }
     }
@@ -76,43 +74,26 @@ impl NativeTransport {
         while let Some(idle) = slot.make_room() {
             idle.close().await;
         }
-        let tls = self.tls_config(&key).await?;
+        let tls = self.tls_config(request).await?;
         let connected = timeout_at(Instant::now() + connect_timeout, connect(&key, tls)).await;
         let mut connection = connected.ok_or_else(connect_timed_out)??;
         let exchanged = exchange_on(&mut connection, request).await?;
         Ok(respond(exchanged, slot, connection))
     }
 
-    /// The TLS configuration of an https endpoint. Trust roots are read once for each route.
-    async fn tls_config(&self, key: &EndpointKey) -> Result<Option<Arc<ClientConfig>>, Fault> {
-        if !key.is_https {
+    /// The TLS configuration of an https endpoint.
+    async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, Fault> {
+        if request.url.scheme() != "https" {
             return Ok(None);
         }
-        if let Some(config) = self.lock_configs().get(&key.route) {
-            return Ok(Some(config.clone()));
+        if let Route::Pinned(thumbprint) = &request.route {
+            return Ok(Some(Arc::new(pinned::only(*thumbprint)?)));
         }
-        let extra_certificates = match &key.route {
-            Route::Pinned(thumbprint) => {
-                return Ok(Some(self.remember(&key.route, pinned::only(*thumbprint)?)));
-            }
-            Route::Direct => None,
-            Route::Internet(internet) => internet.extra_certificates.as_deref(),
-        };
-        let config = trust::load(&self.machine, extra_certificates).await?;
-        Ok(Some(self.remember(&key.route, config)))
-    }
-
-    fn remember(&self, route: &Route, config: ClientConfig) -> Arc<ClientConfig> {
-        let mut configs = self.lock_configs();
-        if configs.len() >= MAX_TLS_CONFIGS {
-            configs.clear();
+        let built = self.tls_configs.get(&self.machine, &request.roots).await?;
+        if let Some(warning) = built.warning {
+            request.notes.warn(warning);
         }
-        let config = configs.entry(route.clone()).or_insert_with(|| Arc::new(config));
-        config.clone()
-    }
-
-    fn lock_configs(&self) -> MutexGuard<'_, HashMap<Route, Arc<ClientConfig>>> {
-        self.tls_configs.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Some(built.config))
     }
 }
 
@@ -131,6 +112,7 @@ impl EndpointKey {
         let url = &request.url;
         Self {
             route: request.route.clone(),
+            roots: request.roots.clone(),
             is_https: url.scheme() == "https",
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or_default(),
@@ -139,6 +121,16 @@ impl EndpointKey {
 
     fn target(&self) -> Target {
         Target::new(&self.host, self.port)
+    }
+
+    /// The name that the TLS handshake asks for, and that the server's certificate must have.
+    fn server_name(&self) -> String {
+        match &self.route {
+            Route::TokenProxy {
+                server_name: Some(name),
+            } => name.clone(),
+            _ => self.target().host,
+        }
     }
 }
 
@@ -186,7 +178,7 @@ async fn establish(key: &EndpointKey, tls: Option<Arc<ClientConfig>>) -> Result<
         Some(proxy) => connect_by(proxy, key, tls.clone()).await?,
     };
     match tls {
-        Some(tls) => secure(established, tls, key.target().host).await,
+        Some(tls) => secure(established, tls, key.server_name()).await,
         None => Ok(established),
     }
 }

@@ -4,6 +4,9 @@
 //! `getenv` races a `setenv`. This record is all that the rest of the crate ever sees of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::NodeRootsReader;
 
 /// The names of every variable that this crate looks at.
 pub mod variable {
@@ -31,6 +34,14 @@ pub mod variable {
     pub const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
     /// Workload identity: another authority than the public cloud's.
     pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Workload identity with `system.enableAzureProxy`: the https URL of the cluster's token proxy.
+    pub const AZURE_KUBERNETES_TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
+    /// The name that the TLS handshake with that proxy asks for and its certificate must have, in place of the URL's.
+    pub const AZURE_KUBERNETES_SNI_NAME: &str = "AZURE_KUBERNETES_SNI_NAME";
+    /// A PEM file of the certificates that alone vouch for that proxy; read for each request.
+    pub const AZURE_KUBERNETES_CA_FILE: &str = "AZURE_KUBERNETES_CA_FILE";
+    /// Such certificates themselves, as PEM text.
+    pub const AZURE_KUBERNETES_CA_DATA: &str = "AZURE_KUBERNETES_CA_DATA";
     /// Workload identity: the proxy for https.
     pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
     /// Workload identity: the proxy for https, in the spelling of curl; it wins.
@@ -39,12 +50,16 @@ pub mod variable {
     pub const NO_PROXY: &str = "NO_PROXY";
     /// Workload identity: hosts that need no proxy, in the spelling of curl; it wins.
     pub const NO_PROXY_LOWER: &str = "no_proxy";
-    /// Workload identity: a PEM file of further trust roots.
+    /// Any https endpoint but Service Fabric's: a PEM file of further trust roots.
     pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
     /// Azure Arc on Windows: where its executable lives.
     pub const PROGRAM_FILES: &str = "ProgramFiles";
     /// Azure Arc on Windows: where its key files live.
     pub const PROGRAM_DATA: &str = "ProgramData";
+
+    /// The URLs of token endpoints, which can be https.
+    pub(super) const ENDPOINTS: &[&str] =
+        &[IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST];
 
     /// All of them that mean anything on this platform: what the face reads and hands down. In the
     /// order of detection, so that a source is decided by so many from the front; see
@@ -66,6 +81,10 @@ pub mod variable {
         AZURE_CLIENT_ID,
         AZURE_POD_IDENTITY_AUTHORITY_HOST,
         AZURE_AUTHORITY_HOST,
+        AZURE_KUBERNETES_TOKEN_PROXY,
+        AZURE_KUBERNETES_SNI_NAME,
+        AZURE_KUBERNETES_CA_FILE,
+        AZURE_KUBERNETES_CA_DATA,
         HTTPS_PROXY,
         HTTPS_PROXY_LOWER,
         NO_PROXY,
@@ -80,6 +99,7 @@ pub mod variable {
 #[derive(Clone, Default)]
 pub struct Environment {
     values: HashMap<String, String>,
+    node_roots: Option<Arc<dyn NodeRootsReader>>,
 }
 
 impl Environment {
@@ -91,6 +111,31 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether a source that these variables lead to can have an https endpoint.
+    pub fn can_need_roots(&self) -> bool {
+        let names_https = |name: &&str| {
+            let is_https = |value: &str| {
+                value
+                    .trim_start()
+                    .get(..6)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("https:"))
+            };
+            self.read(name).is_some_and(is_https)
+        };
+        self.read(variable::AZURE_FEDERATED_TOKEN_FILE).is_some()
+            || variable::ENDPOINTS.iter().any(names_https)
+    }
+
+    /// Sets where the trust roots of the calling thread come from.
+    pub fn set_node_roots(&mut self, reader: Arc<dyn NodeRootsReader>) {
+        self.node_roots = Some(reader);
+    }
+
+    /// Where the trust roots of the calling thread come from.
+    pub fn node_roots(&self) -> Option<&Arc<dyn NodeRootsReader>> {
+        self.node_roots.as_ref()
+    }
+
     /// Tells whether all of these variables are set.
     pub fn has_all(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.read(name).is_some())
@@ -99,24 +144,45 @@ impl Environment {
 
 impl From<HashMap<String, String>> for Environment {
     fn from(values: HashMap<String, String>) -> Self {
-        Self { values }
+        Self {
+            values,
+            node_roots: None,
+        }
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(pairs: [(&str, &str); N]) -> Self {
-        Self {
-            values: pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        }
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect::<HashMap<_, _>>().into()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_https_can_need_roots() {
+        for (name, value, can) in [
+            (variable::IDENTITY_ENDPOINT, "https://h/t", true),
+            (variable::MSI_ENDPOINT, " HTTPS://h/t", true),
+            (variable::AZURE_POD_IDENTITY_AUTHORITY_HOST, "https://h", true),
+            (variable::AZURE_FEDERATED_TOKEN_FILE, "/token", true),
+            (variable::IDENTITY_ENDPOINT, "http://h/t", false),
+            (variable::IDENTITY_ENDPOINT, "httpä", false),
+            (variable::HTTPS_PROXY, "https://h", false),
+        ] {
+            assert_eq!(
+                Environment::from([(name, value)]).can_need_roots(),
+                can,
+                "{name}={value}"
+            );
+        }
+        assert!(!Environment::default().can_need_roots());
+    }
 
     #[test]
     fn an_empty_variable_is_unset() {

@@ -10,6 +10,7 @@ mod environment;
 mod files;
 mod folder;
 mod memory;
+mod node_roots;
 #[cfg(unix)]
 mod safe_path;
 #[cfg(unix)]
@@ -23,6 +24,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
 pub use self::folder::{CheckedDirectory, FolderFault, PrivateFolder};
+pub use self::node_roots::{NodeRoots, NodeRootsReader, Pem};
 
 /// Clock, files and chance of one machine, and the threads for what can block there.
 #[derive(Clone)]

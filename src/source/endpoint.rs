@@ -69,6 +69,11 @@ impl Endpoint {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The path, as a URL has it.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
     /// The same with another host.
     #[must_use]
     pub fn with_host(mut self, host: &str) -> Self {

@@ -8,9 +8,11 @@ mod answer;
 mod app_service;
 mod azure_arc;
 mod claims;
+mod claims_request;
 mod cloud_shell;
 mod datetime;
 mod endpoint;
+mod entra_codes;
 mod error_body;
 mod expiry;
 mod imds;
@@ -21,6 +23,7 @@ mod quotation;
 mod report;
 mod resource_match;
 mod service_fabric;
+mod token_proxy;
 mod workload_identity;
 mod www_authenticate;
 
@@ -173,7 +176,10 @@ impl SourceName {
             Self::WorkloadIdentity => {
                 "Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS."
             }
-            _ => "Its certificate must be one that the system's trust roots vouch for.",
+            _ => {
+                "Its certificate must be one that the trust roots of this process vouch for; name another authority's \
+                 in NODE_EXTRA_CA_CERTS."
+            }
         }
     }
 }
@@ -187,6 +193,8 @@ pub struct Ask {
     pub identity: Identity,
     /// What goes out as `xms_cc`.
     pub capabilities: Option<String>,
+    /// The claims challenge of a service that refused a token: a JSON object, for a source that takes it.
+    pub claims: Option<String>,
     /// The SHA-256 of the token that a service refused, where claims ask for another.
     pub refused_token: Option<String>,
     /// The id of this acquisition.
@@ -283,6 +291,11 @@ pub trait Source: Send + Sync {
         ask.identity.id()
     }
 
+    /// The `claims` parameter of its requests, where it takes one: challenge and capabilities merged.
+    fn claims_parameter(&self, _: &Ask) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
     /// What else tells one of its tokens from another, besides endpoint, identity and resource.
     #[expect(clippy::unnecessary_literal_bound, reason = "hosts that have one borrow it")]
     fn cache_scope(&self) -> &str {
@@ -372,7 +385,11 @@ pub fn is_any_there(env: &Environment, settings: &Settings, machine: &Machine) -
 
 /// How many of [`variable::ALL`], from the front, decide for an application that this is its source, and how it is
 /// asked. The order in which an application chooses is its own: the variables of every chosen source count.
-pub fn relevant_variable_count(settings: &Settings, found: SourceName) -> usize {
+pub fn relevant_variable_count(settings: &Settings, found: SourceName, is_verified: bool) -> usize {
+    if is_verified {
+        // `NODE_EXTRA_CA_CERTS` is one of them, and the last.
+        return variable::ALL.len();
+    }
     let chosen = settings.sources.iter().flat_map(|chosen| chosen.iter());
     chosen
         .map(|name| name.variables())
@@ -403,8 +420,16 @@ pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened
     let source =
         (host.open)(env, settings).map_err(|error| error.with(|facts| facts.source = Some(host.name)))?;
     if settings.transport.is_some() && !source.allows_callers_transport() {
-        let message = "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, \
-                       which only the native client can do. Leave the option out.";
+        let message = match host.name {
+            SourceName::WorkloadIdentity => {
+                "system.networkClient cannot be used with the proxy of system.enableAzureProxy: its TLS name or its \
+                 authority is its own, which only the native client knows. Leave one of the options out."
+            }
+            _ => {
+                "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, which \
+                 only the native client can do. Leave the option out."
+            }
+        };
         return Err(
             Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
         );

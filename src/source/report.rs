@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::entra_codes::names_no_federation;
 use super::quotation::{Told, quotable, quotable_object};
 use super::{Source, SourceName};
 use crate::error::{Cause, Code, Error};
@@ -400,9 +401,11 @@ fn finished(mut text: String) -> String {
     text
 }
 
-/// Whether an answer says that the host has no such identity.
+/// Whether an answer says that the host has no such identity, or Entra no such federated credential: either can take
+/// minutes to become known after it was made.
 pub fn is_identity_missing(response: &Response) -> bool {
-    response.status >= 400 && names_no_identity(&beginning(response))
+    let text = beginning(response);
+    response.status >= 400 && (names_no_identity(&text) || names_no_federation(&text))
 }
 
 /// Whether a remedy is that for an identity which is unknown.

@@ -33,6 +33,7 @@ fn asked(variables: &[(&str, &str)]) -> (Report, Request) {
         resource: resource("https://vault.azure.net"),
         identity: settings.identity,
         capabilities: None,
+        claims: None,
         refused_token: None,
         correlation_id: "call-1".into(),
     };

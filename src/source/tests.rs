@@ -12,6 +12,8 @@ mod mutations;
 mod requests;
 #[path = "tests/secrecy.rs"]
 mod secrecy;
+#[path = "tests/token_proxy.rs"]
+mod token_proxy;
 #[path = "tests/workload_identity.rs"]
 mod workload_identity;
 
@@ -87,6 +89,7 @@ fn ask(settings: &Settings) -> Ask {
         resource: resource("https://vault.azure.net"),
         identity: settings.identity.clone(),
         capabilities: settings.capabilities.clone(),
+        claims: None,
         refused_token: None,
         correlation_id: "call-1".into(),
     }

@@ -5,7 +5,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::claims_request;
 use super::endpoint::form;
+use super::token_proxy::TokenProxy;
 use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
 use crate::config::Settings;
 use crate::error::{Cause, Code, Error};
@@ -25,8 +27,10 @@ const ASSERTION_TYPE: (&str, &str) = (
 );
 const ASSERTION: &str = "client_assertion";
 const CLIENT_ID: &str = "client_id";
+const CLAIMS: &str = "claims";
 const SCOPE: &str = "scope";
 const SCOPE_SUFFIX: &str = "/.default";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Kubernetes' tokens have some 2 KiB.
 const ASSERTION_LIMIT: usize = 65_536;
 
@@ -98,6 +102,14 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
                        the clear.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
+    let way = match TokenProxy::of(env, settings)? {
+        Some(proxy) => Way::TokenProxy(proxy),
+        None => Way::Internet(Internet::of(env)?),
+    };
+    let endpoint = match &way {
+        Way::TokenProxy(proxy) => proxy.endpoint(&endpoint)?,
+        Way::Internet(_) => endpoint,
+    };
     Ok(Box::new(WorkloadIdentity {
         endpoint,
         client_id,
@@ -105,7 +117,7 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
             .read(variable::AZURE_FEDERATED_TOKEN_FILE)
             .unwrap_or_default()
             .into(),
-        internet: Internet::of(env),
+        way,
     }))
 }
 
@@ -113,10 +125,23 @@ struct WorkloadIdentity {
     endpoint: Endpoint,
     client_id: String,
     file: PathBuf,
-    internet: Internet,
+    way: Way,
+}
+
+/// How Entra is reached.
+enum Way {
+    Internet(Internet),
+    TokenProxy(TokenProxy),
 }
 
 impl WorkloadIdentity {
+    fn send(&self, request: Request, machine: &Machine) -> Result<Request, Error> {
+        match &self.way {
+            Way::Internet(internet) => Ok(request.by(Route::Internet(internet.clone()))),
+            Way::TokenProxy(proxy) => proxy.send(request, machine),
+        }
+    }
+
     /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
     fn assertion(&self, machine: &Machine) -> Result<Secret, Error> {
         let unusable = |why: &str| {
@@ -150,7 +175,8 @@ impl WorkloadIdentity {
             })?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| unusable("holds no text"))?
-            .trim();
+            // Editors put a byte order mark in front, which Entra takes for a part of the token.
+            .trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
         if text.is_empty() {
             Err(unusable("is empty"))
         } else {
@@ -172,6 +198,10 @@ impl Source for WorkloadIdentity {
         &retry::CONFIGURED
     }
 
+    fn claims_parameter(&self, ask: &Ask) -> Result<Option<String>, Error> {
+        claims_request::merge(ask.claims.as_deref(), ask.capabilities.as_deref())
+    }
+
     fn cache_scope(&self) -> &str {
         &self.client_id
     }
@@ -186,23 +216,26 @@ impl Source for WorkloadIdentity {
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {
         self.assertion(machine)?;
-        let request = Request::get(self.endpoint.with_query(&[]));
-        Ok(request.by(Route::Internet(self.internet.clone())))
+        self.send(Request::get(self.endpoint.with_query(&[])), machine)
     }
 
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
         let assertion = self.assertion(machine)?;
         let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());
-        let body = form(&[
+        let claims = self.claims_parameter(ask)?;
+        let mut parameters = vec![
             GRANT,
-            (CLIENT_ID, &self.client_id),
-            (SCOPE, &scope),
+            (CLIENT_ID, &*self.client_id),
+            (SCOPE, &*scope),
             ASSERTION_TYPE,
             (ASSERTION, assertion.expose()),
-        ]);
-        let request = Request::post(self.endpoint.with_query(ask.capabilities().as_slice()), body);
-        Ok(request
-            .by(Route::Internet(self.internet.clone()))
-            .keeping(assertion))
+        ];
+        parameters.extend(claims.as_deref().map(|claims| (CLAIMS, claims)));
+        let request = Request::post(self.endpoint.with_query(&[]), form(&parameters));
+        self.send(request.keeping(assertion), machine)
+    }
+
+    fn allows_callers_transport(&self) -> bool {
+        !matches!(&self.way, Way::TokenProxy(proxy) if proxy.needs_native_transport())
     }
 }

@@ -22,6 +22,8 @@ new ManagedIdentityApplication({
   system: { connectTimeout: null, requestTimeout: undefined, totalTimeout: null },
 });
 new ManagedIdentityApplication({ system: { networkClient, disableInternalRetries: true } });
+new ManagedIdentityApplication({ system: { enableAzureProxy: true } });
+new ManagedIdentityApplication({ system: { enableAzureProxy: null } });
 
 new ManagedIdentityApplication({ system: { retryOptions: { maxRetries: 3 } } });
 new ManagedIdentityApplication({
@@ -83,6 +85,8 @@ new ManagedIdentityApplication({ system: { disableInternalRetries: "yes" } });
 new ManagedIdentityApplication({ system: { retryOptions: 3 } });
 // @ts-expect-error a misspelt option
 new ManagedIdentityApplication({ system: { retryOptions: { maxRetryDelayMs: 1 } } });
+// @ts-expect-error a boolean is asked for
+new ManagedIdentityApplication({ system: { enableAzureProxy: "true" } });
 // @ts-expect-error a client has both methods
 new ManagedIdentityApplication({ system: { networkClient: { sendGetRequestAsync: fetch } } });
 // @ts-expect-error a level, not its name

@@ -3,6 +3,42 @@
 use super::*;
 
 #[test]
+fn federation_that_was_just_made_is_waited_for_by_its_codes() {
+    let (_, request) = asked(APP_SERVICE);
+    for (words, is_missing) in [
+        (
+            "AADSTS70021: No matching federated identity record found for presented assertion.",
+            true,
+        ),
+        (
+            "AADSTS700213: No matching federated identity record found for presented assertion subject 'a'.",
+            true,
+        ),
+        ("AADSTS501661: Resource not found.", true),
+        ("[AADSTS70021]", true),
+        (
+            "AADSTS700211: No matching federated identity record found for presented assertion issuer 'a'.",
+            false,
+        ),
+        (
+            "AADSTS700212: No matching federated identity record found for presented assertion audience 'a'.",
+            false,
+        ),
+        ("AADSTS5016610: Other.", false),
+        (
+            "AADSTS700016: Application with identifier 'a' was not found in the directory.",
+            false,
+        ),
+    ] {
+        let body = format!(r#"{{"error":"invalid_request","error_description":"{words}"}}"#);
+        let answer = |status| Reply::new(status, body.as_str()).to(&request);
+        assert_eq!(is_identity_missing(&answer(400)), is_missing, "{words}");
+        assert_eq!(is_identity_missing(&answer(401)), is_missing, "{words}");
+        assert!(!is_identity_missing(&answer(200)), "{words}");
+    }
+}
+
+#[test]
 fn a_message_says_who_answered_what_and_under_which_ids() {
     let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
         "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;

@@ -275,7 +275,7 @@ fn every_variable_of_a_chosen_source_counts() {
             let Some(expected) = asked(variables) else {
                 continue;
             };
-            let count = relevant_variable_count(&settings, expected.0);
+            let count = relevant_variable_count(&settings, expected.0, false);
             for later in &v::ALL[count..] {
                 let changed = with(variables, &[(later, "https://elsewhere.example")]);
                 assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");
@@ -286,6 +286,10 @@ fn every_variable_of_a_chosen_source_counts() {
     let count = relevant_variable_count(
         &choosing(&["WorkloadIdentity", "AppService"]),
         SourceName::AppService,
+        false,
     );
+    assert_eq!(count, v::ALL.len());
+    // An https endpoint is verified against roots that the last variable has a say in.
+    let count = relevant_variable_count(&choosing(&["AppService"]), SourceName::AppService, true);
     assert_eq!(count, v::ALL.len());
 }

@@ -204,7 +204,6 @@ fn parameters_have_their_order() {
             AZURE_ARC,
             format!("?api-version=2020-06-01&{common}&client_id=id&{capabilities}"),
         ),
-        (WORKLOAD_IDENTITY, format!("/token?{capabilities}")),
     ] {
         let url = url(variables, &settings);
         assert!(url.ends_with(&expected), "{url}");
@@ -365,6 +364,7 @@ fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
         let kind = match route {
             Route::Direct => 0,
             Route::Pinned(_) => 1,
+            Route::TokenProxy { .. } => 3,
             Route::Internet(internet) => {
                 assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
                 2

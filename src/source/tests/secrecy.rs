@@ -28,7 +28,7 @@ fn no_secret_shows_in_debug() {
             "{:?} {:?} {:?}",
             request.secrets,
             request.body,
-            Internet::of(&env)
+            Internet::of(&env).expect("a proxy")
         ));
     }
     let grant = Answer::read(br#"{"access_token":"hush-token","expires_in":60}"#)

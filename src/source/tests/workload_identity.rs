@@ -59,6 +59,108 @@ fn the_form_is_that_of_a_federated_credential() {
 }
 
 #[test]
+fn capabilities_go_into_the_form_and_nothing_into_the_url() {
+    let settings = settings(|raw| {
+        raw.client_capabilities = crate::config::Given::List(vec!["CP1".into(), "other".into()]);
+    });
+    let request = request(WORKLOAD_IDENTITY, &settings, &holding(b"assertion")).expect("a request");
+    assert_eq!(request.url.query(), None);
+    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let claims = r#"{"access_token":{"xms_cc":{"values":["CP1","other"]}}}"#;
+    assert_eq!(form[5], ("claims".into(), claims.into()));
+}
+
+#[test]
+fn byte_order_mark_before_the_assertion_is_removed() {
+    for content in [
+        "\u{feff}assertion",
+        "\u{feff}assertion\r\n",
+        " \u{feff} assertion\u{feff}\n",
+    ] {
+        let request = request(
+            WORKLOAD_IDENTITY,
+            &system_assigned(),
+            &holding(content.as_bytes()),
+        );
+        let form = decoded(
+            request
+                .expect("a request")
+                .body
+                .as_ref()
+                .expect("a form")
+                .expose(),
+        );
+        assert_eq!(
+            form[4],
+            ("client_assertion".into(), "assertion".into()),
+            "{content:?}"
+        );
+    }
+    let error = request(
+        WORKLOAD_IDENTITY,
+        &system_assigned(),
+        &holding("\u{feff}\n".as_bytes()),
+    );
+    assert!(error.expect_err("empty").to_string().contains("is empty"));
+}
+
+#[test]
+fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
+    for (variable, proxy) in [
+        (v::HTTPS_PROXY, "\"http://hush:hush@127.0.0.1:9\""),
+        (v::HTTPS_PROXY, "'http://hush:9'"),
+        (v::HTTPS_PROXY, "htp://hush:9"),
+        (v::HTTPS_PROXY, "ftp://hush:9"),
+        (v::HTTPS_PROXY, "socks5://hush:9"),
+        (v::HTTPS_PROXY, "hush.example:8080"),
+        (v::HTTPS_PROXY, "http://"),
+        (v::HTTPS_PROXY_LOWER, "https:"),
+        (v::HTTPS_PROXY_LOWER, "hush"),
+    ] {
+        let error = refused(opened(
+            &with(WORKLOAD_IDENTITY, &[(variable, proxy)]),
+            &system_assigned(),
+        ));
+        assert_eq!(*error.code(), Code::InvalidConfiguration, "{proxy}");
+        let message = error.to_string();
+        assert!(
+            message.contains(&format!("{variable} ")) && !message.contains("hush"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn proxy_that_is_not_used_is_not_looked_at() {
+    for others in [
+        // The lower-case spelling wins, and an asterisk means that there is none.
+        &[
+            (v::HTTPS_PROXY_LOWER, "http://proxy:3128"),
+            (v::HTTPS_PROXY, "\"x\""),
+        ][..],
+        &[(v::HTTPS_PROXY, "htp://x"), (v::NO_PROXY, "a, *")],
+        &[(v::HTTPS_PROXY, ""), (v::HTTPS_PROXY_LOWER, "")],
+        &[(v::HTTPS_PROXY, " HTTP://u:p@proxy:3128/ ")],
+        &[(v::HTTPS_PROXY, "https://[::1]:3128")],
+    ] {
+        let opened = opened(&with(WORKLOAD_IDENTITY, others), &system_assigned());
+        assert!(opened.is_ok(), "{others:?}");
+    }
+    // No other source goes over the internet.
+    for variables in [
+        &[][..],
+        APP_SERVICE,
+        AZURE_ARC,
+        CLOUD_SHELL,
+        MACHINE_LEARNING,
+        SERVICE_FABRIC,
+    ] {
+        let proxied = with(variables, &[(v::HTTPS_PROXY, "\"x\"")]);
+        assert!(opened(&proxied, &system_assigned()).is_ok());
+    }
+}
+
+#[test]
 fn the_applications_client_id_comes_before_the_environments() {
     let settings = user_assigned(IdKind::ClientId, "own");
     let machine = holding(b"assertion");

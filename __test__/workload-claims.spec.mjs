@@ -1,0 +1,171 @@
+// Claims challenges and capabilities where Microsoft Entra itself takes them: a workload identity sends them in the form
+// parameter `claims`, as msal-node's confidential client does.
+
+import { createRequire } from "node:module";
+import test from "ava";
+import { claimsOf, during, getToken, SCOPE } from "./support/credential.mjs";
+import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { within } from "./support/environment.mjs";
+import { runProcess } from "./support/program.mjs";
+import { claimsChallenge, clientOf, startService } from "./support/protected-service.mjs";
+import { refusal } from "./support/refusal.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication } = require("../index.js");
+
+const NBF = { essential: true, value: "1700000000" };
+const CLAIMS = JSON.stringify({ access_token: { nbf: NBF } });
+const CP1 = { values: ["CP1"] };
+const WITH_CP1 = { clientCapabilities: ["CP1"] };
+
+function start(t) {
+  return startEndpoint(t, "workload-identity");
+}
+
+/** The parameter `claims` of each request. No request has a query. */
+function claimsSent(t, endpoint) {
+  return endpoint.requests.map(({ query, form }) => {
+    t.deepEqual(query, {});
+    t.false("xms_cc" in form);
+    return form.claims === undefined ? undefined : JSON.parse(form.claims);
+  });
+}
+
+test("a challenge and capabilities go into the form, merged; neither adds nothing", async (t) => {
+  const endpoint = await start(t);
+  const withCp1 = new ManagedIdentityApplication(WITH_CP1);
+  await acquire(endpoint);
+  await acquire(endpoint, RESOURCE, withCp1);
+  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS }, withCp1);
+  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS });
+  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS, forceRefresh: true }, withCp1);
+  await getToken(endpoint, SCOPE, { enableCae: true, claims: CLAIMS });
+  const merged = { access_token: { nbf: NBF, xms_cc: CP1 } };
+  t.deepEqual(claimsSent(t, endpoint), [
+    undefined,
+    { access_token: { xms_cc: CP1 } },
+    merged,
+    { access_token: { nbf: NBF } },
+    merged,
+    merged,
+  ]);
+});
+
+test("the token is the one that the capabilities ask for", async (t) => {
+  const endpoint = await start(t);
+  t.deepEqual(claimsOf(await getToken(endpoint, SCOPE, { enableCae: true })).xms_cc, ["CP1"]);
+  t.is(claimsOf(await getToken(endpoint, SCOPE)).xms_cc, undefined);
+});
+
+/** The claims that msal-node's confidential client sends to `endpoint`. */
+async function claimsOfMsalNode(t, endpoint, claims, clientCapabilities) {
+  const before = endpoint.requests.length;
+  const program = async ({ argument, require, report }) => {
+    const { readFileSync } = require("node:fs");
+    const { ConfidentialClientApplication } = require("@azure/msal-node");
+    const { AZURE_AUTHORITY_HOST, AZURE_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID } =
+      process.env;
+    const application = new ConfidentialClientApplication({
+      auth: {
+        clientId: AZURE_CLIENT_ID,
+        authority: `${AZURE_AUTHORITY_HOST}${AZURE_TENANT_ID}`,
+        knownAuthorities: [new URL(AZURE_AUTHORITY_HOST).host],
+        clientAssertion: readFileSync(AZURE_FEDERATED_TOKEN_FILE, "utf8"),
+        clientCapabilities: argument.clientCapabilities,
+      },
+    });
+    const scopes = ["https://vault.azure.net/.default"];
+    const { accessToken } = await application.acquireTokenByClientCredential({
+      scopes,
+      claims: argument.claims,
+    });
+    report(accessToken.split(".").length);
+  };
+  const argument = { claims, clientCapabilities };
+  t.deepEqual(await runProcess(t, program, { argument, env: endpoint.env }), [3]);
+  const sent = endpoint.requests.slice(before).find(({ form }) => form?.grant_type !== undefined);
+  // These are of an ID token, which this grant does not bring; Entra ignores them.
+  const { id_token: _, ...rest } = JSON.parse(sent.form.claims);
+  return rest;
+}
+
+for (const [name, claims, clientCapabilities] of [
+  ["a challenge and capabilities", CLAIMS, ["CP1"]],
+  ["a challenge", CLAIMS, undefined],
+  ["capabilities", undefined, ["CP1", "other"]],
+  [
+    "a challenge that names capabilities",
+    JSON.stringify({ access_token: { xms_cc: { values: ["x"] } } }),
+    ["CP1"],
+  ],
+]) {
+  test(`on the wire as msal-node has it: ${name}`, async (t) => {
+    const endpoint = await start(t);
+    const expected = await claimsOfMsalNode(t, endpoint, claims, clientCapabilities);
+    const application = new ManagedIdentityApplication({ clientCapabilities });
+    await acquire(endpoint, { resource: RESOURCE, claims }, application);
+    t.deepEqual(JSON.parse(endpoint.requests.at(-1).form.claims), expected);
+  });
+}
+
+test("callers share a request only if the merged claims are the same", async (t) => {
+  const endpoint = await start(t);
+  const ask = (claims) =>
+    within(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
+  const release = endpoint.hold();
+  const other = JSON.stringify({ access_token: { nbf: { ...NBF, value: "1800000000" } } });
+  const spaced = ` ${JSON.stringify({ access_token: { nbf: { value: NBF.value, essential: true } } }, null, 2)}\n`;
+  const calls = [CLAIMS, spaced, other, other].map((claims) => ask({ resource: RESOURCE, claims }));
+  await endpoint.waitForRequests(2);
+  release();
+  const tokens = (await Promise.all(calls)).map(({ accessToken }) => accessToken);
+  t.true(tokens[0] === tokens[1] && tokens[2] === tokens[3] && tokens[0] !== tokens[2]);
+  t.deepEqual(
+    claimsSent(t, endpoint).map(({ access_token: { nbf } }) => nbf.value),
+    [NBF.value, "1800000000"],
+  );
+});
+
+test("claims that are not a JSON object are refused before any request, here only", async (t) => {
+  const endpoint = await start(t);
+  for (const claims of ["nonsense", "[]", "null", '"text"', Buffer.from(CLAIMS).toString("base64")]) {
+    const error = await refusal(
+      t,
+      acquire(endpoint, { resource: RESOURCE, claims }),
+      "invalid_configuration",
+    );
+    t.true(error.message.includes("claims"), error.message);
+    t.false(error.message.includes(claims), error.message);
+    t.is(error.source, "WorkloadIdentity");
+    await refusal(t, getToken(endpoint, SCOPE, { claims }), "invalid_configuration");
+  }
+  t.deepEqual(endpoint.requests, []);
+  const other = await startEndpoint(t);
+  await acquire(other, { resource: RESOURCE, claims: "nonsense" });
+  t.is(other.requests.length, 1);
+});
+
+test.serial("a client of the Azure SDK answers a challenge with a token for its claims", async (t) => {
+  const endpoint = await start(t);
+  const challenge = claimsChallenge({ access_token: { nbf: NBF } });
+  let revoked;
+  const service = await startService(t, (token) => (token === revoked ? challenge : undefined));
+  await during(endpoint, async () => {
+    const application = new ManagedIdentityApplication();
+    const send = clientOf(service, application, SCOPE);
+    t.is(await send(), 200);
+    [revoked] = service.tokens;
+    t.is(await send(), 200);
+    t.is(await send(), 200);
+    // The new token stands in the place of the refused one for other clients, too.
+    t.is(await clientOf(service, new ManagedIdentityApplication(), SCOPE)(), 200);
+  });
+  const [first, , fresh] = service.tokens;
+  t.not(fresh, first);
+  t.deepEqual(service.tokens, [first, first, fresh, fresh, fresh]);
+  t.deepEqual(claimsSent(t, endpoint), [
+    { access_token: { xms_cc: CP1 } },
+    { access_token: { nbf: NBF, xms_cc: CP1 } },
+  ]);
+  t.deepEqual(claimsOf({ token: fresh }).xms_cc, ["CP1"]);
+});

@@ -1,0 +1,88 @@
+//! The trust roots of a thread, read by JavaScript.
+//!
+//! The function is held weakly and called only when an https request needs the roots. It answers with a version, and
+//! with the certificates only if native code has another one: they are 200 KB.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::Promise;
+use napi::threadsafe_function::ThreadsafeFunction;
+use napi::{Env, Result, Status};
+use napi_derive::napi;
+use tokio::sync::Mutex;
+
+use super::environment_end::EnvironmentEnd;
+use crate::machine::{self, NodeRootsReader, Pem};
+
+/// JavaScript's function, which never throws and never rejects. Its parameter is the version that native code has; 0 is
+/// none.
+type ReadFunction = ThreadsafeFunction<u32, Promise<NodeRootsRecord>, u32, Status, false, true>;
+
+/// The roots of a thread at one time.
+#[napi(object, object_to_js = false)]
+pub struct NodeRootsRecord {
+    /// Counted from 1 in each thread.
+    pub version: u32,
+    /// PEM; absent if the version is the one that native code has.
+    pub certificates: Option<String>,
+    /// Whether the process has chosen them, so that no others count.
+    pub is_exclusive: bool,
+}
+
+/// Where native code reads the roots of one thread.
+#[napi]
+pub struct NodeRoots(pub(super) Arc<Reader>);
+
+#[napi]
+impl NodeRoots {
+    /// Takes the function that reads them.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: &Env,
+        #[napi(ts_arg_type = "(version: number) => Promise<NodeRootsRecord>")] read: ReadFunction,
+    ) -> Result<Self> {
+        Ok(Self(Arc::new(Reader {
+            read,
+            environment_end: EnvironmentEnd::of(env)?,
+            last: Mutex::default(),
+        })))
+    }
+}
+
+pub(super) struct Reader {
+    read: ReadFunction,
+    environment_end: EnvironmentEnd,
+    /// What was read last, with its version. Held while reading, so that callers of one moment share one reading.
+    last: Mutex<Option<(u32, machine::NodeRoots)>>,
+}
+
+impl Reader {
+    async fn roots(&self) -> Option<machine::NodeRoots> {
+        let mut last = self.last.lock().await;
+        let known = last.as_ref().map_or(0, |(version, _)| *version);
+        let read = async { self.read.call_async_catch(known).await?.await };
+        let record = tokio::select! {
+            record = read => record.ok(),
+            // A call into an environment that is being torn down may never settle.
+            () = self.environment_end.reached() => None,
+        };
+        if let Some(record) = record
+            && let Some(certificates) = record.certificates
+        {
+            let roots = machine::NodeRoots {
+                certificates: Pem::new(certificates.into_bytes()),
+                is_exclusive: record.is_exclusive,
+            };
+            *last = Some((record.version, roots));
+        }
+        last.as_ref().map(|(_, roots)| roots.clone())
+    }
+}
+
+impl NodeRootsReader for Reader {
+    fn read(&self) -> Pin<Box<dyn Future<Output = Option<machine::NodeRoots>> + Send + '_>> {
+        Box::pin(self.roots())
+    }
+}

@@ -9,7 +9,7 @@ use super::json;
 use crate::error::ErrorNumber;
 use crate::http::{Response, is_success};
 
-/// A code or an id of the service's is no longer.
+/// The most characters of a code or an id of the service.
 const NAME: usize = 100;
 /// The field of a response that holds the token, without what separates its words.
 const TOKEN_FIELD: &str = "accesstoken";
@@ -65,7 +65,7 @@ impl Told {
     }
 }
 
-/// The text of a body that is no JSON. A success is not quoted: it could be a token.
+/// The text of a body that is not JSON. A success is not quoted: it could be a token.
 pub(super) fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
     // A broken answer could hold a token that nothing tells from other words.
     let quotable = !is_success(response.status) && !text.trim().is_empty() && !names_token(text);

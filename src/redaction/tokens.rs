@@ -11,7 +11,7 @@ const START: &[u8] = b"eyJ";
 const HEADER_CHARACTERS: usize = 128;
 /// Ordinary words have this many letters and more.
 const MIN_WORD: usize = 3;
-/// A token that somebody spaced out has pieces of up to this length, which can look like words.
+/// A token that is spaced out has pieces of up to this length, which can look like words.
 const SHORT_PIECE: usize = 8;
 /// So many words in a row are not a token that was spaced out.
 const WORDS_OF_A_SENTENCE: usize = 3;

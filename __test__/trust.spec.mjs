@@ -250,6 +250,19 @@ test("roots are read for https only, and not by the thread that waits", async (t
   t.deepEqual(await runProcess(t, program, { argument, env: server.env }), [false, false, false]);
 });
 
+test("reading the roots leaves the standard output as it was", async (t) => {
+  const server = await startServer(t);
+  const program = async ({ native, report }) => {
+    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    await application.acquireToken("https://vault.azure.net");
+    // A descriptor that Node.js made non-blocking takes a part of this only.
+    report("x".repeat(8_000_000));
+  };
+  const env = { ...server.env, NODE_EXTRA_CA_CERTS: server.ca };
+  const [told] = await runProcess(t, program, { env });
+  t.is(told.length, 8_000_000);
+});
+
 /** Programs whose /etc/ssl and /etc/pki hold nothing but, at most, this bundle. */
 function withSystemRoots(bundle) {
   const steps = [

@@ -44,8 +44,15 @@ function rootsOfOtherThread(options) {
   return new Promise((resolve) => {
     try {
       const { Worker } = require("node:worker_threads");
-      // Without the options of this thread, which can have it load modules.
-      const worker = new Worker(program, { eval: true, execArgv: [], workerData: options });
+      const worker = new Worker(program, {
+        eval: true,
+        workerData: options,
+        // Without the options of this thread, which can have it load modules.
+        execArgv: [],
+        // Else this thread would open its own, which makes the descriptors non-blocking.
+        stdout: true,
+        stderr: true,
+      });
       worker.unref();
       worker.once("message", resolve);
       worker.once("error", () => resolve(undefined));

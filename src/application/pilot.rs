@@ -12,10 +12,9 @@ use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
-use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
+use crate::http::send::{Awaited, Chain, End, Witness};
 use crate::http::{Fault, Response, is_success};
 use crate::log::Level;
-use crate::machine::Machine;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing};
 use crate::token::{Timestamp, Token};
@@ -105,23 +104,13 @@ impl Pilot {
 
     /// Asks the source until it answers with a token or an error that no retry would better.
     pub(super) async fn ask(&self) -> Result<Brought, Error> {
-        let Plan {
-            source,
-            ask,
-            settings,
-            ..
-        } = &self.plan;
+        let Plan { source, settings, .. } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
         if self.plan.key.probe {
             self.engine.probe_once(&self.plan).await?;
         }
-        let limit = settings.timeouts.request;
-        let (builder, builder_ask) = (source.clone(), ask.clone());
         let request = self
-            .engine
-            .build_request(source.directory_of_request(), limit, move |machine| {
-                builder.request(&builder_ask, machine)
-            })
+            .first_request()
             .await
             .map_err(|error| report.signed(error, 0))?;
         let gate = self.engine.gates.gate(&request.url);
@@ -131,7 +120,7 @@ impl Pilot {
             gate: &gate,
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
             connect_timeout: settings.timeouts.connect,
-            request_timeout: limit,
+            request_timeout: settings.timeouts.request,
             deadline: &self.flight.deadline,
             awaited: self.plan.key.identity_wait.map(|within| Awaited {
                 within,
@@ -145,37 +134,6 @@ impl Pilot {
             End::Answer(response) => self.read(&response),
             end => Err(self.error(&end)),
         }
-    }
-
-    /// The request that follows a response, if that is a challenge.
-    fn challenge_request(&self, response: &Response) -> ChallengeRequest<'_> {
-        let Plan {
-            source,
-            ask,
-            settings,
-            ..
-        } = &self.plan;
-        let status = Some(response.status);
-        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
-            None => {
-                let built = source.challenge(ask, response, &self.engine.machine);
-                Box::pin(async { built })
-            }
-            Some(directory) => {
-                let directory = directory.to_owned();
-                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
-                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
-                Box::pin(async move {
-                    let limit = settings.timeouts.request;
-                    self.engine.build_request(Some(&directory), limit, build).await
-                })
-            }
-        };
-        Box::pin(async move {
-            built
-                .await
-                .map_err(|error| error.with(|facts| facts.status = status))
-        })
     }
 
     /// The token of an answer.

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Engine;
+use super::pilot::Pilot;
+use super::{Engine, Plan};
 use crate::error::{Code, Error};
+use crate::http::send::ChallengeRequest;
+use crate::http::{Request, Response};
 use crate::machine::Machine;
 
 impl Engine {
@@ -38,5 +41,47 @@ impl Engine {
                 Err(Error::new(Code::UnableToReadSecretFile, message).with(|facts| facts.retryable = true))
             }
         }
+    }
+}
+
+impl Pilot {
+    /// The request for a token.
+    pub(super) async fn first_request(&self) -> Result<Request, Error> {
+        let (source, ask) = (self.plan.source.clone(), self.plan.ask.clone());
+        let directory = self.plan.source.directory_of_request();
+        let limit = self.plan.settings.timeouts.request;
+        let build = move |machine: &Machine| source.request(&ask, machine);
+        self.engine.build_request(directory, limit, build).await
+    }
+
+    /// The request that follows a response, if that is a challenge.
+    pub(super) fn challenge_request(&self, response: &Response) -> ChallengeRequest<'_> {
+        let Plan {
+            source,
+            ask,
+            settings,
+            ..
+        } = &self.plan;
+        let status = Some(response.status);
+        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
+            None => {
+                let built = source.challenge(ask, response, &self.engine.machine);
+                Box::pin(async { built })
+            }
+            Some(directory) => {
+                let directory = directory.to_owned();
+                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
+                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
+                Box::pin(async move {
+                    let limit = settings.timeouts.request;
+                    self.engine.build_request(Some(&directory), limit, build).await
+                })
+            }
+        };
+        Box::pin(async move {
+            built
+                .await
+                .map_err(|error| error.with(|facts| facts.status = status))
+        })
     }
 }

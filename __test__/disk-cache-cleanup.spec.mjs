@@ -117,7 +117,7 @@ test("expired records, locks without a record and old unfinished files are remov
   layFile(join(directory, `${writing}.tmp`), 0);
   writeFileSync(join(directory, "of-the-user.json"), "{}");
 
-  // Whoever finds a token does not clean.
+  // A process that finds its tokens does not clean.
   const before = readdirSync(directory).length;
   t.is((await askIn(t, endpoint, directory, named(2))).names.length, before);
 

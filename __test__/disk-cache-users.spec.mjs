@@ -109,7 +109,7 @@ asRoot("no forged token is taken while another user swaps the directory below th
   const program = join(place(t), "swap");
   const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
   if (compiled.status !== 0) {
-    t.log(`skipped, since there is no program that swaps: ${compiled.error ?? compiled.stderr}`);
+    t.log(`skipped, since the program that swaps cannot be built: ${compiled.error ?? compiled.stderr}`);
     t.pass();
     return;
   }

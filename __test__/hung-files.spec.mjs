@@ -182,7 +182,7 @@ for (const [name, lay] of Object.entries(cases)) {
   },
 );
 
-test("files that hang can be had, or it is said why not", (t) => {
+test("files that hang can be made, or the reason against it is reported", (t) => {
   if (reasonAgainst !== undefined) t.log(`the tests of files that hang are skipped: ${reasonAgainst}`);
   t.pass();
 });

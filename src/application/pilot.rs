@@ -13,11 +13,10 @@ use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
-use crate::http::send::{Awaited, Chain, ChallengeRequest, End, Witness};
+use crate::http::send::{Awaited, Chain, End, Witness};
 use crate::http::timer::timeout_at;
 use crate::http::{Fault, Request, Response, is_success};
 use crate::log::Level;
-use crate::machine::Machine;
 use crate::metadata::{Metadata, TokenSource};
 use crate::source::{Answer, is_identity_missing, is_other_resource};
 use crate::token::{Timestamp, Token};
@@ -144,26 +143,14 @@ impl Pilot {
 
     /// Asks the source until it answers with a token or an error that no retry would better.
     pub(super) async fn ask(&self) -> Result<Brought, Stop> {
-        let Plan {
-            source,
-            ask,
-            settings,
-            ..
-        } = &self.plan;
+        let Plan { source, settings, .. } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
         report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
         self.probe().await?;
-        let limit = settings.timeouts.request;
-        let (builder, builder_ask) = (source.clone(), ask.clone());
         let mut request = self
-            .engine
-            .build_request(source.directory_of_request(), limit, move |machine| {
-                builder.request(&builder_ask, machine)
-            })
+            .first_request()
             .await
             .map_err(|error| report.signed(error, 0))?;
-        report.add_secrets(request.secrets.iter().cloned());
-        self.plan.roots.equip(&mut request).await;
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -172,7 +159,7 @@ impl Pilot {
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
             retry_options: settings.retry_options,
             connect_timeout: settings.timeouts.connect,
-            request_timeout: limit,
+            request_timeout: settings.timeouts.request,
             last_request_timeout: settings.timeouts.last_request,
             deadline: &self.flight.deadline,
             waiters: &self.flight.waiters,
@@ -253,40 +240,6 @@ impl Pilot {
             ),
             end => self.error(end),
         }
-    }
-
-    /// The request that follows a response, if that is a challenge.
-    fn challenge_request<'a>(&'a self, request: &'a Request, response: &Response) -> ChallengeRequest<'a> {
-        let Plan {
-            source,
-            ask,
-            settings,
-            ..
-        } = &self.plan;
-        let status = Some(response.status);
-        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
-            None => {
-                let built = source.challenge(ask, response, &self.engine.machine);
-                Box::pin(async { built })
-            }
-            Some(directory) => {
-                let directory = directory.to_owned();
-                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
-                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
-                Box::pin(async move {
-                    let limit = settings.timeouts.request;
-                    self.engine.build_request(Some(&directory), limit, build).await
-                })
-            }
-        };
-        Box::pin(async move {
-            let built = built.await;
-            let built = built.map_err(|error| error.with(|facts| facts.status = status))?;
-            Ok(built.map(|answer| {
-                self.flight.report.add_secrets(answer.secrets.iter().cloned());
-                answer.verified_as(request)
-            }))
-        })
     }
 
     /// The token of an answer.

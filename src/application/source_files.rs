@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Engine;
+use super::pilot::Pilot;
+use super::{Engine, Plan};
 use crate::error::{Code, Error};
+use crate::http::send::ChallengeRequest;
+use crate::http::{Request, Response};
 use crate::machine::Machine;
 
 impl Engine {
@@ -38,5 +41,57 @@ impl Engine {
                 Err(Error::new(Code::UnableToReadSecretFile, message).with(|facts| facts.retryable = true))
             }
         }
+    }
+}
+
+impl Pilot {
+    /// The request for a token, with the roots that its endpoint is verified against.
+    pub(super) async fn first_request(&self) -> Result<Request, Error> {
+        let (source, ask) = (self.plan.source.clone(), self.plan.ask.clone());
+        let directory = self.plan.source.directory_of_request();
+        let limit = self.plan.settings.timeouts.request;
+        let build = move |machine: &Machine| source.request(&ask, machine);
+        let mut request = self.engine.build_request(directory, limit, build).await?;
+        self.flight.report.add_secrets(request.secrets.iter().cloned());
+        self.plan.roots.equip(&mut request).await;
+        Ok(request)
+    }
+
+    /// The request that follows a response, if that is a challenge.
+    pub(super) fn challenge_request<'a>(
+        &'a self,
+        request: &'a Request,
+        response: &Response,
+    ) -> ChallengeRequest<'a> {
+        let Plan {
+            source,
+            ask,
+            settings,
+            ..
+        } = &self.plan;
+        let status = Some(response.status);
+        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
+            None => {
+                let built = source.challenge(ask, response, &self.engine.machine);
+                Box::pin(async { built })
+            }
+            Some(directory) => {
+                let directory = directory.to_owned();
+                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
+                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
+                Box::pin(async move {
+                    let limit = settings.timeouts.request;
+                    self.engine.build_request(Some(&directory), limit, build).await
+                })
+            }
+        };
+        Box::pin(async move {
+            let built = built.await;
+            let built = built.map_err(|error| error.with(|facts| facts.status = status))?;
+            Ok(built.map(|answer| {
+                self.flight.report.add_secrets(answer.secrets.iter().cloned());
+                answer.verified_as(request)
+            }))
+        })
     }
 }

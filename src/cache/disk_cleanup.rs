@@ -90,7 +90,7 @@ fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
     if !is_expired() {
         return;
     }
-    // Whoever holds the lock may be about to write a record.
+    // A process that holds the lock may be about to write a record.
     let Ok(Some(held)) = directory.try_lock(&lock) else {
         return;
     };

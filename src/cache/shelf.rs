@@ -154,7 +154,7 @@ impl Record<'_> {
     }
 }
 
-/// When the token of a record expires, whoever it belongs to; `None` if the record cannot be read.
+/// When the token of a record of any host and key expires; `None` if the record cannot be read.
 pub(super) fn expires_on(record: &str) -> Option<Timestamp> {
     let record: Record<'_> = serde_json::from_str(record).ok()?;
     Some(Timestamp::from_millis(record.expires_on_ms))

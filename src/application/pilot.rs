@@ -13,10 +13,10 @@ use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
 use crate::events::{Event, What};
 use crate::http::send::{Awaited, Chain, End, Witness};
-use crate::http::{Fault, Response, is_success};
+use crate::http::{Fault, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::{Answer, is_identity_missing};
+use crate::source::is_identity_missing;
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -148,10 +148,7 @@ impl Pilot {
     fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let answer = Answer::read(&response.body).filter(|_| is_success(response.status));
-        let Some((answer, grant)) =
-            answer.and_then(|mut answer| answer.grant(now).map(|grant| (answer, grant)))
-        else {
+        let Some((answer, grant)) = self.granted(response, now) else {
             return Err(self.refusal(response));
         };
         self.plan
@@ -221,7 +218,7 @@ impl Pilot {
     /// Puts the next refresh off, if this was one.
     fn failed(&self, state: &mut State) {
         if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
-            state.cache.failed(&self.plan.key.key);
+            state.cache.failed(&self.plan.key.key, self.now());
         }
     }
 
@@ -230,16 +227,17 @@ impl Pilot {
         let mut state = self.engine.lock();
         state.remove(&self.plan.key, &self.flight);
         let key = &self.plan.key.key;
-        let now = self.engine.machine.clock.now();
+        let clocks = self.now();
+        let now = clocks.system;
         let is_late = brought
             .saved_at
             .is_some_and(|saved_at| state.is_late(key, &brought.token, saved_at));
-        if is_late && let Some(stored) = state.cache.find(key, now).stored() {
+        if is_late && let Some(stored) = state.cache.find(key, clocks).stored() {
             let metadata = Metadata {
                 token_source: Some(TokenSource::Cache),
                 ..self.flight.metadata()
             };
-            let served = Served::cached(stored, self.engine.generation(), now, metadata);
+            let served = Served::cached(stored, self.engine.generation(), clocks, metadata);
             return (served, None);
         }
         let served = self.unstored(&brought);
@@ -270,12 +268,12 @@ impl Pilot {
             unwanted && state.cache.forget(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if replaced && self.flight.reason != Reason::Refresh {
+        if replaced && self.flight.reason != Reason::Refresh && !key.is_of_one_thread() {
             self.engine.generation.fetch_add(1, Ordering::Release);
         }
         let is_stored = stored.flatten().is_some();
         let served = Served {
-            fresh_until: is_stored
+            fresh_until: (is_stored && !key.is_of_one_thread())
                 .then(|| token.fresh_until(spread))
                 .filter(|until| *until > now),
             generation: self.engine.generation(),

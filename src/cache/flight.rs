@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Key, Stored};
 use crate::error::Error;
 use crate::http::send::{Deadline, Progress};
-use crate::machine::Clock;
+use crate::machine::{Clock, WallClocks};
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
 use crate::source::{Report, SourceName, tenant};
 use crate::token::{Timestamp, Token};
@@ -195,7 +195,7 @@ impl Flight {
         total: Duration,
         fallback: Option<Served>,
         tenant: Option<String>,
-        clock: Arc<dyn Clock>,
+        (clock, called_at): (Arc<dyn Clock>, WallClocks),
     ) -> Waiter {
         self.deadline.put_off(total);
         Waiter {
@@ -205,6 +205,7 @@ impl Flight {
             fallback,
             tenant,
             clock,
+            called_at,
         }
     }
 }
@@ -217,6 +218,7 @@ pub struct Waiter {
     fallback: Option<Served>,
     tenant: Option<String>,
     clock: Arc<dyn Clock>,
+    called_at: WallClocks,
 }
 
 impl Waiter {
@@ -289,7 +291,7 @@ impl Waiter {
     }
 
     fn is_valid(&self, served: &Served) -> bool {
-        served.token.expires_on > self.clock.now()
+        served.token.is_valid(self.called_at.when(self.clock.now()))
     }
 
     fn out_of_time(&self) -> Error {
@@ -299,8 +301,10 @@ impl Waiter {
 
 impl Served {
     /// A token from the cache.
-    pub fn cached(stored: Stored, generation: u32, now: Timestamp, metadata: Metadata) -> Self {
-        let fresh_until = Some(stored.fresh_until).filter(|until| *until > now);
+    pub fn cached(stored: Stored, generation: u32, now: WallClocks, metadata: Metadata) -> Self {
+        // By a clock that a test moves it is looked up each time.
+        let is_fresh = !now.disagree() && stored.fresh_until > now.latest(stored.token.offset_ms);
+        let fresh_until = is_fresh.then_some(stored.fresh_until);
         Self {
             token: stored.token,
             from_cache: true,

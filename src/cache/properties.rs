@@ -65,6 +65,7 @@ struct Known {
     ends: u64,
     /// From when on it is refreshed behind callers, if it lives that long.
     stale: Option<u64>,
+    /// By the wall clock, which goes on while the machine sleeps.
     attempted: u64,
     failures: u32,
 }
@@ -79,12 +80,12 @@ struct Model {
 
 impl Model {
     fn find(&mut self, key: usize) -> (char, Option<String>) {
-        let (wall, running) = (self.wall, self.running);
+        let wall = self.wall;
         let Some(known) = self.tokens[key].clone().filter(|known| known.ends > wall) else {
             self.tokens[key] = None;
             return ('-', None);
         };
-        let rested = running - known.attempted;
+        let rested = wall - known.attempted;
         // 30 seconds after the first failure, doubling, five minutes at most.
         let pause = match known.failures {
             0 => 0,
@@ -148,7 +149,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     flight,
                     ends: model.wall + lifetime,
                     stale,
-                    attempted: model.running,
+                    attempted: model.wall,
                     failures: 0,
                 };
                 prop_assert_eq!(stored, model.store(key, known), "step {}: store", nth);
@@ -160,11 +161,11 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert!(found.token().is_none_or(|token| token.expires_on > now));
             }
             Step::Failed { key, times } => {
-                (0..times).for_each(|_| cache.failed(&keys[key]));
-                let running = model.running;
+                (0..times).for_each(|_| cache.failed(&keys[key], now));
+                let wall = model.wall;
                 if let Some(known) = &mut model.tokens[key] {
                     known.failures += times;
-                    known.attempted = running;
+                    known.attempted = wall;
                 }
             }
             Step::Forget { key, flight } => {

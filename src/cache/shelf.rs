@@ -129,6 +129,7 @@ impl Place {
             secret: Secret::new(record.access_token.into_owned()),
             expires_on: Timestamp::from_millis(record.expires_on_ms),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
+            offset_ms: 0,
         })?;
         Some((token, saved_at))
     }

@@ -96,12 +96,12 @@ async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
     let ageing = START.plus(Duration::from_hours(13));
     for pause in [30, 60, 120, 240, 300, 300, 300] {
         assert_eq!(letter(&cache.find(&key, ageing)), 'R');
-        cache.failed(&key);
+        cache.failed(&key, ageing);
         advance(seconds(pause - 1)).await;
         assert_eq!(letter(&cache.find(&key, ageing)), 'S', "{pause}");
         advance(seconds(1)).await;
     }
-    cache.failed(&key);
+    cache.failed(&key, ageing);
     cache.store(
         key.clone(),
         token("u", Duration::from_hours(24)),
@@ -121,7 +121,7 @@ async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
         assert_eq!(letter(&cache.find(&key, START)), 'S', "{attempt}");
         advance(seconds(1)).await;
         assert_eq!(letter(&cache.find(&key, START)), 'F', "{attempt}");
-        cache.failed(&key);
+        cache.failed(&key, START);
     }
     let Found::Serve(stored) = cache.find(&key, START) else {
         panic!("held back");
@@ -145,7 +145,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_what_is_no_longer_held_is_nobodys() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    cache.failed(&key);
+    cache.failed(&key, START);
     assert!(cache.entries.is_empty());
 }
 

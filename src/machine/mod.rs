@@ -13,7 +13,7 @@ mod memory;
 use std::sync::Arc;
 
 pub use self::chance::{Chance, Fixed, SystemChance};
-pub use self::clock::{Clock, SystemClock};
+pub use self::clock::{CallerClock, Clock, SystemClock, WallClocks};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
 pub use self::folder::{FolderFault, PrivateFolder};

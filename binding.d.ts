@@ -53,6 +53,7 @@ export declare class ManagedIdentityApplication {
 export type AcquisitionOutcome =
   | { kind: 'Token'; token: TokenRecord }
   | { kind: 'Failure'; failure: FailureRecord }
+  | { kind: 'Cleared' }
 
 /** What a probe found. */
 export interface AvailabilityRecord {

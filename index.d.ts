@@ -174,6 +174,10 @@ export declare class ManagedIdentityApplication {
    * A request that is under way still answers those who wait for it, but its token is not stored. Other
    * worker threads of the process lose their tokens too. What a cache outside of the process has kept until then
    * is not read any more by this process. Never throws.
+   *
+   * Afterwards this package holds none of the tokens, on either side: in this thread at once, in other worker
+   * threads as soon as they are idle, or at the next call of `acquireToken` or `getToken` there. Results that
+   * callers keep are theirs.
    */
   static clearCache(): void;
 }
@@ -799,7 +803,8 @@ export type AuthenticationResult = {
   fromCache: boolean;
 
   /**
-   * When the token expires, by the clock of the machine that issued it.
+   * When the token expires, by the clock of the machine that issued it. Where a test has moved `Date.now()` by more
+   * than five seconds, it is by that clock.
    *
    * Never `null` here. When no expiry could be read, it is the time of the call, and the token is not cached.
    */

@@ -208,8 +208,14 @@ pub struct EventRecord {
 /// How an acquisition ended.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token { token: TokenRecord },
-    Failure { failure: FailureRecord },
+    Token {
+        token: TokenRecord,
+    },
+    Failure {
+        failure: FailureRecord,
+    },
+    /// Of no call: the cache was cleared.
+    Cleared,
 }
 
 impl AcquisitionOutcome {

@@ -36,9 +36,10 @@ export declare class ManagedIdentityApplication {
   identity(): IdentityRecord | null
   /**
    * A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
-   * the environment variables, from the front, decided what is asked for.
+   * the environment variables, from the front, decided what is asked for. `now` is the caller's `Date.now()`, if that
+   * is a number.
    */
-  acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number): AcquisitionOutcome | number
+  acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number, now?: number | undefined | null): AcquisitionOutcome | number
   /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
   keepInDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
@@ -66,6 +67,7 @@ export declare class NodeRoots {
 export type AcquisitionOutcome =
   | { kind: 'Token'; token: TokenRecord }
   | { kind: 'Failure'; failure: FailureRecord }
+  | { kind: 'Cleared' }
 
 /** What a probe found. */
 export interface AvailabilityRecord {

@@ -201,6 +201,10 @@ export declare class ManagedIdentityApplication {
    * A request that is under way still answers those who wait for it, but its token is not stored. Other
    * worker threads of the process lose their tokens too. What a cache outside of the process has kept until then
    * is not read any more by this process. Never throws.
+   *
+   * Afterwards this package holds none of the tokens, on either side: in this thread at once, in other worker
+   * threads as soon as they are idle, or at the next call of `acquireToken` or `getToken` there. Results that
+   * callers keep are theirs.
    */
   static clearCache(): void;
 }
@@ -938,7 +942,8 @@ export type AuthenticationResult = {
 
   /**
    * When the token expires, as far as the endpoint is believed: no later than the earlier of what its `expires_on` and
-   * `expires_in` say, the `exp` of a JWT that is valid now, and 48 hours from its arrival.
+   * `expires_in` say, the `exp` of a JWT that is valid now, and 48 hours from its arrival. Where a test has moved
+   * `Date.now()` by more than five seconds, it is by that clock.
    *
    * Never `null` here. When no expiry could be read, it is the time of the call, and the token is not cached.
    */

@@ -314,6 +314,10 @@ class ManagedIdentityApplication {
     const settle = (outcome, id) => {
       if (outcome.kind === "Token") {
         const token = complete(outcome.token);
+        // A test moved its clock past the token's end meanwhile: by that clock it is not valid any more.
+        if (token.expiresOnMs > now && !isSystemsClock(Date.now) && token.expiresOnMs <= Date.now()) {
+          return this.#acquire(desk, request, resource, Unavailable);
+        }
         // An answer of an earlier environment, which came late, must not replace what a later one brought.
         if (reading === this.#reading) desk.remember(resource, token);
         return result(token, token.fromCache, token.metadata, id);
@@ -325,6 +329,7 @@ class ManagedIdentityApplication {
       throw error;
     };
     const before = generation(); // Read first: what is cleared meanwhile must show.
+    forgetReplacedTokens(before);
     this.#observe();
     commonArrivals ??= new Arrivals();
     const arrivals = this.#arrivalsOfOwn ?? commonArrivals;
@@ -339,13 +344,18 @@ class ManagedIdentityApplication {
       reading.native,
       arrivals.native,
       call.number,
+      typeof now === "number" ? now : undefined,
     );
     if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
     // A getter of the request may have made this application read another environment meanwhile.
     if (reading === this.#reading) this.#variables = acquired;
     call.begin(acquired);
     // One function for all who join: thousands of them would be what the garbage collector stops for.
-    if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
+    if (isPlain) {
+      call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
+      // A millisecond of a clock that a test has stopped may last for minutes.
+      if (!isSystemsClock(Date.now)) then(Promise.resolve(), () => call.shareNoLonger());
+    }
     return then(call.join(signal), (outcome) => settle(outcome, correlationId));
   }
 
@@ -430,6 +440,7 @@ class ManagedIdentityApplication {
 
   static clearCache() {
     binding.clearCache();
+    forgetReplacedTokens(generation());
   }
 }
 
@@ -619,19 +630,66 @@ function listenable(signal) {
   return signal === undefined || signal === null ? undefined : require("./face/abort.js").listenable(signal);
 }
 
+/** How engines print their own `Date.now`; a function that is bound, or a proxy, has no name there. */
+const SYSTEMS_NOW = /^function now\(\)\s*\{\s*\[native code\]\s*\}$/;
+/** The `Date.now` of this realm as JavaScript defines it, once it was seen. */
+let systemsNow;
+
+/**
+ * Whether this `Date.now` tells the system's time. The fake timers of a test replace it; a token that was remembered
+ * is then judged by native code, which knows both clocks.
+ */
+function isSystemsClock(now) {
+  if (now === systemsNow) return true;
+  if (typeof now !== "function" || !SYSTEMS_NOW.test(Function.prototype.toString.call(now))) return false;
+  systemsNow = now;
+  return true;
+}
+
+/**
+ * A token is remembered for so long at most: native code confirms it then, and whatever was not asked for again is
+ * looked for and removed.
+ */
+const MEMO_LIFETIME_MS = 300_000;
+/** From so many memos on they are also looked through when their number has doubled. */
+const MEMO_SWEEP_THRESHOLD = 64;
+
+/** The memos of this thread that hold tokens, and the generation that all of these tokens belong to. */
+const memos = new Set();
+let generationOfMemos;
+let nextMemoSweepMs = 0;
+let nextMemoSweepSize = MEMO_SWEEP_THRESHOLD;
+
+/** Empties the memos of this thread if the cache was cleared, or a token in it replaced, since they were filled. */
+function forgetReplacedTokens(current) {
+  if (current === generationOfMemos) return;
+  generationOfMemos = current;
+  for (const memo of memos) memo.deref()?.forget();
+  memos.clear();
+}
+
+/** Removes what is not fresh any more from the memos of this thread: the application may never ask for it again. */
+function sweepMemos(now) {
+  for (const memo of memos) {
+    if (!memo.deref()?.sweep(now)) memos.delete(memo);
+  }
+  nextMemoSweepMs = now + MEMO_LIFETIME_MS;
+  nextMemoSweepSize = Math.max(MEMO_SWEEP_THRESHOLD, memos.size * 2);
+}
+
 /** What one application remembers: tokens that native code declared fresh, and calls under way. */
 class Desk {
-  static #sweepFrom = 64;
-
   /** The native calls under way that further callers may share, by resource; those of getToken fail otherwise. */
   pending = new Map();
   pendingOfCredential = new Map();
   #tokens = new Map();
-  #sweepAt = Desk.#sweepFrom;
+  /** Weak, since an application that nobody has any more takes its tokens with it. */
+  #reference;
 
   find(resource) {
     const token = this.#tokens.get(resource);
     if (token === undefined) return undefined;
+    if (Date.now !== systemsNow && !isSystemsClock(Date.now)) return undefined;
     if (token.generation === generation() && Date.now() < token.freshUntilMs) return token;
     this.#tokens.delete(resource);
     return undefined;
@@ -641,16 +699,27 @@ class Desk {
     this.#tokens.clear();
   }
 
+  /** Removes what is not fresh any more; tells whether anything is left. */
+  sweep(now) {
+    for (const [resource, { freshUntilMs }] of this.#tokens) {
+      if (freshUntilMs <= now) this.#tokens.delete(resource);
+    }
+    return this.#tokens.size > 0;
+  }
+
   remember(resource, token) {
-    if (token.freshUntilMs === 0 || typeof resource !== "string") return;
+    if (token.freshUntilMs === 0 || typeof resource !== "string" || !isSystemsClock(Date.now)) return;
+    const current = generation();
+    forgetReplacedTokens(current);
+    if (token.generation !== current) return; // The cache was cleared while it was on its way here.
+    const now = Date.now();
+    token.freshUntilMs = Math.min(token.freshUntilMs, now + MEMO_LIFETIME_MS);
     if (token.metadataOfHit === undefined) token.metadataOfHit = metadataOfHit(token.metadata.tokenEndpoint);
     this.#tokens.set(resource, token);
-    if (this.#tokens.size < this.#sweepAt) return;
-    const now = Date.now();
-    this.#tokens.forEach(({ freshUntilMs }, other) => {
-      if (freshUntilMs <= now) this.#tokens.delete(other);
-    });
-    this.#sweepAt = Math.max(Desk.#sweepFrom, this.#tokens.size * 2);
+    this.#reference ??= new WeakRef(this);
+    memos.add(this.#reference);
+    const isDue = now >= nextMemoSweepMs || nextMemoSweepMs - now > MEMO_LIFETIME_MS; // It was set back.
+    if (isDue || memos.size >= nextMemoSweepSize) sweepMemos(now);
   }
 }
 
@@ -686,6 +755,7 @@ let commonArrivals;
 
 /** Called by native code; it never throws, and holds nothing but calls that wait. */
 function arrive(number, outcome) {
+  if (outcome.kind === "Cleared") forgetReplacedTokens(generation());
   waiting.get(number)?.end(outcome); // Without one, all who waited have left.
 }
 
@@ -758,6 +828,11 @@ class Call {
     then(this.outcome, callback);
   }
 
+  /** Who comes from now on has a native call of its own. */
+  shareNoLonger() {
+    if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
+  }
+
   end(outcome) {
     this.#close();
     this.#settle(settled(outcome));
@@ -774,7 +849,7 @@ class Call {
 
   #close() {
     this.#arrivals.expectNoLonger(this);
-    if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
+    this.shareNoLonger();
   }
 }
 

@@ -6,6 +6,7 @@
 //! process: every call brings its environment along.
 
 pub mod availability;
+mod dating;
 mod pilot;
 mod presence;
 mod resource_aliases;
@@ -36,7 +37,7 @@ use crate::error::{Cause, Code, Error};
 use crate::http::gate::Gates;
 use crate::http::trust::ProcessRoots;
 use crate::http::{Transport, local_fault};
-use crate::machine::{Environment, Machine};
+use crate::machine::{CallerClock, Environment, Machine, WallClocks};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
@@ -96,6 +97,8 @@ struct Plan {
     earlier: Option<Arc<Token>>,
     /// When it was made.
     began: Timestamp,
+    /// When it was made, by the clock of the caller, too.
+    called_at: WallClocks,
     /// A refresh behind a caller keeps its place to its end.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -129,6 +132,7 @@ impl Engine {
         settings: &Settings,
         request: TokenRequest,
         env: &Environment,
+        caller: CallerClock,
     ) -> Result<Acquired, Error> {
         let source = source::open(env, settings, &self.machine)?;
         let total = request.timeout.unwrap_or(settings.timeouts.total);
@@ -137,7 +141,7 @@ impl Engine {
             tenant: request.tenant.clone(),
             total,
         };
-        let plan = self.plan(source, settings, request, ProcessRoots::of(env))?;
+        let plan = self.plan(source, settings, request, ProcessRoots::of(env), caller)?;
         let mut departure = None;
         let acquired = self.board(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
@@ -155,8 +159,8 @@ impl Engine {
         departure: &mut Option<Departure>,
     ) -> Result<Acquired, Error> {
         let mut state = self.lock();
-        let now = self.machine.clock.now();
-        let found = state.cache.find(&plan.key.key, now);
+        let now = plan.called_at.when(self.machine.clock.now());
+        let found = state.find(&plan.key.key, now);
         plan.earlier = found.token().cloned();
         let report = Report::about(&*plan.source);
         let cached = |stored, reason| {
@@ -200,8 +204,8 @@ impl Engine {
                 Err(error) => return fallback.map(Acquired::Served).ok_or(error),
             },
         };
-        let clock = self.machine.clock.clone();
-        Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clock)))
+        let clocks = (self.machine.clock.clone(), now);
+        Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clocks)))
     }
 
     /// Which host this is, without asking it.
@@ -236,7 +240,19 @@ impl Engine {
         settings: &Settings,
         request: TokenRequest,
         roots: ProcessRoots,
+        caller: CallerClock,
     ) -> Result<Plan, Error> {
+        let began = self.machine.clock.now();
+        let called_at = WallClocks {
+            system: began,
+            caller: caller.now,
+        };
+        // What a test does with its clock stays in its thread, and in memory.
+        let thread = called_at.disagree().then_some(caller.thread);
+        let mut settings = settings.clone();
+        if thread.is_some() {
+            settings.shelf = None;
+        }
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {
@@ -254,7 +270,7 @@ impl Engine {
             .claims_parameter(&ask)
             .map_err(|error| error.with(|facts| facts.source = Some(source.name())))?;
         let key = FlightKey {
-            key: Key::of(&*source, &ask),
+            key: Key::of(&*source, &ask).of_thread(thread),
             claims,
             transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
             disable_internal_retries: settings.disable_internal_retries,
@@ -269,11 +285,12 @@ impl Engine {
         Ok(Plan {
             source,
             ask,
-            settings: settings.clone(),
+            settings,
             roots,
             key,
             earlier: None,
-            began: self.machine.clock.now(),
+            began,
+            called_at,
             place: None,
         })
     }

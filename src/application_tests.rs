@@ -4,8 +4,12 @@
 mod ages;
 #[path = "application_tests/claims.rs"]
 mod claims;
+#[path = "application_tests/clock_ahead.rs"]
+mod clock_ahead;
 #[path = "application_tests/clocks.rs"]
 mod clocks;
+#[path = "application_tests/clocks_ages.rs"]
+mod clocks_ages;
 #[path = "application_tests/failures.rs"]
 mod failures;
 #[path = "application_tests/flights.rs"]
@@ -53,7 +57,7 @@ use crate::fakes::{
 };
 use crate::http::FaultKind;
 use crate::log::Level;
-use crate::machine::variable as v;
+use crate::machine::{Clock as _, variable as v};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -118,6 +122,8 @@ impl Desk {
     fn call(&self) -> Call {
         Call {
             engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            ahead: (0, 0),
             settings: settings(|_| {}),
             env: Environment::default(),
             request: TokenRequest {
@@ -148,6 +154,9 @@ struct Call {
     settings: Settings,
     env: Environment,
     request: TokenRequest,
+    clock: Arc<FakeClock>,
+    /// The caller's clock: so many milliseconds ahead of the system's, and the number of its thread.
+    ahead: (i64, u32),
 }
 
 impl Call {
@@ -183,7 +192,14 @@ impl Call {
     }
 
     fn acquire(self) -> Result<Acquired, Error> {
-        self.engine.acquire(&self.settings, self.request, &self.env)
+        let (ahead, thread) = self.ahead;
+        let now = self.clock.now().ahead(ahead);
+        self.engine.acquire(
+            &self.settings,
+            self.request,
+            &self.env,
+            CallerClock { now, thread },
+        )
     }
 
     /// What is served without anybody having to wait.

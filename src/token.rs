@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
+use crate::machine::WallClocks;
+
 /// A lifetime over this has a `refresh_on`, at its half.
 const PROACTIVE_LIFETIME: Duration = Duration::from_hours(2);
 /// A token with less than this left is nearly expired.
@@ -89,6 +91,12 @@ impl Timestamp {
         )
     }
 
+    /// The same instant on a clock that is so many milliseconds ahead.
+    #[must_use]
+    pub const fn ahead(self, offset_ms: i64) -> Self {
+        Self(self.0.saturating_add(offset_ms))
+    }
+
     /// The time from an earlier instant to this one; nothing if that one is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -117,6 +125,9 @@ pub struct Token {
     pub expires_on: Timestamp,
     /// When it should be replaced: the half of a lifetime of over two hours.
     pub refresh_on: Option<Timestamp>,
+    /// How far the clock of the caller that it is told to was ahead of the system's when it was dated, in milliseconds;
+    /// 0 unless a test had replaced that clock. The instants above are the system's.
+    pub offset_ms: i64,
 }
 
 impl Token {
@@ -128,7 +139,32 @@ impl Token {
             secret,
             expires_on,
             refresh_on,
+            offset_ms: 0,
         }
+    }
+
+    /// The same token, dated by a clock that is so far ahead of the system's.
+    #[must_use]
+    pub fn dated(&self, offset_ms: i64) -> Self {
+        Self {
+            offset_ms,
+            ..self.clone()
+        }
+    }
+
+    /// Whether both clocks say that it is valid.
+    pub fn is_valid(&self, now: WallClocks) -> bool {
+        now.latest(self.offset_ms) < self.expires_on
+    }
+
+    /// When it ends, on the clock of the caller.
+    pub fn told_expires_on(&self) -> Timestamp {
+        self.expires_on.ahead(self.offset_ms)
+    }
+
+    /// When it should be replaced, on the clock of the caller.
+    pub fn told_refresh_on(&self) -> Option<Timestamp> {
+        Some(self.refresh_on?.ahead(self.offset_ms))
     }
 
     /// When it stops being fresh. `spread` is what a fleet's members differ by.

@@ -246,15 +246,7 @@ impl Pilot {
     fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let sent_at = response
-            .headers
-            .date
-            .as_deref()
-            .and_then(Timestamp::from_http_date);
-        let answer = Answer::read(&response.body).filter(|_| is_success(response.status));
-        let Some((answer, grant)) =
-            answer.and_then(|mut answer| answer.grant(now, sent_at).map(|grant| (answer, grant)))
-        else {
+        let Some((answer, grant)) = self.granted(response, now) else {
             return Err(self.refusal(response));
         };
         self.plan
@@ -330,8 +322,7 @@ impl Pilot {
     /// Puts the next refresh off, if this was one.
     fn failed(&self, state: &mut State) {
         if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
-            let now = self.engine.machine.clock.now();
-            state.cache.failed(&self.plan.key.key, now);
+            state.cache.failed(&self.plan.key.key, self.now());
         }
     }
 
@@ -340,16 +331,17 @@ impl Pilot {
         let mut state = self.engine.lock();
         state.remove(&self.plan.key, &self.flight);
         let key = &self.plan.key.key;
-        let now = self.engine.machine.clock.now();
+        let clocks = self.now();
+        let now = clocks.system;
         let is_late = brought
             .saved_at
             .is_some_and(|saved_at| state.is_late(key, &brought.token, saved_at));
-        if is_late && let Some(stored) = state.cache.find(key, now).stored() {
+        if is_late && let Some(stored) = state.cache.find(key, clocks).stored() {
             let metadata = Metadata {
                 token_source: Some(TokenSource::Cache),
                 ..self.flight.metadata()
             };
-            let served = Served::cached(stored, self.engine.generation(), now, metadata);
+            let served = Served::cached(stored, self.engine.generation(), clocks, metadata);
             return (served, None);
         }
         let served = self.unstored(&brought);
@@ -380,12 +372,12 @@ impl Pilot {
             unwanted && state.cache.forget(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if replaced && self.flight.reason != Reason::Refresh {
+        if replaced && self.flight.reason != Reason::Refresh && !key.is_of_one_thread() {
             self.engine.generation.fetch_add(1, Ordering::Release);
         }
         let is_stored = stored.flatten().is_some();
         let served = Served {
-            fresh_until: is_stored
+            fresh_until: (is_stored && !key.is_of_one_thread())
                 .then(|| token.fresh_until(spread))
                 .filter(|until| *until > now),
             generation: self.engine.generation(),

@@ -52,14 +52,13 @@ impl Pilot {
         };
         let looked = timeout_at(until, self.look(&mut shelving)).await;
         self.flight.progress.looked(looking.elapsed());
-        let now = || self.engine.machine.clock.now();
-        shelving.looked = now();
+        shelving.looked = self.now().system;
         match looked {
             Ok(Err(error)) => Err(self.flight.report.signed(error, 0).into()),
             Ok(Ok(Some(brought))) => Ok((brought, None)),
             Ok(Ok(None)) | Err(_) => match (self.ask().await, &shelving.spare) {
                 // What is valid is not withheld because no other can be had.
-                (Err(_), Some((spare, saved_at))) if spare.expires_on > now() => {
+                (Err(_), Some((spare, saved_at))) if spare.is_valid(self.now()) => {
                     Ok((Brought::shelved(spare.clone(), *saved_at), None))
                 }
                 (asked, _) => Ok((asked?, shelving.is_open.then_some(shelving))),
@@ -97,12 +96,16 @@ impl Pilot {
         };
         let Shelving { shelf, place, .. } = shelving;
         let record = shelf.store.load(&place.entry).await?;
-        let now = self.engine.machine.clock.now();
+        let clocks = self.now();
+        let now = clocks.system;
         let since = self.engine.lock().unwanted_before(&self.plan.key.key);
         let (token, saved_at) = place.token(&record, since, now)?;
         let token = Arc::new(token);
         let brought = Brought::shelved(token.clone(), saved_at);
-        match token.age(now, self.engine.spread(&self.plan.key.key)) {
+        match token.age(
+            clocks.latest(token.offset_ms),
+            self.engine.spread(&self.plan.key.key),
+        ) {
             Age::Fresh => Some(brought),
             // What would only take the place of its like is no refresh.
             _ if refresh => None,

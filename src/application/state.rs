@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::cache::flight::{Flight, FlightKey, Reason};
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Found, Key};
+use crate::machine::WallClocks;
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
 /// From so many keys on it is looked for those that no token can be about any more.
@@ -23,6 +24,16 @@ pub(super) struct State {
 }
 
 impl State {
+    /// The token of a key as these clocks see it.
+    pub(super) fn find(&mut self, key: &Key, now: WallClocks) -> Found {
+        if !key.is_of_one_thread() {
+            return self.cache.find(key, now);
+        }
+        // Who wanted another token than the one that all threads see is not given that again.
+        let may_share = !self.unwanted.contains_key(key);
+        self.cache.find_of_thread(key, now, may_share)
+    }
+
     /// A flight of this key that brings what is wanted.
     pub(super) fn joinable(&self, key: &FlightKey, reason: &Reason) -> Option<Arc<Flight>> {
         // Who wants another token than the cached one has nothing of a flight that is older than it.

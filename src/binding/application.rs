@@ -1,6 +1,7 @@
 //! The native half of `ManagedIdentityApplication`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
@@ -21,8 +22,10 @@ use crate::application::Acquired;
 use crate::cache::disk::DiskStore;
 use crate::cache::shelf::Shelf;
 use crate::config::Settings;
+use crate::machine::{CallerClock, Clock as _, SystemClock};
 use crate::request::{RawRequest, TokenRequest};
 use crate::source::relevant_variable_count;
+use crate::token::Timestamp;
 
 type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
 
@@ -64,7 +67,8 @@ impl ManagedIdentityApplication {
     }
 
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
-    /// the environment variables, from the front, decided what is asked for.
+    /// the environment variables, from the front, decided what is asked for. `now` is the caller's `Date.now()`, if that
+    /// is a number.
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
@@ -75,6 +79,7 @@ impl ManagedIdentityApplication {
         environment: &EnvironmentReading,
         arrivals: &Arrivals,
         call: u32,
+        now: Option<f64>,
     ) -> Result<Either<AcquisitionOutcome, u32>> {
         let raw = RawRequest {
             resource: given(&resource)?,
@@ -84,7 +89,7 @@ impl ManagedIdentityApplication {
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            ENGINE.acquire(&self.settings, request, &environment.0)
+            ENGINE.acquire(&self.settings, request, &environment.0, callers_clock(now))
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => {
@@ -152,5 +157,28 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentReading) -> bool {
         ENGINE.has_source(&self.settings, &environment.0)
+    }
+}
+
+thread_local! {
+    /// The number of this thread of JavaScript.
+    static THREAD: u32 = {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        LAST.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// The caller's clock; the system's in place of one that does not tell the time.
+fn callers_clock(now: Option<f64>) -> CallerClock {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a date of JavaScript's is less than 2^53 ms"
+    )]
+    let told = now
+        .filter(|now| now.is_finite())
+        .map(|now| Timestamp::from_millis(now as i64));
+    CallerClock {
+        now: told.unwrap_or_else(|| SystemClock.now()),
+        thread: THREAD.with(|thread| *thread),
     }
 }

@@ -4,7 +4,7 @@
 //! of native code's for each would cost a handle of the event loop and a wake-up of it for each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use napi::bindgen_prelude::FnArgs;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -23,6 +23,9 @@ type ArrivalFunction = ThreadsafeFunction<Arrival, (), Arrival, Status, false, t
 /// The number of a call, and how it ended.
 type Arrival = FnArgs<(u32, AcquisitionOutcome)>;
 
+/// The functions of every environment of this process, as long as they are there.
+static EVERYWHERE: Mutex<Vec<Weak<RwLock<ArrivalFunction>>>> = Mutex::new(Vec::new());
+
 /// The calls of one environment that wait.
 #[napi]
 pub struct Arrivals {
@@ -39,8 +42,14 @@ impl Arrivals {
         env: &Env,
         #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: ArrivalFunction,
     ) -> Result<Self> {
+        let tell = Arc::new(RwLock::new(tell));
+        let mut everywhere = lock(&EVERYWHERE);
+        if everywhere.len() == everywhere.capacity() {
+            everywhere.retain(|function| function.strong_count() > 0);
+        }
+        everywhere.push(Arc::downgrade(&tell));
         Ok(Self {
-            tell: Arc::new(RwLock::new(tell)),
+            tell,
             waiting: Arc::default(),
             end: EnvironmentEnd::of(env)?,
         })
@@ -83,6 +92,19 @@ impl Arrivals {
         });
         waiting_now.insert(call, task.abort_handle());
         Ok(())
+    }
+}
+
+/// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
+pub(super) fn tell_cleared() {
+    let everywhere = lock(&EVERYWHERE).clone();
+    for tell in everywhere.iter().filter_map(Weak::upgrade) {
+        let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+        // An environment that has ended has no tokens.
+        tell.call(
+            (0, AcquisitionOutcome::Cleared).into(),
+            ThreadsafeFunctionCallMode::NonBlocking,
+        );
     }
 }
 

@@ -88,6 +88,7 @@ pub fn generation() -> u32 {
 #[napi(catch_unwind)]
 pub fn clear_cache() {
     ENGINE.clear();
+    arrivals::tell_cleared();
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.

@@ -262,8 +262,14 @@ pub struct EventRecord {
 /// How an acquisition ended.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token { token: TokenRecord },
-    Failure { failure: FailureRecord },
+    Token {
+        token: TokenRecord,
+    },
+    Failure {
+        failure: FailureRecord,
+    },
+    /// Of no call: the cache was cleared.
+    Cleared,
 }
 
 impl AcquisitionOutcome {
@@ -285,8 +291,8 @@ impl TokenRecord {
             resource,
             access_token: served.token.secret.expose().to_owned(),
             from_cache: served.from_cache,
-            expires_on_ms: millis(served.token.expires_on),
-            refresh_on_ms: served.token.refresh_on.map(millis),
+            expires_on_ms: millis(served.token.told_expires_on()),
+            refresh_on_ms: served.token.told_refresh_on().map(millis),
             fresh_until_ms: served.fresh_until.map_or(0.0, millis),
             generation: served.generation,
             metadata: served.metadata.into(),

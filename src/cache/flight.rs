@@ -15,7 +15,7 @@ use crate::http::retry::RetryOptions;
 use crate::http::send::{Deadline, Progress};
 use crate::http::timer::timeout_at;
 use crate::http::waiters::Waiters;
-use crate::machine::Clock;
+use crate::machine::{Clock, WallClocks};
 use crate::metadata::{Metadata, RefreshReason, TokenSource};
 use crate::resource::is_guid;
 use crate::source::{Report, SourceName, tenant};
@@ -207,7 +207,7 @@ impl Flight {
         total: Duration,
         fallback: Option<Served>,
         tenant: Option<String>,
-        clock: Arc<dyn Clock>,
+        (clock, called_at): (Arc<dyn Clock>, WallClocks),
     ) -> Waiter {
         self.deadline.put_off(total);
         self.waiters.join();
@@ -218,6 +218,7 @@ impl Flight {
             fallback,
             tenant,
             clock,
+            called_at,
         }
     }
 }
@@ -230,6 +231,7 @@ pub struct Waiter {
     fallback: Option<Served>,
     tenant: Option<String>,
     clock: Arc<dyn Clock>,
+    called_at: WallClocks,
 }
 
 impl Waiter {
@@ -308,7 +310,7 @@ impl Waiter {
     }
 
     fn is_valid(&self, served: &Served) -> bool {
-        served.token.expires_on > self.clock.now()
+        served.token.is_valid(self.called_at.when(self.clock.now()))
     }
 
     fn out_of_time(&self) -> Error {
@@ -324,8 +326,10 @@ impl Drop for Waiter {
 
 impl Served {
     /// A token from the cache.
-    pub fn cached(stored: Stored, generation: u32, now: Timestamp, metadata: Metadata) -> Self {
-        let fresh_until = Some(stored.fresh_until).filter(|until| *until > now);
+    pub fn cached(stored: Stored, generation: u32, now: WallClocks, metadata: Metadata) -> Self {
+        // By a clock that a test moves it is looked up each time.
+        let is_fresh = !now.disagree() && stored.fresh_until > now.latest(stored.token.offset_ms);
+        let fresh_until = is_fresh.then_some(stored.fresh_until);
         Self {
             token: stored.token,
             from_cache: true,

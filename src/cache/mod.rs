@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::identity::Identity;
+use crate::machine::WallClocks;
 use crate::resource::Resource;
 use crate::source::{Ask, Source, SourceName};
 use crate::token::{Age, Timestamp, Token};
@@ -36,6 +37,8 @@ pub struct Key {
     identity: Identity,
     capabilities: Option<String>,
     resource: Resource,
+    /// The thread that alone sees the token, since its clock is not the system's.
+    thread: Option<u32>,
 }
 
 impl Key {
@@ -48,7 +51,20 @@ impl Key {
             identity: ask.identity.clone(),
             capabilities: ask.capabilities.clone(),
             resource: ask.resource.clone(),
+            thread: None,
         }
+    }
+
+    /// The key of the same token for one thread alone, or for all.
+    #[must_use]
+    pub fn of_thread(mut self, thread: Option<u32>) -> Self {
+        self.thread = thread;
+        self
+    }
+
+    /// Whether one thread alone sees the token.
+    pub const fn is_of_one_thread(&self) -> bool {
+        self.thread.is_some()
     }
 
     /// The key in words, for a cache outside of this process.
@@ -115,6 +131,7 @@ pub struct Stored {
     pub fresh_until: Timestamp,
 }
 
+#[derive(Clone)]
 struct Entry {
     token: Arc<Token>,
     /// The flight that brought it: an older flight's token does not replace a newer one's.
@@ -122,7 +139,7 @@ struct Entry {
     spread: Duration,
     /// When the last attempt to replace it ended; for a new token, when it came.
     attempted: Instant,
-    /// The same by the wall clock. A pause ends when one of the clocks says so: the other may have stood still.
+    /// The same by the wall clocks, which go on while a machine sleeps and when a test moves them.
     attempted_at: Timestamp,
     /// How many attempts failed in a row.
     failures: u32,
@@ -133,16 +150,17 @@ impl Entry {
     fn may_refresh(&self, now: Timestamp) -> bool {
         let doublings = self.failures.saturating_sub(1).min(8);
         let back_off = BACK_OFF.saturating_mul(1 << doublings).min(LONGEST_BACK_OFF);
-        self.failures == 0 || self.since_attempt(now) >= back_off
+        self.failures == 0 || self.has_paused(back_off, now)
     }
 
     /// Whether a caller may be made to wait for another token.
     fn may_be_waited_for(&self, now: Timestamp) -> bool {
-        self.since_attempt(now) >= BACK_OFF
+        self.has_paused(BACK_OFF, now)
     }
 
-    fn since_attempt(&self, now: Timestamp) -> Duration {
-        self.attempted.elapsed().max(now.since(self.attempted_at))
+    /// Whether so much time has passed since the last attempt, by any clock.
+    fn has_paused(&self, pause: Duration, now: Timestamp) -> bool {
+        self.attempted.elapsed() >= pause || now.since(self.attempted_at) >= pause
     }
 
     fn stored(&self) -> Stored {
@@ -169,20 +187,57 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Looks a key up; an expired token is removed.
-    pub fn find(&mut self, key: &Key, now: Timestamp) -> Found {
+    /// Looks a key up. A token that has expired is removed, unless only the clock of one caller says so and others
+    /// see the token too.
+    pub fn find(&mut self, key: &Key, now: impl Into<WallClocks>) -> Found {
+        let clocks = now.into();
         let Some(entry) = self.entries.get(key) else {
             return Found::Nothing { expired: false };
         };
+        let now = clocks.latest(entry.token.offset_ms);
         match entry.token.age(now, entry.spread) {
             Age::Expired => {
-                self.entries.remove(key);
+                if key.is_of_one_thread() || entry.token.expires_on <= clocks.system {
+                    self.entries.remove(key);
+                }
                 Found::Nothing { expired: true }
             }
             Age::Ageing if entry.may_refresh(now) => Found::ServeAndRefresh(entry.stored()),
             Age::NearlyExpired if entry.may_be_waited_for(now) => Found::RefreshFirst(entry.stored()),
             // Fresh, or the last attempt was too short a while ago.
             Age::Fresh | Age::Ageing | Age::NearlyExpired => Found::Serve(entry.stored()),
+        }
+    }
+
+    /// Looks up the key of one thread, whose clock is not the system's. `may_share`: the token that all threads see
+    /// will do, too. It is copied, so that what happens by this clock does not reach the others.
+    pub fn find_of_thread(&mut self, key: &Key, now: WallClocks, may_share: bool) -> Found {
+        let mut expired = false;
+        let mut own = self.entries.get_mut(key);
+        if let Some(own) = own.as_deref_mut()
+            && now.were_set_back_since(own.token.offset_ms)
+        {
+            // From here on it ages by the time that passes on this clock, as if it had come now.
+            own.token = Arc::new(own.token.dated(now.offset_ms()));
+        }
+        let own = own.map(|own| own.flight);
+        let common = self.entries.get(&key.clone().of_thread(None));
+        if let Some(common) = common.filter(|common| may_share && own.is_none_or(|own| common.flight > own)) {
+            // A clock that is ahead has aged it. On one that was set back it ages from now on.
+            let token = common.token.dated(now.offset_ms().min(0));
+            if token.is_valid(now) {
+                let copy = Entry {
+                    token: Arc::new(token),
+                    ..common.clone()
+                };
+                self.entries.insert(key.clone(), copy);
+            } else {
+                expired = true;
+            }
+        }
+        match self.find(key, now) {
+            Found::Nothing { expired: false } => Found::Nothing { expired },
+            found => found,
         }
     }
 
@@ -237,11 +292,11 @@ impl Cache {
     }
 
     /// Notes that no other token could be had: the next attempt is put off.
-    pub fn failed(&mut self, key: &Key, now: Timestamp) {
+    pub fn failed(&mut self, key: &Key, now: impl Into<WallClocks>) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.failures = entry.failures.saturating_add(1);
             entry.attempted = Instant::now();
-            entry.attempted_at = now;
+            entry.attempted_at = now.into().latest(entry.token.offset_ms);
         }
     }
 

@@ -85,12 +85,12 @@ struct Model {
 
 impl Model {
     fn find(&mut self, key: usize) -> (char, Option<String>) {
-        let (wall, running) = (self.wall, self.running);
+        let wall = self.wall;
         let Some(known) = self.tokens[key].clone().filter(|known| known.ends > wall) else {
             self.tokens[key] = None;
             return ('-', None);
         };
-        let rested = (wall - known.attempted.0).max(running - known.attempted.1);
+        let rested = (wall - known.attempted.0).max(self.running - known.attempted.1);
         // 30 seconds after the first failure, doubling, five minutes at most.
         let pause = match known.failures {
             0 => 0,

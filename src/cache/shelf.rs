@@ -139,6 +139,7 @@ impl Place {
             // An earlier version may have believed an endpoint that named a longer life.
             expires_on: Timestamp::from_millis(record.expires_on_ms).min(saved_at.plus(MAX_TOKEN_LIFETIME)),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
+            offset_ms: 0,
         })?;
         Some((token, saved_at))
     }

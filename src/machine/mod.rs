@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use self::blocking::{BlockingPool, MAX_BLOCKING_THREADS};
 pub use self::chance::{Chance, Fixed, SystemChance};
-pub use self::clock::{Clock, SystemClock};
+pub use self::clock::{CallerClock, Clock, SystemClock, WallClocks};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
 pub use self::folder::{CheckedDirectory, FolderFault, PrivateFolder};

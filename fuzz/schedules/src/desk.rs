@@ -11,7 +11,7 @@ use crate::application::{Acquired, Engine};
 use crate::cache::flight::{Outcome, Served};
 use crate::config::Given;
 use crate::fakes::{self, FakeClock, FakeFiles, FakeNet, settings};
-use crate::machine::Environment;
+use crate::machine::{CallerClock, Clock as _, Environment};
 use crate::request::{RawRequest, TokenRequest, Wish};
 use crate::sync::Arc;
 
@@ -63,9 +63,13 @@ impl Desk {
             ..RawRequest::default()
         };
         let request = TokenRequest::parse(&raw, String::new()).expect("valid");
+        let caller = CallerClock {
+            now: self.clock.now(),
+            thread: 0,
+        };
         let acquired = self
             .engine
-            .acquire(&settings(|_| {}), request, &Environment::default());
+            .acquire(&settings(|_| {}), request, &Environment::default(), caller);
         acquired.unwrap_or_else(|error| panic!("{error}"))
     }
 

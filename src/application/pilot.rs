@@ -148,6 +148,10 @@ impl Pilot {
             ..
         } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        // Neither a probe is sent nor a file read for callers who have left.
+        if self.flight.waiters.have_left() {
+            return Err(Stop::Unattended);
+        }
         if self.plan.key.probe {
             self.engine.probe_once(&self.plan).await?;
         }

@@ -7,6 +7,7 @@
 
 pub mod availability;
 mod pilot;
+mod reporting;
 mod shelving;
 mod state;
 

@@ -28,13 +28,15 @@ export type EnvironmentReading = Environment
 
 /** An application: its settings, parsed. */
 export declare class ManagedIdentityApplication {
+  /** The user-assigned identity, as a reader may see it; null for the system-assigned one. */
+  identity(): IdentityRecord | null
   /**
    * A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
    * the environment variables, from the front, decided what is asked for.
    */
   acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number): AcquisitionOutcome | number
-  /** Keeps tokens in the directory that the options name, which must belong to the user of this number. */
-  keepInDirectory(hostname: string, owner?: number | undefined | null): void
+  /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
+  keepInDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
   keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
   /** Tells an observer what happens from now on; only the first one is told. */
@@ -46,6 +48,8 @@ export declare class ManagedIdentityApplication {
   probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
   /** The name of the source that this environment leads to. */
   sourceName(environment: EnvironmentReading): string
+  /** Whether the environment has a source that this application may use. */
+  hasSource(environment: EnvironmentReading): boolean
 }
 
 /** How an acquisition ended. */
@@ -57,14 +61,17 @@ export type AcquisitionOutcome =
 export interface AvailabilityRecord {
   available: boolean
   source: string
-  reason?: string
+  reason: string | null
 }
 
 /** What is wanted of a plug-in: the record of an entry, or that this one replaces it. */
 export interface CacheAccess {
   entry: string
-  record?: string
+  record: string | null
 }
+
+/** What is wrong with an id, if anything; `name` says where it came from. */
+export declare function checkId(name: string, id?: unknown | undefined | null): FailureRecord | null
 
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
@@ -78,6 +85,7 @@ export interface ConfigurationRecord {
   userAssignedObjectId?: unknown
   userAssignedId?: unknown
   clientCapabilities?: unknown
+  source?: unknown
   cache?: unknown
   cacheDirectory?: unknown
   cachePlugin?: unknown
@@ -125,43 +133,53 @@ export interface EventRecord {
   resource: string
   source: string
   endpoint: string
-  attempt?: number
-  statusCode?: number
+  attempt: number | null
+  statusCode: number | null
   /** What came in place of an answer. */
-  fault?: string
-  durationInMs?: number
-  waitInMs?: number
+  fault: string | null
+  durationInMs: number | null
+  waitInMs: number | null
   /** What a refresh brought. */
-  token?: TokenRecord
+  token: TokenRecord | null
   /** Why a request is tried again, or why a refresh brought nothing. */
-  failure?: FailureRecord
+  failure: FailureRecord | null
 }
 
 /** Why there is no token, or no application. */
 export interface FailureRecord {
   errorCode: string
   errorMessage: string
-  correlationId?: string
-  statusCode?: number
-  source?: string
-  endpoint?: string
-  attempts?: number
+  correlationId: string | null
+  statusCode: number | null
+  /** The first of the service's own numbers for the error, as it came. */
+  errorNo: number | string | null
+  source: string | null
+  endpoint: string | null
+  attempts: number | null
   retryable: boolean
   /** How long the endpoint asked to wait. */
   retryAfterMs?: number
   /** Whether there is no managed identity here. */
   unavailable: boolean
-  causeCode?: string
-  causeMessage?: string
-  metadata?: MetadataRecord
+  causeCode: string | null
+  causeMessage: string | null
+  metadata: MetadataRecord | null
 }
 
 /** Changes whenever a remembered token may no longer be the cached one. */
 export declare function generation(): number
 
+/** The user-assigned identity of an application, as a reader may see it. */
+export interface IdentityRecord {
+  /** The option that names it. */
+  option: string
+  /** Its id; absent if it does not have the form of one, and so may be anything. */
+  id: string | null
+}
+
 /** What is told of a call: the public type of this name, but for its defaults. */
 export interface MetadataRecord {
-  tokenSource?: string
+  tokenSource: string | null
   cacheRefreshReason: string
   durationTotalInMs: number
   durationInHttpInMs: number
@@ -175,7 +193,7 @@ export interface NetworkCall {
   post: boolean
   url: string
   headers: Record<string, string>
-  body?: string
+  body: string | null
 }
 
 /** What came of it: a status with the rest of an answer, or a message with the rest of a fault. */
@@ -183,13 +201,19 @@ export interface NetworkReply {
   status?: number
   wwwAuthenticate?: string
   retryAfter?: string
+  date?: string
   body?: string
   code?: string
   message?: string
+  server?: string
+  contentType?: string
 }
 
 /** A number for a caller's client, other than every other transport's of this process. */
 export declare function newTransportId(): number
+
+/** A text in one line without these secrets, however they are encoded, and without tokens. */
+export declare function redact(text: string, secrets: Array<string>): string
 
 /** A token that was served. */
 export interface TokenRecord {
@@ -201,7 +225,7 @@ export interface TokenRecord {
   /** Milliseconds since 1970. */
   expiresOnMs: number
   /** Milliseconds since 1970; absent for a lifetime of up to two hours. */
-  refreshOnMs?: number
+  refreshOnMs: number | null
   /** Until when the face may serve it again by itself, in milliseconds since 1970; 0 is not at all. */
   freshUntilMs: number
   /** The generation that it belongs to. */

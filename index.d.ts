@@ -29,13 +29,16 @@ export declare class ManagedIdentityApplication {
    * Prepares an application for the system-assigned identity, or for the one that `managedIdentityIdParams`
    * names.
    *
-   * Unknown keys are ignored. The environment is not read here but when a token has to be fetched.
+   * Unknown keys are ignored, except those that would silently be another identity: whatever
+   * `managedIdentityIdParams` has under another name than an id's, and an id that stands beside it. The environment is
+   * not read here but when a token has to be fetched.
    *
    * @param configuration - Identity, capabilities and system options; all of them have defaults.
    * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: more than one id.
    * @throws {ManagedIdentityError} `missing_client_id`: an id that is present but empty or no string.
-   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type or out of range; the
-   * message names it.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type or out of range, an id with white
+   * space or quotation marks around it, the text `undefined` or `null` for an id, or a misspelt id; the message names
+   * it.
    */
   constructor(configuration?: ManagedIdentityConfiguration | null);
 
@@ -51,7 +54,9 @@ export declare class ManagedIdentityApplication {
    * @returns A result that belongs to the caller: changing it changes nobody else's.
    * @throws {ManagedIdentityError} `invalid_resource`: the resource is no absolute URI and no GUID.
    * @throws {ManagedIdentityError} `invalid_configuration`: another request field is of a wrong type or out
-   * of range, or an option cannot be honoured by the host's source.
+   * of range, or is `signal` or `scope`, which other libraries call `abortSignal` and `resource`; an option cannot be
+   * honoured by the host's source; the environment has none of the sources that `source` allows; a workload identity
+   * has no client id; or `AZURE_CLIENT_ID`, where it is used, is not an id.
    * @throws {ManagedIdentityError} `identity_endpoint_url_malformed`, `msi_endpoint_url_malformed`,
    * `imds_endpoint_url_malformed`, `azure_pod_identity_authority_host_url_malformed`: that environment
    * variable is no http or https URL.
@@ -81,9 +86,11 @@ export declare class ManagedIdentityApplication {
    * **New.** Resolves with an access token in the shape that clients of the Azure SDK take: an application is a
    * `TokenCredential` of `@azure/core-auth`, to be passed to them as their `credential`.
    *
-   * The same cache and the same requests as `acquireToken`. Where no other source is configured, the first token
-   * request to the Instance Metadata Service is preceded by a probe of up to 1 s, so that a chain of credentials
-   * moves on at once on a machine outside of Azure.
+   * The same cache and the same requests as `acquireToken`. Where no other source is configured, and until the Instance
+   * Metadata Service (IMDS) has answered once in this process, a token request to it is preceded by a probe of up to
+   * 1 s, so that a chain of credentials moves on at once on a machine outside of Azure, also where something else
+   * answers at the address of IMDS. If the connection is accepted but the probe is not answered in time, one token
+   * request without retries follows; if that is not answered either, the probe alone decides for the next 5 minutes.
    *
    * @param scopes - One scope, such as `"https://vault.azure.net/.default"`, or an array of one.
    * @param options - What the client asks for besides.
@@ -97,6 +104,22 @@ export declare class ManagedIdentityApplication {
    * @see https://learn.microsoft.com/javascript/api/@azure/core-auth/tokencredential
    */
   getToken(scopes: string | string[], options?: GetTokenOptions | null): Promise<AccessToken>;
+
+  /**
+   * **New.** Gives a function that resolves with a valid access token as a string: for whatever takes a token or a
+   * password function, such as pg, mysql2, redis, tedious and OpenAI's `azureADTokenProvider`.
+   *
+   * Each call of the function is a call of `acquireToken`: a fresh token comes from memory. The function looks at none
+   * of its arguments, so that drivers may call it with their own.
+   *
+   * @param resource - The resource that the token is for, as `acquireToken` takes it.
+   * @param options - Further fields of the request, read once; default: none.
+   * @returns A function that rejects with what `acquireToken` rejects with; nothing is thrown here.
+   * @example
+   * const password = app.bearerToken("https://ossrdbms-aad.database.windows.net");
+   * const pool = new pg.Pool({ user: "my-identity", password });
+   */
+  bearerToken(resource: string, options?: BearerTokenOptions | null): () => Promise<string>;
 
   /**
    * **New.** Gives a function that resolves with this identity's token as a client assertion: the proof by which
@@ -117,9 +140,11 @@ export declare class ManagedIdentityApplication {
    * **New.** Tells whether there is a managed identity endpoint here, by a probe that asks for no token and sends
    * no secret.
    *
-   * Any HTTP answer counts as one, but for that which a container's host gives in place of the metadata service.
-   * Nothing is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
-   * be used, is an answer and no error.
+   * At a configured endpoint any HTTP response counts, except that of a container's host in place of the metadata
+   * service. At that service's default address, a response that can only come from something else does not count
+   * (another cloud, a portal, a gateway), until the service has answered once in this process.
+   * Nothing else is cached from it. An endpoint that cannot be reached, or a variable of the environment that cannot
+   * be used, gives `available: false` with a reason, and not an error.
    *
    * @param options - How long to wait.
    * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
@@ -132,14 +157,14 @@ export declare class ManagedIdentityApplication {
    * Synchronous and without any network request. It tells by which variables are set, and by whether Azure
    * Arc's agent is installed; whether their values are any good shows when a token is fetched. `"Imds"` is
    * never answered: the metadata service is what remains when nothing else is configured, and its name is then
-   * `"DefaultToImds"`.
+   * `"DefaultToImds"`. Where `source` allows only sources that the environment does not have, it is the first of them.
    */
   getManagedIdentitySource(): ManagedIdentitySourceNames;
 
   /**
    * **New.** Says where a token would come from, after asking the Instance Metadata Service whether it is there:
    * unlike `getManagedIdentitySource()` it tells a host with that service (`"Imds"`) from one without any source
-   * (`null`). Other sources are told by the environment alone.
+   * (`null`). Other sources are told by the environment alone; `null` if it has none of those that `source` allows.
    *
    * @param options - How long to wait.
    * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is no number from 1 to 600 000.
@@ -161,6 +186,8 @@ export declare class ManagedIdentityApplication {
    * @throws {ManagedIdentityError} `invalid_configuration`: `MANAGED_IDENTITY` is no JSON object.
    * @throws {ManagedIdentityError} `invalid_managed_identity_id_type`: it names no known type.
    * @throws {ManagedIdentityError} `missing_client_id`: an id is empty or no string; the message names the variable.
+   * @throws {ManagedIdentityError} `invalid_configuration`: an id has white space or quotation marks around it, or is
+   * the text `undefined` or `null`; the message names the variable.
    * @see https://learn.microsoft.com/entra/msal/python/advanced/managed-identity
    */
   static fromEnvironment(
@@ -200,6 +227,19 @@ export type ManagedIdentityConfiguration = {
   managedIdentityIdParams?: ManagedIdentityIdParams;
 
   /**
+   * **New.** Where tokens come from, whatever else the environment says: one source, or a list of sources of which the
+   * first is used whose variables are complete. `"Imds"` always is, and means the same as `"DefaultToImds"`.
+   *
+   * For example, `"Imds"` uses the node's identity in a pod that has a workload identity.
+   *
+   * Default: absent, the first source of README's table that the environment has. Limits: a value of
+   * `ManagedIdentitySourceNames` or an array of them that is not empty, else `invalid_configuration`. Where the
+   * environment has none of them, `acquireToken` rejects with `invalid_configuration`, `getToken` with a
+   * `CredentialUnavailableError` of that code, and `getManagedIdentitySource()` gives the first of the list.
+   */
+  source?: ManagedIdentitySourceNames | readonly ManagedIdentitySourceNames[] | null | undefined;
+
+  /**
    * Timeouts, retries, logging and the HTTP client.
    *
    * Default: each option's own.
@@ -213,6 +253,21 @@ export type ManagedIdentityConfiguration = {
    * Default: nowhere. A service has no use for it: tokens on a disk are tokens that can be stolen from there.
    */
   cache?: CacheOptions | null | undefined;
+
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedClientId`. */
+  clientId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedResourceId`. */
+  resourceId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedObjectId`. */
+  objectId?: never;
+  /** Not an option, and refused: the id belongs in `managedIdentityIdParams.userAssignedClientId`. */
+  managedIdentityClientId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedClientId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedResourceId?: never;
+  /** Not an option here, and refused: it belongs in `managedIdentityIdParams`. */
+  userAssignedObjectId?: never;
 };
 
 /**
@@ -229,8 +284,9 @@ export type CacheOptions = {
    *
    * Default: absent. Limits: an absolute path; made with mode 0700 if it is not there. A directory that belongs to
    * another user, that others may look into, or that is a link makes every acquisition fail with
-   * `invalid_configuration`, where the system knows such things (not on Windows: there it has the rights of its
-   * parent).
+   * `invalid_configuration`. So does one below a directory that belongs to another user than root, or to which
+   * others may write (unless it is sticky, as /tmp is). The user is the one that the process acts as when it uses the
+   * directory. Windows is different: there the directory has the rights of its parent, and nothing is checked.
    */
   directory?: string | null | undefined;
 
@@ -313,6 +369,8 @@ export declare class ManagedIdentityId {
    *
    * @param id - A GUID.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedClientId(id: string): ManagedIdentityIdParams;
 
@@ -321,6 +379,8 @@ export declare class ManagedIdentityId {
    *
    * @param id - `/subscriptions/…/userAssignedIdentities/…`.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedResourceId(id: string): ManagedIdentityIdParams;
 
@@ -329,14 +389,17 @@ export declare class ManagedIdentityId {
    *
    * @param id - A GUID.
    * @throws {ManagedIdentityError} `missing_client_id`: it is empty or no string.
+   * @throws {ManagedIdentityError} `invalid_configuration`: it has white space or quotation marks around it, or is the
+   * text `undefined` or `null`.
    */
   static withUserAssignedObjectId(id: string): ManagedIdentityIdParams;
 }
 
 /**
  * One of the three ids of a user-assigned identity; more than one is refused with
- * `invalid_managed_identity_id_type`, an empty one, or one of blanks, with `missing_client_id`, one of over 2 048 bytes with
- * `invalid_configuration`.
+ * `invalid_managed_identity_id_type`, an empty one, or one of blanks, with `missing_client_id`, and with
+ * `invalid_configuration` one of over 2 048 bytes, one with white space or quotation marks around it, the texts
+ * `undefined` and `null`, and any other key. A message shows an id only if it has the form of one.
  *
  * Beware of an environment variable that is not set: `undefined` means absent, which is the system-assigned
  * identity. Therefore, and as in msal-node, an id that may be `undefined` does not compile under
@@ -392,7 +455,9 @@ export type NodeSystemOptions = {
    * An HTTP client of the caller's, through which every request then goes.
    *
    * Default: the native client. A rejection whose `code` is `ECONNREFUSED`, `ECONNRESET` or `ETIMEDOUT`
-   * counts as that fault and is retried as such; every other rejection is not. Refused with
+   * counts as that fault and is retried as such; one with `EADDRNOTAVAIL`, `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`,
+   * `EACCES` or `EPERM` as a fault of this process itself, which is retried once; every other rejection is not.
+   * Refused with
    * `invalid_configuration` on Service Fabric, whose certificate a caller's client cannot be made to pin.
    * The client gets the endpoint's secrets in its headers. It must not follow redirects.
    */
@@ -442,7 +507,8 @@ export type NodeSystemOptions = {
    *
    * Default: 10 000, and 30 000 for the last attempt after one that ran out of time. Limits: 1 to 600 000, else
    * `invalid_configuration`; what is given holds for every attempt. When it runs out, the exchange is retried
-   * once, then fails with `network_unavailable`.
+   * once, then fails with `network_unavailable`. Reading a federated token or Azure Arc's key may take as long; it
+   * fails with `unable_to_read_secret_file` then.
    */
   requestTimeout?: number | null | undefined;
 
@@ -544,7 +610,18 @@ export type ManagedIdentityRequestParams = {
    * has anyway, and calls share a request only with calls of the same value.
    */
   retryIdentityNotFound?: number | null | undefined;
+
+  /** Not a field, and refused: the signal belongs in `abortSignal`. */
+  signal?: never;
+
+  /** Not a field, and refused: give `resource`, or a list of one scope as `scopes`. */
+  scope?: never;
 };
+
+/**
+ * **New.** What the tokens of `bearerToken` are asked for with, beside the resource.
+ */
+export type BearerTokenOptions = Omit<ManagedIdentityRequestParams, "resource">;
 
 /**
  * **New.** A request in the shape of MSAL.NET's first versions: a list of exactly one scope in place of a resource.
@@ -839,7 +916,8 @@ export type AuthenticationResult = {
   fromCache: boolean;
 
   /**
-   * When the token expires, by the clock of the machine that issued it.
+   * When the token expires, as far as the endpoint is believed: no later than the earlier of what its `expires_on` and
+   * `expires_in` say, the `exp` of a JWT that is valid now, and 48 hours from its arrival.
    *
    * Never `null` here. When no expiry could be read, it is the time of the call, and the token is not cached.
    */
@@ -1074,7 +1152,7 @@ export type NetworkRequestOptions = {
  */
 export type NetworkResponse<T> = {
   /**
-   * The headers, by name in any case.
+   * The headers, by name in any case: `WWW-Authenticate`, `Retry-After` and `Date` are read.
    */
   headers: Record<string, string>;
 
@@ -1102,15 +1180,21 @@ export declare class AuthError extends Error {
    * @param errorMessage - The words.
    * @param suberror - A finer code.
    */
-  constructor(errorCode: string, correlationId: string, errorMessage?: string, suberror?: string);
+  constructor(
+    errorCode: ManagedIdentityErrorCode | (string & {}),
+    correlationId: string,
+    errorMessage?: string,
+    suberror?: string,
+  );
 
   /**
    * The stable code, to compare with `ManagedIdentityErrorCodes`; it may also be a code of the service's own.
    */
-  errorCode: string;
+  errorCode: ManagedIdentityErrorCode | (string & {});
 
   /**
-   * What was tried, what came back, and the remedy where it is known.
+   * What was tried, what came back, and the remedy where it is known. The service's sentence is quoted whole, up to 500
+   * characters; the service's `error_codes`, ids and timestamp come after it.
    */
   errorMessage: string;
 
@@ -1132,14 +1216,20 @@ export declare class AuthError extends Error {
  */
 export declare class ManagedIdentityError extends AuthError {
   /**
-   * Makes an error with a general message; mostly for tests of the caller's.
+   * Makes an error as this package would; for tests of code that handles such errors.
    *
-   * `retryable` is `false`, and the fields that describe an exchange are absent.
+   * Without `details` it has a general message, `retryable` is `false`, and the fields that describe an exchange are
+   * absent.
    *
    * @param errorCode - The stable code.
    * @param correlationId - The id of the call.
+   * @param details - **New.** What else the error says; default: nothing.
    */
-  constructor(errorCode: string, correlationId: string);
+  constructor(
+    errorCode: ManagedIdentityErrorCode | (string & {}),
+    correlationId: string,
+    details?: ManagedIdentityErrorDetails | null,
+  );
 
   /**
    * The error's class: `"ManagedIdentityError"`.
@@ -1149,12 +1239,23 @@ export declare class ManagedIdentityError extends AuthError {
   /**
    * **New.** The same as `errorCode`, where Node.js keeps the code of an error.
    */
-  readonly code: string;
+  readonly code: ManagedIdentityErrorCode | (string & {});
 
   /**
    * **New.** The HTTP status of the last answer; absent when there was none.
    */
   readonly statusCode?: number;
+
+  /**
+   * The same as `statusCode`, by the name that msal-node's `ServerError` has for it.
+   */
+  readonly status?: number;
+
+  /**
+   * The first of the service's `error_codes`, as it sent it; absent when it sent none. Entra sends numbers, such as
+   * `70021`, which msal-node's `ServerError` has here too, though it declares a string.
+   */
+  readonly errorNo?: number | string;
 
   /**
    * **New.** The source that was asked, or that refused the options by itself; absent before one is known.
@@ -1171,6 +1272,11 @@ export declare class ManagedIdentityError extends AuthError {
    * be asked and could not be; absent when it never came to that.
    */
   readonly attempts?: number;
+
+  /**
+   * **New.** How long the endpoint asked to wait, in milliseconds; absent when it did not.
+   */
+  readonly retryAfterMs?: number;
 
   /**
    * **New.** Whether the same call may succeed later with nothing changed; retries were made already unless
@@ -1199,8 +1305,9 @@ export declare class ManagedIdentityError extends AuthError {
 
 /**
  * **New.** What `getToken` rejects with where there is no managed identity, so that a chain of credentials tries
- * the next one: nobody answers the probe of the metadata service, or a configured endpoint cannot be reached or
- * knows no such identity.
+ * the next one: the metadata service does not answer, or something else answers at its address; a configured endpoint
+ * cannot be reached or does not know the identity; the token file of a workload identity is missing; the environment
+ * has none of the sources that `source` allows. README lists when.
  */
 export declare class CredentialUnavailableError extends ManagedIdentityError {
   /**
@@ -1208,6 +1315,69 @@ export declare class CredentialUnavailableError extends ManagedIdentityError {
    */
   name: string;
 }
+
+/**
+ * **New.** What an error says beside its code and the id of its call, each as the field of the error; `message` is
+ * what stands after the code.
+ */
+export type ManagedIdentityErrorDetails = {
+  /**
+   * The words after the code: the error's `errorMessage`.
+   *
+   * Default: a general sentence.
+   */
+  message?: string | undefined;
+  /** The HTTP status of the last answer. Default: absent. */
+  statusCode?: number | undefined;
+  /** Whether the same call may succeed later. Default: `false`. */
+  retryable?: boolean | undefined;
+  /** The source that was asked. Default: absent. */
+  source?: ManagedIdentitySourceNames | undefined;
+  /** The URL that was asked, without its query. Default: absent. */
+  endpoint?: string | undefined;
+  /** How many requests were made. Default: absent. */
+  attempts?: number | undefined;
+  /** How long the endpoint asked to wait, in milliseconds. Default: absent. */
+  retryAfterMs?: number | undefined;
+  /** A finer code. Default: `""`. */
+  subError?: string | undefined;
+  /** Facts about the call; the error freezes them. Default: absent. */
+  metadata?: AuthenticationMetadata | undefined;
+  /** The fault underneath. Default: absent. */
+  cause?: unknown;
+};
+
+/**
+ * **New.** Tells whether an error is a `ManagedIdentityError`, also one of another copy of this package or of another
+ * realm, of which `instanceof` says no: in Jest, in a bundle, or where two versions are installed.
+ *
+ * Never throws. An error that was cloned, as `structuredClone` and `postMessage` do, has lost its class: `false`.
+ *
+ * @param error - Anything.
+ */
+export declare function isManagedIdentityError(error: unknown): error is ManagedIdentityError;
+
+/**
+ * **New.** The codes that an error of this package can have: those of `ManagedIdentityErrorCodes`, and those by which
+ * the services are known to refuse. A service may name others, so that `errorCode` is any string.
+ */
+export type ManagedIdentityErrorCode =
+  | Exclude<(typeof ManagedIdentityErrorCodes)[keyof typeof ManagedIdentityErrorCodes], object>
+  | (typeof ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes)[keyof typeof ManagedIdentityErrorCodes.MsiEnvironmentVariableUrlMalformedErrorCodes]
+  | "access_denied"
+  | "AudienceNotSupported"
+  | "bad_request_102"
+  | "invalid_client"
+  | "invalid_grant"
+  | "invalid_request"
+  | "invalid_scope"
+  | "ManagedIdentityNotFound"
+  | "SecretHeaderNotFound"
+  | "server_error"
+  | "temporarily_unavailable"
+  | "unauthorized_client"
+  | "unknown_source"
+  | "unsupported_grant_type";
 
 /**
  * The error codes that this package and msal-node know, by name; frozen.
@@ -1246,7 +1416,7 @@ export declare const ManagedIdentityErrorCodes: {
   readonly userAssignedManagedIdentityNotConfirmed: "user_assigned_managed_identity_not_confirmed";
   /** Azure Arc's challenge has no `WWW-Authenticate` header. */
   readonly wwwAuthenticateHeaderMissing: "www_authenticate_header_missing";
-  /** Azure Arc's `WWW-Authenticate` header is not `Basic realm=<path>`. */
+  /** Azure Arc's `WWW-Authenticate` header has no challenge `Basic realm=<path>`. */
   readonly wwwAuthenticateHeaderUnsupportedFormat: "www_authenticate_header_unsupported_format";
   /** The codes for environment variables that are no http or https URL, by the variable's name; frozen. */
   readonly MsiEnvironmentVariableUrlMalformedErrorCodes: {

@@ -15,6 +15,47 @@ const VERSION = "0.1.0";
 const binding = loadBinding();
 const { generation } = binding;
 
+// What programs do to the prototypes of Object, Error, Array and Promise must neither fail a call nor change its
+// outcome: fields are defined, not assigned; records and options are read where nothing is inherited from
+// Object.prototype; arrays are read by index; and promises are awaited by the `then` that Node.js came with.
+const { defineProperty, freeze, getPrototypeOf, hasOwn, keys } = Object;
+const { call: uncurried } = Function.prototype;
+const then = uncurried.bind(Promise.prototype.then);
+const includes = uncurried.bind(Array.prototype.includes);
+/** An object that has what others have put on Object.prototype, and nothing else. */
+const PLAIN = {};
+
+/** Defines a field as assigning to it would, whatever a prototype says about its name. */
+function defineField(target, name, value, enumerable = true) {
+  defineProperty(target, name, { __proto__: null, value, enumerable, writable: true, configurable: true });
+}
+
+/** A field of a record; undefined for one that is absent or null, or that the record would inherit. */
+function own(record, name) {
+  return record !== undefined && record !== null && hasOwn(record, name)
+    ? (record[name] ?? undefined)
+    : undefined;
+}
+
+/** A caller's option: the object's own or its class's, not what others have put on Object.prototype. */
+function option(object, name) {
+  if (object === undefined || object === null) return undefined;
+  return name in PLAIN && !isOwnOrOfClass(object, name) ? undefined : object[name];
+}
+
+function isOwnOrOfClass(object, name) {
+  for (let holder = object; holder !== null; holder = getPrototypeOf(holder)) {
+    if (hasOwn(holder, name)) return holder === object || getPrototypeOf(holder) !== null;
+  }
+  return false;
+}
+
+/** Keeps promises from taking an object for a promise where others have given every object a `then`. */
+function settled(object) {
+  if ("then" in PLAIN) defineField(object, "then", undefined, false);
+  return object;
+}
+
 /** What a managed identity's token must be for to stand in for an application's secret. */
 const TOKEN_EXCHANGE = "api://AzureADTokenExchange";
 const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
@@ -23,43 +64,70 @@ const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
 class AuthError extends Error {
   constructor(errorCode, correlationId, errorMessage = "", suberror = "") {
     super(errorMessage ? `${errorCode}: ${errorMessage}` : errorCode);
-    this.name = "AuthError";
-    this.errorCode = errorCode;
-    this.errorMessage = errorMessage;
-    this.subError = suberror;
-    this.correlationId = correlationId;
+    defineField(this, "name", "AuthError");
+    defineField(this, "errorCode", errorCode);
+    defineField(this, "errorMessage", errorMessage);
+    defineField(this, "subError", suberror);
+    defineField(this, "correlationId", correlationId);
   }
 }
 
+/** By which `isManagedIdentityError` tells the errors of every copy of this package. */
+const BRAND = Symbol.for("managed-identity-native.ManagedIdentityError");
+/** The fields that an error has only if they are known. */
+const FACTS = ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"];
+
 class ManagedIdentityError extends AuthError {
-  /** The third parameter is the binding's record of a failure; callers have none. */
-  constructor(errorCode, correlationId, failure) {
+  /** The third parameter is a caller's details, or the binding's record of a failure. */
+  constructor(errorCode, correlationId, details) {
     super(
       errorCode,
-      failure?.correlationId ?? correlationId,
-      failure?.errorMessage ?? "No token could be had.",
+      own(details, "correlationId") ?? correlationId,
+      own(details, "errorMessage") ?? own(details, "message") ?? "No token could be acquired.",
+      own(details, "subError"),
     );
-    this.name = "ManagedIdentityError";
-    this.code = errorCode;
-    this.retryable = failure?.retryable ?? false;
-    for (const fact of ["statusCode", "source", "endpoint", "attempts", "retryAfterMs"]) {
-      if (failure?.[fact] !== undefined) this[fact] = failure[fact];
+    defineField(this, "name", "ManagedIdentityError");
+    defineField(this, "code", errorCode);
+    defineField(this, "retryable", own(details, "retryable") ?? false);
+    for (let index = 0; index < FACTS.length; index += 1) {
+      const fact = own(details, FACTS[index]);
+      if (fact !== undefined) defineField(this, FACTS[index], fact);
     }
-    if (failure?.metadata !== undefined) this.metadata = Object.freeze(failure.metadata);
-    if (failure?.causeMessage !== undefined) {
-      const cause = new Error(failure.causeMessage);
-      cause.stack = `Error: ${failure.causeMessage}`; // It was met on another thread: the frames here are not its own.
-      if (failure.causeCode !== undefined) cause.code = failure.causeCode;
-      Object.defineProperty(this, "cause", { value: cause, writable: true, configurable: true });
-    }
+    // By the name that msal-node's ServerError has.
+    if (this.statusCode !== undefined) defineField(this, "status", this.statusCode);
+    const metadata = own(details, "metadata");
+    if (metadata !== undefined) defineField(this, "metadata", sealed(metadata));
+    const cause = causeOf(details);
+    if (cause !== undefined) defineField(this, "cause", cause, false);
   }
+}
+defineProperty(ManagedIdentityError.prototype, BRAND, { __proto__: null, value: true });
+
+/** The cause that details hold, or the one that a record of the binding describes. */
+function causeOf(details) {
+  const message = own(details, "causeMessage");
+  if (message === undefined) return own(details, "cause");
+  const cause = new Error(message);
+  defineField(cause, "stack", `Error: ${message}`, false); // It was met on another thread: the frames here are not its own.
+  const code = own(details, "causeCode");
+  if (code !== undefined) defineField(cause, "code", code);
+  return cause;
 }
 
 /** What getToken rejects with where there is no managed identity: ChainedTokenCredential goes by its name. */
 class CredentialUnavailableError extends ManagedIdentityError {
-  constructor(errorCode, correlationId, failure) {
-    super(errorCode, correlationId, failure);
-    this.name = "CredentialUnavailableError";
+  constructor(errorCode, correlationId, details) {
+    super(errorCode, correlationId, details);
+    defineField(this, "name", "CredentialUnavailableError");
+  }
+}
+
+function isManagedIdentityError(error) {
+  try {
+    // Of any realm, and not a proxy, whose traps could say anything.
+    return require("node:util").types.isNativeError(error) && error[BRAND] === true;
+  } catch {
+    return false;
   }
 }
 
@@ -132,84 +200,92 @@ class ManagedIdentityApplication {
   #arrivalsOfOwn;
 
   constructor(configuration) {
-    const ids = configuration?.managedIdentityIdParams;
-    const system = configuration?.system;
-    const client = system?.networkClient ?? undefined;
-    const log = system?.loggerOptions?.loggerCallback ?? undefined;
-    const cache = configuration?.cache ?? undefined;
+    const ids = option(configuration, "managedIdentityIdParams");
+    const system = option(configuration, "system");
+    const client = option(system, "networkClient") ?? undefined;
+    const loggerOptions = option(system, "loggerOptions");
+    const log = option(loggerOptions, "loggerCallback") ?? undefined;
+    const retryOptions = option(system, "retryOptions");
+    const cache = option(configuration, "cache") ?? undefined;
+    const cachePlugin = option(cache, "cachePlugin");
+    refuseMisspeltIds(configuration, ids);
     const options = {
       configuration,
       managedIdentityIdParams: ids,
-      userAssignedClientId: ids?.userAssignedClientId,
-      userAssignedResourceId: ids?.userAssignedResourceId,
-      userAssignedObjectId: ids?.userAssignedObjectId,
-      userAssignedId: ids?.userAssignedId,
-      clientCapabilities: configuration?.clientCapabilities,
+      userAssignedClientId: option(ids, "userAssignedClientId"),
+      userAssignedResourceId: option(ids, "userAssignedResourceId"),
+      userAssignedObjectId: option(ids, "userAssignedObjectId"),
+      userAssignedId: option(ids, "userAssignedId"),
+      clientCapabilities: option(configuration, "clientCapabilities"),
+      // Every regular expression has a `source`, and objects of any kind are taken for a configuration.
+      source: configuration instanceof RegExp ? undefined : option(configuration, "source"),
       cache,
-      cacheDirectory: cache?.directory,
-      cachePlugin: cache?.cachePlugin,
-      beforeCacheAccess: cache?.cachePlugin?.beforeCacheAccess,
-      afterCacheAccess: cache?.cachePlugin?.afterCacheAccess,
+      cacheDirectory: option(cache, "directory"),
+      cachePlugin,
+      beforeCacheAccess: option(cachePlugin, "beforeCacheAccess"),
+      afterCacheAccess: option(cachePlugin, "afterCacheAccess"),
       system,
-      disableInternalRetries: system?.disableInternalRetries,
-      retryOptions: system?.retryOptions,
-      maxRetries: system?.retryOptions?.maxRetries,
-      retryDelayInMs: system?.retryOptions?.retryDelayInMs,
-      maxRetryDelayInMs: system?.retryOptions?.maxRetryDelayInMs,
-      connectTimeout: system?.connectTimeout,
-      requestTimeout: system?.requestTimeout,
-      totalTimeout: system?.totalTimeout,
+      disableInternalRetries: option(system, "disableInternalRetries"),
+      retryOptions,
+      maxRetries: option(retryOptions, "maxRetries"),
+      retryDelayInMs: option(retryOptions, "retryDelayInMs"),
+      maxRetryDelayInMs: option(retryOptions, "maxRetryDelayInMs"),
+      connectTimeout: option(system, "connectTimeout"),
+      requestTimeout: option(system, "requestTimeout"),
+      totalTimeout: option(system, "totalTimeout"),
       networkClient: client,
-      sendGetRequest: client?.sendGetRequestAsync,
-      sendPostRequest: client?.sendPostRequestAsync,
-      loggerOptions: system?.loggerOptions,
+      sendGetRequest: option(client, "sendGetRequestAsync"),
+      sendPostRequest: option(client, "sendPostRequestAsync"),
+      loggerOptions,
       loggerCallback: log,
-      logLevel: system?.loggerOptions?.logLevel,
-      piiLoggingEnabled: system?.loggerOptions?.piiLoggingEnabled,
-      onBackgroundTokenRefresh: system?.onBackgroundTokenRefresh,
+      logLevel: option(loggerOptions, "logLevel"),
+      piiLoggingEnabled: option(loggerOptions, "piiLoggingEnabled"),
+      onBackgroundTokenRefresh: option(system, "onBackgroundTokenRefresh"),
     };
     const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
     const made = binding.createApplication(
       options,
-      given?.callersClient(client),
+      given?.callersClient(client, settled),
       given?.numberOf(client, binding.newTransportId),
       given?.callersLog(log),
     );
-    if (made.errorCode !== undefined) {
-      throw new ManagedIdentityError(made.errorCode, "", made);
+    if (hasOwn(made, "errorCode")) throw new ManagedIdentityError(made.errorCode, "", made);
+    if (cache !== undefined) {
+      require("./face/cache.js").keep(made, options.cacheDirectory, cachePlugin, binding.newTransportId);
     }
-    if (cache !== undefined) require("./face/cache.js").keep(made, cache, binding.newTransportId);
     this.#native = made;
-    this.#onBackgroundTokenRefresh = system?.onBackgroundTokenRefresh ?? undefined;
+    this.#onBackgroundTokenRefresh = options.onBackgroundTokenRefresh ?? undefined;
     if (log !== undefined) this.#arrivalsOfOwn = new Arrivals();
   }
 
   /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
   acquireToken(request) {
     try {
-      const resource = typeof request === "string" ? request : request?.resource;
+      const asked = isPolluted() ? ownFields(request) : request;
+      const resource = typeof asked === "string" ? asked : asked?.resource;
       if (isTraced()) {
-        return channels.traced(resource, () => this.#acquire(this.#desk, request, resource));
+        return channels.traced(resource, () => this.#acquire(this.#desk, asked, resource));
       }
-      return this.#acquire(this.#desk, request, resource);
+      return this.#acquire(this.#desk, asked, resource);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  getToken(scopes, options) {
+  getToken(scopes, givenOptions) {
     try {
+      const options = isPolluted() ? ownFields(givenOptions) : givenOptions;
       const enableCae = options?.enableCae; // Read once: it chooses the desk, and goes along.
       const isCae = enableCae === true;
       if (isCae) this.#deskOfCae ??= new Desk();
       const desk = isCae ? this.#deskOfCae : this.#desk;
       if (typeof scopes === "string" && isEmpty(options, enableCae) && !isTraced()) {
         const token = desk.find(scopes);
-        if (token !== undefined) return Promise.resolve(credential(token));
+        if (token !== undefined) return Promise.resolve(settled(credential(token)));
       }
       const { scope, request } = require("./face/credential.js").asked(scopes, options, enableCae);
       const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
-      return (isTraced() ? channels.traced(scope, acquire) : acquire()).then(credentialOf);
+      return then(isTraced() ? channels.traced(scope, acquire) : acquire(), credentialOf);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -217,7 +293,8 @@ class ManagedIdentityApplication {
 
   /** The result of a remembered token, or of what native code says; `Unavailable` is getToken's. */
   #acquire(desk, request, resource, Unavailable) {
-    const signal = listenable(request?.abortSignal);
+    if (isMisspelt(request)) refuseMisspeltField(request);
+    const signal = typeof request === "string" ? undefined : listenable(request?.abortSignal);
     const isBare = typeof resource === "string" && signal !== null && wishesNothingElse(request);
     const forceRefresh = typeof request === "string" ? undefined : request?.forceRefresh;
     const isPlain = isBare && (forceRefresh === undefined || forceRefresh === false);
@@ -230,16 +307,17 @@ class ManagedIdentityApplication {
     const pending = Unavailable === undefined ? desk.pending : desk.pendingOfCredential;
     const now = Date.now();
     const shared = isPlain ? pending.get(resource) : undefined;
-    if (shared?.isOpenAt(now)) return shared.join(signal).then(shared.settleForOther);
+    if (shared?.isOpenAt(now)) return then(shared.join(signal), shared.settleForOther);
     const correlationId = nextCorrelationId();
     const reading = this.#readEnvironment();
-    const settle = ({ kind, token, failure }, id) => {
-      if (kind === "Token") {
-        Object.freeze(token.metadata);
+    const settle = (outcome, id) => {
+      if (outcome.kind === "Token") {
+        const token = complete(outcome.token);
         // An answer of an earlier environment, which came late, must not replace what a later one brought.
         if (reading === this.#reading) desk.remember(resource, token);
         return result(token, token.fromCache, token.metadata, id);
       }
+      const { failure } = outcome;
       const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
       const error = new Failure(failure.errorCode, id, failure);
       channels?.failed(error, id);
@@ -267,7 +345,7 @@ class ManagedIdentityApplication {
     call.begin(acquired);
     // One function for all who join: thousands of them would be what the garbage collector stops for.
     if (isPlain) call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
-    return call.join(signal).then((outcome) => settle(outcome, correlationId));
+    return then(call.join(signal), (outcome) => settle(outcome, correlationId));
   }
 
   /** The environment: the last reading, as long as what decided then has not changed since. */
@@ -302,15 +380,32 @@ class ManagedIdentityApplication {
   }
 
   async isAvailable(options) {
-    const found = await this.#native.probe(options?.timeout, environment().native);
-    if (found.errorCode !== undefined) {
+    const found = await this.#native.probe(option(options, "timeout"), environment().native);
+    if (hasOwn(found, "errorCode")) {
       throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
     }
-    return found;
+    return present(found, "reason");
+  }
+
+  bearerToken(resource, options) {
+    if (typeof options !== "object" && options !== undefined) {
+      const message = `The options of bearerToken must be an object, but are a ${typeof options}.`;
+      return async () => refuse("invalid_configuration", message);
+    }
+    const request = options === undefined || options === null ? resource : { ...options, resource };
+    // Drivers call it with arguments of their own: none of them is looked at.
+    return async () => (await this.acquireToken(request)).accessToken;
   }
 
   clientAssertion(resource = TOKEN_EXCHANGE) {
-    return async () => (await this.acquireToken(resource)).accessToken;
+    return this.bearerToken(resource);
+  }
+
+  /** What console.log shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
+    if (!(#native in this)) return this; // The prototype itself, or a proxy.
+    const facts = () => ({ identity: this.#native.identity(), source: this.getManagedIdentitySource() });
+    return require("./face/inspect.js").shown(this, facts, depth, options, inspect);
   }
 
   getManagedIdentitySource() {
@@ -319,13 +414,16 @@ class ManagedIdentityApplication {
 
   async getManagedIdentitySourceAsync(options) {
     const source = this.getManagedIdentitySource();
-    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) return source;
+    if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) {
+      return this.#native.hasSource(environment().native) ? source : null;
+    }
     const { available } = await this.isAvailable(options);
     return available ? ManagedIdentitySourceNames.IMDS : null;
   }
 
   static fromEnvironment(env, configuration) {
-    const managedIdentityIdParams = require("./face/identity.js").namedBy(env ?? process.env, refuse);
+    const { namedBy } = require("./face/identity.js");
+    const managedIdentityIdParams = namedBy(env ?? process.env, { option, refuse, checkedId });
     return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
   }
 
@@ -336,9 +434,9 @@ class ManagedIdentityApplication {
 
 /** MSAL.NET's factory methods; what they make is what an application takes as managedIdentityIdParams. */
 class ManagedIdentityId {
-  constructor(option, id) {
-    if (option !== undefined) this[option] = require("./face/identity.js").checked(id, option, refuse);
-    Object.freeze(this);
+  constructor(name, id) {
+    if (name !== undefined) defineField(this, name, checkedId(id, name));
+    freeze(this);
   }
 
   static systemAssigned() {
@@ -359,7 +457,91 @@ class ManagedIdentityId {
 }
 
 function refuse(errorCode, errorMessage) {
-  throw new ManagedIdentityError(errorCode, "", { errorMessage, retryable: false });
+  throw new ManagedIdentityError(errorCode, "", { errorMessage });
+}
+
+/** An id that native code finds nothing wrong with; `name` says where it came from. */
+function checkedId(id, name) {
+  const failure = binding.checkId(name, id);
+  if (failure !== null) throw new ManagedIdentityError(failure.errorCode, "", failure);
+  return id;
+}
+
+/** Refuses keys that would silently lead to the system-assigned identity. */
+function refuseMisspeltIds(configuration, ids) {
+  if (!hasKey(configuration, /id$/i) && !hasKey(ids, /^(?!userAssigned(Client|Resource|Object)?Id$)/)) return;
+  require("./face/identity.js").refuseMisspelt(configuration, ids, { own, refuse });
+}
+
+/** Whether an object has a key of this form. */
+function hasKey(object, form) {
+  if (typeof object !== "object" || object === null) return false;
+  const names = keys(object);
+  for (let index = 0; index < names.length; index += 1) {
+    if (form.test(names[index])) return true;
+  }
+  return false;
+}
+
+/** Whether a request has a field that would be ignored and that a caller relies on. */
+function isMisspelt(request) {
+  return (
+    typeof request !== "string" &&
+    request !== undefined &&
+    request !== null &&
+    (request.signal !== undefined || request.scope !== undefined)
+  );
+}
+
+function refuseMisspeltField({ signal, scope }) {
+  const isAbsent = (value) => value === undefined || value === null;
+  if (isAbsent(signal) && isAbsent(scope)) return;
+  const message = isAbsent(signal)
+    ? "scope is not a field of a request: give the resource as resource, or a list of one scope as scopes."
+    : "signal is not a field of a request: give the signal as abortSignal.";
+  throw new ManagedIdentityError("invalid_configuration", nextCorrelationId(), { errorMessage: message });
+}
+
+/** Whether others have given every object a field that a request, or getToken's options, could have. */
+function isPolluted() {
+  return (
+    "resource" in PLAIN ||
+    "scopes" in PLAIN ||
+    "forceRefresh" in PLAIN ||
+    "claims" in PLAIN ||
+    "abortSignal" in PLAIN ||
+    "timeout" in PLAIN ||
+    "tenantId" in PLAIN ||
+    "enableCae" in PLAIN ||
+    "retryIdentityNotFound" in PLAIN ||
+    "requestOptions" in PLAIN ||
+    "signal" in PLAIN ||
+    "scope" in PLAIN
+  );
+}
+
+/** The fields of a request, or of getToken's options, without what others have put on Object.prototype. */
+function ownFields(request) {
+  if (typeof request !== "object" || request === null) return request;
+  const requestOptions = option(request, "requestOptions");
+  return {
+    __proto__: null,
+    resource: option(request, "resource"),
+    scopes: option(request, "scopes"),
+    forceRefresh: option(request, "forceRefresh"),
+    claims: option(request, "claims"),
+    abortSignal: option(request, "abortSignal"),
+    timeout: option(request, "timeout"),
+    tenantId: option(request, "tenantId"),
+    enableCae: option(request, "enableCae"),
+    retryIdentityNotFound: option(request, "retryIdentityNotFound"),
+    requestOptions:
+      requestOptions === undefined
+        ? undefined
+        : { __proto__: null, timeout: option(requestOptions, "timeout") },
+    signal: option(request, "signal"),
+    scope: option(request, "scope"),
+  };
 }
 
 /** The channels of node:diagnostics_channel, once somebody can have subscribed. */
@@ -378,7 +560,8 @@ function isTraced() {
 function openChannels() {
   if (hasLooked) return undefined;
   hasLooked = true;
-  if (process.moduleLoadList?.includes("NativeModule diagnostics_channel") ?? true) {
+  const loaded = process.moduleLoadList;
+  if (loaded === undefined || includes(loaded, "NativeModule diagnostics_channel")) {
     channels = require("./face/channels.js");
   } else {
     // Those who replace timers need not give back one of Node.js's.
@@ -459,13 +642,13 @@ class Desk {
 
   remember(resource, token) {
     if (token.freshUntilMs === 0 || typeof resource !== "string") return;
-    token.metadataOfHit ??= metadataOfHit(token.metadata.tokenEndpoint);
+    if (token.metadataOfHit === undefined) token.metadataOfHit = metadataOfHit(token.metadata.tokenEndpoint);
     this.#tokens.set(resource, token);
     if (this.#tokens.size < this.#sweepAt) return;
     const now = Date.now();
-    for (const [other, { freshUntilMs }] of this.#tokens) {
+    this.#tokens.forEach(({ freshUntilMs }, other) => {
       if (freshUntilMs <= now) this.#tokens.delete(other);
-    }
+    });
     this.#sweepAt = Math.max(Desk.#sweepFrom, this.#tokens.size * 2);
   }
 }
@@ -531,7 +714,7 @@ class Call {
     });
     if (this.#settle === undefined) {
       // So near to the end of the stack that it could not be called, of which only the promise knows.
-      this.outcome.then(undefined, ignore);
+      then(this.outcome, undefined, ignore);
       throw new RangeError("Maximum call stack size exceeded");
     }
   }
@@ -569,9 +752,14 @@ class Call {
     return signal === undefined ? this.outcome : require("./face/abort.js").unlessAborted(this, signal);
   }
 
+  /** Calls back with the outcome. */
+  whenEnded(callback) {
+    then(this.outcome, callback);
+  }
+
   end(outcome) {
     this.#close();
-    this.#settle(outcome);
+    this.#settle(settled(outcome));
   }
 
   /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
@@ -604,6 +792,25 @@ function metadataOfHit(tokenEndpoint) {
   });
 }
 
+/** A record of native code's as callers get it, without the fields that are absent. */
+function present(record, name) {
+  if (record[name] === null) delete record[name];
+  return record;
+}
+
+/** The facts about a call, as callers get them. */
+function sealed(metadata) {
+  return freeze(present(metadata, "tokenSource"));
+}
+
+/** A token of native code, as it is remembered. */
+function complete(token) {
+  sealed(token.metadata);
+  token.refreshOnMs ??= undefined;
+  if (!hasOwn(token, "metadataOfHit")) defineField(token, "metadataOfHit", undefined);
+  return token;
+}
+
 /** A token as the Azure SDK's clients take it. */
 function credential({ accessToken, expiresOnMs, refreshOnMs }) {
   return {
@@ -616,23 +823,34 @@ function credential({ accessToken, expiresOnMs, refreshOnMs }) {
 
 /** The same, from a result. */
 function credentialOf({ accessToken, expiresOn, refreshOn }) {
-  return credential({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() });
+  return settled(
+    credential({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() }),
+  );
 }
 
 /** Tells an application's callback how a refresh behind its callers ended. */
-function refreshed({ token, failure, correlationId }, onRefresh) {
-  const ended =
-    failure === undefined
-      ? { successful: true, result: result(token, false, Object.freeze(token.metadata), correlationId) }
-      : {
-          successful: false,
-          error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
-        };
-  onRefresh(ended)?.then?.(undefined, () => {});
+async function refreshed(event, onRefresh) {
+  try {
+    const { correlationId } = event;
+    const failure = own(event, "failure");
+    const ended =
+      failure === undefined
+        ? {
+            successful: true,
+            result: result(complete(event.token), false, event.token.metadata, correlationId),
+          }
+        : {
+            successful: false,
+            error: new ManagedIdentityError(failure.errorCode, correlationId, failure),
+          };
+    await onRefresh(ended);
+  } catch {
+    // What it throws or rejects with is its own affair.
+  }
 }
 
 function result(token, fromCache, metadata, correlationId) {
-  return {
+  return settled({
     authority: AUTHORITY,
     uniqueId: "",
     tenantId: "",
@@ -654,7 +872,7 @@ function result(token, fromCache, metadata, correlationId) {
     msGraphHost: "",
     fromPlatformBroker: false,
     metadata,
-  };
+  });
 }
 
 /** The variables that native code looks at, in the order in which it does. */
@@ -666,17 +884,23 @@ function environment() {
   environmentNames ??= binding.environmentVariables();
   if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
     const { env } = process;
-    const values = environmentNames.map((name) => env[name]?.toString());
+    const { length } = environmentNames;
+    const values = Array.from({ length }, (_, index) => variable(env, environmentNames[index])?.toString());
     environmentReading = { values, native: new binding.Environment(values) };
   }
   return environmentReading;
+}
+
+/** A variable of the environment; process.env inherits from Object.prototype, too. */
+function variable(env, name) {
+  return name in PLAIN && !hasOwn(env, name) ? undefined : env[name];
 }
 
 /** Whether the first variables of a reading are still what they were. */
 function isUnchanged({ values }, count) {
   const { env } = process; // A getter: it is asked once.
   for (let index = 0; index < count; index += 1) {
-    if (env[environmentNames[index]] !== values[index]) return false;
+    if (variable(env, environmentNames[index]) !== values[index]) return false;
   }
   return true;
 }
@@ -736,4 +960,5 @@ module.exports.AuthError = AuthError;
 module.exports.ManagedIdentityErrorCodes = ManagedIdentityErrorCodes;
 module.exports.ManagedIdentitySourceNames = ManagedIdentitySourceNames;
 module.exports.LogLevel = LogLevel;
+module.exports.isManagedIdentityError = isManagedIdentityError;
 module.exports.version = binding.version();

@@ -17,6 +17,7 @@ export const {
   ManagedIdentityErrorCodes,
   ManagedIdentityId,
   ManagedIdentitySourceNames,
+  isManagedIdentityError,
   version,
 } = face;
 export default face;

@@ -51,7 +51,7 @@ for (const [source, name] of Object.entries(SOURCES)) {
     t.is(request.method, "GET");
     t.deepEqual(request.query, {});
     t.is(request.body, "");
-    const known = ["accept", "user-agent", "host"];
+    const known = ["accept", "accept-encoding", "user-agent", "host"];
     t.deepEqual(
       Object.keys(request.headers).filter((header) => !known.includes(header)),
       [],

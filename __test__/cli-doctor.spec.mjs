@@ -88,7 +88,7 @@ const SOURCES = {
     variables: [
       { name: "AZURE_FEDERATED_TOKEN_FILE", value: env.AZURE_FEDERATED_TOKEN_FILE, decides: true },
       { name: "AZURE_TENANT_ID", value: tenantId, decides: true },
-      { name: "AZURE_CLIENT_ID", value: first.clientId, decides: true },
+      { name: "AZURE_CLIENT_ID", value: first.clientId, decides: false },
       { name: "AZURE_AUTHORITY_HOST", value: env.AZURE_AUTHORITY_HOST, decides: false },
       { name: "NODE_EXTRA_CA_CERTS", value: env.NODE_EXTRA_CA_CERTS, decides: false },
     ],
@@ -429,7 +429,7 @@ test("a source that lacks one variable is named with it", async (t) => {
   ]);
   t.deepEqual(
     (await advice({ AZURE_TENANT_ID: tenantId, AZURE_CLIENT_ID: tenantId }))[0],
-    "AZURE_TENANT_ID and AZURE_CLIENT_ID are set, but only with AZURE_FEDERATED_TOKEN_FILE would that mean WorkloadIdentity.",
+    "AZURE_TENANT_ID is set, but only with AZURE_FEDERATED_TOKEN_FILE would that mean WorkloadIdentity.",
   );
   t.false((await advice({})).some((sentence) => /but only with/.test(sentence)));
 });

@@ -102,10 +102,16 @@ test("undefined and null mean absent for every option", async (t) => {
   for (const { query } of endpoint.requests) t.deepEqual(Object.keys(query), ["api-version", "resource"]);
 });
 
-test("unknown keys are ignored, wherever they stand", (t) => {
+test("unknown keys are ignored, except in managedIdentityIdParams", (t) => {
+  refused(
+    t,
+    { managedIdentityIdParams: { userAssignedName: "x" } },
+    "invalid_configuration",
+    "userAssignedName",
+  );
   accepted(t, {
     auth: { clientId: "x" },
-    managedIdentityIdParams: { userAssignedName: "x" },
+    managedIdentityIdParams: { userAssignedName: undefined },
     system: { proxyUrl: "http://x", protocolMode: "AAD", totalTimeOut: "x" },
   });
 });
@@ -258,7 +264,8 @@ const SOURCES = [
   ["CloudShell", ["header", "msi", "imds", "federation", "client"]],
   ["AzureArc", ["endpoint", "imds", "secret", "federation", "client"]],
   ["WorkloadIdentity", ["endpoint", "secret", "federation", "client"]],
-  ["DefaultToImds", ["federation", "header", "thumbprint", "secret", "imds"]],
+  ["WorkloadIdentity", ["federation", "header", "thumbprint", "secret", "imds"]],
+  ["DefaultToImds", ["header", "thumbprint", "secret", "imds"]],
   ["DefaultToImds", ["client", "endpoint"]],
 ];
 
@@ -274,14 +281,14 @@ test("getManagedIdentitySource: the first of PROTOCOL.md's table that is configu
   }
 });
 
-test("getManagedIdentitySource: an application's client id stands for AZURE_CLIENT_ID", (t) => {
+test("getManagedIdentitySource: a pod without a client id has a workload identity too", (t) => {
   const source = (managedIdentityIdParams) =>
     within(VARIABLES.federation, () =>
       new ManagedIdentityApplication({ managedIdentityIdParams }).getManagedIdentitySource(),
     );
   t.is(source({ userAssignedClientId: "x" }), "WorkloadIdentity");
-  t.is(source({ userAssignedObjectId: "x" }), "DefaultToImds");
-  t.is(source({}), "DefaultToImds");
+  t.is(source({ userAssignedObjectId: "x" }), "WorkloadIdentity");
+  t.is(source({}), "WorkloadIdentity");
 });
 
 test("getManagedIdentitySource: a variable that is empty counts as unset", (t) => {

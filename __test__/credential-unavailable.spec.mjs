@@ -1,12 +1,18 @@
 // getToken: when it says that there is no managed identity here, by an error of a name at which a chain of
-// credentials moves on, and when it must not. README has the table. acquireToken never says so.
+// credentials moves on, and when it must not: README's table of configured endpoints, run row by row. acquireToken
+// never says so. The other table, of IMDS's own address, is in imds-address.spec.mjs.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
+import { configuredRows } from "./support/chain-tables.mjs";
 import { SCOPE } from "./support/credential.mjs";
 import { startDeaf } from "./support/deaf.mjs";
 import { ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
+import { runProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
@@ -15,8 +21,6 @@ const { AuthError, CredentialUnavailableError, ManagedIdentityApplication, Manag
 const { sources } = require("../emulator/index.js");
 
 const UNREACHABLE = "managed_identity_unreachable_network";
-const LATE = "network_unavailable";
-const FAILED = "managed_identity_failed_response";
 const CONTAINER_HOST = "dial tcp 169.254.169.254:80: connectex: A socket operation was attempted";
 const UNASSIGNED = {
   error: "invalid_request",
@@ -37,41 +41,87 @@ async function answering(t, fault, source) {
   return endpoint.env;
 }
 
+const POD = {
+  AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token",
+  AZURE_TENANT_ID: "8f7d9c1e-0000-4000-8000-00000000000a",
+  AZURE_CLIENT_ID: "8f7d9c1e-0000-4000-8000-00000000000b",
+};
+
 const user = { managedIdentityIdParams: { userAssignedClientId: UNKNOWN } };
 
-/** What happens, the code of the error, and the environment and options in which it does. */
-const THERE_IS_NONE = {
-  "nobody listens": [UNREACHABLE, async () => appService("http://127.0.0.1:1")],
-  "the host's name is unknown": [UNREACHABLE, async () => appService("http://nowhere.invalid")],
-  "the connection is reset": [UNREACHABLE, (t) => answering(t, { reset: true })],
-  "the connection is closed without an answer": [UNREACHABLE, (t) => answering(t, { drop: "before" })],
-  "https at a port that speaks http": [
-    UNREACHABLE,
+/**
+ * Each situation of README's table of configured endpoints: the service's own code where the table has none, and the
+ * environment and options in which it happens.
+ */
+const SITUATIONS = {
+  "the connection is refused": [undefined, async () => appService("http://127.0.0.1:1")],
+  "the host's name is unknown": [undefined, async () => appService("http://nowhere.invalid")],
+  "the connection is reset": [undefined, (t) => answering(t, { reset: true })],
+  "the connection is closed without a response": [undefined, (t) => answering(t, { drop: "before" })],
+  "TLS cannot be agreed on": [
+    undefined,
     async (t) => appService((await startEndpoint(t)).origin.replace("http:", "https:")),
   ],
+  "a `networkClient` fails": [
+    undefined,
+    async () => appService("http://127.0.0.1:1"),
+    { system: { networkClient: clientThatFails() } },
+  ],
+  "a container's host answers in place of IMDS": [
+    undefined,
+    (t) => answering(t, { status: 403, body: CONTAINER_HOST }, "imds"),
+  ],
   "no connection is accepted in time": [
-    LATE,
+    undefined,
     async (t) => appService(`http://127.0.0.1:${await startDeaf(t)}`),
     { system: { connectTimeout: SHORT } },
   ],
-  "a host that answers 404": [FAILED, (t) => answering(t, { status: 404, body: "<html>" })],
+  "a 404": [undefined, (t) => answering(t, { status: 404, body: "<html>" })],
   "a 404 with a code": ["ResourceNotFound", (t) => answering(t, notFound("ResourceNotFound"))],
-  "an identity that the host does not know": [
+  "an identity that the endpoint does not know": [
     "invalid_request",
     (t) => answering(t, undefined, "imds"),
     user,
   ],
   "no identity is assigned": ["invalid_request", (t) => answering(t, { status: 400, body: UNASSIGNED })],
-  "a container's host answers for IMDS": [
-    UNREACHABLE,
-    (t) => answering(t, { status: 403, body: CONTAINER_HOST }, "imds"),
+  "the token file of a workload identity is missing": [undefined, async () => POD],
+  "none of the sources that `source` allows is there": [
+    undefined,
+    async () => appService("http://127.0.0.1:1"),
+    { source: ["AzureArc", "MachineLearning"] },
   ],
-};
-
-const THERE_MAY_BE_ONE = {
-  "a 400 without a code": [FAILED, (t) => answering(t, { status: 400, body: "" })],
+  "this process itself cannot open a connection": [
+    undefined,
+    async () => appService("http://127.0.0.1:1"),
+    { system: { networkClient: clientThatFails("EMFILE") } },
+  ],
+  "a response takes too long": [
+    undefined,
+    (t) => answering(t, { delay: 60_000 }),
+    { system: { requestTimeout: SHORT } },
+  ],
+  "the call takes too long": [
+    undefined,
+    (t) => answering(t, { delay: 60_000 }),
+    { system: { totalTimeout: SHORT } },
+  ],
+  "a 400 without a code": [undefined, (t) => answering(t, { status: 400, body: "" })],
+  "a 401 without a code": [undefined, (t) => answering(t, { status: 401, body: "" })],
+  "a 403": [undefined, (t) => answering(t, { status: 403, body: "" })],
+  "a 410": [undefined, (t) => answering(t, { status: 410, body: "" }, "imds")],
+  "a 429": [undefined, (t) => answering(t, { status: 429, body: "" })],
+  "a 500": [undefined, (t) => answering(t, { status: 500, body: "" })],
+  "a 503": [undefined, (t) => answering(t, { status: 503, body: "" })],
+  "a redirect": [
+    undefined,
+    (t) => answering(t, { status: 302, headers: { Location: "/" }, body: "" }, "imds"),
+  ],
+  "HTML with 200": [undefined, (t) => answering(t, { body: "<!DOCTYPE html>" }, "imds")],
+  "a success without a token": [undefined, (t) => answering(t, { body: {} }, "imds")],
+  "a token that has expired": [undefined, (t) => answering(t, { expiresIn: -60 })],
   "a 400 with a code": ["invalid_scope", (t) => answering(t, refused(400, "invalid_scope"))],
-  "several identities, and none is named": [
+  "a secret that is refused": ["unauthorized", (t) => answering(t, refused(401, "unauthorized"))],
+  "several identities and none is named": [
     "invalid_request",
     (t) => answering(t, refused(400, "invalid_request", "Multiple user assigned identities exist")),
   ],
@@ -79,39 +129,42 @@ const THERE_MAY_BE_ONE = {
     "invalid_resource",
     (t) => answering(t, refused(400, "invalid_resource", "AADSTS500011: The resource principal")),
   ],
-  "the secret is refused": ["unauthorized", (t) => answering(t, refused(401, "unauthorized"))],
-  "it is forbidden": [FAILED, (t) => answering(t, { status: 403, body: "" })],
-  "the identity is being updated": [FAILED, (t) => answering(t, { status: 410, body: "" }, "imds")],
-  throttled: [FAILED, (t) => answering(t, { status: 429, body: "" })],
-  broken: [FAILED, (t) => answering(t, { status: 500, body: "" })],
-  busy: [FAILED, (t) => answering(t, { status: 503, body: "" })],
-  "a redirect": [FAILED, (t) => answering(t, { status: 302, headers: { Location: "/" }, body: "" })],
-  "no token in the answer": [FAILED, (t) => answering(t, { body: {} })],
-  "a token that has expired": [FAILED, (t) => answering(t, { expiresIn: -60 })],
-  "an answer that takes too long": [
-    LATE,
-    (t) => answering(t, { delay: 60_000 }),
-    { system: { requestTimeout: SHORT } },
+  "a workload identity without a client id": [
+    undefined,
+    async () => ({ ...POD, AZURE_CLIENT_ID: undefined }),
   ],
-  "a call that takes too long": [
-    LATE,
-    (t) => answering(t, { delay: 60_000 }),
-    { system: { totalTimeout: SHORT } },
+  "an option of a wrong type": [undefined, async () => POD, {}, { options: { claims: 1 } }],
+  "the token file of a workload identity is empty": [
+    undefined,
+    // Another tenant: calls of one tenant and client share a request.
+    async (t) => ({ ...POD, AZURE_TENANT_ID: "contoso.example", AZURE_FEDERATED_TOKEN_FILE: emptyFile(t) }),
   ],
-  "a variable that is no URL": [
-    "identity_endpoint_url_malformed",
+  "a variable that is not a URL": [
+    undefined,
     async () => ({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }),
   ],
-  "an address of IMDS that is no URL": [
-    "azure_pod_identity_authority_host_url_malformed",
-    async () => ({ AZURE_POD_IDENTITY_AUTHORITY_HOST: "nonsense" }),
-  ],
   "a kind of id that the source does not take": [
-    "unable_to_create_cloud_shell",
+    undefined,
     (t) => answering(t, undefined, "cloud-shell"),
     user,
   ],
 };
+
+function emptyFile(t) {
+  const directory = mkdtempSync(join(tmpdir(), "federated-token-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "token");
+  writeFileSync(file, "");
+  return file;
+}
+
+/** A client that rejects, with this code. */
+function clientThatFails(code) {
+  const sendGetRequestAsync = async () => {
+    throw Object.assign(new Error("it failed"), { code });
+  };
+  return { sendGetRequestAsync, sendPostRequestAsync: sendGetRequestAsync };
+}
 
 function refused(status, error, words = "no") {
   return { status, body: { error, error_description: words } };
@@ -121,8 +174,8 @@ function notFound(code) {
   return { status: 404, body: { error: { code, message: "No such thing." } } };
 }
 
-/** The errors of both methods in one case, each by an application of its own that makes a single request. */
-async function errorsOf(t, [code, prepare, { system, ...configuration } = {}]) {
+/** The errors of both methods in one situation, each by an application of its own that makes a single request. */
+async function errorsOf(t, code, [, prepare, { system, ...configuration } = {}, { options } = {}]) {
   const env = await prepare(t);
   const ask = (how) => {
     const all = { ...configuration, system: { ...ONCE.system, ...system } };
@@ -133,9 +186,9 @@ async function errorsOf(t, [code, prepare, { system, ...configuration } = {}]) {
     );
   };
   return {
-    credential: await ask((application) => application.getToken([SCOPE], { enableCae: true })),
-    remembering: await ask((application) => application.getToken(SCOPE)),
-    plain: await ask((application) => application.acquireToken(RESOURCE)),
+    credential: await ask((application) => application.getToken([SCOPE], { enableCae: true, ...options })),
+    remembering: await ask((application) => application.getToken(SCOPE, options)),
+    plain: await ask((application) => application.acquireToken({ resource: RESOURCE, ...options })),
   };
 }
 
@@ -145,10 +198,20 @@ function isOrdinary(t, error) {
   t.false(error instanceof CredentialUnavailableError);
 }
 
-for (const [name, situation] of Object.entries(THERE_IS_NONE)) {
-  test(`there is no managed identity: ${name}`, async (t) => {
-    const { credential, remembering, plain } = await errorsOf(t, situation);
+test("README's table has every situation", (t) => {
+  t.deepEqual(configuredRows.map(({ situation }) => situation).sort(), Object.keys(SITUATIONS).sort());
+});
+
+for (const { situation, code, movesOn } of configuredRows) {
+  test(`README's table: ${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
+    const entry = SITUATIONS[situation];
+    const { credential, remembering, plain } = await errorsOf(t, code ?? entry[0], entry);
+    isOrdinary(t, plain);
     for (const error of [credential, remembering]) {
+      if (!movesOn) {
+        isOrdinary(t, error);
+        continue;
+      }
       t.is(error.name, "CredentialUnavailableError");
       t.true(error instanceof CredentialUnavailableError);
       t.true(error instanceof ManagedIdentityError && error instanceof AuthError);
@@ -158,15 +221,46 @@ for (const [name, situation] of Object.entries(THERE_IS_NONE)) {
       t.deepEqual(Object.keys(error).sort(), Object.keys(plain).sort());
       t.is(error.cause?.code, plain.cause?.code);
     }
-    isOrdinary(t, plain);
   });
 }
 
-for (const [name, situation] of Object.entries(THERE_MAY_BE_ONE)) {
-  test(`there may be a managed identity: ${name}`, async (t) => {
-    const { credential, remembering, plain } = await errorsOf(t, situation);
-    for (const error of [credential, remembering, plain]) isOrdinary(t, error);
-  });
+test("a fault of this process itself: its cause has the code", async (t) => {
+  for (const code of ["EADDRNOTAVAIL", "EMFILE", "ENFILE", "ENOBUFS", "EACCES", "EPERM"]) {
+    const system = { ...ONCE.system, networkClient: clientThatFails(code) };
+    const application = new ManagedIdentityApplication({ system });
+    const error = await refusal(
+      t,
+      within(appService("http://127.0.0.1:1"), () => application.getToken(SCOPE)),
+      UNREACHABLE,
+    );
+    isOrdinary(t, error);
+    t.is(error.cause.code, code);
+  }
+});
+
+const testOfDescriptors = process.platform === "win32" ? test.skip : test;
+testOfDescriptors("without a descriptor left in this process: an ordinary error", exhausted);
+
+/** A process that opens files until it can open no more, and then asks for a token. */
+async function exhausted(t) {
+  const endpoint = await startEndpoint(t);
+  const program = async ({ native, require, argument, report }) => {
+    const { openSync } = require("node:fs");
+    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    await application.getToken("https://storage.azure.com/.default"); // Starts what a process has of threads.
+    const { origin } = new URL(process.env.IDENTITY_ENDPOINT);
+    process.env.IDENTITY_ENDPOINT = `${origin.replace("127.0.0.1", "127.0.0.2")}/msi/token`;
+    try {
+      for (;;) openSync("/dev/null");
+    } catch (error) {
+      report(error.code);
+    }
+    const error = await application.getToken(argument).catch((thrown) => thrown);
+    report([error.name, error.code, error.cause.code]);
+  };
+  const command = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"];
+  const reports = await runProcess(t, program, { env: endpoint.env, argument: SCOPE, command });
+  t.deepEqual(reports, ["EMFILE", ["ManagedIdentityError", UNREACHABLE, "EMFILE"]]);
 }
 
 for (const source of sources) {

@@ -178,7 +178,8 @@ function isComplete(t, error) {
   t.regex(error.correlationId, GUID);
   t.is(typeof error.retryable, "boolean");
   t.true(error.stack.startsWith(`ManagedIdentityError: ${error.message}`), error.stack);
-  const all = ["statusCode", "source", "endpoint", "attempts", "cause"];
+  t.is(error.status, error.statusCode);
+  const all = ["statusCode", "status", "errorNo", "source", "endpoint", "attempts", "cause"];
   for (const field of all) t.true(!(field in error) || error[field] !== undefined, field);
 }
 
@@ -404,11 +405,30 @@ test("a token beside an error is none", async (t) => {
   t.is(error.statusCode, 200);
 });
 
-test("a token with another status than 200 is none", async (t) => {
+test("a token with a status that is not a success is none", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const status of [201, 206, 400]) {
+  for (const status of [300, 400, 500]) {
     endpoint.next({ status, body: (answer) => answer });
     const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    t.is(error.statusCode, status);
+  }
+});
+
+test("a token comes with every status of success, and is cached", async (t) => {
+  for (const status of [200, 201, 202, 203, 206, 226]) {
+    const endpoint = await startEndpoint(t);
+    endpoint.next({ status, body: (answer) => answer });
+    t.false((await acquireOnce(endpoint)).fromCache, `${status}`);
+    t.true((await acquireOnce(endpoint)).fromCache, `${status}`);
+    t.is(endpoint.requests.length, 1);
+  }
+});
+
+test("a success that names an error is an error", async (t) => {
+  const endpoint = await startEndpoint(t);
+  for (const status of [201, 206]) {
+    endpoint.next({ status, body: (answer) => ({ ...answer, error: "denied" }) });
+    const error = await refusal(t, acquireOnce(endpoint), "denied");
     t.is(error.statusCode, status);
   }
 });
@@ -449,7 +469,7 @@ test("a body that claims to be gzip is not unpacked", async (t) => {
   });
   const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
   t.is(error.statusCode, 200);
-  t.false("accept-encoding" in endpoint.requests[0].headers);
+  t.is(endpoint.requests[0].headers["accept-encoding"], "identity");
 });
 
 for (const [name, headers] of [

@@ -20,6 +20,7 @@ const NAMES = [
   "ManagedIdentityErrorCodes",
   "ManagedIdentityId",
   "ManagedIdentitySourceNames",
+  "isManagedIdentityError",
   "version",
 ];
 

@@ -49,7 +49,7 @@ const WORDS = [
   "\udc00a",
 ];
 
-const COMMON = ["accept", "host", "user-agent"];
+const COMMON = ["accept", "accept-encoding", "host", "user-agent"];
 const FORM = ["content-type", "content-length"];
 const IDS = {
   userAssignedClientId: "client_id",

@@ -68,11 +68,17 @@ async function examine(application, values) {
   const other = kind === undefined ? adviceOnEnvironment(namedByEnvironment(source)) : [];
   const outcome = (advice, exitCode) => ({ ...facts, endpoint, token, error, advice, exitCode });
   if (token !== null) return outcome([...adviceOnToken(token, Date.now()), ...other], EXIT.done);
-  if (available || !NOBODY.includes(error.errorCode)) {
+  if (available || !(NOBODY.includes(error.errorCode) || isForeign(source, error))) {
     return outcome([...other, ...adviceOn(error, { source, kind })], EXIT.failed);
   }
   const nearly = source === "DefaultToImds" ? nearlySources(application) : [];
   return outcome([...adviceOnAbsence(source, nearly, process.env), ...other], EXIT.unavailable);
+}
+
+/** Whether something other than IMDS answers at its default address; `endpoint.reason` says what. */
+function isForeign(source, { errorCode }) {
+  const isConfigured = Boolean(process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST);
+  return source === "DefaultToImds" && !isConfigured && errorCode === "managed_identity_failed_response";
 }
 
 async function tryToken(application, { resource }) {
@@ -94,7 +100,7 @@ function describe({ accessToken, expiresOn, refreshOn, metadata }, now) {
     expiresOn: expiresOn.toISOString(),
     refreshOn: refreshOn?.toISOString() ?? null,
     secondsLeft: Math.floor((expiresOn.getTime() - now) / 1000),
-    claims: claimsOf(accessToken),
+    claims: withoutSecrets(claimsOf(accessToken), [accessToken]),
   };
 }
 

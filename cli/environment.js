@@ -4,7 +4,7 @@
 // package itself; all that is known here is how a value may be shown.
 
 const { isAbsolute } = require("node:path");
-const { environmentVariables } = require("../binding.js");
+const { environmentVariables, redact } = require("../binding.js");
 const { decidingVariables } = require("./detection.js");
 const { plain } = require("./terminal.js");
 
@@ -29,8 +29,7 @@ const IDS = {
 /** Read by fromEnvironment() alone, and so not among the variables of native code. */
 const MANAGED_IDENTITY = "MANAGED_IDENTITY";
 const LONGEST = 200;
-/** A shorter "secret" would take common words out of everything. */
-const SHORTEST_SECRET = 6;
+const REDACTED = "<redacted>";
 
 /** The variables that are set and mean something here: `{ name, value, decides }`, with a value to be shown. */
 function variables(application) {
@@ -66,17 +65,25 @@ function address(value) {
   return `${url.origin}${url.pathname}${note}`;
 }
 
-/** `value`, an object or a text, without the secrets of the environment, should they have got into it. */
-function withoutSecrets(value) {
-  if (typeof value === "string") {
-    const secrets = SECRETS.map((name) => process.env[name]).filter(
-      (secret) => secret?.length >= SHORTEST_SECRET,
-    );
-    return secrets.reduce((text, secret) => text.replaceAll(secret, "<redacted>"), value);
-  }
-  if (Array.isArray(value)) return value.map(withoutSecrets);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutSecrets(inner)]));
+/**
+ * `value`, an object or a text, without the secrets of the environment and without `others`, however they are encoded,
+ * should they have got into it.
+ */
+function withoutSecrets(value, others = []) {
+  const secrets = [...SECRETS.map((name) => process.env[name] ?? ""), ...others];
+  const clean = (part) => {
+    if (typeof part === "string") return cleanText(part, secrets);
+    if (Array.isArray(part)) return part.map(clean);
+    if (part === null || typeof part !== "object") return part;
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, clean(inner)]));
+  };
+  return clean(value);
+}
+
+/** A text as it was, unless there is something to take out: then it is in one line. */
+function cleanText(text, secrets) {
+  const redacted = redact(text, secrets);
+  return redacted.includes(REDACTED) ? redacted : text;
 }
 
 module.exports = { variables, withoutSecrets };

@@ -80,7 +80,10 @@ function kindGiven(values) {
 function namedByEnvironment(source, env = process.env) {
   const variable = env.MANAGED_IDENTITY === undefined ? "AZURE_CLIENT_ID" : "MANAGED_IDENTITY";
   try {
-    const [entry] = Object.entries(namedBy(env, refuse));
+    ManagedIdentityApplication.fromEnvironment(env);
+    const [entry] = Object.entries(
+      namedBy(env, { option: (object, name) => object[name], checkedId: (id) => id }),
+    );
     if (entry === undefined) return undefined;
     const [field, id] = entry;
     const isUsual =
@@ -90,7 +93,7 @@ function namedByEnvironment(source, env = process.env) {
     const kind = Object.keys(KINDS).find((option) => KINDS[option] === field);
     return isUsual ? undefined : { kind, id: presentable(id), variable };
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof ManagedIdentityError)) throw error;
     return { problem: error.message };
   }
 }
@@ -98,12 +101,6 @@ function namedByEnvironment(source, env = process.env) {
 /** An id as it may be shown; null for anything else that a variable may hold. */
 function presentable(id) {
   return ID.test(id) ? id : null;
-}
-
-class Refusal extends Error {}
-
-function refuse(errorCode, errorMessage) {
-  throw new Refusal(`${errorCode}: ${errorMessage}`);
 }
 
 module.exports = {

@@ -51,7 +51,13 @@ function variableLines({ variables }, paint) {
   }));
 }
 
-function identityWords({ identity: { kind, id }, source }) {
+function hasClientId(variables) {
+  return variables.some(({ name }) => name === "AZURE_CLIENT_ID");
+}
+
+function identityWords({ identity: { kind, id }, source, variables }) {
+  if (source === "WorkloadIdentity" && kind === "client-id" && id === null && !hasClientId(variables))
+    return "the workload's, but no client id is given: neither by --client-id nor by AZURE_CLIENT_ID";
   if (source === "WorkloadIdentity" && kind === "client-id")
     return `the workload's, ${kind} ${id ?? "of AZURE_CLIENT_ID"}`;
   return id === null ? "the host's own, since no id was given" : `user-assigned, ${kind} ${id}`;

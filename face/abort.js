@@ -1,7 +1,8 @@
 "use strict";
 
 /*
- * A caller's AbortSignal. Loaded for calls that bring one.
+ * A caller's AbortSignal, which need not be Node.js's: whatever its methods and getters do, the call settles. Loaded
+ * for calls that bring one.
  */
 
 /** A caller's signal; null if it is none. Throws its reason if it is aborted. */
@@ -15,21 +16,29 @@ function listenable(signal) {
 function unlessAborted(call, signal) {
   return new Promise((resolve, reject) => {
     let hasLeft = false;
-    const onAbort = () => {
+    const leave = (error) => {
       if (hasLeft) return;
       hasLeft = true;
       call.leave();
-      reject(abortReason(signal));
+      reject(error);
     };
-    const forget = whenAborted(signal, onAbort);
-    if (signal.aborted) onAbort(); // By a getter of the request, or while it was being listened to.
-    const settled = (settle) => (value) => {
+    let forget;
+    try {
+      forget = whenAborted(signal, () => leave(abortReason(signal)));
+    } catch (error) {
+      // The call could not be aborted any more, and whoever gave the signal relies on that.
+      leave(error);
+      return;
+    }
+    if (isAborted(signal)) leave(abortReason(signal)); // By a getter of the request, or while it was being listened to.
+    call.whenEnded((outcome) => {
       forget();
-      if (signal.aborted)
-        reject(abortReason(signal)); // An earlier listener may have stopped the event.
-      else settle(value);
-    };
-    call.outcome.then(settled(resolve), settled(reject));
+      if (isAborted(signal)) {
+        reject(abortReason(signal)); // An earlier listener may have stopped the event, or there never was one.
+      } else {
+        resolve(outcome);
+      }
+    });
   });
 }
 
@@ -42,33 +51,61 @@ function isAbortSignal(value) {
   );
 }
 
-function abortReason({ reason }) {
-  return reason === undefined
-    ? new DOMException("The acquisition of a token was aborted.", "AbortError")
-    : reason;
+/** Whether a signal is aborted; one that cannot say so any more is not. */
+function isAborted(signal) {
+  try {
+    return signal.aborted === true;
+  } catch {
+    return false;
+  }
 }
 
-/** Who waits with which signal. A signal gets one listener of ours, since Node.js warns of many. */
-const waitingWith = new WeakMap();
-
-/** Calls back once the signal is aborted; the function that it returns takes that back. */
-function whenAborted(signal, callback) {
-  let waiting = waitingWith.get(signal);
-  if (waiting === undefined) {
-    waiting = new Set();
-    waitingWith.set(signal, waiting);
-    waiting.onAbort = () => {
-      if (waitingWith.get(signal) !== waiting) return; // A signal that calls back twice.
-      waitingWith.delete(signal);
-      for (const call of waiting) call();
-    };
-    signal.addEventListener("abort", waiting.onAbort, { once: true });
+/** A signal's reason; an AbortError for a signal that gives none, or whose getter throws. */
+function abortReason(signal) {
+  try {
+    const { reason } = signal;
+    if (reason !== undefined) return reason;
+  } catch {
+    // A caller looks for the abort, not for what is wrong with the signal.
   }
-  waiting.add(callback);
+  return new DOMException("The acquisition of a token was aborted.", "AbortError");
+}
+
+/**
+ * The callbacks of each signal, with the one listener that serves them: Node.js warns of many. An entry lives as long
+ * as its signal, so that a signal which fails to remove the listener is given the same one again, and keeps no more.
+ */
+const listeners = new WeakMap();
+
+/** Calls back once the signal is aborted; the function that it returns takes that back and never throws. */
+function whenAborted(signal, callback) {
+  let entry = listeners.get(signal);
+  if (entry === undefined) {
+    const callbacks = new Set();
+    const onAbort = () => {
+      const called = new Set(callbacks);
+      callbacks.clear(); // First, for a signal that calls back twice or from within removeEventListener.
+      called.forEach((call) => {
+        call();
+      });
+    };
+    entry = { callbacks, onAbort };
+    listeners.set(signal, entry);
+  }
+  const { callbacks, onAbort } = entry;
+  callbacks.add(callback); // First, for a signal that calls back from within addEventListener.
+  try {
+    if (callbacks.size === 1) signal.addEventListener("abort", onAbort, { once: true });
+  } catch (error) {
+    callbacks.delete(callback);
+    throw error;
+  }
   return () => {
-    if (waiting.delete(callback) && waiting.size === 0 && waitingWith.get(signal) === waiting) {
-      waitingWith.delete(signal);
-      signal.removeEventListener("abort", waiting.onAbort);
+    if (!callbacks.delete(callback) || callbacks.size > 0) return;
+    try {
+      signal.removeEventListener("abort", onAbort);
+    } catch {
+      // The listener that stays holds no call.
     }
   };
 }

@@ -13,6 +13,7 @@ export const {
   ManagedIdentityErrorCodes,
   ManagedIdentityId,
   ManagedIdentitySourceNames,
+  isManagedIdentityError,
   version,
 } = face;
 export default face;

@@ -19,9 +19,9 @@ const PATIENCE_MS = 10_000;
 const plugins = new WeakMap();
 
 /** Tells native code where this application's tokens are kept. */
-function keep(native, { directory, cachePlugin }, drawNumber) {
+function keep(native, directory, cachePlugin, drawNumber) {
   if (directory !== undefined && directory !== null) {
-    native.keepInDirectory(hostname(), process.geteuid?.());
+    native.keepInDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     if (!plugins.has(cachePlugin)) {
       plugins.set(cachePlugin, { number: drawNumber(), access: accessTo(cachePlugin) });
@@ -36,7 +36,9 @@ function accessTo(plugin) {
   const cache = new SerializableCache();
   let last = Promise.resolve();
   return ({ entry, record }) => {
-    const access = last.then(() => accessed(plugin, cache, entry, record)).catch(() => undefined);
+    const access = last
+      .then(() => accessed(plugin, cache, entry, record ?? undefined))
+      .catch(() => undefined);
     last = last.then(() => within(PATIENCE_MS, access));
     return access;
   };
@@ -66,6 +68,9 @@ async function accessed(plugin, cache, entry, record) {
 
 /** What a plug-in gets, as msal-node's plug-ins know it. */
 class TokenCacheContext {
+  tokenCache;
+  cacheHasChanged;
+
   constructor(tokenCache, cacheHasChanged) {
     this.tokenCache = tokenCache;
     this.cacheHasChanged = cacheHasChanged;

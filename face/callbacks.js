@@ -22,22 +22,27 @@ function isClient(client) {
   );
 }
 
-/** A caller's network client: it never throws, and resolves a plain record. */
-function callersClient(client) {
+/** A caller's network client: it never throws, and resolves a plain record, which `settled` keeps from being a promise. */
+function callersClient(client, settled) {
   if (!isClient(client)) return undefined;
   return async ({ post, url, headers, body }) => {
     try {
       const answer = post
         ? await client.sendPostRequestAsync(url, { headers, body })
         : await client.sendGetRequestAsync(url, { headers });
-      return {
+      return settled({
         status: statusOf(answer),
         wwwAuthenticate: headerOf(answer, "www-authenticate"),
         retryAfter: headerOf(answer, "retry-after"),
+        date: headerOf(answer, "date"),
+        server: headerOf(answer, "server"),
+        contentType: headerOf(answer, "content-type"),
         body: textOf(answer.body),
-      };
+        code: undefined,
+        message: undefined,
+      });
     } catch (error) {
-      return { code: codeOf(error), message: String(error?.message ?? "it rejected without an error") };
+      return settled(faultOf(error));
     }
   };
 }
@@ -60,6 +65,26 @@ function textOf(body) {
   return typeof body === "string" ? body : JSON.stringify(body);
 }
 
+/** What a client rejected with, whatever its getters do. */
+function faultOf(error) {
+  let code;
+  let message = "it rejected with an error that cannot be read";
+  try {
+    code = codeOf(error);
+    message = String(error?.message ?? "it rejected without an error");
+  } catch {
+    // Said above.
+  }
+  return {
+    status: undefined,
+    wwwAuthenticate: undefined,
+    retryAfter: undefined,
+    body: undefined,
+    code,
+    message,
+  };
+}
+
 /** A code as Node's socket errors have it; fetch has it on its cause. */
 function codeOf(error) {
   const code = error?.code ?? error?.cause?.code;
@@ -70,12 +95,16 @@ function codeOf(error) {
 function callersLog(callback) {
   if (typeof callback !== "function") return undefined;
   return (level, message) => {
-    try {
-      callback(level, message, false)?.then?.(undefined, () => {});
-    } catch {
-      // A logger that fails must not fail an acquisition.
-    }
+    logged(callback, level, message);
   };
+}
+
+async function logged(callback, level, message) {
+  try {
+    await callback(level, message, false);
+  } catch {
+    // A logger that fails must not fail an acquisition.
+  }
 }
 
 module.exports.callersClient = callersClient;

@@ -35,38 +35,44 @@ function failed(error, correlationId) {
 }
 
 /** Tells of a call's start and end; both messages are one object, so that a subscriber can tie them together. */
-function traced(resource, call) {
+async function traced(resource, call) {
   const message = { resource };
   start.publish(message);
-  return new Promise((resolve) => resolve(call())).then(
-    (result) => {
-      const { correlationId, fromCache, expiresOn, metadata } = result;
-      end.publish(Object.assign(message, { correlationId, fromCache, expiresOn, metadata }));
-      return result;
-    },
-    (error) => {
-      const { errorCode, metadata } = error ?? {};
-      const correlationId = callIds.get(error) ?? error?.correlationId;
-      end.publish(Object.assign(message, { correlationId, errorCode, metadata, error }));
-      throw error;
-    },
-  );
+  try {
+    const result = await call();
+    const { correlationId, fromCache, expiresOn, metadata } = result;
+    end.publish(extended(message, { correlationId, fromCache, expiresOn, metadata }));
+    return result;
+  } catch (error) {
+    const { errorCode, metadata } = error ?? {};
+    const correlationId = callIds.get(error) ?? error?.correlationId;
+    end.publish(extended(message, { correlationId, errorCode, metadata, error }));
+    throw error;
+  }
 }
 
-/** Publishes what native code tells. */
+/** Publishes what native code tells; in its records, null stands for what is absent. */
 function publish({ kind, token, failure, ...facts }) {
   const to = native[kind];
   if (!to.hasSubscribers) return;
-  const message = { ...facts };
   const metadata = token?.metadata ?? failure?.metadata;
-  if (metadata !== undefined) message.metadata = metadata;
-  if (token !== undefined) message.expiresOn = new Date(token.expiresOnMs);
-  if (failure !== undefined) {
-    message.errorCode = failure.errorCode;
-    message.errorMessage = failure.errorMessage;
-    if (failure.statusCode !== undefined) message.statusCode = failure.statusCode;
+  const further = {
+    metadata: metadata ?? null,
+    expiresOn: token === null ? null : new Date(token.expiresOnMs),
+    errorCode: failure?.errorCode ?? null,
+    errorMessage: failure?.errorMessage ?? null,
+  };
+  const message = { ...facts, ...further, statusCode: facts.statusCode ?? failure?.statusCode ?? null };
+  const names = Object.keys(message);
+  for (let index = 0; index < names.length; index += 1) {
+    if (message[names[index]] === null) delete message[names[index]];
   }
   to.publish(message);
+}
+
+/** A message with more fields, which are defined: assigning could fail by what others have put on Object.prototype. */
+function extended(message, fields) {
+  return Object.defineProperties(message, Object.getOwnPropertyDescriptors(fields));
 }
 
 module.exports.isTraced = isTraced;

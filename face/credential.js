@@ -13,6 +13,7 @@ function asked(scopes, options, enableCae) {
   const timeout = given === 0 ? undefined : given;
   const isOne = !Array.isArray(scopes) || scopes.length === 1;
   const request = {
+    __proto__: null, // Its other fields are absent, whatever Object.prototype has.
     resource: isOne ? scope : undefined,
     scopes: isOne ? undefined : scopes,
     claims: options?.claims ?? undefined,

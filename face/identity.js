@@ -16,19 +16,20 @@ const VARIABLE = "MANAGED_IDENTITY";
 const CLIENT_ID = "AZURE_CLIENT_ID";
 
 /** The identity that an environment names; `refuse` throws. */
-function namedBy(env, refuse) {
-  const text = env[VARIABLE];
+function namedBy(env, { option, refuse, checkedId }) {
+  const text = option(env, VARIABLE);
   if (text === undefined || text === null) {
-    const id = env[CLIENT_ID];
-    return id === undefined || id === null ? {} : { userAssignedClientId: checked(id, CLIENT_ID, refuse) };
+    const id = option(env, CLIENT_ID);
+    return id === undefined || id === null ? {} : { userAssignedClientId: checkedId(id, CLIENT_ID) };
   }
-  const { ManagedIdentityIdType: type, Id: id } = parsed(text, refuse);
+  const named = parsed(text, refuse);
+  const type = option(named, "ManagedIdentityIdType");
   if (typeof type !== "string" || !Object.hasOwn(OPTIONS, type)) {
     const types = Object.keys(OPTIONS).join(", ");
     refuse("invalid_managed_identity_id_type", `${VARIABLE} has no ManagedIdentityIdType of ${types}.`);
   }
-  const option = OPTIONS[type];
-  return option === undefined ? {} : { [option]: checked(id, `${VARIABLE}'s Id`, refuse) };
+  const name = OPTIONS[type];
+  return name === undefined ? {} : { [name]: checkedId(option(named, "Id"), `${VARIABLE}'s Id`) };
 }
 
 function parsed(text, refuse) {
@@ -41,14 +42,52 @@ function parsed(text, refuse) {
   return refuse("invalid_configuration", `${VARIABLE} holds no JSON object.`);
 }
 
-/** An id; a variable that is there but empty must not become another identity. */
-function checked(id, name, refuse) {
-  if (typeof id === "string" && id.trim() !== "") return id;
-  return refuse(
-    "missing_client_id",
-    `${name} is empty or no string; unset it for the system-assigned identity.`,
-  );
+/** The options that take an id. */
+const NAME = /^userAssigned(Client|Resource|Object)?Id$/;
+const NAMES = "userAssignedClientId, userAssignedResourceId, userAssignedObjectId, userAssignedId";
+/** Keys, in lower case and without separators, that stand for an id where it is not looked for. */
+const NEAR_MISS =
+  /^(userassigned|managedidentity)?(client|resource|object)id$|^(userassigned|managedidentity)id$/;
+const LONGEST_KEY = 80;
+
+/** Refuses an id beside managedIdentityIdParams, and whatever is in there under another name than an id's. */
+function refuseMisspelt(configuration, ids, { own, refuse }) {
+  const isPresent = (object, key) => own(object, key) !== undefined && own(object, key) !== null;
+  const refuseKey = (key, place, advice) =>
+    refuse(
+      "invalid_configuration",
+      `${place}${key.slice(0, LONGEST_KEY)} is not an option; if it were ignored, the token could be another ` +
+        `identity's. ${advice}`,
+    );
+  const options = keysOf(configuration);
+  for (let index = 0; index < options.length; index += 1) {
+    const key = options[index];
+    const spelt = key.toLowerCase().replace(/[-_ ]/g, "");
+    if (!NEAR_MISS.test(spelt) || !isPresent(configuration, key)) continue;
+    refuseKey(key, "", `Give the id as managedIdentityIdParams.${nameFor(spelt) ?? "userAssignedId"}.`);
+  }
+  const names = keysOf(ids);
+  for (let index = 0; index < names.length; index += 1) {
+    const key = names[index];
+    if (NAME.test(key) || !isPresent(ids, key)) continue;
+    const name = nameFor(key.toLowerCase());
+    const advice =
+      name === undefined ? `The options are ${NAMES}.` : `Give the id as managedIdentityIdParams.${name}.`;
+    refuseKey(key, "managedIdentityIdParams.", advice);
+  }
 }
 
-module.exports.checked = checked;
+function keysOf(object) {
+  return typeof object === "object" && object !== null && !Array.isArray(object) ? Object.keys(object) : [];
+}
+
+/** The option that a key seems to mean. */
+function nameFor(spelt) {
+  if (/client|app/.test(spelt)) return "userAssignedClientId";
+  if (/object|principal/.test(spelt)) return "userAssignedObjectId";
+  if (/res/.test(spelt)) return "userAssignedResourceId";
+  return undefined;
+}
+
 module.exports.namedBy = namedBy;
+module.exports.refuseMisspelt = refuseMisspelt;

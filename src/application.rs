@@ -7,15 +7,18 @@
 
 pub mod availability;
 mod pilot;
+mod presence;
 mod reporting;
+mod resource_aliases;
 mod shelving;
+mod source_files;
 mod state;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -23,14 +26,16 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use self::availability::Presence;
 use self::pilot::Pilot;
+use self::resource_aliases::ResourceAliases;
 use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};
 use crate::config::Settings;
-use crate::error::{Code, Error};
-use crate::http::Transport;
+use crate::error::{Cause, Code, Error};
 use crate::http::gate::Gates;
+use crate::http::{Transport, local_fault};
 use crate::machine::{Environment, Machine};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
@@ -51,8 +56,8 @@ pub enum Acquired {
     Pending(Waiter),
 }
 
-/// When a probe failed, and how.
-type LastProbe = tokio::sync::Mutex<Option<(Instant, Error)>>;
+/// When the last probe ended, and how.
+type LastProbe = tokio::sync::Mutex<Option<(Instant, Result<Presence, Error>)>>;
 
 /// What the applications of one process share.
 pub struct Engine {
@@ -62,9 +67,12 @@ pub struct Engine {
     spawner: Spawner,
     spreads: RandomState,
     generation: AtomicU32,
-    /// Whether IMDS's own address has ever answered.
-    imds_answers: AtomicBool,
-    /// The last probe of it that failed, for each transport; whoever holds one probes.
+    /// Whether IMDS, or a stand-in for it, has ever answered at its default address.
+    imds_has_responded: AtomicBool,
+    /// Until when a probe of it without a response is not followed by a token request.
+    imds_silent_until: Mutex<Option<Instant>>,
+    resource_aliases: ResourceAliases,
+    /// The last probe of it, for each transport; its lock is held while one is under way.
     probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
 }
@@ -78,7 +86,7 @@ struct Boarding {
 
 /// Everything that a flight goes by.
 struct Plan {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     ask: Ask,
     settings: Settings,
     key: FlightKey,
@@ -100,10 +108,17 @@ impl Engine {
             spawner,
             spreads: RandomState::new(),
             generation: AtomicU32::new(0),
-            imds_answers: AtomicBool::new(false),
+            imds_has_responded: AtomicBool::new(false),
+            imds_silent_until: Mutex::default(),
+            resource_aliases: ResourceAliases::default(),
             probes: Mutex::default(),
             state: Mutex::default(),
         })
+    }
+
+    /// The machine that it works on.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// A token from the cache, or a place among those who wait for one.
@@ -192,6 +207,11 @@ impl Engine {
         source::name(env, settings, &self.machine)
     }
 
+    /// Whether the environment has a source that the application may use, without asking it.
+    pub fn has_source(&self, settings: &Settings, env: &Environment) -> bool {
+        source::is_any_there(env, settings, &self.machine)
+    }
+
     /// Forgets every token. Flights under way still answer their waiters, but store nothing.
     pub fn clear(&self) {
         let mut state = self.lock();
@@ -208,7 +228,7 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(&self, source: Box<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
+    fn plan(&self, source: Arc<dyn Source>, settings: &Settings, request: TokenRequest) -> Plan {
         let capabilities = if request.continuous_access {
             Some(with_continuous_access(settings.capabilities.as_deref()))
         } else {
@@ -231,9 +251,7 @@ impl Engine {
                 .shelf
                 .as_ref()
                 .map(|shelf| shelf.store.label().to_owned()),
-            probe: request.for_credential
-                && source.may_be_nowhere()
-                && !self.imds_answers.load(Ordering::Relaxed),
+            probe: request.for_credential && source.may_be_nowhere() && !self.imds_has_responded(),
         };
         Plan {
             source,
@@ -276,10 +294,16 @@ impl Engine {
     ) -> Result<Departure, Error> {
         let runtime = (self.spawner)().map_err(|error| {
             let message = format!("The network thread could not be started ({error}).");
-            Error::new(Code::NetworkUnavailable, message).with(|facts| facts.retryable = true)
+            Error::new(Code::NetworkUnavailable, message).with(|facts| {
+                facts.retryable = true;
+                facts.cause = Some(Cause {
+                    code: local_fault::code(&error),
+                    message: error.to_string(),
+                });
+            })
         })?;
         state.started += 1;
-        let report = Report::about(&*plan.source);
+        let report = Report::about(&*plan.source).naming(plan.source.identity_id(&plan.ask));
         let in_background = plan.place.is_some();
         let flight = Flight::new(state.started, state.cleared, reason, total, in_background, report);
         let flights = state.flights.entry(plan.key.clone()).or_default();
@@ -290,6 +314,7 @@ impl Engine {
                 engine: self.clone(),
                 flight,
                 plan,
+                presence: OnceLock::new(),
             },
         })
     }

@@ -2,12 +2,20 @@
 
 #[path = "application_tests/ages.rs"]
 mod ages;
+#[path = "application_tests/clocks.rs"]
+mod clocks;
 #[path = "application_tests/failures.rs"]
 mod failures;
 #[path = "application_tests/flights.rs"]
 mod flights;
 #[path = "application_tests/happenings.rs"]
 mod happenings;
+#[path = "application_tests/hung_files.rs"]
+mod hung_files;
+#[path = "application_tests/imds.rs"]
+mod imds;
+#[path = "application_tests/imds_slow.rs"]
+mod imds_slow;
 #[path = "application_tests/keys.rs"]
 mod keys;
 #[path = "application_tests/limits.rs"]

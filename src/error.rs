@@ -60,7 +60,7 @@ codes! {
     UserAssignedNotConfirmed => "user_assigned_managed_identity_not_confirmed",
     /// Azure Arc's challenge has no `WWW-Authenticate`.
     ChallengeMissing => "www_authenticate_header_missing",
-    /// Azure Arc's challenge is not `Basic realm=<path>`.
+    /// Azure Arc's header has no challenge `Basic realm=<path>`.
     ChallengeUnsupported => "www_authenticate_header_unsupported_format",
     /// Azure Arc's challenge on a platform without Azure Arc.
     PlatformNotSupported => "platform_not_supported",
@@ -84,6 +84,24 @@ codes! {
     NetworkUnavailable => "network_unavailable",
 }
 
+/// A number that a service has for an error, as it came: Entra sends numbers, others strings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ErrorNumber {
+    /// A JSON number.
+    Number(f64),
+    /// A string.
+    Text(String),
+}
+
+impl fmt::Display for ErrorNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// What stood behind an error: the socket's or the runtime's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
@@ -104,6 +122,8 @@ pub struct Facts {
     pub correlation_id: Option<String>,
     /// The HTTP status of the answer.
     pub status: Option<u16>,
+    /// The first of the service's own numbers for it.
+    pub number: Option<ErrorNumber>,
     /// Which source was asked.
     pub source: Option<SourceName>,
     /// Which endpoint was asked, without its query.
@@ -134,6 +154,7 @@ impl Error {
             message: message.into(),
             correlation_id: None,
             status: None,
+            number: None,
             source: None,
             endpoint: None,
             attempts: None,

@@ -5,16 +5,18 @@ use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use crate::config::{Given, RawConfiguration, Settings};
-use crate::http::client::NATIVE;
+use crate::http::native_transport::NATIVE;
 use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
-use crate::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
+use crate::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;
 use crate::token::Timestamp;
 
@@ -67,6 +69,28 @@ pub(crate) enum Entry {
     Pipe,
     /// A file of somebody else's.
     Locked,
+    /// A file on a file system that hangs until [`HungFile`] is dropped, and that is gone then.
+    Hung(Arc<Hung>),
+}
+
+/// What a read of a file that hangs waits for.
+pub(crate) struct Hung {
+    begun: Semaphore,
+    released: Mutex<Receiver<()>>,
+}
+
+/// A file that hangs, in the test's hands. Reads that hang end when it is dropped.
+pub(crate) struct HungFile {
+    hung: Arc<Hung>,
+    _release: Sender<()>,
+}
+
+impl HungFile {
+    /// Waits until a read hangs that was not waited for before.
+    pub(crate) async fn read(&self) {
+        let begun = self.hung.begun.acquire().await;
+        begun.expect("never closed").forget();
+    }
 }
 
 /// Files that exist nowhere else.
@@ -81,6 +105,20 @@ impl FakeFiles {
         lock(&self.entries).insert(path.into(), entry);
     }
 
+    /// Puts a file there whose reads hang.
+    pub(crate) fn hang(&self, path: &str) -> HungFile {
+        let (release, released) = channel();
+        let hung = Arc::new(Hung {
+            begun: Semaphore::new(0),
+            released: Mutex::new(released),
+        });
+        self.put(path, Entry::Hung(hung.clone()));
+        HungFile {
+            hung,
+            _release: release,
+        }
+    }
+
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
@@ -93,10 +131,16 @@ impl Files for FakeFiles {
 
     fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        match lock(&self.entries).get(path) {
+        let entry = lock(&self.entries).get(path).cloned();
+        match entry {
+            Some(Entry::Hung(hung)) => {
+                hung.begun.add_permits(1);
+                let _ = lock(&hung.released).recv();
+                Err(ReadFault::Failed(io::ErrorKind::NotFound.into()))
+            }
             Some(Entry::File(bytes)) if bytes.len() > limit => Err(ReadFault::TooLarge),
-            Some(Entry::File(bytes)) => Ok(Zeroizing::new(bytes.clone())),
-            Some(Entry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes.clone())),
+            Some(Entry::File(bytes)) => Ok(Zeroizing::new(bytes)),
+            Some(Entry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes)),
             Some(Entry::Link(_) | Entry::Pipe) => Err(ReadFault::NotRegular),
             Some(Entry::Locked) => Err(ReadFault::Denied(io::ErrorKind::PermissionDenied.into())),
             None => Err(ReadFault::Failed(io::ErrorKind::NotFound.into())),
@@ -132,6 +176,11 @@ impl Reply {
         self
     }
 
+    pub(crate) fn server(mut self, value: impl Into<String>) -> Self {
+        self.headers.server = Some(value.into());
+        self
+    }
+
     pub(crate) fn challenge(mut self, value: impl Into<String>) -> Self {
         self.headers.www_authenticate.push(value.into());
         self
@@ -143,6 +192,7 @@ impl Reply {
             headers: self.headers,
             body: Zeroizing::new(self.body.into_bytes()),
             secrets: request.secrets.clone(),
+            connection: None,
         }
     }
 }
@@ -300,6 +350,7 @@ pub(crate) fn machine(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Machine
         clock: clock.clone(),
         files: files.clone(),
         chance: Arc::new(Fixed(0.0)),
+        blocking: BlockingPool::default(),
     }
 }
 

@@ -7,8 +7,20 @@ use crate::resource::is_guid;
 /// No Azure id is near this; a longer one would not fit a request line that hosts accept.
 const LIMIT: usize = 2_048;
 
+/// What programs write in place of a value that is missing.
+const MISSING_VALUES: [&str; 3] = ["undefined", "null", "[object Object]"];
+/// Straight and typographic quotation marks.
+const QUOTES: &[char] = &[
+    '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}',
+    '\u{bb}',
+];
+/// A resource id has at most some 300 characters; a longer text is not shown as an id.
+const MAX_SHOWN_ID: usize = 400;
+
 /// The option of an id whose kind its shape tells.
 const EITHER_KIND: &str = "userAssignedId";
+/// The start of every resource id.
+const SUBSCRIPTIONS: &str = "/subscriptions/";
 /// The resource id of a user-assigned identity; what is empty here is a name.
 const RESOURCE_ID: [&str; 9] = [
     "",
@@ -53,6 +65,66 @@ impl IdKind {
             Self::ObjectId => "userAssignedObjectId",
         }
     }
+}
+
+/// Returns an id that can be sent, or the error that names where it came from.
+///
+/// A text that is empty, quoted, padded or the word `undefined` comes from a variable that is unset or misread: it
+/// must not become another identity, and the endpoint's own answer would not say what is wrong with it.
+pub fn check_id<'a>(name: &str, given: &'a Given) -> Result<&'a str, Error> {
+    let refused = |code, what: &str| Err(Error::new(code, format!("{name} {what}.")));
+    let empty = "give the identity's id, or leave it out for the system-assigned identity";
+    let id = match given {
+        Given::Text(id) => id.as_str(),
+        other => return refused(Code::MissingId, &format!("is {}; {empty}", other.kind())),
+    };
+    if id.trim_matches(is_blank).is_empty() {
+        return refused(Code::MissingId, &format!("is an empty string; {empty}"));
+    }
+    if id.len() > LIMIT {
+        return refused(
+            Code::InvalidConfiguration,
+            &format!("is longer than the {LIMIT} bytes that an id can have"),
+        );
+    }
+    if let Some(value) = MISSING_VALUES.iter().find(|value| **value == id) {
+        return refused(
+            Code::InvalidConfiguration,
+            &format!("is the text \"{value}\", which stands for a value that is missing; {empty}"),
+        );
+    }
+    for (what, is_padding) in [
+        ("white space", is_blank as fn(char) -> bool),
+        ("quotation marks", |c| QUOTES.contains(&c)),
+    ] {
+        if id.starts_with(is_padding) || id.ends_with(is_padding) {
+            return refused(
+                Code::InvalidConfiguration,
+                &format!("has {what} around it; give the id alone"),
+            );
+        }
+    }
+    Ok(id)
+}
+
+/// White space, control characters, and the characters without width that come along when an id is copied.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
+}
+
+/// Returns an id if it has the form of one: only then may a message show it, since a secret may stand in the wrong
+/// variable.
+pub fn presentable(id: &str) -> Option<&str> {
+    let is_path = || {
+        id.len() <= MAX_SHOWN_ID
+            && id
+                .get(..SUBSCRIPTIONS.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(SUBSCRIPTIONS))
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/-_.()".contains(&byte))
+    };
+    (is_guid(id) || is_path()).then_some(id)
 }
 
 /// Azure takes the words of an id in any case.
@@ -101,35 +173,41 @@ impl Identity {
         let Some((option, kind, id)) = present.next() else {
             return Ok(Self::SystemAssigned);
         };
-        if let Some((other, ..)) = present.next() {
+        if let Some((other, _, other_id)) = present.next() {
+            let empty = [(option, id), (other, other_id)]
+                .into_iter()
+                .find(|(_, given)| matches!(given, Given::Text(id) if id.trim_matches(is_blank).is_empty()));
+            let remedy = match empty {
+                Some((option, _)) => format!(".{option} is an empty string; leave it out"),
+                None => "name a user-assigned identity by one id only".to_owned(),
+            };
             return Err(Error::new(
                 Code::InvalidIdType,
-                format!(
-                    "Both managedIdentityIdParams.{option} and .{other} were given; name a user-assigned identity \
-                     by one id only."
-                ),
+                format!("Both managedIdentityIdParams.{option} and .{other} were given; {remedy}."),
             ));
         }
-        let refused = |code, what: &str| {
-            let message = format!("managedIdentityIdParams.{option} {what}.");
-            Err(Error::new(code, message))
-        };
-        let empty = "give the identity's id, or leave the option out for the system-assigned identity";
-        match id {
-            Given::Text(id) if id.len() > LIMIT => refused(
+        let name = format!("managedIdentityIdParams.{option}");
+        let id = check_id(&name, id)?;
+        match kind.or_else(|| IdKind::told_by(id)) {
+            Some(kind) => Ok(Self::UserAssigned {
+                kind,
+                id: id.to_owned(),
+            }),
+            None => Err(Error::new(
                 Code::InvalidConfiguration,
-                &format!("is longer than the {LIMIT} bytes that an id can have"),
-            ),
-            Given::Text(id) if !id.trim().is_empty() => match kind.or_else(|| IdKind::told_by(id)) {
-                Some(kind) => Ok(Self::UserAssigned { kind, id: id.clone() }),
-                None => refused(
-                    Code::InvalidConfiguration,
-                    "is neither a client id (a GUID) nor a resource id (/subscriptions/<id>/resourceGroups/<name>/providers/\
-                     Microsoft.ManagedIdentity/userAssignedIdentities/<name>)",
+                format!(
+                    "{name} is neither a client id (a GUID) nor a resource id (/subscriptions/<id>/resourceGroups/\
+                     <name>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>)."
                 ),
-            },
-            Given::Text(_) => refused(Code::MissingId, &format!("is an empty string; {empty}")),
-            other => refused(Code::MissingId, &format!("is {}; {empty}", other.kind())),
+            )),
+        }
+    }
+
+    /// The id that a request names; `None` for the system-assigned identity.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::SystemAssigned => None,
+            Self::UserAssigned { id, .. } => Some(id),
         }
     }
 }
@@ -241,6 +319,72 @@ mod tests {
             let error = parse(given.0, given.1, given.2).expect_err("refused");
             assert_eq!(*error.code(), code, "{error}");
             assert!(error.to_string().contains("userAssignedClientId"), "{error}");
+        }
+    }
+
+    #[test]
+    fn dirt_around_an_id_is_refused_and_never_shown() {
+        let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
+        for (id, said) in [
+            (format!("{guid}\n"), "white space"),
+            (format!(" {guid}"), "white space"),
+            (format!("\u{feff}{guid}"), "white space"),
+            (format!("{guid}\u{200b}"), "white space"),
+            (format!("{guid}\u{a0}"), "white space"),
+            (format!("{guid}\u{0}"), "white space"),
+            (format!("\"{guid}\""), "quotation marks"),
+            (format!("'{guid}'"), "quotation marks"),
+            (format!("{guid}\""), "quotation marks"),
+            (format!("\u{201c}{guid}\u{201d}"), "quotation marks"),
+            ("undefined".into(), "\"undefined\""),
+            ("null".into(), "\"null\""),
+            ("[object Object]".into(), "\"[object Object]\""),
+        ] {
+            let error = check_id("X", &id.as_str().into()).expect_err("refused");
+            assert_eq!(*error.code(), Code::InvalidConfiguration, "{id:?}");
+            let message = &error.facts().message;
+            assert!(
+                message.starts_with("X ") && message.contains(said) && !message.contains(guid),
+                "{message}"
+            );
+        }
+        for id in [guid, "Null", "my undefined identity", "a\"b"] {
+            assert_eq!(check_id("X", &id.into()).expect("valid"), id);
+        }
+        let blank = check_id("X", &"\u{feff}\n".into()).expect_err("refused");
+        assert_eq!(*blank.code(), Code::MissingId);
+    }
+
+    #[test]
+    fn of_two_ids_the_empty_one_is_named() {
+        let text = |text: &str| Given::Text(text.into());
+        for (client, object, said) in [
+            ("a", "", ".userAssignedObjectId is an empty string"),
+            (" ", "b", ".userAssignedClientId is an empty string"),
+            ("a", "b", "by one id only"),
+        ] {
+            let error = parse(text(client), Given::Absent, text(object)).expect_err("refused");
+            assert_eq!(*error.code(), Code::InvalidIdType);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_the_form_of_an_id_is_shown() {
+        let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
+        for id in [guid, "/subscriptions/s/resourceGroups/g", "/Subscriptions/s"] {
+            assert_eq!(presentable(id), Some(id));
+        }
+        let long = format!("/subscriptions/{}", "x".repeat(MAX_SHOWN_ID));
+        for id in [
+            "my-identity",
+            "hush",
+            &guid[1..],
+            "/subscriptions/a b",
+            "/subscriptions/\n",
+            &long,
+        ] {
+            assert_eq!(presentable(id), None, "{id}");
         }
     }
 }

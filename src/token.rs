@@ -7,7 +7,7 @@
 //! [managed identity caching guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#token-caching
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
@@ -17,6 +17,9 @@ const PROACTIVE_LIFETIME: Duration = Duration::from_hours(2);
 pub const NEARLY_EXPIRED: Duration = Duration::from_mins(5);
 /// The refreshes of one fleet are spread over this long after `refresh_on`.
 pub const REFRESH_SPREAD: Duration = Duration::from_mins(5);
+
+/// No managed identity's token lives longer: Entra's live for 24 hours and some minutes.
+pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_hours(48);
 
 /// A string that must not be shown: it has no `Display`, its `Debug` is blind, its memory is
 /// overwritten when it goes.
@@ -54,6 +57,13 @@ impl Timestamp {
     /// From seconds since 1970.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1_000))
+    }
+
+    /// Reads a date of HTTP, in any of the three forms of RFC 9110 5.6.7, with or without blanks around it.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let instant = httpdate::parse_http_date(text).ok()?;
+        let since = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(Self::from_secs(0).plus(since))
     }
 
     /// Milliseconds since 1970.
@@ -206,6 +216,27 @@ mod tests {
             hour.age(last.plus(Duration::from_millis(1)), REFRESH_SPREAD),
             Age::NearlyExpired
         );
+    }
+
+    #[test]
+    fn dates_of_http_have_three_forms() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            " Sunday, 06-Nov-94 08:49:37 GMT ",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            let instant = Timestamp::from_http_date(text);
+            assert_eq!(instant, Some(Timestamp::from_secs(784_111_777)), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "784111777",
+            "Sun, 06 Nov 1994 08:49:37",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(Timestamp::from_http_date(text), None, "{text}");
+        }
     }
 
     #[test]

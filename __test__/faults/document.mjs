@@ -24,11 +24,30 @@ A token that is valid is never withheld because of a fault:
 
 "Tried again" is what happens by default; with \`disableInternalRetries\` nothing is, and the error says \`retryable\`
 instead. How often and after what waits is in README.
+
+The tables are about endpoints that are configured. At the default address of IMDS the same holds, except that something
+other than IMDS may answer there: until IMDS has answered once, \`getToken\` then fails at once with a
+\`CredentialUnavailableError\`, and the message says what answered. README has
+[the tables of when a chain of credentials moves on](../README.md#with-the-azure-sdk). A fault of this process itself (no
+ports, descriptors or memory left, or a connection that it is not allowed to make) is
+\`managed_identity_unreachable_network\` with the system's code in \`cause.code\`, is tried again once, and never moves a
+chain on.
+`;
+
+const FILES = `## Files on a file system that does not respond
+
+\`__test__/hung-files.spec.mjs\` runs these. No other call is delayed, and the process can end.
+
+| what hangs | the caller gets | tried again |
+| --- | --- | --- |
+| workload identity: the federated token | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
+| Azure Arc: the key that a challenge names | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
+| \`cache.directory\`, or \`/etc/machine-id\` with it | a new token, after 10 s or half of the time that the call has left; one that has come waits for a second at most until it is written | no |
 `;
 
 /** The document's text. */
 export function document() {
-  return `${INTRODUCTION}\n${groups().map(section).join("\n")}`;
+  return `${INTRODUCTION}\n${groups().map(section).join("\n")}\n${FILES}`;
 }
 
 /** Sources with the same outcomes share a table. */

@@ -32,11 +32,13 @@ async function trickle(socket, { raw }, text) {
   }
 }
 
-/** Sends blanks for as long as anybody takes them. */
-function flood(socket) {
-  const chunk = `10000\r\n${" ".repeat(65_536)}\r\n`;
+const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/** Repeats a text for as long as the client reads it. */
+function flood(socket, text) {
+  const repeated = text.repeat(Math.ceil(65_536 / text.length));
   const pour = () => {
-    while (!socket.destroyed && socket.write(chunk));
+    while (!socket.destroyed && socket.write(repeated));
   };
   socket.on("drain", pour);
   pour();
@@ -49,6 +51,7 @@ function cut(socket, { raw }, text) {
 
 const lost = { code: UNREACHABLE, retryable: true };
 const silent = { code: NO_ANSWER, retryable: true, wait: "requestTimeout" };
+const flooded = { code: FAILED, retryable: false };
 const broken = { code: FAILED, retryable: false, status: 200 };
 
 /** `commit` gets a socket on which a request has arrived, with the raw one beneath it; or with `onConnect` one on which nothing has. */
@@ -109,10 +112,44 @@ const FAULTS = [
   {
     name: "a body without end",
     commit: (socket) => {
-      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-      flood(socket);
+      socket.write(CHUNKED);
+      flood(socket, `10000\r\n${" ".repeat(65_536)}\r\n`);
     },
     ends: broken,
+  },
+  {
+    name: "an answer that is sent twice",
+    commit: (socket) => socket.write(answer(200, later()).repeat(2)),
+    ends: "token",
+  },
+  {
+    name: "a chunk's size without end",
+    commit: (socket) => {
+      socket.write(CHUNKED);
+      flood(socket, "0");
+    },
+    ends: flooded,
+  },
+  {
+    name: "trailers without end",
+    commit: (socket) => {
+      socket.write(`${CHUNKED}0\r\n`);
+      flood(socket, `X-Trailer: ${"x".repeat(1_000)}\r\n`);
+    },
+    ends: flooded,
+  },
+  {
+    name: "1xx responses without end",
+    commit: (socket) => flood(socket, "HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ends: flooded,
+  },
+  {
+    name: "header fields without end",
+    commit: (socket) => {
+      socket.write("HTTP/1.1 200 OK\r\n");
+      flood(socket, `X-Header: ${"x".repeat(1_000)}\r\n`);
+    },
+    ends: flooded,
   },
   {
     name: "a body that claims to be gzip, and is",

@@ -1,7 +1,7 @@
 //! Azure Arc's challenge: the only file that is ever opened for it lies directly in the agent's folder.
 //!
-//! The input is a `WWW-Authenticate` header. It is taken as it is, and once more as the name of a file.
-//! The folder is that of Linux, where this is meant to be run.
+//! The input is the `WWW-Authenticate` header, a line each. It is taken as it is, beside a challenge that names a key, and
+//! once more as the name of a file. The folder is that of Linux, where this is meant to be run.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -16,10 +16,21 @@ const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
 const RESOURCE: &str = "https://vault.azure.net";
 const KEY_LIMIT: usize = 4_096;
 
+/// Challenges that must not be taken for the one that counts.
+const OTHERS: [&str; 6] = [
+    "Negotiate",
+    "Negotiate YII=",
+    "Basic",
+    "Basic charset=\"UTF-8\"",
+    r#"Bearer realm="a, Basic realm=/etc/a.key", error=invalid"#,
+    r#"Digest realm="say \", Basic realm=/etc/b.key", nonce=a"#,
+];
+
 /// Checks what a header leads to.
 pub fn check(data: &[u8]) {
     let header = String::from_utf8_lossy(data);
-    let found = challenge(401, Some(&header));
+    let lines: Vec<&str> = header.split('\n').collect();
+    let found = challenge(401, &lines);
     match &found.second {
         Ok(Some(request)) => assert_reads_one_key(&header, &found, request),
         Ok(None) => panic!("a 401 is a challenge, whatever it says"),
@@ -41,16 +52,12 @@ pub fn check(data: &[u8]) {
                 header.trim().is_empty(),
                 "{header:?}"
             );
+            assert_is_passed_over(&lines, error);
             assert!(!error.facts().message.chars().any(char::is_control), "{error:?}");
         }
     }
-    for (status, header) in [
-        (200, Some(&*header)),
-        (403, Some(&header)),
-        (500, Some(&header)),
-        (200, None),
-    ] {
-        let found = challenge(status, header);
+    for (status, lines) in [(200, &*lines), (403, &lines), (500, &lines), (200, &[])] {
+        let found = challenge(status, lines);
         assert!(
             matches!(found.second, Ok(None)) && found.looks.is_empty(),
             "{status}"
@@ -66,7 +73,7 @@ struct Found {
     looks: Vec<Look>,
 }
 
-fn challenge(status: u16, header: Option<&str>) -> Found {
+fn challenge(status: u16, lines: &[&str]) -> Found {
     let disk = Arc::new(Disk::default());
     let machine = host::machine(&disk);
     let arc = [
@@ -78,7 +85,7 @@ fn challenge(status: u16, header: Option<&str>) -> Found {
     let first = source.request(&ask, &machine).expect("a request");
     let response = Response {
         headers: ResponseHeaders {
-            www_authenticate: header.map(str::to_owned).into_iter().collect(),
+            www_authenticate: lines.iter().map(|line| (*line).to_owned()).collect(),
             ..ResponseHeaders::default()
         },
         ..host::response(&first, status, b"")
@@ -98,7 +105,11 @@ fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
     assert!(!look.follow_links && look.limit == KEY_LIMIT, "{look:?}");
     assert_eq!(look.path.parent(), Some(Path::new(FOLDER)), "{header:?}");
     let path = look.path.to_str().expect("a text, as the header is");
-    assert!(header.contains(path), "{path:?} is not what {header:?} names");
+    let unescaped = header.replace("\\\"", "\"");
+    assert!(
+        header.contains(path) || unescaped.contains(path),
+        "{path:?} is not what {header:?} names"
+    );
     assert!(
         path.strip_suffix(".key").is_some() && !path.contains('\0'),
         "{path:?}"
@@ -113,8 +124,7 @@ fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
         "{path:?}"
     );
 
-    let scheme: String = header.trim().chars().take(5).collect();
-    assert!(scheme.eq_ignore_ascii_case("basic"), "{header:?}");
+    assert!(header.to_ascii_lowercase().contains("basic"), "{header:?}");
     assert_eq!(
         request.url, found.first.url,
         "the key goes where the first request went"
@@ -132,21 +142,54 @@ fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
     );
 }
 
+/// A header without a key to read hides none that stands before or behind it, unless it names another file.
+fn assert_is_passed_over(lines: &[&str], error: &Error) {
+    let path = format!("{FOLDER}abc.key");
+    let good = format!("Basic realm={path}");
+    let before = challenge(401, &[&[&*good], lines].concat());
+    assert!(before.looks.iter().all(|look| look.path == Path::new(&path)));
+    assert!(
+        before.second.is_ok(),
+        "{lines:?} is in the way of what is before it"
+    );
+    let behind = challenge(401, &[lines, &[&*good]].concat());
+    let names_nothing = matches!(error.code(), Code::ChallengeMissing | Code::ChallengeUnsupported);
+    assert_eq!(
+        behind.second.is_ok(),
+        names_nothing,
+        "{lines:?} and what is behind it"
+    );
+}
+
 /// A challenge that names a file of the folder is answered if and only if the name is a mere name.
 fn check_name(name: &str) {
     let name = name.trim();
-    let plain = !name.contains(['/', '\\', '\0', '"']) && !name.is_empty();
-    for header in [
-        format!("Basic realm={FOLDER}{name}.key"),
-        format!("basic  REALM = \"{FOLDER}{name}.key\" "),
-    ] {
-        let found = challenge(401, Some(&header));
-        assert!(!plain || found.second.is_ok(), "{header:?} is refused");
-        let named = Look {
-            path: format!("{FOLDER}{name}.key").into(),
-            limit: KEY_LIMIT,
-            follow_links: false,
-        };
-        assert!(found.second.is_err() || found.looks == [named], "{header:?}");
+    let is_plain = !name.contains(['/', '\\', '\0']) && !name.is_empty();
+    let bare = format!("Basic realm={FOLDER}{name}.key");
+    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = format!("basic  REALM = \" {FOLDER}{escaped}.key \" ");
+    let named = Look {
+        path: format!("{FOLDER}{name}.key").into(),
+        limit: KEY_LIMIT,
+        follow_links: false,
+    };
+    let check = |lines: &[&str], must_read: bool| {
+        let found = challenge(401, lines);
+        assert!(!must_read || found.second.is_ok(), "{lines:?} is refused");
+        assert!(
+            found.second.is_err() || found.looks.iter().eq([&named]),
+            "{lines:?}"
+        );
+    };
+    // What is not quoted ends at a comma.
+    if !name.contains([',', '"']) {
+        check(&[&bare], is_plain);
+    }
+    check(&[&quoted], is_plain);
+    for other in OTHERS {
+        check(&[other, &quoted], is_plain);
+        check(&[&quoted, other], is_plain);
+        check(&[&format!("{other}, {quoted}, x=y, {other}")], is_plain);
+        check(&[&format!("Basic x=\"y, z\", {}", &quoted[7..])], is_plain);
     }
 }

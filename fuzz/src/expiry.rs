@@ -1,8 +1,9 @@
-//! When a token ends: every form of PROTOCOL.md means one instant, and nothing is out of range.
+//! When a token ends: every form of PROTOCOL.md means one instant, the rules between the forms hold, and no token is
+//! believed to live longer than two days.
 //!
-//! The input is three lines: `expires_on`, `expires_in` and the claims of the token, each JSON or else
-//! the content of a string. Its bytes are moreover a date, which is written in every form that has
-//! been seen and must be read as the instant that the `time` crate gives it.
+//! The input is four lines: `expires_on`, `expires_in` and the claims of the token, each JSON or else the content of a
+//! string, and the seconds by which this host's clock is ahead of the endpoint's. Its bytes are moreover a date, which is
+//! written in every form that has been seen and must be read as the instant that the `time` crate gives it.
 
 use std::fmt::Write as _;
 
@@ -15,36 +16,121 @@ use crate::host::NOW;
 
 /// The last instant of a JavaScript `Date`, in milliseconds.
 const LAST_MILLIS: i64 = 8_640_000_000_000_000;
-const DAY: i64 = 86_400_000;
-const TWO_HOURS: i64 = 7_200_000;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+const TWO_HOURS: i64 = 2 * HOUR;
+/// No token is believed to live longer.
+const TWO_DAYS: i64 = 2 * DAY;
 
-/// Checks what is read of three lines, and of the date that the bytes are.
+/// Checks what is read of four lines, and of the date that the bytes are.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let mut lines = text.splitn(3, '\n');
+    let mut lines = text.splitn(4, '\n');
     let [on, within, claims] = [(); 3].map(|()| lines.next().map_or(Value::Null, value));
-    let nothing = &Value::Null;
-    let whole = read(&on, &within, &claims);
-    let alone = [
-        read(&on, nothing, nothing),
-        read(nothing, &within, nothing),
-        read(nothing, nothing, &claims),
-    ];
-    for instant in alone.into_iter().flatten() {
-        assert_in_range(instant);
+    let ahead = lines.next().and_then(|line| line.trim().parse::<i32>().ok());
+    let sent_at = ahead.map(|seconds| Timestamp::from_millis(NOW.millis() - i64::from(seconds) * 1_000));
+    check_rules(&Fields { on, within, claims }, sent_at);
+    if let Some(date) = Sampled::of(data) {
+        date.check();
     }
+}
+
+/// What a response says about the end of its token.
+struct Fields {
+    on: Value,
+    within: Value,
+    claims: Value,
+}
+
+impl Fields {
+    fn nothing() -> Self {
+        Self {
+            on: Value::Null,
+            within: Value::Null,
+            claims: Value::Null,
+        }
+    }
+
+    fn on(on: &Value) -> Self {
+        Self {
+            on: on.clone(),
+            ..Self::nothing()
+        }
+    }
+
+    fn within(within: &Value) -> Self {
+        Self {
+            within: within.clone(),
+            ..Self::nothing()
+        }
+    }
+
+    fn claims(claims: &Value) -> Self {
+        Self {
+            claims: claims.clone(),
+            ..Self::nothing()
+        }
+    }
+
+    /// When the token ends, in milliseconds, and by how much this host's clock was found to be ahead.
+    fn read(&self, now: i64, sent_at: Option<Timestamp>) -> (Option<i64>, Option<i64>) {
+        let token = format!("e30.{}.c2ln", base64url(self.claims.to_string().as_bytes()));
+        let body = json!({ "access_token": token, "expires_on": self.on, "expires_in": self.within });
+        let mut answer = Answer::read(body.to_string().as_bytes()).expect("an object");
+        let now = Timestamp::from_millis(now);
+        let Grant {
+            token,
+            cacheable,
+            clock_ahead,
+        } = answer.grant(now, sent_at).expect("a token");
+        assert_refresh_is_at_half(&token, now);
+        assert!(cacheable || token.expires_on == now, "no expiry is now");
+        let ahead = clock_ahead.map(|ahead| i64::try_from(ahead.as_millis()).expect("some years"));
+        (cacheable.then_some(token.expires_on.millis()), ahead)
+    }
+
+    fn alone(&self) -> Option<i64> {
+        let (end, ahead) = self.read(NOW.millis(), None);
+        assert_eq!(ahead, None, "one form needs no judge");
+        end
+    }
+}
+
+/// What three forms mean together follows from what each means alone.
+fn check_rules(fields: &Fields, sent_at: Option<Timestamp>) {
+    let now = NOW.millis();
+    let on = Fields::on(&fields.on).alone();
+    let within = Fields::within(&fields.within).alone();
+    let exp = Fields::claims(&json!({ "exp": fields.claims["exp"] })).alone();
+    let issued = Fields::on(&fields.claims["iat"].as_f64().map_or(Value::Null, Value::from)).alone();
+    for end in [on, within, exp].into_iter().flatten() {
+        assert_in_range(end);
+        assert!(end <= now + TWO_DAYS, "two days at most");
+    }
+    let (whole, ahead) = fields.read(now, sent_at);
+    let ends_later = |end: &i64| *end > now;
+    let by_fields = match (on.filter(|on| *on > 0), within.filter(ends_later)) {
+        (Some(on), Some(within)) if on > now => Some(on.min(within)),
+        (Some(on), Some(within)) => {
+            let is_ahead = sent_at.is_some_and(|sent_at| sent_at.millis() < on);
+            let difference = sent_at.filter(|_| is_ahead).map(|sent_at| now - sent_at.millis());
+            assert_eq!(ahead, difference, "a clock that is ahead is told of");
+            Some(if is_ahead { within } else { on })
+        }
+        (on, within) => on.or(within),
+    };
+    let told = by_fields.or(exp.filter(ends_later)).or(on).or(within).or(exp);
+    let is_current = issued.is_some_and(|issued| issued <= now);
+    let bound = exp.filter(|exp| is_current && *exp > now);
     assert_eq!(
         whole,
-        alone.into_iter().flatten().next(),
-        "the first that can be read"
+        told.map(|told| bound.map_or(told, |bound| told.min(bound))),
+        "the rules between the forms"
     );
-    for value in [&on, &within, &claims["exp"]] {
+    for value in [&fields.on, &fields.within, &fields.claims["exp"]] {
         if let Some(number) = value.as_u64().or_else(|| digits(value.as_str()?)) {
             check_number(number);
         }
-    }
-    if let Some(date) = Sampled::of(data) {
-        date.check();
     }
 }
 
@@ -59,65 +145,48 @@ fn digits(text: &str) -> Option<u64> {
 
 /// A number means the same as a number, as a string and with a fraction of nothing.
 fn check_number(number: u64) {
-    let nothing = &Value::Null;
-    let absolute = match i64::try_from(number) {
-        // Seconds until the year 5138, milliseconds from there.
-        Ok(seconds) if number <= 100_000_000_000 => Some(seconds * 1_000),
-        Ok(millis) if millis <= LAST_MILLIS => Some(millis),
-        _ => None,
+    // Seconds, milliseconds, microseconds and nanoseconds, each until the year 5138.
+    let absolute = match number {
+        0..=100_000_000_000 => number * 1_000,
+        100_000_000_001..=100_000_000_000_000 => number,
+        // The limit is one of binary fractions, which are 16 apart here.
+        100_000_000_000_001..=100_000_000_000_000_008 => number / 1_000,
+        _ => number / 1_000_000,
     };
-    let from_now = if number <= 978_307_200 {
-        i64::try_from(number)
-            .ok()
-            .map(|seconds| NOW.millis() + seconds * 1_000)
-    } else {
-        absolute
-    };
+    let absolute = i64::try_from(absolute).expect("below the year 5138");
+    // An hour before it, where the limit of two days does not hide it.
+    let before = absolute - HOUR;
+    // As a binary fraction a nanosecond has no place any more.
+    let is_near = |end: Option<i64>, expected: i64| end.is_some_and(|end| (end - expected).abs() <= 1);
     for form in [
         json!(number),
         json!(number.to_string()),
         json!(format!(" {number}.0 ")),
     ] {
-        let millis = |instant: Option<Timestamp>| instant.map(Timestamp::millis);
-        assert_eq!(
-            millis(read(&form, nothing, nothing)),
-            absolute,
-            "expires_on {form}"
-        );
-        assert_eq!(
-            millis(read(nothing, &form, nothing)),
-            from_now,
-            "expires_in {form}"
-        );
+        let (end, _) = Fields::on(&form).read(before, None);
+        assert!(is_near(end, absolute), "expires_on {form}");
+        let (end, expected) = match i64::try_from(number) {
+            Ok(seconds) if seconds <= 978_307_200 => (
+                Fields::within(&form).alone(),
+                NOW.millis() + (seconds * 1_000).min(TWO_DAYS),
+            ),
+            _ => (Fields::within(&form).read(before, None).0, absolute),
+        };
+        assert!(is_near(end, expected), "expires_in {form}");
     }
-    let claims = json!({ "exp": number });
-    assert_eq!(
-        read(nothing, nothing, &claims).map(Timestamp::millis),
-        absolute,
-        "exp {number}"
-    );
-}
-
-/// What an answer with these fields says, and a token with these claims.
-fn read(on: &Value, within: &Value, claims: &Value) -> Option<Timestamp> {
-    let token = format!("e30.{}.c2ln", base64url(claims.to_string().as_bytes()));
-    let body = json!({ "access_token": token, "expires_on": on, "expires_in": within });
-    let mut answer = Answer::read(body.to_string().as_bytes()).expect("an object");
-    let Grant { token, cacheable } = answer.grant(NOW).expect("a token");
-    assert_refresh_is_at_half(&token);
-    assert!(cacheable || token.expires_on == NOW, "no expiry is now");
-    cacheable.then_some(token.expires_on)
+    let (end, _) = Fields::claims(&json!({ "exp": number })).read(before, None);
+    assert!(is_near(end, absolute), "exp {number}");
 }
 
 /// No expiry lies outside of what a `Date` can hold; a date of 1970 in a zone east of UTC may be of 1969.
-pub fn assert_in_range(instant: Timestamp) {
-    assert!((-DAY..=LAST_MILLIS).contains(&instant.millis()), "{instant:?}");
+pub fn assert_in_range(millis: i64) {
+    assert!((-DAY..=LAST_MILLIS).contains(&millis), "{millis}");
 }
 
 /// A refresh stands at the half of a lifetime of over two hours, and nowhere else.
-pub fn assert_refresh_is_at_half(token: &Token) {
-    let lifetime = token.expires_on.millis() - NOW.millis();
-    let half = (lifetime > TWO_HOURS).then(|| NOW.millis() + lifetime / 2);
+pub fn assert_refresh_is_at_half(token: &Token, now: Timestamp) {
+    let lifetime = token.expires_on.millis() - now.millis();
+    let half = (lifetime > TWO_HOURS).then(|| now.millis() + lifetime / 2);
     assert_eq!(token.refresh_on.map(Timestamp::millis), half, "{lifetime} ms");
 }
 
@@ -157,6 +226,36 @@ impl Sampled {
         let time = Time::from_hms_milli(self.hour, self.minute, self.second, self.millis).ok()?;
         let offset = UtcOffset::from_whole_seconds(i32::from(self.offset) * 60).ok()?;
         Some(date.with_time(time).assume_offset(offset))
+    }
+
+    /// The three forms of RFC 9110 5.6.7, of dates that there are.
+    fn forms_of_http(&self) -> impl Iterator<Item = String> {
+        let Self {
+            year,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        let date = Month::try_from(self.month)
+            .ok()
+            .and_then(|month| Date::from_calendar_date(*year, month, *day).ok());
+        let forms = date.filter(|_| *hour < 24 && *minute < 60).map(|date| {
+            let (weekday, month) = (date.weekday().to_string(), &date.month().to_string()[..3]);
+            let short = &weekday[..3];
+            let time = format!("{hour:02}:{minute:02}:{second:02}");
+            let two_digits = (*year < 2070).then(|| {
+                let year = year % 100;
+                format!("{weekday}, {day:02}-{month}-{year:02} {time} GMT")
+            });
+            let forms = [
+                format!("{short}, {day:02} {month} {year} {time} GMT"),
+                format!("{short} {month} {day:>2} {time} {year}"),
+            ];
+            forms.into_iter().chain(two_digits)
+        });
+        forms.into_iter().flatten()
     }
 
     fn check(&self) {
@@ -200,9 +299,12 @@ impl Sampled {
             let _ = write!(form, "{sign}{hours:02}:{minutes:02}");
             forms.push((form, whole));
         }
+        forms.extend(self.forms_of_http().map(|form| (form, utc)));
         for (form, expected) in forms {
-            let instant = read(&json!(form), &Value::Null, &Value::Null).map(Timestamp::millis);
-            assert_eq!(instant, expected, "{form}");
+            // An hour before it, where the limit of two days does not hide it.
+            let now = expected.map_or(0, |expected| expected - HOUR);
+            let (end, _) = Fields::on(&json!(form)).read(now, None);
+            assert_eq!(end, expected, "{form}");
         }
     }
 }

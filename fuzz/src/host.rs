@@ -7,7 +7,7 @@ use managed_identity_native::config::{Given, RawConfiguration, Settings};
 use managed_identity_native::error::Error;
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 use managed_identity_native::identity::Identity;
-use managed_identity_native::machine::{Clock, Environment, Files, Fixed, Machine, ReadFault};
+use managed_identity_native::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use managed_identity_native::resource::Resource;
 use managed_identity_native::source::{self, Ask, Source};
 use managed_identity_native::token::Timestamp;
@@ -76,11 +76,12 @@ pub fn machine(disk: &Arc<Disk>) -> Machine {
         clock: Arc::new(Stopped),
         files: disk.clone(),
         chance: Arc::new(Fixed(0.0)),
+        blocking: BlockingPool::default(),
     }
 }
 
 /// The source that these variables lead to, for an application without options.
-pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Box<dyn Source>, Error> {
+pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
     let settings = Settings::parse(&RawConfiguration::default()).expect("no options are valid");
     source::open(
         &Environment::from(variables),
@@ -105,6 +106,7 @@ pub fn response(request: &Request, status: u16, body: &[u8]) -> Response {
     Response {
         status,
         headers: ResponseHeaders::default(),
+        connection: None,
         body: body.to_vec().into(),
         secrets: request.secrets.clone(),
     }

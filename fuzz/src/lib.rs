@@ -13,6 +13,8 @@
 
 pub mod answer;
 pub mod challenge;
+pub mod decoding;
+pub mod encoding;
 pub mod endpoint;
 pub mod expiry;
 pub mod host;

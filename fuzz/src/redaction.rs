@@ -1,15 +1,16 @@
 //! Redaction: whatever an endpoint says, no secret and no token is in what a reader is shown.
 //!
-//! The input is two lines, a secret each, and a text. The text is moreover a body, in which [`ECHOES`] stand for
-//! what an endpoint could echo: the header that it was sent, as it is or encoded, and tokens.
+//! The input is two lines, a secret each, and a text. The second secret is moreover the recipe by which the first is
+//! encoded, and the text a body, in which [`ECHOES`] stand for what an endpoint could echo: the header that it was sent,
+//! as it is or encoded, and tokens.
 
-use std::fmt::Write as _;
-
-use managed_identity_native::redaction::clean;
+use managed_identity_native::redaction::Redactor;
 use managed_identity_native::source::Report;
 use managed_identity_native::token::Secret;
 use serde_json::Value;
 
+use crate::decoding::everything;
+use crate::encoding::encode;
 use crate::host;
 
 const MARK: &str = "<redacted>";
@@ -34,40 +35,46 @@ const ECHOES: [(&str, &str, &str); 6] = [
 /// More than the longest message has: 500 characters of words, 300 of ids, and our own.
 const LONGEST_MESSAGE: usize = 1_600;
 
+/// So many characters of a secret in a row are not shown.
+const RECOGNISED: usize = 8;
+
 /// Checks what is shown of a text.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.splitn(3, '\n');
-    let secrets = [(); 2].map(|()| Secret::new(lines.next().unwrap_or_default().to_owned()));
+    let secrets = [(); 2].map(|()| lines.next().unwrap_or_default());
     let text = lines.next().unwrap_or_default();
-    for most in [0, 40, usize::MAX] {
-        check_words(text, &secrets, most);
+    for max_chars in [0, 40, usize::MAX] {
+        check_words(text, &secrets, max_chars);
     }
     check_ordinary_words(text);
-    for secret in &secrets {
-        check_encoded(text, secret);
-    }
+    check_encoded(text, secrets[0], secrets[1]);
     check_body(text);
 }
 
-fn check_words(text: &str, secrets: &[Secret], most: usize) {
-    let line = clean(text, secrets, most);
+fn redact(text: &str, secrets: &[&str], max_chars: usize) -> String {
+    let secrets: Vec<_> = secrets
+        .iter()
+        .map(|secret| Secret::new((*secret).to_owned()))
+        .collect();
+    Redactor::new(&secrets).redact(text, max_chars)
+}
+
+fn check_words(text: &str, secrets: &[&str], max_chars: usize) {
+    let line = redact(text, secrets, max_chars);
     assert!(!line.chars().any(char::is_control), "{line:?}");
     assert_eq!(line, line.trim(), "a line without blanks around it");
     let length = line.chars().count();
     assert!(
-        length <= most.saturating_add(1),
-        "{length} characters instead of {most}"
+        length <= max_chars.saturating_add(1),
+        "{length} characters instead of {max_chars}"
     );
-    let cut = length > most;
+    let cut = length > max_chars;
     let line = if cut { before_cut(&line) } else { &line };
     for piece in line.split(MARK) {
         assert!(!piece.contains(JWT_START), "{piece:?}");
-        for secret in secrets.iter().map(|secret| packed(secret.expose())) {
-            assert!(
-                secret.is_empty() || !packed(piece).contains(&secret),
-                "{piece:?} shows {secret:?}"
-            );
+        for secret in secrets {
+            assert!(!shows(piece, secret), "{piece:?} shows {secret:?}");
         }
     }
     if !cut && !line.contains(MARK) {
@@ -75,51 +82,68 @@ fn check_words(text: &str, secrets: &[Secret], most: usize) {
     }
 }
 
-/// Without secrets and tokens, a text is the same but for its blanks.
+/// Without secrets, and without anything that could be encoded, a text is the same except for its blanks.
 fn check_ordinary_words(text: &str) {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
+    let may_be_encoded = text.contains(['%', '&', '\\'])
+        || packed(text)
+            .split(|c| !is_base64(c))
+            .any(|run| run.len() >= RECOGNISED);
     let visible: String = text
         .chars()
         .filter(|c| c.is_whitespace() || !c.is_control())
         .collect();
-    if !packed(text).contains(&JWT_START.to_ascii_lowercase()) {
+    if !may_be_encoded && !packed(text).contains(&JWT_START.to_ascii_lowercase()) {
         let words: Vec<&str> = visible.split_whitespace().collect();
-        assert_eq!(
-            clean(text, &[Secret::new(String::new())], usize::MAX),
-            words.join(" ")
-        );
+        assert_eq!(redact(text, &[], usize::MAX), words.join(" "));
     }
 }
 
-/// A secret is found in the encodings of a query and of JSON too, whatever surrounds it.
-fn check_encoded(text: &str, secret: &Secret) {
-    let plain = secret.expose();
-    if packed(plain).is_empty() || plain.chars().any(char::is_control) {
+/// However a secret is encoded, and whatever surrounds it: decode everything that is shown, and it is not there.
+fn check_encoded(text: &str, secret: &str, recipe: &str) {
+    // Of what keys and tokens are made of; anything else can look encoded itself.
+    if !secret
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+/=._~-".contains(&byte))
+    {
         return;
     }
-    let json = Value::from(plain).to_string();
-    for form in [percent_encoded(plain), json[1..json.len() - 1].to_owned()] {
-        let line = clean(
-            &format!("{text}{form}{text}"),
-            std::slice::from_ref(secret),
-            usize::MAX,
-        );
-        let shown = line
-            .split(MARK)
-            .any(|piece| packed(piece).contains(&packed(&form)));
-        assert!(!shown, "{line:?} shows {form:?}");
+    let encoded = encode(secret, recipe.as_bytes());
+    let (before, after) = text.split_once("%SECRET%").unwrap_or((text, ""));
+    for text in [
+        format!("{before}{encoded}{after}"),
+        format!("<{before}>{encoded}<{after}>"),
+    ] {
+        let line = redact(&text, &[secret], usize::MAX);
+        for piece in line.split(MARK) {
+            for decoded in everything(piece) {
+                assert!(
+                    !shows(&decoded, secret),
+                    "{line:?} shows {secret:?} in {decoded:?}"
+                );
+            }
+        }
     }
+    let alone = redact(&format!("<{encoded}>"), &[secret], usize::MAX);
+    let is_long = packed(secret).chars().count() >= RECOGNISED;
+    assert!(
+        !is_long || alone.contains(MARK),
+        "{encoded:?} of {secret:?} stays"
+    );
 }
 
-/// As in a query, where everything but letters, digits and four marks is encoded.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
+/// Whether a text holds a part of a secret that is long enough to be recognised.
+fn shows(text: &str, secret: &str) -> bool {
+    let (text, secret) = (packed(text), packed(secret));
+    let starts: Vec<usize> = secret
+        .char_indices()
+        .map(|(start, _)| start)
+        .chain([secret.len()])
+        .collect();
+    let mut parts = starts
+        .windows(RECOGNISED + 1)
+        .map(|part| &secret[part[0]..part[RECOGNISED]]);
+    parts.any(|part| text.contains(part))
 }
 
 /// A line that was cut, without the sign of it and without a mark of which only the beginning is left.

@@ -1,23 +1,24 @@
 //! One flight from its start to its end: asks the source, reads the answer, stores the token, tells
 //! the waiters. Who may join it and when it starts is decided in [`application`](super).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::availability::Presence;
 use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
-use crate::http::retry::retry_after;
-use crate::http::send::{Awaited, Chain, End};
+use crate::http::send::{Awaited, Chain, ChallengeRequest, End};
 use crate::http::timer::timeout_at;
 use crate::http::{Response, is_success};
 use crate::log::Level;
+use crate::machine::Machine;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::{Answer, is_identity_missing};
+use crate::source::{Answer, is_identity_missing, is_other_resource};
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -28,6 +29,8 @@ pub(super) struct Pilot {
     pub(super) engine: Arc<Engine>,
     pub(super) flight: Arc<Flight>,
     pub(super) plan: Plan,
+    /// What the probe showed, where there was one.
+    pub(super) presence: OnceLock<Presence>,
 }
 
 /// What a flight brought.
@@ -151,12 +154,18 @@ impl Pilot {
         if self.flight.waiters.have_left() {
             return Err(Stop::Unattended);
         }
-        if self.plan.key.probe {
-            self.engine.probe_once(&self.plan).await?;
-        }
-        let request = source
-            .request(ask, machine)
+        report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
+        self.probe().await?;
+        let limit = settings.timeouts.request;
+        let (builder, builder_ask) = (source.clone(), ask.clone());
+        let mut request = self
+            .engine
+            .build_request(source.directory_of_request(), limit, move |machine| {
+                builder.request(&builder_ask, machine)
+            })
+            .await
             .map_err(|error| report.signed(error, 0))?;
+        report.add_secrets(request.secrets.iter().cloned());
         let gate = self.engine.gates.gate(&request.url);
         let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
         let chain = Chain {
@@ -165,7 +174,7 @@ impl Pilot {
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
             retry_options: settings.retry_options,
             connect_timeout: settings.timeouts.connect,
-            request_timeout: settings.timeouts.request,
+            request_timeout: limit,
             last_request_timeout: settings.timeouts.last_request,
             deadline: &self.flight.deadline,
             waiters: &self.flight.waiters,
@@ -176,25 +185,111 @@ impl Pilot {
             machine,
             progress,
         };
-        let challenge = |response: &Response| {
-            let status = Some(response.status);
-            let answered = source.challenge(ask, response, machine);
-            answered.map_err(|error| error.with(|facts| facts.status = status))
-        };
-        match chain.run(&request, &challenge, self).await {
-            End::Answer(response) => Ok(self.read(&response)?),
-            End::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.error(&end))),
+        let challenge = |response: &Response| self.challenge_request(response);
+        let mut end = chain.run(&request, &challenge, self).await;
+        // A caller's own client answers for itself.
+        if transport.id() == self.engine.native.id()
+            && let Some(first) = self.other_resource(&end)
+        {
+            // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
+            drop(end);
+            request.needs_new_connection = true;
+            end = chain.run(&request, &challenge, self).await;
+            match self.other_resource(&end) {
+                Some(second) if second != first => {
+                    return Err(Stop::Failed(self.unexpected_resource(&end)));
+                }
+                Some(_) => self.remember_alias(first),
+                None => {}
+            }
         }
+        match end {
+            End::Answer(mut response) => {
+                response.keep_connection();
+                Ok(self.read(&response)?)
+            }
+            End::Unattended => Err(Stop::Unattended),
+            end => Err(Stop::Failed(self.failure(&end))),
+        }
+    }
+
+    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
+    /// known as this endpoint's name for it.
+    fn other_resource(&self, end: &End) -> Option<String> {
+        let End::Answer(response) = end else { return None };
+        if !is_success(response.status) {
+            return None;
+        }
+        let answer = Answer::read(&response.body)?;
+        let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
+        let endpoint = self.flight.report.endpoint();
+        let is_other =
+            is_other_resource(asked, named) && !self.engine.resource_aliases.contains(endpoint, asked, named);
+        is_other.then(|| named.to_owned())
+    }
+
+    fn remember_alias(&self, named: String) {
+        let endpoint = self.flight.report.endpoint();
+        let asked = self.plan.ask.resource.as_str();
+        self.engine.resource_aliases.insert(endpoint, asked, named);
+    }
+
+    fn unexpected_resource(&self, end: &End) -> Error {
+        match end {
+            End::Answer(response) => self.flight.report.unusable(
+                "its tokens are for other resources than the one asked for, and not twice for the same",
+                response,
+                self.flight.progress.attempts(),
+            ),
+            end => self.error(end),
+        }
+    }
+
+    /// The request that follows a response, if that is a challenge.
+    fn challenge_request(&self, response: &Response) -> ChallengeRequest<'_> {
+        let Plan {
+            source,
+            ask,
+            settings,
+            ..
+        } = &self.plan;
+        let status = Some(response.status);
+        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
+            None => {
+                let built = source.challenge(ask, response, &self.engine.machine);
+                Box::pin(async { built })
+            }
+            Some(directory) => {
+                let directory = directory.to_owned();
+                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
+                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
+                Box::pin(async move {
+                    let limit = settings.timeouts.request;
+                    self.engine.build_request(Some(&directory), limit, build).await
+                })
+            }
+        };
+        Box::pin(async move {
+            let built = built.await;
+            if let Ok(Some(request)) = &built {
+                self.flight.report.add_secrets(request.secrets.iter().cloned());
+            }
+            built.map_err(|error| error.with(|facts| facts.status = status))
+        })
     }
 
     /// The token of an answer.
     fn read(&self, response: &Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
+        let sent_at = response
+            .headers
+            .date
+            .as_deref()
+            .and_then(Timestamp::from_http_date);
         let answer = Answer::read(&response.body).filter(|_| is_success(response.status));
         let Some((answer, grant)) =
-            answer.and_then(|mut answer| answer.grant(now).map(|grant| (answer, grant)))
+            answer.and_then(|mut answer| answer.grant(now, sent_at).map(|grant| (answer, grant)))
         else {
             return Err(self.refusal(response));
         };
@@ -213,6 +308,16 @@ impl Pilot {
                 attempts,
             ));
         }
+        if let Some(ahead) = grant.clock_ahead {
+            self.log(Level::Warning, || {
+                format!(
+                    "this host's clock is {} s ahead of that of {}: the token's expires_on has passed by this clock, \
+                     so expires_in is used",
+                    ahead.as_secs(),
+                    report.endpoint()
+                )
+            });
+        }
         Ok(Brought {
             token: Arc::new(grant.token),
             cacheable: grant.cacheable,
@@ -224,26 +329,18 @@ impl Pilot {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
             End::Answer(response) => self.refusal(response),
-            End::Fault(fault) => report.fault(
-                fault,
-                attempts,
-                self.plan.source.policy().fault(fault.kind).is_some(),
-            ),
+            End::Fault(fault) => {
+                let retryable = self.plan.source.policy().fault(fault.kind).is_some();
+                let is_absent =
+                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                report
+                    .fault(fault, attempts, retryable)
+                    .with(|facts| facts.unavailable |= is_absent)
+            }
             End::Paused(pause) => report.paused(*pause, attempts),
             End::Stopped(error) => report.signed(error.clone(), attempts),
             End::Unattended => self.out_of_time(),
         }
-    }
-
-    fn refusal(&self, response: &Response) -> Error {
-        let retryable = self.plan.source.policy().status(response.status).is_some();
-        let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
-        let now = self.engine.machine.clock.now();
-        let asked_for = response.headers.retry_after.as_deref();
-        self.flight
-            .report
-            .refusal(response, earlier, self.flight.progress.attempts(), retryable)
-            .with(|facts| facts.retry_after = asked_for.and_then(|value| retry_after(value, now)))
     }
 
     /// Whether what it brings is still to be cached.

@@ -42,6 +42,7 @@ impl Pilot {
 
     pub(super) fn log(&self, level: Level, words: impl FnOnce() -> String) {
         let now = self.engine.machine.clock.now();
+        let words = || self.flight.report.redact(&words());
         self.plan
             .settings
             .log
@@ -58,12 +59,19 @@ impl Witness for Pilot {
     }
 
     fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+        if let Ok(response) = answer {
+            self.engine.note_response(&*self.plan.source, response);
+        }
         self.notice(|| What::Request {
             attempt: self.flight.progress.attempts(),
             status: answer.as_ref().ok().map(|answer| answer.status),
             fault: answer.as_ref().err().map(Fault::name),
             took,
         });
+    }
+
+    fn can_retry(&self, end: &End) -> bool {
+        self.is_worth_waiting(end)
     }
 
     fn retrying(&self, end: &End, wait: Duration) -> Error {

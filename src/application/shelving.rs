@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::pilot::{Brought, Keep, Pilot, Stop};
@@ -35,16 +35,22 @@ impl Pilot {
         let Some(shelf) = &self.plan.settings.shelf else {
             return Ok((self.ask().await?, None));
         };
+        let looking = Instant::now();
+        let until = looking + LOOKING.min(self.flight.deadline.left() / 2);
+        let found = Place::find(&self.plan.key.key, shelf, &self.engine.machine);
+        let Ok(Some(place)) = timeout_at(until, found).await else {
+            self.flight.progress.looked(looking.elapsed());
+            return Ok((self.ask().await?, None));
+        };
         let mut shelving = Shelving {
             shelf,
-            place: Place::of(&self.plan.key.key, shelf, &self.engine.machine),
+            place,
             guard: None,
             spare: None,
             is_open: false,
             looked: self.plan.began,
         };
-        let (looking, patience) = (Instant::now(), LOOKING.min(self.flight.deadline.left() / 2));
-        let looked = timeout(patience, self.look(&mut shelving)).await;
+        let looked = timeout_at(until, self.look(&mut shelving)).await;
         self.flight.progress.looked(looking.elapsed());
         let now = || self.engine.machine.clock.now();
         shelving.looked = now();

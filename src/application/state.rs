@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use crate::cache::flight::{Flight, FlightKey, Reason};
 use crate::cache::{Cache, Key};
-use crate::token::{Timestamp, Token};
+use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
-/// No managed identity's token lives longer.
-const LONGEST_LIFE: Duration = Duration::from_hours(48);
 /// From so many keys on it is looked for those that no token can be about any more.
 const UNWANTED_SWEPT_FROM: usize = 1_024;
 
@@ -54,7 +51,7 @@ impl State {
     /// Nobody wants what was there before `began`.
     pub(super) fn replaced(&mut self, key: &Key, began: Timestamp, now: Timestamp) {
         if self.unwanted.len() >= UNWANTED_SWEPT_FROM {
-            let oldest = now.minus(LONGEST_LIFE);
+            let oldest = now.minus(MAX_TOKEN_LIFETIME);
             self.unwanted.retain(|_, began| *began > oldest);
         }
         self.unwanted.insert(key.clone(), began);

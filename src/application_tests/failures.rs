@@ -47,7 +47,7 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_200_with_a_token_and_no_error_is_a_success() {
+async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
     const TOKEN: &str = r#"{"access_token":"t","expires_in":3600}"#;
     for (status, body, code) in [
         (200, "{}", "managed_identity_failed_response"),
@@ -58,7 +58,10 @@ async fn only_a_200_with_a_token_and_no_error_is_a_success() {
         (200, "", "managed_identity_failed_response"),
         (200, "<html>", "managed_identity_failed_response"),
         (200, r#"{"access_token":"t","error":"denied"}"#, "denied"),
-        (201, TOKEN, "managed_identity_failed_response"),
+        (203, r#"{"access_token":"t","error":"denied"}"#, "denied"),
+        (204, "", "managed_identity_failed_response"),
+        (226, "{}", "managed_identity_failed_response"),
+        (300, TOKEN, "managed_identity_failed_response"),
         (302, TOKEN, "managed_identity_failed_response"),
         (400, TOKEN, "managed_identity_failed_response"),
         (500, TOKEN, "managed_identity_failed_response"),
@@ -74,6 +77,11 @@ async fn only_a_200_with_a_token_and_no_error_is_a_success() {
             matches!(desk.call().acquire(), Ok(Acquired::Pending(_))),
             "nothing is kept"
         );
+    }
+    for status in [200, 201, 202, 203, 206, 299] {
+        let desk = Desk::playing(move |_, _| Reply::new(status, TOKEN).into());
+        assert_eq!(desk.call().token().await, "t", "{status}");
+        desk.call().served();
     }
 }
 
@@ -282,16 +290,40 @@ async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once()
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
-    let desk = Desk::granting(DAY);
+    let desk = Desk::playing(|_, _| Reply::token("earlier/token+0", DAY).into());
     desk.call().token().await;
-    desk.net
-        .play(|_, _| Reply::new(400, r#"{"message":"you have t0, which will do"}"#).into());
+    desk.net.play(|_, _| {
+        Reply::new(
+            400,
+            r#"{"message":"you have earlier%2Ftoken&#43;0, which will do"}"#,
+        )
+        .into()
+    });
     for wish in [Wish::New, Wish::Other] {
         let error = desk.call().wish(wish).error().await;
         let message = &error.facts().message;
-        assert!(
-            message.contains("which will do") && !message.contains("t0"),
-            "{error}"
-        );
+        assert!(message.contains("you have <redacted>, which will do"), "{error}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
+    const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
+    const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
+        1 => FaultKind::Reset.into(),
+        _ => Reply::new(401, "")
+            .challenge("Basic realm=/tmp/pS7%2BkQ/9zLmW3xTb5Y==.key")
+            .into(),
+    });
+    desk.files.put(KEY, Entry::File(SECRET.into()));
+    let endpoint = [
+        (v::IDENTITY_ENDPOINT, "http://h/t"),
+        (v::IMDS_ENDPOINT, "http://h"),
+    ];
+    let error = desk.call().env(&endpoint).error().await;
+    assert_eq!(*error.code(), Code::InvalidFilePath);
+    assert!(error.facts().message.contains("names /tmp/<redacted>"), "{error}");
 }

@@ -128,7 +128,10 @@ async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
         Process::new(&store, FakeNet::granting(DAY)).call().token().await;
         let process = Process::new(&store, FakeNet::playing(|_, _| Reply::token("new", DAY).into()));
         let waiters = vec![process.call().waiter(), process.call().wish(wish).waiter()];
-        assert_eq!(all(waiters).await, ["t0", "new"]);
+        // The first call may find the token of the second, since threads that read files are in no order.
+        let tokens = all(waiters).await;
+        assert!(["t0", "new"].contains(&tokens[0].as_str()), "{tokens:?}");
+        assert_eq!(tokens[1], "new");
         assert_eq!(text(&process.call().served()), "new");
     }
 }

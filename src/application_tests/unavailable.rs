@@ -26,6 +26,7 @@ async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
         (FaultKind::Closed, true),
         (FaultKind::ConnectTimeout, true),
         (FaultKind::Unroutable, true),
+        (FaultKind::Local, false),
         (FaultKind::NameResolution, true),
         (FaultKind::Tls, true),
         (FaultKind::CallersClient, true),

@@ -109,7 +109,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
     );
 
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
+        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
         _ => Play::Silence,
     });
     let error = desk.call().within(seconds(9)).error().await;
@@ -117,7 +117,13 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
         (error.facts().status, error.facts().attempts),
         (Some(503), Some(2))
     );
-    assert!(error.facts().message.contains("Come back"), "{error}");
+    assert!(
+        error.facts().message.ends_with(
+            "(totalTimeout), after 2 requests; before that: The instance metadata service (IMDS) at \
+                        http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back. (error busy)."
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use super::network_client::{CallersTransport, SendFunction};
 use super::observer::{CallersObserver, EventFunction};
 use super::records::{
     AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
-    WishesRecord,
+    IdentityRecord, WishesRecord,
 };
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
@@ -22,6 +22,7 @@ use crate::cache::disk::DiskStore;
 use crate::cache::shelf::Shelf;
 use crate::config::Settings;
 use crate::request::{RawRequest, TokenRequest};
+use crate::source::relevant_variable_count;
 
 type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
 
@@ -56,6 +57,12 @@ pub fn create_application(
 
 #[napi]
 impl ManagedIdentityApplication {
+    /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
+    #[napi(catch_unwind)]
+    pub fn identity(&self) -> Option<IdentityRecord> {
+        IdentityRecord::of(&self.settings.identity)
+    }
+
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
     /// the environment variables, from the front, decided what is asked for.
     #[napi(catch_unwind)]
@@ -81,7 +88,7 @@ impl ManagedIdentityApplication {
         });
         Ok(match acquired {
             Ok(Acquired::Pending(waiter)) => {
-                let variables = waiter.source().variables();
+                let variables = relevant_variable_count(&self.settings, waiter.source());
                 arrivals.expect(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -90,11 +97,11 @@ impl ManagedIdentityApplication {
         })
     }
 
-    /// Keeps tokens in the directory that the options name, which must belong to the user of this number.
+    /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
-    pub fn keep_in_directory(&mut self, hostname: String, owner: Option<u32>) {
+    pub fn keep_in_directory(&mut self, hostname: String) {
         if let Some(path) = &self.settings.cache_directory {
-            let store = Arc::new(DiskStore::at(path, owner));
+            let store = Arc::new(DiskStore::at(path, ENGINE.machine().clone()));
             self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
         }
     }
@@ -138,5 +145,11 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentReading) -> &'static str {
         ENGINE.source_name(&self.settings, &environment.0).as_str()
+    }
+
+    /// Whether the environment has a source that this application may use.
+    #[napi(catch_unwind)]
+    pub fn has_source(&self, environment: &EnvironmentReading) -> bool {
+        ENGINE.has_source(&self.settings, &environment.0)
     }
 }

@@ -23,7 +23,7 @@ pub(super) type AccessFunction =
     ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
 
 /// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct CacheAccess {
     pub entry: String,
     pub record: Option<String>,

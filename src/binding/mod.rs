@@ -25,12 +25,18 @@ mod runtime;
 
 use std::sync::{Arc, LazyLock};
 
+use napi::Result;
+use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
+use self::records::FailureRecord;
 use crate::application::Engine;
 use crate::error::Code;
-use crate::http::client::NativeTransport;
+use crate::http::native_transport::NativeTransport;
+use crate::identity;
 use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::redaction::Redactor;
+use crate::token::Secret;
 
 /// What all applications of this process share.
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
@@ -55,6 +61,20 @@ pub fn environment_variables() -> Vec<&'static str> {
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Code::OWN.to_vec()
+}
+
+/// What is wrong with an id, if anything; `name` says where it came from.
+#[napi(catch_unwind)]
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
+    let id = given::given(&id)?;
+    Ok(identity::check_id(&name, &id).err().map(Into::into))
+}
+
+/// A text in one line without these secrets, however they are encoded, and without tokens.
+#[napi(catch_unwind)]
+pub fn redact(text: String, secrets: Vec<String>) -> String {
+    let secrets: Vec<_> = secrets.into_iter().map(Secret::new).collect();
+    Redactor::new(&secrets).redact(&text, text.len())
 }
 
 /// Changes whenever a remembered token may no longer be the cached one.

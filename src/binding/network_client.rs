@@ -16,11 +16,12 @@ use zeroize::Zeroizing;
 
 use super::environment_end::EnvironmentEnd;
 use crate::error::Cause;
-use crate::http::client::NATIVE;
+use crate::http::native_transport::NATIVE;
 use crate::http::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport, is_success,
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
+    is_success, local_fault,
 };
-use crate::redaction::clean;
+use crate::redaction::Redactor;
 
 /// So much of a client's own words is passed on.
 const WORDS: usize = 500;
@@ -30,7 +31,7 @@ pub(super) type SendFunction =
     ThreadsafeFunction<NetworkCall, Promise<NetworkReply>, NetworkCall, Status, false, true>;
 
 /// A request for a caller's client.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct NetworkCall {
     pub post: bool,
     pub url: String,
@@ -44,9 +45,12 @@ pub struct NetworkReply {
     pub status: Option<u32>,
     pub www_authenticate: Option<String>,
     pub retry_after: Option<String>,
+    pub date: Option<String>,
     pub body: Option<String>,
     pub code: Option<String>,
     pub message: Option<String>,
+    pub server: Option<String>,
+    pub content_type: Option<String>,
 }
 
 /// A number for a caller's client, other than every other transport's of this process.
@@ -97,10 +101,13 @@ impl CallersTransport {
             headers: ResponseHeaders {
                 www_authenticate: reply.www_authenticate.into_iter().collect(),
                 retry_after: reply.retry_after,
-                ..ResponseHeaders::default()
+                date: reply.date,
+                server: reply.server,
+                content_type: reply.content_type,
             },
             body,
             secrets: request.secrets.clone(),
+            connection: None,
         })
     }
 }
@@ -140,13 +147,16 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        _ => (FaultKind::CallersClient, None),
+        other => match other.and_then(local_fault::named) {
+            Some(code) => (FaultKind::Local, Some(code)),
+            None => (FaultKind::CallersClient, None),
+        },
     };
     Fault {
         kind,
         cause: Some(Cause {
             code,
-            message: clean(message, &request.secrets, WORDS),
+            message: Redactor::new(&request.secrets).redact(message, WORDS),
         }),
     }
 }

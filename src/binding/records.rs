@@ -1,18 +1,22 @@
 //! What crosses to JavaScript: plain records, each beside the Rust value that it mirrors.
+//!
+//! A field of a record to JavaScript that is absent is null: such fields are defined with the object, whereas the
+//! others would be assigned, which a setter on `Object.prototype` could intercept.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use napi::Result;
-use napi::bindgen_prelude::Unknown;
+use napi::bindgen_prelude::{Either, Unknown};
 use napi_derive::napi;
 
 use super::given::given;
 use crate::application::availability::Availability;
 use crate::cache::flight::{Outcome, Served};
 use crate::config::RawConfiguration;
-use crate::error::Error;
+use crate::error::{Error, ErrorNumber};
 use crate::events::{Event, What};
+use crate::identity::{Identity, presentable};
 use crate::machine::{Environment, variable};
 use crate::metadata::Metadata;
 use crate::request::RawRequest;
@@ -28,6 +32,7 @@ pub struct ConfigurationRecord<'env> {
     pub user_assigned_object_id: Option<Unknown<'env>>,
     pub user_assigned_id: Option<Unknown<'env>>,
     pub client_capabilities: Option<Unknown<'env>>,
+    pub source: Option<Unknown<'env>>,
     pub cache: Option<Unknown<'env>>,
     pub cache_directory: Option<Unknown<'env>>,
     pub cache_plugin: Option<Unknown<'env>>,
@@ -62,6 +67,7 @@ impl ConfigurationRecord<'_> {
             user_assigned_object_id: given(&self.user_assigned_object_id)?,
             user_assigned_id: given(&self.user_assigned_id)?,
             client_capabilities: given(&self.client_capabilities)?,
+            source: given(&self.source)?,
             cache: given(&self.cache)?,
             cache_directory: given(&self.cache_directory)?,
             cache_plugin: given(&self.cache_plugin)?,
@@ -85,6 +91,27 @@ impl ConfigurationRecord<'_> {
             pii_logging_enabled: given(&self.pii_logging_enabled)?,
             on_background_token_refresh: given(&self.on_background_token_refresh)?,
         })
+    }
+}
+
+/// The user-assigned identity of an application, as a reader may see it.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct IdentityRecord {
+    /// The option that names it.
+    pub option: String,
+    /// Its id; absent if it does not have the form of one, and so may be anything.
+    pub id: Option<String>,
+}
+
+impl IdentityRecord {
+    pub(super) fn of(identity: &Identity) -> Option<Self> {
+        match identity {
+            Identity::SystemAssigned => None,
+            Identity::UserAssigned { kind, id } => Some(Self {
+                option: kind.option().to_owned(),
+                id: presentable(id).map(str::to_owned),
+            }),
+        }
     }
 }
 
@@ -136,7 +163,7 @@ impl EnvironmentReading {
 }
 
 /// A token that was served.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct TokenRecord {
     pub access_token: String,
     /// What the token is for: the one scope of a result.
@@ -155,7 +182,7 @@ pub struct TokenRecord {
 }
 
 /// What is told of a call: the public type of this name, but for its defaults.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct MetadataRecord {
     pub token_source: Option<String>,
     pub cache_refresh_reason: String,
@@ -167,12 +194,14 @@ pub struct MetadataRecord {
 }
 
 /// Why there is no token, or no application.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct FailureRecord {
     pub error_code: String,
     pub error_message: String,
     pub correlation_id: Option<String>,
     pub status_code: Option<u32>,
+    /// The first of the service's own numbers for the error, as it came.
+    pub error_no: Option<Either<f64, String>>,
     pub source: Option<String>,
     pub endpoint: Option<String>,
     pub attempts: Option<u32>,
@@ -187,7 +216,7 @@ pub struct FailureRecord {
 }
 
 /// What a probe found.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct AvailabilityRecord {
     pub available: bool,
     pub source: String,
@@ -195,7 +224,7 @@ pub struct AvailabilityRecord {
 }
 
 /// What happened on the way to a token.
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct EventRecord {
     /// `request`, `retry` or `refresh`.
     pub kind: String,
@@ -339,6 +368,10 @@ impl From<Error> for FailureRecord {
             error_message: facts.message,
             correlation_id: facts.correlation_id,
             status_code: facts.status.map(u32::from),
+            error_no: facts.number.map(|number| match number {
+                ErrorNumber::Number(number) => Either::A(number),
+                ErrorNumber::Text(text) => Either::B(text),
+            }),
             source: facts.source.map(|source| source.as_str().to_owned()),
             endpoint: facts.endpoint,
             attempts: facts.attempts,

@@ -6,6 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::machine::MAX_BLOCKING_THREADS;
+
+/// Beside the threads for files: the system's name resolution blocks one for each request, for up to half a minute
+/// after the request was given up.
+const MAX_RESOLVER_THREADS: usize = 120;
+
 static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// The runtime of the network thread.
@@ -15,7 +21,11 @@ pub(super) fn handle() -> io::Result<Handle> {
         return Ok(handle.clone());
     }
     // One thread carries thousands of exchanges; a pool would cost memory and start-up time.
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS + MAX_RESOLVER_THREADS)
+        .thread_name("managed-identity-blocking")
+        .build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name("managed-identity".into())

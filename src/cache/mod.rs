@@ -4,6 +4,7 @@
 //! locks it; see [`application`](crate::application). [`flight`] is the other half: what is under way. [`shelf`] and [`disk`] keep what must outlive the process.
 
 pub mod disk;
+mod disk_cleanup;
 pub mod flight;
 pub mod shelf;
 

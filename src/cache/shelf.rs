@@ -18,13 +18,15 @@ use zeroize::Zeroizing;
 use super::Key;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::token::{Secret, Timestamp, Token};
+use crate::token::{MAX_TOKEN_LIFETIME, Secret, Timestamp, Token};
 
 /// The version of a record; another one is ignored.
 const VERSION: u32 = 1;
 /// Where Linux keeps the id of the machine.
 const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 const MACHINE_ID_LIMIT: usize = 256;
+/// What reading the machine's id is called in the pool of threads.
+const MACHINE_ID_PLACE: &str = "the machine's id";
 
 /// Something that takes a while.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,8 +84,15 @@ struct Record<'a> {
 }
 
 impl Place {
-    /// The place of a key's token on this host.
-    pub fn of(key: &Key, shelf: &Shelf, machine: &Machine) -> Self {
+    /// Finds the place of a key's token on this host, on a thread of the pool.
+    pub async fn find(key: &Key, shelf: &Shelf, machine: &Machine) -> Option<Self> {
+        let (key, shelf, files) = (key.clone(), shelf.clone(), machine.clone());
+        let find = move || Self::of(&key, &shelf, &files);
+        machine.blocking.run(MACHINE_ID_PLACE, find).await
+    }
+
+    /// The place of a key's token on this host. Reads a file.
+    fn of(key: &Key, shelf: &Shelf, machine: &Machine) -> Self {
         let key = key.text();
         let host = sha256(&[&machine_id(machine), &shelf.hostname]);
         Self {
@@ -127,7 +136,8 @@ impl Place {
             && saved_at <= now;
         let token = believed.then(|| Token {
             secret: Secret::new(record.access_token.into_owned()),
-            expires_on: Timestamp::from_millis(record.expires_on_ms),
+            // An earlier version may have believed an endpoint that named a longer life.
+            expires_on: Timestamp::from_millis(record.expires_on_ms).min(saved_at.plus(MAX_TOKEN_LIFETIME)),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
         })?;
         Some((token, saved_at))
@@ -142,6 +152,12 @@ impl Record<'_> {
         );
         sha256(&[&figures, &self.key, &self.host, &self.access_token])
     }
+}
+
+/// When the token of a record expires, whoever it belongs to; `None` if the record cannot be read.
+pub(super) fn expires_on(record: &str) -> Option<Timestamp> {
+    let record: Record<'_> = serde_json::from_str(record).ok()?;
+    Some(Timestamp::from_millis(record.expires_on_ms))
 }
 
 /// What Linux tells machines apart by; elsewhere the host's name must do.

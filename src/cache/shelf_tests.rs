@@ -76,6 +76,15 @@ async fn a_token_is_given_back_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_record_of_a_longer_life_than_any_token_has_is_cut_short() {
+    let place = place("https://a", "host", Some("m-1\n"));
+    let kept = token(HOUR * 24 * 3_650);
+    let record = place.record(&kept, START);
+    let (token, _) = place.token(&record, None, START).expect("believed");
+    assert_eq!(token.expires_on, START.plus(HOUR * 48));
+}
+
+#[tokio::test]
 async fn another_key_host_or_machine_has_a_place_of_its_own_and_believes_nothing_of_ours() {
     let ours = place("https://a", "host", Some("m-1"));
     let record = ours.record(&token(HOUR), START);

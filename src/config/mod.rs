@@ -15,6 +15,7 @@ use crate::http::Transport;
 use crate::http::retry::RetryOptions;
 use crate::identity::{IdKind, Identity};
 use crate::log::{Level, Log, Sink};
+use crate::source::SourceName;
 
 /// One connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,6 +42,7 @@ pub struct RawConfiguration {
     pub user_assigned_object_id: Given,
     pub user_assigned_id: Given,
     pub client_capabilities: Given,
+    pub source: Given,
     pub cache: Given,
     pub cache_directory: Given,
     pub cache_plugin: Given,
@@ -85,6 +87,8 @@ pub struct Settings {
     pub identity: Identity,
     /// What goes out as `xms_cc`; `None` without capabilities.
     pub capabilities: Option<String>,
+    /// The sources that may be used, in the order in which they are looked for; `None` is every source.
+    pub sources: Option<Arc<[SourceName]>>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// One request per acquisition.
@@ -134,6 +138,7 @@ impl Settings {
                 &raw.user_assigned_id,
             )?,
             capabilities: capabilities(&raw.client_capabilities)?,
+            sources: sources(&raw.source)?,
             timeouts: Timeouts {
                 connect: raw
                     .connect_timeout
@@ -209,6 +214,31 @@ fn cache_directory(raw: &RawConfiguration) -> Result<Option<PathBuf>, Error> {
         return refused("is no absolute path");
     }
     Ok(Some(path))
+}
+
+fn sources(given: &Given) -> Result<Option<Arc<[SourceName]>>, Error> {
+    let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
+    let parse = |option: &str, given: &Given| match given {
+        Given::Text(text) => SourceName::parse(text).ok_or_else(|| {
+            let message = format!("{option} is not one of ManagedIdentitySourceNames.");
+            Error::new(Code::InvalidConfiguration, message)
+        }),
+        other => Err(wrong(option, expected, other)),
+    };
+    let chosen = match given {
+        Given::Absent => return Ok(None),
+        Given::List(items) if items.is_empty() => {
+            let message = format!("source must be {expected}.");
+            return Err(Error::new(Code::InvalidConfiguration, message));
+        }
+        Given::List(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| parse(&format!("source[{index}]"), item))
+            .collect::<Result<_, _>>()?,
+        one => [parse("source", one)?].into(),
+    };
+    Ok(Some(chosen))
 }
 
 fn capabilities(given: &Given) -> Result<Option<String>, Error> {
@@ -326,7 +356,15 @@ mod tests {
     #[test]
     fn every_wrong_option_is_named() {
         type Wrong = (fn(&mut RawConfiguration), &'static str);
-        let cases: [Wrong; 14] = [
+        let cases: [Wrong; 19] = [
+            (|raw| raw.source = "".into(), "source"),
+            (|raw| raw.source = "appservice".into(), "source"),
+            (|raw| raw.source = Given::Object, "source"),
+            (|raw| raw.source = Given::List(vec![]), "source"),
+            (
+                |raw| raw.source = Given::List(vec!["Imds".into(), Given::Number(1.0)]),
+                "source[1]",
+            ),
             (|raw| raw.configuration = Given::Number(1.0), "configuration"),
             (
                 |raw| raw.managed_identity_id_params = Given::Text("id".into()),

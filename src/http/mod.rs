@@ -1,24 +1,30 @@
 //! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
 //! transport that carries them.
 //!
-//! Knows nothing of identities and tokens. [`client`] is the native transport, [`send`] the one loop
+//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`send`] the one loop
 //! that sends, retries and times out, [`retry`] its policies as data, [`waiters`] the callers that it
 //! works for, [`timer`] its limits, [`gate`] what all requests to one endpoint share.
 
-pub mod client;
-mod connect;
+mod connection;
+mod connection_pool;
+mod connector;
 mod delay;
 pub mod gate;
+pub mod local_fault;
+pub mod native_transport;
 pub mod pinned;
 pub mod retry;
 pub mod send;
 pub mod timer;
+mod transport_error;
 pub mod trust;
 pub mod waiters;
+mod wire_limit;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use reqwest::Url;
@@ -31,7 +37,7 @@ use crate::token::Secret;
 
 /// Returns whether a response of this status can hold a token.
 pub fn is_success(status: u16) -> bool {
-    status == 200
+    (200..300).contains(&status)
 }
 
 /// A body over this is refused: MSAL.NET's cap.
@@ -72,6 +78,8 @@ pub struct Request {
     pub route: Route,
     /// What must not show up in any message, should the endpoint echo it.
     pub secrets: Vec<Secret>,
+    /// Whether a connection of its own is to be made for it.
+    pub needs_new_connection: bool,
 }
 
 impl Request {
@@ -79,6 +87,8 @@ impl Request {
     pub fn get(url: Url) -> Self {
         let headers = vec![
             ("Accept", Secret::new("application/json".into())),
+            // Without it any coding is acceptable (RFC 9110 12.5.3), and no response is ever decompressed.
+            ("Accept-Encoding", Secret::new("identity".into())),
             (
                 "User-Agent",
                 Secret::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()),
@@ -91,6 +101,7 @@ impl Request {
             body: None,
             route: Route::Direct,
             secrets: Vec::new(),
+            needs_new_connection: false,
         }
     }
 
@@ -150,6 +161,44 @@ pub struct Response {
     pub body: Zeroizing<Vec<u8>>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
+    /// The connection that brought it, if it can carry a further exchange: closed with the response unless it is kept.
+    pub connection: Option<ReusableConnection>,
+}
+
+impl Response {
+    /// Lets further exchanges use the connection that brought this response, which is what it should be.
+    pub fn keep_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.keep();
+        }
+    }
+}
+
+impl Clone for Response {
+    /// A copy has no connection: that stays with the original.
+    fn clone(&self) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            secrets: self.secrets.clone(),
+            connection: None,
+        }
+    }
+}
+
+/// A connection whose response has been read.
+pub struct ReusableConnection(Mutex<Box<dyn FnOnce() + Send>>);
+
+impl ReusableConnection {
+    /// `keep` puts the connection back; the connection is closed when `keep` is dropped without being called.
+    pub fn new(keep: impl FnOnce() + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(keep)))
+    }
+
+    fn keep(self) {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)();
+    }
 }
 
 /// The header fields of a response that this crate reads. Bytes outside of UTF-8 are replaced.
@@ -192,6 +241,9 @@ pub enum FaultKind {
     CallersTimeout,
     /// No way to the host.
     Unroutable,
+    /// This process itself cannot open a connection: it has no ports or descriptors left, or is not allowed to. Says
+    /// nothing about the endpoint.
+    Local,
     /// The host's name is unknown.
     NameResolution,
     /// The TLS handshake failed.
@@ -202,6 +254,8 @@ pub enum FaultKind {
     NotHttp,
     /// The body of a success is over [`BODY_LIMIT`].
     BodyTooLarge,
+    /// More was received than the head or the whole of a response may have.
+    WireLimit,
     /// A caller's own client failed in a way of its own.
     CallersClient,
     /// The request could not be made: a header or the address cannot be sent.
@@ -226,10 +280,12 @@ impl Fault {
             FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
             FaultKind::ConnectTimeout | FaultKind::RequestTimeout | FaultKind::CallersTimeout => "ETIMEDOUT",
             FaultKind::Unroutable => "EHOSTUNREACH",
+            FaultKind::Local => "ERR_LOCAL",
             FaultKind::NameResolution => "ENOTFOUND",
             FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
             FaultKind::NotHttp => "ERR_HTTP",
             FaultKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
+            FaultKind::WireLimit => "ERR_RESPONSE_TOO_LARGE",
             FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
             FaultKind::Unsendable => "ERR_UNSENDABLE",
         })

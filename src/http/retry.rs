@@ -197,13 +197,18 @@ impl Policy {
         use FaultKind as F;
         match kind {
             F::Refused | F::Reset | F::Closed => Some(self.disconnected),
-            F::ConnectTimeout | F::RequestTimeout | F::CallersTimeout | F::Unroutable | F::NameResolution => {
-                Some(LOST)
-            }
+            // Ports and descriptors become free again, and a refused permission costs a second.
+            F::ConnectTimeout
+            | F::RequestTimeout
+            | F::CallersTimeout
+            | F::Unroutable
+            | F::NameResolution
+            | F::Local => Some(LOST),
             F::Tls
             | F::ThumbprintMismatch
             | F::NotHttp
             | F::BodyTooLarge
+            | F::WireLimit
             | F::CallersClient
             | F::Unsendable => None,
         }

@@ -4,7 +4,7 @@
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -110,7 +110,8 @@ impl Progress {
         self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    fn failed(&self, error: Error) {
+    /// Notes how the last finished try failed.
+    pub fn failed(&self, error: Error) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
@@ -133,8 +134,11 @@ pub enum End {
     Unattended,
 }
 
-/// What to send after an answer that is a challenge; `None` if it is none.
-pub type Challenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
+/// What to send after a response that is a challenge; `None` if it is not one.
+pub type Challenge<'a> = dyn Fn(&Response) -> ChallengeRequest<'a> + Send + Sync + 'a;
+
+/// The request that follows a response. Building it can take a while, since a file may have to be read for it.
+pub type ChallengeRequest<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
 /// Watches a chain of requests.
 pub trait Witness: Sync {
@@ -143,6 +147,11 @@ pub trait Witness: Sync {
 
     /// It ended, after so long.
     fn returned(&self, _: &Result<Response, Fault>, _: Duration) {}
+
+    /// Whether a try that ended so may be followed by another, where the policy allows one.
+    fn can_retry(&self, _: &End) -> bool {
+        true
+    }
 
     /// A try ended so and is followed by another after this wait. Gives the words for it.
     fn retrying(&self, end: &End, wait: Duration) -> Error;
@@ -195,10 +204,14 @@ impl Chain<'_> {
             } else {
                 self.request_timeout
             };
-            let end = self.attempt(request, limit, challenge, witness).await;
-            let Some(wait) = self.wait_after(&end, &mut spent) else {
+            let mut end = self.attempt(request, limit, challenge, witness).await;
+            let can_retry = witness.can_retry(&end);
+            let Some(wait) = can_retry.then(|| self.wait_after(&end, &mut spent)).flatten() else {
                 return end;
             };
+            if let End::Answer(response) = &mut end {
+                response.keep_connection();
+            }
             if self.waiters.have_left() {
                 return End::Unattended;
             }
@@ -230,9 +243,10 @@ impl Chain<'_> {
             Ok(answer) => answer,
             Err(end) => return end,
         };
-        match challenge(&answer) {
+        match challenge(&answer).await {
             Ok(None) => End::Answer(answer),
-            Ok(Some(second)) => {
+            Ok(Some(mut second)) => {
+                second.needs_new_connection = request.needs_new_connection;
                 let answered = self.exchange(&second, limit, witness).await;
                 answered.map_or_else(|end| end, End::Answer)
             }

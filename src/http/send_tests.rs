@@ -26,6 +26,9 @@ use crate::machine::Fixed;
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// A [`Challenge`] whose request is built at once.
+type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
+
 /// What a chain goes by, but for the network.
 struct Conditions {
     gate: Arc<Gate>,
@@ -69,7 +72,11 @@ impl Conditions {
         self.run_with(net, &get(), &|_| Ok(None)).await
     }
 
-    async fn run_with(&self, net: &FakeNet, request: &Request, challenge: &Challenge<'_>) -> End {
+    async fn run_with(&self, net: &FakeNet, request: &Request, challenge: &SyncChallenge<'_>) -> End {
+        let challenge = |response: &Response| -> ChallengeRequest<'_> {
+            let built = challenge(response);
+            Box::pin(async { built })
+        };
         let mut machine = machine(&self.clock, &Arc::new(FakeFiles::default()));
         machine.chance = Arc::new(Fixed(self.fraction));
         let chain = Chain {
@@ -86,7 +93,7 @@ impl Conditions {
             machine: &machine,
             progress: &self.progress,
         };
-        chain.run(request, challenge, &Waits).await
+        chain.run(request, &challenge, &Waits).await
     }
 }
 

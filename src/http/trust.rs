@@ -19,6 +19,8 @@ use crate::machine::{Environment, Machine, variable};
 
 /// A file of extra trust roots is no longer than this.
 const CERTIFICATES_LIMIT: usize = 4_194_304;
+/// What reading the system's trust roots is called in the pool of threads.
+const SYSTEM_ROOTS: &str = "the system's trust roots";
 
 /// What the environment says about the way over the internet.
 ///
@@ -66,17 +68,36 @@ pub fn nobody() -> Result<ClientConfig, Fault> {
         .with_no_client_auth())
 }
 
-/// A configuration that trusts the system's roots and those of one more file.
+/// A configuration that trusts the system's roots and those of one more file. Reads files: see [`load`].
 pub fn system(machine: &Machine, extra_certificates: Option<&str>) -> Result<ClientConfig, Fault> {
-    let extra = match extra_certificates {
-        Some(path) => certificates(machine, path).ok_or_else(|| {
-            tls(format!(
-                "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate"
-            ))
-        })?,
-        None => Vec::new(),
-    };
+    let extra = extra_certificates.map_or_else(|| Ok(Vec::new()), |path| extra(machine, path))?;
     platform(machine, extra)
+}
+
+/// The same as [`system`], but reads the files on threads of the pool, so that it can be awaited on the network thread.
+///
+/// A file of extra roots that hangs does not keep the system's from being read for others.
+pub async fn load(machine: &Machine, extra_certificates: Option<&str>) -> Result<ClientConfig, Fault> {
+    let extra = match extra_certificates {
+        None => Vec::new(),
+        Some(path) => {
+            let directory = Path::new(path).parent().map(Path::to_string_lossy);
+            let place = directory.unwrap_or_default();
+            let (path, files) = (path.to_owned(), machine.clone());
+            in_pool(machine, &place, move || extra(&files, &path)).await?
+        }
+    };
+    let files = machine.clone();
+    in_pool(machine, SYSTEM_ROOTS, move || platform(&files, extra)).await
+}
+
+async fn in_pool<T: Send + 'static>(
+    machine: &Machine,
+    place: &str,
+    read: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let internal = || tls("internal error: reading the trust roots ended without an outcome".to_owned());
+    machine.blocking.run(place, read).await.ok_or_else(internal)?
 }
 
 /// The start of every TLS configuration here: ring, and the versions that rustls holds safe.
@@ -123,6 +144,15 @@ fn platform(_: &Machine, extra: Vec<CertificateDer<'static>>) -> Result<ClientCo
         .with_no_client_auth())
 }
 
+/// The certificates of the file that `NODE_EXTRA_CA_CERTS` names.
+fn extra(machine: &Machine, path: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    certificates(machine, path).ok_or_else(|| {
+        tls(format!(
+            "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate"
+        ))
+    })
+}
+
 /// The certificates of a PEM file; `None` if there is none that can be read.
 fn certificates(machine: &Machine, path: &str) -> Option<Vec<CertificateDer<'static>>> {
     let pem = machine
@@ -141,3 +171,8 @@ fn tls(message: String) -> Fault {
         cause: Some(Cause { code: None, message }),
     }
 }
+
+#[cfg(test)]
+#[cfg(not(any(windows, target_vendor = "apple")))]
+#[path = "trust_tests.rs"]
+mod tests;

@@ -20,7 +20,12 @@ impl Clock for SystemClock {
         reason = "this is the one place that reads the wall clock"
     )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        timestamp(SystemTime::now())
     }
+}
+
+/// The same instant in milliseconds; 1970 for what is earlier.
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

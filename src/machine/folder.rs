@@ -9,17 +9,24 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::clock;
 use super::files::{Files, ReadFault, SystemFiles};
+use crate::token::Timestamp;
 
 /// No file here is larger: an endpoint's whole answer has a limit of this.
 const LIMIT: usize = 1_048_576;
 
-/// A folder that nobody else may look into.
+/// A folder that no other user may look into.
 #[derive(Clone, Debug)]
 pub struct PrivateFolder {
     path: PathBuf,
-    /// The user that it must belong to; `None` where the system has no such numbers.
-    owner: Option<u32>,
+}
+
+/// The directory of a [`PrivateFolder`], checked: no other user can look into it, or put another in its place.
+#[derive(Debug)]
+pub struct CheckedDirectory {
+    /// Without links on the way.
+    path: PathBuf,
 }
 
 /// Why a folder cannot be trusted.
@@ -29,33 +36,43 @@ pub enum FolderFault {
     Failed(io::Error),
     /// It is a link, a file or the like.
     NotAFolder,
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     Foreign,
     /// Others may look into it.
     Open,
+    /// A directory or link on the way to it belongs to another user, who can put another folder in its place.
+    ForeignParent(PathBuf),
+    /// Others may write to a directory on the way to it, and so put another folder in its place.
+    OpenParent(PathBuf),
+    /// It cannot be told which user this process acts as.
+    UnknownUser(io::Error),
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that writes files"
-)]
 impl PrivateFolder {
-    /// A folder at this path, which is neither made nor looked at yet.
-    pub fn at(path: &Path, owner: Option<u32>) -> Self {
+    /// A folder at this absolute path, which is neither made nor looked at yet.
+    pub fn at(path: &Path) -> Self {
         Self {
             // Without a slash at its end, by which the system would follow a link.
             path: path.components().collect(),
-            owner,
         }
     }
 
-    /// Makes it if it is not there, and checks whose it is.
-    pub fn prepare(&self) -> Result<(), FolderFault> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.path).map_err(|error| {
+    /// Makes it if it is not there, and checks whose it is: now, since the process may act as another user than before.
+    #[cfg(unix)]
+    pub fn check(&self) -> Result<CheckedDirectory, FolderFault> {
+        let user = super::user::effective_user_id().map_err(FolderFault::UnknownUser)?;
+        let path = super::safe_path::private_directory(&self.path, user)?;
+        Ok(CheckedDirectory { path })
+    }
+
+    /// Makes it if it is not there. Its rights are those of its parent.
+    #[cfg(not(unix))]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this makes the directory of the one place that writes files"
+    )]
+    pub fn check(&self) -> Result<CheckedDirectory, FolderFault> {
+        std::fs::create_dir_all(&self.path).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
                 FolderFault::NotAFolder
             } else {
@@ -66,28 +83,26 @@ impl PrivateFolder {
         if !metadata.is_dir() {
             return Err(FolderFault::NotAFolder);
         }
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-
-            if self.owner.is_some_and(|owner| owner != metadata.uid()) {
-                return Err(FolderFault::Foreign);
-            }
-            if metadata.mode() & 0o077 != 0 {
-                return Err(FolderFault::Open);
-            }
-        }
-        Ok(())
+        Ok(CheckedDirectory {
+            path: self.path.clone(),
+        })
     }
+}
 
-    /// The lock of this name, if nobody holds it; it is let go when the file is closed, by whatever.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that writes files"
+)]
+impl CheckedDirectory {
+    /// The lock of this name, if no other process holds it; the system frees it when the file is closed.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<File>> {
         let file = Self::private().create(true).open(self.path.join(name))?;
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
+            // What was removed between opening and locking excludes only those who opened it before, too.
+            Ok(()) => Ok(Some(file).filter(|file| !is_removed(file))),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         }
@@ -101,17 +116,38 @@ impl PrivateFolder {
 
     /// Puts this content in place of a file's, by way of another file that only one writer should use at a time.
     pub fn replace(&self, name: &str, by_way_of: &str, content: &[u8]) -> io::Result<()> {
-        let by_way_of = self.path.join(by_way_of);
         // What a writer that was killed has left, or whatever else lies there, with rights of its own.
-        if let Err(error) = std::fs::remove_file(&by_way_of)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = Self::private().create_new(true).open(&by_way_of)?;
-        file.write_all(content)?;
+        self.remove(by_way_of)?;
+        let temporary = self.path.join(by_way_of);
+        let mut file = Self::private().create_new(true).open(&temporary)?;
+        let written = file.write_all(content);
         drop(file);
-        std::fs::rename(by_way_of, self.path.join(name))
+        let replaced = written.and_then(|()| std::fs::rename(temporary, self.path.join(name)));
+        if replaced.is_err() {
+            let _ = self.remove(by_way_of); // A full disk must not fill up with what could not be written.
+        }
+        replaced
+    }
+
+    /// The names of what lies here, as many as `most`.
+    pub fn names(&self, most: usize) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.path)?.take(most);
+        let name = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+        Ok(entries.filter_map(name).collect())
+    }
+
+    /// When a file was last written to; `None` if it is not there.
+    pub fn modified(&self, name: &str) -> Option<Timestamp> {
+        let metadata = std::fs::symlink_metadata(self.path.join(name)).ok()?;
+        metadata.modified().ok().map(clock::timestamp)
+    }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// To write a file that only its owner may read, without following a link or waiting for a pipe's reader.
@@ -127,5 +163,45 @@ impl PrivateFolder {
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         }
         options
+    }
+}
+
+/// Whether an open file has no name any more.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Locks are not removed here.
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::DirBuilderExt;
+
+    use super::*;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
+    async fn lock_is_of_the_file_that_has_the_name_now() {
+        let path = std::env::temp_dir().canonicalize().expect("a directory");
+        let path = path.join(format!("min-folder-{}", std::process::id()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .expect("made");
+        let directory = PrivateFolder::at(&path).check().expect("safe");
+        let lock = || directory.try_lock("a.lock").expect("no error");
+        let held = lock().expect("free");
+        assert!(lock().is_none() && !is_removed(&held));
+        directory.remove("a.lock").expect("removed");
+        assert!(is_removed(&held));
+        assert!(lock().is_some());
+        std::fs::remove_dir_all(&path).expect("cleaned");
     }
 }

@@ -3,22 +3,28 @@
 //! Nothing below the binding asks the process for its environment, its time or its files: it asks
 //! this bag, so that a test can hand down another one.
 
+mod blocking;
 mod chance;
 mod clock;
 mod environment;
 mod files;
 mod folder;
 mod memory;
+#[cfg(unix)]
+mod safe_path;
+#[cfg(unix)]
+mod user;
 
 use std::sync::Arc;
 
+pub use self::blocking::{BlockingPool, MAX_BLOCKING_THREADS};
 pub use self::chance::{Chance, Fixed, SystemChance};
 pub use self::clock::{Clock, SystemClock};
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadFault, SystemFiles};
-pub use self::folder::{FolderFault, PrivateFolder};
+pub use self::folder::{CheckedDirectory, FolderFault, PrivateFolder};
 
-/// Clock, files and chance of one machine.
+/// Clock, files and chance of one machine, and the threads for what can block there.
 #[derive(Clone)]
 pub struct Machine {
     /// Wall time, for expiry.
@@ -27,6 +33,8 @@ pub struct Machine {
     pub files: Arc<dyn Files>,
     /// Random fractions, for jitter.
     pub chance: Arc<dyn Chance>,
+    /// Threads for calls that can block.
+    pub blocking: BlockingPool,
 }
 
 impl Machine {
@@ -36,6 +44,7 @@ impl Machine {
             clock: Arc::new(SystemClock),
             files: Arc::new(SystemFiles),
             chance: Arc::new(SystemChance),
+            blocking: BlockingPool::default(),
         }
     }
 }

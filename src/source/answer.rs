@@ -1,15 +1,18 @@
 //! What an endpoint answers: a token, or an error in one of its shapes.
 //!
-//! Success is status 200 with a token and no error, nothing less. The shapes of errors are those of
-//! IMDS and Entra (`error`, `error_description`), App Service (`message`, `statusCode`) and Cloud
-//! Shell and Service Fabric (`error: { code, message }`).
+//! Success is a 2xx status with a token and no error, nothing less. What an error says is read in
+//! [`error_body`](super::error_body).
 
+use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::expiry;
+use super::error_body::ErrorBody;
+use super::{expiry, json};
+use crate::error::ErrorNumber;
 use crate::identity::IdKind;
 use crate::token::{Secret, Timestamp, Token};
 
@@ -19,16 +22,12 @@ pub struct Answer {
     access_token: Value,
     expires_on: Value,
     expires_in: Value,
-    error: Value,
-    error_description: Value,
-    message: Value,
-    correlation_id: Value,
-    correlation_id_camel: Value,
-    trace_id: Value,
+    resource: Value,
     client_id: Value,
     object_id: Value,
     msi_res_id: Value,
     mi_res_id: Value,
+    error: ErrorBody,
 }
 
 /// A token as the endpoint granted it.
@@ -38,13 +37,14 @@ pub struct Grant {
     pub token: Token,
     /// Whether its expiry is known: a token without one is served once.
     pub cacheable: bool,
+    /// How far this host's clock is ahead of the endpoint's, if the expiry could be told only by that.
+    pub clock_ahead: Option<Duration>,
 }
 
 impl Answer {
     /// Reads a body; `None` if it is no JSON object.
     pub fn read(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        serde_json::from_slice(body).ok()
+        json::read(body)
     }
 
     /// The place of a field.
@@ -53,12 +53,7 @@ impl Answer {
             "access_token" => &mut self.access_token,
             "expires_on" => &mut self.expires_on,
             "expires_in" => &mut self.expires_in,
-            "error" => &mut self.error,
-            "error_description" => &mut self.error_description,
-            "message" => &mut self.message,
-            "correlation_id" => &mut self.correlation_id,
-            "correlationId" => &mut self.correlation_id_camel,
-            "trace_id" => &mut self.trace_id,
+            "resource" => &mut self.resource,
             "client_id" => &mut self.client_id,
             "object_id" => &mut self.object_id,
             "msi_res_id" => &mut self.msi_res_id,
@@ -67,20 +62,21 @@ impl Answer {
         })
     }
 
-    /// Takes the token out. `None` without one, or beside an error.
-    pub fn grant(&mut self, now: Timestamp) -> Option<Grant> {
-        if self.names_error() {
+    /// Takes the token out. `None` without one, or beside an error. `sent_at` is the `Date` of the response.
+    pub fn grant(&mut self, now: Timestamp, sent_at: Option<Timestamp>) -> Option<Grant> {
+        if self.error.is_error() {
             return None;
         }
         let Value::String(token) = self.access_token.take() else {
             return None;
         };
-        let secret = Some(Secret::new(token)).filter(|secret| !secret.expose().is_empty())?;
-        let expires_on = expiry::read(&self.expires_on, &self.expires_in, secret.expose(), now);
-        let token = Token::new(secret, now, expires_on.unwrap_or(now));
+        let secret = Some(Secret::new(token)).filter(|secret| is_token(secret.expose()))?;
+        let expiry = expiry::read(&self.expires_on, &self.expires_in, secret.expose(), now, sent_at);
+        let expires_on = expiry.as_ref().map_or(now, |expiry| expiry.expires_on);
         Some(Grant {
-            token,
-            cacheable: expires_on.is_some(),
+            token: Token::new(secret, now, expires_on),
+            cacheable: expiry.is_some(),
+            clock_ahead: expiry.and_then(|expiry| expiry.clock_ahead),
         })
     }
 
@@ -91,45 +87,39 @@ impl Answer {
             .map(|token| Secret::new(token.to_owned()))
     }
 
-    /// The code of an error: `error`, or `error.code`.
+    /// The code of an error.
     pub fn code(&self) -> Option<&str> {
-        self.error
-            .as_str()
-            .or_else(|| self.error.get("code")?.as_str())
-            .filter(|code| !code.is_empty())
+        self.error.code()
     }
 
-    /// The words of an error.
-    pub fn words(&self) -> Option<&str> {
-        [
-            &self.error_description,
-            &self.message,
-            self.error.get("message").unwrap_or(&Value::Null),
-        ]
-        .into_iter()
-        .filter_map(Value::as_str)
-        .find(|words| !words.is_empty())
+    /// The sentence of an error.
+    pub fn sentence(&self) -> Option<Cow<'_, str>> {
+        self.error.sentence()
     }
 
     /// The id under which the service remembers this exchange.
     pub fn correlation_id(&self) -> Option<&str> {
-        let nested = self
-            .error
-            .get("correlationId")
-            .or_else(|| self.error.get("correlation_id"));
-        [
-            &self.correlation_id,
-            &self.correlation_id_camel,
-            nested.unwrap_or(&Value::Null),
-        ]
-        .into_iter()
-        .filter_map(Value::as_str)
-        .find(|id| !id.is_empty())
+        self.error.correlation_id()
     }
 
     /// The id of Entra's own log.
     pub fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_str().filter(|id| !id.is_empty())
+        self.error.trace_id()
+    }
+
+    /// The service's own numbers of an error.
+    pub fn error_numbers(&self) -> Vec<ErrorNumber> {
+        self.error.numbers()
+    }
+
+    /// When an error happened, by the service's clock.
+    pub fn timestamp(&self) -> Option<Cow<'_, str>> {
+        self.error.timestamp()
+    }
+
+    /// What the token is for, as the endpoint calls it.
+    pub fn resource(&self) -> Option<&str> {
+        self.resource.as_str()
     }
 
     /// Tells whether the answer names the identity that was asked for.
@@ -145,13 +135,15 @@ impl Answer {
             .is_some_and(|named| named.eq_ignore_ascii_case(id))
     }
 
-    fn names_error(&self) -> bool {
-        match &self.error {
-            Value::Null => false,
-            Value::String(code) => !code.is_empty(),
-            _ => true,
-        }
+    /// Whether it has one of the fields by which the response of a token endpoint is known.
+    pub fn has_token_or_error(&self) -> bool {
+        self.error.is_error() || self.access_token.as_str().is_some_and(|token| !token.is_empty())
     }
+}
+
+/// A token is not empty, and is not the remains of something that was not text.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Not derived: where a name is there twice, the last one counts, as for `JSON.parse`.
@@ -171,6 +163,8 @@ impl<'de> Deserialize<'de> for Answer {
                 while let Some(name) = fields.next_key::<String>()? {
                     if let Some(field) = answer.field(&name) {
                         *field = fields.next_value()?;
+                    } else if let Some(root) = ErrorBody::root(&name) {
+                        answer.error.put(root, name, fields.next_value()?);
                     } else {
                         fields.next_value::<IgnoredAny>()?;
                     }
@@ -197,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_token_is_a_string_beside_no_error() {
-        let granted = |value| read(&value).grant(NOW);
+        let granted = |value| read(&value).grant(NOW, None);
         let grant = granted(json!({"access_token": "t", "expires_in": "60"})).expect("granted");
         assert_eq!((grant.token.secret.expose(), grant.cacheable), ("t", true));
         assert_eq!(grant.token.expires_on, Timestamp::from_secs(1_700_000_060));
@@ -210,6 +204,7 @@ mod tests {
             json!({"access_token": null}),
             json!({"access_token": "t", "error": "denied"}),
             json!({"access_token": "t", "error": {"code": "denied"}}),
+            json!({"access_token": "t", "Error": "denied"}),
         ] {
             assert!(granted(refused.clone()).is_none(), "{refused}");
         }
@@ -218,31 +213,43 @@ mod tests {
     #[test]
     fn of_two_fields_of_one_name_the_last_counts() {
         let mut answer = Answer::read(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
-        assert_eq!(answer.grant(NOW).expect("granted").token.secret.expose(), "b");
+        assert_eq!(
+            answer.grant(NOW, None).expect("granted").token.secret.expose(),
+            "b"
+        );
     }
 
     #[test]
-    fn errors_are_read_in_every_shape() {
-        let imds = read(&json!({
-            "error": "invalid_request", "error_description": "Identity not found",
-            "correlation_id": "c", "trace_id": "t",
-        }));
-        assert_eq!(
-            (imds.code(), imds.words()),
-            (Some("invalid_request"), Some("Identity not found"))
-        );
-        assert_eq!((imds.correlation_id(), imds.trace_id()), (Some("c"), Some("t")));
-        let app_service = read(&json!({"statusCode": 400, "message": "No identity", "correlationId": "d"}));
-        assert_eq!(
-            (app_service.code(), app_service.words()),
-            (None, Some("No identity"))
-        );
-        assert_eq!(app_service.correlation_id(), Some("d"));
-        let nested = read(&json!({"error": {"code": "X", "message": "m", "correlationId": "e"}}));
-        assert_eq!(
-            (nested.code(), nested.words(), nested.correlation_id()),
-            (Some("X"), Some("m"), Some("e"))
-        );
+    fn a_value_that_json_does_not_have_costs_no_token() {
+        for other in [
+            r#""x": NaN"#,
+            r#""x": [1e999, -Infinity]"#,
+            r#""\ud800": 1"#,
+            r#""x": "\udfff""#,
+            r#""expires_on": 1e999, "expires_in": 60"#,
+            r#""expires_on": NaN"#,
+            "\"x\": \"a\u{1}b\"",
+            r#""error": "", "\udc00\ud800": Infinity"#,
+        ] {
+            for body in [
+                format!(r#"{{"access_token": "t", {other}}}"#),
+                format!(r#"{{{other}, "access_token": "t"}}"#),
+            ] {
+                let mut answer = Answer::read(body.as_bytes()).expect("an object");
+                let grant = answer.grant(NOW, None).expect("granted");
+                assert_eq!(grant.token.secret.expose(), "t", "{body}");
+            }
+        }
+        for refused in [
+            r#"{"access_token": NaN}"#,
+            r#"{"access_token": "\ud800"}"#,
+            r#"{"access_token": "t", "error": NaN}"#,
+            r#"{"access_token": "t", "error": "\ud800"}"#,
+            r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,
+        ] {
+            let mut answer = Answer::read(refused.as_bytes()).expect("an object");
+            assert!(answer.grant(NOW, None).is_none(), "{refused}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::www_authenticate::challenges;
 use super::{Answer, Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -11,7 +12,7 @@ use crate::http::retry::{self, Policy};
 use crate::http::{Request, Response};
 use crate::identity::Identity;
 use crate::machine::{Environment, Machine, ReadFault, variable};
-use crate::redaction::clean;
+use crate::redaction::Redactor;
 use crate::token::Secret;
 
 const API_VERSION: &str = "2020-06-01";
@@ -124,12 +125,18 @@ impl Source for AzureArc {
         Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 
+    fn directory_of_challenge(&self, response: &Response) -> Option<&Path> {
+        let keys = self.keys.as_ref().ok()?;
+        (response.status == UNAUTHORIZED).then(|| Path::new(keys))
+    }
+
     fn challenge(&self, ask: &Ask, response: &Response, machine: &Machine) -> Result<Option<Request>, Error> {
         if response.status != UNAUTHORIZED {
             return Ok(None);
         }
-        let path = realm(response.headers.www_authenticate.first().map(String::as_str))?;
-        let key = self.key(path, machine)?;
+        let path = realm(&response.headers.www_authenticate)?;
+        let shown = Redactor::new(&response.secrets).redact(&path, SHOWN_PATH);
+        let key = self.key(&path, &shown, machine)?;
         let header = Secret::new(format!("Basic {}", key.expose()));
         Ok(Some(
             self.request(ask, machine)?
@@ -155,13 +162,12 @@ impl Source for AzureArc {
 
 impl AzureArc {
     /// Reads the key that a challenge names, if it is where the agent puts its keys.
-    fn key(&self, path: &str, machine: &Machine) -> Result<Secret, Error> {
+    fn key(&self, path: &str, shown: &str, machine: &Machine) -> Result<Secret, Error> {
         let refused = |code, message: String| Err(Error::new(code, message));
         let folder = match &self.keys {
             Ok(folder) => folder,
             Err((code, why)) => return refused(code.clone(), (*why).to_owned()),
         };
-        let shown = clean(path, &[], SHOWN_PATH);
         if !path.ends_with(KEY_EXTENSION) {
             return refused(
                 Code::InvalidFileExtension,
@@ -178,7 +184,7 @@ impl AzureArc {
         let key = machine
             .files
             .read(Path::new(path), KEY_LIMIT, false)
-            .or_else(|fault| unreadable(&shown, fault))?;
+            .or_else(|fault| unreadable(shown, fault))?;
         let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return refused(
@@ -208,31 +214,22 @@ fn unreadable<T>(path: &str, fault: ReadFault) -> Result<T, Error> {
     Err(Error::new(code, format!("Azure Arc's key file {path} {why}.")))
 }
 
-/// The path in `Basic realm=<path>`.
-fn realm(header: Option<&str>) -> Result<&str, Error> {
-    let header = header
-        .map(str::trim)
-        .filter(|header| !header.is_empty())
-        .ok_or_else(|| {
-            let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";
-            Error::new(Code::ChallengeMissing, message)
-        })?;
-    let path = header
-        .split_once(char::is_whitespace)
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
-        .and_then(|(_, parameters)| parameters.split_once('='))
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(REALM))
-        .map(|(_, value)| unquoted(value.trim()).trim())
-        .filter(|path| !path.is_empty() && !path.contains('"'));
-    path.ok_or_else(|| {
-        let message = "Azure Arc's agent sent a WWW-Authenticate header that is not \"Basic realm=<path>\".";
+/// The realm of the first Basic challenge that has one: the path of a key.
+fn realm(lines: &[String]) -> Result<String, Error> {
+    if lines.iter().all(|line| line.trim().is_empty()) {
+        let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";
+        return Err(Error::new(Code::ChallengeMissing, message));
+    }
+    let challenges = challenges(lines);
+    let realms = challenges
+        .iter()
+        .filter(|challenge| challenge.is(SCHEME))
+        .filter_map(|challenge| challenge.parameter(REALM))
+        .map(str::trim);
+    let path = realms.into_iter().find(|path| !path.is_empty());
+    path.map(str::to_owned).ok_or_else(|| {
+        let message =
+            "Azure Arc's agent sent a WWW-Authenticate header without a challenge \"Basic realm=<path>\".";
         Error::new(Code::ChallengeUnsupported, message)
     })
-}
-
-fn unquoted(value: &str) -> &str {
-    value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
-        .unwrap_or(value)
 }

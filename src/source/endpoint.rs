@@ -6,7 +6,7 @@ use crate::error::{Code, Error};
 use crate::http::Url;
 
 /// What `encodeURIComponent` leaves alone.
-pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')

@@ -1,32 +1,77 @@
-//! When a token ends, in every form that a managed identity endpoint has been seen to say it.
+//! When a token ends, as far as its endpoint is believed.
 //!
-//! The only place that parses an expiry. The forms are those of the wire contract: Unix seconds and
-//! milliseconds as numbers and strings, ISO 8601, the two date formats of App Service's 2017 API,
-//! seconds from now, and at last the `exp` of the token itself ([RFC 7519]).
+//! The only place that decides on an expiry. Numbers are Unix seconds or smaller units, texts are the dates of
+//! [`datetime`]; both fields occur as number and as string. At last there is the `exp` of the token itself ([RFC 7519]).
 //!
 //! [RFC 7519]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::claims::claims;
-use crate::token::Timestamp;
+use super::datetime;
+use crate::token::{MAX_TOKEN_LIFETIME, Timestamp};
 
-/// An absolute number over this is in milliseconds (as seconds it would be the year 5138).
+/// An absolute number over this is in milliseconds: as seconds it would be the year 5138.
 const MILLIS_FROM: f64 = 100_000_000_000.0;
+/// An absolute number over this is in microseconds, by the same reasoning.
+const MICROS_FROM: f64 = 1_000.0 * MILLIS_FROM;
+/// An absolute number over this is in nanoseconds.
+const NANOS_FROM: f64 = 1_000.0 * MICROS_FROM;
 /// An `expires_in` over this (the year 2001) is an instant, not a duration.
 const ABSOLUTE_FROM: f64 = 978_307_200.0;
 /// The last instant that a JavaScript `Date` can hold, in milliseconds.
 const LAST_MILLIS: f64 = 8_640_000_000_000_000.0;
 
-/// Reads the expiry of a token from its answer: `expires_on`, else `expires_in`, else the token.
-pub(super) fn read(expires_on: &Value, expires_in: &Value, token: &str, now: Timestamp) -> Option<Timestamp> {
-    instant(expires_on)
-        .or_else(|| from_now(expires_in, now))
-        .or_else(|| expiry_claim(token))
+/// When a token ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Expiry {
+    /// The instant, by this host's clock.
+    pub(super) expires_on: Timestamp,
+    /// How far this host's clock is ahead of the endpoint's, if that had to be found out.
+    pub(super) clock_ahead: Option<Duration>,
+}
+
+/// Reads the expiry of a token from its response: `expires_on`, else `expires_in`, else the token. `sent_at` is the `Date`
+/// of the response. `None` if nothing can be read; an instant that is not in the future is that of an old token.
+pub(super) fn read(
+    expires_on: &Value,
+    expires_in: &Value,
+    token: &str,
+    now: Timestamp,
+    sent_at: Option<Timestamp>,
+) -> Option<Expiry> {
+    let (on, within) = (instant(expires_on), from_now(expires_in, now));
+    let claims = claims(token);
+    let claim = |name| absolute(claims.as_ref()?.get(name)?.as_f64()?);
+    let (issued, exp) = (claim("iat"), claim("exp"));
+    let is_ahead = |instant: &Timestamp| *instant > now;
+    let mut clock_ahead = None;
+    let told = match (on.filter(|on| on.millis() > 0), within.filter(is_ahead)) {
+        // By a clock that is behind, `expires_on` is too late.
+        (Some(on), Some(within)) if on > now => on.min(within),
+        (Some(on), Some(within)) => match sent_at.filter(|sent_at| *sent_at < on) {
+            Some(sent_at) => {
+                clock_ahead = Some(now.since(sent_at));
+                within
+            }
+            None => on,
+        },
+        (Some(sensible), None) | (None, Some(sensible)) => sensible,
+        // Zero and negative values count only where nothing else does.
+        (None, None) => exp.filter(is_ahead).or(on).or(within).or(exp)?,
+    };
+    let is_current = issued.is_some_and(|issued| issued <= now);
+    let bound = exp.filter(|exp| is_current && is_ahead(exp)).unwrap_or(told);
+    Some(Expiry {
+        expires_on: told.min(bound).min(now.plus(MAX_TOKEN_LIFETIME)),
+        clock_ahead,
+    })
 }
 
 fn instant(value: &Value) -> Option<Timestamp> {
-    number(value).map_or_else(|| date(value.as_str()?.trim()), absolute)
+    number(value).map_or_else(|| datetime::read(value.as_str()?.trim()), absolute)
 }
 
 fn from_now(value: &Value, now: Timestamp) -> Option<Timestamp> {
@@ -40,11 +85,13 @@ fn from_now(value: &Value, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
+/// An instant in seconds, or in the smaller unit that its size tells.
 fn absolute(number: f64) -> Option<Timestamp> {
-    millis(if number > MILLIS_FROM {
-        number
-    } else {
-        number * 1_000.0
+    millis(match number {
+        nanos if nanos > NANOS_FROM => nanos / 1_000_000.0,
+        micros if micros > MICROS_FROM => micros / 1_000.0,
+        millis if millis > MILLIS_FROM => millis,
+        seconds => seconds * 1_000.0,
     })
 }
 
@@ -73,152 +120,31 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The `exp` of a JWT.
-fn expiry_claim(token: &str) -> Option<Timestamp> {
-    absolute(claims(token)?.get("exp")?.as_f64()?)
-}
-
-/// A date with a time of day, in one of the written forms. Without an offset it is UTC.
-fn date(text: &str) -> Option<Timestamp> {
-    let mut scan = Scan(text);
-    let (year, month, day) = if text.contains('/') {
-        let (month, day) = (
-            scan.digits(1, 2)?,
-            scan.literal("/").and_then(|()| scan.digits(1, 2))?,
-        );
-        (scan.literal("/").and_then(|()| scan.digits(4, 4))?, month, day)
-    } else {
-        let (year, month) = (
-            scan.digits(4, 4)?,
-            scan.literal("-").and_then(|()| scan.digits(2, 2))?,
-        );
-        (year, month, scan.literal("-").and_then(|()| scan.digits(2, 2))?)
-    };
-    scan.literal("T")
-        .or_else(|| scan.literal("t"))
-        .or_else(|| scan.literal(" "))?;
-    let hour = scan.digits(1, 2)?;
-    let minute = scan.literal(":").and_then(|()| scan.digits(2, 2))?;
-    let second = scan.literal(":").and_then(|()| scan.digits(2, 2))?;
-    let fraction = scan.fraction()?;
-    let hour = match scan.half_of_day() {
-        Some(after_noon) => (1..=12).contains(&hour).then_some(hour % 12 + after_noon)?,
-        None => hour,
-    };
-    let offset = scan.offset_minutes()?;
-    let valid = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second <= 60;
-    let days = days_since_1970(year, month, day);
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset * 60;
-    (valid && scan.0.is_empty()).then_some(Timestamp::from_millis(seconds * 1_000 + fraction))
-}
-
-/// What is left of a text that is read from its front.
-struct Scan<'a>(&'a str);
-
-impl Scan<'_> {
-    fn literal(&mut self, literal: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(literal)?;
-        Some(())
-    }
-
-    fn digits(&mut self, least: usize, most: usize) -> Option<i64> {
-        let count = self.0.bytes().take(most).take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.0.split_at(count);
-        self.0 = rest;
-        if count < least { None } else { digits.parse().ok() }
-    }
-
-    /// Milliseconds; none written is none.
-    fn fraction(&mut self) -> Option<i64> {
-        if self.literal(".").is_none() {
-            return Some(0);
-        }
-        let count = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.0.split_at(count);
-        self.0 = rest;
-        let millis = format!("{digits:0<3}");
-        if count == 0 {
-            None
-        } else {
-            millis[..3].parse().ok()
-        }
-    }
-
-    /// The hours that `AM` or `PM` adds.
-    fn half_of_day(&mut self) -> Option<i64> {
-        let trimmed = self.0.trim_start();
-        let half = trimmed.get(..2)?;
-        let hours = if half.eq_ignore_ascii_case("am") {
-            0
-        } else if half.eq_ignore_ascii_case("pm") {
-            12
-        } else {
-            return None;
-        };
-        self.0 = &trimmed[2..];
-        Some(hours)
-    }
-
-    /// `Z`, `+hh:mm` or `+hhmm`; none written is UTC.
-    fn offset_minutes(&mut self) -> Option<i64> {
-        self.0 = self.0.trim_start();
-        if self.0.is_empty() || self.literal("Z").or_else(|| self.literal("z")).is_some() {
-            return Some(0);
-        }
-        let sign = if self.literal("-").is_some() {
-            -1
-        } else {
-            self.literal("+").map(|()| 1)?
-        };
-        let hours = self.digits(2, 2)?;
-        let _ = self.literal(":");
-        let minutes = self.digits(2, 2)?;
-        (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
-    }
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days of the Gregorian calendar, counted over the leap days of the years before.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let leap_days = |year: i64| year / 4 - year / 100 + year / 400;
-    let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    years + (1..month).map(|month| days_in_month(year, month)).sum::<i64>() + day - 1
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-    fn on(value: Value) -> Option<i64> {
-        read(&value, &Value::Null, "opaque", NOW).map(Timestamp::millis)
+    /// A JWT with these claims.
+    fn jwt(claims: &Value) -> String {
+        format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
-    fn within(value: Value) -> Option<i64> {
-        read(&Value::Null, &value, "opaque", NOW).map(Timestamp::millis)
+    /// In how many seconds from now a token ends.
+    fn lives(expires_on: Value, expires_in: Value, token: &str) -> Option<i64> {
+        let expiry = read(&expires_on, &expires_in, token, NOW, None)?;
+        assert_eq!(expiry.clock_ahead, None);
+        Some((expiry.expires_on.millis() - NOW.millis()) / 1_000)
+    }
+
+    /// What `expires_on` has, so many seconds from now.
+    fn at(seconds: i64) -> i64 {
+        NOW.millis() / 1_000 + seconds
     }
 
     #[test]
@@ -231,103 +157,195 @@ mod tests {
             (json!(" 1732145000 "), 1_732_145_000_000),
             (json!(1_732_145_000_123_i64), 1_732_145_000_123),
             (json!("1732145000123"), 1_732_145_000_123),
+            (json!(1_732_145_000_123_456_i64), 1_732_145_000_123),
+            (json!("1732145000123456"), 1_732_145_000_123),
+            (json!(1_732_145_000_123_456_789_i64), 1_732_145_000_123),
             (json!("2024-10-18T19:51:37Z"), 1_729_281_097_000),
-            (json!("2024-10-18T19:51:37.0000000+00:00"), 1_729_281_097_000),
-            (json!("2024-10-18T19:51:37.123Z"), 1_729_281_097_123),
-            (json!("2024-10-18T19:51:37.1Z"), 1_729_281_097_100),
-            (json!("2024-10-18T21:51:37+02:00"), 1_729_281_097_000),
-            (json!("2024-10-18T14:21:37-0530"), 1_729_281_097_000),
-            (json!("2024-10-18T19:51:37"), 1_729_281_097_000),
             (json!("1/10/2020 8:01:28 AM +00:00"), 1_578_643_288_000),
-            (json!("1/10/2020 8:01:28 PM +00:00"), 1_578_686_488_000),
-            (json!("1/10/2020 12:01:28 AM +00:00"), 1_578_614_488_000),
-            (json!("1/10/2020 12:01:28 PM +00:00"), 1_578_657_688_000),
-            (json!("06/19/2019 23:42:01 +00:00"), 1_560_987_721_000),
-            (json!("2020-01-10 08:01:28"), 1_578_643_288_000),
-            (json!("2024-02-29T00:00:00Z"), 1_709_164_800_000),
-            (json!("2000-03-01T00:00:00Z"), 951_868_800_000),
-            (json!("1970-01-01T00:00:00Z"), 0),
+            (json!(" Sun, 22 Nov 2026 04:05:06 GMT "), 1_795_320_306_000),
+            (json!("Sunday, 22-Nov-26 04:05:06 GMT"), 1_795_320_306_000),
+            (json!("Sun Nov 22 04:05:06 2026"), 1_795_320_306_000),
+            (json!(0), 0),
         ] {
-            assert_eq!(on(value.clone()), Some(millis), "{value}");
-        }
-    }
-
-    #[test]
-    fn seconds_from_now_have_two_forms_and_large_ones_are_instants() {
-        assert_eq!(within(json!("3599")), Some(1_700_003_599_000));
-        assert_eq!(within(json!(3_599)), Some(1_700_003_599_000));
-        assert_eq!(within(json!(978_307_200)), Some(NOW.millis() + 978_307_200_000));
-        assert_eq!(within(json!(1_732_145_000)), Some(1_732_145_000_000));
-        // One that is over is over, and no reason to look elsewhere.
-        assert_eq!(within(json!(-5)), Some(NOW.millis() - 5_000));
-        assert_eq!(within(json!("-5")), Some(NOW.millis() - 5_000));
-        assert_eq!(within(json!(-1e300)), None);
-        assert_eq!(within(json!("soon")), None);
-    }
-
-    #[test]
-    fn what_comes_first_counts_if_it_can_be_read() {
-        let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(r#"{"exp":1732145999}"#));
-        let padded = format!("h.{}==.s", URL_SAFE_NO_PAD.encode(r#"{"exp":1732145999}"#));
-        let millis = |on, within, token: &str| read(&on, &within, token, NOW).map(Timestamp::millis);
-        assert_eq!(
-            millis(json!("1732145000"), json!(60), &token),
-            Some(1_732_145_000_000)
-        );
-        assert_eq!(
-            millis(json!("nonsense"), json!(60), &token),
-            Some(1_700_000_060_000)
-        );
-        assert_eq!(millis(Value::Null, json!(""), &token), Some(1_732_145_999_000));
-        assert_eq!(millis(Value::Null, Value::Null, &padded), Some(1_732_145_999_000));
-        for opaque in ["", "h", "h.p", "h.!.s", "h.e30.s", "h.bnVsbA.s"] {
-            assert_eq!(millis(json!({}), json!([]), opaque), None, "{opaque:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_instant_is_none() {
-        for text in [
-            "",
-            " ",
-            "soon",
-            "-1",
-            "1.2.3",
-            "1e9",
-            "0x10",
-            "2024-10-18",
-            "2024-13-18T19:51:37Z",
-            "2024-00-18T19:51:37Z",
-            "2023-02-29T00:00:00Z",
-            "2024-10-32T19:51:37Z",
-            "2024-10-18T24:00:00Z",
-            "2024-10-18T19:60:37Z",
-            "2024-10-18T19:51:61Z",
-            "2024-10-18T19:51:37.Z",
-            "2024-10-18T19:51:37+2",
-            "2024-10-18T19:51:37+24:00",
-            "2024-10-18T19:51:37ZZ",
-            "2024-10-18X19:51:37Z",
-            "1969-12-31T23:59:59Z",
-            "13/10/2020 8:01:28 AM +00:00",
-            "1/10/2020 13:01:28 PM +00:00",
-            "1/10/2020 0:01:28 AM +00:00",
-            "1/10/20 8:01:28 AM",
-            "1/10/2020",
-            "１/10/2020 8:01:28",
-            "2024-10-18T19:51:37é",
-        ] {
-            assert_eq!(on(json!(text)), None, "{text:?}");
+            assert_eq!(instant(&value).map(Timestamp::millis), Some(millis), "{value}");
         }
         for value in [
             json!(-1),
+            json!("-1"),
+            json!("1.2.3"),
+            json!("1e9"),
+            json!("soon"),
+            json!(""),
             json!(1e300),
             json!(true),
             json!(null),
             json!([1]),
             json!({"a": 1}),
         ] {
-            assert_eq!(on(value.clone()), None, "{value}");
+            assert_eq!(instant(&value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn seconds_from_now_have_two_forms_and_large_ones_are_instants() {
+        let within = |value| lives(Value::Null, value, "opaque");
+        for (value, seconds) in [
+            (json!("3599"), Some(3_599)),
+            (json!(3_599), Some(3_599)),
+            (json!(" 3599.5 "), Some(3_599)),
+            (json!(at(3_600)), Some(3_600)),
+            (json!(at(3_600).to_string()), Some(3_600)),
+            (json!(at(3_600) * 1_000), Some(3_600)),
+            // Zero and negative values count where nothing else does.
+            (json!(0), Some(0)),
+            (json!("-5"), Some(-5)),
+            (json!(-1e300), None),
+            (json!("soon"), None),
+        ] {
+            assert_eq!(within(value.clone()), seconds, "{value}");
+        }
+    }
+
+    #[test]
+    fn zero_and_negative_values_give_way_to_a_form_that_makes_sense() {
+        let good = jwt(&json!({"exp": at(1_800)}));
+        let old = jwt(&json!({"exp": at(-1_800)}));
+        for (on, within, token, seconds) in [
+            (json!(0), json!(3_600), "opaque", 3_600),
+            (json!("0"), json!("3600"), "opaque", 3_600),
+            (json!(-1), json!(3_600), "opaque", 3_600),
+            (json!("1970-01-01T00:00:00Z"), json!(3_600), "opaque", 3_600),
+            (json!("0001-01-01T00:00:00Z"), json!(3_600), "opaque", 3_600),
+            (json!(at(3_600)), json!(0), "opaque", 3_600),
+            (json!(at(3_600)), json!("-1"), "opaque", 3_600),
+            (Value::Null, json!("0"), &*good, 1_800),
+            (json!(0), json!(0), &*good, 1_800),
+            (json!(0), Value::Null, &*good, 1_800),
+            (json!("nonsense"), json!(-5), &*good, 1_800),
+            // Nothing makes sense: what was said counts.
+            (Value::Null, json!(0), &*old, 0),
+            (json!(0), Value::Null, "opaque", -at(0)),
+            (json!(0), json!(0), &*old, -at(0)),
+        ] {
+            assert_eq!(
+                lives(on.clone(), within.clone(), token),
+                Some(seconds),
+                "{on} {within}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_comes_first_counts_if_it_can_be_read() {
+        let token = jwt(&json!({"exp": at(1_800)}));
+        let padded = token.replace(".s", "==.s");
+        for (on, within, token, seconds) in [
+            // Without `iat` the token has no say beside the fields.
+            (json!(at(3_600)), Value::Null, &*token, Some(3_600)),
+            (json!("nonsense"), json!(60), &*token, Some(60)),
+            (Value::Null, json!(""), &*token, Some(1_800)),
+            (Value::Null, Value::Null, &*padded, Some(1_800)),
+            // One that has passed is that of an old token, whatever the token says.
+            (json!(at(-60)), Value::Null, &*token, Some(-60)),
+            (json!({}), json!([]), "opaque", None),
+            (json!({}), json!([]), "h.!.s", None),
+            (json!({}), json!([]), "h.e30.s", None),
+            (json!({}), json!([]), "h.bnVsbA.s", None),
+        ] {
+            assert_eq!(lives(on.clone(), within.clone(), token), seconds, "{on} {within}");
+        }
+    }
+
+    #[test]
+    fn of_two_forms_in_the_future_the_earlier_counts() {
+        for (on, within, seconds) in [
+            (at(7_200), 3_600, 3_600),
+            (at(3_600), 7_200, 3_600),
+            // A clock that is a day behind.
+            (at(86_400 + 3_600), 3_600, 3_600),
+            (at(3_600), at(1_800), 1_800),
+        ] {
+            assert_eq!(
+                lives(json!(on), json!(within), "opaque"),
+                Some(seconds),
+                "{on} {within}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_expires_on_that_has_passed_is_judged_by_the_date_of_the_response() {
+        const DAY: i64 = 86_400;
+        let expiry = |on: i64, within: Value, sent_at: Option<i64>| {
+            let sent_at = sent_at.map(|seconds| Timestamp::from_secs(at(seconds)));
+            let expiry = read(&json!(at(on)), &within, "opaque", NOW, sent_at).expect("read");
+            let ahead = expiry.clock_ahead.map(|ahead| ahead.as_secs());
+            ((expiry.expires_on.millis() - NOW.millis()) / 1_000, ahead)
+        };
+        // This host's clock is a day ahead.
+        assert_eq!(expiry(-1, json!(DAY - 1), Some(-DAY)), (DAY - 1, Some(86_400)));
+        assert_eq!(expiry(-60, json!("3600"), Some(-61)), (3_600, Some(61)));
+        // The token is old.
+        for sent_at in [None, Some(0), Some(-60), Some(60), Some(DAY)] {
+            assert_eq!(expiry(-60, json!(3_600), sent_at), (-60, None), "{sent_at:?}");
+        }
+        // There is nothing to believe in place of it.
+        for within in [Value::Null, json!(0), json!(-5), json!("soon")] {
+            assert_eq!(expiry(-60, within, Some(-DAY)), (-60, None));
+        }
+        // What has not passed needs no judge.
+        assert_eq!(expiry(60, json!(3_600), Some(-DAY)), (60, None));
+    }
+
+    #[test]
+    fn no_token_is_believed_to_live_longer_than_two_days() {
+        const TWO_DAYS: i64 = 172_800;
+        let forever = jwt(&json!({"exp": at(10 * 365 * 86_400)}));
+        for (on, within, token, seconds) in [
+            (json!(at(TWO_DAYS)), Value::Null, "opaque", TWO_DAYS),
+            (json!(at(TWO_DAYS + 1)), Value::Null, "opaque", TWO_DAYS),
+            (json!("9999-12-31T23:59:59Z"), Value::Null, "opaque", TWO_DAYS),
+            (Value::Null, json!(3_599_000), "opaque", TWO_DAYS),
+            (Value::Null, json!(3_599_000_000_i64), "opaque", TWO_DAYS),
+            (Value::Null, Value::Null, &*forever, TWO_DAYS),
+            // Microseconds are read as what they are.
+            (json!(at(3_600) * 1_000_000), Value::Null, "opaque", 3_600),
+        ] {
+            assert_eq!(
+                lives(on.clone(), within.clone(), token),
+                Some(seconds),
+                "{on} {within}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_jwt_that_is_valid_now_is_not_believed_beyond_its_end() {
+        let far = at(10 * 365 * 86_400);
+        for (claims, seconds) in [
+            (json!({"iat": at(-300), "exp": at(3_600)}), 3_600),
+            (json!({"iat": at(0), "exp": at(1)}), 1),
+            (json!({"iat": at(-300), "exp": at(3_600) * 1_000}), 3_600),
+            // These say nothing about now.
+            (json!({"exp": at(3_600)}), 172_800),
+            (json!({"iat": at(1), "exp": at(3_600)}), 172_800),
+            (json!({"iat": at(-300), "exp": at(0)}), 172_800),
+            (json!({"iat": "x", "exp": at(3_600)}), 172_800),
+        ] {
+            let token = jwt(&claims);
+            assert_eq!(lives(json!(far), Value::Null, &token), Some(seconds), "{claims}");
+            assert_eq!(
+                lives(Value::Null, json!(900_000), &token),
+                Some(seconds),
+                "{claims}"
+            );
+            // It is a limit only, and prolongs nothing.
+            assert_eq!(lives(json!(at(-9)), Value::Null, &token), Some(-9), "{claims}");
+        }
+        let token = jwt(&json!({"iat": at(-300), "exp": at(3_600)}));
+        assert_eq!(lives(json!(at(60)), Value::Null, &token), Some(60));
+        let claims = format!(r#"{{"x": NaN, "iat": {}, "exp": {}}}"#, at(-300), at(3_600));
+        let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(lives(json!(far), Value::Null, &token), Some(3_600));
     }
 }

@@ -3,7 +3,8 @@
 //! Specification: <https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication>
 
 use super::{
-    Ask, Endpoint, Host, METADATA_HEADER, SECRET_HEADER, Source, SourceName, endpoint_of, secret_of,
+    Ask, Endpoint, Host, METADATA_HEADER, SECRET_HEADER, Source, SourceName, client_id_of, endpoint_of,
+    secret_of,
 };
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -24,7 +25,7 @@ pub(super) const HOST: Host = Host {
 
 fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
     let client_id = match &settings.identity {
-        Identity::SystemAssigned => env.read(variable::DEFAULT_IDENTITY_CLIENT_ID).map(str::to_owned),
+        Identity::SystemAssigned => client_id_of(env, variable::DEFAULT_IDENTITY_CLIENT_ID)?,
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             id,
@@ -67,6 +68,10 @@ impl Source for MachineLearning {
     fn cache_scope(&self) -> &str {
         // The system-assigned identity is whichever the environment names.
         self.client_id.as_deref().unwrap_or_default()
+    }
+
+    fn identity_id<'a>(&'a self, _: &'a Ask) -> Option<&'a str> {
+        self.client_id.as_deref()
     }
 
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {

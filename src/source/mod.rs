@@ -9,27 +9,42 @@ mod app_service;
 mod azure_arc;
 mod claims;
 mod cloud_shell;
+mod datetime;
 mod endpoint;
+mod error_body;
 mod expiry;
 mod imds;
+mod imds_evidence;
+mod json;
 mod machine_learning;
+mod quotation;
 mod report;
+mod resource_match;
 mod service_fabric;
 mod workload_identity;
+mod www_authenticate;
 
-use crate::config::Settings;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Given, Settings};
 use crate::error::{Code, Error};
 use crate::http::retry::Policy;
 use crate::http::{Request, Response};
-use crate::identity::{IdKind, Identity};
+use crate::identity::{IdKind, Identity, check_id};
 use crate::machine::{Environment, Machine, variable};
 use crate::resource::Resource;
 use crate::token::Secret;
 
 pub use self::answer::{Answer, Grant};
 pub use self::claims::tenant;
-pub use self::endpoint::{COMPONENT, Endpoint};
+pub use self::endpoint::Endpoint;
+pub use self::imds_evidence::{Evidence, RequestKind, imds_evidence};
 pub use self::report::{Report, is_container_host, is_identity_missing};
+pub use self::resource_match::is_other_resource;
+
+/// How msal-node calls IMDS where it was found, and not only assumed.
+const IMDS: &str = "Imds";
 
 /// The hosts, by msal-node's names for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +77,32 @@ impl SourceName {
             Self::ServiceFabric => "ServiceFabric",
             Self::WorkloadIdentity => "WorkloadIdentity",
         }
+    }
+
+    /// The source of a name that callers may give; `Imds` is another name for the default.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == IMDS {
+            return Some(Self::DefaultToImds);
+        }
+        HOSTS
+            .iter()
+            .map(|host| host.name)
+            .find(|name| name.as_str() == text)
+    }
+
+    /// The variables that make it complete, for a sentence; `None` for IMDS, which needs none.
+    fn needs(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ServiceFabric => "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT",
+            Self::AppService => "IDENTITY_ENDPOINT and IDENTITY_HEADER",
+            Self::MachineLearning => "MSI_ENDPOINT and MSI_SECRET",
+            Self::CloudShell => "MSI_ENDPOINT",
+            Self::AzureArc => "IDENTITY_ENDPOINT and IMDS_ENDPOINT, or Azure Arc's agent on this machine",
+            Self::WorkloadIdentity => {
+                "AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID, and a client id (AZURE_CLIENT_ID or userAssignedClientId)"
+            }
+            Self::DefaultToImds => return None,
+        })
     }
 
     /// What a sentence calls it.
@@ -105,6 +146,21 @@ impl SourceName {
             _ => {
                 "Check that the endpoint in the environment is this host's own and that its sidecar is running."
             }
+        }
+    }
+
+    /// What helps against a 401 or 403 that says nothing else, where a secret of the environment is sent along.
+    fn refused_remedy(self) -> Option<&'static str> {
+        match self {
+            Self::AppService | Self::ServiceFabric => Some(
+                "The secret in IDENTITY_HEADER is probably an old one: it changes when the app restarts, so read it from \
+                 the app's own environment and keep no copy.",
+            ),
+            Self::MachineLearning => Some(
+                "The secret in MSI_SECRET is probably an old one: it changes when the compute restarts, so read it from \
+                 its own environment and keep no copy.",
+            ),
+            _ => None,
         }
     }
 
@@ -202,6 +258,16 @@ pub trait Source: Send + Sync {
         Ok(Request::get(self.endpoint().with_query(&[])))
     }
 
+    /// The directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read none.
+    fn directory_of_request(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The directory whose files [`challenge`](Self::challenge) reads for this response; `None` if it reads none.
+    fn directory_of_challenge(&self, _: &Response) -> Option<&Path> {
+        None
+    }
+
     /// The request that answers a challenge; `None` if the answer is none.
     fn challenge(&self, _: &Ask, _: &Response, _: &Machine) -> Result<Option<Request>, Error> {
         Ok(None)
@@ -210,6 +276,11 @@ pub trait Source: Send + Sync {
     /// Checks that a token is the one that was asked for.
     fn confirm(&self, _: &Ask, _: &Answer) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The id of the identity that a request names, be it from the options or from the environment.
+    fn identity_id<'a>(&'a self, ask: &'a Ask) -> Option<&'a str> {
+        ask.identity.id()
     }
 
     /// What else tells one of its tokens from another, besides endpoint, identity and resource.
@@ -239,13 +310,14 @@ pub trait Source: Send + Sync {
     }
 }
 
-type Opened = Result<Box<dyn Source>, Error>;
+type Opened = Result<Arc<dyn Source>, Error>;
+type Open = fn(&Environment, &Settings) -> Result<Box<dyn Source>, Error>;
 
 /// How a host is noticed and opened.
 struct Host {
     name: SourceName,
     detect: fn(&Environment, &Settings, &Machine) -> bool,
-    open: fn(&Environment, &Settings) -> Opened,
+    open: Open,
 }
 
 /// The order of detection; the first that is there counts.
@@ -259,22 +331,75 @@ const HOSTS: [Host; 7] = [
     imds::HOST,
 ];
 
-fn detect(env: &Environment, settings: &Settings, machine: &Machine) -> &'static Host {
-    const DEFAULT: &Host = &imds::HOST;
-    HOSTS
-        .iter()
-        .find(|host| (host.detect)(env, settings, machine))
-        .unwrap_or(DEFAULT)
+/// The host that this is, or `None` if the application has chosen others. IMDS needs no variable, so that without a
+/// choice there always is one.
+fn detect(env: &Environment, settings: &Settings, machine: &Machine) -> Option<&'static Host> {
+    let is_there = |host: &&Host| (host.detect)(env, settings, machine);
+    let Some(chosen) = &settings.sources else {
+        return HOSTS.iter().find(is_there);
+    };
+    let chosen = || {
+        chosen
+            .iter()
+            .filter_map(|name| HOSTS.iter().find(|host| host.name == *name))
+    };
+    let is_complete = |host: &&Host| {
+        is_there(host)
+            && (host.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, settings))
+    };
+    // Where no source is complete, a pod that lacks nothing but a client id learns that from `open`.
+    chosen().find(is_complete).or_else(|| chosen().find(is_there))
 }
 
-/// Tells which host this is, without asking it.
+/// Tells which host this is, without asking it: of chosen ones that are not there, the first.
 pub fn name(env: &Environment, settings: &Settings, machine: &Machine) -> SourceName {
-    detect(env, settings, machine).name
+    let first = || {
+        settings
+            .sources
+            .as_ref()
+            .and_then(|chosen| chosen.first().copied())
+    };
+    detect(env, settings, machine)
+        .map(|host| host.name)
+        .or_else(first)
+        .unwrap_or(SourceName::DefaultToImds)
+}
+
+/// Tells whether the environment has the variables of a source that the application may use.
+pub fn is_any_there(env: &Environment, settings: &Settings, machine: &Machine) -> bool {
+    detect(env, settings, machine).is_some()
+}
+
+/// How many of [`variable::ALL`], from the front, decide for an application that this is its source, and how it is
+/// asked. The order in which an application chooses is its own: the variables of every chosen source count.
+pub fn relevant_variable_count(settings: &Settings, found: SourceName) -> usize {
+    let chosen = settings.sources.iter().flat_map(|chosen| chosen.iter());
+    chosen
+        .map(|name| name.variables())
+        .fold(found.variables(), usize::max)
+}
+
+/// The application has chosen sources that are not there.
+fn none_of(chosen: &[SourceName]) -> Error {
+    let needs = chosen.iter().filter_map(|name| {
+        let needs = name.needs()?;
+        Some(format!("{} needs {needs}", name.as_str()))
+    });
+    let message = format!(
+        "The environment has no source that the option source allows: {}.",
+        needs.collect::<Vec<_>>().join("; ")
+    );
+    Error::new(Code::InvalidConfiguration, message).with(|facts| {
+        facts.source = chosen.first().copied();
+        facts.unavailable = true;
+    })
 }
 
 /// Opens the host that this is. Fails for an endpoint that is no URL, and for what the host cannot do.
 pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened {
-    let host = detect(env, settings, machine);
+    let Some(host) = detect(env, settings, machine) else {
+        return Err(none_of(settings.sources.as_deref().unwrap_or_default()));
+    };
     let source =
         (host.open)(env, settings).map_err(|error| error.with(|facts| facts.source = Some(host.name)))?;
     if settings.transport.is_some() && !source.allows_callers_transport() {
@@ -284,7 +409,7 @@ pub fn open(env: &Environment, settings: &Settings, machine: &Machine) -> Opened
             Error::new(Code::InvalidConfiguration, message).with(|facts| facts.source = Some(host.name))
         );
     }
-    Ok(source)
+    Ok(source.into())
 }
 
 /// An endpoint from a variable that detection has found to be set.
@@ -292,18 +417,37 @@ fn endpoint_of(env: &Environment, variable: &str, malformed: &Code) -> Result<En
     Endpoint::parse(variable, malformed, env.read(variable).unwrap_or_default())
 }
 
-/// A secret from a variable, which must fit into a header.
+/// The client id that a variable holds, if it is set.
+fn client_id_of(env: &Environment, variable: &str) -> Result<Option<String>, Error> {
+    env.read(variable)
+        .map(|id| {
+            let name = format!("The environment variable {variable}");
+            check_id(&name, &Given::Text(id.to_owned())).map(str::to_owned)
+        })
+        .transpose()
+}
+
+/// A secret from a variable, which must fit into a header. Line ends at its end are those of the file that it was
+/// read from, and are removed, as fetch does.
 fn secret_of(env: &Environment, variable: &str) -> Result<Secret, Error> {
-    let value = env.read(variable).unwrap_or_default();
+    let value = env
+        .read(variable)
+        .unwrap_or_default()
+        .trim_end_matches(['\r', '\n']);
+    let refused = |what: &str| {
+        let message = format!("The environment variable {variable} holds {what}.");
+        Err(Error::new(Code::InvalidConfiguration, message))
+    };
+    if value.is_empty() {
+        return refused("nothing except line ends");
+    }
     if value
         .bytes()
         .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
     {
         return Ok(Secret::new(value.to_owned()));
     }
-    let message =
-        format!("The environment variable {variable} holds characters that an HTTP header cannot carry.");
-    Err(Error::new(Code::InvalidConfiguration, message))
+    refused("characters that an HTTP header cannot carry")
 }
 
 #[cfg(test)]

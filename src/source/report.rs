@@ -2,24 +2,30 @@
 //!
 //! Whatever an endpoint says passes through [`redaction`](crate::redaction) before anybody sees it.
 
+mod imds;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::quotation::{Told, quotable, quotable_object};
 use super::{Source, SourceName};
-use crate::error::{Code, Error};
+use crate::error::{Cause, Code, Error};
 use crate::http::send::Progress;
 use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
-use crate::redaction::clean;
+use crate::identity::presentable;
+use crate::redaction::KnownSecrets;
 use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
 const WORDS: usize = 500;
-/// A code or an id of the service's is no longer.
+/// So much is quoted of a tenant.
 const NAME: usize = 100;
+const UNAUTHORIZED: u16 = 401;
+/// The remedy is looked for in so many bytes of a body: every known response is shorter.
+const SEARCHED_BYTES: usize = 65_536;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
-/// The field of an answer that holds the token.
-const TOKEN_FIELD: &str = "access_token";
 
 /// Answers that are known, by their words, and what helps.
 const REMEDIES: [(&str, &str); 10] = [
@@ -71,6 +77,9 @@ pub struct Report {
     source: SourceName,
     endpoint: String,
     off_azure: &'static str,
+    /// The id that the requests name, if it may be shown.
+    identity_id: Option<String>,
+    known_secrets: KnownSecrets,
 }
 
 impl Report {
@@ -80,7 +89,39 @@ impl Report {
             source: source.name(),
             endpoint: source.endpoint().shown(),
             off_azure: source.unreachable_remedy(),
+            identity_id: None,
+            known_secrets: KnownSecrets::default(),
         }
+    }
+
+    /// The same about requests that name this identity, which an error about an unknown identity then shows.
+    #[must_use]
+    pub fn naming(mut self, identity_id: Option<&str>) -> Self {
+        self.identity_id = identity_id.and_then(presentable).map(str::to_owned);
+        self
+    }
+
+    /// From now on, these secrets are removed from everything that is said about this acquisition.
+    pub fn add_secrets(&self, secrets: impl IntoIterator<Item = Secret>) {
+        self.known_secrets.add(secrets);
+    }
+
+    /// Returns a text without any secret of this acquisition.
+    pub fn redact(&self, text: &str) -> String {
+        self.known_secrets.redactor().redact(text, usize::MAX)
+    }
+
+    /// Returns an error without any secret of this acquisition.
+    pub fn redact_error(&self, error: Error) -> Error {
+        error.with(|facts| {
+            facts.message = self.redact(&facts.message);
+            facts.cause = facts.cause.take().map(|cause| self.redact_cause(cause));
+        })
+    }
+
+    fn redact_cause(&self, Cause { code, message }: Cause) -> Cause {
+        let message = self.known_secrets.redactor().redact(&message, WORDS);
+        Cause { code, message }
     }
 
     /// Which source is asked.
@@ -102,76 +143,45 @@ impl Report {
         retryable: bool,
     ) -> Error {
         let answer = Answer::read(&response.body);
-        let text = String::from_utf8_lossy(&response.body);
+        let text = beginning(response);
         let no_imds = is_container_host(response);
-        let mut secrets = response.secrets.clone();
-        secrets.extend(answer.as_ref().and_then(Answer::token));
-        secrets.extend(earlier.cloned());
-        let clean = |text: &str, most| clean(text, &secrets, most);
-        let named = answer.as_ref().and_then(Answer::code);
-        let code = named.map(|code| clean(code, NAME)).filter(|code| is_name(code));
-        let ids: Vec<(&str, String)> = [
-            ("error", code.clone()),
-            (
-                "correlation id",
-                answer
-                    .as_ref()
-                    .and_then(Answer::correlation_id)
-                    .map(|id| clean(id, NAME)),
-            ),
-            (
-                "trace id",
-                answer
-                    .as_ref()
-                    .and_then(Answer::trace_id)
-                    .map(|id| clean(id, NAME)),
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(name, id)| Some((name, id?)))
-        .collect();
+        self.add_secrets(response.secrets.iter().chain(earlier).cloned());
+        self.add_secrets(answer.as_ref().and_then(Answer::token));
+        let redactor = self.known_secrets.redactor();
+        let clean = |text: &str, most| redactor.redact(text, most);
+        let told = Told::by(answer.as_ref(), &clean);
         let words = match &answer {
-            // A code that can be none is the only thing that was said, at times.
             Some(answer) => answer
-                .words()
-                .or(named.filter(|_| code.is_none()))
-                .map(|words| clean(words, WORDS)),
-            None => quotable(response, &text).map(|text| clean(text, WORDS)),
+                .sentence()
+                // A code that can be none is the only thing that was said, at times.
+                .or(answer.code().filter(|_| told.code.is_none()).map(Cow::Borrowed))
+                .or_else(|| quotable_object(&told, response, &text).map(Cow::Borrowed)),
+            None => quotable(response, &text).map(Cow::Borrowed),
         };
+        let is_named =
+            told.code.is_some() || answer.as_ref().is_some_and(|answer| answer.sentence().is_some());
+        let words = words.map(|words| clean(&words, WORDS));
         let remedy = if no_imds {
             Some(self.source.unreachable_remedy())
         } else {
-            remedy(&text)
+            remedy(&text).or_else(|| {
+                // Who refuses a secret says so by the status alone.
+                let is_refused = !is_named && [UNAUTHORIZED, FORBIDDEN].contains(&response.status);
+                self.source.refused_remedy().filter(|_| is_refused)
+            })
         };
-        let correlation_id = ids
-            .iter()
-            .find(|(name, _)| *name == "correlation id")
-            .map(|(_, id)| id.clone());
-        let message = self.told(response, answer.is_some(), words.as_deref(), &ids, remedy);
-        let code = match code {
+        let message = self.told(response, answer.is_some(), words.as_deref(), &told.ids(), remedy);
+        let code = match told.code {
             _ if no_imds => Code::UnreachableNetwork,
             Some(code) => Code::Service(code.into()),
             None => Code::FailedResponse,
         };
         self.error(code, message, attempts).with(|facts| {
             facts.status = Some(response.status);
-            facts.correlation_id = correlation_id;
+            facts.number = told.number;
+            facts.correlation_id = told.correlation_id;
             facts.retryable = retryable && !no_imds;
             facts.unavailable = no_imds || response.status == NOT_FOUND || names_no_identity(&text);
-        })
-    }
-
-    /// A probe was not answered.
-    pub fn no_answer(&self, waited: Duration) -> Error {
-        let message = format!(
-            "{} did not answer a probe within {} ms. {}",
-            self.subject(),
-            waited.as_millis(),
-            self.off_azure
-        );
-        self.error(Code::UnreachableNetwork, message, 0).with(|facts| {
-            facts.retryable = true;
-            facts.unavailable = true;
         })
     }
 
@@ -180,8 +190,8 @@ impl Report {
         let message = format!(
             "The identity is of the tenant {}, and tenantId asks for {}: a managed identity has tokens of its own \
              tenant only.",
-            clean(got, &[], NAME),
-            clean(wanted, &[], NAME)
+            self.known_secrets.redactor().redact(got, NAME),
+            self.known_secrets.redactor().redact(wanted, NAME)
         );
         self.signed(Error::new(Code::InvalidConfiguration, message), 0)
     }
@@ -207,6 +217,10 @@ impl Report {
                 "closed the connection without an answer",
             ),
             FaultKind::Unroutable => (Code::UnreachableNetwork, "cannot be reached from here"),
+            FaultKind::Local => (
+                Code::UnreachableNetwork,
+                "was not asked: this process itself could not open a connection",
+            ),
             FaultKind::NameResolution => (
                 Code::UnreachableNetwork,
                 "has a host name that cannot be resolved",
@@ -234,12 +248,17 @@ impl Report {
             ),
             FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
             FaultKind::BodyTooLarge => (Code::FailedResponse, "answered 200, with too much"),
+            FaultKind::WireLimit => (
+                Code::FailedResponse,
+                "sent more than 64 KiB before the head of its response was complete, or more than 2 MiB in all",
+            ),
             FaultKind::Unsendable => (
                 Code::InvalidConfiguration,
                 "was not asked: the request cannot be sent",
             ),
         };
-        let detail = match (&fault.cause, fault.kind) {
+        let cause = fault.cause.clone().map(|cause| self.redact_cause(cause));
+        let detail = match (&cause, fault.kind) {
             (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
             // A thumbprint has been spoken of already, in better words than those of the TLS library.
             // So has a time limit; which library noticed it first is a matter of chance.
@@ -252,14 +271,18 @@ impl Report {
             | FaultKind::NameResolution
             | FaultKind::ConnectTimeout => self.off_azure,
             FaultKind::Tls => self.source.tls_remedy(),
+            FaultKind::Local => {
+                "That says nothing about the endpoint: look at this process's limits of open files and ports, and at \
+                 what a firewall or a sandbox of this host lets it do."
+            }
             _ => "",
         };
         let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
         self.error(code, message, attempts).with(|facts| {
             facts.retryable = retryable;
-            facts.unavailable =
-                facts.code == Code::UnreachableNetwork || fault.kind == FaultKind::ConnectTimeout;
-            facts.cause.clone_from(&fault.cause);
+            facts.unavailable = fault.kind == FaultKind::ConnectTimeout
+                || facts.code == Code::UnreachableNetwork && fault.kind != FaultKind::Local;
+            facts.cause = cause;
             facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
         })
     }
@@ -268,14 +291,15 @@ impl Report {
     pub fn out_of_time(&self, total: Duration, progress: &Progress) -> Error {
         let attempts = progress.attempts();
         let mut message = format!(
-            "{} gave no token within {} ms (totalTimeout)",
+            "{} gave no token within {} ms (totalTimeout){}",
             self.subject(),
-            total.as_millis()
+            total.as_millis(),
+            times(attempts)
         );
         if let Some(last) = progress.last() {
             message = format!("{message}; before that: {}", last.facts().message);
         }
-        let message = sentences(message.trim_end_matches('.'), attempts, "");
+        let message = finished(message);
         self.error(Code::NetworkUnavailable, message, attempts)
             .with(|facts| {
                 facts.retryable = true;
@@ -305,7 +329,7 @@ impl Report {
 
     /// An error of this source, made elsewhere.
     pub fn signed(&self, error: Error, attempts: u32) -> Error {
-        error.with(|facts| {
+        self.redact_error(error).with(|facts| {
             facts.source = Some(self.source);
             facts.endpoint = Some(self.endpoint.clone());
             facts.attempts = Some(attempts);
@@ -325,40 +349,65 @@ impl Report {
         response: &Response,
         json: bool,
         words: Option<&str>,
-        ids: &[(&str, String)],
+        ids: &[(&str, &str)],
         remedy: Option<&str>,
     ) -> String {
         let mut told = format!("{} answered {}", self.subject(), response.status);
         match response.status {
-            200 if json && words.is_none() => told.push_str(" without a token"),
-            200 if !json => told.push_str(", but the body is no JSON object"),
+            200..=299 if json && words.is_none() => told.push_str(" without a token"),
+            200..=299 if !json => told.push_str(", but the body is no JSON object"),
             300..=399 => told.push_str(", a redirect, which is never followed"),
             _ => {}
         }
         if let Some(words) = words.filter(|words| !words.is_empty()) {
-            told = format!("{told}: {}", words.trim_end_matches('.'));
+            told = format!("{told}: {words}");
         }
         if !ids.is_empty() {
             let ids: Vec<String> = ids.iter().map(|(name, id)| format!("{name} {id}")).collect();
             told = format!("{told} ({})", ids.join(", "));
         }
-        sentences(&told, 0, remedy.unwrap_or_default())
+        let id = self
+            .identity_id
+            .as_ref()
+            .filter(|_| remedy.is_some_and(is_about_identity));
+        let remedy = match (remedy, id) {
+            (Some(remedy), Some(id)) => format!("{remedy} The request named {id}."),
+            (remedy, _) => remedy.unwrap_or_default().to_owned(),
+        };
+        sentences(&told, 0, &remedy)
     }
 }
 
 /// A sentence, how often it was tried if more than once, and the remedy.
 fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
-    let times = if attempts > 1 {
+    let what = finished(format!("{what}{}", times(attempts)));
+    format!("{what} {remedy}").trim_end().to_owned()
+}
+
+fn times(attempts: u32) -> String {
+    if attempts > 1 {
         format!(", after {attempts} requests")
     } else {
         String::new()
-    };
-    format!("{what}{times}. {remedy}").trim_end().to_owned()
+    }
+}
+
+/// The same with a full stop, unless it ends like a sentence already.
+fn finished(mut text: String) -> String {
+    if !text.ends_with(['.', '!', '?', '…']) {
+        text.push('.');
+    }
+    text
 }
 
 /// Whether an answer says that the host has no such identity.
 pub fn is_identity_missing(response: &Response) -> bool {
-    response.status >= 400 && names_no_identity(&String::from_utf8_lossy(&response.body))
+    response.status >= 400 && names_no_identity(&beginning(response))
+}
+
+/// Whether a remedy is that for an identity which is unknown.
+fn is_about_identity(remedy: &str) -> bool {
+    [ASSIGN, UNKNOWN_CLIENT.1].contains(&remedy)
 }
 
 fn names_no_identity(text: &str) -> bool {
@@ -367,8 +416,15 @@ fn names_no_identity(text: &str) -> bool {
 
 /// Whether an answer comes from the host of a container, in place of IMDS.
 pub fn is_container_host(response: &Response) -> bool {
-    let text = String::from_utf8_lossy(&response.body);
-    response.status == FORBIDDEN && NO_IMDS.iter().any(|sign| text.contains(sign))
+    response.status == FORBIDDEN && {
+        let text = beginning(response);
+        NO_IMDS.iter().any(|sign| text.contains(sign))
+    }
+}
+
+/// The text of a body, or the beginning of a long one.
+fn beginning(response: &Response) -> Cow<'_, str> {
+    String::from_utf8_lossy(&response.body[..response.body.len().min(SEARCHED_BYTES)])
 }
 
 fn remedy(text: &str) -> Option<&'static str> {
@@ -378,22 +434,6 @@ fn remedy(text: &str) -> Option<&'static str> {
         .into_iter()
         .find(|(sign, _)| text.contains(sign))
         .map(|(_, remedy)| *remedy)
-}
-
-/// The text of a body that is no JSON. A success is not quoted: it could be a token.
-fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
-    let success = (200..300).contains(&response.status);
-    // A broken answer could hold a token that nothing tells from other words.
-    let quotable = !success && !text.trim().is_empty() && !text.contains(TOKEN_FIELD);
-    quotable.then_some(text)
-}
-
-/// A code that can be an `errorCode`.
-fn is_name(code: &str) -> bool {
-    !code.is_empty()
-        && code
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod secrecy;
 use std::sync::Arc;
 
 use super::*;
-use crate::error::Cause;
+use crate::error::{Cause, ErrorNumber};
 use crate::fakes::{self, FakeClock, FakeFiles, Reply, environment, resource, settings};
 use crate::http::Request;
 use crate::machine::variable as v;

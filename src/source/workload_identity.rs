@@ -2,15 +2,16 @@
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential>
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::endpoint::form;
-use super::{Ask, Endpoint, Host, Source, SourceName};
+use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
 use crate::config::Settings;
-use crate::error::{Code, Error};
+use crate::error::{Cause, Code, Error};
 use crate::http::retry::{self, Policy};
 use crate::http::trust::Internet;
-use crate::http::{Request, Route};
+use crate::http::{Request, Route, local_fault};
 use crate::identity::{IdKind, Identity};
 use crate::machine::{Environment, Machine, ReadFault, variable};
 use crate::token::Secret;
@@ -31,23 +32,34 @@ const ASSERTION_LIMIT: usize = 65_536;
 
 pub(super) const HOST: Host = Host {
     name: SourceName::WorkloadIdentity,
-    detect: |env, settings, _| {
-        env.has_all(&[variable::AZURE_FEDERATED_TOKEN_FILE, variable::AZURE_TENANT_ID])
-            && (env.read(variable::AZURE_CLIENT_ID).is_some()
-                || matches!(
-                    settings.identity,
-                    Identity::UserAssigned {
-                        kind: IdKind::ClientId,
-                        ..
-                    }
-                ))
-    },
+    // Without a client id too: the node's identity must not silently take the place of the pod's.
+    detect: |env, _, _| env.has_all(&[variable::AZURE_FEDERATED_TOKEN_FILE, variable::AZURE_TENANT_ID]),
     open,
 };
 
+/// Whether the application or the environment says which identity the pod has.
+pub(super) fn has_client_id(env: &Environment, settings: &Settings) -> bool {
+    let is_given = matches!(
+        settings.identity,
+        Identity::UserAssigned {
+            kind: IdKind::ClientId,
+            ..
+        }
+    );
+    is_given || env.read(variable::AZURE_CLIENT_ID).is_some()
+}
+
 fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
+    if !has_client_id(env, settings) {
+        let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, so that this is a pod with a workload \
+                       identity, but there is no client id: set AZURE_CLIENT_ID or \
+                       managedIdentityIdParams.userAssignedClientId, or annotate the pod's service account with \
+                       azure.workload.identity/client-id and create the pod again. To use the node's identity \
+                       instead, give the option source: \"Imds\".";
+        return Err(Error::new(Code::InvalidConfiguration, message));
+    }
     let client_id = match &settings.identity {
-        Identity::SystemAssigned => env.read(variable::AZURE_CLIENT_ID).unwrap_or_default().to_owned(),
+        Identity::SystemAssigned => client_id_of(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             id,
@@ -121,7 +133,18 @@ impl WorkloadIdentity {
             .map_err(|fault| match fault {
                 ReadFault::NotRegular => unusable("is no regular file"),
                 ReadFault::Denied(error) | ReadFault::Failed(error) => {
-                    unusable(&format!("cannot be read ({error})"))
+                    // The variables were copied to a machine without the file: this is not that pod.
+                    let is_missing = matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    );
+                    unusable(&format!("cannot be read ({error})")).with(|facts| {
+                        facts.unavailable = is_missing;
+                        facts.cause = Some(Cause {
+                            code: local_fault::code(&error),
+                            message: error.to_string(),
+                        });
+                    })
                 }
                 ReadFault::TooLarge => unusable("is larger than a token"),
             })?;
@@ -151,6 +174,14 @@ impl Source for WorkloadIdentity {
 
     fn cache_scope(&self) -> &str {
         &self.client_id
+    }
+
+    fn directory_of_request(&self) -> Option<&Path> {
+        self.file.parent()
+    }
+
+    fn identity_id<'a>(&'a self, _: &'a Ask) -> Option<&'a str> {
+        Some(&self.client_id)
     }
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {

@@ -28,6 +28,9 @@ new ManagedIdentityApplication({
   system: { retryOptions: { maxRetries: null, retryDelayInMs: 0, maxRetryDelayInMs: undefined } },
 });
 new ManagedIdentityApplication({ system: { retryOptions: null } });
+new ManagedIdentityApplication({ source: "Imds" });
+new ManagedIdentityApplication({ source: ["WorkloadIdentity", "Imds"] as const });
+new ManagedIdentityApplication({ source: null });
 
 // Assembled piece by piece, as a service does.
 const configuration: ManagedIdentityConfiguration = {};
@@ -40,6 +43,10 @@ new ManagedIdentityApplication("00000000-0000-0000-0000-000000000000");
 new ManagedIdentityApplication(true);
 // @ts-expect-error a second argument
 new ManagedIdentityApplication({}, {});
+// @ts-expect-error the name of a source
+new ManagedIdentityApplication({ source: "imds" });
+// @ts-expect-error names of sources
+new ManagedIdentityApplication({ source: ["Imds", 1] });
 // @ts-expect-error an array is asked for
 new ManagedIdentityApplication({ clientCapabilities: "CP1" });
 // @ts-expect-error an array of strings
@@ -48,6 +55,18 @@ new ManagedIdentityApplication({ clientCapabilities: [1] });
 new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedClientId: 5 } });
 // @ts-expect-error a misspelt id
 new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedClientID: "id" } });
+const misplaced = { clientId: "id", system: {} };
+// @ts-expect-error an id beside managedIdentityIdParams, also in a variable
+new ManagedIdentityApplication(misplaced);
+// @ts-expect-error an id beside managedIdentityIdParams
+new ManagedIdentityApplication({ resourceId: "id" });
+// @ts-expect-error an id beside managedIdentityIdParams
+new ManagedIdentityApplication({ objectId: "id" });
+// @ts-expect-error as @azure/identity calls it
+new ManagedIdentityApplication({ managedIdentityClientId: "id" });
+const unnested = { userAssignedClientId: "id", clientCapabilities: ["CP1"] };
+// @ts-expect-error the right name in the wrong place
+new ManagedIdentityApplication(unnested);
 // @ts-expect-error a misspelt option
 new ManagedIdentityApplication({ managedIdentityParams: {} });
 // @ts-expect-error a misspelt system option

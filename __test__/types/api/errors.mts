@@ -2,10 +2,14 @@
 
 import {
   AuthError,
+  CredentialUnavailableError,
+  isManagedIdentityError,
   LogLevel,
   ManagedIdentityApplication,
   ManagedIdentityError,
+  type ManagedIdentityErrorCode,
   ManagedIdentityErrorCodes,
+  type ManagedIdentityErrorDetails,
   ManagedIdentitySourceNames,
   version,
 } from "managed-identity-native";
@@ -34,7 +38,18 @@ try {
       number | undefined,
       number | undefined,
       unknown,
-    ] = [error.statusCode, error.source, error.endpoint, error.attempts, error.retryAfterMs, error.cause];
+      number | undefined,
+      number | string | undefined,
+    ] = [
+      error.statusCode,
+      error.source,
+      error.endpoint,
+      error.attempts,
+      error.retryAfterMs,
+      error.cause,
+      error.status,
+      error.errorNo,
+    ];
     console.log(base, required, optional, error.stack);
     switch (error.errorCode) {
       case ManagedIdentityErrorCodes.networkUnavailable:
@@ -64,6 +79,53 @@ class ServiceError extends ManagedIdentityError {
   override name = "ServiceError";
 }
 new ServiceError("code", "correlation");
+// With everything that an error can say, for tests; each detail may be absent.
+const details: ManagedIdentityErrorDetails = {
+  message: "words",
+  statusCode: 429,
+  retryable: true,
+  source: "Imds",
+  endpoint: "http://169.254.169.254/",
+  attempts: 3,
+  retryAfterMs: 1_000,
+  subError: "finer",
+  cause: new Error("underneath"),
+};
+new ManagedIdentityError("invalid_request", "correlation", details);
+new ManagedIdentityError("invalid_request", "correlation", { statusCode: undefined });
+new ManagedIdentityError("invalid_request", "correlation", null);
+const unavailable: ManagedIdentityError = new CredentialUnavailableError("code", "correlation", details);
+// @ts-expect-error no such detail
+new ManagedIdentityError("code", "correlation", { token: "x" });
+// @ts-expect-error a number
+new ManagedIdentityError("code", "correlation", { statusCode: "429" });
+// @ts-expect-error a source
+new ManagedIdentityError("code", "correlation", { source: "VirtualMachine" });
+
+// Codes: editors complete the known ones, and any other string is one, too.
+const known: ManagedIdentityErrorCode[] = [
+  "invalid_configuration",
+  "msi_endpoint_url_malformed",
+  ManagedIdentityErrorCodes.missingId,
+  "unauthorized_client",
+  "SecretHeaderNotFound",
+];
+// @ts-expect-error not a known code
+const unknown: ManagedIdentityErrorCode = "some_code";
+declare const caught: unknown;
+if (isManagedIdentityError(caught)) {
+  const [code, errorCode]: [string, string] = [caught.code, caught.errorCode];
+  const wait: number | undefined = caught.retryAfterMs;
+  switch (caught.code) {
+    case "invalid_grant":
+    case "a_code_of_tomorrow":
+      console.log(code, errorCode, wait);
+  }
+} else {
+  // @ts-expect-error still unknown
+  caught.code;
+}
+
 // @ts-expect-error a code is asked for
 new AuthError();
 // @ts-expect-error a correlation id is asked for
@@ -135,4 +197,4 @@ const major: string | undefined = version.split(".")[0];
 // @ts-expect-error a string
 version.major;
 
-export { codes, fake, made, major, members, name, number };
+export { codes, fake, known, made, major, members, name, number, unavailable, unknown };

@@ -29,6 +29,21 @@ const parts: [string, Date | null, boolean, Date | undefined, string[]] = [
 ];
 const account: null | { username: string } = result.account;
 
+const bearer: () => Promise<string> = app.bearerToken(resource);
+app.bearerToken(resource, null);
+app.bearerToken(resource, { timeout: 5_000, abortSignal: AbortSignal.timeout(1_000) });
+const password: string = await bearer();
+// Where drivers take a function that they give arguments of their own.
+const provider: (options: { signal: AbortSignal }) => Promise<string> = bearer;
+// @ts-expect-error the resource is the first parameter
+app.bearerToken(resource, { resource });
+// @ts-expect-error a misspelt field
+app.bearerToken(resource, { signal: AbortSignal.timeout(1_000) });
+// @ts-expect-error options, not a number
+app.bearerToken(resource, 5_000);
+// @ts-expect-error a resource is asked for
+app.bearerToken();
+
 // @ts-expect-error nothing asked for
 await app.acquireToken();
 // @ts-expect-error not a number
@@ -55,6 +70,14 @@ await app.acquireToken({ resource, timeout: "5s" });
 await app.acquireToken({ resource, abortSignal: new AbortController() });
 // @ts-expect-error a misspelt field
 await app.acquireToken({ resource, signal: AbortSignal.timeout(1_000) });
+const withSignal = { resource, signal: AbortSignal.timeout(1_000) };
+// @ts-expect-error nor in a variable, where no other excess field is noticed
+await app.acquireToken(withSignal);
+// @ts-expect-error a misspelt field
+await app.acquireToken({ scope: resource });
+const withScope = { resource, scope: resource };
+// @ts-expect-error nor beside a resource
+await app.acquireToken(withScope);
 // @ts-expect-error a list of scopes, not one
 await app.acquireToken({ scopes: resource });
 // @ts-expect-error a second argument
@@ -72,4 +95,4 @@ app.clearCache();
 // @ts-expect-error takes nothing
 ManagedIdentityApplication.clearCache(resource);
 
-export { account, parts };
+export { account, parts, password, provider };

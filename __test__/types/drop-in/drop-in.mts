@@ -86,7 +86,7 @@ stands<new (code: string, correlationId: string) => msal.AuthError, typeof ours.
 // The class. msal-node's has private members, and TypeScript takes no other class for one that has: its public
 // part is what can be compared.
 type MsalApplication = Pick<msal.ManagedIdentityApplication, keyof msal.ManagedIdentityApplication>;
-type New = "clientAssertion" | "getManagedIdentitySourceAsync" | "getToken" | "isAvailable";
+type New = "bearerToken" | "clientAssertion" | "getManagedIdentitySourceAsync" | "getToken" | "isAvailable";
 type OurApplication = Pick<ours.ManagedIdentityApplication, keyof ours.ManagedIdentityApplication>;
 stands<keyof ours.ManagedIdentityApplication, keyof msal.ManagedIdentityApplication>();
 stands<Pick<MsalApplication, "acquireToken">, ours.ManagedIdentityApplication>();

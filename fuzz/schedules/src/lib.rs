@@ -20,7 +20,7 @@ mod flights;
 
 /// What stands for `std::sync` in the copies.
 mod sync {
-    pub(crate) use std::sync::{OnceLock, PoisonError};
+    pub(crate) use std::sync::{OnceLock, PoisonError, mpsc};
 
     pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
 }

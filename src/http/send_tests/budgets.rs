@@ -75,6 +75,7 @@ async fn every_other_fault_has_the_retries_of_its_row() {
             (F::RequestTimeout, &[0, 1_000]),
             (F::CallersTimeout, &[0, 1_000]),
             (F::Unroutable, &[0, 1_000]),
+            (F::Local, &[0, 1_000]),
             (F::NameResolution, &[0, 1_000]),
             (F::Tls, &[0]),
             (F::ThumbprintMismatch, &[0]),

@@ -35,13 +35,14 @@ impl Host {
 fn met() -> impl Strategy<Value = Met> {
     const STATUSES: [u16; 13] = [200, 301, 400, 401, 404, 408, 410, 429, 500, 501, 502, 503, 599];
     use FaultKind as F;
-    const FAULTS: [FaultKind; 13] = [
+    const FAULTS: [FaultKind; 14] = [
         F::Refused,
         F::Reset,
         F::Closed,
         F::ConnectTimeout,
         F::RequestTimeout,
         F::Unroutable,
+        F::Local,
         F::NameResolution,
         F::Tls,
         F::ThumbprintMismatch,
@@ -136,6 +137,7 @@ impl Tally {
                 | F::ConnectTimeout
                 | F::RequestTimeout
                 | F::Unroutable
+                | F::Local
                 | F::NameResolution,
             ) => {
                 self.lost += 1;

@@ -4,17 +4,19 @@ use super::*;
 
 #[test]
 fn a_message_says_who_answered_what_and_under_which_ids() {
-    let body = r#"{"error":"invalid_request","error_description":"Not today.","correlation_id":"c-1","trace_id":"t-1"}"#;
+    let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
+        "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;
     let error = refusal(400, body);
     let facts = error.facts();
     assert_eq!(
         facts.message,
-        "App Service's token endpoint at http://127.0.0.1:8081/msi/token answered 400: Not today (error \
-         invalid_request, correlation id c-1, trace id t-1)."
+        "App Service's token endpoint at http://127.0.0.1:8081/msi/token answered 400: Not today. (error \
+         invalid_request, error codes 70021 700211, correlation id c-1, trace id t-1, timestamp 2027-01-15 08:00:00Z)."
     );
     assert_eq!(error.to_string(), format!("invalid_request: {}", facts.message));
     assert_eq!((facts.status, facts.attempts), (Some(400), Some(2)));
     assert_eq!(facts.correlation_id.as_deref(), Some("c-1"));
+    assert_eq!(facts.number, Some(ErrorNumber::Number(70_021.0)));
     assert_eq!(facts.source, Some(SourceName::AppService));
     assert_eq!(facts.endpoint.as_deref(), Some("http://127.0.0.1:8081/msi/token"));
 }
@@ -36,6 +38,47 @@ fn errors_of_every_shape_give_their_code_and_words() {
             r#"{"error":{"code":"SecretHeaderNotFound","message":"Words","correlationId":"e"}}"#,
             "SecretHeaderNotFound",
             "Words",
+        ),
+        (
+            r#"{"ExceptionMessage":"AADSTS500011: Words.","ErrorCode":"invalid_resource","StatusCode":400,
+                "Message":null,"CorrelationId":"8b0b"}"#,
+            "invalid_resource",
+            "answered 502: AADSTS500011: Words. (error invalid_resource, correlation id 8b0b). The resource",
+        ),
+        (
+            r#"{"Message":"Words of Automation."}"#,
+            "managed_identity_failed_response",
+            "answered 502: Words of Automation.",
+        ),
+        (
+            r#"{"ERROR":{"Code":"X","Message":"Words?"}}"#,
+            "X",
+            "answered 502: Words? (error X).",
+        ),
+        (
+            r#"{"errors":[{"code":"X","message":"Words."}]}"#,
+            "X",
+            "answered 502: Words. (error X).",
+        ),
+        (
+            r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"Words.","traceId":"t-2"}"#,
+            "managed_identity_failed_response",
+            "answered 502: Forbidden: Words. (trace id t-2).",
+        ),
+        (
+            r#"{"raw":"Words."}"#,
+            "managed_identity_failed_response",
+            r#"answered 502: {"raw":"Words."}."#,
+        ),
+        (
+            r#"{"error":{"innererror":{"reason":"Words"}}}"#,
+            "managed_identity_failed_response",
+            r#"answered 502: {"error":{"innererror":{"reason":"Words"}}}."#,
+        ),
+        (
+            r#"{"error":{"code":"X","y":NaN,"message":"Half a pair \ud83d"}}"#,
+            "X",
+            "answered 502: Half a pair \u{fffd} (error X).",
         ),
         (
             "Words of a proxy",
@@ -121,6 +164,42 @@ fn control_characters_do_not_pass() {
         !said.chars().any(char::is_control) && said.contains("Injected"),
         "{said:?}"
     );
+}
+
+#[test]
+fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
+    let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
+    let path =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    let said = |id: Option<&str>, words: &str| {
+        let (report, request) = asked(APP_SERVICE);
+        let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
+        let response = Reply::new(400, &body).to(&request);
+        let error = report.naming(id).refusal(&response, None, 1, false);
+        error.facts().message.clone()
+    };
+    let unknown = [
+        "Identity not found",
+        "No MSI found for specified ClientId",
+        "AADSTS700016: x",
+    ];
+    for words in unknown {
+        for id in [guid, path] {
+            let message = said(Some(id), words);
+            assert!(
+                message.ends_with(&format!("The request named {id}.")),
+                "{message}"
+            );
+        }
+        for id in [None, Some("my-hush-secret"), Some("/subscriptions/hush secret")] {
+            let message = said(id, words);
+            assert!(
+                !message.contains("The request named") && !message.contains("hush"),
+                "{message}"
+            );
+        }
+    }
+    assert!(!said(Some(guid), "AADSTS500011: x").contains(guid));
 }
 
 #[test]
@@ -256,4 +335,100 @@ fn an_empty_field_hides_no_other_and_a_code_that_is_none_is_quoted() {
     let error = refusal(400, r#"{"error":"Something bad happened"}"#);
     assert_eq!(error.code().as_str(), "managed_identity_failed_response");
     assert!(error.to_string().contains("Something bad happened"), "{error}");
+}
+
+#[test]
+fn a_sentence_is_quoted_whole() {
+    for sentence in [
+        "There was an error.",
+        "Was there an error?",
+        "There was none!",
+        "There was …",
+        "Words",
+        "v1.0...",
+    ] {
+        for body in [
+            format!(r#"{{"error":"e","error_description":"{sentence}"}}"#),
+            format!(r#"{{"message":"{sentence}"}}"#),
+            format!(r#"{{"title":"{sentence}","detail":"{sentence}"}}"#),
+            sentence.to_owned(),
+        ] {
+            let message = message(400, &body);
+            assert!(message.contains(sentence), "{message}");
+            assert!(!message.contains("...."), "{message}");
+        }
+    }
+}
+
+#[test]
+fn the_first_of_the_services_numbers_is_passed_on_as_it_came() {
+    let number = |body: &str| refusal(400, body).facts().number.clone();
+    let text = |text: &str| Some(ErrorNumber::Text(text.to_owned()));
+    assert_eq!(number(r#"{"error":"e","error_codes":["70021"]}"#), text("70021"));
+    assert_eq!(
+        number(r#"{"Error_Codes":[7.5,1]}"#),
+        Some(ErrorNumber::Number(7.5))
+    );
+    assert_eq!(
+        number(&format!(r#"{{"error_codes":["{SECRET}"]}}"#)),
+        text("<redacted>")
+    );
+    assert_eq!(number(r#"{"error":"e","error_codes":[]}"#), None);
+    assert_eq!(number("70021"), None);
+    let many = format!(r#"{{"error":"e","error_codes":[{}1]}}"#, "70021,".repeat(1_000));
+    assert!(message(400, &many).len() < 300);
+}
+
+#[test]
+fn an_object_without_a_known_field_is_quoted_unless_it_may_hold_a_token() {
+    let long = format!(r#"{{"raw":"{}"}}"#, "ä".repeat(600));
+    let said = message(400, &long);
+    assert_eq!(said.chars().filter(|c| *c == 'ä').count(), 492, "{said}");
+    for body in [
+        r#"{"Access_Token":"opaque"}"#,
+        r#"{"accessToken":"opaque"}"#,
+        r#"{"\u0061ccess_token":"opaque"}"#,
+        r#"{"data":[{"\u0054oken":"opaque"}]}"#,
+        r#"{"x":NaN,"id_token":"opaque"}"#,
+        "Access_Token=opaque",
+    ] {
+        assert!(!message(400, body).contains("opaque"), "{body}");
+    }
+    // A success is never quoted.
+    assert!(!message(202, r#"{"raw":"opaque"}"#).contains("opaque"));
+    // The words of a proxy are not the name of a field.
+    assert!(message(502, "No access token for you").contains("No access token for you"));
+}
+
+#[test]
+fn a_refusal_without_words_has_the_remedy_of_its_host() {
+    let learning = [
+        (v::MSI_ENDPOINT, "http://127.0.0.1:1/x"),
+        (v::MSI_SECRET, "hush-secret"),
+    ];
+    for (variables, variable) in [(APP_SERVICE, "IDENTITY_HEADER"), (&learning, "MSI_SECRET")] {
+        for (status, body) in [(403, ""), (401, ""), (403, "{}"), (403, "<html>Forbidden</html>")] {
+            let message = refusal_of(variables, status, body).facts().message.clone();
+            assert!(
+                message.contains(&format!("The secret in {variable}")),
+                "{message}"
+            );
+        }
+        for (status, body) in [
+            (400, ""),
+            (500, ""),
+            (403, r#"{"message":"Not you."}"#),
+            (401, r#"{"error":"unauthorized_client"}"#),
+            (403, r#"{"message":"Identity not found"}"#),
+        ] {
+            let message = refusal_of(variables, status, body).facts().message.clone();
+            assert!(!message.contains("The secret in"), "{message}");
+        }
+    }
+    assert!(
+        refusal_of(&[], 403, "")
+            .facts()
+            .message
+            .ends_with("answered 403.")
+    );
 }

@@ -12,6 +12,7 @@ fn every_fault_has_its_code_and_words() {
         (F::Reset, UNREACHABLE, "broke the connection off", false),
         (F::Closed, UNREACHABLE, "closed the connection", false),
         (F::Unroutable, UNREACHABLE, "cannot be reached", true),
+        (F::Local, UNREACHABLE, "this process itself", false),
         (F::NameResolution, UNREACHABLE, "cannot be resolved", true),
         (F::Tls, UNREACHABLE, "TLS", false),
         (F::CallersClient, UNREACHABLE, "system.networkClient", false),

@@ -113,9 +113,81 @@ fn what_no_json_of_a_success_says_is_never_quoted() {
 fn what_a_secret_is_made_of_does_not_matter() {
     // Empty after trimming: nothing to look for, and no endless loop over nothing.
     let (report, mut request) = asked(APP_SERVICE);
-    request.secrets = vec![Secret::new("  ".into()), Secret::new(".*(".into())];
-    let error = report.refusal(&Reply::new(400, "a .*( b").to(&request), None, 1, false);
-    assert!(error.facts().message.ends_with("a <redacted> b."), "{error}");
+    request.secrets = ["  ", ".*(", ".*([a-z]"]
+        .map(|secret| Secret::new(secret.into()))
+        .to_vec();
+    let error = report.refusal(
+        &Reply::new(400, "a .*( b .*([A-Z] c").to(&request),
+        None,
+        1,
+        false,
+    );
+    assert!(
+        error.facts().message.ends_with("a .*( b <redacted> c."),
+        "{error}"
+    );
+}
+
+#[test]
+fn short_secret_does_not_destroy_the_words_of_a_service() {
+    for (secret, code) in [
+        ("secret", "SecretHeaderNotFound"),
+        ("token", "InvalidTokenRequest"),
+        ("not-7", "Not-7"),
+    ] {
+        let variables = [APP_SERVICE[0], (v::IDENTITY_HEADER, secret)];
+        let body = format!(r#"{{"error":"{code}","error_description":"the {secret} is wrong: {code}"}}"#);
+        let error = refusal_of(&variables, 400, &body);
+        assert_eq!(error.code().as_str(), code);
+        let words = format!("the {secret} is wrong: {code}");
+        assert!(error.facts().message.contains(&words), "{error}");
+    }
+}
+
+#[test]
+fn secrets_of_the_whole_acquisition_show_nowhere() {
+    let (report, request) = asked(APP_SERVICE);
+    report.add_secrets([Secret::new("an-earlier-key".into())]);
+    let words = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
+    let cause = Cause {
+        code: None,
+        message: format!("certificate not valid for name {words}\nand more"),
+    };
+    report.refusal(&Reply::new(400, "").to(&request), None, 1, false);
+    for kind in [
+        FaultKind::Tls,
+        FaultKind::NameResolution,
+        FaultKind::CallersClient,
+        FaultKind::Unsendable,
+    ] {
+        let fault = Fault {
+            kind,
+            cause: Some(cause.clone()),
+        };
+        let shown = shown(&report.fault(&fault, 1, false));
+        assert_eq!(
+            shown.matches("name <redacted> and <redacted> and more").count(),
+            3,
+            "{shown}"
+        );
+    }
+    let error = Error::new(Code::InvalidFilePath, format!("a challenge names {words}"))
+        .with(|facts| facts.cause = Some(cause.clone()));
+    let shown = shown(&report.signed(error, 1));
+    assert!(
+        shown.contains("names <redacted> and <redacted>") && !shown.contains("earlier"),
+        "{shown}"
+    );
+    let message = report
+        .other_tenant("t", &format!("x{words}"))
+        .facts()
+        .message
+        .clone();
+    assert!(
+        message.contains("<redacted>") && !message.contains("earlier"),
+        "{message}"
+    );
+    assert_eq!(report.redact(words), "<redacted> and <redacted>");
 }
 
 #[test]

@@ -10,7 +10,7 @@ const KEY: &str = "/var/opt/azcmagent/tokens/abc.key";
 struct Agent {
     files: Arc<FakeFiles>,
     machine: Machine,
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
 }
 
 impl Agent {
@@ -30,11 +30,16 @@ impl Agent {
     }
 
     fn challenged(&self, header: Option<&str>) -> Result<Option<Request>, Error> {
+        self.challenged_by(header.as_slice())
+    }
+
+    /// The same by any number of header lines.
+    fn challenged_by(&self, lines: &[&str]) -> Result<Option<Request>, Error> {
         let ask = ask(&system_assigned());
         let first = self.source.request(&ask, &self.machine)?;
         // The body of a challenge does not matter.
         let mut reply = Reply::new(401, r#"{"error":"invalid_request"}"#);
-        reply.headers.www_authenticate = header.map(str::to_owned).into_iter().collect();
+        reply.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
         self.source.challenge(&ask, &reply.to(&first), &self.machine)
     }
 
@@ -117,6 +122,46 @@ fn scheme_and_realm_have_any_case_and_the_path_may_be_quoted() {
             "Basic k"
         );
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_basic_challenge_is_found_among_all_lines_and_elements() {
+    let agent = Agent::holding(KEY, Entry::File(b"k".to_vec()));
+    let basic = &format!("Basic realm={KEY}");
+    let parameters = &format!("Basic charset=\"UTF-8\", realm=\"{KEY}\", x=y");
+    let escaped = &format!("Basic realm=\"{}\"", KEY.replace('/', "\\/"));
+    for lines in [
+        &["Negotiate", basic][..],
+        &[basic, "Negotiate"],
+        &["Negotiate YII=", "NTLM", basic],
+        &[&format!("Negotiate, {basic}")],
+        &[&format!("Negotiate YII=, {basic}, NTLM")],
+        &[&format!("{basic}, charset=\"UTF-8\"")],
+        &[parameters],
+        &[&format!("Bearer realm=\"a, {basic}\", error=x, {basic}")],
+        &["Basic", basic],
+        &["Basic charset=UTF-8", basic],
+        &["", basic],
+        &["Basic realm=\"\"", basic],
+    ] {
+        let answered = agent.challenged_by(lines).expect("answered");
+        assert_eq!(authorization(answered), "Basic k", "{lines:?}");
+    }
+    // Only a quotation mark and a backslash can be escaped: on Windows the rest is a path.
+    let error = agent.challenged_by(&[escaped]).expect_err("refused");
+    assert_eq!(*error.code(), Code::InvalidFilePath);
+    for lines in [
+        &["Negotiate", "Bearer realm=/a.key"][..],
+        &[&format!("Negotiate realm={KEY}, Basic")],
+        &[&format!("Basic realm=\"{KEY}")],
+        &["Basic, Negotiate YII=", &format!("realm={KEY}")],
+    ] {
+        let error = agent.challenged_by(lines).expect_err("refused");
+        assert_eq!(*error.code(), Code::ChallengeUnsupported, "{lines:?}");
+    }
+    let error = agent.challenged_by(&["", " "]).expect_err("refused");
+    assert_eq!(*error.code(), Code::ChallengeMissing);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Which host this is.
 
 use super::*;
+use crate::config::Given;
 
 /// The order of detection, written from the contract's table.
-fn expected(set: impl Fn(&str) -> bool, himds: bool, named_by_client_id: bool) -> SourceName {
+fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
     let endpoint = set(v::IDENTITY_ENDPOINT);
     if endpoint && set(v::IDENTITY_HEADER) && set(v::IDENTITY_SERVER_THUMBPRINT) {
         SourceName::ServiceFabric
@@ -15,10 +16,7 @@ fn expected(set: impl Fn(&str) -> bool, himds: bool, named_by_client_id: bool) -
         SourceName::CloudShell
     } else if endpoint && set(v::IMDS_ENDPOINT) || himds {
         SourceName::AzureArc
-    } else if set(v::AZURE_FEDERATED_TOKEN_FILE)
-        && set(v::AZURE_TENANT_ID)
-        && (set(v::AZURE_CLIENT_ID) || named_by_client_id)
-    {
+    } else if set(v::AZURE_FEDERATED_TOKEN_FILE) && set(v::AZURE_TENANT_ID) {
         SourceName::WorkloadIdentity
     } else {
         SourceName::DefaultToImds
@@ -41,9 +39,9 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
     let without_agent = machine(&[]);
     let with_agent = machine(&[(HIMDS, Entry::File(vec![]))]);
     let identities = [
-        (system_assigned(), false),
-        (user_assigned(IdKind::ClientId, "i"), true),
-        (user_assigned(IdKind::ObjectId, "i"), false),
+        system_assigned(),
+        user_assigned(IdKind::ClientId, "i"),
+        user_assigned(IdKind::ObjectId, "i"),
     ];
     for combination in 0..1_u32 << VARIABLES.len() {
         let set = |index: usize| combination >> index & 1 == 1;
@@ -63,8 +61,8 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
                     .is_some_and(set)
             };
             for (himds, machine) in [(false, &without_agent), (true, &with_agent)] {
-                for (settings, named) in &identities {
-                    let expected = expected(is_set, himds && cfg!(target_os = "linux"), *named);
+                for settings in &identities {
+                    let expected = expected(is_set, himds && cfg!(target_os = "linux"));
                     assert_eq!(name(&env, settings, machine), expected, "{variables:?} {himds}");
                     let opened = match open(&env, settings, machine) {
                         Ok(source) => Some(source.name()),
@@ -161,4 +159,133 @@ fn what_comes_after_a_sources_variables_has_no_say() {
             assert_eq!(asked(&changed), expected, "{later}");
         }
     }
+}
+
+/// Everything that App Service, Cloud Shell, Machine Learning, Azure Arc, Service Fabric and a pod have.
+fn everything() -> Vec<(&'static str, &'static str)> {
+    let agent = &[(v::IMDS_ENDPOINT, "http://127.0.0.1:40342")];
+    [SERVICE_FABRIC, MACHINE_LEARNING, WORKLOAD_IDENTITY, agent].concat()
+}
+
+fn choosing(sources: &[&str]) -> Settings {
+    settings(|raw| raw.source = Given::List(sources.iter().map(|name| (*name).into()).collect()))
+}
+
+#[test]
+fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
+    let everything = everything();
+    for name_of in [
+        "ServiceFabric",
+        "AppService",
+        "MachineLearning",
+        "CloudShell",
+        "AzureArc",
+        "WorkloadIdentity",
+        "DefaultToImds",
+    ] {
+        let one = settings(|raw| raw.source = name_of.into());
+        for settings in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
+            let found = name(&environment(&everything), &settings, &machine(&[]));
+            assert_eq!(found.as_str(), name_of);
+            let opened = opened(&everything, &settings).expect("complete");
+            assert_eq!(opened.name().as_str(), name_of);
+        }
+    }
+}
+
+#[test]
+fn of_a_list_the_first_whose_variables_are_complete_is_used() {
+    for (variables, chosen, expected) in [
+        (APP_SERVICE, &["AzureArc", "AppService"][..], "AppService"),
+        (APP_SERVICE, &["AppService", "Imds"], "AppService"),
+        (APP_SERVICE, &["Imds", "AppService"], "DefaultToImds"),
+        (APP_SERVICE, &["ServiceFabric", "Imds"], "DefaultToImds"),
+        (SERVICE_FABRIC, &["AppService", "ServiceFabric"], "AppService"),
+        (
+            WORKLOAD_IDENTITY,
+            &["AppService", "WorkloadIdentity"],
+            "WorkloadIdentity",
+        ),
+        (
+            &WORKLOAD_IDENTITY[..2],
+            &["WorkloadIdentity", "Imds"],
+            "DefaultToImds",
+        ),
+        (MACHINE_LEARNING, &["CloudShell", "MachineLearning"], "CloudShell"),
+    ] {
+        let opened = opened(variables, &choosing(chosen)).expect("complete");
+        assert_eq!(opened.name().as_str(), expected, "{chosen:?}");
+    }
+}
+
+#[test]
+fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
+    let chosen = choosing(&["AppService", "AzureArc"]);
+    let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
+    assert_eq!(
+        (error.code(), error.facts().unavailable),
+        (&Code::InvalidConfiguration, true)
+    );
+    for word in [
+        "source",
+        "AppService needs IDENTITY_ENDPOINT and IDENTITY_HEADER",
+        "IMDS_ENDPOINT",
+    ] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let env = environment(&[]);
+    assert_eq!(name(&env, &chosen, &machine(&[])), SourceName::AppService);
+    assert!(!is_any_there(&env, &chosen, &machine(&[])));
+    assert!(is_any_there(
+        &env,
+        &choosing(&["AppService", "Imds"]),
+        &machine(&[])
+    ));
+}
+
+#[test]
+fn imds_is_the_same_source_under_both_names() {
+    let key = |name| {
+        let settings = choosing(&[name]);
+        let source = opened(&everything(), &settings).expect("always there");
+        crate::cache::Key::of(&*source, &ask(&settings)).text()
+    };
+    let plain = opened(&[], &system_assigned()).expect("always there");
+    let detected = crate::cache::Key::of(&*plain, &ask(&system_assigned())).text();
+    assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
+}
+
+#[test]
+fn every_variable_of_a_chosen_source_counts() {
+    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+    let lists: [&[&str]; 4] = [
+        &["AppService"],
+        &["WorkloadIdentity", "AppService"],
+        &["Imds", "AppService"],
+        &["CloudShell", "Imds"],
+    ];
+    for chosen in lists {
+        let settings = choosing(chosen);
+        for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
+            let asked = |variables: &[(&str, &str)]| {
+                let source = open(&environment(variables), &settings, &machine).ok()?;
+                let request = source.request(&ask(&settings), &machine).ok()?;
+                Some((source.name(), request.url))
+            };
+            let Some(expected) = asked(variables) else {
+                continue;
+            };
+            let count = relevant_variable_count(&settings, expected.0);
+            for later in &v::ALL[count..] {
+                let changed = with(variables, &[(later, "https://elsewhere.example")]);
+                assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");
+            }
+        }
+    }
+    // App Service was found because the pod's variables are not there: these count.
+    let count = relevant_variable_count(
+        &choosing(&["WorkloadIdentity", "AppService"]),
+        SourceName::AppService,
+    );
+    assert_eq!(count, v::ALL.len());
 }

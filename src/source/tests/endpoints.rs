@@ -121,7 +121,15 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
         (SERVICE_FABRIC, v::IDENTITY_HEADER),
         (MACHINE_LEARNING, v::MSI_SECRET),
     ] {
-        for secret in ["hush\n", "hush\r\nX: y", "\u{0}hush", "hüsh", "hush\u{7f}"] {
+        for secret in [
+            "\nhush",
+            "hush\r\nX: y",
+            "hush\nhush\n",
+            "\u{0}hush",
+            "hüsh",
+            "hush\u{7f}",
+            "\r\n",
+        ] {
             let error = refused(opened(
                 &with(variables, &[(variable, secret)]),
                 &system_assigned(),
@@ -140,6 +148,60 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
         let carried = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
         assert!(opened(&carried, &system_assigned()).is_ok());
     }
+}
+
+#[test]
+fn line_ends_at_the_end_of_a_secret_are_removed() {
+    let machine = machine(&[]);
+    for (variables, variable, name) in [
+        (APP_SERVICE, v::IDENTITY_HEADER, "x-identity-header"),
+        (SERVICE_FABRIC, v::IDENTITY_HEADER, "secret"),
+        (MACHINE_LEARNING, v::MSI_SECRET, "secret"),
+    ] {
+        for (secret, sent) in [
+            ("hush\n", "hush"),
+            ("hush\r\n", "hush"),
+            ("hush\n\n", "hush"),
+            ("hush \n", "hush "),
+        ] {
+            let settings = system_assigned();
+            let source = opened(&with(variables, &[(variable, secret)]), &settings).expect("opened");
+            let request = source.request(&ask(&settings), &machine).expect("a request");
+            assert!(
+                request
+                    .headers
+                    .iter()
+                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose() == sent),
+                "{variable}"
+            );
+            // An endpoint that repeats it repeats what was sent.
+            assert_eq!(request.secrets.first().map(Secret::expose), Some(sent));
+        }
+    }
+}
+
+#[test]
+fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
+    for (variables, variable) in [
+        (WORKLOAD_IDENTITY, v::AZURE_CLIENT_ID),
+        (MACHINE_LEARNING, v::DEFAULT_IDENTITY_CLIENT_ID),
+    ] {
+        for dirty in ["undefined", "null", "hush\n", "\"hush\"", " hush"] {
+            let dirty = with(variables, &[(variable, dirty)]);
+            let error = refused(opened(&dirty, &system_assigned()));
+            assert_eq!(*error.code(), Code::InvalidConfiguration);
+            let message = &error.facts().message;
+            assert!(
+                message.contains(variable) && !message.contains("hush"),
+                "{message}"
+            );
+            // It is not looked at where the application names the identity.
+            assert!(opened(&dirty, &user_assigned(IdKind::ClientId, "an-id")).is_ok());
+        }
+    }
+    // Nor where another source is there.
+    let elsewhere = with(APP_SERVICE, &[(v::AZURE_CLIENT_ID, "undefined")]);
+    assert!(opened(&elsewhere, &system_assigned()).is_ok());
 }
 
 #[test]

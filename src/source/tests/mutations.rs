@@ -89,6 +89,7 @@ fn expiries() {
         "1/10/2020 8:01:28 AM +00:00",
         "06/19/2019 23:42:01 +00:00",
         "2020-01-10 08:01:28",
+        "Sun, 22 Nov 2026 04:05:06 GMT",
         "3599",
     ];
     each(&forms, |text| {
@@ -97,8 +98,11 @@ fn expiries() {
             serde_json::from_str(text).unwrap_or_default(),
         ] {
             for (on, within) in [(&value, &Value::Null), (&Value::Null, &value)] {
-                let read = expiry::read(on, within, text, START);
-                assert!(read.is_none_or(in_range), "{text:?} {read:?}");
+                let read = expiry::read(on, within, text, START, Some(START));
+                assert!(
+                    read.as_ref().is_none_or(|expiry| in_range(expiry.expires_on)),
+                    "{text:?} {read:?}"
+                );
             }
         }
     });
@@ -111,6 +115,9 @@ fn bodies() {
         r#"{"error":"invalid_request","error_description":"Identity not found","correlation_id":"c"}"#,
         r#"{"error":{"code":"X","message":"m","correlationId":"e"},"statusCode":400,"message":"m"}"#,
         r#"{"access_token":"h.eyJleHAiOjE3MzIxNDU5OTl9.s","client_id":"id"}"#,
+        r#"{"access_token":"t","x":[NaN,-Infinity,1e999],"\ud800":"\udc00 \ud83d\udca5"}"#,
+        r#"{"ExceptionMessage":"x","ErrorCode":"y","Message":null,"errors":[{"code":"z","message":"m"}]}"#,
+        r#"{"type":"about:blank","title":"t","status":403,"detail":"d","error_codes":[5,"6"],"timestamp":7}"#,
     ];
     let source = opened(APP_SERVICE, &system_assigned()).expect("opened");
     let report = Report::about(&*source);
@@ -118,7 +125,7 @@ fn bodies() {
         .request(&ask(&system_assigned()), &machine(&[]))
         .expect("a request");
     each(&bodies, |text| {
-        if let Some(grant) = Answer::read(text.as_bytes()).and_then(|mut answer| answer.grant(START)) {
+        if let Some(grant) = Answer::read(text.as_bytes()).and_then(|mut answer| answer.grant(START, None)) {
             assert!(
                 !grant.token.secret.expose().is_empty() && in_range(grant.token.expires_on),
                 "{text}"

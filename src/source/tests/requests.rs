@@ -93,7 +93,11 @@ fn every_host_is_sent_its_url_its_headers_and_its_body() {
             sent.method,
             if body.is_some() { Method::Post } else { Method::Get }
         );
-        let everybodys = [("Accept", "application/json"), ("User-Agent", AGENT)];
+        let everybodys = [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", AGENT),
+        ];
         let headers: Vec<_> = sent
             .headers
             .iter()

@@ -32,7 +32,7 @@ fn no_secret_shows_in_debug() {
         ));
     }
     let grant = Answer::read(br#"{"access_token":"hush-token","expires_in":60}"#)
-        .and_then(|mut answer| answer.grant(Timestamp::from_secs(0)))
+        .and_then(|mut answer| answer.grant(Timestamp::from_secs(0), None))
         .expect("granted");
     let token = Token::new(
         Secret::new("hush-token".into()),

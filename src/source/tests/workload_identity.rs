@@ -144,3 +144,50 @@ fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
     }
     assert_eq!(files.reads(), 2);
 }
+
+#[test]
+fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
+    let pod = &WORKLOAD_IDENTITY[..2];
+    let chosen = settings(|raw| raw.source = "WorkloadIdentity".into());
+    for settings in [
+        system_assigned(),
+        user_assigned(IdKind::ObjectId, "i"),
+        user_assigned(IdKind::ResourceId, "i"),
+        chosen,
+    ] {
+        assert_eq!(
+            name(&environment(pod), &settings, &machine(&[])),
+            SourceName::WorkloadIdentity
+        );
+        let error = refused(opened(pod, &settings));
+        assert_eq!(*error.code(), Code::InvalidConfiguration);
+        assert!(!error.facts().unavailable, "{error}");
+        assert_eq!(error.facts().source, Some(SourceName::WorkloadIdentity));
+        for word in [
+            "AZURE_CLIENT_ID",
+            "userAssignedClientId",
+            "azure.workload.identity/client-id",
+            "source: \"Imds\"",
+        ] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+    let nodes = settings(|raw| raw.source = "Imds".into());
+    let opened = opened(pod, &nodes).expect("chosen");
+    assert_eq!(opened.name(), SourceName::DefaultToImds);
+}
+
+#[test]
+fn only_a_missing_file_says_that_this_is_not_the_pod() {
+    for (entry, is_unavailable) in [
+        (None, true),
+        (Some(Entry::Locked), false),
+        (Some(Entry::Pipe), false),
+        (Some(Entry::File(b" \n".to_vec())), false),
+        (Some(Entry::File(vec![0xff])), false),
+    ] {
+        let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err("none");
+        assert_eq!(error.facts().unavailable, is_unavailable, "{error}");
+    }
+}

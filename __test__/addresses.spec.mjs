@@ -1,0 +1,113 @@
+// A name with several addresses: each gets its turn within the time for a connection (RFC 8305). The name stands in a
+// hosts file of a process of its own, in a mount namespace.
+
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { startDeaf } from "./support/deaf.mjs";
+import { runProcess } from "./support/program.mjs";
+
+const NAME = "several-addresses.example";
+
+/** What to put before a command so that its hosts file is this one. */
+function withHosts(path) {
+  const script = `mount --bind '${path}' /etc/hosts && exec "$@"`;
+  return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"];
+}
+
+const hostsFolder = mkdtempSync(join(tmpdir(), "hosts-"));
+test.after.always(() => rmSync(hostsFolder, { recursive: true }));
+
+function hostsFile(addresses) {
+  const path = join(hostsFolder, `hosts-${addresses.length}`);
+  writeFileSync(path, addresses.map((address) => `${address} ${NAME}\n`).join(""));
+  return path;
+}
+
+function canUseHosts() {
+  if (process.platform !== "linux") return false;
+  const [command, ...rest] = withHosts(hostsFile(["127.0.0.1"]));
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+const isolated = canUseHosts() ? test : test.skip;
+
+/** A token endpoint at one address. */
+async function startGood(t, host) {
+  const server = createServer((_, response) =>
+    response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+  );
+  server.listen(0, host);
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  return server.address().port;
+}
+
+/** How long the first token takes in a process that knows the name by these addresses. */
+async function acquireByName(t, port, addresses, system = {}) {
+  const [outcome] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report, argument: { system } }) => {
+      const application = new ManagedIdentityApplication({ system });
+      const started = performance.now();
+      const ended = await application.acquireToken("https://vault.azure.net").then(
+        ({ accessToken }) => ({ accessToken }),
+        ({ errorCode, attempts }) => ({ errorCode, attempts }),
+      );
+      report({ ...ended, took: performance.now() - started });
+    },
+    {
+      argument: { system },
+      command: withHosts(hostsFile(addresses)),
+      env: { IDENTITY_ENDPOINT: `http://${NAME}:${port}/msi/token`, IDENTITY_HEADER: "not-a-secret" },
+    },
+  );
+  return outcome;
+}
+
+isolated("the second address is tried while the first gives no answer", async (t) => {
+  const port = await startGood(t, "127.0.0.3");
+  await startDeaf(t, ["127.0.0.2"], port);
+  for (const addresses of [
+    ["127.0.0.2", "127.0.0.3"],
+    ["127.0.0.3", "127.0.0.2"],
+  ]) {
+    const { accessToken, took } = await acquireByName(t, port, addresses, { disableInternalRetries: true });
+    t.is(accessToken, "token");
+    t.true(took < 2_500, `${took} ms`);
+  }
+});
+
+isolated("the last of eight addresses is reached within one connect timeout", async (t) => {
+  const port = await startGood(t, "127.0.0.9");
+  const silent = Array.from({ length: 7 }, (_, index) => `127.0.0.${index + 2}`);
+  await startDeaf(t, silent, port);
+  const { accessToken } = await acquireByName(t, port, [...silent, "127.0.0.9"], {
+    connectTimeout: 3_000,
+    disableInternalRetries: true,
+  });
+  t.is(accessToken, "token");
+});
+
+isolated("an address that refuses is followed by the next at once", async (t) => {
+  const port = await startGood(t, "127.0.0.3");
+  const { accessToken, took } = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3"], {
+    disableInternalRetries: true,
+  });
+  t.is(accessToken, "token");
+  t.true(took < 2_000, `${took} ms`);
+});
+
+isolated("the connect timeout bounds all addresses together", async (t) => {
+  const port = await startDeaf(t, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+  const outcome = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3", "127.0.0.4"], {
+    connectTimeout: 600,
+    disableInternalRetries: true,
+  });
+  t.is(outcome.errorCode, "network_unavailable");
+  t.true(outcome.took >= 550 && outcome.took < 2_500, `${outcome.took} ms`);
+});

@@ -1,0 +1,35 @@
+// README's tables of when a chain of credentials moves on, as the tests run them.
+
+import { readFileSync } from "node:fs";
+
+const CONFIGURED = "a configured endpoint";
+const DEFAULT_ADDRESS = "the default address of IMDS, until IMDS has answered";
+const SERVICES_OWN = "the service's own";
+const MOVES_ON = { "moves on": true, stops: false };
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+/** The rows of the table whose first column has this heading: `{ situation, code, movesOn }`, one for each situation. */
+function rowsOf(heading) {
+  const lines = readme.split("\n");
+  const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`));
+  if (start === -1) throw new Error(`README has no table of ${heading}`);
+  const rest = lines.slice(start + 2);
+  return rest
+    .slice(
+      0,
+      rest.findIndex((line) => !line.startsWith("|")),
+    )
+    .flatMap((line) => {
+      const [, situations, code, chain] = line.split("|").map((cell) => cell.trim());
+      if (!Object.hasOwn(MOVES_ON, chain)) throw new Error(`a chain ${chain}?`);
+      return situations.split("; ").map((situation) => ({
+        situation,
+        code: code === SERVICES_OWN ? undefined : code.replaceAll("`", ""),
+        movesOn: MOVES_ON[chain],
+      }));
+    });
+}
+
+export const configuredRows = rowsOf(CONFIGURED);
+export const defaultAddressRows = rowsOf(DEFAULT_ADDRESS);

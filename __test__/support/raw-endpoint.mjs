@@ -1,0 +1,65 @@
+// An endpoint below HTTP: the test decides which bytes a connection carries, and when.
+
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A response with a token that tells which resource it is for. `names`: whether the response says so, too. */
+export function tokenResponse(resource, { names = true, connection = "keep-alive" } = {}) {
+  const body = JSON.stringify({
+    access_token: `token for ${resource}`,
+    expires_in: 86_400,
+    token_type: "Bearer",
+    ...(names && { resource }),
+  });
+  return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: ${connection}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+/**
+ * Starts an endpoint that calls `onRequest({ socket, resource, path, nth, nthOfConnection })` for each request, and
+ * `onConnection(socket, nth)` for each connection.
+ */
+export async function startRawEndpoint(t, onRequest, onConnection = () => {}) {
+  const sockets = new Set();
+  const counts = { connections: 0, requests: 0 };
+  const server = createServer((socket) => {
+    socket.setNoDelay(true);
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    onConnection(socket, counts.connections);
+    counts.connections += 1;
+    let nthOfConnection = 0;
+    let received = "";
+    socket.on("data", (data) => {
+      received += data;
+      for (let end = received.indexOf("\r\n\r\n"); end >= 0; end = received.indexOf("\r\n\r\n")) {
+        const path = received.slice(0, end).split(" ")[1];
+        received = received.slice(end + 4);
+        const resource = new URL(path, "http://127.0.0.1").searchParams.get("resource");
+        onRequest({ socket, resource, path, nth: counts.requests, nthOfConnection });
+        counts.requests += 1;
+        nthOfConnection += 1;
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address();
+  return {
+    counts,
+    sockets,
+    port,
+    env: { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "not-a-secret" },
+  };
+}
+
+/** Writes after so many milliseconds, unless the connection has ended. */
+export async function writeAfter(socket, milliseconds, bytes) {
+  if (milliseconds > 0) await delay(milliseconds);
+  if (!socket.destroyed) socket.write(bytes);
+}

@@ -1,0 +1,86 @@
+/*
+ * Preloaded into a process, it makes calls that name certain files take long, as on a file system that hangs.
+ * SLOW_FILES has what their paths contain, separated by colons; SLOW_SECONDS how long each call takes. Both are read
+ * at each call, so that the process can begin with files that respond.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static void wait_for(const char *path) {
+  const char *list = getenv("SLOW_FILES");
+  const char *seconds = getenv("SLOW_SECONDS");
+  if (path == NULL || list == NULL || seconds == NULL) return;
+  while (*list != '\0') {
+    size_t length = strcspn(list, ":");
+    if (length > 0 && memmem(path, strlen(path), list, length) != NULL) {
+      struct timespec left = {.tv_sec = atol(seconds)};
+      while (nanosleep(&left, &left) != 0) {
+      }
+      return;
+    }
+    list += length;
+    list += *list == ':';
+  }
+}
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define WITH_MODE(flags) (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE)
+
+#define OPEN(name)                                  \
+  int name(const char *path, int flags, ...) {      \
+    mode_t mode = 0;                                \
+    if (WITH_MODE(flags)) {                         \
+      va_list rest;                                 \
+      va_start(rest, flags);                        \
+      mode = va_arg(rest, mode_t);                  \
+      va_end(rest);                                 \
+    }                                               \
+    wait_for(path);                                 \
+    return NEXT(name)(path, flags, mode);           \
+  }
+
+#define OPENAT(name)                                        \
+  int name(int folder, const char *path, int flags, ...) {  \
+    mode_t mode = 0;                                        \
+    if (WITH_MODE(flags)) {                                 \
+      va_list rest;                                         \
+      va_start(rest, flags);                                \
+      mode = va_arg(rest, mode_t);                          \
+      va_end(rest);                                         \
+    }                                                       \
+    wait_for(path);                                         \
+    return NEXT(name)(folder, path, flags, mode);           \
+  }
+
+OPEN(open)
+OPENAT(openat)
+#ifdef __GLIBC__
+OPEN(open64)
+OPENAT(openat64)
+#endif
+
+int stat(const char *restrict path, struct stat *restrict found) {
+  wait_for(path);
+  return NEXT(stat)(path, found);
+}
+
+int lstat(const char *restrict path, struct stat *restrict found) {
+  wait_for(path);
+  return NEXT(lstat)(path, found);
+}
+
+int statx(int folder, const char *restrict path, int flags, unsigned mask, struct statx *restrict found) {
+  wait_for(path);
+  return NEXT(statx)(folder, path, flags, mask, found);
+}
+
+int rename(const char *from, const char *to) {
+  wait_for(to);
+  return NEXT(rename)(from, to);
+}

@@ -1,0 +1,139 @@
+//! An oracle for redaction: everything that can be made of a text by decoding it again and again.
+//!
+//! It shares nothing with the crate's own decoding, and does not know where in the text anything was.
+
+use std::collections::HashSet;
+
+/// A text that is nested deeper is not decoded to its end.
+const MAX_TEXTS: usize = 400;
+/// Fewer characters of base64 hold less than is looked for.
+const MIN_BASE64: usize = 10;
+
+/// The text and all that decoding makes of it.
+pub fn everything(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    let mut pending = vec![text.to_owned()];
+    while let Some(text) = pending.pop() {
+        if all.len() == MAX_TEXTS || !seen.insert(text.clone()) {
+            continue;
+        }
+        pending.push(decode(&text, percent));
+        pending.push(decode(&text, entity));
+        pending.push(decode(&text, backslash));
+        pending.push(decode(&text, |text| {
+            percent(text).or_else(|| entity(text)).or_else(|| backslash(text))
+        }));
+        pending.push(
+            text.chars()
+                .filter(|c| !c.is_whitespace() && !c.is_control())
+                .collect(),
+        );
+        pending.extend(base64_texts(&text));
+        all.push(text);
+    }
+    all
+}
+
+/// Replaces everything that a function reads: it takes the rest of a text, and gives a character and the rest behind it.
+fn decode(text: &str, read_escape: impl Fn(&str) -> Option<(char, &str)>) -> String {
+    let mut decoded = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (c, after) = read_escape(rest).unwrap_or((first, &rest[first.len_utf8()..]));
+        decoded.push(c);
+        rest = after;
+    }
+    decoded
+}
+
+/// ASCII only, which is all that a token or a key is made of.
+fn percent(text: &str) -> Option<(char, &str)> {
+    let digits = text.strip_prefix('%')?;
+    if let Some(digits) = digits.strip_prefix(['u', 'U']) {
+        return hexadecimal(digits, 4);
+    }
+    hexadecimal(digits, 2)
+}
+
+fn entity(text: &str) -> Option<(char, &str)> {
+    let name = text.strip_prefix('&')?;
+    let (c, rest) = match name.strip_prefix('#') {
+        Some(number) => {
+            let (radix, digits) = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => (16, digits),
+                None => (10, number),
+            };
+            let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+            let code = u32::from_str_radix(&digits[..end], radix).ok()?;
+            (char::from_u32(code)?, &digits[end..])
+        }
+        None => [
+            ("amp", '&'),
+            ("plus", '+'),
+            ("sol", '/'),
+            ("equals", '='),
+            ("period", '.'),
+        ]
+        .into_iter()
+        .find_map(|(known, c)| Some((c, name.strip_prefix(known)?)))?,
+    };
+    Some((c, rest.strip_prefix(';').unwrap_or(rest)))
+}
+
+fn backslash(text: &str) -> Option<(char, &str)> {
+    let escaped = text.strip_prefix('\\')?;
+    match escaped.chars().next()? {
+        'u' => hexadecimal(&escaped[1..], 4),
+        'x' => hexadecimal(&escaped[1..], 2),
+        'n' | 'r' | 't' => Some((' ', &escaped[1..])),
+        c if c.is_ascii_punctuation() => Some((c, &escaped[1..])),
+        _ => None,
+    }
+}
+
+fn hexadecimal(text: &str, length: usize) -> Option<(char, &str)> {
+    let digits = text.get(..length)?;
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    Some((char::from_u32(code).filter(char::is_ascii)?, &text[length..]))
+}
+
+/// What each run of base64 gives, with any number of characters before the first group of four.
+fn base64_texts(text: &str) -> Vec<String> {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
+    let runs = text
+        .split(|c| !is_base64(c))
+        .filter(|run| run.len() >= MIN_BASE64);
+    runs.flat_map(|run| (0..4).filter_map(|skipped| base64_text(&run[skipped..])))
+        .collect()
+}
+
+fn base64_text(run: &str) -> Option<String> {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let run = run.replace('-', "+").replace('_', "/");
+    let bits: Vec<u8> = run
+        .chars()
+        .filter_map(|c| ALPHABET.find(c))
+        .flat_map(|value| format!("{value:06b}").into_bytes())
+        .collect();
+    let bytes: Vec<u8> = bits
+        .chunks_exact(8)
+        .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
+        .collect();
+    // What is no text separates what is.
+    let text: String = bytes
+        .iter()
+        .map(|byte| {
+            if byte.is_ascii() {
+                char::from(*byte)
+            } else {
+                '\u{fffd}'
+            }
+        })
+        .collect();
+    let is_text = |part: &str| part.len() >= 8;
+    text.split('\u{fffd}').any(is_text).then_some(text)
+}

@@ -1,0 +1,252 @@
+//! The open connections to each endpoint, and when one may be used again.
+//!
+//! HTTP/1.1 has no mark by which a response can be told from a stray one, such as a response that is sent twice. A
+//! connection is therefore used again only after it has been silent for a while: by then a stray response has arrived,
+//! and whatever has arrived closes the connection. See "An answer belongs to one request" in SECURITY.md.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// A connection is used again only after it has been silent for this long since its last response.
+pub(super) const SILENCE_BEFORE_REUSE: Duration = Duration::from_millis(25);
+/// A connection that is not used for this long is closed: sooner than a Node.js server closes it (5 s), so that a request
+/// rarely meets a connection that is just being closed.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Connections to one endpoint, those included that wait to be used again.
+const MAX_CONNECTIONS: usize = 32;
+
+/// Connections that wait to be used again, by endpoint.
+pub(super) struct ConnectionPool<K, C> {
+    endpoints: Mutex<HashMap<K, Endpoint<C>>>,
+}
+
+struct Endpoint<C> {
+    /// The connection that was used last stands last.
+    idle: VecDeque<Idle<C>>,
+    /// Exchanges that have a connection, or establish one.
+    in_use: usize,
+    /// Whether a task closes idle connections in time.
+    is_swept: bool,
+}
+
+struct Idle<C> {
+    connection: C,
+    since: Instant,
+}
+
+impl<C> Default for Endpoint<C> {
+    fn default() -> Self {
+        Self {
+            idle: VecDeque::new(),
+            in_use: 0,
+            is_swept: false,
+        }
+    }
+}
+
+/// One of an endpoint's connections in use. Dropping it makes room for another.
+pub(super) struct Slot<K: Clone + Eq + Hash, C> {
+    pool: Arc<ConnectionPool<K, C>>,
+    key: K,
+}
+
+impl<K, C> ConnectionPool<K, C>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    C: Send + 'static,
+{
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            endpoints: Mutex::default(),
+        })
+    }
+
+    /// Counts an exchange among an endpoint's connections.
+    pub(super) fn begin(self: &Arc<Self>, key: K) -> Slot<K, C> {
+        self.lock().entry(key.clone()).or_default().in_use += 1;
+        Slot {
+            pool: self.clone(),
+            key,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Endpoint<C>>> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes idle connections when their time is over; ends when none is left.
+    async fn sweep(pool: Weak<Self>, key: K) {
+        loop {
+            let Some(next) = pool.upgrade().and_then(|pool| pool.close_expired(&key)) else {
+                return;
+            };
+            sleep_until(next).await;
+        }
+    }
+
+    /// Returns when the next connection expires.
+    fn close_expired(&self, key: &K) -> Option<Instant> {
+        let mut endpoints = self.lock();
+        let endpoint = endpoints.get_mut(key)?;
+        let expired = endpoint.take_expired();
+        let next = endpoint.idle.front().map(|idle| idle.since + IDLE_TIMEOUT);
+        if next.is_none() {
+            endpoint.is_swept = false;
+            if endpoint.in_use == 0 {
+                endpoints.remove(key);
+            }
+        }
+        drop(endpoints);
+        drop(expired);
+        next
+    }
+}
+
+impl<C> Endpoint<C> {
+    fn take_expired(&mut self) -> Vec<Idle<C>> {
+        let expired = self
+            .idle
+            .iter()
+            .take_while(|idle| idle.since.elapsed() >= IDLE_TIMEOUT)
+            .count();
+        self.idle.drain(..expired).collect()
+    }
+}
+
+impl<K, C> Slot<K, C>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    C: Send + 'static,
+{
+    /// Takes the connection that was used last among those that have been silent for long enough.
+    pub(super) fn take_idle(&self) -> Option<C> {
+        let mut endpoints = self.pool.lock();
+        let endpoint = endpoints.get_mut(&self.key)?;
+        let expired = endpoint.take_expired();
+        let ready = endpoint
+            .idle
+            .iter()
+            .rposition(|idle| idle.since.elapsed() >= SILENCE_BEFORE_REUSE);
+        let taken = ready.and_then(|index| endpoint.idle.remove(index));
+        drop(endpoints);
+        drop(expired);
+        taken.map(|idle| idle.connection)
+    }
+
+    /// Returns the connection that has waited longest if there are too many for another one: it is to be closed first.
+    pub(super) fn make_room(&self) -> Option<C> {
+        let mut endpoints = self.pool.lock();
+        let endpoint = endpoints.get_mut(&self.key)?;
+        let is_full = endpoint.idle.len() + endpoint.in_use > MAX_CONNECTIONS;
+        let longest = if is_full { endpoint.idle.pop_front() } else { None };
+        longest.map(|idle| idle.connection)
+    }
+
+    /// Puts a connection back, to be used again once it has been silent for long enough.
+    pub(super) fn put_back(self, connection: C) {
+        let mut endpoints = self.pool.lock();
+        let endpoint = endpoints.entry(self.key.clone()).or_default();
+        endpoint.idle.push_back(Idle {
+            connection,
+            since: Instant::now(),
+        });
+        let starts_sweep = !std::mem::replace(&mut endpoint.is_swept, true);
+        drop(endpoints);
+        if starts_sweep {
+            tokio::spawn(ConnectionPool::sweep(
+                Arc::downgrade(&self.pool),
+                self.key.clone(),
+            ));
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, C> Drop for Slot<K, C> {
+    fn drop(&mut self) {
+        let mut endpoints = self.pool.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = endpoints.get_mut(&self.key) {
+            endpoint.in_use -= 1;
+            if endpoint.in_use == 0 && endpoint.idle.is_empty() && !endpoint.is_swept {
+                endpoints.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    type Pool = Arc<ConnectionPool<&'static str, u32>>;
+
+    fn pool() -> Pool {
+        ConnectionPool::new()
+    }
+
+    fn put(pool: &Pool, key: &'static str, connection: u32) {
+        pool.begin(key).put_back(connection);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_is_used_again_only_after_its_silence() {
+        let pool = pool();
+        put(&pool, "a", 1);
+        let slot = pool.begin("a");
+        assert_eq!(slot.take_idle(), None);
+        advance(Duration::from_millis(24)).await;
+        assert_eq!(slot.take_idle(), None);
+        put(&pool, "a", 2);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(pool.begin("b").take_idle(), None, "another endpoint");
+        assert_eq!(slot.take_idle(), Some(1), "the second is not silent yet");
+        assert_eq!(slot.take_idle(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_used_last_is_taken_first() {
+        let pool = pool();
+        for connection in 1..=3 {
+            put(&pool, "a", connection);
+            advance(SILENCE_BEFORE_REUSE).await;
+        }
+        assert_eq!(pool.begin("a").take_idle(), Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_give_way_to_exchanges() {
+        let pool = pool();
+        let total = u32::try_from(MAX_CONNECTIONS).expect("a small number");
+        for connection in 0..total {
+            put(&pool, "a", connection);
+        }
+        let first = pool.begin("a");
+        assert_eq!((first.make_room(), first.make_room()), (Some(0), None));
+        let second = pool.begin("a");
+        assert_eq!((second.make_room(), second.make_room()), (Some(1), None));
+        drop((first, second));
+        assert_eq!(pool.lock()["a"].in_use, 0);
+        assert_eq!(pool.begin("a").make_room(), None, "two places are free again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_are_closed_in_time_and_nothing_is_left() {
+        let pool = pool();
+        put(&pool, "a", 1);
+        tokio::task::yield_now().await;
+        advance(IDLE_TIMEOUT / 2).await;
+        put(&pool, "a", 2);
+        for left in [2, 1, 0] {
+            let idle = pool.lock().get("a").map_or(0, |endpoint| endpoint.idle.len());
+            assert_eq!(idle, left);
+            tokio::time::sleep(IDLE_TIMEOUT / 2).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(pool.lock().is_empty());
+    }
+}

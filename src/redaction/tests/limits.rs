@@ -1,0 +1,74 @@
+//! Long texts are cut before they are searched, and the work has a bound.
+
+use super::*;
+
+#[test]
+fn only_the_beginning_of_a_long_text_is_shown() {
+    let redactor = Redactor::new(&[Secret::new(KEY.into())]);
+    for before in 0..CUT_OVERLAP + 100 {
+        let text = format!(
+            "{}{KEY}{}",
+            "x".repeat(MIN_SEARCHED_BYTES - before),
+            "y".repeat(BYTES_PER_CHARACTER * 500)
+        );
+        assert!(!shows(&redactor.redact(&text, 500), KEY));
+        let all = redactor.redact(&text, 512);
+        assert!(all.chars().count() == 513 && all.ends_with(ELLIPSIS), "{all}");
+    }
+}
+
+#[test]
+fn secret_at_any_place_of_a_long_text_is_not_shown() {
+    let redactor = Redactor::new(&[Secret::new(OPAQUE.into())]);
+    for at in (0..2 * MIN_SEARCHED_BYTES).step_by(7) {
+        let text = format!("{}{OPAQUE}{}", " .".repeat(at), " .".repeat(5_000));
+        assert!(!shows(&redactor.redact(&text, 500), OPAQUE), "{at}");
+    }
+}
+
+#[test]
+fn text_of_the_limit_is_not_cut() {
+    let redactor = Redactor::new(&[]);
+    let text = "äb".repeat(250);
+    assert_eq!(redactor.redact(&text, 500), text);
+    assert_eq!(
+        redactor.redact(&text, 499),
+        format!("{}…", &text[..text.len() - 1])
+    );
+    assert_eq!(redactor.redact("", 500), "");
+    assert_eq!(redactor.redact("abc", 0), "…");
+    assert_eq!(redactor.redact(" \n\0 ", 500), "");
+}
+
+#[test]
+fn what_cannot_be_decoded_within_bounds_is_not_shown() {
+    let redactor = Redactor::new(&[Secret::new(KEY.into())]);
+    // Each level is another view.
+    let nested = format!("x &{}#43; y", "#38;".repeat(1_000));
+    assert_eq!(redactor.redact(&nested, 500), REDACTED);
+    let nested = format!("x \\{}u002b y", "u005c".repeat(800));
+    assert_eq!(redactor.redact(&nested, 500), REDACTED);
+}
+
+#[test]
+fn secrets_that_are_too_long_to_be_searched_for_show_nothing() {
+    let redactor = Redactor::new(&[Secret::new("a1B2c3".repeat(MAX_SECRET_BYTES / 6 + 1))]);
+    assert_eq!(redactor.redact("any text", 500), REDACTED);
+    assert_eq!(redactor.redact("", 500), "");
+}
+
+#[test]
+fn secrets_of_an_acquisition_are_known_from_when_they_are_added() {
+    let known = KnownSecrets::default();
+    assert_eq!(known.redactor().redact(KEY, 100), KEY);
+    known.add([Secret::new(KEY.into())]);
+    known.add([Secret::new(OPAQUE.into()), Secret::new(KEY.into())]);
+    let text = format!("{KEY} and {OPAQUE}");
+    assert_eq!(known.redactor().redact(&text, 100), "<redacted> and <redacted>");
+    // The oldest make room.
+    known.add((0..31).map(|number| Secret::new(format!("{number}-another-key"))));
+    assert_eq!(
+        known.redactor().redact(&text, 100),
+        format!("{KEY} and <redacted>")
+    );
+}

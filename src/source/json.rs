@@ -1,0 +1,165 @@
+//! JSON from endpoints that do not write it well.
+//!
+//! RFC 8259 has no NaN and no infinity, and allows a parser to refuse numbers that it cannot hold and halves of
+//! surrogate pairs. One such value in a field that nothing here reads must not cost a caller the token beside it. So a
+//! text that a strict parser refuses is repaired, value by value, and parsed once more; its structure is never changed.
+
+use std::fmt::Write as _;
+
+use serde::de::DeserializeOwned;
+
+/// Stands for a number that JSON does not have. It is not null, since `"error": NaN` is not the absence of an error.
+const MEANINGLESS: &str = "false";
+const REPLACEMENT: &str = "\\ufffd";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Parses a text, as it is or repaired.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    serde_json::from_slice(text)
+        .ok()
+        .or_else(|| serde_json::from_str(&repaired(text)).ok())
+}
+
+/// The text without the values that a strict parser refuses; valid JSON stays as it is.
+fn repaired(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut rest = &*text;
+    let mut repaired = String::with_capacity(text.len());
+    while let Some(first) = rest.chars().next() {
+        if first == '"' {
+            repaired.push(first);
+            rest = string(&rest[1..], &mut repaired);
+            continue;
+        }
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(length.max(first.len_utf8()));
+        // Rust reads `NaN`, `inf` and `Infinity` as JavaScript, Python and C write them, in any case.
+        let is_finite = word.parse::<f64>().map_or(true, f64::is_finite);
+        repaired.push_str(if is_finite { word } else { MEANINGLESS });
+        rest = after;
+    }
+    repaired
+}
+
+/// Copies a string from after its first quotation mark to its last; returns what follows.
+fn string<'a>(mut rest: &'a str, repaired: &mut String) -> &'a str {
+    while let Some(first) = rest.chars().next() {
+        let mut length = first.len_utf8();
+        match first {
+            '\\' => {
+                let (escape, taken) = escape(rest);
+                repaired.push_str(escape);
+                length = taken;
+            }
+            '\0'..'\u{20}' => {
+                let _ = write!(repaired, "\\u{:04x}", u32::from(first));
+            }
+            _ => repaired.push(first),
+        }
+        rest = &rest[length..];
+        if first == '"' {
+            break;
+        }
+    }
+    rest
+}
+
+/// The escape at the front of a text as it is to be read, and its length there.
+fn escape(text: &str) -> (&str, usize) {
+    let pair = || Some((code_unit(text)?, code_unit(text.get(6..)?)?));
+    match code_unit(text) {
+        None => {
+            let length = 1 + text[1..].chars().next().map_or(0, char::len_utf8);
+            (&text[..length], length)
+        }
+        Some(0xd800..=0xdbff) if pair().is_some_and(|(_, low)| (0xdc00..=0xdfff).contains(&low)) => {
+            (&text[..12], 12)
+        }
+        Some(0xd800..=0xdfff) => (REPLACEMENT, 6),
+        Some(_) => (&text[..6], 6),
+    }
+}
+
+/// The code unit of a `\uXXXX` at the front of a text.
+fn code_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits
+        .bytes()
+        .all(|digit| digit.is_ascii_hexdigit())
+        .then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(text: &[u8]) -> Option<Value> {
+        read(text)
+    }
+
+    #[test]
+    fn values_that_json_does_not_have_spoil_no_others() {
+        for (value, expected) in [
+            ("NaN", json!(false)),
+            ("-NaN", json!(false)),
+            ("nan", json!(false)),
+            ("Infinity", json!(false)),
+            ("-Infinity", json!(false)),
+            ("1e999", json!(false)),
+            ("-1.5E+400", json!(false)),
+            ("[1, NaN, {\"x\": 1e999}]", json!([1, false, {"x": false}])),
+            ("\"NaN, 1e999\"", json!("NaN, 1e999")),
+            (r#""\ud800""#, json!("\u{fffd}")),
+            (r#""\udc00 x""#, json!("\u{fffd} x")),
+            (r#""\ud800\ud83d\udca5""#, json!("\u{fffd}\u{1f4a5}")),
+            (r#""\ud800\u0041""#, json!("\u{fffd}A")),
+            (r#""\\ud800""#, json!("\\ud800")),
+            (r#""\"NaN""#, json!("\"NaN")),
+            ("\"a\nb\u{1}\"", json!("a\nb\u{1}")),
+        ] {
+            // The lone surrogate in a key makes a strict parser refuse all of them.
+            let text = format!(r#"{{"\udfff":NaN,"x":{value},"token":"t"}}"#);
+            let read = parse(text.as_bytes()).expect("an object");
+            assert_eq!((&read["x"], &read["token"]), (&expected, &json!("t")), "{text}");
+        }
+        let latin = parse(b"{\"x\":\"caf\xe9\",\"t\":1}").expect("an object");
+        assert_eq!(latin, json!({"x": "caf\u{fffd}", "t": 1}));
+    }
+
+    #[test]
+    fn a_structure_is_never_mended() {
+        for text in [
+            "",
+            "{",
+            "{NaN}",
+            "{NaN:1}",
+            "{\"a\":}",
+            "{\"a\":\"b}",
+            "{\"a\":\"\\",
+            "{\"a\":\"\\u12",
+            "{\"a\":\"\\u12é\"}",
+            "{\"a\":\"\\u+123\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":NaN5}",
+            "{\"a\":1e}",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "\u{0}",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse("[".repeat(100_000).as_bytes()), None);
+    }
+
+    #[test]
+    fn of_two_fields_of_one_name_the_last_counts_after_a_repair_too() {
+        assert_eq!(
+            parse(br#"{"a":1,"a":2,"b":NaN}"#),
+            Some(json!({"a": 2, "b": false}))
+        );
+    }
+}

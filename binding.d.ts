@@ -171,7 +171,7 @@ export interface FailureRecord {
   attempts: number | null
   retryable: boolean
   /** How long the endpoint asked to wait. */
-  retryAfterMs?: number
+  retryAfterMs: number | null
   /** Whether there is no managed identity here. */
   unavailable: boolean
   causeCode: string | null

@@ -1300,11 +1300,6 @@ export declare class ManagedIdentityError extends AuthError {
   readonly attempts?: number;
 
   /**
-   * **New.** How long the endpoint asked to wait, in milliseconds; absent when it did not.
-   */
-  readonly retryAfterMs?: number;
-
-  /**
    * **New.** Whether the same call may succeed later with nothing changed; retries were made already unless
    * `disableInternalRetries` is set.
    */

@@ -9,7 +9,8 @@ pub mod availability;
 mod dating;
 mod pilot;
 mod presence;
-mod resource_aliases;
+mod reporting;
+mod resource_check;
 mod shelving;
 mod source_files;
 mod state;
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 
 use self::availability::Presence;
 use self::pilot::Pilot;
-use self::resource_aliases::ResourceAliases;
+use self::resource_check::ResourceAliases;
 use self::state::State;
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};

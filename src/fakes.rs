@@ -343,6 +343,11 @@ impl Transport for FakeNet {
     fn id(&self) -> usize {
         self.id
     }
+
+    /// Only the native transport does: any other stands for a caller's own client.
+    fn takes_a_place(&self) -> bool {
+        self.id == NATIVE
+    }
 }
 
 struct UnderWay<'a>(&'a AtomicUsize);

@@ -12,13 +12,12 @@ use super::state::State;
 use super::{Engine, Plan};
 use crate::cache::flight::{Flight, Landing, Outcome, Reason, Served};
 use crate::error::{Code, Error};
-use crate::events::{Event, What};
-use crate::http::send::{Awaited, Chain, End, Witness};
+use crate::http::send::{Awaited, Chain, End};
 use crate::http::timer::timeout_at;
-use crate::http::{Fault, Request, Response, is_success};
+use crate::http::{Request, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::{Answer, is_identity_missing, is_other_resource};
+use crate::source::is_identity_missing;
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -145,9 +144,13 @@ impl Pilot {
     pub(super) async fn ask(&self) -> Result<Brought, Stop> {
         let Plan { source, settings, .. } = &self.plan;
         let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+        // Neither a probe is sent nor a file read for callers who have left.
+        if self.flight.waiters.have_left() {
+            return Err(Stop::Unattended);
+        }
         report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
         self.probe().await?;
-        let mut request = self
+        let request = self
             .first_request()
             .await
             .map_err(|error| report.signed(error, 0))?;
@@ -170,23 +173,7 @@ impl Pilot {
             machine,
             progress,
         };
-        let mut end = self.run(&chain, &request).await;
-        // A caller's own client answers for itself.
-        if transport.id() == self.engine.native.id()
-            && let Some(first) = self.other_resource(&end)
-        {
-            // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
-            drop(end);
-            request.needs_new_connection = true;
-            end = self.run(&chain, &request).await;
-            match self.other_resource(&end) {
-                Some(second) if second != first => {
-                    return Err(Stop::Failed(self.unexpected_resource(&end)));
-                }
-                Some(_) => self.remember_alias(first),
-                None => {}
-            }
-        }
+        let end = self.run_checked(&chain, request).await?;
         match end {
             End::Answer(mut response) => {
                 response.keep_connection();
@@ -198,7 +185,7 @@ impl Pilot {
     }
 
     /// Sends a request until no retry would better its outcome, and tells what the transport has to tell of it.
-    async fn run(&self, chain: &Chain<'_>, request: &Request) -> End {
+    pub(super) async fn run(&self, chain: &Chain<'_>, request: &Request) -> End {
         let challenge = |response: &Response| self.challenge_request(request, response);
         let mut end = chain.run(request, &challenge, self).await;
         if let Some(warning) = request.notes.take_warning() {
@@ -208,38 +195,6 @@ impl Pilot {
             self.log(Level::Warning, || warning);
         }
         end
-    }
-
-    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
-    /// known as this endpoint's name for it.
-    fn other_resource(&self, end: &End) -> Option<String> {
-        let End::Answer(response) = end else { return None };
-        if !is_success(response.status) {
-            return None;
-        }
-        let answer = Answer::read(&response.body)?;
-        let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
-        let endpoint = self.flight.report.endpoint();
-        let is_other =
-            is_other_resource(asked, named) && !self.engine.resource_aliases.contains(endpoint, asked, named);
-        is_other.then(|| named.to_owned())
-    }
-
-    fn remember_alias(&self, named: String) {
-        let endpoint = self.flight.report.endpoint();
-        let asked = self.plan.ask.resource.as_str();
-        self.engine.resource_aliases.insert(endpoint, asked, named);
-    }
-
-    fn unexpected_resource(&self, end: &End) -> Error {
-        match end {
-            End::Answer(response) => self.flight.report.unusable(
-                "its tokens are for other resources than the one asked for, and not twice for the same",
-                response,
-                self.flight.progress.attempts(),
-            ),
-            end => self.error(end),
-        }
     }
 
     /// The token of an answer.
@@ -410,85 +365,6 @@ impl Pilot {
                 ..self.flight.metadata()
             },
         }
-    }
-
-    /// Tells the reader of the log, and after a refresh behind a caller whoever observes.
-    fn tell(&self, outcome: &Outcome) {
-        if self.plan.place.is_some() {
-            self.notice(|| What::Refresh(outcome.clone()));
-        }
-        match outcome {
-            Ok(served) => self.log(Level::Info, || {
-                let left = served.token.expires_on.since(self.engine.machine.clock.now());
-                format!("got a token for {} s", left.as_secs())
-            }),
-            Err(error) if self.flight.reason == Reason::Refresh => {
-                self.log(Level::Warning, || format!("a refresh failed: {error}"));
-            }
-            Err(error) => self.log(Level::Error, || error.to_string()),
-        }
-    }
-
-    fn notice(&self, what: impl FnOnce() -> What) {
-        let Plan { ask, settings, .. } = &self.plan;
-        settings.observation.notice(|| Event {
-            correlation_id: ask.correlation_id.clone(),
-            resource: ask.resource.as_str().to_owned(),
-            source: self.flight.report.source(),
-            endpoint: self.flight.report.endpoint().to_owned(),
-            what: what(),
-        });
-    }
-
-    fn log(&self, level: Level, words: impl FnOnce() -> String) {
-        let now = self.engine.machine.clock.now();
-        let words = || self.flight.report.redact(&words());
-        self.plan
-            .settings
-            .log
-            .write(level, now, &self.plan.ask.correlation_id, words);
-    }
-}
-
-impl Witness for Pilot {
-    fn leaving(&self) {
-        self.log(Level::Info, || {
-            let report = &self.flight.report;
-            format!("asking {} at {}", report.source().as_str(), report.endpoint())
-        });
-    }
-
-    fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
-        if let Ok(response) = answer {
-            self.engine.note_response(&*self.plan.source, response);
-        }
-        self.notice(|| What::Request {
-            attempt: self.flight.progress.attempts(),
-            status: answer.as_ref().ok().map(|answer| answer.status),
-            fault: answer.as_ref().err().map(Fault::name),
-            took,
-        });
-    }
-
-    fn can_retry(&self, end: &End) -> bool {
-        self.is_worth_waiting(end)
-    }
-
-    fn retrying(&self, end: &End, wait: Duration) -> Error {
-        let error = self.error(end);
-        self.log(Level::Warning, || {
-            format!(
-                "{}; trying again in {} ms",
-                error.facts().message.trim_end_matches('.'),
-                wait.as_millis()
-            )
-        });
-        self.notice(|| What::Retry {
-            attempt: self.flight.progress.attempts(),
-            error: error.clone(),
-            wait,
-        });
-        error
     }
 }
 

@@ -97,6 +97,14 @@ async fn a_caller_who_leaves_at_once_has_nothing_sent() {
     }
     settle().await;
     assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
+    // Nor by a client that takes no place, nor a probe.
+    let nested = Arc::new(Nested(desk.engine.clone()));
+    drop(desk.call().by(nested).waiter());
+    let mut probing = desk.call();
+    probing.request.for_credential = true;
+    drop(probing.waiter());
+    settle().await;
+    assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
     // One who joins before the flight has noticed is served by it, or by another; never by none.
     drop(desk.call().waiter());
     assert_eq!(desk.call().token().await, "t0");

@@ -51,6 +51,20 @@ async fn nothing_is_sent_for_a_caller_who_has_left_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transport_that_takes_no_place_waits_for_none_and_sends_nothing_without_callers() {
+    let crowded = Conditions::of(&CONFIGURED);
+    let mut places = Vec::new();
+    for _ in 0..31 {
+        places.push(crowded.gate.connection().await);
+    }
+    let net = FakeNet::numbered(7, |_, _| Reply::new(200, "").into());
+    assert_eq!(status_of(&crowded.run(&net).await), Some(200));
+    crowded.waiters.leave();
+    assert!(matches!(crowded.run(&net).await, End::Unattended));
+    assert_eq!(net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
     for (status, is_final) in [(200, true), (400, true), (503, false), (429, false)] {
         let net = FakeNet::playing(move |_, _| Play::from(Reply::new(status, "")).after(seconds(5)));

@@ -225,8 +225,6 @@ export interface NetworkReply {
 /** A number for a caller's client, other than every other transport's of this process. */
 export declare function newTransportId(): number
 
-/** A text in one line without these secrets, however they are encoded, and without tokens. */
-export declare function redact(text: string, secrets: Array<string>): string
 /** The roots of a thread at one time. */
 export interface NodeRootsRecord {
   /** Counted from 1 in each thread. */
@@ -236,6 +234,9 @@ export interface NodeRootsRecord {
   /** Whether the process has chosen them, so that no others count. */
   isExclusive: boolean
 }
+
+/** A text in one line without these secrets, however they are encoded, and without tokens. */
+export declare function redact(text: string, secrets: Array<string>): string
 
 /** A token that was served. */
 export interface TokenRecord {

@@ -94,7 +94,8 @@ class ManagedIdentityError extends AuthError {
       if (fact !== undefined) defineField(this, FACTS[index], fact);
     }
     // By the name that msal-node's ServerError has.
-    if (this.statusCode !== undefined) defineField(this, "status", this.statusCode);
+    const status = own(details, "statusCode");
+    if (status !== undefined) defineField(this, "status", status);
     const metadata = own(details, "metadata");
     if (metadata !== undefined) defineField(this, "metadata", sealed(metadata));
     const cause = causeOf(details);

@@ -130,7 +130,8 @@ function folderOf(triple) {
 /** npm packages that come along at run time, as package-lock.json pins them; development ones do not. */
 function addNpmPackages() {
   for (const [path, entry] of Object.entries(readJson("package-lock.json").packages)) {
-    if (path === "" || entry.dev || entry.devOptional || entry.peer) continue;
+    // What lies in this repository is linked; nothing of it is there at run time.
+    if (path === "" || entry.link || entry.dev || entry.devOptional || entry.peer) continue;
     const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
     const [algorithm, hash] = entry.integrity.split("-");
     const reference = npmReference({ name, version: entry.version });

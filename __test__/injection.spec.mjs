@@ -117,6 +117,7 @@ const SOURCES = {
       };
     },
     endpoint: "AZURE_AUTHORITY_HOST",
+    takesClaims: true,
     headers: FORM,
     ids: { userAssignedClientId: "client_id" },
     variables: { AZURE_CLIENT_ID: "client_id" },
@@ -196,11 +197,16 @@ function variable(text) {
   return wellFormed(text).split("\0")[0];
 }
 
+/** Whether an id has white space, control characters or quotation marks around it. */
+function isPadded(id) {
+  return /^[\s\p{Cc}"']|[\s\p{Cc}"']$/u.test(id);
+}
+
 /**
  * The places at which a source can be told something: `by(word)` has the environment, the options and the request that
  * say it; `refuses(word)` whether nothing may be sent; `sent(word)` the parameters that go out with it.
  */
-function places({ endpoint, secret, ids = {}, variables = {} }, origin, folder) {
+function places({ endpoint, secret, takesClaims = false, ids = {}, variables = {} }, origin, folder) {
   const list = {
     "the resource": {
       by: (word) => ({ request: { resource: `https://a/${word}` } }),
@@ -209,7 +215,7 @@ function places({ endpoint, secret, ids = {}, variables = {} }, origin, folder) 
     },
     "the claims": {
       by: (word) => ({ request: { resource: "https://a", forceRefresh: false, claims: word } }),
-      refuses: () => false,
+      refuses: () => takesClaims,
     },
     "the tenant of a request": {
       by: (word) => ({ request: { resource: "https://a", tenantId: word } }),
@@ -217,7 +223,14 @@ function places({ endpoint, secret, ids = {}, variables = {} }, origin, folder) 
     "the client's capabilities": {
       by: (word) => ({ options: { clientCapabilities: ["cp1", word] } }),
       refuses: () => false,
-      sent: (word) => ["xms_cc", "xms_cc", `cp1,${word}`],
+      sent: (word) =>
+        takesClaims
+          ? [
+              "claims",
+              "claims",
+              JSON.stringify({ access_token: { xms_cc: { values: ["cp1", wellFormed(word)] } } }),
+            ]
+          : ["xms_cc", "xms_cc", `cp1,${word}`],
     },
     "the endpoint's path": { by: (word) => ({ env: { [endpoint]: `${origin}/a${word}` } }) },
     "the endpoint's query": { by: (word) => ({ env: { [endpoint]: `${origin}/a?b=${word}` } }) },
@@ -227,14 +240,14 @@ function places({ endpoint, secret, ids = {}, variables = {} }, origin, folder) 
   for (const [option, name] of Object.entries(ids)) {
     list[option] = {
       by: (word) => ({ options: { managedIdentityIdParams: { [option]: word } } }),
-      refuses: () => false,
+      refuses: isPadded,
       sent: (word) => [name, name, word],
     };
   }
   for (const [each, name] of Object.entries(variables)) {
     list[each] = {
       by: (word) => ({ env: { [each]: word } }),
-      refuses: (word) => variable(word) === "",
+      refuses: (word) => variable(word) === "" || isPadded(variable(word)),
       sent: (word) => [name, name, variable(word)],
     };
   }

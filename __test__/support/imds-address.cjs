@@ -5,7 +5,7 @@
 const http = require("node:http");
 
 const ADDRESS = "169.254.169.254";
-const TOKEN = { access_token: "imds-token", expires_in: "86400", resource: "https://vault.azure.net" };
+const TOKEN = { access_token: "imds-token", expires_in: "86400" };
 const REFUSED = { error: "invalid_request", error_description: "Required metadata header not specified" };
 const IMDS = {
   probe: {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use crate::config::{Given, RawConfiguration, Settings};
-use crate::http::native_transport::NATIVE;
+use crate::http::NATIVE;
 use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
 use crate::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;

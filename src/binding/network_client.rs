@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::environment_end::EnvironmentEnd;
 use crate::error::Cause;
-use crate::http::native_transport::NATIVE;
+use crate::http::NATIVE;
 use crate::http::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
     is_success, local_fault,

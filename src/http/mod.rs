@@ -40,6 +40,8 @@ pub fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
+/// The [`Transport::id`] of the native transport; callers' own clients have others.
+pub const NATIVE: usize = 0;
 /// A body over this is refused: MSAL.NET's cap.
 pub const BODY_LIMIT: usize = 1_048_576;
 

@@ -24,13 +24,10 @@ use super::timer::timeout_at;
 use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
 use super::trust::{ClientConfigs, Internet, Roots};
 use super::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, ReusableConnection,
-    Route, Transport, Url, is_success, pinned,
+    BODY_LIMIT, Exchange, Fault, FaultKind, Method, NATIVE, Request, Response, ResponseHeaders,
+    ReusableConnection, Route, Transport, Url, is_success, pinned,
 };
 use crate::machine::Machine;
-
-/// The `id` of this transport; callers' own clients have others.
-pub const NATIVE: usize = 0;
 
 /// What tells one pool of connections from another.
 #[derive(Clone, PartialEq, Eq, Hash)]

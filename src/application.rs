@@ -6,6 +6,7 @@
 //! process: every call brings its environment along.
 
 pub mod availability;
+mod capabilities;
 mod dating;
 mod pilot;
 mod presence;
@@ -22,12 +23,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use self::availability::Presence;
+use self::capabilities::{sha256, with_continuous_access};
 use self::pilot::Pilot;
 use self::resource_check::ResourceAliases;
 use self::state::State;
@@ -42,10 +43,7 @@ use crate::machine::{CallerClock, Environment, Machine, WallClocks};
 use crate::metadata::{Metadata, RefreshReason};
 use crate::request::{TokenRequest, Wish};
 use crate::source::{self, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Secret, Timestamp, Token};
-
-/// The capability that says so.
-const CONTINUOUS_ACCESS: &str = "CP1";
+use crate::token::{REFRESH_SPREAD, Timestamp, Token};
 
 /// Where flights run: asked when the first one starts.
 pub type Spawner = fn() -> io::Result<Handle>;
@@ -382,33 +380,6 @@ fn refresh_reason(wish: Wish, found: &Found) -> RefreshReason {
         (Wish::Any, Found::Nothing { expired: false }) => RefreshReason::NoCachedAccessToken,
         (Wish::Any, _) => RefreshReason::ProactivelyRefreshed,
     }
-}
-
-/// The capabilities of a client that handles claims challenges.
-fn with_continuous_access(capabilities: Option<&str>) -> String {
-    match capabilities {
-        None => CONTINUOUS_ACCESS.to_owned(),
-        Some(own)
-            if own
-                .split(',')
-                .any(|one| one.eq_ignore_ascii_case(CONTINUOUS_ACCESS)) =>
-        {
-            own.to_owned()
-        }
-        Some(own) => format!("{own},{CONTINUOUS_ACCESS}"),
-    }
-}
-
-/// Lower-case hexadecimal.
-fn sha256(secret: &Secret) -> String {
-    use std::fmt::Write as _;
-    digest(&SHA256, secret.expose().as_bytes())
-        .as_ref()
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// A flight that is about to leave.

@@ -13,10 +13,8 @@ use super::given::given;
 use super::log_sink::{CallersLog, LogFunction};
 use super::network_client::{CallersTransport, SendFunction};
 use super::observer::{CallersObserver, EventFunction};
-use super::records::{
-    AcquisitionOutcome, AvailabilityRecord, ConfigurationRecord, EnvironmentReading, FailureRecord,
-    IdentityRecord, WishesRecord,
-};
+use super::option_records::{ConfigurationRecord, IdentityRecord, WishesRecord};
+use super::records::{AcquisitionOutcome, AvailabilityRecord, EnvironmentReading, FailureRecord};
 use super::{ENGINE, runtime};
 use crate::application::Acquired;
 use crate::cache::disk::DiskStore;

@@ -21,6 +21,7 @@ mod log_sink;
 mod network_client;
 mod node_roots;
 mod observer;
+mod option_records;
 mod records;
 mod runtime;
 

@@ -4,6 +4,8 @@
 mod answers;
 #[path = "report_tests/faults.rs"]
 mod faults;
+#[path = "report_tests/remedies.rs"]
+mod remedies;
 #[path = "report_tests/secrecy.rs"]
 mod secrecy;
 

@@ -1,0 +1,133 @@
+//! Each option as callers write it.
+
+use super::*;
+
+fn refused(raw: &RawConfiguration) -> String {
+    Settings::parse(raw).err().expect("refused").to_string()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let settings = Settings::parse(&RawConfiguration::default()).expect("valid");
+    let [connect, request, last_request, total] = [3_000, 10_000, 30_000, 120_000].map(Duration::from_millis);
+    assert_eq!(
+        settings.timeouts,
+        Timeouts {
+            connect,
+            request,
+            last_request,
+            total
+        }
+    );
+    assert_eq!(settings.retry_options, RetryOptions::default());
+    assert_eq!(settings.identity, Identity::SystemAssigned);
+    assert_eq!(
+        (settings.capabilities, settings.disable_internal_retries),
+        (None, false)
+    );
+}
+
+#[test]
+fn a_request_timeout_that_is_given_holds_for_every_exchange() {
+    for millis in [10_000.0, 500.0, 45_000.0] {
+        let raw = RawConfiguration {
+            request_timeout: Given::Number(millis),
+            ..RawConfiguration::default()
+        };
+        let timeouts = Settings::parse(&raw).expect("valid").timeouts;
+        let expected = Duration::from_secs_f64(millis / 1_000.0);
+        assert_eq!((timeouts.request, timeouts.last_request), (expected, expected));
+    }
+}
+
+#[test]
+fn capabilities_are_joined_in_their_order() {
+    let list = |items: &[&str]| Given::List(items.iter().map(|item| Given::Text((*item).into())).collect());
+    let joined = |client_capabilities| {
+        let raw = RawConfiguration {
+            client_capabilities,
+            ..RawConfiguration::default()
+        };
+        Settings::parse(&raw).expect("valid").capabilities
+    };
+    assert_eq!(joined(list(&["cp1", "cp2"])).as_deref(), Some("cp1,cp2"));
+    assert_eq!(joined(list(&[])), None);
+}
+
+#[test]
+fn every_wrong_option_is_named() {
+    type Wrong = (fn(&mut RawConfiguration), &'static str);
+    let cases: [Wrong; 20] = [
+        (
+            |raw| raw.enable_azure_proxy = Given::Text("true".into()),
+            "system.enableAzureProxy",
+        ),
+        (|raw| raw.source = "".into(), "source"),
+        (|raw| raw.source = "appservice".into(), "source"),
+        (|raw| raw.source = Given::Object, "source"),
+        (|raw| raw.source = Given::List(vec![]), "source"),
+        (
+            |raw| raw.source = Given::List(vec!["Imds".into(), Given::Number(1.0)]),
+            "source[1]",
+        ),
+        (|raw| raw.configuration = Given::Number(1.0), "configuration"),
+        (
+            |raw| raw.managed_identity_id_params = Given::Text("id".into()),
+            "managedIdentityIdParams",
+        ),
+        (|raw| raw.system = Given::List(vec![]), "system"),
+        (
+            |raw| raw.client_capabilities = Given::Text("cp1".into()),
+            "clientCapabilities",
+        ),
+        (
+            |raw| raw.client_capabilities = Given::List(vec![Given::Number(1.0)]),
+            "clientCapabilities[0]",
+        ),
+        (
+            |raw| raw.client_capabilities = Given::List(vec![Given::Text(String::new())]),
+            "clientCapabilities[0]",
+        ),
+        (
+            |raw| raw.connect_timeout = Given::Number(0.0),
+            "system.connectTimeout",
+        ),
+        (
+            |raw| raw.request_timeout = Given::Text("1".into()),
+            "system.requestTimeout",
+        ),
+        (
+            |raw| raw.total_timeout = Given::Number(600_001.0),
+            "system.totalTimeout",
+        ),
+        (
+            |raw| raw.disable_internal_retries = Given::Number(1.0),
+            "system.disableInternalRetries",
+        ),
+        (
+            |raw| raw.network_client = Given::Object,
+            "system.networkClient.sendGetRequestAsync",
+        ),
+        (
+            |raw| raw.logger_callback = Given::Object,
+            "system.loggerOptions.loggerCallback",
+        ),
+        (
+            |raw| raw.log_level = Given::Number(5.0),
+            "system.loggerOptions.logLevel",
+        ),
+        (
+            |raw| raw.pii_logging_enabled = Given::Number(1.0),
+            "system.loggerOptions.piiLoggingEnabled",
+        ),
+    ];
+    for (spoil, option) in cases {
+        let mut raw = RawConfiguration::default();
+        spoil(&mut raw);
+        let said = refused(&raw);
+        assert!(
+            said.starts_with(&format!("invalid_configuration: {option} ")),
+            "{said}"
+        );
+    }
+}

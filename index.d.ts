@@ -707,7 +707,7 @@ export interface GetTokenOptions {
    * The tenant that the token must be of, as a GUID. A managed identity has tokens of its own tenant only: any
    * other is refused, by the token's own `tid` claim.
    *
-   * Default: absent. A token that is no JWT is not checked. `common`, `organizations`, `consumers` and domain
+   * Default: absent. An opaque token (not a JWT) is not checked. `common`, `organizations`, `consumers` and domain
    * names are ignored: they name no other tenant that could be compared.
    */
   tenantId?: string;

@@ -684,7 +684,7 @@ class Desk {
   pending = new Map();
   pendingOfCredential = new Map();
   #tokens = new Map();
-  /** Weak, since an application that nobody has any more takes its tokens with it. */
+  /** Weak, so that an application that is garbage-collected takes its tokens with it. */
   #reference;
 
   find(resource) {

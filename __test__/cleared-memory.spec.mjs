@@ -75,7 +75,7 @@ function count({ tokens }, hashes) {
   return hashes.filter((hash) => known.has(hash)).length;
 }
 
-test("clearCache: none of a hundred tokens is reachable, whoever remembered it", async (t) => {
+test("clearCache: none of a hundred tokens is reachable, wherever it was remembered", async (t) => {
   const endpoint = await startCounting(t);
   const [before, after] = await run(
     t,

@@ -98,7 +98,7 @@ for (const [found, what] of [
       // What acquireToken brought is served without a probe.
       await application.getToken([argument.SCOPE]);
       report(networkClient.requests);
-      // The answer to acquireToken is remembered: there is no probe any more.
+      // The answer to acquireToken is remembered: no probe is sent any more.
       await application.getToken(argument.OTHER);
       report(networkClient.requests);
     };

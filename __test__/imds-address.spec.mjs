@@ -259,7 +259,7 @@ for (const delay of [1_500, 2_500]) {
   });
 }
 
-where("what acquireToken brought from IMDS is remembered: there is no probe", async (t) => {
+where("an answer of IMDS to acquireToken is remembered: no probe is sent", async (t) => {
   const program = async ({ native, require, report }) => {
     const { answerAtAddress, askChain } = require("./imds-address.cjs");
     const server = await answerAtAddress({ delay: 1_500 });

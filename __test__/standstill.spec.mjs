@@ -18,7 +18,7 @@ const LIMITS = {
   "timeout of the call": { timeout: LIMIT },
 };
 
-/** How the answer comes while nobody reads. */
+/** How the answer comes while the process stands still. */
 const ANSWERS = {
   "an answer in one piece": (response) => response.end(tokenBody()),
   "an answer in pieces": async (response) => {

@@ -21,7 +21,7 @@ const { render } = require("./report.js");
 const { EXIT } = require("./words.js");
 
 /** What an error says of an endpoint that is not there; any other is about the options or the variables. */
-const NOBODY = ["managed_identity_unreachable_network", "network_unavailable"];
+const UNREACHABLE_CODES = ["managed_identity_unreachable_network", "network_unavailable"];
 /** Longer than a program would wait for a probe: who calls a doctor wants to know for certain. */
 const PATIENCE_MS = 5_000;
 /** The shape of `--json`; it changes only when a field is renamed or removed. */
@@ -68,7 +68,7 @@ async function examine(application, values) {
   const other = kind === undefined ? adviceOnEnvironment(namedByEnvironment(source)) : [];
   const outcome = (advice, exitCode) => ({ ...facts, endpoint, token, error, advice, exitCode });
   if (token !== null) return outcome([...adviceOnToken(token, Date.now()), ...other], EXIT.done);
-  if (available || !(NOBODY.includes(error.errorCode) || isForeign(source, error))) {
+  if (available || !(UNREACHABLE_CODES.includes(error.errorCode) || isForeign(source, error))) {
     return outcome([...other, ...adviceOn(error, { source, kind })], EXIT.failed);
   }
   const nearly = source === "DefaultToImds" ? nearlySources(application) : [];

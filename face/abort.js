@@ -26,7 +26,7 @@ function unlessAborted(call, signal) {
     try {
       forget = whenAborted(signal, () => leave(abortReason(signal)));
     } catch (error) {
-      // The call could not be aborted any more, and whoever gave the signal relies on that.
+      // The call could not be aborted any more, and the owner of the signal relies on that.
       leave(error);
       return;
     }

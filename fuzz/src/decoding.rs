@@ -123,7 +123,7 @@ fn base64_text(run: &str) -> Option<String> {
         .chunks_exact(8)
         .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
         .collect();
-    // What is no text separates what is.
+    // Bytes that are not text separate those that are.
     let text: String = bytes
         .iter()
         .map(|byte| {

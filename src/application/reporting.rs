@@ -1,4 +1,4 @@
-//! What a flight says on its way: log lines, and events for whoever observes.
+//! What a flight reports on its way: log lines, and events for observers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::http::{Fault, Response};
 use crate::log::Level;
 
 impl Pilot {
-    /// Tells the reader of the log, and after a refresh behind a caller whoever observes.
+    /// Writes the outcome to the log; the outcome of a background refresh is also an event.
     pub(super) fn tell(&self, outcome: &Outcome) {
         if self.plan.place.is_some() {
             self.notice(|| What::Refresh(outcome.clone()));

@@ -19,7 +19,7 @@ async fn a_slow_imds_gives_a_token() {
         let started = Instant::now();
         assert_eq!(desk.call().for_credential().token().await, "t");
         assert_eq!(started.elapsed(), PROBE + Duration::from_millis(millis));
-        // It has answered: there is no probe any more.
+        // It has answered: no probe is sent any more.
         desk.for_resource("https://storage.azure.com")
             .for_credential()
             .token()

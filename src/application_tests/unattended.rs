@@ -156,7 +156,7 @@ async fn waiters_whose_time_is_up_have_left_as_well() {
     sleep(seconds(1)).await;
     drop(patient);
     hurried.await.expect("no panic").expect_err("out of time");
-    // The flight had time until the end of the first caller's; nobody is left to use it.
+    // The flight had time until the end of the first caller's; no caller is left to use it.
     sleep(seconds(60)).await;
     assert_eq!((desk.net.count(), joinable(&desk)), (1, 0));
 }

@@ -223,7 +223,7 @@ impl Flight {
     }
 }
 
-/// Somebody who waits for a flight, with a timer of their own. To drop it is to leave.
+/// A caller who waits for a flight, with a timer of its own. Dropping the waiter means leaving.
 pub struct Waiter {
     flight: Arc<Flight>,
     total: Duration,

@@ -1,5 +1,5 @@
 //! What all requests of this process to one endpoint share: a limit on connections, a smaller one
-//! on refreshes behind callers, one on exchanges that no caller waits for, and the pause that a 429 asked for.
+//! on background refreshes, one on exchanges that no caller waits for, and the pause that a 429 asked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -298,7 +298,7 @@ impl Chain<'_> {
             } else {
                 None
             };
-            // The wait for a place may have been long enough for somebody else's 429.
+            // The wait for a place may have been long enough for another caller's 429.
             if self.gate.paused_for().is_none() {
                 break place;
             }

@@ -203,7 +203,7 @@ async fn the_last_try_after_a_time_out_has_three_times_as_long() {
         (times, started.elapsed().as_secs()),
         (vec![0, 11_000, 22_000], 52)
     );
-    // Without a second try, the first is no last one after a time-out.
+    // Without a second attempt, the first is not one that follows a timeout.
     let started = Instant::now();
     let times = times_of(&with(&CONFIGURED, retries(0)), silent).await;
     assert_eq!((times, started.elapsed().as_secs()), (vec![0], 10));

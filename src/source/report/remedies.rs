@@ -44,7 +44,7 @@ const UNKNOWN_CLIENT: (&str, &str) = (
 
 /// The remedy for a known text of a service.
 pub(super) fn remedy(text: &str) -> Option<&'static str> {
-    // Before AADSTS70021, of which this code is no extension, though it starts alike.
+    // Before AADSTS70021, which is the beginning of this code.
     let known = std::iter::once(&UNKNOWN_CLIENT).chain(&REMEDIES);
     known
         .into_iter()

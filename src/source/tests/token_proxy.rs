@@ -151,7 +151,7 @@ fn file_of_the_authority_is_read_for_each_request() {
             "{message}"
         );
     };
-    refused(); // There is no such file.
+    refused(); // The file does not exist.
     holds("");
     refused(); // Nothing was read before.
     holds("no certificate");

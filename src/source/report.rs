@@ -316,7 +316,7 @@ impl Report {
         let mut told = format!("{} answered {}", self.subject(), response.status);
         match response.status {
             200..=299 if json && words.is_none() => told.push_str(" without a token"),
-            200..=299 if !json => told.push_str(", but the body is not a JSON object"),
+            200..=299 if !json => told.push_str(", but the body is no JSON object"),
             300..=399 => told.push_str(", a redirect, which is never followed"),
             _ => {}
         }

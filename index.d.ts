@@ -113,7 +113,9 @@ export declare class ManagedIdentityApplication {
    * of its arguments, so that drivers may call it with their own.
    *
    * @param resource - The resource that the token is for, as `acquireToken` takes it.
-   * @param options - Further fields of the request, read once; default: none.
+   * @param options - Further fields of the request, read once and used by every call of the function, so that an
+   * `abortSignal` among them ends all later calls, too. Default: none. Anything but an object makes the function reject
+   * with `invalid_configuration`.
    * @returns A function that rejects with what `acquireToken` rejects with; nothing is thrown here.
    * @example
    * const password = app.bearerToken("https://ossrdbms-aad.database.windows.net");
@@ -218,7 +220,8 @@ export type ManagedIdentityConfiguration = {
    * challenges are handled. A workload identity sends them in the form parameter `claims`, as
    * `{"access_token":{"xms_cc":{"values":[…]}}}`.
    *
-   * Default: none. Applications with different capabilities do not share tokens.
+   * Default: none. Limits: an array of strings that are not empty, of at most 2 048 bytes together, else
+   * `invalid_configuration`. Applications with different capabilities do not share tokens.
    *
    * @see https://learn.microsoft.com/entra/identity-platform/claims-challenge#how-to-communicate-client-capabilities-to-microsoft-entra-id
    */
@@ -255,7 +258,8 @@ export type ManagedIdentityConfiguration = {
    * **New.** Where tokens are kept beside the memory of this process: for command-line scripts, each run of which
    * would else ask for a token.
    *
-   * Default: nowhere. A service has no use for it: tokens on a disk are tokens that can be stolen from there.
+   * Default: nowhere. Limits: an object with at most one of the two options, else `invalid_configuration`. A service has
+   * no use for it: tokens on a disk are tokens that can be stolen from there.
    */
   cache?: CacheOptions | null | undefined;
 
@@ -287,18 +291,20 @@ export type CacheOptions = {
    * A directory with a file for each token, mode 0600. The processes that use one directory make one request
    * between them for a token that none of them has.
    *
-   * Default: absent. Limits: an absolute path; made with mode 0700 if it is not there. A directory that belongs to
-   * another user, that others may look into, or that is a link makes every acquisition fail with
-   * `invalid_configuration`. So does one below a directory that belongs to another user than root, or to which
-   * others may write (unless it is sticky, as /tmp is). The user is the one that the process acts as when it uses the
-   * directory. Windows is different: there the directory has the rights of its parent, and nothing is checked.
+   * Default: absent. Limits: an absolute path, else `invalid_configuration`. The directory is made with mode 0700 if
+   * it is not there. A directory that belongs to another user, that others may look into, or that is a link makes
+   * every acquisition fail with `invalid_configuration`. So does one below a directory that belongs to another user
+   * than root, or to which others may write (unless it is sticky, as /tmp is). The user is the one that the process
+   * acts as when it uses the directory. Windows is different: there the directory has the rights of its parent, and
+   * nothing is checked.
    */
   directory?: string | null | undefined;
 
   /**
    * A plug-in as msal-node takes it, such as `PersistenceCachePlugin` of `@azure/msal-node-extensions`.
    *
-   * Default: absent. A plug-in that throws, rejects or takes over 10 s for an access is as good as none.
+   * Default: absent. Limits: an object with both methods, else `invalid_configuration`. A plug-in that throws, rejects
+   * or takes over 10 s for an access is as good as none.
    */
   cachePlugin?: ICachePlugin | null | undefined;
 };
@@ -462,24 +468,26 @@ export type NodeSystemOptions = {
    * Default: the native client. A rejection whose `code` is `ECONNREFUSED`, `ECONNRESET` or `ETIMEDOUT`
    * counts as that fault and is retried as such; one with `EADDRNOTAVAIL`, `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`,
    * `EACCES` or `EPERM` as a fault of this process itself, which is retried once; every other rejection is not.
-   * Refused with
-   * `invalid_configuration` on Service Fabric, whose certificate a caller's client cannot be made to pin.
-   * The client gets the endpoint's secrets in its headers. It must not follow redirects.
+   * Limits: an object with both methods, else `invalid_configuration`. Also refused with `invalid_configuration` on
+   * Service Fabric, whose certificate a caller's client cannot be made to pin. The client gets the endpoint's
+   * secrets in its headers. It must not follow redirects.
    */
   networkClient?: INetworkModule;
 
   /**
    * Whether an acquisition is limited to a single request, for callers with a retry loop of their own.
    *
-   * Default: `false`. Azure Arc's second request, the answer to its challenge, is made in any case.
+   * Default: `false`. Limits: a boolean, else `invalid_configuration`. Azure Arc's second request, the answer to its
+   * challenge, is made in any case.
    */
   disableInternalRetries?: boolean;
 
   /**
    * **New.** How often a request is retried, and after what delays, in place of the source's own numbers.
    *
-   * Default: those of README, under "Retries". Limits: an object, else `invalid_configuration`. What is retried
-   * stays the same, and so does Azure Arc's second request. `disableInternalRetries` wins over it.
+   * Default: those of README, under "Retries". Limits: an object, else `invalid_configuration`; unknown keys are
+   * ignored. What is retried stays the same, and so does Azure Arc's second request. `disableInternalRetries` wins over
+   * it.
    */
   retryOptions?: RetryOptions | null | undefined;
 
@@ -500,7 +508,8 @@ export type NodeSystemOptions = {
    * of `AZURE_KUBERNETES_CA_FILE`, a PEM file, and `AZURE_KUBERNETES_CA_DATA`, PEM text, with the certificates that
    * alone vouch for it.
    *
-   * Default: `false`, and without `AZURE_KUBERNETES_TOKEN_PROXY` Microsoft Entra is asked itself. A variable that is
+   * Default: `false`. Limits: a boolean, else `invalid_configuration`. Without `AZURE_KUBERNETES_TOKEN_PROXY`
+   * Microsoft Entra is asked itself. Without certificates the trust roots of the process count. A variable that is
    * wrong, or set without the first, is `invalid_configuration` before any request; so is a `networkClient` beside a
    * name or certificates, which it would have to know. `HTTPS_PROXY` has no part in such requests, and other sources
    * have no such proxy.
@@ -564,11 +573,11 @@ export type RetryOptions = {
   retryDelayInMs?: number | null | undefined;
 
   /**
-   * How long a delay is at most, in milliseconds.
+   * How long a delay is at most, in milliseconds. What is given includes the random part.
    *
-   * Default: 64 000 where `retryDelayInMs` is given, else the source's own. Limits: 0 to 600 000, else
-   * `invalid_configuration`. An endpoint that asks for more by `Retry-After` is not asked again: the acquisition
-   * fails at once, with `retryable` and `retryAfterMs`.
+   * Default: 64 000 for the delays that `retryDelayInMs` makes, else the source's own. Limits: 0 to 600 000, else
+   * `invalid_configuration`. If this option is given and an endpoint asks for a longer delay by `Retry-After`, it is
+   * not asked again: the acquisition fails at once, with `retryable` and `retryAfterMs`.
    */
   maxRetryDelayInMs?: number | null | undefined;
 };
@@ -590,7 +599,7 @@ export type ManagedIdentityRequestParams = {
   /**
    * Whether the cache is skipped; the new token replaces the cached one.
    *
-   * Default: `false`.
+   * Default: `false`. Limits: a boolean, else `invalid_configuration`.
    */
   forceRefresh?: boolean;
 
@@ -598,10 +607,11 @@ export type ManagedIdentityRequestParams = {
    * The claims challenge of a resource that refused a token, as a JSON string; the cache is skipped, and the
    * new token replaces the cached one.
    *
-   * Default: absent. The claims themselves are never sent to a managed identity endpoint; on Service Fabric
-   * the SHA-256 of the cached token is. A workload identity asks Microsoft Entra itself: there they are sent,
-   * merged with the client capabilities, and text that is not a JSON object is `invalid_configuration` before
-   * any request.
+   * Default: absent, also for an empty string. Limits: a string, else `invalid_configuration`. The claims themselves
+   * are never sent to a managed identity endpoint; on Service Fabric the SHA-256 of the cached token is. A workload
+   * identity asks Microsoft Entra itself: there they are sent, merged with the client capabilities, which replace an
+   * `xms_cc` in them. Text that is not a JSON object, such as one that is still in base64, is `invalid_configuration`
+   * there before any request.
    *
    * @see https://learn.microsoft.com/entra/identity-platform/claims-challenge
    */
@@ -611,8 +621,9 @@ export type ManagedIdentityRequestParams = {
    * **New.** Ends this call when it is aborted, or at once when it already is; the promise rejects with the
    * signal's reason.
    *
-   * Default: absent. The request goes on for others who wait for it. When the last has left, a request that was
-   * sent goes on and its token is cached, but nothing further is sent, and the process is not kept alive.
+   * Default: absent. Limits: an `AbortSignal` or the like, else `invalid_configuration`. The request goes on for
+   * others who wait for it. When the last has left, a request that was sent goes on and its token is cached, but
+   * nothing further is sent, and the process is not kept alive.
    */
   abortSignal?: AbortSignalLike | null | undefined;
 
@@ -654,7 +665,8 @@ export type BearerTokenOptions = Omit<ManagedIdentityRequestParams, "resource">;
  */
 export type ManagedIdentityScopesRequest = Omit<ManagedIdentityRequestParams, "resource"> & {
   /**
-   * One scope, such as `"https://management.azure.com/.default"`.
+   * One scope, such as `"https://management.azure.com/.default"`. If an untyped caller gives a `resource` too, that
+   * counts.
    */
   scopes: string[];
 };
@@ -682,7 +694,7 @@ export interface GetTokenOptions {
     /**
      * How long this acquisition may take, in milliseconds; replaces `totalTimeout`.
      *
-     * Default: the application's `totalTimeout`, also for 0. Limits: up to 600 000, else `invalid_configuration`.
+     * Default: the application's `totalTimeout`, also for 0. Limits: 0 to 600 000, else `invalid_configuration`.
      */
     timeout?: number;
   };
@@ -699,13 +711,13 @@ export interface GetTokenOptions {
    * Whether the client handles claims challenges of continuous access evaluation: the capability `CP1` then goes
    * along, and the token is cached apart from others.
    *
-   * Default: `false`.
+   * Default: `false`. Limits: a boolean, else `invalid_configuration`.
    */
   enableCae?: boolean;
 
   /**
    * The tenant that the token must be of, as a GUID. A managed identity has tokens of its own tenant only: any
-   * other is refused, by the token's own `tid` claim.
+   * other is refused with `invalid_configuration`, by the token's own `tid` claim.
    *
    * Default: absent. An opaque token (not a JWT) is not checked. `common`, `organizations`, `consumers` and domain
    * names are ignored: they name no other tenant that could be compared.
@@ -1073,7 +1085,8 @@ export type LoggerOptions = {
   /**
    * Called with each line.
    *
-   * Default: no logging. One that throws, rejects or is slow never breaks or delays an acquisition.
+   * Default: no logging. Limits: a function, else `invalid_configuration`. One that throws, rejects or is slow never
+   * breaks or delays an acquisition.
    */
   loggerCallback?: ILoggerCallback;
 
@@ -1087,7 +1100,7 @@ export type LoggerOptions = {
   /**
    * The least severe level that is passed on.
    *
-   * Default: `LogLevel.Info`.
+   * Default: `LogLevel.Info`. Limits: one of `LogLevel`, 0 to 4, else `invalid_configuration`.
    */
   logLevel?: LogLevel;
 
@@ -1248,7 +1261,7 @@ export declare class ManagedIdentityError extends AuthError {
    * absent.
    *
    * @param errorCode - The stable code.
-   * @param correlationId - The id of the call.
+   * @param correlationId - The id of the call; in a test, any text.
    * @param details - **New.** What else the error says; default: nothing.
    */
   constructor(
@@ -1348,8 +1361,10 @@ export type ManagedIdentityErrorDetails = {
    * Default: a general sentence.
    */
   message?: string | undefined;
-  /** The HTTP status of the last answer. Default: absent. */
+  /** The HTTP status of the last answer; it sets the error's `status`, too. Default: absent. */
   statusCode?: number | undefined;
+  /** The first of the service's `error_codes`. Default: absent. */
+  errorNo?: number | string | undefined;
   /** Whether the same call may succeed later. Default: `false`. */
   retryable?: boolean | undefined;
   /** The source that was asked. Default: absent. */

@@ -119,7 +119,8 @@ export interface EmulatorOptions {
   tokensDirectory?: string;
   /**
    * Whether the endpoint speaks https, with a certificate that it makes itself. Default: true for
-   * "service-fabric" and "workload-identity", else false.
+   * "service-fabric" and "workload-identity", else false. Only for these two does `env` say whom to trust; for the
+   * others write `certificate.pem` to a file, and name it in NODE_EXTRA_CA_CERTS.
    */
   secure?: boolean;
   /** How that certificate is made. Ignored without https. */
@@ -179,7 +180,13 @@ export interface CertificateWithKey extends EmulatorCertificate {
   readonly keyPem: string;
 }
 
-/** Makes a self-signed certificate, such as a test's own TLS server needs. */
+/**
+ * Makes a self-signed certificate, such as a test's own TLS server needs.
+ *
+ * The certificates of one process with one kind of key, those of its endpoints included, share that key: with the same
+ * `subject`, a client that trusts one of them trusts the others. A test that needs a certificate that is not trusted
+ * gives it another `subject`.
+ */
 export declare function createCertificate(options?: CertificateOptions): Promise<CertificateWithKey>;
 
 /** A running endpoint. */

@@ -74,7 +74,9 @@ test("what depends on what is all there, and everything can be reached from the 
 test("it names the platform packages, and each npm package that is installed with them", (t) => {
   const names = bom.components.filter(({ purl }) => purl.startsWith("pkg:npm/")).map(({ name }) => name);
   const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
-  const production = Object.keys(packages).filter((path) => path !== "" && packages[path].dev !== true);
+  // npm marks what a link leads to as a development dependency, and not the link itself.
+  const isForDevelopment = ({ link, resolved, dev }) => (link ? packages[resolved].dev : dev) === true;
+  const production = Object.keys(packages).filter((path) => path !== "" && !isForDevelopment(packages[path]));
   const expected = skeletons(root).map((name) => `${whole.name}-${name}`);
   t.deepEqual(
     names.sort(),

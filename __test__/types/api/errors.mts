@@ -83,6 +83,7 @@ new ServiceError("code", "correlation");
 const details: ManagedIdentityErrorDetails = {
   message: "words",
   statusCode: 429,
+  errorNo: 70_021,
   retryable: true,
   source: "Imds",
   endpoint: "http://169.254.169.254/",
@@ -99,6 +100,8 @@ const unavailable: ManagedIdentityError = new CredentialUnavailableError("code",
 new ManagedIdentityError("code", "correlation", { token: "x" });
 // @ts-expect-error a number
 new ManagedIdentityError("code", "correlation", { statusCode: "429" });
+// @ts-expect-error status follows statusCode
+new ManagedIdentityError("code", "correlation", { status: 429 });
 // @ts-expect-error a source
 new ManagedIdentityError("code", "correlation", { source: "VirtualMachine" });
 

@@ -125,6 +125,7 @@ impl Engine {
                 prober.probe(machine)
             })
             .await?;
+        report.add_secrets(request.secrets.iter().cloned());
         let gate = self.gates.gate(&request.url);
         if gate.paused_for().is_some() {
             return Ok(Presence::Inconclusive); // It answered: with a 429.

@@ -293,3 +293,24 @@ async fn probes_by_callers_clients_wait_for_no_place() {
         assert!(probe.await.expect("no panic").available);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
+    let machine_learning = [
+        (v::MSI_ENDPOINT, "http://10.0.0.4/token"),
+        (v::MSI_SECRET, "hush-header"),
+    ];
+    for env in [APP_SERVICE, &machine_learning] {
+        let desk = Desk::playing(|_, _| Reply::new(403, format!("{CONTAINER_HOST} hush-header")).into());
+        let call = desk.call().env(env);
+        let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+        let reason = probe.expect("begun").await.reason.expect("refused");
+        assert!(
+            reason.contains("connectex") && !reason.contains("hush"),
+            "{reason}"
+        );
+        // The probe itself holds none.
+        let headers = &desk.net.requests()[0].headers;
+        assert!(headers.iter().all(|(_, value)| value.expose() != "hush-header"));
+    }
+}

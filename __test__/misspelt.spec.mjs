@@ -198,7 +198,10 @@ test("signal and scope of a request count only as its own keys", async (t) => {
     }
   }
   const application = new ManagedIdentityApplication();
-  for (const request of [new Request(), Object.assign(Object.create({ scope: "x" }), { resource: RESOURCE })]) {
+  for (const request of [
+    new Request(),
+    Object.assign(Object.create({ scope: "x" }), { resource: RESOURCE }),
+  ]) {
     t.truthy((await acquire(endpoint, request, application)).accessToken);
   }
 });

@@ -478,7 +478,8 @@ export type NodeSystemOptions = {
    * Whether an acquisition is limited to a single request, for callers with a retry loop of their own.
    *
    * Default: `false`. Limits: a boolean, else `invalid_configuration`. Azure Arc's second request, the answer to its
-   * challenge, is made in any case.
+   * challenge, is made in any case; so is the one that follows an answer which names another `resource` than the one
+   * asked for.
    */
   disableInternalRetries?: boolean;
 

@@ -502,7 +502,8 @@ function isMisspelt(request) {
     typeof request !== "string" &&
     request !== undefined &&
     request !== null &&
-    (request.signal !== undefined || request.scope !== undefined)
+    ((request.signal !== undefined && hasOwn(request, "signal")) ||
+      (request.scope !== undefined && hasOwn(request, "scope")))
   );
 }
 

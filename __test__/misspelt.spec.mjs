@@ -188,6 +188,24 @@ test("only own keys are looked at, and no getter of an unknown key is called", (
   t.notThrows(() => new ManagedIdentityApplication(Object.create({ clientId: GUID })));
 });
 
+test("signal and scope of a request count only as its own keys", async (t) => {
+  const endpoint = await startEndpoint(t);
+  class Request {
+    resource = RESOURCE;
+
+    get signal() {
+      return "mine";
+    }
+  }
+  const application = new ManagedIdentityApplication();
+  for (const request of [
+    new Request(),
+    Object.assign(Object.create({ scope: "x" }), { resource: RESOURCE }),
+  ]) {
+    t.truthy((await acquire(endpoint, request, application)).accessToken);
+  }
+});
+
 const FIELDS = [
   [{ resource: RESOURCE, signal: AbortSignal.abort() }, ["signal ", "abortSignal"]],
   [{ resource: RESOURCE, signal: false }, ["signal ", "abortSignal"]],

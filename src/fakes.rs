@@ -15,7 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::config::{Given, RawConfiguration, Settings};
 use crate::http::NATIVE;
-use crate::http::{Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, Transport};
+use crate::http::{
+    Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, ReusableConnection, Transport,
+};
 use crate::machine::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
 use crate::resource::Resource;
 use crate::token::Timestamp;
@@ -250,6 +252,7 @@ pub(crate) struct FakeNet {
     sent: Mutex<Vec<(Instant, Request)>>,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
+    kept: Arc<AtomicUsize>,
 }
 
 impl FakeNet {
@@ -269,6 +272,7 @@ impl FakeNet {
             sent: Mutex::default(),
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
+            kept: Arc::default(),
         })
     }
 
@@ -306,6 +310,18 @@ impl FakeNet {
     pub(crate) fn most_under_way(&self) -> usize {
         self.most_under_way.load(Ordering::Relaxed)
     }
+
+    /// How many connections were kept, once their responses were read.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    fn connection(&self) -> ReusableConnection {
+        let kept = self.kept.clone();
+        ReusableConnection::new(move || {
+            kept.fetch_add(1, Ordering::Relaxed);
+        })
+    }
 }
 
 impl Transport for FakeNet {
@@ -327,7 +343,13 @@ impl Transport for FakeNet {
                         sleep(wait).await;
                         play = *next;
                     }
-                    Play::Reply(reply) => return Ok(reply.to(request)),
+                    Play::Reply(reply) => {
+                        let connection = Some(self.connection());
+                        return Ok(Response {
+                            connection,
+                            ..reply.to(request)
+                        });
+                    }
                     Play::Fault(kind) => return Err(Fault::of(kind)),
                     Play::NoConnection => {
                         sleep(connect_timeout).await;

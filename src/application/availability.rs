@@ -125,6 +125,7 @@ impl Engine {
                 prober.probe(machine)
             })
             .await?;
+        report.add_secrets(request.secrets.iter().cloned());
         let gate = self.gates.gate(&request.url);
         if gate.paused_for().is_some() {
             return Ok(Presence::Inconclusive); // It answered: with a 429.
@@ -132,7 +133,11 @@ impl Engine {
         let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let mut exchange = pin!(async {
             roots.equip(&mut request).await;
-            let _place = gate.probe().await;
+            let _place = if transport.takes_a_place() {
+                Some(gate.probe().await)
+            } else {
+                None
+            };
             let left = until.saturating_duration_since(Instant::now());
             transport
                 .send(&request, settings.timeouts.connect.min(left))

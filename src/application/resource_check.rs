@@ -20,7 +20,9 @@ impl ResourceAliases {
     /// Returns whether an endpoint is known to call a resource so.
     pub(super) fn contains(&self, endpoint: &str, resource: &str, named: &str) -> bool {
         let key = (endpoint.to_owned(), resource.to_owned());
-        self.lock().get(&key).is_some_and(|known| known == named)
+        self.lock()
+            .get(&key)
+            .is_some_and(|known| !is_other_resource(known, named))
     }
 
     pub(super) fn insert(&self, endpoint: &str, resource: &str, named: String) {
@@ -50,7 +52,9 @@ impl Pilot {
         request.needs_new_connection = true;
         let end = self.run(chain, &request).await;
         match self.other_resource(&end) {
-            Some(second) if second != first => return Err(Stop::Failed(self.unexpected_resource(&end))),
+            Some(second) if is_other_resource(&first, &second) => {
+                return Err(Stop::Failed(self.unexpected_resource(&end)));
+            }
             Some(_) => self.remember_alias(first),
             None => {}
         }

@@ -271,3 +271,46 @@ async fn a_probe_waits_for_no_acquisition() {
     assert_eq!(desk.net.most_under_way(), 32);
     drop(waiters);
 }
+
+#[tokio::test(start_paused = true)]
+async fn probes_by_callers_clients_wait_for_no_place() {
+    // Such a client may itself wait for a token of the same endpoint, which needs a place then.
+    let desk = probed(|| Play::Silence);
+    let client = FakeNet::numbered(7, |_, _| {
+        Play::from(Reply::new(400, "")).after(Duration::from_millis(900))
+    });
+    let call = desk.call().env(CONFIGURED_IMDS).by(client.clone());
+    let probes: Vec<_> = (0..40)
+        .map(|_| {
+            let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+            tokio::spawn(probe.expect("begun"))
+        })
+        .collect();
+    settle().await;
+    assert_eq!(client.most_under_way(), 40);
+    assert_eq!(desk.call().env(CONFIGURED_IMDS).token().await, "t0");
+    for probe in probes {
+        assert!(probe.await.expect("no panic").available);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
+    let machine_learning = [
+        (v::MSI_ENDPOINT, "http://10.0.0.4/token"),
+        (v::MSI_SECRET, "hush-header"),
+    ];
+    for env in [APP_SERVICE, &machine_learning] {
+        let desk = Desk::playing(|_, _| Reply::new(403, format!("{CONTAINER_HOST} hush-header")).into());
+        let call = desk.call().env(env);
+        let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+        let reason = probe.expect("begun").await.reason.expect("refused");
+        assert!(
+            reason.contains("connectex") && !reason.contains("hush"),
+            "{reason}"
+        );
+        // The probe itself holds none.
+        let headers = &desk.net.requests()[0].headers;
+        assert!(headers.iter().all(|(_, value)| value.expose() != "hush-header"));
+    }
+}

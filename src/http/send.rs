@@ -239,7 +239,7 @@ impl Chain<'_> {
         challenge: &Challenge<'_>,
         witness: &dyn Witness,
     ) -> End {
-        let answer = match self.exchange(request, limit, witness).await {
+        let mut answer = match self.exchange(request, limit, witness).await {
             Ok(answer) => answer,
             Err(end) => return end,
         };
@@ -247,6 +247,8 @@ impl Chain<'_> {
             Ok(None) => End::Answer(answer),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;
+                // Held meanwhile, it would be a second connection in the place of one.
+                answer.keep_connection();
                 let answered = self.exchange(&second, limit, witness).await;
                 answered.map_or_else(|end| end, End::Answer)
             }

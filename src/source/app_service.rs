@@ -41,6 +41,10 @@ impl Source for AppService {
         &retry::CONFIGURED
     }
 
+    fn secret(&self) -> Option<&Secret> {
+        Some(&self.secret)
+    }
+
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
         let url = self
             .endpoint

@@ -65,6 +65,10 @@ impl Source for MachineLearning {
         &retry::CONFIGURED
     }
 
+    fn secret(&self) -> Option<&Secret> {
+        Some(&self.secret)
+    }
+
     fn cache_scope(&self) -> &str {
         // The system-assigned identity is whichever the environment names.
         self.client_id.as_deref().unwrap_or_default()

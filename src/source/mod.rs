@@ -125,9 +125,17 @@ pub trait Source: Send + Sync {
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error>;
 
     /// A request that tells whether anybody is there: without a secret, and without what the endpoint
-    /// would want to see before it made a token.
+    /// would want to see before it made a token. Its [`secrets`](Request::secrets) are those that a response could repeat
+    /// all the same.
     fn probe(&self, _: &Machine) -> Result<Request, Error> {
-        Ok(Request::get(self.endpoint().with_query(&[])))
+        let mut request = Request::get(self.endpoint().with_query(&[]));
+        request.secrets.extend(self.secret().cloned());
+        Ok(request)
+    }
+
+    /// The secret of the environment that goes along with a token request.
+    fn secret(&self) -> Option<&Secret> {
+        None
     }
 
     /// The directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read none.

@@ -79,7 +79,7 @@ impl Source for ServiceFabric {
     }
 
     fn probe(&self, _: &Machine) -> Result<Request, Error> {
-        let request = Request::get(self.endpoint.with_query(&[]));
+        let request = Request::get(self.endpoint.with_query(&[])).keeping(self.secret.clone());
         Ok(request.by(Route::Pinned(self.pin)))
     }
 

@@ -215,8 +215,11 @@ impl Source for WorkloadIdentity {
     }
 
     fn probe(&self, machine: &Machine) -> Result<Request, Error> {
-        self.assertion(machine)?;
-        self.send(Request::get(self.endpoint.with_query(&[])), machine)
+        let assertion = self.assertion(machine)?;
+        self.send(
+            Request::get(self.endpoint.with_query(&[])).keeping(assertion),
+            machine,
+        )
     }
 
     fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {

@@ -114,6 +114,31 @@ async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
+    // Held any longer, it would be a second connection in the place of one.
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let (net, seen) = (statuses(&[401]), kept.clone());
+    let counted = Arc::downgrade(&net);
+    net.play(move |nth, _| {
+        let kept = counted.upgrade().map(|net| net.kept());
+        seen.lock().expect("not poisoned").push(kept);
+        Reply::new(if nth == 0 { 401 } else { 200 }, "").into()
+    });
+    let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
+    let conditions = Conditions::of(&CONFIGURED);
+    let end = conditions.run_with(&net, &get(), &challenge).await;
+    assert_eq!(status_of(&end), Some(200));
+    assert_eq!(*kept.lock().expect("not poisoned"), [Some(0), Some(1)]);
+
+    // What cannot be answered is closed, as is a response that is still to be read.
+    let net = statuses(&[401]);
+    let refused = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
+    conditions.run_with(&net, &get(), &refused).await;
+    conditions.run(&net).await;
+    assert_eq!((net.count(), net.kept()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_retries_a_challenge_is_still_answered_but_only_once() {
     for (second, expected) in [(200, 200), (401, 401), (503, 503)] {
         let net = statuses(&[401, second]);

@@ -482,7 +482,9 @@ function checkedId(id, name) {
 
 /** Refuses keys that would silently lead to the system-assigned identity. */
 function refuseMisspeltIds(configuration, ids) {
-  if (!hasKey(configuration, /id$/i) && !hasKey(ids, /^(?!userAssigned(Client|Resource|Object)?Id$)/)) return;
+  const mayBeId = /[iI][dD]$|^(?!managedIdentityIdParams$)[mM]anaged/;
+  const isNotId = /^(?!userAssigned(Client|Resource|Object)?Id$)/;
+  if (!hasKey(configuration, mayBeId) && !hasKey(ids, isNotId)) return;
   require("./face/identity.js").refuseMisspelt(configuration, ids, { own, refuse });
 }
 

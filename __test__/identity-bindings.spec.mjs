@@ -191,6 +191,7 @@ test("a certificate without the name AZURE_KUBERNETES_SNI_NAME is refused", asyn
   const { theirs, ours, requests } = await outcomeOf(t, proxy, env);
   t.is(typeof theirs, "object");
   t.is(ours.code, "managed_identity_unreachable_network");
+  t.true(ours.message.includes("AZURE_KUBERNETES_CA_FILE"), ours.message);
   t.deepEqual(requests, []);
 });
 

@@ -166,6 +166,14 @@ test("an unknown key in managedIdentityIdParams is refused with the right spelli
   }
 });
 
+test("misspellings of managedIdentityIdParams are refused with the right one", (t) => {
+  for (const key of ["managedIdentityParams", "managedIdentityIdparams", "managed_identity_id_params"]) {
+    const ids = { userAssignedClientId: GUID };
+    refused(t, () => new ManagedIdentityApplication({ [key]: ids }), [`${key} `, "managedIdentityIdParams."]);
+    t.notThrows(() => new ManagedIdentityApplication({ [key]: undefined }));
+  }
+});
+
 test("only own keys are looked at, and no getter of an unknown key is called", (t) => {
   class Ids {
     userAssignedClientId = GUID;

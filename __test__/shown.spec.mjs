@@ -59,7 +59,7 @@ test("an id is shown if it has the form of one", (t) => {
     { userAssignedObjectId: "/subscriptions/hush hush" },
   ]) {
     t.false(shown(ids).includes("hush"), shown(ids));
-    t.true(shown(ids).includes(Object.keys(ids)[0]));
+    t.true(shown(ids).includes(`${Object.keys(ids)[0]}: '<not in the form of an id>'`), shown(ids));
   }
 });
 

@@ -48,6 +48,9 @@ const NAMES = "userAssignedClientId, userAssignedResourceId, userAssignedObjectI
 /** Keys, in lower case and without separators, that stand for an id where it is not looked for. */
 const NEAR_MISS =
   /^(userassigned|managedidentity)?(client|resource|object)id$|^(userassigned|managedidentity)id$/;
+/** The same for managedIdentityIdParams itself. */
+const NEAR_MISS_OF_GROUP = /^managedidentity(id)?param(s|eters)?$/;
+const GROUP = "managedIdentityIdParams";
 const LONGEST_KEY = 80;
 
 /** Refuses an id beside managedIdentityIdParams, and whatever is in there under another name than an id's. */
@@ -63,7 +66,9 @@ function refuseMisspelt(configuration, ids, { own, refuse }) {
   for (let index = 0; index < options.length; index += 1) {
     const key = options[index];
     const spelt = key.toLowerCase().replace(/[-_ ]/g, "");
-    if (!NEAR_MISS.test(spelt) || !isPresent(configuration, key)) continue;
+    const isGroup = key !== GROUP && NEAR_MISS_OF_GROUP.test(spelt);
+    if (!(isGroup || NEAR_MISS.test(spelt)) || !isPresent(configuration, key)) continue;
+    if (isGroup) refuseKey(key, "", `The option is ${GROUP}.`);
     refuseKey(key, "", `Give the id as managedIdentityIdParams.${nameFor(spelt) ?? "userAssignedId"}.`);
   }
   const names = keysOf(ids);

@@ -29,7 +29,7 @@ function nameOf(application) {
 /** An id that does not look like one may be a secret that stands in the wrong variable. */
 function identityOf(identity) {
   if (identity === null) return "system-assigned";
-  return { [identity.option]: Object.hasOwn(identity, "id") ? identity.id : "<not in the form of an id>" };
+  return { [identity.option]: identity.id ?? "<not in the form of an id>" };
 }
 
 module.exports.shown = shown;

@@ -229,10 +229,12 @@ fn sources(given: &Given) -> Result<Option<Arc<[SourceName]>>, Error> {
     let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
     let parse = |option: &str, given: &Given| match given {
         Given::Text(text) => SourceName::parse(text).ok_or_else(|| {
-            let message = format!("{option} is not one of ManagedIdentitySourceNames.");
+            let names = SourceName::ALL.map(SourceName::as_str).join(", ");
+            let message = format!("{option} is not one of ManagedIdentitySourceNames: {names}, Imds.");
             Error::new(Code::InvalidConfiguration, message)
         }),
-        other => Err(wrong(option, expected, other)),
+        other if option == "source" => Err(wrong(option, expected, other)),
+        other => Err(wrong(option, "one of ManagedIdentitySourceNames", other)),
     };
     let chosen = match given {
         Given::Absent => return Ok(None),

@@ -184,6 +184,11 @@ pub trait Source: Send + Sync {
         self.name().unreachable_remedy()
     }
 
+    /// What helps if no TLS connection comes about.
+    fn tls_remedy(&self) -> &'static str {
+        self.name().tls_remedy()
+    }
+
     /// Whether it was chosen only because nothing says that there is another, so that nobody may be there.
     fn may_be_nowhere(&self) -> bool {
         false

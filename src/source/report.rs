@@ -38,6 +38,7 @@ pub struct Report {
     source: SourceName,
     endpoint: String,
     off_azure: &'static str,
+    tls_remedy: &'static str,
     /// The id that the requests name, if it may be shown.
     identity_id: Option<String>,
     known_secrets: KnownSecrets,
@@ -50,6 +51,7 @@ impl Report {
             source: source.name(),
             endpoint: source.endpoint().shown(),
             off_azure: source.unreachable_remedy(),
+            tls_remedy: source.tls_remedy(),
             identity_id: None,
             known_secrets: KnownSecrets::default(),
         }
@@ -231,7 +233,7 @@ impl Report {
             | FaultKind::Unroutable
             | FaultKind::NameResolution
             | FaultKind::ConnectTimeout => self.off_azure,
-            FaultKind::Tls => self.source.tls_remedy(),
+            FaultKind::Tls => self.tls_remedy,
             FaultKind::Local => {
                 "That says nothing about the endpoint: look at this process's limits of open files and ports, and at \
                  what a firewall or a sandbox of this host lets it do."

@@ -25,7 +25,8 @@ pub enum SourceName {
 }
 
 impl SourceName {
-    const ALL: [Self; 7] = [
+    /// Every source.
+    pub const ALL: [Self; 7] = [
         Self::AppService,
         Self::AzureArc,
         Self::CloudShell,

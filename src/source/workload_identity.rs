@@ -238,6 +238,16 @@ impl Source for WorkloadIdentity {
         self.send(request.keeping(assertion), machine)
     }
 
+    fn tls_remedy(&self) -> &'static str {
+        match &self.way {
+            Way::Internet(_) => self.name().tls_remedy(),
+            Way::TokenProxy(_) => {
+                "The certificate of the cluster's proxy must be one that AZURE_KUBERNETES_CA_FILE or \
+                 AZURE_KUBERNETES_CA_DATA vouches for, for the name in AZURE_KUBERNETES_SNI_NAME."
+            }
+        }
+    }
+
     fn allows_callers_transport(&self) -> bool {
         !matches!(&self.way, Way::TokenProxy(proxy) if proxy.needs_native_transport())
     }

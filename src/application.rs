@@ -186,7 +186,7 @@ impl Engine {
         if let Reason::Claims(hash) = &reason {
             plan.ask.refused_token.clone_from(hash);
         }
-        let flight = match state.joinable(&plan.key, &reason) {
+        let flight = match state.joinable(&plan.key, &reason, plan.called_at) {
             Some(flight) => {
                 // A pause that is too long for this caller is no reason to keep them waiting.
                 let gate = self.gates.gate(&plan.source.endpoint().with_query(&[]));
@@ -301,7 +301,10 @@ impl Engine {
         mut plan: Plan,
         total: Duration,
     ) -> Option<Departure> {
-        if state.joinable(&plan.key, &Reason::Refresh).is_some() {
+        if state
+            .joinable(&plan.key, &Reason::Refresh, plan.called_at)
+            .is_some()
+        {
             return None;
         }
         plan.place = Some(
@@ -335,7 +338,15 @@ impl Engine {
         state.started += 1;
         let report = Report::about(&*plan.source).naming(plan.source.identity_id(&plan.ask));
         let in_background = plan.place.is_some();
-        let flight = Flight::new(state.started, state.cleared, reason, total, in_background, report);
+        let flight = Flight::new(
+            state.started,
+            state.cleared,
+            reason,
+            total,
+            in_background,
+            report,
+            plan.called_at,
+        );
         let flights = state.flights.entry(plan.key.clone()).or_default();
         flights.push(flight.clone());
         Ok(Departure {

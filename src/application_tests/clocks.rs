@@ -151,6 +151,26 @@ async fn callers_by_different_clocks_share_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
+    for (moved, expected) in [
+        (4_000, ["t0", "t0"]), // It is not told from the time that passes.
+        (6_000, ["t0", "t1"]),
+        (TWO_HOURS, ["t0", "t1"]),
+        (-TWO_HOURS, ["t0", "t0"]),
+    ] {
+        let desk =
+            Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(1)));
+        let first = desk.call().ahead(10 * HOUR_MS, 1).waiter();
+        let second = desk.call().ahead(10 * HOUR_MS + moved, 1).waiter();
+        assert_eq!(all(vec![first, second]).await, expected, "{moved}");
+        assert_eq!(
+            desk.call().ahead(10 * HOUR_MS + moved, 1).token().await,
+            expected[1]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads() {
     let desk = Desk::granting(HOUR);
     desk.call().token().await;

@@ -133,6 +133,8 @@ pub struct Flight {
     pub progress: Progress,
     /// Who is asked.
     pub report: Report,
+    /// How far the clock of the caller who started it was ahead of the system's then, in milliseconds.
+    pub offset_ms: i64,
     started: Instant,
     known: watch::Sender<Known>,
 }
@@ -146,6 +148,7 @@ impl Flight {
         total: Duration,
         in_background: bool,
         report: Report,
+        called_at: WallClocks,
     ) -> Arc<Self> {
         Arc::new(Self {
             number,
@@ -157,6 +160,7 @@ impl Flight {
             outdated: AtomicBool::new(false),
             progress: Progress::default(),
             report,
+            offset_ms: called_at.offset_ms(),
             started: Instant::now(),
             known: watch::Sender::new(Known::default()),
         })

@@ -44,6 +44,11 @@ impl WallClocks {
         offset_ms.saturating_sub(self.offset_ms()) > i64::try_from(TOLERANCE_MS).unwrap_or(i64::MAX)
     }
 
+    /// Whether the caller's clock was moved on since it was this far ahead, by more than the time that has passed.
+    pub fn were_set_ahead_since(self, offset_ms: i64) -> bool {
+        self.offset_ms().saturating_sub(offset_ms) > i64::try_from(TOLERANCE_MS).unwrap_or(i64::MAX)
+    }
+
     /// What they say when the system's says `system`, unless the caller's is replaced or moved meanwhile.
     #[must_use]
     pub fn when(self, system: Timestamp) -> Self {

@@ -22,8 +22,11 @@ function withHosts(path) {
 const hostsFolder = mkdtempSync(join(tmpdir(), "hosts-"));
 test.after.always(() => rmSync(hostsFolder, { recursive: true }));
 
+let files = 0;
+
 function hostsFile(addresses) {
-  const path = join(hostsFolder, `hosts-${addresses.length}`);
+  files += 1;
+  const path = join(hostsFolder, `hosts-${files}`);
   writeFileSync(path, addresses.map((address) => `${address} ${NAME}\n`).join(""));
   return path;
 }
@@ -111,3 +114,46 @@ isolated("the connect timeout bounds all addresses together", async (t) => {
   t.is(outcome.errorCode, "network_unavailable");
   t.true(outcome.took >= 550 && outcome.took < 2_500, `${outcome.took} ms`);
 });
+
+const WITHOUT_IPV6 = [
+  "unshare",
+  "--map-root-user",
+  "--net",
+  "sh",
+  "-c",
+  'ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 && exec "$@"',
+  "sh",
+];
+
+function canLackIpv6() {
+  if (process.platform !== "linux") return false;
+  const [command, ...rest] = WITHOUT_IPV6;
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+/** What `getToken` of an endpoint at which nothing listens ends with. */
+async function refuse(t, addresses, command) {
+  const [outcome] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report }) => {
+      const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+      const error = await application.getToken("https://vault.azure.net/.default").catch((error) => error);
+      report({ name: error.name, code: error.cause?.code });
+    },
+    {
+      command: [...withHosts(hostsFile(addresses)), ...command],
+      env: { IDENTITY_ENDPOINT: `http://${NAME}:9/msi/token`, IDENTITY_HEADER: "not-a-secret" },
+    },
+  );
+  return outcome;
+}
+
+(canUseHosts() && canLackIpv6() ? test : test.skip)(
+  "an address of a family that this host does not have does not hide that another address refused",
+  async (t) => {
+    const refused = { name: "CredentialUnavailableError", code: "ECONNREFUSED" };
+    for (const addresses of [["127.0.0.2"], ["::1", "127.0.0.2"], ["127.0.0.2", "::1", "2001:db8::1"]]) {
+      t.deepEqual(await refuse(t, addresses, WITHOUT_IPV6), refused, addresses.join());
+    }
+  },
+);

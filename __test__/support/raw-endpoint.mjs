@@ -4,11 +4,14 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A response with a token that tells which resource it is for. `names`: whether the response says so, too. */
-export function tokenResponse(resource, { names = true, connection = "keep-alive" } = {}) {
+/**
+ * A response with a token that tells which resource it is for. `names`: whether the response says so, too; `lifetime` in
+ * seconds.
+ */
+export function tokenResponse(resource, { names = true, connection = "keep-alive", lifetime = 86_400 } = {}) {
   const body = JSON.stringify({
     access_token: `token for ${resource}`,
-    expires_in: 86_400,
+    expires_in: lifetime,
     token_type: "Bearer",
     ...(names && { resource }),
   });

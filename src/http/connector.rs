@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
+use super::local_fault;
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
 /// RFC 8305's recommended delay between the starts of two connection attempts.
@@ -56,7 +57,7 @@ impl Target {
 pub(super) enum ConnectError {
     /// The name could not be resolved.
     NameResolution(io::Error),
-    /// No address accepted the connection; the error of the last.
+    /// No address accepted the connection; the error that says most about the endpoint.
     Tcp(io::Error),
     /// The TLS handshake failed.
     Tls(io::Error),
@@ -191,7 +192,7 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut waiting = addresses.into_iter().peekable();
     // Dropping the set ends the attempts that lost.
     let mut attempts = JoinSet::new();
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut most_telling: Option<io::Error> = None;
     loop {
         if let Some(address) = waiting.next() {
             attempts.spawn(TcpStream::connect(address));
@@ -199,12 +200,36 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         tokio::select! {
             ended = attempts.join_next() => match ended {
                 Some(Ok(Ok(socket))) => return Ok(socket),
-                Some(Ok(Err(error))) => last_error = error,
+                Some(Ok(Err(error))) => {
+                    most_telling = Some(match most_telling {
+                        Some(before) if weight(&before) > weight(&error) => before,
+                        _ => error,
+                    });
+                }
                 Some(Err(_)) => {}
-                None => return Err(last_error),
+                None => return Err(most_telling.unwrap_or_else(no_address)),
             },
             () = sleep(ATTEMPT_DELAY), if waiting.peek().is_some() => {}
         }
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
+/// Returns how much an error says about the endpoint. An address of a family that this host does not have, such as `::1`
+/// of `localhost` in a container without IPv6, must not hide that another address refused the connection.
+fn weight(error: &io::Error) -> u8 {
+    if local_fault::code(error).is_some() {
+        0
+    } else if matches!(
+        error.kind(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+    ) {
+        1
+    } else {
+        2
     }
 }
 
@@ -242,5 +267,18 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         let none = connect_to_first(Vec::new()).await.expect_err("no address");
         assert_eq!(none.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_of_this_host_say_less_than_errors_of_the_endpoint() {
+        let weight_of = |number| weight(&io::Error::from_raw_os_error(number));
+        for endpoint in [libc::ECONNREFUSED, libc::ECONNRESET, libc::ETIMEDOUT] {
+            for way in [libc::ENETUNREACH, libc::EHOSTUNREACH] {
+                for local in [libc::EADDRNOTAVAIL, libc::EMFILE, libc::EACCES] {
+                    assert!(weight_of(endpoint) > weight_of(way) && weight_of(way) > weight_of(local));
+                }
+            }
+        }
     }
 }

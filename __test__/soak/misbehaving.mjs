@@ -1,0 +1,202 @@
+// Mixed calls to endpoints that misbehave at random, and to a good one beside them:
+// `node __test__/soak/misbehaving.mjs [calls] [slack in ms] [seed]`. Prints what it counted, as JSON; exits with 1, and
+// with the reasons on stderr, if a token was of another resource, a call to the good endpoint failed, a call outlived its
+// limit, an error had another form than an error of this package, or descriptors or threads were left behind.
+
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { between, choose, randomFrom } from "./random.mjs";
+
+const INDEX = fileURLToPath(new URL("../../index.js", import.meta.url));
+const { ManagedIdentityApplication, ManagedIdentityError } = createRequire(import.meta.url)(INDEX);
+
+const calls = Number(process.argv[2] ?? 20_000);
+/** What a call may take beyond a tenth more than its limit. */
+const slack = Number(process.argv[3] ?? 500);
+const seed = Number(process.argv[4] ?? Date.now() % 2 ** 32);
+const random = randomFrom(seed);
+
+const LANES = 96;
+/** Several, since a 429 with Retry-After silences one of them for a while. */
+const MISBEHAVING_ENDPOINTS = 2;
+const RESOURCES = 100;
+/** Of a call to the good endpoint: what it takes must not depend on the others. */
+const GOOD_TIMEOUT = 5_000;
+/** A worker thread that ends in the middle of its calls, after so many calls of the main thread. */
+const CALLS_PER_WORKER = 250;
+/** Longer than the 4 s after which the package closes an idle connection. */
+const REST = 5_000;
+const ABORTED = new Error("given up by its caller");
+
+const failures = [];
+const counts = { tokens: 0, cached: 0, good: 0, aborted: 0, errors: {} };
+/** In milliseconds. That of the event loop tells a machine without time from a call that outlived its limit. */
+const slowest = { overrun: 0, good: 0, eventLoop: 0 };
+
+async function startEndpoints(count, isGood) {
+  const file = fileURLToPath(new URL("misbehaving-endpoint.mjs", import.meta.url));
+  const child = fork(file, [between(random, 0, 2 ** 31), count, isGood].map(String));
+  const [envs] = await once(child, "message");
+  return { child, envs, seen: null };
+}
+
+const applications = [
+  { disableInternalRetries: true },
+  { requestTimeout: 400, disableInternalRetries: true },
+  { requestTimeout: 1_000, connectTimeout: 500 },
+  {},
+].map((system) => new ManagedIdentityApplication({ system: { totalTimeout: 2_000, ...system } }));
+
+const pick = (values) => values[between(random, 0, values.length - 1)];
+
+/** The ways to ask for a token, by weight. */
+const ways = [
+  [20, (application, request) => application.acquireToken(request)],
+  [60, (application, request) => application.acquireToken({ ...request, forceRefresh: true })],
+  [
+    8,
+    (application, request) =>
+      application.acquireToken({
+        ...request,
+        claims: `{"access_token":{"nbf":{"value":"${between(random, 1, 5)}"}}}`,
+      }),
+  ],
+  [
+    12,
+    async (application, { resource, abortSignal, timeout }) => {
+      const options = { abortSignal, requestOptions: { timeout } };
+      const { token } = await application.getToken(`${resource}/.default`, options);
+      return { accessToken: token };
+    },
+  ],
+];
+
+/** Calls, and notes whatever is not as it should be. */
+async function call(number, { env, label, timeout, isGood }) {
+  const resource = `https://${label}-${between(random, 1, RESOURCES)}.example`;
+  const controller = new AbortController();
+  const abortAfter = !isGood && random() < 0.3 ? between(random, 0, 200) : null;
+  let limit = timeout;
+  const abort = () => {
+    limit = performance.now() - started;
+    controller.abort(ABORTED);
+  };
+  const timer = abortAfter === null ? null : setTimeout(abort, abortAfter);
+  Object.assign(process.env, env);
+  const started = performance.now();
+  const request = { resource, timeout, abortSignal: controller.signal };
+  const way = choose(random, ways);
+  const application = isGood ? applications.at(-1) : pick(applications);
+  const fail = (reason) => failures.push(`call ${number} to ${label}: ${reason}`);
+  try {
+    const { accessToken, fromCache } = await way(application, request);
+    counts.tokens += 1;
+    if (fromCache) counts.cached += 1;
+    if (isGood) counts.good += 1;
+    if (accessToken !== `token for ${resource}`) fail(`asked for ${resource}, got ${accessToken}`);
+  } catch (error) {
+    if (isGood) fail(`rejected: ${error}`);
+    if (error === ABORTED) counts.aborted += 1;
+    else if (error instanceof ManagedIdentityError) {
+      counts.errors[error.errorCode] = (counts.errors[error.errorCode] ?? 0) + 1;
+      if (error.message.includes("token for")) fail(`shows a token: ${error.message}`);
+    } else fail(`an error of another kind: ${error?.stack ?? error}`);
+  }
+  clearTimeout(timer);
+  const took = performance.now() - started;
+  slowest.overrun = Math.max(slowest.overrun, took - limit * 1.1);
+  if (isGood) slowest.good = Math.max(slowest.good, took);
+  if (took > limit * 1.1 + slack) fail(`took ${took} ms, with a limit of ${limit} ms`);
+}
+
+/** A worker thread that starts calls, and is terminated in the middle of them. */
+async function interruptWorker(env) {
+  const code = `
+    const { ManagedIdentityApplication } = require(${JSON.stringify(INDEX)});
+    const application = new ManagedIdentityApplication();
+    for (let index = 1; index <= 10; index += 1)
+      application.acquireToken({ resource: "https://bad-0-" + index + ".example", forceRefresh: true, timeout: 2_000 })
+        .catch(() => {});
+    require("node:worker_threads").parentPort.postMessage("asked");`;
+  const worker = new Worker(code, { eval: true, env: { ...process.env, ...env } });
+  await once(worker, "message");
+  await delay(between(random, 0, 100));
+  await worker.terminate();
+}
+
+async function run(from, to) {
+  let next = from;
+  const lane = async () => {
+    while (next < to) {
+      const number = next;
+      next += 1;
+      if (number % CALLS_PER_WORKER === CALLS_PER_WORKER - 1) await interruptWorker(misbehaving.envs[0]);
+      const index = between(random, 0, MISBEHAVING_ENDPOINTS - 1);
+      const target =
+        random() < 0.25
+          ? { env: good.envs[0], label: "good", timeout: GOOD_TIMEOUT, isGood: true }
+          : { env: misbehaving.envs[index], label: `bad-${index}`, timeout: between(random, 200, 2_000) };
+      await call(number, target);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+const held = () =>
+  process.platform === "linux"
+    ? { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length }
+    : { descriptors: Number.NaN, threads: Number.NaN };
+
+async function closeConnections() {
+  for (const endpoint of [misbehaving, good]) {
+    endpoint.child.send("close connections");
+    [endpoint.seen] = await once(endpoint.child, "message");
+  }
+}
+
+/** What the process holds once that has not changed for `REST`. */
+async function restingState() {
+  await closeConnections();
+  let state = held();
+  for (let since = performance.now(); performance.now() - since < REST; ) {
+    await delay(100);
+    const now = held();
+    if (now.descriptors === state.descriptors && now.threads === state.threads) continue;
+    state = now;
+    since = performance.now();
+  }
+  return state;
+}
+
+const misbehaving = await startEndpoints(MISBEHAVING_ENDPOINTS, 0);
+const good = await startEndpoints(1, 1);
+const warmUp = Math.ceil(calls / 4);
+await run(0, warmUp);
+const before = await restingState();
+const started = performance.now();
+const eventLoop = monitorEventLoopDelay({ resolution: 10 });
+eventLoop.enable();
+await run(warmUp, calls);
+slowest.eventLoop = eventLoop.max / 1e6;
+eventLoop.disable();
+const seconds = (performance.now() - started) / 1_000;
+const after = await restingState();
+if (after.descriptors > before.descriptors)
+  failures.push(`descriptors: ${before.descriptors} after the warm-up, ${after.descriptors} at the end`);
+if (after.threads > before.threads)
+  failures.push(`threads: ${before.threads} after the warm-up, ${after.threads} at the end`);
+for (const { child } of [misbehaving, good]) child.disconnect();
+
+console.log(
+  JSON.stringify({ seed, calls, seconds, ...counts, slowest, before, after, ...misbehaving.seen }, null, 1),
+);
+if (failures.length > 0) {
+  console.error(`seed ${seed}: ${failures.length} failures\n${failures.slice(0, 20).join("\n")}`);
+  process.exitCode = 1;
+}

@@ -16,8 +16,7 @@ process.on("message", async ({ id, pass, ask }) => {
     return;
   }
   const { env, request, system } = ask;
-  for (const name of names) delete process.env[name];
-  Object.assign(process.env, env);
+  setEnvironment(env);
   try {
     const result = await new ManagedIdentityApplication({ system }).acquireToken(request);
     process.send({ id, fromCache: result.fromCache, isExpected: result.accessToken === "a-token" });
@@ -25,4 +24,13 @@ process.on("message", async ({ id, pass, ask }) => {
     process.send({ id, error: { name, errorCode, statusCode, retryable, attempts, message } });
   }
 });
+/**
+ * Every variable is always there, and empty if it is not set: libfaketime reads the environment in every thread that asks
+ * for the time, and would crash when a new variable moves it.
+ */
+function setEnvironment(env) {
+  for (const name of names) process.env[name] = env[name] ?? "";
+}
+
+setEnvironment({});
 process.send({ ready: true });

@@ -17,12 +17,13 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use super::local_fault;
+use super::resolver::Resolver;
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
 /// RFC 8305's recommended delay between the starts of two connection attempts.
@@ -72,14 +73,15 @@ pub(super) struct Established {
 }
 
 /// Connects to a target by TCP.
-pub(super) async fn connect_tcp(target: Target) -> Result<Established, ConnectError> {
+pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<Established, ConnectError> {
     let socket = if let Ok(address) = target.host.parse::<IpAddr>() {
         TcpStream::connect((address, target.port)).await
     } else {
-        let addresses = lookup_host((target.host, target.port))
+        let addresses = resolver
+            .resolve(target.host, target.port)
             .await
             .map_err(ConnectError::NameResolution)?;
-        connect_to_first(interleave(addresses.collect())).await
+        connect_to_first(interleave(addresses)).await
     };
     let socket = socket.map_err(ConnectError::Tcp)?;
     // A request is one small write; waiting to fill a segment would only delay it.

@@ -170,10 +170,11 @@ async fn connect(
     let started = Connection::start(established).await;
     let mut connection = started.map_err(|error| of_exchange(&error))?;
     if connection.is_silent().await {
-        Ok(connection)
-    } else {
-        Err(Fault::of(FaultKind::Closed))
+        return Ok(connection);
     }
+    // With TLS 1.3 a server refuses a client after the handshake: that is told here or by the first response.
+    let failure = connection.take_failure();
+    Err(failure.map_or_else(|| Fault::of(FaultKind::Closed), |error| of_exchange(&error)))
 }
 
 async fn establish(

@@ -157,3 +157,69 @@ async function refuse(t, addresses, command) {
     }
   },
 );
+
+const WITH_DEAF_NAME_SERVER = [
+  "unshare",
+  "--map-root-user",
+  "--mount",
+  "--net",
+  "sh",
+  "-c",
+  'ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
+  "sh",
+  join(hostsFolder, "resolv.conf"),
+];
+
+function canHaveNameServer() {
+  if (process.platform !== "linux") return false;
+  writeFileSync(join(hostsFolder, "resolv.conf"), "nameserver 127.0.0.53\n");
+  const [command, ...rest] = WITH_DEAF_NAME_SERVER;
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+(canHaveNameServer() ? test : test.skip)(
+  "a name whose lookup hangs costs few threads, and delays no other name and no file",
+  async (t) => {
+    const [{ threads, tokens, took }] = await runProcess(
+      t,
+      async ({ native: { ManagedIdentityApplication }, require, report }) => {
+        const { once } = require("node:events");
+        const fs = require("node:fs");
+        const nameServer = require("node:dgram").createSocket("udp4");
+        await once(nameServer.bind(53, "127.0.0.53"), "listening");
+        const endpoint = require("node:http").createServer((_, response) =>
+          response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+        );
+        await once(endpoint.listen(0, "127.0.0.1"), "listening");
+        const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+        process.env.IDENTITY_HEADER = "not-a-secret";
+        process.env.IDENTITY_ENDPOINT = "http://name-that-hangs.example/token";
+        for (let round = 0; round < 6; round += 1) {
+          const calls = Array.from({ length: 32 }, (_, index) =>
+            application.acquireToken({ resource: `https://${round}-${index}.example`, timeout: 300 }),
+          );
+          await Promise.allSettled(calls);
+        }
+        const threads = fs.readdirSync("/proc/self/task").length;
+        // An endpoint by name, and a cache that reads files.
+        process.env.IDENTITY_ENDPOINT = `http://localhost:${endpoint.address().port}/token`;
+        const directory = fs.mkdtempSync(require("node:path").join(require("node:os").tmpdir(), "lookup-"));
+        const cached = new ManagedIdentityApplication({ cache: { directory: `${directory}/cache` } });
+        const started = performance.now();
+        const results = await Promise.all(
+          [application, cached].map((application) => application.acquireToken("https://vault.azure.net")),
+        );
+        const took = performance.now() - started;
+        fs.rmSync(directory, { recursive: true });
+        report({ threads, tokens: results.map(({ accessToken }) => accessToken), took });
+        endpoint.close();
+        endpoint.closeAllConnections();
+        nameServer.close();
+      },
+      { command: WITH_DEAF_NAME_SERVER },
+    );
+    t.deepEqual(tokens, ["token", "token"]);
+    t.true(took < 2_000, `${took} ms`);
+    t.true(threads < 40, `${threads} threads`);
+  },
+);

@@ -27,11 +27,12 @@ const NOTHING = {
 };
 
 /** An https endpoint of App Service's kind, with a certificate of its own that lies in the file `ca`. */
-async function startServer(t) {
+async function startServer(t, options = {}) {
   const certificate = await createCertificate();
   let handshakes = 0;
   let requests = 0;
-  const server = https.createServer({ cert: certificate.pem, key: certificate.keyPem }, (_, response) => {
+  const credentials = { cert: certificate.pem, key: certificate.keyPem };
+  const server = https.createServer({ ...credentials, ...options }, (_, response) => {
     requests += 1;
     response.writeHead(200, { "Content-Type": "application/json", Connection: "close" });
     response.end(JSON.stringify({ access_token: `token-${requests}`, expires_in: "3600" }));
@@ -306,4 +307,23 @@ test("the system's roots do not count where the process has chosen its own", asy
     const outcome = await outcomeOf(t, server, { command: withSystemRoots(server.ca), roots });
     t.deepEqual([outcome.fetch, outcome.ours], ["refused", "refused"]);
   }
+});
+
+test("a server that demands a certificate of its client is not asked again, whenever its refusal arrives", async (t) => {
+  // With TLS 1.3 the refusal comes after the handshake, before or after the request was sent.
+  const server = await startServer(t, { requestCert: true, minVersion: "TLSv1.3" });
+  const [errors] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report }) => {
+      const application = new ManagedIdentityApplication();
+      const errors = [];
+      for (let nth = 0; nth < 20; nth += 1) {
+        const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);
+        errors.push({ attempts: error.attempts, saysWhy: error.message.includes("CertificateRequired") });
+      }
+      report(errors);
+    },
+    { env: { ...server.env, NODE_EXTRA_CA_CERTS: server.ca } },
+  );
+  t.deepEqual(errors, Array(20).fill({ attempts: 1, saysWhy: true }));
 });

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::machine::MAX_BLOCKING_THREADS;
 
-/// Beside the threads for files: the system's name resolution blocks one for each request, for up to half a minute
-/// after the request was given up.
+/// Beside the threads for files: the system's name resolution blocks one for each lookup, for up to half a minute after
+/// it was given up.
 const MAX_RESOLVER_THREADS: usize = 120;
 
 static STARTED: Mutex<Option<Handle>> = Mutex::new(None);

@@ -28,12 +28,15 @@ const FRAMES_PER_TURN: usize = 64;
 
 type Stream = TokioIo<MeteredStream<Box<dyn ByteStream>>>;
 type OutgoingBody = Full<Bytes>;
+type Driver = Pin<Box<http1::Connection<Stream, OutgoingBody>>>;
 
 /// A connection that can carry one exchange at a time.
 pub(super) struct Connection {
     sender: SendRequest<OutgoingBody>,
     /// Reads and writes; `None` once it has ended.
-    driver: Option<Pin<Box<http1::Connection<Stream, OutgoingBody>>>>,
+    driver: Option<Driver>,
+    /// What the driver has ended with, where that was an error.
+    failure: Option<hyper::Error>,
     /// What may be read from the socket, TLS included.
     wire: ReadAllowance,
     /// What may be read before the head of a response is complete.
@@ -60,6 +63,7 @@ impl Connection {
         Ok(Self {
             sender,
             driver: Some(Box::pin(driver)),
+            failure: None,
             wire: allowance,
             head,
         })
@@ -84,10 +88,10 @@ impl Connection {
     ) -> hyper::Result<hyper::Response<Incoming>> {
         self.head.set(HEAD_LIMIT);
         let mut response = pin!(self.sender.send_request(request));
-        let driver = &mut self.driver;
+        let (driver, failure) = (&mut self.driver, &mut self.failure);
         let response = poll_fn(|context| {
             // The driver hands a response over while it is polled, so that the response is polled after it.
-            drive(driver, context);
+            drive(driver, failure, context);
             response.as_mut().poll(context)
         })
         .await?;
@@ -145,6 +149,11 @@ impl Connection {
         let _ = timeout(CLOSE_TIMEOUT, closed).await;
     }
 
+    /// Takes the error that has ended the connection while no request was on its way.
+    pub(super) fn take_failure(&mut self) -> Option<hyper::Error> {
+        self.failure.take()
+    }
+
     /// Returns whether nothing of a response has been received since [`send`](Self::send) began.
     pub(super) fn has_received_nothing(&self) -> bool {
         self.head.remaining() == HEAD_LIMIT
@@ -166,16 +175,63 @@ impl Connection {
     }
 
     fn drive(&mut self, context: &mut Context<'_>) {
-        drive(&mut self.driver, context);
+        drive(&mut self.driver, &mut self.failure, context);
     }
 }
 
-fn drive(driver: &mut Option<Pin<Box<http1::Connection<Stream, OutgoingBody>>>>, context: &mut Context<'_>) {
-    // Its error is the response's or the body's, too; without either, all that matters is that it has ended.
-    if driver
-        .as_mut()
-        .is_some_and(|driver| driver.as_mut().poll(context).is_ready())
-    {
+fn drive(driver: &mut Option<Driver>, failure: &mut Option<hyper::Error>, context: &mut Context<'_>) {
+    let Some(running) = driver else { return };
+    if let Poll::Ready(ended) = running.as_mut().poll(context) {
         *driver = None;
+        *failure = ended.err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::AlertDescription;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::super::FaultKind;
+    use super::super::transport_error::of_exchange;
+    use super::*;
+
+    /// A stream on which a TLS server has refused the client after the handshake.
+    struct RefusedStream;
+
+    impl AsyncRead for RefusedStream {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    impl AsyncWrite for RefusedStream {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn refusal_that_arrives_before_the_first_request_is_kept() {
+        let established = Established {
+            stream: Box::new(RefusedStream),
+            allowance: ReadAllowance::new(WIRE_LIMIT),
+        };
+        let mut connection = Connection::start(established).await.expect("started");
+        assert!(!connection.is_silent().await);
+        let failure = connection.take_failure().expect("an error");
+        assert_eq!(of_exchange(&failure).kind, FaultKind::Tls);
+        assert!(connection.take_failure().is_none());
     }
 }

@@ -17,12 +17,13 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use super::local_fault;
+use super::resolver::Resolver;
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
 /// RFC 8305's recommended delay between the starts of two connection attempts.
@@ -72,14 +73,15 @@ pub(super) struct Established {
 }
 
 /// Connects to a target by TCP.
-pub(super) async fn connect_tcp(target: Target) -> Result<Established, ConnectError> {
+pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<Established, ConnectError> {
     let socket = if let Ok(address) = target.host.parse::<IpAddr>() {
         TcpStream::connect((address, target.port)).await
     } else {
-        let addresses = lookup_host((target.host, target.port))
+        let addresses = resolver
+            .resolve(target.host, target.port)
             .await
             .map_err(ConnectError::NameResolution)?;
-        connect_to_first(interleave(addresses.collect())).await
+        connect_to_first(interleave(addresses)).await
     };
     let socket = socket.map_err(ConnectError::Tcp)?;
     // A request is one small write; waiting to fill a segment would only delay it.
@@ -129,7 +131,8 @@ pub(super) async fn tunnel(
         _ = &mut driver => (response.await, true),
     };
     let response = response.map_err(|error| not_opened(&error))?;
-    if !response.status().is_success() {
+    // hyper takes no other status for an open tunnel, and would wait for a response's body.
+    if response.status() != hyper::StatusCode::OK {
         return Err(ConnectError::Tunnel(format!(
             "it answered {}",
             response.status().as_u16()
@@ -235,7 +238,9 @@ fn weight(error: &io::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -267,6 +272,32 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         let none = connect_to_first(Vec::new()).await.expect_err("no address");
         assert_eq!(none.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn proxy_that_answers_with_another_status_than_200_opens_no_tunnel() {
+        for status in [201, 204, 206, 407] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let port = listener.local_addr().expect("an address").port();
+            let proxy = tokio::spawn(async move {
+                let (mut socket, _) = listener.accept().await.expect("a connection");
+                let mut request = [0; 1_024];
+                let _ = socket.read(&mut request).await.expect("a request");
+                let head = format!("HTTP/1.1 {status} X\r\n\r\n");
+                socket.write_all(head.as_bytes()).await.expect("written");
+                let _ = socket.read(&mut request).await;
+            });
+            let target = Target::new("127.0.0.1", port);
+            let established = connect_tcp(target, &Resolver::new()).await.expect("connected");
+            let request = connect_request("example:443", None).expect("a request");
+            match timeout(Duration::from_secs(20), tunnel(established, request)).await {
+                Ok(Err(ConnectError::Tunnel(reason))) => {
+                    assert_eq!(reason, format!("it answered {status}"));
+                }
+                other => panic!("{:?}", other.map(Result::err)),
+            }
+            proxy.await.expect("the proxy has ended");
+        }
     }
 
     #[cfg(unix)]

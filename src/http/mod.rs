@@ -13,6 +13,7 @@ pub mod gate;
 pub mod local_fault;
 pub mod native_transport;
 pub mod pinned;
+mod resolver;
 pub mod retry;
 pub mod send;
 pub mod timer;

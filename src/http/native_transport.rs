@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::connection::{Connection, LimitedBody};
 use super::connection_pool::{ConnectionPool, Slot};
 use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
+use super::resolver::Resolver;
 use super::timer::timeout_at;
 use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
 use super::trust::{ClientConfigs, Internet, Roots};
@@ -43,6 +44,7 @@ struct EndpointKey {
 pub struct NativeTransport {
     machine: Machine,
     tls_configs: ClientConfigs,
+    resolver: Resolver,
     connections: Arc<ConnectionPool<EndpointKey, Connection>>,
 }
 
@@ -52,6 +54,7 @@ impl NativeTransport {
         Self {
             machine,
             tls_configs: ClientConfigs::default(),
+            resolver: Resolver::new(),
             connections: ConnectionPool::new(),
         }
     }
@@ -72,7 +75,11 @@ impl NativeTransport {
             idle.close().await;
         }
         let tls = self.tls_config(request).await?;
-        let connected = timeout_at(Instant::now() + connect_timeout, connect(&key, tls)).await;
+        let connected = timeout_at(
+            Instant::now() + connect_timeout,
+            connect(&key, tls, &self.resolver),
+        )
+        .await;
         let mut connection = connected.ok_or_else(connect_timed_out)??;
         let exchanged = exchange_on(&mut connection, request).await?;
         Ok(respond(exchanged, slot, connection))
@@ -154,25 +161,34 @@ fn is_lost(fault: &Fault) -> bool {
 }
 
 /// A connection that has received nothing yet.
-async fn connect(key: &EndpointKey, tls: Option<Arc<ClientConfig>>) -> Result<Connection, Fault> {
-    let established = establish(key, tls).await.map_err(of_connecting)?;
+async fn connect(
+    key: &EndpointKey,
+    tls: Option<Arc<ClientConfig>>,
+    resolver: &Resolver,
+) -> Result<Connection, Fault> {
+    let established = establish(key, tls, resolver).await.map_err(of_connecting)?;
     let started = Connection::start(established).await;
     let mut connection = started.map_err(|error| of_exchange(&error))?;
     if connection.is_silent().await {
-        Ok(connection)
-    } else {
-        Err(Fault::of(FaultKind::Closed))
+        return Ok(connection);
     }
+    // With TLS 1.3 a server refuses a client after the handshake: that is told here or by the first response.
+    let failure = connection.take_failure();
+    Err(failure.map_or_else(|| Fault::of(FaultKind::Closed), |error| of_exchange(&error)))
 }
 
-async fn establish(key: &EndpointKey, tls: Option<Arc<ClientConfig>>) -> Result<Established, ConnectError> {
+async fn establish(
+    key: &EndpointKey,
+    tls: Option<Arc<ClientConfig>>,
+    resolver: &Resolver,
+) -> Result<Established, ConnectError> {
     let proxy = match &key.route {
         Route::Internet(internet) if key.is_https => proxy_for(internet, key)?,
         _ => None,
     };
     let established = match proxy {
-        None => connect_tcp(key.target()).await?,
-        Some(proxy) => connect_by(proxy, key, tls.clone()).await?,
+        None => connect_tcp(key.target(), resolver).await?,
+        Some(proxy) => connect_by(proxy, key, tls.clone(), resolver).await?,
     };
     match tls {
         Some(tls) => secure(established, tls, key.server_name()).await,
@@ -185,9 +201,10 @@ async fn connect_by(
     proxy: Proxy,
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
+    resolver: &Resolver,
 ) -> Result<Established, ConnectError> {
     let request = connect_request(&format!("{}:{}", key.host, key.port), proxy.authorization)?;
-    let established = connect_tcp(proxy.target.clone()).await?;
+    let established = connect_tcp(proxy.target.clone(), resolver).await?;
     let established = match tls.filter(|_| proxy.is_https) {
         Some(tls) => secure(established, tls, proxy.target.host).await?,
         None => established,

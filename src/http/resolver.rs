@@ -1,0 +1,188 @@
+//! Resolves host names; calls for one name share one lookup.
+//!
+//! The system's resolver blocks a thread, for up to half a minute where its servers do not answer, and its caller cannot
+//! end it. With a lookup for each connection, one name that hangs would take all threads, and the lookups of other names
+//! and the reads of files would wait for them.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A lookup that has taken longer is not joined any more: the network may work again, and a new one would be answered at
+/// once. It also bounds the lookups of one name, since each ends within half a minute.
+const JOIN_WITHIN: Duration = Duration::from_secs(3);
+
+type Addresses = io::Result<Vec<SocketAddr>>;
+type Lookup = dyn Fn(String) -> Pin<Box<dyn Future<Output = Addresses> + Send>> + Send + Sync;
+/// The addresses, or the kind and the message of the error, which cannot be cloned itself.
+type Outcome = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+
+/// Resolves names. Clones share their lookups.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    lookup: Arc<Lookup>,
+    running: Arc<Mutex<HashMap<String, Running>>>,
+}
+
+/// The newest lookup of a name.
+#[derive(Clone)]
+struct Running {
+    since: Instant,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+impl Resolver {
+    /// A resolver that asks the system.
+    pub(super) fn new() -> Self {
+        Self::with(|name| Box::pin(async move { Ok(lookup_host((name, 0)).await?.collect()) }))
+    }
+
+    fn with(
+        lookup: impl Fn(String) -> Pin<Box<dyn Future<Output = Addresses> + Send>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            lookup: Arc::new(lookup),
+            running: Arc::default(),
+        }
+    }
+
+    /// Returns the addresses of a name, with this port.
+    pub(super) async fn resolve(&self, name: String, port: u16) -> Addresses {
+        let mut outcome = self.join_or_start(name);
+        let outcome = outcome.wait_for(Option::is_some).await;
+        match outcome.ok().as_deref() {
+            Some(Some(Ok(addresses))) => {
+                let with_port = |mut address: SocketAddr| {
+                    address.set_port(port);
+                    address
+                };
+                Ok(addresses.iter().copied().map(with_port).collect())
+            }
+            Some(Some(Err((kind, message)))) => Err(io::Error::new(*kind, message.clone())),
+            _ => Err(io::Error::other("the lookup was given up")),
+        }
+    }
+
+    fn join_or_start(&self, name: String) -> watch::Receiver<Option<Outcome>> {
+        let mut running = self.running();
+        if let Some(newest) = running.get(&name)
+            && newest.since.elapsed() <= JOIN_WITHIN
+        {
+            return newest.outcome.clone();
+        }
+        let (sender, outcome) = watch::channel(None);
+        let started = Running {
+            since: Instant::now(),
+            outcome: outcome.clone(),
+        };
+        running.insert(name.clone(), started);
+        drop(running);
+        let resolver = self.clone();
+        // A task of its own, so that it goes on for others when the caller that started it has left.
+        tokio::spawn(async move {
+            let found = (resolver.lookup)(name.clone()).await;
+            let mut running = resolver.running();
+            // A newer lookup may have taken its place.
+            if running
+                .get(&name)
+                .is_some_and(|newest| newest.outcome.same_channel(&sender.subscribe()))
+            {
+                running.remove(&name);
+            }
+            drop(running);
+            sender.send_replace(Some(found.map_err(|error| (error.kind(), error.to_string()))));
+        });
+        outcome
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::{advance, sleep, timeout};
+
+    use super::*;
+
+    const LOOKUP_TIME: Duration = Duration::from_secs(20);
+
+    /// A resolver whose lookups take [`LOOKUP_TIME`], and the number of those that have begun.
+    fn slow() -> (Resolver, Arc<AtomicU32>) {
+        let begun = Arc::new(AtomicU32::new(0));
+        let counter = begun.clone();
+        let resolver = Resolver::with(move |name| {
+            let nth = counter.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                sleep(LOOKUP_TIME).await;
+                if name == "unknown" {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "no such name"));
+                }
+                Ok(vec![SocketAddr::from((
+                    [127, 0, 0, u8::try_from(nth).expect("few")],
+                    0,
+                ))])
+            })
+        });
+        (resolver, begun)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_for_one_name_share_one_lookup_and_nothing_is_kept() {
+        let (resolver, begun) = slow();
+        let resolve = |port| resolver.resolve("a".to_owned(), port);
+        let (first, second, other) =
+            tokio::join!(resolve(1), resolve(2), resolver.resolve("b".to_owned(), 3));
+        assert_eq!(first.expect("found"), [SocketAddr::from(([127, 0, 0, 0], 1))]);
+        assert_eq!(second.expect("found"), [SocketAddr::from(([127, 0, 0, 0], 2))]);
+        assert_eq!(other.expect("found"), [SocketAddr::from(([127, 0, 0, 1], 3))]);
+        assert!(resolver.running().is_empty());
+        assert_eq!(
+            resolve(4).await.expect("found"),
+            [SocketAddr::from(([127, 0, 0, 2], 4))]
+        );
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lookup_whose_caller_has_left_is_joined_until_it_is_old() {
+        let (resolver, begun) = slow();
+        let given_up = |time| timeout(time, resolver.resolve("a".to_owned(), 1));
+        for _ in 0..30 {
+            assert!(given_up(JOIN_WITHIN / 30).await.is_err());
+        }
+        assert_eq!(begun.load(Ordering::Relaxed), 1);
+        advance(Duration::from_millis(1)).await;
+        let found = resolver.resolve("a".to_owned(), 1).await.expect("found");
+        assert_eq!(
+            found,
+            [SocketAddr::from(([127, 0, 0, 1], 1))],
+            "the second lookup's"
+        );
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+        assert!(resolver.running().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_caller_gets_the_error() {
+        let (resolver, _) = slow();
+        let resolve = || resolver.resolve("unknown".to_owned(), 1);
+        let (first, second) = tokio::join!(resolve(), resolve());
+        for error in [first.expect_err("unknown"), second.expect_err("unknown")] {
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (io::ErrorKind::NotFound, "no such name".to_owned())
+            );
+        }
+    }
+}

@@ -141,9 +141,9 @@ impl Answer {
     }
 }
 
-/// A token is not empty, and is not the remains of something that was not text.
+/// A token is not empty, is not the remains of something that was not text, and can stand in a header.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
+    !text.is_empty() && !text.contains(|c: char| c == char::REPLACEMENT_CHARACTER || c.is_control())
 }
 
 /// Not derived: where a name is there twice, the last one counts, as for `JSON.parse`.
@@ -243,6 +243,8 @@ mod tests {
         for refused in [
             r#"{"access_token": NaN}"#,
             r#"{"access_token": "\ud800"}"#,
+            r#"{"access_token": "t\r\nX-Injected: yes"}"#,
+            r#"{"access_token": "t\u0000"}"#,
             r#"{"access_token": "t", "error": NaN}"#,
             r#"{"access_token": "t", "error": "\ud800"}"#,
             r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,

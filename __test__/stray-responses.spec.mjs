@@ -1,6 +1,7 @@
 // A response belongs to one request: whatever else an endpoint sends over a connection never becomes a token of another resource.
 
 import { createRequire } from "node:module";
+import { setTimeout } from "node:timers/promises";
 import test from "ava";
 import { within } from "./support/environment.mjs";
 import { startRawEndpoint, tokenResponse, writeAfter } from "./support/raw-endpoint.mjs";
@@ -53,6 +54,26 @@ for (const names of [true, false]) {
     });
     const application = new ManagedIdentityApplication();
     for (const resource of resources(100)) await acquireAll(t, endpoint, [resource], application);
+  });
+}
+
+for (const strayAfter of [0, 2, 12]) {
+  test(`a server that waits for acknowledgements, one stray after ${strayAfter} ms: no wrong token`, async (t) => {
+    const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
+      // Nagle's algorithm: what follows a response leaves once that is acknowledged.
+      socket.setNoDelay(false);
+      const response = tokenResponse(resource, { names: false });
+      await writeAfter(socket, 0, response);
+      // Linux delays acknowledgements from the second exchange of a connection on.
+      if (nthOfConnection === 2) await writeAfter(socket, strayAfter, response);
+    });
+    const application = new ManagedIdentityApplication();
+    for (const resource of resources(60)) {
+      await acquireAll(t, endpoint, [resource], application);
+      // A connection is used again after 25 ms, and an acknowledgement is delayed by 40 ms.
+      await setTimeout(30);
+    }
+    t.true(endpoint.counts.connections < 60);
   });
 }
 

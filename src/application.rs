@@ -15,6 +15,7 @@ mod resource_check;
 mod shelving;
 mod source_files;
 mod state;
+mod trigger;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -28,10 +29,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use self::availability::Presence;
-use self::capabilities::{sha256, with_continuous_access};
+use self::capabilities::with_continuous_access;
 use self::pilot::Pilot;
 use self::resource_check::ResourceAliases;
 use self::state::State;
+use self::trigger::{reason, refresh_reason};
 use crate::cache::flight::{Flight, FlightKey, Reason, Served, Waiter};
 use crate::cache::{Found, Key};
 use crate::config::Settings;
@@ -367,29 +369,6 @@ impl Engine {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn reason(wish: Wish, found: &Found, source: &dyn Source) -> Reason {
-    match wish {
-        Wish::New => Reason::Forced,
-        Wish::Other => {
-            let refused = found.token().filter(|_| source.takes_refused_token());
-            Reason::Claims(refused.map(|token| sha256(&token.secret)))
-        }
-        Wish::Any => match found {
-            Found::Nothing { .. } => Reason::Empty,
-            _ => Reason::Refresh,
-        },
-    }
-}
-
-fn refresh_reason(wish: Wish, found: &Found) -> RefreshReason {
-    match (wish, found) {
-        (Wish::New | Wish::Other, _) => RefreshReason::ForceRefreshOrClaims,
-        (Wish::Any, Found::Nothing { expired: true }) => RefreshReason::Expired,
-        (Wish::Any, Found::Nothing { expired: false }) => RefreshReason::NoCachedAccessToken,
-        (Wish::Any, _) => RefreshReason::ProactivelyRefreshed,
     }
 }
 

@@ -132,7 +132,7 @@ impl Engine {
         }
         let transport = settings.transport.as_ref().unwrap_or(&self.native);
         let mut exchange = pin!(async {
-            roots.equip(&mut request).await;
+            roots.equip(&mut request, limit).await;
             let _place = if transport.takes_a_place() {
                 Some(gate.probe().await)
             } else {

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::pilot::Pilot;
 use super::{Engine, Plan};
 use crate::error::{Code, Error};
 use crate::http::send::ChallengeRequest;
+use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
 use crate::machine::Machine;
 
@@ -27,13 +28,13 @@ impl Engine {
         let machine = self.machine.clone();
         let place = directory.to_string_lossy();
         let built = self.machine.blocking.run(&place, move || build(&machine));
-        match timeout(limit, built).await {
-            Ok(Some(built)) => built,
-            Ok(None) => {
+        match timeout_at(Instant::now() + limit, built).await {
+            Some(Some(built)) => built,
+            Some(None) => {
                 let message = format!("Internal error: reading a file in {place} ended without an outcome.");
                 Err(Error::new(Code::FailedResponse, message))
             }
-            Err(_) => {
+            None => {
                 let message = format!(
                     "A file in {place} could not be read within {} ms. Check that its file system responds.",
                     limit.as_millis()
@@ -53,7 +54,7 @@ impl Pilot {
         let build = move |machine: &Machine| source.request(&ask, machine);
         let mut request = self.engine.build_request(directory, limit, build).await?;
         self.flight.report.add_secrets(request.secrets.iter().cloned());
-        self.plan.roots.equip(&mut request).await;
+        self.plan.roots.equip(&mut request, limit).await;
         Ok(request)
     }
 

@@ -6,15 +6,20 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::Promise;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Result, Status};
 use napi_derive::napi;
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::environment_end::EnvironmentEnd;
 use crate::machine::{self, NodeRootsReader, Pem};
+
+/// How long a thread may take to hand its roots over, before those that it handed over last are used.
+const MAX_READ_TIME: Duration = Duration::from_secs(1);
 
 /// JavaScript's function, which never throws and never rejects. Its parameter is the version that native code has; 0 is
 /// none.
@@ -67,6 +72,8 @@ impl Reader {
             record = read => record.ok(),
             // A call into an environment that is being torn down may never settle.
             () = self.environment_end.reached() => None,
+            // The event loop of the thread stands still, which must not hold up callers of other threads.
+            () = sleep(MAX_READ_TIME), if last.is_some() => None,
         };
         if let Some(record) = record
             && let Some(certificates) = record.certificates

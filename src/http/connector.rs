@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -16,7 +17,7 @@ use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -88,9 +89,64 @@ pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<E
     let _ = socket.set_nodelay(true);
     let allowance = ReadAllowance::new(WIRE_LIMIT);
     Ok(Established {
-        stream: Box::new(MeteredStream::new(socket, allowance.clone())),
+        stream: Box::new(MeteredStream::new(AcknowledgingSocket(socket), allowance.clone())),
         allowance,
     })
+}
+
+/// A socket that acknowledges at once what it has received.
+///
+/// By Nagle's algorithm a server may hold its next bytes back until then. An acknowledgement that is delayed (by 40 ms
+/// on Linux) leaves with the next request, so that a stray response would follow it and look like its response.
+struct AcknowledgingSocket(TcpStream);
+
+impl AsyncRead for AcknowledgingSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(context, buffer);
+        // The system goes back to delays by itself whenever something is sent.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if buffer.filled().len() > before {
+            let _ = self.0.set_quickack(true);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = before;
+        read
+    }
+}
+
+impl AsyncWrite for AcknowledgingSocket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 /// Adds TLS to a stream. The server must convince `config` that it is `server_name`.

@@ -21,6 +21,8 @@ use crate::error::Error;
 use crate::machine::Machine;
 
 const TOO_MANY_REQUESTS: u16 = 429;
+/// How often a wait looks at the wall clock.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When the last of those who wait gives up; others who join can put it off.
 #[derive(Debug)]
@@ -227,9 +229,24 @@ impl Chain<'_> {
     /// Sends nothing for a while; `None` when the last caller has left meanwhile.
     async fn pause(&self, wait: Duration, was_asked_for: bool) -> Option<()> {
         self.progress.is_paused.store(was_asked_for, Ordering::Relaxed);
-        let waited = self.waiters.unless_left(sleep(wait)).await;
+        let waited = self.waiters.unless_left(self.sleep(wait)).await;
         self.progress.is_paused.store(false, Ordering::Relaxed);
         waited
+    }
+
+    /// Sleeps until one of the clocks says that the time is over: the monotonic one stands still while a machine sleeps.
+    async fn sleep(&self, wait: Duration) {
+        let clock = &self.machine.clock;
+        let wall_until = clock.now().plus(wait);
+        let mut left = wait;
+        while !left.is_zero() {
+            let part = left.min(CLOCK_CHECK_INTERVAL);
+            sleep(part).await;
+            left -= part;
+            if clock.now() >= wall_until {
+                return;
+            }
+        }
     }
 
     async fn attempt(

@@ -10,12 +10,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::Instant;
 
 use crate::error::{Cause, Code, Error};
+use crate::http::timer::timeout_at;
 use crate::http::{Fault, FaultKind, Request, Url};
 use crate::machine::{Environment, Machine, NodeRoots, NodeRootsReader, Pem, variable};
 
@@ -139,10 +142,12 @@ impl ProcessRoots {
     }
 
     /// Gives a request the roots of this process, if it is verified against them.
-    pub async fn equip(&self, request: &mut Request) {
+    ///
+    /// A thread that does not hand its roots over within `limit` goes without: the others count.
+    pub async fn equip(&self, request: &mut Request, limit: Duration) {
         if request.needs_process_roots() {
             let node = match &self.node {
-                Some(reader) => reader.read().await,
+                Some(reader) => timeout_at(Instant::now() + limit, reader.read()).await.flatten(),
                 None => None,
             };
             request.roots = Roots::Process {

@@ -10,6 +10,7 @@ use crate::http::Route;
 use crate::http::pinned::Thumbprint;
 
 const SYSTEMS: &str = "/etc/ssl/certs/ca-certificates.crt";
+const LIMIT: Duration = Duration::from_secs(10);
 const EXTRA: &str = "/extra.pem";
 /// PEM that holds no certificate.
 const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
@@ -177,6 +178,28 @@ async fn bundle_that_hangs_ends_with_the_callers_time() {
     assert!(waiting.await.expect("no panic"), "out of time");
 }
 
+/// A thread whose event loop stands still.
+struct Blocked;
+
+impl NodeRootsReader for Blocked {
+    fn read(&self) -> std::pin::Pin<Box<dyn Future<Output = Option<NodeRoots>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn thread_that_stands_still_is_not_waited_for_beyond_the_limit() {
+    let roots = ProcessRoots {
+        node: Some(Arc::new(Blocked)),
+        extra_file: Some(EXTRA.to_owned()),
+    };
+    let mut request = Request::get(Url::parse("https://a.example").expect("a URL"));
+    let started = Instant::now();
+    roots.equip(&mut request, LIMIT).await;
+    assert_eq!(started.elapsed(), LIMIT);
+    assert_eq!(request.roots, process(None, Some(EXTRA)));
+}
+
 /// Counts how often it is asked.
 #[derive(Default)]
 struct Counting(std::sync::atomic::AtomicUsize);
@@ -205,13 +228,13 @@ async fn roots_are_read_only_for_a_request_that_needs_them() {
         own,
     ] {
         let before = unneeded.roots.clone();
-        roots.equip(&mut unneeded).await;
+        roots.equip(&mut unneeded, LIMIT).await;
         assert_eq!(unneeded.roots, before);
     }
     assert_eq!(reader.0.load(std::sync::atomic::Ordering::Relaxed), 0);
     for route in [Route::Direct, Route::Internet(Internet::default()), token_proxy] {
         let mut needed = request("https://h/", route);
-        roots.equip(&mut needed).await;
+        roots.equip(&mut needed, LIMIT).await;
         assert_eq!(needed.roots, process(node(CERTIFICATE, true), Some(EXTRA)));
     }
     assert_eq!(reader.0.load(std::sync::atomic::Ordering::Relaxed), 3);

@@ -200,3 +200,25 @@ async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
         "{times:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn wait_ends_when_the_wall_clock_says_so_after_a_suspension() {
+    let conditions = Conditions::of(&IMDS_DEFAULT);
+    let clock = conditions.clock.clone();
+    let net = FakeNet::playing(move |nth, _| {
+        if nth == 0 {
+            // The machine sleeps during the wait of ten seconds, and the monotonic clock stands still meanwhile.
+            let clock = clock.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(1_500)).await;
+                clock.leap(HOUR);
+            });
+            Reply::new(410, "").into()
+        } else {
+            Reply::new(200, "").into()
+        }
+    });
+    let (times, end) = sent(&conditions, &net).await;
+    assert_eq!(status_of(&end), Some(200));
+    assert_eq!(times, [0, 2_000], "the wall clock is looked at once a second");
+}

@@ -4,8 +4,8 @@
 //! fields, the messages of HTTP and TLS libraries, of a caller's client and of the operating system.
 //!
 //! An encoder chooses character by character what it encodes, so that a list of encoded secrets can never be
-//! complete. The text is decoded instead: [`decoding`] makes every view of the text that decoding can reach, in which
-//! each byte has its range of the text. What [`secrets`] or [`tokens`] find in a view is removed from the text.
+//! complete. The text is decoded instead: `decoding` makes every view of the text that decoding can reach, in which
+//! each byte has its range of the text. What `secrets` or `tokens` find in a view is removed from the text.
 
 mod base64_runs;
 mod decoding;

@@ -74,7 +74,11 @@ pub(super) struct Established {
 }
 
 /// Connects to a target by TCP.
-pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<Established, ConnectError> {
+pub(super) async fn connect_tcp(
+    target: Target,
+    resolver: &Resolver,
+    is_for_tls: bool,
+) -> Result<Established, ConnectError> {
     let socket = if let Ok(address) = target.host.parse::<IpAddr>() {
         TcpStream::connect((address, target.port)).await
     } else {
@@ -85,11 +89,17 @@ pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<E
         connect_to_first(interleave(addresses)).await
     };
     let socket = socket.map_err(ConnectError::Tcp)?;
-    // A request is one small write; waiting to fill a segment would only delay it.
-    let _ = socket.set_nodelay(true);
+    if is_for_tls {
+        // A handshake is many small writes, of which none must wait until the one before is acknowledged. A plain
+        // request is a single one.
+        let _ = socket.set_nodelay(true);
+    }
     let allowance = ReadAllowance::new(WIRE_LIMIT);
     Ok(Established {
-        stream: Box::new(MeteredStream::new(AcknowledgingSocket(socket), allowance.clone())),
+        stream: Box::new(MeteredStream::new(
+            AcknowledgingSocket::new(socket),
+            allowance.clone(),
+        )),
         allowance,
     })
 }
@@ -98,7 +108,18 @@ pub(super) async fn connect_tcp(target: Target, resolver: &Resolver) -> Result<E
 ///
 /// By Nagle's algorithm a server may hold its next bytes back until then. An acknowledgement that is delayed (by 40 ms
 /// on Linux) leaves with the next request, so that a stray response would follow it and look like its response.
-struct AcknowledgingSocket(TcpStream);
+///
+/// The first response of a connection is acknowledged at once anyway.
+struct AcknowledgingSocket {
+    socket: TcpStream,
+    writes: usize,
+}
+
+impl AcknowledgingSocket {
+    fn new(socket: TcpStream) -> Self {
+        Self { socket, writes: 0 }
+    }
+}
 
 impl AsyncRead for AcknowledgingSocket {
     fn poll_read(
@@ -107,11 +128,11 @@ impl AsyncRead for AcknowledgingSocket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.0).poll_read(context, buffer);
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         // The system goes back to delays by itself whenever something is sent.
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if buffer.filled().len() > before {
-            let _ = self.0.set_quickack(true);
+        if self.writes > 1 && buffer.filled().len() > before {
+            let _ = self.socket.set_quickack(true);
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let _ = before;
@@ -125,7 +146,8 @@ impl AsyncWrite for AcknowledgingSocket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        self.writes += 1;
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -133,19 +155,20 @@ impl AsyncWrite for AcknowledgingSocket {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, parts)
+        self.writes += 1;
+        Pin::new(&mut self.socket).poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 
@@ -344,7 +367,9 @@ mod tests {
                 let _ = socket.read(&mut request).await;
             });
             let target = Target::new("127.0.0.1", port);
-            let established = connect_tcp(target, &Resolver::new()).await.expect("connected");
+            let established = connect_tcp(target, &Resolver::new(), false)
+                .await
+                .expect("connected");
             let request = connect_request("example:443", None).expect("a request");
             match timeout(Duration::from_secs(20), tunnel(established, request)).await {
                 Ok(Err(ConnectError::Tunnel(reason))) => {

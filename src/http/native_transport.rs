@@ -187,7 +187,7 @@ async fn establish(
         _ => None,
     };
     let established = match proxy {
-        None => connect_tcp(key.target(), resolver).await?,
+        None => connect_tcp(key.target(), resolver, tls.is_some()).await?,
         Some(proxy) => connect_by(proxy, key, tls.clone(), resolver).await?,
     };
     match tls {
@@ -204,7 +204,7 @@ async fn connect_by(
     resolver: &Resolver,
 ) -> Result<Established, ConnectError> {
     let request = connect_request(&format!("{}:{}", key.host, key.port), proxy.authorization)?;
-    let established = connect_tcp(proxy.target.clone(), resolver).await?;
+    let established = connect_tcp(proxy.target.clone(), resolver, true).await?;
     let established = match tls.filter(|_| proxy.is_https) {
         Some(tls) => secure(established, tls, proxy.target.host).await?,
         None => established,

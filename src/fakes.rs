@@ -1,4 +1,6 @@
 //! Stand-ins for the machine and the network, for tests: nothing here waits, connects or reads.
+//!
+//! One file, since nearly every test takes several of them together.
 
 use std::collections::HashMap;
 use std::future::pending;

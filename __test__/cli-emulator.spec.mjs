@@ -13,7 +13,7 @@ import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
-const { formats, write } = require("../cli/formats.js");
+const { formats, write } = require("../cli/env-formats.js");
 const emulator = require("../emulator/index.js");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];

@@ -8,7 +8,7 @@ import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { azureCliTokens } = require("../emulator/index.js");
-const { commandOf } = require("../emulator/command.js");
+const { commandOf } = require("../emulator/spawn-arguments.js");
 
 const VAULT = "https://vault.azure.net";
 const STORAGE = "https://storage.azure.com";

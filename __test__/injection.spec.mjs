@@ -14,7 +14,7 @@ import { within } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate } = require("../emulator/x509/certificate.js");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';
 const ANSWER = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;

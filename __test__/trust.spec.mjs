@@ -12,7 +12,7 @@ import test from "ava";
 import { reasonAgainst } from "./support/arc.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
 
-const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("../emulator/x509/certificate.js");
 
 const tellsRoots = tls.getCACertificates !== undefined;
 const takesRoots = tls.setDefaultCACertificates !== undefined;

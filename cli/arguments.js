@@ -5,7 +5,7 @@
 // help). It must not know any command.
 
 const { parseArgs } = require("node:util");
-const { UsageError } = require("./complaint.js");
+const { UsageError } = require("./errors.js");
 
 const HELP = { type: "boolean", short: "h", says: "this text" };
 /** A word that differs by more letters than this was not meant. */

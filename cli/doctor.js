@@ -6,9 +6,9 @@
 const { ManagedIdentityError, version } = require("../index.js");
 const { adviceOn, adviceOnAbsence, adviceOnEnvironment } = require("./advice.js");
 const { claimsOf } = require("./claims.js");
-const { nearlySources } = require("./detection.js");
+const { nearlySources } = require("./explain-source.js");
 const { variables, withoutSecrets } = require("./environment.js");
-const { failureOf } = require("./failure.js");
+const { failureOf } = require("./serialize-error.js");
 const {
   identityOf,
   identityOptions,
@@ -18,7 +18,7 @@ const {
   timeoutOption,
 } = require("./identity.js");
 const { render } = require("./report.js");
-const { EXIT } = require("./words.js");
+const { EXIT } = require("./exit-codes.js");
 
 /** What an error says of an endpoint that is not there; any other is about the options or the variables. */
 const UNREACHABLE_CODES = ["managed_identity_unreachable_network", "network_unavailable"];

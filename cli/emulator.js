@@ -4,13 +4,13 @@
 // that it runs itself.
 
 const { tenantId, userAssignedIdentity, otherUserAssignedIdentity } = require("../emulator/identities.js");
-const { startInBackground } = require("./background.js");
-const { UsageError } = require("./complaint.js");
-const { formats, write } = require("./formats.js");
-const { play, settingsFrom, sources, variablesFor } = require("./playing.js");
-const { runCommand } = require("./run.js");
+const { startInBackground } = require("./detached-emulator.js");
+const { UsageError } = require("./errors.js");
+const { formats, write } = require("./env-formats.js");
+const { play, settingsFrom, sources, variablesFor } = require("./emulator-runner.js");
+const { runCommand } = require("./run-command.js");
 const { askedToEnd } = require("./signals.js");
-const { EXIT, NAME } = require("./words.js");
+const { EXIT, NAME } = require("./exit-codes.js");
 
 const PID = "MANAGED_IDENTITY_EMULATOR_PID";
 

@@ -5,7 +5,7 @@
 
 const { isAbsolute } = require("node:path");
 const { environmentVariables, redact } = require("../binding.js");
-const { decidingVariables } = require("./detection.js");
+const { decidingVariables } = require("./explain-source.js");
 const { plain } = require("./terminal.js");
 
 const SECRETS = ["IDENTITY_HEADER", "MSI_SECRET"];

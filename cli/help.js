@@ -3,7 +3,7 @@
 // The help texts, made from the commands' own tables. It must not know a command.
 
 const { wrap } = require("./terminal.js");
-const { NAME } = require("./words.js");
+const { NAME } = require("./exit-codes.js");
 
 const WIDTH = 100;
 

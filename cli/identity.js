@@ -9,7 +9,7 @@ const {
   ManagedIdentitySourceNames,
 } = require("../index.js");
 const { namedBy } = require("../face/identity.js");
-const { UsageError } = require("./complaint.js");
+const { UsageError } = require("./errors.js");
 
 const KINDS = {
   "client-id": "userAssignedClientId",

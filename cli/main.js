@@ -7,9 +7,9 @@
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { hint, read } = require("./arguments.js");
-const { Complaint, UsageError } = require("./complaint.js");
+const { Complaint, UsageError } = require("./errors.js");
 const { commandHelp, overview } = require("./help.js");
-const { EXIT, NAME } = require("./words.js");
+const { EXIT, NAME } = require("./exit-codes.js");
 
 /** Each is a file with `usage`, `options`, `notes` and `run(values, rest)`, which resolves with the exit code. */
 const COMMANDS = {

@@ -2,7 +2,7 @@
 
 // The doctor's report as text: a column of headings, a column of facts. It must not find anything out by itself.
 
-const { EXIT } = require("./words.js");
+const { EXIT } = require("./exit-codes.js");
 const { painter, plain, widthOf, wrap } = require("./terminal.js");
 
 const INDENT = 12;

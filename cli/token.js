@@ -4,11 +4,11 @@
 
 const { ManagedIdentityError } = require("../index.js");
 const { claimsOf } = require("./claims.js");
-const { UsageError } = require("./complaint.js");
+const { UsageError } = require("./errors.js");
 const { withoutSecrets } = require("./environment.js");
 const { identityOptions, openApplication, timeoutOption } = require("./identity.js");
 const { plain } = require("./terminal.js");
-const { EXIT, NAME } = require("./words.js");
+const { EXIT, NAME } = require("./exit-codes.js");
 
 const options = {
   resource: {

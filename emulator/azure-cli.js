@@ -5,7 +5,7 @@
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 
 const { execFile } = require("node:child_process");
-const { commandOf } = require("./command.js");
+const { commandOf } = require("./spawn-arguments.js");
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 /** A client asks for another token this long before the end; the one at hand would not do. */

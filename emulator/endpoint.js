@@ -6,12 +6,12 @@
 const http = require("node:http");
 const https = require("node:https");
 const { setTimeout: sleep } = require("node:timers/promises");
-const { Arrivals } = require("./arrivals.js");
-const { createCertificate } = require("./certificate.js");
-const { reply } = require("./reply.js");
-const { readRequest } = require("./request.js");
-const { Script, distort, expiryOf } = require("./script.js");
-const { TokenRefusal, openIssuer } = require("./issuer.js");
+const { Arrivals } = require("./request-log.js");
+const { createCertificate } = require("./x509/certificate.js");
+const { reply } = require("./write-response.js");
+const { readRequest } = require("./read-request.js");
+const { Script, distort, expiryOf } = require("./fault-script.js");
+const { TokenRefusal, openIssuer } = require("./token-issuer.js");
 
 // Never another interface: what is handed out here looks like a credential.
 const ADDRESS = "127.0.0.1";

@@ -4,9 +4,9 @@
 // host's wire format or a socket.
 
 const { azureCliTokens } = require("./azure-cli.js");
-const { createCertificate } = require("./certificate.js");
+const { createCertificate } = require("./x509/certificate.js");
 const { Endpoint } = require("./endpoint.js");
-const { hosts } = require("./hosts/index.js");
+const { hosts } = require("./sources/index.js");
 const identities = require("./identities.js");
 const { readOptions } = require("./options.js");
 const { signingKeys } = require("./token.js");

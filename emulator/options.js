@@ -4,7 +4,7 @@
 // It must not know what a host does with them.
 
 const { randomBytes } = require("node:crypto");
-const { hosts } = require("./hosts/index.js");
+const { hosts } = require("./sources/index.js");
 const {
   Identities,
   otherUserAssignedIdentity,

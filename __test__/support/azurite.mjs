@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import { environmentWith } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { createCertificate } = require("../../emulator/certificate.js");
+const { createCertificate } = require("../../emulator/x509/certificate.js");
 
 const ACCOUNT = "devstoreaccount1";
 const OPTIONS = [

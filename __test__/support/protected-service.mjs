@@ -10,7 +10,7 @@ import {
   createPipelineRequest,
 } from "@azure/core-rest-pipeline";
 
-const { createCertificate } = createRequire(import.meta.url)("../../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("../../emulator/x509/certificate.js");
 
 /**
  * Starts a service that ends with its test. `judge` is given each token, and says which challenge it gets; none if it

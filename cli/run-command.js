@@ -5,9 +5,9 @@
 
 const { spawn } = require("node:child_process");
 const { constants } = require("node:os");
-const { commandOf } = require("../emulator/command.js");
+const { commandOf } = require("../emulator/spawn-arguments.js");
 const { passOn } = require("./signals.js");
-const { EXIT, NAME } = require("./words.js");
+const { EXIT, NAME } = require("./exit-codes.js");
 
 /** Resolves with the exit code that a shell would give. */
 async function runCommand([name, ...args], env) {

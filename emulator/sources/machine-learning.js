@@ -6,7 +6,7 @@
 
 const { STATUS_CODES } = require("node:http");
 const { readCapabilities, readIdentity, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, siteRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, siteRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const PATH = "/MSI/token";
 const API_VERSION = "2017-09-01";

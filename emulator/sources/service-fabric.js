@@ -7,7 +7,7 @@
 const { randomUUID } = require("node:crypto");
 const { STATUS_CODES } = require("node:http");
 const { readCapabilities, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, codedRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, codedRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const PATH = "/metadata/identity/oauth2/token";
 // The second is what MSAL.NET sends.

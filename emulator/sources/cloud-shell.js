@@ -6,7 +6,7 @@
 
 const { STATUS_CODES } = require("node:http");
 const { readCapabilities, single } = require("../parameters.js");
-const { codedRefusal } = require("../refusals.js");
+const { codedRefusal } = require("../error-responses.js");
 
 const PATH = "/oauth2/token";
 

@@ -7,10 +7,10 @@ const { isAbsolute, join, resolve } = require("node:path");
 const { shown } = require("./arguments.js");
 const emulator = require("../emulator/index.js");
 const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../index.js");
-const { Complaint, UsageError } = require("./complaint.js");
-const { rivals } = require("./detection.js");
+const { Complaint, UsageError } = require("./errors.js");
+const { rivals } = require("./explain-source.js");
 const { plain } = require("./terminal.js");
-const { NAME } = require("./words.js");
+const { NAME } = require("./exit-codes.js");
 
 /** The sources by the names that getManagedIdentitySource() has for them, and by the emulator's own. */
 const SOURCES = Object.fromEntries(emulator.sources.map((source) => [inCapitals(source), source]));

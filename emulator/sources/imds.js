@@ -4,9 +4,9 @@
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 
 const { STATUS_CODES } = require("node:http");
-const { metadataGrant } = require("../grants.js");
+const { metadataGrant } = require("../token-responses.js");
 const { readCapabilities, readIdentity, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, entraRefusal, oauthRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, entraRefusal, oauthRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const PATH = "/metadata/identity/oauth2/token";
 // IMDS takes the first version that knew identities and every dated version after it.

@@ -8,9 +8,9 @@ const { mkdtempSync, rmSync, writeFileSync } = require("node:fs");
 const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
-const { judgeAssertion, makeAssertion } = require("../assertion.js");
+const { judgeAssertion, makeAssertion } = require("../client-assertion.js");
 const { readClaimedCapabilities, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, entraRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, entraRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const GRANT_TYPE = "client_credentials";
 const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -6,8 +6,8 @@
 
 const { fork } = require("node:child_process");
 const { once } = require("node:events");
-const { Complaint, UsageError } = require("./complaint.js");
-const { play } = require("./playing.js");
+const { Complaint, UsageError } = require("./errors.js");
+const { play } = require("./emulator-runner.js");
 const { askedToEnd } = require("./signals.js");
 
 /** Resolves with `{ source, env, url, pid }` once the endpoint listens. */

@@ -3,7 +3,7 @@
 // What a command says when it cannot go on: words for stderr, and the exit code. Whatever else is thrown is a fault
 // of this program. It must not know a command.
 
-const { EXIT } = require("./words.js");
+const { EXIT } = require("./exit-codes.js");
 
 class Complaint extends Error {
   exitCode = EXIT.failed;

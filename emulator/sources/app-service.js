@@ -5,7 +5,7 @@
 
 const { STATUS_CODES } = require("node:http");
 const { readCapabilities, readIdentity, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, codedRefusal, siteRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, codedRefusal, siteRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const PATH = "/msi/token";
 const API_VERSION = "2019-08-01";

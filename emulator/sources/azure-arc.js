@@ -9,9 +9,9 @@ const { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } = require("no
 const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
 const { dirname, join, resolve } = require("node:path");
-const { metadataGrant } = require("../grants.js");
+const { metadataGrant } = require("../token-responses.js");
 const { readCapabilities, readIdentity, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, entraRefusal, oauthRefusal, unknownResourceWords } = require("../refusals.js");
+const { UNKNOWN_RESOURCE, entraRefusal, oauthRefusal, unknownResourceWords } = require("../error-responses.js");
 
 const PATH = "/metadata/identity/oauth2/token";
 const API_VERSIONS = ["2021-02-01", "2020-06-01", "2019-11-01", "2019-08-15"];

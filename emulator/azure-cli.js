@@ -1,27 +1,27 @@
 "use strict";
 
-// Real tokens for an emulator to hand out: the developer's own, from `az account get-access-token`. One az runs
-// per resource, and its token is kept until shortly before it expires. It must not know a host.
+// Tokens of the developer who is signed in to the Azure CLI, from `az account get-access-token`. At most one az runs
+// per resource, and its token is cached until shortly before it expires.
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 
 const { execFile } = require("node:child_process");
-const { commandOf } = require("./spawn-arguments.js");
+const { spawnArguments } = require("./spawn-arguments.js");
 
 const DEFAULT_TIMEOUT_MS = 60_000;
-/** A client asks for another token this long before the end; the one at hand would not do. */
+/** Clients refresh a token this long before it expires, so a cached token that is closer to its end is of no use. */
 const REFRESH_BEFORE_MS = 300_000;
-const OUTPUT_LIMIT = 1_048_576;
-const SHOWN_WORDS = 500;
-/** The client made a request that az will not fulfil, now or in a second: a status that nobody retries. */
-const REFUSED = 400;
+const MAX_OUTPUT_BYTES = 1_048_576;
+const MAX_QUOTED_CHARS = 500;
+/** The status that clients receive when az fails. Clients do not retry it. */
+const BAD_REQUEST = 400;
 
-// What is given to az, which is a script on Windows: nothing else than what a URI, a GUID or a domain needs.
+// The arguments of az, which is a script on Windows, are limited to the characters of URIs, GUIDs and domain names.
 const RESOURCE = /^[A-Za-z0-9][A-Za-z0-9:/._~@+=?-]{0,2047}$/;
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$/;
 const TOKEN = /eyJ[\w-]+\.[\w-]+(\.[\w-]*)*/g;
-const CONTROLS = /[\p{Cc}\s]+/gu;
+const CONTROLS_AND_SPACE = /[\p{Cc}\s]+/gu;
 
-/** A function for the emulator's `tokens`; see index.d.ts. */
+/** Returns a function for the option `tokens`; index.d.ts documents it. */
 function azureCliTokens({ tenantId, timeout = DEFAULT_TIMEOUT_MS } = {}) {
   if (tenantId !== undefined && !(typeof tenantId === "string" && TENANT.test(tenantId))) {
     throw new TypeError('azureCliTokens: "tenantId" must be a GUID or a domain name.');
@@ -30,24 +30,24 @@ function azureCliTokens({ tenantId, timeout = DEFAULT_TIMEOUT_MS } = {}) {
     throw new TypeError('azureCliTokens: "timeout" must be an integer from 1.');
   }
   const tokens = new Map();
-  const flights = new Map();
+  const pending = new Map();
   return async ({ resource, signal }) => {
     if (!RESOURCE.test(resource)) {
-      throw refusal("az was not asked: the resource has characters that no resource needs.");
+      throw requestError("az was not run: the resource contains characters that no resource has.");
     }
     const token = tokens.get(resource);
     if (token && token.expiresOn.getTime() - REFRESH_BEFORE_MS > Date.now()) return token;
-    let flight = flights.get(resource);
-    if (flight === undefined || flight.isAbandoned) {
-      flight = new Flight(argumentsFor(resource, tenantId), timeout);
-      flights.set(resource, flight);
+    let pendingRequest = pending.get(resource);
+    if (pendingRequest === undefined || pendingRequest.isCancelled) {
+      pendingRequest = new SharedTokenRequest(argumentsFor(resource, tenantId), timeout);
+      pending.set(resource, pendingRequest);
     }
     try {
-      const fetched = await flight.wait(signal);
+      const fetched = await pendingRequest.wait(signal);
       tokens.set(resource, fetched);
       return fetched;
     } finally {
-      if (flights.get(resource) === flight) flights.delete(resource);
+      if (pending.get(resource) === pendingRequest) pending.delete(resource);
     }
   };
 }
@@ -57,25 +57,25 @@ function argumentsFor(resource, tenantId) {
   return ["account", "get-access-token", "--resource", resource, ...tenant, "--output", "json"];
 }
 
-/** One run of az, for everybody who wants the same; it is ended when all of them have gone. */
-class Flight {
+/** One run of az, shared by all callers that want the same token. It is killed when the last of them leaves. */
+class SharedTokenRequest {
   #token;
   #waiting = 0;
-  #abandoned = new AbortController();
+  #cancelled = new AbortController();
 
   constructor(args, timeout) {
-    this.#token = run(args, timeout, this.#abandoned.signal);
+    this.#token = runAzureCli(args, timeout, this.#cancelled.signal);
   }
 
-  get isAbandoned() {
-    return this.#abandoned.signal.aborted;
+  get isCancelled() {
+    return this.#cancelled.signal.aborted;
   }
 
-  /** The token; `signal`, which may be missing, says when the caller has gone. */
+  /** Resolves with the token. `signal`, if given, is aborted when the caller stops waiting. */
   async wait(signal) {
     const leave = () => {
       this.#waiting -= 1;
-      if (this.#waiting === 0) this.#abandoned.abort();
+      if (this.#waiting === 0) this.#cancelled.abort();
     };
     this.#waiting += 1;
     signal?.addEventListener("abort", leave);
@@ -87,41 +87,45 @@ class Flight {
   }
 }
 
-async function run(args, timeout, signal) {
+async function runAzureCli(args, timeout, signal) {
   const { error, stdout, stderr } = await new Promise((resolve) => {
-    const { file, args: all, options } = commandOf("az", args);
-    // cmd.exe would otherwise take an az from the current directory first.
+    const { file, args: all, options } = spawnArguments("az", args);
+    // Without this variable cmd.exe prefers an az in the current directory.
     const env = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1" };
-    const limits = { timeout, maxBuffer: OUTPUT_LIMIT, signal, windowsHide: true };
+    const limits = { timeout, maxBuffer: MAX_OUTPUT_BYTES, signal, windowsHide: true };
     execFile(file, all, { ...options, ...limits, env, encoding: "utf8" }, (fault, out, err) => {
       resolve({ error: fault, stdout: out, stderr: err });
     });
   });
-  if (error) throw refusal(failureOf(error, stderr, timeout));
-  return read(stdout);
+  if (error) throw requestError(describeFailure(error, stderr, timeout));
+  return parseToken(stdout);
 }
 
-function failureOf(error, stderr, timeout) {
+function describeFailure(error, stderr, timeout) {
   if (error.code === "ENOENT") {
     return "az was not found: install the Azure CLI and sign in with `az login`.";
   }
-  if (error.killed) return `az gave no token within ${timeout} ms.`;
-  const words = stderr.replace(TOKEN, "<redacted>").replace(CONTROLS, " ").trim().slice(0, SHOWN_WORDS);
-  return `az failed${words === "" ? ` (${error.code})` : `: ${words}`}`;
+  if (error.killed) return `az returned no token within ${timeout} ms.`;
+  const message = stderr
+    .replace(TOKEN, "<redacted>")
+    .replace(CONTROLS_AND_SPACE, " ")
+    .trim()
+    .slice(0, MAX_QUOTED_CHARS);
+  return `az failed${message === "" ? ` (${error.code})` : `: ${message}`}`;
 }
 
-/** The token that az printed. What it printed is never quoted: it may be the token. */
-function read(stdout) {
-  const { accessToken, ...instants } = parse(stdout);
-  const expiresOn = expiryOf(instants);
+/** Returns the token that az printed. An error never quotes the output, since it may contain the token. */
+function parseToken(stdout) {
+  const { accessToken, ...expiry } = parseObject(stdout);
+  const expiresOn = parseExpiry(expiry);
   if (typeof accessToken !== "string" || accessToken === "" || Number.isNaN(expiresOn.getTime())) {
-    throw refusal("az printed no token with an expiry.");
+    throw requestError("az printed no token with an expiry.");
   }
   return { accessToken, expiresOn };
 }
 
-/** The object that a text holds, or an empty one. */
-function parse(text) {
+/** Parses a JSON object; anything else gives an empty object. */
+function parseObject(text) {
   try {
     return JSON.parse(text) ?? {};
   } catch {
@@ -129,15 +133,15 @@ function parse(text) {
   }
 }
 
-/** Seconds since 1970, which az prints since 2.54; before that, the local time only. */
-function expiryOf({ expires_on: seconds, expiresOn }) {
+/** Reads `expires_on`, in seconds since 1970, which az prints since version 2.54. Older versions print local time only. */
+function parseExpiry({ expires_on: seconds, expiresOn }) {
   if (Number(seconds) > 0) return new Date(Number(seconds) * 1000);
   const [, day, time] = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)/.exec(expiresOn) ?? [];
   return new Date(`${day}T${time}`);
 }
 
-function refusal(message) {
-  return Object.assign(new Error(message), { status: REFUSED });
+function requestError(message) {
+  return Object.assign(new Error(message), { status: BAD_REQUEST });
 }
 
 module.exports = { azureCliTokens };

@@ -1,7 +1,6 @@
 "use strict";
 
-// The token of a Kubernetes service account, which a pod exchanges for one of Entra, and the judgement on
-// it. It must not know HTTP, nor in which words Entra refuses.
+// Client assertions (RFC 7523): the token of a Kubernetes service account, which a pod exchanges for a token of Entra.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 
 const { verify } = require("node:crypto");
@@ -10,11 +9,11 @@ const { signJwt } = require("./token.js");
 const ISSUER = "https://oidc.emulator.invalid/";
 const SUBJECT = "system:serviceaccount:default:emulator";
 const AUDIENCE = "api://AzureADTokenExchange";
-// Kubernetes renews the file every hour; this one must outlive a test that moves its clock.
+// Kubernetes renews the file every hour. This token must stay valid in a test that moves its clock.
 const LIFETIME_SECONDS = 365 * 86_400;
 
-/** A signed assertion; each part may be replaced to make one that Entra refuses. */
-function makeAssertion(keys, nowMs, overrides = {}) {
+/** Returns a signed assertion. Each override makes one that Entra rejects. */
+function createAssertion(keys, nowMs, overrides = {}) {
   const { issuer = ISSUER, subject = SUBJECT, audience = AUDIENCE, expiresIn = LIFETIME_SECONDS } = overrides;
   const now = Math.floor(nowMs / 1000);
   const issuedAt = Math.min(now, now + expiresIn - 1);
@@ -28,23 +27,24 @@ function makeAssertion(keys, nowMs, overrides = {}) {
   });
 }
 
-/** What is wrong with an assertion, with the part that is: `{ fault, value }`; undefined when nothing is. */
-function judgeAssertion(assertion, keys, nowMs) {
+/** Returns the first defect of an assertion as `{ defect, value }`, or undefined if it is valid. */
+function validateAssertion(assertion, keys, nowMs) {
   const parts = assertion.split(".");
-  const claims = parts.length === 3 ? parse(parts[1]) : undefined;
-  if (!claims) return { fault: "malformed" };
-  if (claims.iss !== ISSUER) return { fault: "issuer", value: claims.iss };
-  if (claims.sub !== SUBJECT) return { fault: "subject", value: claims.sub };
-  if (![claims.aud].flat().includes(AUDIENCE)) return { fault: "audience", value: [claims.aud].flat()[0] };
+  const claims = parts.length === 3 ? parseClaims(parts[1]) : undefined;
+  if (!claims) return { defect: "malformed" };
+  const audiences = [claims.aud].flat();
+  if (claims.iss !== ISSUER) return { defect: "issuer", value: claims.iss };
+  if (claims.sub !== SUBJECT) return { defect: "subject", value: claims.sub };
+  if (!audiences.includes(AUDIENCE)) return { defect: "audience", value: audiences[0] };
   const signature = Buffer.from(parts[2], "base64url");
   if (!verify("sha256", Buffer.from(`${parts[0]}.${parts[1]}`), keys.publicKey, signature)) {
-    return { fault: "signature" };
+    return { defect: "signature" };
   }
-  if (!(claims.exp > Math.floor(nowMs / 1000))) return { fault: "expired" };
+  if (!(claims.exp > Math.floor(nowMs / 1000))) return { defect: "expired" };
   return undefined;
 }
 
-function parse(part) {
+function parseClaims(part) {
   try {
     const claims = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
     return claims !== null && typeof claims === "object" ? claims : undefined;
@@ -53,4 +53,4 @@ function parse(part) {
   }
 }
 
-module.exports = { judgeAssertion, makeAssertion };
+module.exports = { createAssertion, validateAssertion };

@@ -1,47 +1,47 @@
 "use strict";
 
-// The running endpoint: it listens on the loopback interface, passes each request through record, gate,
-// host and script, and ends cleanly. It must not know what any host says.
+// A running endpoint. It listens on the loopback interface. Each request is logged, held if a test says so, answered by
+// the source, and changed by the scripted fault.
 
 const http = require("node:http");
 const https = require("node:https");
 const { setTimeout: sleep } = require("node:timers/promises");
-const { Arrivals } = require("./request-log.js");
-const { createCertificate } = require("./x509/certificate.js");
-const { reply } = require("./write-response.js");
+const { FaultScript, applyFault, scriptedExpiry } = require("./fault-script.js");
 const { readRequest } = require("./read-request.js");
-const { Script, distort, expiryOf } = require("./fault-script.js");
-const { TokenRefusal, openIssuer } = require("./token-issuer.js");
+const { RequestLog } = require("./request-log.js");
+const { TokenSourceError, createIssuer } = require("./token-issuer.js");
+const { writeResponse } = require("./write-response.js");
+const { createCertificate } = require("./x509/certificate.js");
 
-// Never another interface: what is handed out here looks like a credential.
+// Never another interface, because the tokens look like credentials.
 const ADDRESS = "127.0.0.1";
-// A test may let a thousand clients connect in one tick; Node's 511 would make some of them wait a second.
+// A test may connect a thousand clients in one tick. With Node's default of 511 some of them would wait for a second.
 const BACKLOG = 4096;
 
 class Endpoint {
   #settings;
   #keys;
-  #issuer;
+  #issueToken;
   #server;
-  #host;
-  #arrivals = new Arrivals();
-  #script = new Script();
+  #source;
+  #log = new RequestLog();
+  #script = new FaultScript();
   #closing = new AbortController();
   #closed;
-  // By remote port: the TCP connection below a TLS one, which alone can be reset.
+  // By remote port. A connection with TLS can be reset only by its TCP socket.
   #connections = new Map();
 
   constructor(settings, keys) {
     this.#settings = settings;
     this.#keys = keys;
-    this.#issuer = openIssuer(settings, keys, this.#closing.signal);
+    this.#issueToken = createIssuer(settings, keys, this.#closing.signal);
     this.source = settings.source;
     this.publicKey = keys.publicKey;
-    this.requests = this.#arrivals.requests;
+    this.requests = this.#log.requests;
   }
 
   async open() {
-    const { host, port, secure } = this.#settings;
+    const { definition, port, secure } = this.#settings;
     const credentials = secure ? await createCertificate(this.#settings.certificate) : undefined;
     if (credentials) {
       const { der, pem, thumbprint } = credentials;
@@ -54,14 +54,14 @@ class Endpoint {
     });
     this.origin = `${secure ? "https" : "http"}://${ADDRESS}:${this.#server.address().port}`;
     try {
-      this.#host = host.open(this.#site());
+      this.#source = definition.create(this.#context());
     } catch (error) {
       await this.close();
       throw error;
     }
-    this.url = this.origin + this.#host.path;
-    this.env = this.#host.env;
-    this.issueAssertion = this.#host.issueAssertion;
+    this.url = this.origin + this.#source.path;
+    this.env = this.#source.env;
+    this.issueAssertion = this.#source.issueAssertion;
   }
 
   next(faults) {
@@ -73,45 +73,45 @@ class Endpoint {
   }
 
   hold() {
-    return this.#arrivals.hold();
+    return this.#log.hold();
   }
 
   waitForRequests(count) {
-    return this.#arrivals.reached(count);
+    return this.#log.waitForCount(count);
   }
 
   close() {
-    this.#closed ??= this.#end();
+    this.#closed ??= this.#shutDown();
     return this.#closed;
   }
 
-  async #end() {
+  async #shutDown() {
     this.#closing.abort();
-    this.#arrivals.close();
+    this.#log.close();
     const stopped = new Promise((resolve) => {
       this.#server.close(resolve);
     });
     for (const socket of this.#connections.values()) socket.destroy();
     await stopped;
-    await this.#host?.close?.();
+    await this.#source?.close?.();
   }
 
   #createServer(credentials) {
     const { tls } = this.#settings;
     const serve = (incoming, outgoing) => {
-      // A client that leaves in mid-request is no event here.
+      // A client may disconnect during its request.
       this.#serve(incoming, outgoing).catch(() => outgoing.destroy());
     };
     const server = credentials
       ? https.createServer({ ...tls, cert: credentials.pem, key: credentials.keyPem }, serve)
       : http.createServer(serve);
-    // An idle connection stays: one that closes just as a client reuses it would make tests flicker.
+    // Keep idle connections open. Tests would be flaky if one closed just when a client reuses it.
     server.keepAliveTimeout = 0;
     server.on("connection", (socket) => {
       const { remotePort } = socket;
       this.#connections.set(remotePort, socket);
       socket.on("close", () => {
-        // The port of a connection that was reset may be in use again by now.
+        // Another connection may have the same port by now.
         if (this.#connections.get(remotePort) === socket) this.#connections.delete(remotePort);
       });
     });
@@ -121,48 +121,48 @@ class Endpoint {
   async #serve(incoming, outgoing) {
     const connection = this.#connections.get(incoming.socket.remotePort);
     const request = await readRequest(incoming);
-    const document = this.#host.document?.(request);
+    const document = this.#source.discoveryDocument?.(request);
     if (document) {
-      reply(outgoing, connection, document);
+      writeResponse(outgoing, connection, document);
       return;
     }
     const fault = this.#script.take();
-    this.#arrivals.record(request);
-    await this.#arrivals.passage();
+    this.#log.add(request);
+    await this.#log.waitUntilReleased();
     if (fault.delay > 0) await sleep(fault.delay, undefined, { signal: this.#closing.signal });
     if (outgoing.destroyed || this.#closing.signal.aborted) return;
     try {
-      const answer = await this.#decide(request, fault);
-      if (outgoing.destroyed) return; // The client, or the endpoint, did not wait for a slow token.
-      request.status = reply(outgoing, connection, answer, fault);
+      const response = await this.#respond(request, fault);
+      if (outgoing.destroyed) return; // The client disconnected, or the endpoint closed, during a slow `tokens` call.
+      request.status = writeResponse(outgoing, connection, response, fault);
     } catch (error) {
-      // A test's own function threw, or a header is none: its author should read why.
+      // A function of the test threw, or a scripted header is invalid. Show the test's author the reason.
       const body = `emulator: ${error.stack ?? error}`;
-      request.status = reply(outgoing, connection, { status: 500, headers: {}, body });
+      request.status = writeResponse(outgoing, connection, { status: 500, headers: {}, body });
     }
   }
 
-  async #decide(request, fault) {
-    const { clock, host } = this.#settings;
+  async #respond(request, fault) {
+    const { clock, definition } = this.#settings;
     const nowMs = clock();
-    const instants = { nowMs, expiresOn: expiryOf(fault, nowMs) };
-    const answer = await this.#answer(request, (what) => this.#issuer(what, instants));
-    return distort(fault, answer, host.fail, request);
+    const times = { nowMs, expiresOn: scriptedExpiry(fault, nowMs) };
+    const response = await this.#answer(request, (tokenRequest) => this.#issueToken(tokenRequest, times));
+    return applyFault(fault, response, definition.errorResponse, request);
   }
 
-  async #answer(request, issue) {
+  async #answer(request, issueToken) {
     try {
-      return await this.#host.answer(request, issue);
+      return await this.#source.answer(request, issueToken);
     } catch (error) {
-      if (!(error instanceof TokenRefusal)) throw error;
-      return this.#settings.host.fail(error.status, error.message);
+      if (!(error instanceof TokenSourceError)) throw error;
+      return this.#settings.definition.errorResponse(error.status, error.message);
     }
   }
 
-  /** What a host may know of the place it stands in. */
-  #site() {
-    const { identities, resources, secret, tenantId, tokensDirectory } = this.#settings;
-    const known = resources?.map(comparable);
+  /** Returns what a source needs of its endpoint. */
+  #context() {
+    const { clock, identities, resources, secret, tenantId, tokensDirectory } = this.#settings;
+    const known = resources?.map(normalizeResource);
     return {
       origin: this.origin,
       certificate: this.certificate,
@@ -171,18 +171,18 @@ class Endpoint {
       tenantId,
       tokensDirectory,
       keys: this.#keys,
-      clock: this.#settings.clock,
-      knows: (resource) => known === undefined || known.includes(comparable(resource)),
+      clock,
+      isKnownResource: (resource) => known === undefined || known.includes(normalizeResource(resource)),
     };
   }
 }
 
-/** Entra finds a resource with or without a last slash, in any case. */
-function comparable(resource) {
+/** Entra compares resources without case and without one trailing slash. */
+function normalizeResource(resource) {
   return resource.toLowerCase().replace(/\/$/, "");
 }
 
-// Node 20.0 to 20.3 have no such symbol.
+// Node.js 20.0 to 20.3 lack this symbol.
 if (Symbol.asyncDispose) {
   Object.defineProperty(Endpoint.prototype, Symbol.asyncDispose, { value: Endpoint.prototype.close });
 }

@@ -1,20 +1,22 @@
 "use strict";
 
-// The shapes in which Azure's hosts say no. Each is a function of status and words to an answer; which
-// words, and when, is the business of the host. PROTOCOL: error bodies.
+// The formats in which Azure's token services report an error. A source chooses the format, the status and the message.
+// docs/wire-protocol.md shows each format.
 
 const { randomUUID } = require("node:crypto");
 
-/** `{ error, error_description }`: IMDS's own refusals. */
-function oauthRefusal(status, error, description) {
+/** Returns `{ error, error_description }` (RFC 6749, section 5.2): the format of errors that IMDS itself reports. */
+function oauthError(status, error, description) {
   return { status, headers: {}, body: { error, error_description: description } };
 }
 
-/** Entra's refusal, as IMDS, Azure Arc and Entra itself pass it on; `code` is the AADSTS number. */
-function entraRefusal(status, error, code, words, request) {
+/**
+ * Returns an error of Microsoft Entra, which IMDS and Azure Arc pass on unchanged. `code` is the AADSTS number. The
+ * client's correlation id is taken from the request's headers.
+ */
+function entraError(status, error, code, message, { headers }) {
   const traceId = randomUUID();
-  const correlationId = request.headers["x-ms-client-request-id"] ?? request.headers["client-request-id"];
-  const ids = { trace_id: traceId, correlation_id: correlationId ?? randomUUID() };
+  const correlationId = headers["x-ms-client-request-id"] ?? headers["client-request-id"] ?? randomUUID();
   const timestamp = `${new Date().toISOString().slice(0, 19).replace("T", " ")}Z`;
   return {
     status,
@@ -22,18 +24,19 @@ function entraRefusal(status, error, code, words, request) {
     body: {
       error,
       error_description:
-        `AADSTS${code}: ${words} Trace ID: ${ids.trace_id} ` +
-        `Correlation ID: ${ids.correlation_id} Timestamp: ${timestamp}`,
+        `AADSTS${code}: ${message} Trace ID: ${traceId} ` +
+        `Correlation ID: ${correlationId} Timestamp: ${timestamp}`,
       error_codes: [code],
       timestamp,
-      ...ids,
+      trace_id: traceId,
+      correlation_id: correlationId,
       error_uri: `https://login.microsoftonline.com/error?code=${code}`,
     },
   };
 }
 
-/** `{ statusCode, message, correlationId }`: App Service, and Machine Learning, which imitates it. */
-function siteRefusal(status, message) {
+/** Returns `{ statusCode, message, correlationId }`: App Service, and Machine Learning, which has the same format. */
+function appServiceError(status, message) {
   const correlationId = randomUUID();
   return {
     status,
@@ -42,15 +45,15 @@ function siteRefusal(status, message) {
   };
 }
 
-/** `{ error: { code, message } }`: Cloud Shell; Service Fabric adds its correlation id in `more`. */
-function codedRefusal(status, code, message, more) {
-  return { status, headers: {}, body: { error: { ...more, code, message } } };
+/** Returns `{ error: { code, message } }`: Cloud Shell. Service Fabric adds a correlation id, in `details`. */
+function codedError(status, code, message, details) {
+  return { status, headers: {}, body: { error: { ...details, code, message } } };
 }
 
-/** What Entra says of a resource that its tenant does not know. */
+/** How Entra reports a resource that does not exist in the tenant. */
 const UNKNOWN_RESOURCE = { error: "invalid_resource", code: 500_011 };
 
-function unknownResourceWords(resource, tenantId) {
+function unknownResourceMessage(resource, tenantId) {
   return (
     `The resource principal named ${resource} was not found in the tenant named ${tenantId}. ` +
     "This can happen if the application has not been installed by the administrator of the tenant or " +
@@ -61,9 +64,9 @@ function unknownResourceWords(resource, tenantId) {
 
 module.exports = {
   UNKNOWN_RESOURCE,
-  codedRefusal,
-  entraRefusal,
-  oauthRefusal,
-  siteRefusal,
-  unknownResourceWords,
+  appServiceError,
+  codedError,
+  entraError,
+  oauthError,
+  unknownResourceMessage,
 };

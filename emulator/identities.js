@@ -1,11 +1,10 @@
 "use strict";
 
-// Who lives on the emulated host: the identities that are assigned to it, and which of them a request
-// means. It must not know HTTP, nor how a host words its refusal.
+// The identities of an endpoint, and how an id selects one of them.
 
 const { createHash } = require("node:crypto");
 
-/** The tenant that every default identity belongs to. */
+/** The tenant of the default identities. */
 const tenantId = "7e4f1c6a-52d8-4b0e-9a6d-3c1b85f20e47";
 
 const SUBSCRIPTION = "0d5a8f3e-9b1c-4f62-8e7d-6a4b2c91d350";
@@ -30,32 +29,31 @@ const otherUserAssignedIdentity = Object.freeze({
 });
 
 class Identities {
-  #any;
+  #acceptAny;
   #onUnknown;
 
   /**
-   * With `any`, whoever is named and not there is taken for one more user-assigned identity; without, `onUnknown`
-   * is told the id.
+   * With `acceptAny`, an unknown id selects a synthetic user-assigned identity. Otherwise `onUnknown` is called with
+   * the id.
    */
-  constructor(systemAssigned, userAssigned, { any = false, onUnknown } = {}) {
+  constructor(systemAssigned, userAssigned, { acceptAny = false, onUnknown } = {}) {
     this.systemAssigned = systemAssigned;
     this.userAssigned = userAssigned;
-    this.#any = any;
+    this.#acceptAny = acceptAny;
     this.#onUnknown = onUnknown;
   }
 
-  /** The system's and the user-assigned ones. */
   get all() {
     return this.systemAssigned ? [this.systemAssigned, ...this.userAssigned] : this.userAssigned;
   }
 
-  /** Whom a request means that names nobody: the system's identity, else the only one there is. */
-  unnamed() {
+  /** Returns the identity of a request that names none: the system-assigned one, or the only user-assigned one. */
+  defaultIdentity() {
     if (this.systemAssigned) return this.systemAssigned;
     return this.userAssigned.length === 1 ? this.userAssigned[0] : undefined;
   }
 
-  /** Whose `kind` of id it is; GUIDs and ARM ids ignore case. */
+  /** Returns the identity with this id. GUIDs and ARM resource ids are compared without case. */
   find(kind, id) {
     return this.#findAmong(this.all, kind, id);
   }
@@ -68,14 +66,14 @@ class Identities {
     const wanted = id.toLowerCase();
     const found = candidates.find((identity) => identity[kind].toLowerCase() === wanted);
     if (found !== undefined) return found;
-    if (this.#any && wanted !== "") return strangerWith(kind, id);
+    if (this.#acceptAny && wanted !== "") return syntheticIdentity(kind, id);
     this.#onUnknown?.(id);
     return undefined;
   }
 }
 
-/** An identity with this id; its other ids follow from it, so that it is the same one each time. */
-function strangerWith(kind, id) {
+/** Returns an identity with this id. The other ids are derived from it, so that the result is always the same. */
+function syntheticIdentity(kind, id) {
   const guid = (purpose) => {
     const hash = createHash("sha256").update(`${purpose} ${id.toLowerCase()}`).digest("hex");
     const [, ...parts] = /^(.{8})(.{4}).(.{3}).(.{3})(.{12})/.exec(hash);

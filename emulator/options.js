@@ -1,10 +1,8 @@
 "use strict";
 
-// Turns what a test asked for into settings with every default filled in, or says which option is wrong.
-// It must not know what a host does with them.
+// Parses the options of `startEmulator`: fills in every default, or throws an error that names the wrong option.
 
 const { randomBytes } = require("node:crypto");
-const { hosts } = require("./sources/index.js");
 const {
   Identities,
   otherUserAssignedIdentity,
@@ -12,62 +10,66 @@ const {
   tenantId,
   userAssignedIdentity,
 } = require("./identities.js");
+const { sourceDefinitions } = require("./sources/index.js");
 
-// IMDS hands out tokens of 24 hours.
+// The lifetime of IMDS's tokens: 24 hours.
 const DEFAULT_LIFETIME_SECONDS = 86_400;
 const MAX_PORT = 65_535;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const DOMAIN = /^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$/i;
-/** getManagedIdentitySource()'s name for a host that is found without any variable. */
-const IMDS = ["defaulttoimds", "imds"];
+/** The name with which getManagedIdentitySource() reports IMDS when no variable is set, without case and dashes. */
+const DEFAULT_TO_IMDS = "defaulttoimds";
 const IDENTITY_FIELDS = ["clientId", "objectId", "resourceId"];
 
-function readOptions(options) {
+function parseOptions(options) {
   if (options === null || typeof options !== "object") {
-    throw new TypeError('startEmulator: give an object with a "source".');
+    throw new TypeError('startEmulator: pass an object with a "source".');
   }
   const source = readSource(options);
+  const definition = sourceDefinitions[source];
   return {
-    host: hosts[source],
+    definition,
     source,
-    port: integer(options, "port", 0, MAX_PORT) ?? 0,
-    secret: text(options, "secret") ?? randomBytes(16).toString("hex").toUpperCase(),
+    port: readInteger(options, "port", 0, MAX_PORT) ?? 0,
+    secret: readString(options, "secret") ?? randomBytes(16).toString("hex").toUpperCase(),
     tenantId: readTenant(options) ?? tenantId,
     identities: readIdentities(options),
-    resources: options.resources === undefined ? undefined : list(options, "resources"),
+    resources: options.resources === undefined ? undefined : readStrings(options, "resources"),
     lifetimeSeconds:
-      integer(options, "lifetimeSeconds", 1, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIFETIME_SECONDS,
-    clock: callable(options, "clock") ?? Date.now,
-    tokens: callable(options, "tokens"),
-    tokensDirectory: text(options, "tokensDirectory"),
-    secure: options.secure ?? hosts[source].secure,
+      readInteger(options, "lifetimeSeconds", 1, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIFETIME_SECONDS,
+    clock: readFunction(options, "clock") ?? Date.now,
+    tokens: readFunction(options, "tokens"),
+    tokensDirectory: readString(options, "tokensDirectory"),
+    secure: options.secure ?? definition.isSecure,
     certificate: options.certificate,
     tls: options.tls,
   };
 }
 
-/** The emulator's own name of a source, which may be written as getManagedIdentitySource() has it, in any case. */
+/** Returns the source's own name. The option may be in any case, with or without dashes. */
 function readSource({ source }) {
-  const wanted = typeof source === "string" ? comparable(source) : undefined;
-  const name = wanted === IMDS[0] ? IMDS[1] : wanted;
-  const found = Object.keys(hosts).find((known) => comparable(known) === name);
+  const normalized = typeof source === "string" ? normalize(source) : undefined;
+  const wanted = normalized === DEFAULT_TO_IMDS ? "imds" : normalized;
+  const found = Object.keys(sourceDefinitions).find((name) => normalize(name) === wanted);
   if (found === undefined) {
-    throw new TypeError(`startEmulator: "source" must be one of ${Object.keys(hosts).join(", ")}.`);
+    throw new TypeError(
+      `startEmulator: "source" must be one of ${Object.keys(sourceDefinitions).join(", ")}.`,
+    );
   }
   return found;
 }
 
-function comparable(source) {
+function normalize(source) {
   return source.toLowerCase().replaceAll("-", "");
 }
 
-/** A token that is signed here names its tenant by a GUID; whoever gives tokens may know the tenant by its domain. */
+/** A token that the emulator signs needs the tenant's GUID. A `tokens` function may also take the tenant's domain name. */
 function readTenant(options) {
-  const tenant = text(options, "tenantId");
+  const tenant = readString(options, "tenantId");
   if (tenant === undefined || GUID.test(tenant)) return tenant;
   if (options.tokens !== undefined && DOMAIN.test(tenant)) return tenant;
-  const domain = options.tokens === undefined ? "" : " or a domain name";
-  throw new TypeError(`startEmulator: "tenantId" must be a GUID${domain}.`);
+  const orDomain = options.tokens === undefined ? "" : " or a domain name";
+  throw new TypeError(`startEmulator: "tenantId" must be a GUID${orDomain}.`);
 }
 
 function readIdentities(options) {
@@ -85,12 +87,12 @@ function readIdentities(options) {
   }
   const system = systemAssigned === false ? undefined : { ...systemAssignedIdentity, ...systemAssigned };
   return new Identities(system, userAssigned, {
-    any: flag(options, "anyIdentity"),
-    onUnknown: callable(options, "onUnknownIdentity"),
+    acceptAny: readBoolean(options, "anyIdentity"),
+    onUnknown: readFunction(options, "onUnknownIdentity"),
   });
 }
 
-function callable(options, name) {
+function readFunction(options, name) {
   const value = options[name];
   if (value !== undefined && typeof value !== "function") {
     throw new TypeError(`startEmulator: "${name}" must be a function.`);
@@ -98,7 +100,7 @@ function callable(options, name) {
   return value;
 }
 
-function flag(options, name) {
+function readBoolean(options, name) {
   const value = options[name];
   if (value !== undefined && typeof value !== "boolean") {
     throw new TypeError(`startEmulator: "${name}" must be true or false.`);
@@ -106,7 +108,7 @@ function flag(options, name) {
   return value;
 }
 
-function integer(options, name, least, most) {
+function readInteger(options, name, least, most) {
   const value = options[name];
   if (value === undefined) return undefined;
   if (!Number.isInteger(value) || value < least || value > most) {
@@ -115,7 +117,7 @@ function integer(options, name, least, most) {
   return value;
 }
 
-function text(options, name) {
+function readString(options, name) {
   const value = options[name];
   if (value === undefined) return undefined;
   if (typeof value !== "string" || value === "") {
@@ -124,7 +126,7 @@ function text(options, name) {
   return value;
 }
 
-function list(options, name) {
+function readStrings(options, name) {
   const value = options[name];
   if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) {
     throw new TypeError(`startEmulator: "${name}" must be an array of strings.`);
@@ -132,4 +134,4 @@ function list(options, name) {
   return value;
 }
 
-module.exports = { readOptions };
+module.exports = { parseOptions };

@@ -1,11 +1,10 @@
 "use strict";
 
-// Which identity a request's parameters name. Every host has its own spelling of them; that list is the
-// host's, the look-up is here. It must not know how a host refuses.
+// Reads the parameters of a token request. Each source has its own parameter names for the ids of an identity.
 
-// All spellings of all hosts. A real host ignores a spelling that is not its own and so answers for the
-// machine's identity; here it is refused, because a test should notice.
-const ID_PARAMETERS = [
+// The parameter names of all sources. A real source ignores the name of another source, and so returns a token of its
+// own identity. The emulator rejects such a request, so that a test notices the mistake.
+const ALL_IDENTITY_PARAMETERS = [
   "client_id",
   "clientid",
   "object_id",
@@ -16,42 +15,46 @@ const ID_PARAMETERS = [
 ];
 
 /**
- * Whom the parameters name. `spellings` maps a host's parameters to the kind of id each carries, and `find`
- * knows who has such an id. The outcome is one of `{ named: false }`, `{ named: true, identity }` (undefined
- * when nobody has that id) and `{ problem }`.
+ * Finds the identity that a request names. `idByParameter` maps the source's parameters to the id that each of them
+ * carries, and `find` returns the identity with an id. Returns one of
+ *
+ * - `{ isNamed: false }`: the request names none;
+ * - `{ isNamed: true, identity }`, where `identity` is undefined if it does not exist;
+ * - `{ problem }`: the parameters are invalid.
  */
-function readIdentity(parameters, spellings, find) {
-  const sent = ID_PARAMETERS.filter((name) => Object.hasOwn(parameters, name));
-  if (sent.length === 0) return { named: false };
-  if (sent.length > 1 || Array.isArray(parameters[sent[0]])) {
+function findRequestedIdentity(parameters, idByParameter, find) {
+  const sent = ALL_IDENTITY_PARAMETERS.filter((name) => Object.hasOwn(parameters, name));
+  if (sent.length === 0) return { isNamed: false };
+  const [name] = sent;
+  const value = parameters[name];
+  if (sent.length > 1 || Array.isArray(value)) {
     return { problem: `Only one of the identity parameters may be specified, got ${sent.join(", ")}` };
   }
-  const [name] = sent;
-  if (!Object.hasOwn(spellings, name)) {
-    return { problem: `Unknown identity parameter '${name}', use ${Object.keys(spellings).join(", ")}` };
+  if (!Object.hasOwn(idByParameter, name)) {
+    return { problem: `Unknown identity parameter '${name}', use ${Object.keys(idByParameter).join(", ")}` };
   }
-  return { named: true, identity: find(spellings[name], parameters[name]) };
+  return { isNamed: true, identity: find(idByParameter[name], value) };
 }
 
-/** The one non-empty value of a parameter, or undefined. */
-function single(parameters, name) {
+/** Returns the value of a parameter that is sent once and is not empty; otherwise undefined. */
+function singleValue(parameters, name) {
   const value = parameters[name];
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** The client capabilities that came along as `xms_cc`. */
+/** Returns the client capabilities in the parameter `xms_cc`. */
 function readCapabilities(parameters) {
-  return single(parameters, "xms_cc")?.split(",") ?? [];
+  return singleValue(parameters, "xms_cc")?.split(",") ?? [];
 }
 
-/** The client capabilities in the form parameter `claims`, where Entra itself takes them. */
-function readClaimedCapabilities(form) {
+/** Returns the client capabilities in the form parameter `claims`, which Entra itself expects. */
+function readClaimsCapabilities(form) {
   try {
-    const values = JSON.parse(single(form, "claims") ?? "{}")?.access_token?.xms_cc?.values;
+    const values = JSON.parse(singleValue(form, "claims") ?? "{}")?.access_token?.xms_cc?.values;
     return Array.isArray(values) ? values.filter((value) => typeof value === "string") : [];
   } catch {
     return [];
   }
 }
 
-module.exports = { readCapabilities, readClaimedCapabilities, readIdentity, single };
+module.exports = { findRequestedIdentity, readCapabilities, readClaimsCapabilities, singleValue };

@@ -1,11 +1,10 @@
 "use strict";
 
-// What arrived, as plain data: the record that hosts judge and tests look at. It must not know what any
-// of it means.
+// Reads an HTTP request into plain data, which sources validate and tests inspect.
 
 const FORM = "application/x-www-form-urlencoded";
 
-/** Resolves when the whole request is here; rejects when the client left before. */
+/** Resolves when the whole request has been received. Rejects if the client disconnects first. */
 async function readRequest(incoming) {
   const chunks = [];
   for await (const chunk of incoming) chunks.push(chunk);
@@ -15,20 +14,20 @@ async function readRequest(incoming) {
   return {
     method: incoming.method,
     path: mark === -1 ? incoming.url : incoming.url.slice(0, mark),
-    query: decode(mark === -1 ? "" : incoming.url.slice(mark + 1)),
+    query: parseParameters(mark === -1 ? "" : incoming.url.slice(mark + 1)),
     rawUrl: incoming.url,
     headers: incoming.headers,
     body,
-    form: contentType.split(";")[0].trim().toLowerCase() === FORM ? decode(body) : undefined,
+    form: contentType.split(";")[0].trim().toLowerCase() === FORM ? parseParameters(body) : undefined,
     status: undefined,
   };
 }
 
-/** A parameter that occurs once is a string, one that is repeated an array of them. */
-function decode(encoded) {
+/** Returns the parameters by name: a string, or an array of strings for a name that is repeated. */
+function parseParameters(encoded) {
   const parameters = new URLSearchParams(encoded);
   const names = [...new Set(parameters.keys())];
-  // fromEntries defines own properties, so that a parameter called __proto__ is only that.
+  // fromEntries defines own properties, so that a parameter named __proto__ does not change the prototype.
   return Object.fromEntries(
     names.map((name) => {
       const values = parameters.getAll(name);

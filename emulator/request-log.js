@@ -1,15 +1,15 @@
 "use strict";
 
-// What arrived so far, those who wait for more of it, and the gate at which requests can be held.
-// Everything here is driven by events: no test needs to sleep. It must not know what a request says.
+// The requests received so far. Tests wait for a number of them, and hold them before they are answered, without any
+// sleep.
 
-class Arrivals {
+class RequestLog {
   requests = [];
   #waiters = new Set();
   #holds = new Set();
-  #closed = false;
+  #isClosed = false;
 
-  record(request) {
+  add(request) {
     this.requests.push(request);
     for (const waiter of this.#waiters) {
       if (this.requests.length >= waiter.count) {
@@ -19,10 +19,10 @@ class Arrivals {
     }
   }
 
-  /** Resolves when `count` requests have arrived in all; rejects when the endpoint closes before. */
-  reached(count) {
+  /** Resolves when `count` requests have been received in total. Rejects if the endpoint closes first. */
+  waitForCount(count) {
     if (this.requests.length >= count) return Promise.resolve();
-    if (this.#closed) return Promise.reject(this.#tooFew(count));
+    if (this.#isClosed) return Promise.reject(this.#tooFewRequests(count));
     const promise = new Promise((resolve, reject) => {
       this.#waiters.add({ count, resolve, reject });
     });
@@ -32,7 +32,7 @@ class Arrivals {
     return promise;
   }
 
-  /** Shuts the gate; the function that is returned opens it, once all who shut it have done so. */
+  /** Holds all requests until the returned function is called, and until every other hold is released as well. */
   hold() {
     let release;
     const held = new Promise((resolve) => {
@@ -45,20 +45,22 @@ class Arrivals {
     };
   }
 
-  /** Resolves when nobody holds the gate. */
-  async passage() {
+  /** Resolves when no hold is left. */
+  async waitUntilReleased() {
     while (this.#holds.size > 0) await Promise.all(this.#holds);
   }
 
   close() {
-    this.#closed = true;
-    for (const waiter of this.#waiters) waiter.reject(this.#tooFew(waiter.count));
+    this.#isClosed = true;
+    for (const waiter of this.#waiters) waiter.reject(this.#tooFewRequests(waiter.count));
     this.#waiters.clear();
   }
 
-  #tooFew(count) {
-    return new Error(`emulator: closed after ${this.requests.length} requests, ${count} were awaited.`);
+  #tooFewRequests(count) {
+    return new Error(
+      `emulator: waited for ${count} requests, but the endpoint closed after ${this.requests.length}.`,
+    );
   }
 }
 
-module.exports = { Arrivals };
+module.exports = { RequestLog };

@@ -1,16 +1,15 @@
 "use strict";
 
-// How a program is started by its name without giving a shell anything to interpret. On Windows many programs
-// (az, npm) are scripts, which only cmd.exe can start; there every character that means something to it is
-// escaped. It must not know which program it is.
+// How to start a program by name so that no shell interprets its arguments. On Windows many programs (az, npm) are
+// scripts, which only cmd.exe can start; every character that cmd.exe interprets is escaped.
 
-/** What cmd.exe would act upon; a caret before it makes it a plain character. */
-const MEANS_SOMETHING = /[()%!^"<>&|]/g;
+/** The characters that cmd.exe interprets; a caret before one makes it literal. */
+const CMD_METACHARACTERS = /[()%!^"<>&|]/g;
 
-/** The file, the arguments and the options for `child_process.spawn` that start `name` with `given`. */
-function commandOf(name, given, platform = process.platform, env = process.env) {
-  if (platform !== "win32") return { file: name, args: given, options: {} };
-  const line = [name, ...given].map(quote).join(" ").replace(MEANS_SOMETHING, "^$&");
+/** Returns the file, arguments and options with which `child_process.spawn` starts the program `name`. */
+function spawnArguments(name, args, platform = process.platform, env = process.env) {
+  if (platform !== "win32") return { file: name, args, options: {} };
+  const line = [name, ...args].map(quote).join(" ").replace(CMD_METACHARACTERS, "^$&");
   return {
     file: env.comspec ?? env.COMSPEC ?? "cmd.exe",
     args: ["/d", "/s", "/c", `"${line}"`],
@@ -19,12 +18,12 @@ function commandOf(name, given, platform = process.platform, env = process.env) 
 }
 
 /**
- * One argument as Windows programs split their command line: in quotes, a quote inside with a backslash, and
- * backslashes doubled where a quote follows.
+ * Quotes an argument by the rules with which Windows programs split their command line: a quote inside is escaped with
+ * a backslash, and backslashes are doubled before a quote.
  */
 function quote(argument) {
   if (argument !== "" && !/[\s"]/.test(argument)) return argument;
   return `"${argument.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, "$&$&")}"`;
 }
 
-module.exports = { commandOf };
+module.exports = { spawnArguments };

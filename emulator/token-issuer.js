@@ -1,16 +1,16 @@
 "use strict";
 
-// Where a token comes from: signed here, or asked of the function that the emulator was given for it. It must
-// not know which host asks, nor how a host words a refusal.
+// Issues the tokens of an endpoint: signed by the emulator, or from the `tokens` function of its options.
 
 const { issueToken } = require("./token.js");
 
-// Entra dates a token back by five minutes; a foreign one need not say so itself.
+// Entra dates a token back by five minutes. A token of the function need not state this time itself.
 const BACKDATED_SECONDS = 300;
 const SERVER_ERROR = 500;
 
-/** What the given function rejected with: an answer that the client is to get, in the host's own form. */
-class TokenRefusal extends Error {
+/** An error of the `tokens` function, which the source reports to the client in its own format. */
+class TokenSourceError extends Error {
+  /** The error's own `status` from 300 to 599; otherwise 500. */
   get status() {
     const status = this.cause?.status;
     return Number.isInteger(status) && status >= 300 && status <= 599 ? status : SERVER_ERROR;
@@ -18,25 +18,25 @@ class TokenRefusal extends Error {
 }
 
 /**
- * The function by which hosts get tokens. `closing` is aborted when nobody can be answered any more. An
- * `expiresOn` that was scripted replaces the token's own in the answer.
+ * Returns the function that issues a token for a request. `closing` is aborted when the endpoint closes. An
+ * `expiresOn` that a fault sets replaces the token's own expiry.
  */
-function openIssuer({ tokens, tenantId, lifetimeSeconds }, signer, closing) {
+function createIssuer({ tokens, tenantId, lifetimeSeconds }, signer, closing) {
   if (tokens === undefined) {
-    return (what, { nowMs, expiresOn }) =>
-      issueToken(signer, { ...what, tenantId, nowMs, lifetimeSeconds, expiresOn });
+    return (request, { nowMs, expiresOn }) =>
+      issueToken(signer, { ...request, tenantId, nowMs, lifetimeSeconds, expiresOn });
   }
   return async ({ identity, resource, capabilities }, { nowMs, expiresOn }) => {
-    const given = await ask(tokens, { resource, identity, capabilities, tenantId, signal: closing });
+    const token = await callTokens(tokens, { resource, identity, capabilities, tenantId, signal: closing });
     const now = Math.floor(nowMs / 1000);
-    const expiry = expiresOn ?? secondsOf(given?.expiresOn);
-    if (typeof given?.accessToken !== "string" || given.accessToken === "" || !Number.isFinite(expiry)) {
+    const expiry = expiresOn ?? toUnixSeconds(token?.expiresOn);
+    if (typeof token?.accessToken !== "string" || token.accessToken === "" || !Number.isFinite(expiry)) {
       throw new TypeError(
-        '"tokens" must give { accessToken, expiresOn }: a string that is not empty, and a Date or seconds since 1970.',
+        '"tokens" must return { accessToken, expiresOn }: a non-empty string, and a Date or seconds since 1970.',
       );
     }
     return {
-      accessToken: given.accessToken,
+      accessToken: token.accessToken,
       identity,
       resource,
       notBefore: now - BACKDATED_SECONDS,
@@ -46,17 +46,17 @@ function openIssuer({ tokens, tenantId, lifetimeSeconds }, signer, closing) {
   };
 }
 
-async function ask(tokens, request) {
+async function callTokens(tokens, request) {
   try {
     return await tokens(request);
   } catch (error) {
-    const words = typeof error?.message === "string" ? error.message : String(error);
-    throw new TokenRefusal(words, { cause: error });
+    const message = typeof error?.message === "string" ? error.message : String(error);
+    throw new TokenSourceError(message, { cause: error });
   }
 }
 
-function secondsOf(expiresOn) {
+function toUnixSeconds(expiresOn) {
   return expiresOn instanceof Date ? Math.floor(expiresOn.getTime() / 1000) : expiresOn;
 }
 
-module.exports = { TokenRefusal, openIssuer };
+module.exports = { TokenSourceError, createIssuer };

@@ -1,9 +1,9 @@
 "use strict";
 
-// The shape of success that several hosts share. It must not know when a token is granted.
+// Token response bodies that several sources share.
 
-/** IMDS's answer, all of it strings; Azure Arc's agent gives the same. */
-function metadataGrant(token) {
+/** Returns the body of IMDS, in which every value is a string. Azure Arc's agent sends the same. */
+function imdsTokenResponse(token) {
   return {
     access_token: token.accessToken,
     client_id: token.identity.clientId,
@@ -16,4 +16,4 @@ function metadataGrant(token) {
   };
 }
 
-module.exports = { metadataGrant };
+module.exports = { imdsTokenResponse };

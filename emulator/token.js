@@ -1,31 +1,30 @@
 "use strict";
 
-// Access tokens as Entra issues them to a managed identity: signed JWTs with the claims a service would
-// look at. It must not know which host hands them out.
+// Access tokens as Entra issues them to a managed identity: signed JWTs with the claims that a service checks.
 // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 
 const { createHash, generateKeyPair, randomBytes, randomUUID, sign } = require("node:crypto");
 const { promisify } = require("node:util");
 
 const RSA_BITS = 2048;
-// Entra dates a token back by five minutes, so that a service with a slow clock accepts it.
+// Entra dates a token back by five minutes, so that a service whose clock is slow accepts it.
 const BACKDATED_SECONDS = 300;
 
 let keys;
 
-/** The pair that signs every token of this process; an RSA pair takes some 100 ms, so it is made once. */
+/** Returns the key pair that signs every token of this process. Generating it takes about 100 ms. */
 function signingKeys() {
-  keys ??= makeKeys();
+  keys ??= generateKeys();
   return keys;
 }
 
-async function makeKeys() {
+async function generateKeys() {
   const { privateKey, publicKey } = await promisify(generateKeyPair)("rsa", { modulusLength: RSA_BITS });
   const fingerprint = createHash("sha1").update(publicKey.export({ type: "spki", format: "der" }));
   return { privateKey, publicKey, keyId: fingerprint.digest("base64url") };
 }
 
-/** `claims` as a signed JWT (RS256). */
+/** Returns `claims` as a JWT that is signed with RS256. */
 function signJwt(signer, claims) {
   const header = { typ: "JWT", alg: "RS256", x5t: signer.keyId, kid: signer.keyId };
   const unsigned = `${encode(header)}.${encode(claims)}`;
@@ -33,10 +32,7 @@ function signJwt(signer, claims) {
   return `${unsigned}.${signature.toString("base64url")}`;
 }
 
-/**
- * A token and the instants that belong to it, all in seconds. `expiresOn` replaces the lifetime and may
- * lie in the past.
- */
+/** Returns a token and its times in seconds. `expiresOn` replaces the lifetime and may be in the past. */
 function issueToken(
   signer,
   { tenantId, identity, resource, capabilities, nowMs, lifetimeSeconds, expiresOn },

@@ -1,40 +1,47 @@
 "use strict";
 
-// Puts an answer on the wire, whole or broken off. It must not know why.
+// Writes a response to the connection, complete or broken off where a fault says so.
 
 const { STATUS_CODES } = require("node:http");
 
 const JSON_TYPE = "application/json; charset=utf-8";
 const TEXT_TYPE = "text/plain; charset=utf-8";
 
-/** `socket` is the TCP connection below `outgoing`, also where TLS lies between them. */
-function reply(outgoing, socket, answer, { drop, reset } = {}) {
+/**
+ * Writes `response` and returns its status, or undefined if the headers were not sent as a whole. `socket` is the TCP
+ * connection, which lies below the TLS socket if there is one.
+ */
+function writeResponse(outgoing, socket, response, { drop, reset } = {}) {
   const close = () => (reset ? socket.resetAndDestroy() : socket.destroy());
   if (drop === "before" || (reset && drop === undefined)) {
     close();
     return undefined;
   }
-  const { bytes, headers } = render(answer);
+  const { bytes, headers } = encode(response);
   if (drop === "headers") {
-    outgoing.socket.write(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\nContent-Le`, close);
+    const statusLine = `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status]}`;
+    outgoing.socket.write(`${statusLine}\r\nContent-Le`, close);
     return undefined;
   }
-  outgoing.writeHead(answer.status, headers);
+  outgoing.writeHead(response.status, headers);
   if (drop === "body") outgoing.write(bytes.subarray(0, bytes.length >> 1), close);
   else outgoing.end(bytes);
-  return answer.status;
+  return response.status;
 }
 
-function render({ body, headers }) {
-  const json = body !== null && typeof body === "object" && !Buffer.isBuffer(body);
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(json ? JSON.stringify(body) : String(body ?? ""));
+function encode({ body, headers }) {
+  const isJson = body !== null && typeof body === "object" && !Buffer.isBuffer(body);
+  const text = isJson ? JSON.stringify(body) : String(body ?? "");
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(text);
   const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
   const complete = { ...headers };
-  if (!names.has("content-type") && bytes.length > 0) complete["Content-Type"] = json ? JSON_TYPE : TEXT_TYPE;
+  if (!names.has("content-type") && bytes.length > 0) {
+    complete["Content-Type"] = isJson ? JSON_TYPE : TEXT_TYPE;
+  }
   if (!names.has("content-length") && !names.has("transfer-encoding")) {
     complete["Content-Length"] = bytes.length;
   }
   return { bytes, headers: complete };
 }
 
-module.exports = { reply };
+module.exports = { writeResponse };

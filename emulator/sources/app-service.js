@@ -1,16 +1,22 @@
 "use strict";
 
-// App Service, and what is built on it: Functions, Container Apps, Automation. API version 2019-08-01.
+// App Service, and the services built on it: Functions, Container Apps, Automation. API version 2019-08-01.
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 
 const { STATUS_CODES } = require("node:http");
-const { readCapabilities, readIdentity, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, codedRefusal, siteRefusal, unknownResourceWords } = require("../error-responses.js");
+const {
+  UNKNOWN_RESOURCE,
+  appServiceError,
+  codedError,
+  unknownResourceMessage,
+} = require("../error-responses.js");
+const { findRequestedIdentity, readCapabilities, singleValue } = require("../parameters.js");
+const { isTokenPath } = require("./request-checks.js");
 
 const PATH = "/msi/token";
 const API_VERSION = "2019-08-01";
 const SECRET_HEADER = "x-identity-header";
-const ID_SPELLINGS = {
+const IDENTITY_PARAMETERS = {
   client_id: "clientId",
   object_id: "objectId",
   principal_id: "objectId",
@@ -19,52 +25,52 @@ const ID_SPELLINGS = {
 
 const NOT_FOUND =
   "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
-// Also with a single user-assigned identity: App Service wants it named.
-const NONE_NAMED = "Unable to load the proper Managed Identity.";
+// App Service requires an id even if there is only one user-assigned identity.
+const IDENTITY_REQUIRED = "Unable to load the proper Managed Identity.";
 
-function open(site) {
+function create(context) {
   return {
     path: PATH,
-    env: { IDENTITY_ENDPOINT: site.origin + PATH, IDENTITY_HEADER: site.secret },
-    answer: (request, issue) => refuse(request, site) ?? grant(request, issue, site),
+    env: { IDENTITY_ENDPOINT: context.origin + PATH, IDENTITY_HEADER: context.secret },
+    answer: (request, issueToken) =>
+      validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }
 
-function refuse({ method, path, query, headers, rawUrl }, site) {
-  if (path !== PATH && path !== `${PATH}/`) return empty(404);
-  if (method !== "GET") return empty(405);
-  const version = single(query, "api-version");
+function validateRequest(request, context) {
+  const { headers, method, query, rawUrl } = request;
+  if (!isTokenPath(request, PATH)) return emptyResponse(404);
+  if (method !== "GET") return emptyResponse(405);
+  const version = singleValue(query, "api-version");
   if (version === undefined) {
-    return codedRefusal(400, "ApiVersionUnspecified", "An API version is required, but was not specified.");
+    return codedError(400, "ApiVersionUnspecified", "An API version is required, but was not specified.");
   }
   if (version !== API_VERSION) {
-    const words =
-      `The HTTP resource that matches the request URI '${site.origin}${rawUrl}' ` +
+    const message =
+      `The HTTP resource that matches the request URI '${context.origin}${rawUrl}' ` +
       `does not support the API version '${version}'.`;
-    return codedRefusal(400, "UnsupportedApiVersion", words);
+    return codedError(400, "UnsupportedApiVersion", message);
   }
-  // A wrong or missing secret gets a bare 403.
-  if (headers[SECRET_HEADER] !== site.secret) return empty(403);
+  // A wrong or missing secret results in a 403 without a body.
+  if (headers[SECRET_HEADER] !== context.secret) return emptyResponse(403);
   return undefined;
 }
 
-async function grant({ query }, issue, site) {
-  const resource = single(query, "resource");
-  if (resource === undefined) return siteRefusal(400, "The 'resource' query parameter is required.");
-  const { problem, named, identity } = readIdentity(query, ID_SPELLINGS, (kind, id) =>
-    site.identities.findUserAssigned(kind, id),
+async function respondWithToken({ query }, issueToken, context) {
+  const resource = singleValue(query, "resource");
+  if (resource === undefined) return appServiceError(400, "The 'resource' query parameter is required.");
+  const { problem, isNamed, identity } = findRequestedIdentity(query, IDENTITY_PARAMETERS, (kind, id) =>
+    context.identities.findUserAssigned(kind, id),
   );
-  if (problem) return siteRefusal(400, problem);
-  if (named && !identity) return siteRefusal(400, NOT_FOUND);
-  const principal = named ? identity : site.identities.systemAssigned;
-  if (!principal) return siteRefusal(400, NONE_NAMED);
-  if (!site.knows(resource)) {
-    return siteRefusal(
-      400,
-      `AADSTS${UNKNOWN_RESOURCE.code}: ${unknownResourceWords(resource, site.tenantId)}`,
-    );
+  if (problem) return appServiceError(400, problem);
+  if (isNamed && !identity) return appServiceError(400, NOT_FOUND);
+  const principal = isNamed ? identity : context.identities.systemAssigned;
+  if (!principal) return appServiceError(400, IDENTITY_REQUIRED);
+  if (!context.isKnownResource(resource)) {
+    const message = unknownResourceMessage(resource, context.tenantId);
+    return appServiceError(400, `AADSTS${UNKNOWN_RESOURCE.code}: ${message}`);
   }
-  const token = await issue({ identity: principal, resource, capabilities: readCapabilities(query) });
+  const token = await issueToken({ identity: principal, resource, capabilities: readCapabilities(query) });
   return {
     status: 200,
     headers: {},
@@ -79,12 +85,12 @@ async function grant({ query }, issue, site) {
   };
 }
 
-function fail(status, words = STATUS_CODES[status] ?? "Failure") {
-  return siteRefusal(status, words);
+function errorResponse(status, message = STATUS_CODES[status] ?? "Failure") {
+  return appServiceError(status, message);
 }
 
-function empty(status) {
+function emptyResponse(status) {
   return { status, headers: {}, body: "" };
 }
 
-module.exports = { fail, open, secure: false };
+module.exports = { create, errorResponse, isSecure: false };

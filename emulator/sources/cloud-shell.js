@@ -1,12 +1,13 @@
 "use strict";
 
-// Azure Cloud Shell. Its tokens belong to the user of the shell, so no identity can be named; a parameter
-// that names one is ignored, as the real one does.
+// Azure Cloud Shell. Its tokens belong to the user of the shell. A parameter that names an identity is ignored, as the
+// real endpoint does.
 // https://learn.microsoft.com/azure/cloud-shell/msi-authorization
 
 const { STATUS_CODES } = require("node:http");
-const { readCapabilities, single } = require("../parameters.js");
-const { codedRefusal } = require("../error-responses.js");
+const { codedError } = require("../error-responses.js");
+const { readCapabilities, singleValue } = require("../parameters.js");
+const { isTokenPath, requireMetadataHeader } = require("./request-checks.js");
 
 const PATH = "/oauth2/token";
 
@@ -14,32 +15,33 @@ const NO_METADATA = "bad_request_102";
 const INVALID = "invalid_request";
 const UNKNOWN_AUDIENCE = "AudienceNotSupported";
 
-function open(site) {
+function create(context) {
   return {
     path: PATH,
-    env: { MSI_ENDPOINT: site.origin + PATH },
-    answer: (request, issue) => refuse(request, site) ?? grant(request, issue, site),
+    env: { MSI_ENDPOINT: context.origin + PATH },
+    answer: (request, issueToken) =>
+      validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }
 
-function refuse({ method, path, form, headers }, site) {
-  if (path !== PATH && path !== `${PATH}/`) return codedRefusal(404, "not_found", "Not found");
-  if (method !== "POST") return codedRefusal(405, "method_not_allowed", "Method not allowed");
-  if (headers.metadata?.toLowerCase() !== "true") {
-    return codedRefusal(400, NO_METADATA, "Required metadata header not specified");
+function validateRequest(request, context) {
+  const { form, method } = request;
+  if (!isTokenPath(request, PATH)) return codedError(404, "not_found", "Not found");
+  if (method !== "POST") return codedError(405, "method_not_allowed", "Method not allowed");
+  const metadataError = requireMetadataHeader(request, (message) => codedError(400, NO_METADATA, message));
+  if (metadataError) return metadataError;
+  const resource = form && singleValue(form, "resource");
+  if (!resource) return codedError(400, INVALID, "Required parameter 'resource' is missing");
+  if (!context.isKnownResource(resource)) {
+    return codedError(400, UNKNOWN_AUDIENCE, `Audience ${resource} is not a supported MSI token audience.`);
   }
-  const resource = form && single(form, "resource");
-  if (!resource) return codedRefusal(400, INVALID, "Required parameter 'resource' is missing");
-  if (!site.knows(resource)) {
-    return codedRefusal(400, UNKNOWN_AUDIENCE, `Audience ${resource} is not a supported MSI token audience.`);
-  }
-  if (!site.identities.unnamed()) return codedRefusal(400, INVALID, "Identity not found");
+  if (!context.identities.defaultIdentity()) return codedError(400, INVALID, "Identity not found");
   return undefined;
 }
 
-async function grant({ form, query }, issue, site) {
-  const token = await issue({
-    identity: site.identities.unnamed(),
+async function respondWithToken({ form, query }, issueToken, context) {
+  const token = await issueToken({
+    identity: context.identities.defaultIdentity(),
     resource: form.resource,
     capabilities: readCapabilities({ ...query, ...form }),
   });
@@ -58,8 +60,8 @@ async function grant({ form, query }, issue, site) {
   };
 }
 
-function fail(status, words = STATUS_CODES[status] ?? "Failure") {
-  return codedRefusal(status, status >= 500 ? "server_error" : INVALID, words);
+function errorResponse(status, message = STATUS_CODES[status] ?? "Failure") {
+  return codedError(status, status >= 500 ? "server_error" : INVALID, message);
 }
 
-module.exports = { fail, open, secure: false };
+module.exports = { create, errorResponse, isSecure: false };

@@ -1,11 +1,14 @@
 "use strict";
 
-// The registry: which sources there are. A host is one file with the same shape throughout: its constants
-// on the wire, `secure` (whether it speaks https by default), `fail(status, words)` (its own form of a
-// failure that is not its own idea), and `open(site)`, which gives `path` (of the token endpoint), `env`,
-// `answer(request, issue)`, an answer or a promise of one, and, where needed, `document(request)` and `close()`.
+// All sources by name. A source definition has
+//
+// - `isSecure`: whether the endpoint uses https by default;
+// - `errorResponse(status, message)`: an error in the source's own format;
+// - `create(context)`: returns the source of one endpoint, with `path` (of the token endpoint), `env`,
+//   `answer(request, issueToken)`, which returns a response or a promise of one, and optionally
+//   `discoveryDocument(request)`, `issueAssertion(overrides)` and `close()`.
 
-const hosts = Object.freeze({
+const sourceDefinitions = Object.freeze({
   "app-service": require("./app-service.js"),
   imds: require("./imds.js"),
   "azure-arc": require("./azure-arc.js"),
@@ -15,4 +18,4 @@ const hosts = Object.freeze({
   "workload-identity": require("./workload-identity.js"),
 });
 
-module.exports = { hosts };
+module.exports = { sourceDefinitions };

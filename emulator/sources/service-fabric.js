@@ -1,62 +1,65 @@
 "use strict";
 
-// The managed identity token service of a Service Fabric cluster. The cluster decides whose token it is
-// from the secret alone; a parameter that names an identity is ignored, as the real one does.
+// The managed identity token service of a Service Fabric cluster. The secret alone selects the identity. A parameter
+// that names an identity is ignored, as the real service does.
 // https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
 
 const { randomUUID } = require("node:crypto");
 const { STATUS_CODES } = require("node:http");
-const { readCapabilities, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, codedRefusal, unknownResourceWords } = require("../error-responses.js");
+const { UNKNOWN_RESOURCE, codedError, unknownResourceMessage } = require("../error-responses.js");
+const { readCapabilities, singleValue } = require("../parameters.js");
+const { isTokenPath } = require("./request-checks.js");
 
 const PATH = "/metadata/identity/oauth2/token";
-// The second is what MSAL.NET sends.
+// MSAL.NET sends the second version.
 const API_VERSIONS = ["2019-07-01-preview", "2020-05-01"];
 const SECRET_HEADER = "secret";
 
-function open(site) {
+function create(context) {
   return {
     path: PATH,
     env: {
-      IDENTITY_ENDPOINT: site.origin + PATH,
-      IDENTITY_HEADER: site.secret,
-      // Without TLS (`secure: false`) there is none, but the variable still marks the host.
-      IDENTITY_SERVER_THUMBPRINT: site.certificate?.thumbprint ?? "0".repeat(40),
+      IDENTITY_ENDPOINT: context.origin + PATH,
+      IDENTITY_HEADER: context.secret,
+      // Without TLS (`secure: false`) there is no certificate, but clients detect the source by this variable.
+      IDENTITY_SERVER_THUMBPRINT: context.certificate?.thumbprint ?? "0".repeat(40),
     },
-    answer: (request, issue) => refuse(request, site) ?? grant(request, issue, site),
+    answer: (request, issueToken) =>
+      validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }
 
-function refuse({ method, path, query, headers }, site) {
-  if (path !== PATH && path !== `${PATH}/`) return refusal(404, "NotFound", "Not found.");
-  if (method !== "GET") return refusal(405, "MethodNotAllowed", "Method not allowed.");
+function validateRequest(request, context) {
+  const { headers, method, query } = request;
+  if (!isTokenPath(request, PATH)) return fabricError(404, "NotFound", "Not found.");
+  if (method !== "GET") return fabricError(405, "MethodNotAllowed", "Method not allowed.");
   if (headers[SECRET_HEADER] === undefined) {
-    return refusal(400, "SecretHeaderNotFound", "Secret is not found in the request headers.");
+    return fabricError(400, "SecretHeaderNotFound", "Secret is not found in the request headers.");
   }
-  if (headers[SECRET_HEADER] !== site.secret || !principalOf(site)) {
-    const words = "Managed identity is not found for the specified application host.";
-    return refusal(404, "ManagedIdentityNotFound", words);
+  if (headers[SECRET_HEADER] !== context.secret || !applicationIdentity(context)) {
+    const message = "Managed identity is not found for the specified application host.";
+    return fabricError(404, "ManagedIdentityNotFound", message);
   }
-  const version = single(query, "api-version") ?? "";
+  const version = singleValue(query, "api-version") ?? "";
   if (!API_VERSIONS.includes(version)) {
-    const words = `The api-version '${version}' is not supported. Supported version is '${API_VERSIONS[0]}'.`;
-    return refusal(400, "InvalidApiVersion", words);
+    const message = `The api-version '${version}' is not supported. Supported version is '${API_VERSIONS[0]}'.`;
+    return fabricError(400, "InvalidApiVersion", message);
   }
-  const resource = single(query, "resource");
+  const resource = singleValue(query, "resource");
   if (resource === undefined) {
-    const words = "The parameter 'resource' should not be null or empty string.";
-    return refusal(400, "ArgumentNullOrEmpty", words);
+    const message = "The parameter 'resource' should not be null or empty string.";
+    return fabricError(400, "ArgumentNullOrEmpty", message);
   }
-  if (!site.knows(resource)) {
-    const words = unknownResourceWords(resource, site.tenantId);
-    return refusal(400, UNKNOWN_RESOURCE.error, `AADSTS${UNKNOWN_RESOURCE.code}: ${words}`);
+  if (!context.isKnownResource(resource)) {
+    const message = unknownResourceMessage(resource, context.tenantId);
+    return fabricError(400, UNKNOWN_RESOURCE.error, `AADSTS${UNKNOWN_RESOURCE.code}: ${message}`);
   }
   return undefined;
 }
 
-async function grant({ query }, issue, site) {
-  const token = await issue({
-    identity: principalOf(site),
+async function respondWithToken({ query }, issueToken, context) {
+  const token = await issueToken({
+    identity: applicationIdentity(context),
     resource: query.resource,
     capabilities: readCapabilities(query),
   });
@@ -72,17 +75,17 @@ async function grant({ query }, issue, site) {
   };
 }
 
-function principalOf({ identities }) {
+function applicationIdentity({ identities }) {
   return identities.all[0];
 }
 
-function refusal(status, code, message) {
-  return codedRefusal(status, code, message, { correlationId: randomUUID() });
+function fabricError(status, code, message) {
+  return codedError(status, code, message, { correlationId: randomUUID() });
 }
 
-function fail(status, words) {
+function errorResponse(status, message) {
   const name = STATUS_CODES[status] ?? "Failure";
-  return refusal(status, name.replaceAll(" ", ""), words ?? `${name}.`);
+  return fabricError(status, name.replaceAll(" ", ""), message ?? `${name}.`);
 }
 
-module.exports = { fail, open, secure: true };
+module.exports = { create, errorResponse, isSecure: true };

@@ -1,127 +1,128 @@
 "use strict";
 
-// Entra's token endpoint as a pod on AKS meets it: a service account's token is exchanged for one of a
-// user-assigned identity. Unlike the other sources it is a service on the internet, hence https.
+// Entra's token endpoint as a pod on AKS uses it: the token of a service account is exchanged for a token of a
+// user-assigned identity. Unlike the other sources it is a service on the internet, and so uses https.
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case
 
 const { mkdtempSync, rmSync, writeFileSync } = require("node:fs");
 const { STATUS_CODES } = require("node:http");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
-const { judgeAssertion, makeAssertion } = require("../client-assertion.js");
-const { readClaimedCapabilities, single } = require("../parameters.js");
-const { UNKNOWN_RESOURCE, entraRefusal, unknownResourceWords } = require("../error-responses.js");
+const { createAssertion, validateAssertion } = require("../client-assertion.js");
+const { UNKNOWN_RESOURCE, entraError, unknownResourceMessage } = require("../error-responses.js");
+const { readClaimsCapabilities, singleValue } = require("../parameters.js");
 
 const GRANT_TYPE = "client_credentials";
 const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const DEFAULT_SCOPE = "/.default";
 const OWNER_ONLY = 0o600;
 
-// Entra's numbers for what can be wrong with an assertion, and its words.
-const ASSERTION_FAULTS = {
+// The AADSTS number and the message for each defect of an assertion.
+const ASSERTION_ERRORS = {
   malformed: [50_027, () => "JWT token is invalid or malformed."],
-  issuer: [700_211, unmatched("issuer")],
-  subject: [700_213, unmatched("subject")],
-  audience: [700_212, unmatched("audience")],
+  issuer: [700_211, noMatchingRecord("issuer")],
+  subject: [700_213, noMatchingRecord("subject")],
+  audience: [700_212, noMatchingRecord("audience")],
   signature: [50_013, () => "Assertion failed signature validation."],
   expired: [700_024, () => "Client assertion is not within its valid time range."],
 };
 
-function unmatched(part) {
+function noMatchingRecord(claim) {
   return (value) =>
-    `No matching federated identity record found for presented assertion ${part} '${value}'. Please check ` +
+    `No matching federated identity record found for presented assertion ${claim} '${value}'. Please check ` +
     "your federated identity credential Subject, Audience and Issuer against the presented assertion.";
 }
 
-function open(site) {
+function create(context) {
   const directory = mkdtempSync(join(tmpdir(), "emulator-workload-"));
   const write = (name, text) => {
     const file = join(directory, name);
     writeFileSync(file, text, { mode: OWNER_ONLY });
     return file;
   };
-  const issueAssertion = (overrides) => makeAssertion(site.keys, site.clock(), overrides);
-  const [identity] = site.identities.userAssigned;
+  const issueAssertion = (overrides) => createAssertion(context.keys, context.clock(), overrides);
+  const [identity] = context.identities.userAssigned;
   return {
-    path: `/${site.tenantId}/oauth2/v2.0/token`,
+    path: `/${context.tenantId}/oauth2/v2.0/token`,
     env: {
-      AZURE_AUTHORITY_HOST: `${site.origin}/`,
+      AZURE_AUTHORITY_HOST: `${context.origin}/`,
       AZURE_FEDERATED_TOKEN_FILE: write("token", issueAssertion()),
-      AZURE_TENANT_ID: site.tenantId,
+      AZURE_TENANT_ID: context.tenantId,
       ...(identity && { AZURE_CLIENT_ID: identity.clientId }),
-      ...(site.certificate && { NODE_EXTRA_CA_CERTS: write("ca.pem", site.certificate.pem) }),
+      ...(context.certificate && { NODE_EXTRA_CA_CERTS: write("ca.pem", context.certificate.pem) }),
     },
-    answer: (request, issue) => refuse(request, site) ?? grant(request, issue, site),
-    document: (request) => describe(request, site),
+    answer: (request, issueToken) =>
+      validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
+    discoveryDocument: (request) => discoveryDocument(request, context),
     issueAssertion,
     close: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 
-function refuse(request, site) {
+function validateRequest(request, context) {
   const { method, path } = request;
   const form = request.form ?? {};
   const [, tenant, ...rest] = path.split("/");
-  const no = (status, error, code, words) => entraRefusal(status, error, code, words, request);
+  const reject = (status, error, code, message) => entraError(status, error, code, message, request);
   if (rest.join("/") !== "oauth2/v2.0/token") return { status: 404, headers: {}, body: "" };
   if (method !== "POST") {
-    const words = `The endpoint only accepts POST requests. Received a ${method} request.`;
-    return no(400, "invalid_request", 900_561, words);
+    const message = `The endpoint only accepts POST requests. Received a ${method} request.`;
+    return reject(400, "invalid_request", 900_561, message);
   }
-  if (tenant.toLowerCase() !== site.tenantId.toLowerCase()) {
-    const words = `Tenant '${tenant}' not found. Check to make sure you have the correct tenant ID.`;
-    return no(400, "invalid_request", 90_002, words);
+  if (tenant.toLowerCase() !== context.tenantId.toLowerCase()) {
+    const message = `Tenant '${tenant}' not found. Check to make sure you have the correct tenant ID.`;
+    return reject(400, "invalid_request", 90_002, message);
   }
-  const missing = ["grant_type", "client_id", "scope"].find((name) => single(form, name) === undefined);
+  const missing = ["grant_type", "client_id", "scope"].find((name) => singleValue(form, name) === undefined);
   if (missing) {
-    const words = `The request body must contain the following parameter: '${missing}'.`;
-    return no(400, "invalid_request", 900_144, words);
+    const message = `The request body must contain the following parameter: '${missing}'.`;
+    return reject(400, "invalid_request", 900_144, message);
   }
   if (form.grant_type !== GRANT_TYPE) {
-    const words = `The app requested an unsupported grant type '${form.grant_type}'.`;
-    return no(400, "unsupported_grant_type", 70_003, words);
+    const message = `The app requested an unsupported grant type '${form.grant_type}'.`;
+    return reject(400, "unsupported_grant_type", 70_003, message);
   }
-  if (!site.identities.findUserAssigned("clientId", form.client_id)) {
-    const words =
-      `Application with identifier '${form.client_id}' was not found in the directory '${site.tenantId}'. ` +
+  if (!context.identities.findUserAssigned("clientId", form.client_id)) {
+    const message =
+      `Application with identifier '${form.client_id}' was not found in the directory '${context.tenantId}'. ` +
       "This can happen if the application has not been installed by the administrator of the tenant or " +
       "consented to by any user in the tenant.";
-    return no(400, "unauthorized_client", 700_016, words);
+    return reject(400, "unauthorized_client", 700_016, message);
   }
-  return refuseAssertion(form, site, no) ?? refuseScope(form, site, no);
+  return validateClientAssertion(form, context, reject) ?? validateScope(form, context, reject);
 }
 
-function refuseAssertion(form, site, no) {
-  const assertion = single(form, "client_assertion");
+function validateClientAssertion(form, context, reject) {
+  const assertion = singleValue(form, "client_assertion");
   if (assertion === undefined || form.client_assertion_type !== ASSERTION_TYPE) {
-    const words =
+    const message =
       "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.";
-    return no(401, "invalid_client", 7_000_216, words);
+    return reject(401, "invalid_client", 7_000_216, message);
   }
-  const judgement = judgeAssertion(assertion, site.keys, site.clock());
-  if (!judgement) return undefined;
-  const [code, words] = ASSERTION_FAULTS[judgement.fault];
-  return no(401, "invalid_client", code, words(judgement.value));
+  const invalid = validateAssertion(assertion, context.keys, context.clock());
+  if (!invalid) return undefined;
+  const [code, toMessage] = ASSERTION_ERRORS[invalid.defect];
+  return reject(401, "invalid_client", code, toMessage(invalid.value));
 }
 
-function refuseScope({ scope }, site, no) {
+function validateScope({ scope }, context, reject) {
   if (!scope.endsWith(DEFAULT_SCOPE)) {
-    const words =
+    const message =
       `The provided value for scope ${scope} is not valid. Client credential flows must have a scope value ` +
       "with /.default suffixed to the resource identifier (application ID URI).";
-    return no(400, "invalid_scope", 1_002_012, words);
+    return reject(400, "invalid_scope", 1_002_012, message);
   }
-  const resource = resourceOf(scope);
-  if (site.knows(resource)) return undefined;
-  const words = unknownResourceWords(resource, site.tenantId);
-  return no(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, words);
+  const resource = resourceFromScope(scope);
+  if (context.isKnownResource(resource)) return undefined;
+  const message = unknownResourceMessage(resource, context.tenantId);
+  return reject(400, UNKNOWN_RESOURCE.error, UNKNOWN_RESOURCE.code, message);
 }
 
-async function grant({ form }, issue, site) {
-  const token = await issue({
-    identity: site.identities.findUserAssigned("clientId", form.client_id),
-    resource: resourceOf(form.scope),
-    capabilities: readClaimedCapabilities(form),
+async function respondWithToken({ form }, issueToken, context) {
+  const token = await issueToken({
+    identity: context.identities.findUserAssigned("clientId", form.client_id),
+    resource: resourceFromScope(form.scope),
+    capabilities: readClaimsCapabilities(form),
   });
   return {
     status: 200,
@@ -135,8 +136,8 @@ async function grant({ form }, issue, site) {
   };
 }
 
-/** The discovery documents that @azure/identity reads before it asks for a token. */
-function describe({ method, path }, { keys, origin, tenantId }) {
+/** Returns the discovery documents, which @azure/identity reads before it requests a token. */
+function discoveryDocument({ method, path }, { keys, origin, tenantId }) {
   if (method !== "GET") return undefined;
   const base = `${origin}/${tenantId}`;
   if (path === `/${tenantId}/v2.0/.well-known/openid-configuration`) {
@@ -155,13 +156,13 @@ function describe({ method, path }, { keys, origin, tenantId }) {
   return undefined;
 }
 
-function resourceOf(scope) {
+function resourceFromScope(scope) {
   return scope.slice(0, -DEFAULT_SCOPE.length);
 }
 
-function fail(status, words = `${STATUS_CODES[status] ?? "Failure"}.`) {
+function errorResponse(status, message = `${STATUS_CODES[status] ?? "Failure"}.`) {
   const error = status >= 500 ? "temporarily_unavailable" : "invalid_request";
-  return entraRefusal(status, error, 90_033, words, { headers: {} });
+  return entraError(status, error, 90_033, message, { headers: {} });
 }
 
-module.exports = { fail, open, secure: true };
+module.exports = { create, errorResponse, isSecure: true };

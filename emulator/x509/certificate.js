@@ -1,7 +1,7 @@
 "use strict";
 
-// Self-signed X.509 v3 certificates, written by hand so that the emulator needs no package and no
-// openssl. It must not know who serves them. RFC 5280.
+// Self-signed X.509 v3 certificates (RFC 5280). Node.js cannot create certificates, and the package has no runtime
+// dependency that could.
 
 const { createHash, generateKeyPair, randomBytes, sign } = require("node:crypto");
 const { isIPv4 } = require("node:net");
@@ -20,10 +20,10 @@ const OID = {
   ecdsaWithSha256: "1.2.840.10045.4.3.2",
 };
 
-// The kinds of key: how one is made, how a signature with it is called, and what it may be used for.
+// By type of key: how it is generated, the signature algorithm, and the key usage.
 const DIGITAL_SIGNATURE = 0x80;
 const KEY_ENCIPHERMENT = 0x20;
-const KINDS = {
+const KEY_TYPES = {
   "P-256": {
     generate: ["ec", { namedCurve: "P-256" }],
     algorithm: () => der.sequence(der.objectIdentifier(OID.ecdsaWithSha256)),
@@ -31,7 +31,7 @@ const KINDS = {
   },
   "RSA-2048": {
     generate: ["rsa", { modulusLength: 2048 }],
-    algorithm: () => der.sequence(der.objectIdentifier(OID.sha256WithRsa), der.nothing()),
+    algorithm: () => der.sequence(der.objectIdentifier(OID.sha256WithRsa), der.nullValue()),
     usage: der.bitString(Buffer.from([DIGITAL_SIGNATURE | KEY_ENCIPHERMENT]), 5),
   },
 };
@@ -45,10 +45,10 @@ const VALID_DAYS = 30;
 const LOOPBACK = ["localhost", "127.0.0.1"];
 const DEFAULT_SUBJECT = "managed-identity-native emulator";
 
-// A certificate of its own for each endpoint, a pair of keys for each kind and process: RSA takes 100 ms.
-const pairs = new Map();
+// One key pair per type and process, because generating an RSA key takes about 100 ms.
+const keyPairs = new Map();
 
-/** A certificate with its private key; see `CertificateOptions` in index.d.ts. */
+/** Returns a certificate and its private key; `CertificateOptions` in index.d.ts documents the options. */
 async function createCertificate({
   subject = DEFAULT_SUBJECT,
   key = "P-256",
@@ -56,22 +56,22 @@ async function createCertificate({
   notAfter = new Date(Date.now() + VALID_DAYS * DAY_MS),
   names = LOOPBACK,
 } = {}) {
-  const kind = KINDS[key];
-  if (!kind) throw new TypeError(`emulator: "key" is one of ${Object.keys(KINDS).join(", ")}.`);
-  if (!pairs.has(key)) pairs.set(key, promisify(generateKeyPair)(...kind.generate));
-  const { privateKey, publicKey } = await pairs.get(key);
-  const body = toBeSigned({ subject, names, notBefore, notAfter, publicKey, kind });
-  const signature = sign("sha256", body, privateKey);
-  const bytes = der.sequence(body, kind.algorithm(), der.bitString(signature));
+  const keyType = KEY_TYPES[key];
+  if (!keyType) throw new TypeError(`emulator: "key" is one of ${Object.keys(KEY_TYPES).join(", ")}.`);
+  if (!keyPairs.has(key)) keyPairs.set(key, promisify(generateKeyPair)(...keyType.generate));
+  const { privateKey, publicKey } = await keyPairs.get(key);
+  const tbs = tbsCertificate({ subject, names, notBefore, notAfter, publicKey, keyType });
+  const signature = sign("sha256", tbs, privateKey);
+  const bytes = der.sequence(tbs, keyType.algorithm(), der.bitString(signature));
   return {
     der: bytes,
-    pem: armour(bytes),
+    pem: toPem(bytes),
     keyPem: privateKey.export({ type: "pkcs8", format: "pem" }),
     thumbprint: createHash("sha1").update(bytes).digest("hex").toUpperCase(),
   };
 }
 
-function toBeSigned({ subject, names, notBefore, notAfter, publicKey, kind }) {
+function tbsCertificate({ subject, names, notBefore, notAfter, publicKey, keyType }) {
   const name = der.sequence(
     der.set(der.sequence(der.objectIdentifier(OID.commonName), der.utf8String(subject))),
   );
@@ -79,20 +79,20 @@ function toBeSigned({ subject, names, notBefore, notAfter, publicKey, kind }) {
   return der.sequence(
     der.explicit(0, der.integer(VERSION_3)),
     der.integer(serialNumber()),
-    kind.algorithm(),
+    keyType.algorithm(),
     name,
     der.sequence(der.time(notBefore), der.time(notAfter)),
     name,
     keyInfo,
-    der.explicit(3, der.sequence(...extensions({ names, keyInfo, kind }))),
+    der.explicit(3, der.sequence(...extensions({ names, keyInfo, keyType }))),
   );
 }
 
-function extensions({ names, keyInfo, kind }) {
+function extensions({ names, keyInfo, keyType }) {
   const list = [
-    // Not an authority: rustls refuses one that serves as a host's own certificate.
+    // Not a certificate authority: rustls rejects one as a server's own certificate.
     extension(OID.basicConstraints, der.sequence(), true),
-    extension(OID.keyUsage, kind.usage, true),
+    extension(OID.keyUsage, keyType.usage, true),
     extension(OID.extendedKeyUsage, der.sequence(der.objectIdentifier(OID.serverAuth))),
     extension(OID.subjectKeyIdentifier, der.octetString(createHash("sha1").update(keyInfo).digest())),
   ];
@@ -113,14 +113,14 @@ function alternativeName(name) {
     : der.implicit(DNS_NAME, Buffer.from(name, "ascii"));
 }
 
-/** Positive, without a leading zero byte. */
+/** Returns a random serial number that is positive and has no leading zero byte. */
 function serialNumber() {
   const bytes = randomBytes(SERIAL_BYTES);
   bytes[0] = (bytes[0] & 0x7f) | 0x40;
   return bytes;
 }
 
-function armour(bytes) {
+function toPem(bytes) {
   const lines = bytes.toString("base64").match(/.{1,64}/g);
   return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
 }

@@ -1,7 +1,6 @@
 "use strict";
 
-// The Distinguished Encoding Rules, as much of them as a certificate takes: each function makes one
-// value's bytes. It must not know what a certificate is. ITU-T X.690.
+// The Distinguished Encoding Rules (ITU-T X.690), as far as certificates need them. Each function encodes one value.
 
 const TAG = {
   boolean: 0x01,
@@ -18,15 +17,15 @@ const TAG = {
 };
 const CONTEXT = 0x80;
 const CONSTRUCTED = 0x20;
-// UTCTime has two digits for the year and means 1950 to 2049.
+// UTCTime has two digits for the year, which stand for 1950 to 2049 (RFC 5280, section 4.1.2.5.1).
 const FIRST_YEAR_OF_GENERALIZED_TIME = 2050;
 
 function tagged(tag, ...contents) {
   const value = Buffer.concat(contents);
-  return Buffer.concat([Buffer.from([tag]), lengthOf(value), value]);
+  return Buffer.concat([Buffer.from([tag]), encodeLength(value), value]);
 }
 
-function lengthOf({ length }) {
+function encodeLength({ length }) {
   if (length < 0x80) return Buffer.from([length]);
   const bytes = unsigned(length);
   return Buffer.concat([Buffer.from([0x80 | bytes.length]), bytes]);
@@ -42,21 +41,21 @@ const set = (...items) => tagged(TAG.set, ...items);
 const octetString = (bytes) => tagged(TAG.octetString, bytes);
 const utf8String = (text) => tagged(TAG.utf8String, Buffer.from(text, "utf8"));
 const boolean = (value) => tagged(TAG.boolean, Buffer.from([value ? 0xff : 0x00]));
-const nothing = () => tagged(TAG.null);
+const nullValue = () => tagged(TAG.null);
 
-/** A positive integer from its big-endian bytes or from a small number. */
+/** Encodes a positive integer, given as big-endian bytes or as a number. */
 function integer(value) {
   const bytes = Buffer.isBuffer(value) ? value : unsigned(value);
-  // A leading bit would make it negative.
+  // If the first bit were set, the integer would be negative.
   return tagged(TAG.integer, bytes[0] & 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes);
 }
 
-/** `unusedBits` counts the bits at the end that do not belong to the value. */
+/** Encodes a bit string. `unusedBits` is the number of bits at its end that are not part of the value. */
 function bitString(bytes, unusedBits = 0) {
   return tagged(TAG.bitString, Buffer.from([unusedBits]), bytes);
 }
 
-/** `dotted` such as "2.5.4.3". */
+/** Encodes an object identifier, such as "2.5.4.3". */
 function objectIdentifier(dotted) {
   const [first, second, ...rest] = dotted.split(".").map(Number);
   const arcs = [first * 40 + second, ...rest].flatMap((arc) => {
@@ -77,9 +76,9 @@ function time(date) {
     : tagged(TAG.generalizedTime, Buffer.from(digits));
 }
 
-/** `[number]` around whole values. */
+/** Wraps encoded values in the explicit context tag `[number]`. */
 const explicit = (number, ...items) => tagged(CONTEXT | CONSTRUCTED | number, ...items);
-/** `[number]` in place of a primitive value's own tag. */
+/** Encodes a primitive value with the implicit context tag `[number]`. */
 const implicit = (number, bytes) => tagged(CONTEXT | number, bytes);
 
 module.exports = {
@@ -88,7 +87,7 @@ module.exports = {
   explicit,
   implicit,
   integer,
-  nothing,
+  nullValue,
   objectIdentifier,
   octetString,
   sequence,

@@ -1,70 +1,74 @@
 "use strict";
 
-// Reads a command's arguments by its table of options, and says what is wrong with them. The table's entries are
-// those of node:util's parseArgs with `value` (what a value is called), `choices`, `integer` and `says` (for the
-// help). It must not know any command.
+// Parses a command's arguments by its table of options. An entry of the table is one of node:util's parseArgs with
+// `value` (the placeholder of the value in the help), `choices`, `integer` and `description`.
 
 const { parseArgs } = require("node:util");
 const { UsageError } = require("./errors.js");
 
-const HELP = { type: "boolean", short: "h", says: "this text" };
-/** A word that differs by more letters than this was not meant. */
-const FAR = 3;
+const HELP = { type: "boolean", short: "h", description: "show this help" };
+/** A suggestion must be closer than this (Levenshtein distance). */
+const MAX_EDIT_DISTANCE = 3;
+/** A longer argument may be a secret in the wrong place, and is not repeated. */
+const MAX_QUOTED_CHARS = 40;
 
-/** `{ values, rest }`: the options by name, and what follows `--` (undefined without one). */
-function read(args, { options: own, takesCommand = false }) {
+/** Returns `{ values, rest }`: the options by name, and the arguments after `--`, undefined without `--`. */
+function parseArguments(args, { options: own, takesCommand = false }) {
   const options = { ...own, help: HELP };
-  const forParser = Object.fromEntries(
+  const parserOptions = Object.fromEntries(
     Object.entries(options).map(([name, { type, short }]) => [name, short ? { type, short } : { type }]),
   );
-  // Not strict, since its complaints know no nearest option.
-  const { tokens } = parseArgs({ args, options: forParser, strict: false, tokens: true });
+  // Not strict, because the errors of parseArgs suggest nothing.
+  const { tokens } = parseArgs({ args, options: parserOptions, strict: false, tokens: true });
   const values = {};
   for (const token of tokens) {
     if (token.kind === "option-terminator") {
-      if (!takesCommand) throw new UsageError("Nothing may follow --.");
-      return { values: defaults(values, options), rest: args.slice(token.index + 1) };
+      if (!takesCommand) throw new UsageError("This command takes no arguments after --.");
+      return { values: withDefaults(values, options), rest: args.slice(token.index + 1) };
     }
     if (token.kind === "positional") {
-      const remedy = takesCommand ? "a command to run goes behind --" : "a resource goes behind --resource";
-      throw new UsageError(`What is ${shown(token.value)} for? If that was meant: ${remedy}.`);
+      const remedy = takesCommand ? "A command to run follows --." : "A resource follows --resource.";
+      throw new UsageError(`Unexpected argument ${abbreviate(token.value)}. ${remedy}`);
     }
-    values[token.name] = valueFor(token, options);
+    values[token.name] = parseValue(token, options);
   }
-  return { values: defaults(values, options), rest: undefined };
+  return { values: withDefaults(values, options), rest: undefined };
 }
 
-function valueFor({ name, rawName, value, inlineValue }, options) {
+function parseValue({ name, rawName, value, inlineValue }, options) {
   if (!Object.hasOwn(options, name)) {
     const known = Object.keys(options).map((option) => `--${option}`);
-    throw new UsageError(`There is no option ${shown(rawName)}${hint(rawName, known)}`);
+    throw new UsageError(`Unknown option ${abbreviate(rawName)}${suggestion(rawName, known)}`);
   }
-  const { type, value: what, choices, integer } = options[name];
+  const { type, value: placeholder, choices, integer } = options[name];
   if (type === "boolean") {
     if (value !== undefined) throw new UsageError(`${rawName} takes no value.`);
     return true;
   }
   if (value === undefined || (!inlineValue && value.startsWith("-"))) {
-    throw new UsageError(`${rawName} needs a value: ${rawName} ${what}`);
+    throw new UsageError(`${rawName} needs a value: ${rawName} ${placeholder}`);
   }
   if (integer && !/^\d{1,15}$/.test(value)) {
-    throw new UsageError(`${rawName} needs a number, not ${shown(value)}.`);
+    throw new UsageError(`${rawName} must be a whole number, not ${abbreviate(value)}.`);
   }
-  return choices ? choose(rawName, value, choices) : value;
+  return choices ? matchChoice(rawName, value, choices) : value;
 }
 
-/** One of `choices`, in whatever case and with whatever dashes it was written. */
-function choose(rawName, value, choices) {
-  const found = choices.find((choice) => comparable(choice) === comparable(value));
+/** Returns the one of `choices` that `value` matches without case and dashes. */
+function matchChoice(rawName, value, choices) {
+  const found = choices.find((choice) => normalize(choice) === normalize(value));
   if (found === undefined) {
     const near = nearest(value, choices);
     const question = near === undefined ? "." : `; did you mean ${near}?`;
-    throw new UsageError(`${rawName} is one of ${choices.join(", ")}, not ${shown(value)}${question}`);
+    throw new UsageError(
+      `${rawName} must be one of ${choices.join(", ")}, not ${abbreviate(value)}${question}`,
+    );
   }
   return found;
 }
 
-function defaults(values, options) {
+/** Fills in the defaults and converts integers. */
+function withDefaults(values, options) {
   for (const [name, option] of Object.entries(options)) {
     if (values[name] === undefined) values[name] = option.default;
     if (option.integer && values[name] !== undefined) values[name] = Number(values[name]);
@@ -72,26 +76,26 @@ function defaults(values, options) {
   return values;
 }
 
-/** "; did you mean …?" if one of `known` is near, else a full stop and the list. */
-function hint(word, known) {
+/** Returns the end of an error message: "; did you mean …?" if one of `known` is similar, otherwise the whole list. */
+function suggestion(word, known) {
   const near = nearest(word, known);
-  return near === undefined ? `. There are: ${known.join(", ")}.` : `; did you mean ${near}?`;
+  return near === undefined ? `. Choose one of ${known.join(", ")}.` : `; did you mean ${near}?`;
 }
 
-/** The one of `known` that was probably meant. */
+/** Returns the most similar of `known`, or undefined if none is similar enough. */
 function nearest(word, known) {
-  const [{ candidate, letters }] = known
-    .map((each) => ({ candidate: each, letters: distance(comparable(word), comparable(each)) }))
-    .sort((one, other) => one.letters - other.letters);
-  return letters < FAR && letters < comparable(candidate).length ? candidate : undefined;
+  const [{ candidate, distance }] = known
+    .map((each) => ({ candidate: each, distance: editDistance(normalize(word), normalize(each)) }))
+    .sort((one, other) => one.distance - other.distance);
+  return distance < MAX_EDIT_DISTANCE && distance < normalize(candidate).length ? candidate : undefined;
 }
 
-function comparable(word) {
+function normalize(word) {
   return word.toLowerCase().replaceAll("-", "");
 }
 
-/** How many letters must be changed, put in or left out to make one word of the other (Levenshtein). */
-function distance(one, other) {
+/** Returns the Levenshtein distance of two words. */
+function editDistance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [index, letter] of [...one].entries()) {
     const next = [index + 1];
@@ -104,9 +108,9 @@ function distance(one, other) {
   return row[other.length];
 }
 
-/** What a user wrote, as far as it is good to repeat: a secret may have slipped into the wrong place. */
-function shown(text) {
-  return text.length > 40 ? `${text.slice(0, 8)}… (${text.length} characters)` : text;
+/** Returns an argument as an error message may quote it. */
+function abbreviate(text) {
+  return text.length > MAX_QUOTED_CHARS ? `${text.slice(0, 8)}… (${text.length} characters)` : text;
 }
 
-module.exports = { hint, read, shown };
+module.exports = { abbreviate, parseArguments, suggestion };

@@ -1,12 +1,11 @@
 "use strict";
 
-// What a token says about whom it is for. It must never give away the token, its signature, or what would be of use
-// without them: only the claims listed here leave this room.
+// Reads the claims of a token that may be shown. The token itself, its signature and all other claims stay secret.
 // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 
-const { plain } = require("./terminal.js");
+const { stripControlCharacters } = require("./terminal.js");
 
-const SHOWN = [
+const DISPLAYED_CLAIMS = [
   "aud",
   "iss",
   "tid",
@@ -26,17 +25,17 @@ const SHOWN = [
   "nbf",
   "exp",
 ];
-const LONGEST = 500;
+const MAX_CLAIM_CHARS = 500;
 
-/** The claims of a JWT in the order of the list; null for a token that is none. */
-function claimsOf(token) {
-  const payload = parse(token.split(".")[1]);
+/** Returns the displayed claims of a JWT, in the order of the list; null for an opaque token. */
+function readClaims(token) {
+  const payload = parsePayload(token.split(".")[1]);
   if (payload === undefined) return null;
-  const claims = SHOWN.map((name) => [name, readable(payload[name])]);
+  const claims = DISPLAYED_CLAIMS.map((name) => [name, sanitizeClaim(payload[name])]);
   return Object.fromEntries(claims.filter(([, value]) => value !== undefined));
 }
 
-function parse(part = "") {
+function parsePayload(part = "") {
   try {
     const payload = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
     return payload !== null && typeof payload === "object" ? payload : undefined;
@@ -45,12 +44,13 @@ function parse(part = "") {
   }
 }
 
-/** A number, a text, or a list of texts; a claim of another form is left out. */
-function readable(value) {
+/** Returns a number, a string or a list of strings; undefined for any other type. */
+function sanitizeClaim(value) {
   if (Number.isFinite(value)) return value;
-  if (typeof value === "string") return plain(value).slice(0, LONGEST);
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value.map(readable);
+  if (typeof value === "string") return stripControlCharacters(value).slice(0, MAX_CLAIM_CHARS);
+  if (Array.isArray(value) && value.every((item) => typeof item === "string"))
+    return value.map(sanitizeClaim);
   return undefined;
 }
 
-module.exports = { claimsOf };
+module.exports = { readClaims };

@@ -1,48 +1,48 @@
 "use strict";
 
-// An emulator that outlives the command that started it, so that a shell can evaluate what that command prints:
-// `eval "$(managed-identity-native emulator --background)"`. This file is both ends: the function that starts the
-// process, and the process.
+// An emulator in a process of its own that outlives the command, so that a shell can evaluate the command's output:
+// `eval "$(managed-identity-native emulator --background)"`. This file contains both sides: the function that starts
+// the process, and the process itself.
 
 const { fork } = require("node:child_process");
 const { once } = require("node:events");
-const { Complaint, UsageError } = require("./errors.js");
-const { play } = require("./emulator-runner.js");
-const { askedToEnd } = require("./signals.js");
+const { startEmulatorEndpoint } = require("./emulator-runner.js");
+const { CliError, UsageError } = require("./errors.js");
+const { waitForShutdownSignal } = require("./signals.js");
 
 /** Resolves with `{ source, env, url, pid }` once the endpoint listens. */
-async function startInBackground(settings) {
+async function startDetachedEmulator(settings) {
   const child = fork(__filename, {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
     windowsHide: true,
   });
   child.send(settings);
-  const ended = once(child, "exit").then(() => [{ message: "The emulator's process ended." }]);
-  const [{ endpoint, message, isUsage }] = await Promise.race([once(child, "message"), ended]);
-  if (endpoint === undefined) throw isUsage ? new UsageError(message) : new Complaint(message);
+  const exited = once(child, "exit").then(() => [{ message: "The emulator's process ended unexpectedly." }]);
+  const [{ endpoint, message, isUsage }] = await Promise.race([once(child, "message"), exited]);
+  if (endpoint === undefined) throw isUsage ? new UsageError(message) : new CliError(message);
   child.disconnect();
   child.unref();
   return { ...endpoint, pid: child.pid };
 }
 
-/** The process: plays until it is told to end. */
+/** The detached process: serves until a signal arrives. */
 async function serve(settings) {
-  const end = askedToEnd();
-  const endpoint = await play(settings).catch((error) => {
+  const shutdown = waitForShutdownSignal();
+  const endpoint = await startEmulatorEndpoint(settings).catch((error) => {
     process.send({ message: error.message, isUsage: error instanceof UsageError });
     process.disconnect();
   });
   if (endpoint === undefined) return;
   const { source, env, url } = endpoint;
-  // The other end disconnects when it has this; if it is gone already, nobody knows of this process.
-  const told = new Promise((resolve) => {
+  // If the parent has ended already, sending fails and the process must not stay behind: its pid is unknown.
+  const sendError = await new Promise((resolve) => {
     process.send({ endpoint: { source, env, url } }, resolve);
   });
-  if ((await told) === null) await end;
+  if (sendError === null) await shutdown;
   await endpoint.close();
 }
 
 if (require.main === module) process.once("message", serve);
 
-module.exports = { startInBackground };
+module.exports = { startDetachedEmulator };

@@ -1,30 +1,30 @@
 "use strict";
 
-// `doctor`: finds out where tokens come from here, whether they come, whose they are, and what to do if they do not.
-// It gathers the facts; report.js prints them. The package decides everything, the doctor only asks.
+// `doctor`: reports the source of tokens, whether a token can be acquired and for which identity, and what to do if it
+// cannot. This file collects the facts with the package's public API; report.js formats them.
 
 const { ManagedIdentityError, version } = require("../index.js");
-const { adviceOn, adviceOnAbsence, adviceOnEnvironment } = require("./advice.js");
-const { claimsOf } = require("./claims.js");
-const { nearlySources } = require("./explain-source.js");
-const { variables, withoutSecrets } = require("./environment.js");
-const { failureOf } = require("./serialize-error.js");
+const { adviceForEnvironment, adviceForError, adviceForUnreachable } = require("./advice.js");
+const { readClaims } = require("./claims.js");
+const { redactSecrets, relevantVariables } = require("./environment.js");
+const { EXIT } = require("./exit-codes.js");
+const { nearMissSources } = require("./explain-source.js");
 const {
-  identityOf,
+  createApplication,
+  describeIdentity,
+  environmentIdentity,
   identityOptions,
-  kindGiven,
-  namedByEnvironment,
-  openApplication,
+  selectedIdentityOption,
   timeoutOption,
 } = require("./identity.js");
-const { render } = require("./report.js");
-const { EXIT } = require("./exit-codes.js");
+const { formatReport } = require("./report.js");
+const { serializeError } = require("./serialize-error.js");
 
-/** What an error says of an endpoint that is not there; any other is about the options or the variables. */
+/** The codes for an endpoint that does not respond. Other codes are about the options or the variables. */
 const UNREACHABLE_CODES = ["managed_identity_unreachable_network", "network_unavailable"];
-/** Longer than a program would wait for a probe: who calls a doctor wants to know for certain. */
-const PATIENCE_MS = 5_000;
-/** The shape of `--json`; it changes only when a field is renamed or removed. */
+/** Longer than the default of isAvailable(), because the doctor should not misjudge a slow endpoint. */
+const PROBE_TIMEOUT_MS = 5_000;
+/** The version of the `--json` format. It changes only when a field is renamed or removed. */
 const FORMAT = 1;
 
 const options = {
@@ -32,22 +32,22 @@ const options = {
     type: "string",
     value: "R",
     default: "https://management.azure.com",
-    says: "what the token is for",
+    description: "resource of the token",
   },
   ...identityOptions,
   timeout: timeoutOption("5000 for the probe and 120000 for the token"),
-  json: { type: "boolean", says: "print one JSON object" },
+  json: { type: "boolean", description: "print one JSON object" },
 };
 
 async function run(values) {
-  const report = withoutSecrets(await examine(openApplication(values), values));
+  const report = redactSecrets(await diagnose(createApplication(values), values));
   process.stdout.write(
-    values.json ? `${JSON.stringify(report, undefined, 2)}\n` : render(report, process.stdout),
+    values.json ? `${JSON.stringify(report, undefined, 2)}\n` : formatReport(report, process.stdout),
   );
   return report.exitCode;
 }
 
-async function examine(application, values) {
+async function diagnose(application, values) {
   const source = application.getManagedIdentitySource();
   const facts = {
     format: FORMAT,
@@ -55,44 +55,51 @@ async function examine(application, values) {
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
     source,
-    variables: variables(application),
-    identity: identityOf(values, source),
+    variables: relevantVariables(application),
+    identity: describeIdentity(values, source),
     resource: values.resource,
   };
-  const { available, reason } = await application.isAvailable({ timeout: values.timeout ?? PATIENCE_MS });
+  const timeout = values.timeout ?? PROBE_TIMEOUT_MS;
+  const { available, reason } = await application.isAvailable({ timeout });
   const endpoint = { available, reason: reason ?? null };
-  // Where nobody answers, one request more tells which error a program would meet; more of them tell no more.
-  const asking = available ? application : openApplication(values, { disableInternalRetries: true });
-  const { token, error } = await tryToken(asking, values);
-  const kind = kindGiven(values);
-  const other = kind === undefined ? adviceOnEnvironment(namedByEnvironment(source)) : [];
-  const outcome = (advice, exitCode) => ({ ...facts, endpoint, token, error, advice, exitCode });
-  if (token !== null) return outcome([...adviceOnToken(token, Date.now()), ...other], EXIT.done);
-  if (available || !(UNREACHABLE_CODES.includes(error.errorCode) || isForeign(source, error))) {
-    return outcome([...other, ...adviceOn(error, { source, kind })], EXIT.failed);
+  // If the probe fails, a single request shows which error a program would receive. Retries would not show more.
+  const requester = available ? application : createApplication(values, { disableInternalRetries: true });
+  const { token, error } = await requestToken(requester, values);
+  const identityOption = selectedIdentityOption(values);
+  const environmentAdvice =
+    identityOption === undefined ? adviceForEnvironment(environmentIdentity(source)) : [];
+  const finish = (advice, exitCode) => ({ ...facts, endpoint, token, error, advice, exitCode });
+  if (token !== null) {
+    return finish([...adviceForToken(token, Date.now()), ...environmentAdvice], EXIT.success);
   }
-  const nearly = source === "DefaultToImds" ? nearlySources(application) : [];
-  return outcome([...adviceOnAbsence(source, nearly, process.env), ...other], EXIT.unavailable);
+  const isReachable =
+    available || !(UNREACHABLE_CODES.includes(error.errorCode) || isOtherServer(source, error));
+  if (isReachable) {
+    return finish([...environmentAdvice, ...adviceForError(error, { source, identityOption })], EXIT.failure);
+  }
+  const nearMisses = source === "DefaultToImds" ? nearMissSources(application) : [];
+  const unreachableAdvice = adviceForUnreachable(source, nearMisses, process.env);
+  return finish([...unreachableAdvice, ...environmentAdvice], EXIT.unavailable);
 }
 
-/** Whether something other than IMDS answers at its default address; `endpoint.reason` says what. */
-function isForeign(source, { errorCode }) {
+/** Whether another server than IMDS responds at the default address of IMDS; `endpoint.reason` describes it. */
+function isOtherServer(source, { errorCode }) {
   const isConfigured = Boolean(process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST);
   return source === "DefaultToImds" && !isConfigured && errorCode === "managed_identity_failed_response";
 }
 
-async function tryToken(application, { resource }) {
+async function requestToken(application, { resource }) {
   try {
     const result = await application.acquireToken(resource);
-    return { token: describe(result, Date.now()), error: null };
-  } catch (thrown) {
-    if (!(thrown instanceof ManagedIdentityError)) throw thrown;
-    return { token: null, error: failureOf(thrown) };
+    return { token: describeToken(result, Date.now()), error: null };
+  } catch (error) {
+    if (!(error instanceof ManagedIdentityError)) throw error;
+    return { token: null, error: serializeError(error) };
   }
 }
 
-/** All about a token but the token. */
-function describe({ accessToken, expiresOn, refreshOn, metadata }, now) {
+/** Returns the facts about a token, without the token itself. */
+function describeToken({ accessToken, expiresOn, refreshOn, metadata }, now) {
   return {
     tokenEndpoint: metadata.tokenEndpoint,
     attempts: metadata.attempts,
@@ -100,21 +107,23 @@ function describe({ accessToken, expiresOn, refreshOn, metadata }, now) {
     expiresOn: expiresOn.toISOString(),
     refreshOn: refreshOn?.toISOString() ?? null,
     secondsLeft: Math.floor((expiresOn.getTime() - now) / 1000),
-    claims: withoutSecrets(claimsOf(accessToken), [accessToken]),
+    claims: redactSecrets(readClaims(accessToken), [accessToken]),
   };
 }
 
-/** A token that is not valid yet means that this machine's clock is slow: Entra dates it back by five minutes. */
-function adviceOnToken({ claims }, now) {
+/** Entra dates a token back by five minutes, so a token that is not valid yet means that this machine's clock is slow. */
+function adviceForToken({ claims }, now) {
   if (!(claims?.nbf * 1000 > now)) return [];
-  return ["The token is not valid yet by this machine's clock, which is slow: set it by a time server."];
+  return [
+    "The token is not valid yet by this machine's clock, which is slow: synchronize it with a time server.",
+  ];
 }
 
 module.exports = {
   usage: ["[options]"],
   options,
   notes: [
-    "Exit codes: 0 a token came; 1 none came; 2 the command line makes no sense; 3 no managed identity answers here.",
+    "Exit codes: 0 a token was acquired; 1 no token was acquired; 2 the command line is invalid; 3 no managed identity endpoint responds.",
   ],
   run,
 };

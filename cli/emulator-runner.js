@@ -1,121 +1,133 @@
 "use strict";
 
-// From the options of `emulator` to a running endpoint and the variables that lead to it. It must not know who is
-// given them.
+// Starts an emulator endpoint from the options of the command line, and computes the variables that lead clients to it.
 
 const { isAbsolute, join, resolve } = require("node:path");
-const { shown } = require("./arguments.js");
 const emulator = require("../emulator/index.js");
 const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../index.js");
-const { Complaint, UsageError } = require("./errors.js");
-const { rivals } = require("./explain-source.js");
-const { plain } = require("./terminal.js");
-const { NAME } = require("./exit-codes.js");
+const { abbreviate } = require("./arguments.js");
+const { CliError, UsageError } = require("./errors.js");
+const { PROGRAM } = require("./exit-codes.js");
+const { conflictingVariables } = require("./explain-source.js");
+const { stripControlCharacters } = require("./terminal.js");
 
-/** The sources by the names that getManagedIdentitySource() has for them, and by the emulator's own. */
-const SOURCES = Object.fromEntries(emulator.sources.map((source) => [inCapitals(source), source]));
+/** The emulator's source names by the names of getManagedIdentitySource(). */
+const SOURCES = Object.fromEntries(emulator.sources.map((source) => [toPascalCase(source), source]));
 const ARC = "AzureArc";
 const IMDS = "Imds";
-/** How the emulator begins when it does not like an option. */
-const OPTIONS_REFUSED = /^(?:startEmulator|azureCliTokens): (?:"(\w+)")?/;
-/** The command line's names for the emulator's options. */
-const OPTIONS = { lifetimeSeconds: "lifetime", tenantId: "tenant-id", tokensDirectory: "tokens-directory" };
+/** The start of the emulator's messages about its options. */
+const INVALID_OPTION = /^(?:startEmulator|azureCliTokens): (?:"(\w+)")?/;
+/** The command line's names of the emulator's options, where they differ. */
+const OPTION_NAMES = {
+  lifetimeSeconds: "lifetime",
+  tenantId: "tenant-id",
+  tokensDirectory: "tokens-directory",
+};
 const ADDRESS = "127.0.0.1";
+/** Each id is reported once; the limit bounds the memory of a long-running emulator. */
+const MAX_REPORTED_IDS = 100;
 
-/** Where the agent puts its key files: a client reads them from nowhere else. */
-function agentsDirectory({ platform, env } = process) {
+/** Returns the directory of the agent's key files, the only one from which clients read keys. */
+function arcKeyDirectory({ platform, env } = process) {
   if (platform === "linux") return "/var/opt/azcmagent/tokens";
-  if (platform === "win32" && env.ProgramData)
+  if (platform === "win32" && env.ProgramData) {
     return join(env.ProgramData, "AzureConnectedMachineAgent", "Tokens");
+  }
   return undefined;
 }
 
-/** What to play, as plain data that another process can be sent. */
-function settingsFrom(values) {
+/** Returns the emulator's settings as plain data, which can be sent to another process. */
+function parseEmulatorOptions(values) {
   const { source, "tokens-directory": directory, "tenant-id": tenantId } = values;
   if (directory !== undefined && source !== ARC) {
-    throw new UsageError(`--tokens-directory is for --source ${ARC} only.`);
+    throw new UsageError(`--tokens-directory requires --source ${ARC}.`);
   }
   return {
     source: SOURCES[source],
     port: values.port,
     lifetimeSeconds: values.lifetime,
     tenantId,
-    tokensDirectory: source === ARC ? resolved(directory ?? agentsDirectory()) : undefined,
+    tokensDirectory: source === ARC ? toAbsolute(directory ?? arcKeyDirectory()) : undefined,
     azureCli: values.tokens === "azure-cli",
-    // The developer's token does not depend on an id, and the service's own configuration has one.
+    // The developer's token is the same for every id, and the service may be configured with an id of its own.
     anyIdentity: values["any-identity"] === true || values.tokens === "azure-cli",
   };
 }
 
-/** A running endpoint. */
-async function play({ azureCli, ...options }) {
+/** Starts the endpoint and resolves once it listens. */
+async function startEmulatorEndpoint({ azureCli, ...options }) {
   try {
     const { tenantId } = options;
     const tokens = azureCli ? emulator.azureCliTokens({ tenantId }) : undefined;
-    return await emulator.startEmulator({ ...options, tokens, onUnknownIdentity: hints() });
+    return await emulator.startEmulator({ ...options, tokens, onUnknownIdentity: unknownIdentityReporter() });
   } catch (error) {
-    if (OPTIONS_REFUSED.test(error.message)) {
-      const message = error.message.replace(OPTIONS_REFUSED, (_, name) => `--${OPTIONS[name] ?? name}`);
+    if (INVALID_OPTION.test(error.message)) {
+      const message = error.message.replace(INVALID_OPTION, (_, name) => `--${OPTION_NAMES[name] ?? name}`);
       throw new UsageError(message, { cause: error });
     }
-    throw new Complaint(`The emulator cannot start: ${error.message}.${remedy(error, options)}`, {
+    throw new CliError(`The emulator could not start: ${error.message}.${startRemedy(error, options)}`, {
       cause: error,
     });
   }
 }
 
-/** A function that says of an identity which is refused what lets it in; once for each, and of a hundred at most. */
-function hints() {
-  const told = new Set();
+/** Returns a function that reports rejected ids on stderr, together with the option that accepts them. */
+function unknownIdentityReporter() {
+  const reported = new Set();
   return (id) => {
-    if (told.has(id) || told.size === 100) return;
-    told.add(id);
+    if (reported.has(id) || reported.size === MAX_REPORTED_IDS) return;
+    reported.add(id);
+    const shown = abbreviate(stripControlCharacters(id));
     process.stderr.write(
-      `${NAME}: the emulator has no user-assigned identity ${shown(plain(id))}, and refuses it; with --any-identity it ` +
-        "takes every id.\n",
+      `${PROGRAM}: rejected the unknown user-assigned identity ${shown}. ` +
+        "With --any-identity the emulator accepts every id.\n",
     );
   };
 }
 
-function remedy({ code }, { tokensDirectory }) {
-  if (code === "EADDRINUSE") return " Leave --port out, and a free one is taken.";
+function startRemedy({ code }, { tokensDirectory }) {
+  if (code === "EADDRINUSE") return " Omit --port to use a free port.";
   if (tokensDirectory === undefined) return "";
   return (
-    ` Azure Arc's clients read keys from ${agentsDirectory()} only: run this as root in a container, or make the ` +
-    "directory and give it to your user."
+    ` Clients of Azure Arc read keys from ${arcKeyDirectory()} only. Run the emulator as root in a container, or ` +
+    "create the directory and make your user its owner."
   );
 }
 
 /**
- * `{ set, unset }`: the variables that make of this environment the one of the host that is played, and the names
- * of those in it that would lead elsewhere.
+ * Returns the variables that lead clients from this environment to the endpoint: `set`, and the names to `unset`
+ * because they would select another source.
  */
-function variablesFor({ env: own, source }, env = process.env) {
-  const set = { ...own, ...pastTheProxy(source, env) };
-  const name = inCapitals(source);
+function clientVariables({ env: own, source }, env = process.env) {
+  const set = { ...own, ...bypassProxy(source, env) };
+  const name = toPascalCase(source);
   const wanted = name === IMDS ? ManagedIdentitySourceNames.DEFAULT_TO_IMDS : name;
-  const unset = rivals(new ManagedIdentityApplication(), set, wanted);
+  const unset = conflictingVariables(new ManagedIdentityApplication(), set, wanted);
   if (unset === undefined) {
-    process.stderr.write(`${NAME}: this machine itself is another source, which comes before ${name}.\n`);
+    process.stderr.write(`${PROGRAM}: this machine itself is a source that takes precedence over ${name}.\n`);
   }
   return { set, unset: unset ?? [] };
 }
 
-/** Workload identity's endpoint is on the internet as a rule, so that clients go through a proxy to it. */
-function pastTheProxy(source, env) {
+/** Exempts the emulator from the proxy. Clients use a proxy for workload identity, whose real endpoint is on the internet. */
+function bypassProxy(source, env) {
   if (source !== "workload-identity" || !(env.HTTPS_PROXY || env.https_proxy)) return {};
   const name = env.no_proxy ? "no_proxy" : "NO_PROXY";
   return { [name]: [env[name], ADDRESS].filter(Boolean).join(",") };
 }
 
-function resolved(directory) {
+function toAbsolute(directory) {
   return directory === undefined || isAbsolute(directory) ? directory : resolve(directory);
 }
 
-/** "app-service" as "AppService". */
-function inCapitals(source) {
+/** Converts "app-service" to "AppService". */
+function toPascalCase(source) {
   return source.replace(/(?:^|-)(.)/g, (_, letter) => letter.toUpperCase());
 }
 
-module.exports = { play, settingsFrom, sources: Object.keys(SOURCES), variablesFor };
+module.exports = {
+  clientVariables,
+  parseEmulatorOptions,
+  sources: Object.keys(SOURCES),
+  startEmulatorEndpoint,
+};

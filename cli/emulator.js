@@ -1,99 +1,114 @@
 "use strict";
 
-// `emulator`: plays a host of managed identities for whoever is given its variables: a shell, a file, or the command
-// that it runs itself.
+// `emulator`: emulates a managed identity endpoint for a shell, for a file of variables, or for a command that it runs.
 
 const { tenantId, userAssignedIdentity, otherUserAssignedIdentity } = require("../emulator/identities.js");
-const { startInBackground } = require("./detached-emulator.js");
+const { startDetachedEmulator } = require("./detached-emulator.js");
+const {
+  clientVariables,
+  parseEmulatorOptions,
+  sources,
+  startEmulatorEndpoint,
+} = require("./emulator-runner.js");
+const { formatVariables, formats } = require("./env-formats.js");
 const { UsageError } = require("./errors.js");
-const { formats, write } = require("./env-formats.js");
-const { play, settingsFrom, sources, variablesFor } = require("./emulator-runner.js");
+const { EXIT, PROGRAM } = require("./exit-codes.js");
 const { runCommand } = require("./run-command.js");
-const { askedToEnd } = require("./signals.js");
-const { EXIT, NAME } = require("./exit-codes.js");
+const { waitForShutdownSignal } = require("./signals.js");
 
-const PID = "MANAGED_IDENTITY_EMULATOR_PID";
+const PID_VARIABLE = "MANAGED_IDENTITY_EMULATOR_PID";
 
 const options = {
-  source: { type: "string", value: "SOURCE", choices: sources, default: "AppService", says: "what to play" },
+  source: {
+    type: "string",
+    value: "SOURCE",
+    choices: sources,
+    default: "AppService",
+    description: "the source to emulate",
+  },
   port: {
     type: "string",
     integer: true,
     value: "N",
-    says: "the TCP port on 127.0.0.1; without it, one that is free",
+    description: "TCP port on 127.0.0.1; default: a free port",
   },
   lifetime: {
     type: "string",
     integer: true,
     value: "S",
-    says: "how long its tokens live, in seconds; without it, a day",
+    description: "lifetime of the tokens in seconds; default: one day",
   },
   "tenant-id": {
     type: "string",
     value: "ID",
-    says: `the tenant of its tokens, a GUID (a domain name too, with azure-cli); without it, ${tenantId}, or az's own`,
+    description: `tenant of the tokens, a GUID (with azure-cli also a domain name); default: ${tenantId}, or the tenant of az`,
   },
   "any-identity": {
     type: "boolean",
-    says: "take every id for a user-assigned identity, instead of refusing unknown ones",
+    description: "accept every id as a user-assigned identity; by default unknown ids are rejected",
   },
   tokens: {
     type: "string",
     value: "KIND",
     choices: ["emulated", "azure-cli"],
     default: "emulated",
-    says: "whose tokens: signed by the emulator, or real ones of your own az login",
+    description: "tokens signed by the emulator, or real tokens of your az login",
   },
   "tokens-directory": {
     type: "string",
     value: "PATH",
-    says: "AzureArc: where the key files go; without it, the agent's own folder, the only one that this package reads",
+    description:
+      "AzureArc: directory of the key files; default: the agent's own, the only one from which this package reads keys",
   },
   format: {
     type: "string",
     value: "FORMAT",
     choices: formats,
     default: "bash",
-    says: "how the variables are printed",
+    description: "format of the printed variables",
   },
-  background: { type: "boolean", says: `leave it running and return, with its process id in ${PID}` },
+  background: {
+    type: "boolean",
+    description: `leave the emulator running and return; ${PID_VARIABLE} is its process id`,
+  },
 };
 
 async function run(values, command) {
-  const settings = settingsFrom(values);
-  if (command === undefined)
-    return values.background ? await leave(settings, values) : await serve(settings, values);
-  if (values.background) throw new UsageError("--background is for an emulator without a command.");
-  if (command.length === 0) throw new UsageError("The command behind -- is missing.");
-  return await accompany(settings, command);
+  const settings = parseEmulatorOptions(values);
+  if (command === undefined) {
+    return values.background ? await startInBackground(settings, values) : await serve(settings, values);
+  }
+  if (values.background) throw new UsageError("--background cannot be combined with a command.");
+  if (command.length === 0) throw new UsageError("The command after -- is missing.");
+  return await serveCommand(settings, command);
 }
 
-/** Plays until a signal comes. */
+/** Prints the variables and serves until a signal arrives. */
 async function serve(settings, { format }) {
-  const end = askedToEnd();
-  const endpoint = await play(settings);
-  const { set, unset } = variablesFor(endpoint);
-  process.stdout.write(write(format, set, unset));
-  process.stderr.write(`${NAME}: ${endpoint.url} answers until Ctrl-C or SIGTERM.\n`);
-  await end;
+  const shutdown = waitForShutdownSignal();
+  const endpoint = await startEmulatorEndpoint(settings);
+  const { set, unset } = clientVariables(endpoint);
+  process.stdout.write(formatVariables(format, set, unset));
+  process.stderr.write(`${PROGRAM}: listening on ${endpoint.url} until Ctrl-C or SIGTERM.\n`);
+  await shutdown;
   await endpoint.close();
-  return EXIT.done;
+  return EXIT.success;
 }
 
-/** Plays in a process of its own, which is left behind. */
-async function leave(settings, { format }) {
-  const endpoint = await startInBackground(settings);
-  const { set, unset } = variablesFor(endpoint);
-  process.stdout.write(write(format, { ...set, [PID]: String(endpoint.pid) }, unset));
-  process.stderr.write(`${NAME}: ${endpoint.url} answers until kill ${endpoint.pid}.\n`);
-  return EXIT.done;
+/** Starts the emulator in a process of its own, which stays after this command, and prints the variables. */
+async function startInBackground(settings, { format }) {
+  const endpoint = await startDetachedEmulator(settings);
+  const { set, unset } = clientVariables(endpoint);
+  process.stdout.write(formatVariables(format, { ...set, [PID_VARIABLE]: String(endpoint.pid) }, unset));
+  process.stderr.write(`${PROGRAM}: listening on ${endpoint.url}; stop it with: kill ${endpoint.pid}\n`);
+  return EXIT.success;
 }
 
-/** Plays for as long as a command runs. */
-async function accompany(settings, command) {
-  const endpoint = await play(settings);
+/** Serves as long as a command runs, which gets the variables. */
+async function serveCommand(settings, command) {
+  const endpoint = await startEmulatorEndpoint(settings);
   try {
-    const { set, unset } = variablesFor(endpoint);
+    const { set, unset } = clientVariables(endpoint);
     const env = { ...process.env, ...set };
     for (const name of unset) delete env[name];
     return await runCommand(command, env);
@@ -107,14 +122,14 @@ module.exports = {
   options,
   takesCommand: true,
   notes: [
-    "Without a command it prints the variables by which clients find it, and plays until Ctrl-C or SIGTERM.",
-    "With one, it runs it with these variables; the command's exit code is passed on.",
-    `It knows the user-assigned client ids ${userAssignedIdentity.clientId} and ${otherUserAssignedIdentity.clientId}.`,
+    "Without a command, prints the environment variables by which clients find the emulator, and runs until Ctrl-C or SIGTERM.",
+    "With a command, runs the command with these variables and exits with its exit code.",
+    `The user-assigned identities have the client ids ${userAssignedIdentity.clientId} and ${otherUserAssignedIdentity.clientId}.`,
     "",
     "Examples:",
-    `  ${NAME} emulator -- npm start`,
-    `  ${NAME} emulator --source Imds --tokens azure-cli -- node server.js`,
-    `  eval "$(${NAME} emulator --background)"`,
+    `  ${PROGRAM} emulator -- npm start`,
+    `  ${PROGRAM} emulator --source Imds --tokens azure-cli -- node server.js`,
+    `  eval "$(${PROGRAM} emulator --background)"`,
   ],
   run,
 };

@@ -1,46 +1,49 @@
 "use strict";
 
-// Variables as other programs read them. It must not know which variables they are.
+// Formats environment variables for shells and other programs.
 
-/** Nothing that any of the readers would take for more than a character. */
-const SAFE = /^[\w@%+=:,./-]+$/;
+/** Values that no reader needs quoted. */
+const UNQUOTED = /^[\w@%+=:,./-]+$/;
 
-/** By format: a function of the variables to set, and of the names of those to unset, to a text. */
+/** By format: returns the lines for the variables to set and the names to unset. */
 const FORMATS = {
   bash: (set, unset) => [
     ...unset.map((name) => `unset ${name}`),
-    ...lines(set, (name, value) => `export ${name}=${SAFE.test(value) ? value : inSingleQuotes(value)}`),
+    ...formatEach(
+      set,
+      (name, value) => `export ${name}=${UNQUOTED.test(value) ? value : quoteForShell(value)}`,
+    ),
   ],
   dotenv: (set, unset) => [
-    // There is no way to unset one in such a file; an empty one counts as unset here.
+    // Such a file cannot unset a variable. An empty variable counts as unset for this package.
     ...unset.map((name) => `${name}=`),
-    ...lines(set, (name, value) => `${name}=${dotenvValue(value)}`),
+    ...formatEach(set, (name, value) => `${name}=${quoteForDotenv(value)}`),
   ],
   json: (set, unset) => [
     JSON.stringify({ ...Object.fromEntries(unset.map((name) => [name, ""])), ...set }, undefined, 2),
   ],
   powershell: (set, unset) => [
     ...unset.map((name) => `Remove-Item Env:${name}`),
-    ...lines(set, (name, value) => `$env:${name} = '${value.replaceAll("'", "''")}'`),
+    ...formatEach(set, (name, value) => `$env:${name} = '${value.replaceAll("'", "''")}'`),
   ],
 };
 
-function write(format, set, unset) {
+function formatVariables(format, set, unset) {
   return `${FORMATS[format](set, unset).join("\n")}\n`;
 }
 
-function lines(variables, line) {
-  return Object.entries(variables).map(([name, value]) => line(name, value));
+function formatEach(variables, toLine) {
+  return Object.entries(variables).map(([name, value]) => toLine(name, value));
 }
 
-function inSingleQuotes(value) {
+function quoteForShell(value) {
   return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
-/** Bare where possible, since Docker takes quotes for a part of the value. */
-function dotenvValue(value) {
-  if (SAFE.test(value) || /^[^\s'"`#$]+$/.test(value)) return value;
+/** Quotes only where it is necessary, since Docker takes quotes as a part of the value. */
+function quoteForDotenv(value) {
+  if (UNQUOTED.test(value) || /^[^\s'"`#$]+$/.test(value)) return value;
   return value.includes("'") ? `"${value}"` : `'${value}'`;
 }
 
-module.exports = { formats: Object.keys(FORMATS), write };
+module.exports = { formatVariables, formats: Object.keys(FORMATS) };

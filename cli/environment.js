@@ -1,15 +1,15 @@
 "use strict";
 
-// The variables that mean something to the package, in a form that may be shown. Which there are is asked of the
-// package itself; all that is known here is how a value may be shown.
+// The environment variables that the package reads, in a form that may be shown to others. The native code lists the
+// variables; this file decides how much of a value is shown.
 
 const { isAbsolute } = require("node:path");
 const { environmentVariables, redact } = require("../binding.js");
-const { decidingVariables } = require("./explain-source.js");
-const { plain } = require("./terminal.js");
+const { decisiveVariables } = require("./explain-source.js");
+const { stripControlCharacters } = require("./terminal.js");
 
 const SECRETS = ["IDENTITY_HEADER", "MSI_SECRET"];
-const ADDRESSES = [
+const URLS = [
   "IDENTITY_ENDPOINT",
   "IMDS_ENDPOINT",
   "MSI_ENDPOINT",
@@ -27,70 +27,77 @@ const FILES = [
   "ProgramData",
 ];
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const IDS = {
+const ID_PATTERNS = {
   AZURE_CLIENT_ID: GUID,
   AZURE_TENANT_ID: /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|([a-z0-9-]{1,63}\.)+[a-z]{2,63})$/i,
   DEFAULT_IDENTITY_CLIENT_ID: GUID,
   IDENTITY_SERVER_THUMBPRINT: /^([0-9a-f]{2}[: ]?){19}[0-9a-f]{2}$/i,
 };
-/** Read by fromEnvironment() alone, and so not among the variables of native code. */
+/** Only fromEnvironment() reads this variable, so the native code does not list it. */
 const MANAGED_IDENTITY = "MANAGED_IDENTITY";
-const LONGEST = 200;
+const MAX_VALUE_CHARS = 200;
 const REDACTED = "<redacted>";
 
-/** The variables that are set and mean something here: `{ name, value, decides }`, with a value to be shown. */
-function variables(application) {
-  const deciding = decidingVariables(application);
+/** Returns the variables that are set and that the package reads, as `{ name, value, decides }`. */
+function relevantVariables(application) {
+  const decisive = decisiveVariables(application);
   return [...environmentVariables(), MANAGED_IDENTITY]
     .filter((name) => process.env[name] !== undefined)
-    .map((name) => ({ name, value: shown(name, process.env[name]), decides: deciding.includes(name) }));
+    .map((name) => ({
+      name,
+      value: displayValue(name, process.env[name]),
+      decides: decisive.includes(name),
+    }));
 }
 
-/** A value as it may be shown to anybody; whatever has not the form that it should have is only measured. */
-function shown(name, value) {
-  const measured = `set, ${value.length} character${value.length === 1 ? "" : "s"}`;
-  if (name === MANAGED_IDENTITY) return `${measured}; for fromEnvironment()`;
+/** Returns the value itself if it has the format that its variable should have; otherwise only its length. */
+function displayValue(name, value) {
+  const length = `set, ${value.length} character${value.length === 1 ? "" : "s"}`;
+  if (name === MANAGED_IDENTITY) return `${length}; for fromEnvironment()`;
   if (value === "") return "set, but empty: counts as not set";
-  if (value.length > LONGEST) return measured;
-  if (ADDRESSES.includes(name)) return address(value) ?? `${measured}, no http or https URL`;
-  if (FILES.includes(name)) return isAbsolute(value) ? plain(value) : `${measured}, no absolute path`;
-  if (Object.hasOwn(IDS, name))
-    return IDS[name].test(value) ? value : `${measured}, not in the form of an id`;
-  return measured;
+  if (value.length > MAX_VALUE_CHARS) return length;
+  if (URLS.includes(name)) return displayUrl(value) ?? `${length}, not an http or https URL`;
+  if (FILES.includes(name)) {
+    return isAbsolute(value) ? stripControlCharacters(value) : `${length}, not an absolute path`;
+  }
+  if (Object.hasOwn(ID_PATTERNS, name)) {
+    return ID_PATTERNS[name].test(value) ? value : `${length}, not in the format of an id`;
+  }
+  return length;
 }
 
-/** A URL without its user and password, its query and its fragment. */
-function address(value) {
+/** Returns a URL without user info, query and fragment. */
+function displayUrl(value) {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) return undefined;
-  const withheld = [
+  const omitted = [
     (url.username || url.password) && "user info",
     url.search && "query",
     url.hash && "fragment",
   ].filter(Boolean);
-  const note = withheld.length > 0 ? ` (and ${withheld.join(", ")})` : "";
+  const note = omitted.length > 0 ? ` (omitted: ${omitted.join(", ")})` : "";
   return `${url.origin}${url.pathname}${note}`;
 }
 
 /**
- * `value`, an object or a text, without the secrets of the environment and without `others`, however they are encoded,
- * should they have got into it.
+ * Returns a copy of `value` in which every string is free of the secrets in the environment, and of `others`, in any
+ * encoding.
  */
-function withoutSecrets(value, others = []) {
+function redactSecrets(value, others = []) {
   const secrets = [...SECRETS.map((name) => process.env[name] ?? ""), ...others];
-  const clean = (part) => {
-    if (typeof part === "string") return cleanText(part, secrets);
-    if (Array.isArray(part)) return part.map(clean);
+  const redactPart = (part) => {
+    if (typeof part === "string") return redactText(part, secrets);
+    if (Array.isArray(part)) return part.map(redactPart);
     if (part === null || typeof part !== "object") return part;
-    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, clean(inner)]));
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, redactPart(inner)]));
   };
-  return clean(value);
+  return redactPart(value);
 }
 
-/** A text as it was, unless there is something to take out: then it is in one line. */
-function cleanText(text, secrets) {
+/** Returns the text unchanged if nothing was redacted, because `redact` also joins lines. */
+function redactText(text, secrets) {
   const redacted = redact(text, secrets);
   return redacted.includes(REDACTED) ? redacted : text;
 }
 
-module.exports = { variables, withoutSecrets };
+module.exports = { redactSecrets, relevantVariables };

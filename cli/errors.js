@@ -1,18 +1,18 @@
 "use strict";
 
-// What a command says when it cannot go on: words for stderr, and the exit code. Whatever else is thrown is a fault
-// of this program. It must not know a command.
+// Errors that the command line reports with a message and an exit code. Any other error is a bug of this program and is
+// reported with its stack.
 
 const { EXIT } = require("./exit-codes.js");
 
-class Complaint extends Error {
-  exitCode = EXIT.failed;
+class CliError extends Error {
+  exitCode = EXIT.failure;
 }
 
-/** What a user wrote makes no sense; `command` is where its help is. */
-class UsageError extends Complaint {
+/** The command line is invalid. `command` is the command whose help describes the valid arguments. */
+class UsageError extends CliError {
   exitCode = EXIT.usage;
   command;
 }
 
-module.exports = { Complaint, UsageError };
+module.exports = { CliError, UsageError };

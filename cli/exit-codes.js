@@ -1,23 +1,24 @@
 "use strict";
 
-// What the commands share when they speak: the program's name and the exit codes. docs/command-line.md lists them.
+// The program's name and its exit codes, which docs/command-line.md documents.
 
-const NAME = "managed-identity-native";
+const PROGRAM = "managed-identity-native";
 
 const EXIT = Object.freeze({
-  /** What was asked for was done. */
-  done: 0,
-  /** There is no token, or the emulator could not be started. */
-  failed: 1,
-  /** The command line makes no sense. */
+  /** The command succeeded. */
+  success: 0,
+  /** No token could be acquired, or the emulator could not start. */
+  failure: 1,
+  /** The command line is invalid. */
   usage: 2,
-  /** There is no managed identity here. */
+  /** No managed identity endpoint responds. */
   unavailable: 3,
-  /** The emulator's command cannot be started: as a shell has it. */
+  /** The emulator's command cannot be executed; the same code as in a shell. */
   notExecutable: 126,
+  /** The emulator's command does not exist; the same code as in a shell. */
   notFound: 127,
-  /** The emulator's command was ended by a signal: this plus its number, as a shell has it. */
+  /** A signal ended the emulator's command: this number plus the signal's, as in a shell. */
   signalled: 128,
 });
 
-module.exports = { EXIT, NAME };
+module.exports = { EXIT, PROGRAM };

@@ -1,15 +1,16 @@
 "use strict";
 
-// Why the source is what it is. The rules are the package's, and are not repeated here: it is asked what the source
-// would be if a variable were another. For that process.env is changed and put back before anybody else runs.
+// Explains why the package detects a source. The detection rules are not repeated here. Instead, the package is asked
+// which source it would detect if a variable had another value. process.env is changed for that call, and restored
+// before any other code runs.
 
 const { environmentVariables } = require("../binding.js");
 
-/** Some value for a variable that has none, to see what would be if it had. */
+/** A value for a variable that is not set, to find out which source it would select. */
 const PLACEHOLDER = "placeholder";
 
-/** The variables without any one of which the source would be another. */
-function decidingVariables(application) {
+/** Returns the variables without any one of which the source would be another. */
+function decisiveVariables(application) {
   const source = application.getManagedIdentitySource();
   return environmentVariables().filter(
     (name) =>
@@ -19,57 +20,57 @@ function decidingVariables(application) {
 }
 
 /**
- * What a single variable more would make of this host, if one that is set now had a say in it: a list of
+ * Returns the sources that one more variable would select together with variables that are set now, as a list of
  * `{ missing, source, present }`.
  */
-function nearlySources(application) {
+function nearMissSources(application) {
   const source = application.getManagedIdentitySource();
   return environmentVariables()
     .filter((name) => !process.env[name])
     .flatMap((missing) =>
       withVariable(missing, PLACEHOLDER, () => {
         const other = application.getManagedIdentitySource();
-        const present = decidingVariables(application).filter((name) => name !== missing);
+        const present = decisiveVariables(application).filter((name) => name !== missing);
         return other === source || present.length === 0 ? [] : [{ missing, source: other, present }];
       }),
     );
 }
 
-/** What `look` finds while a variable has another value, or none. */
-function withVariable(name, value, look) {
-  const before = process.env[name];
-  assign(name, value);
-  try {
-    return look();
-  } finally {
-    assign(name, before);
-  }
-}
-
-function assign(name, value) {
-  if (value === undefined) delete process.env[name];
-  else process.env[name] = value;
-}
-
 /**
- * The variables, set now, that would lead away from `source` although those of `env` are set; undefined if something
- * else than a variable does.
+ * Returns the variables that are set now and that would select another source than `source` although the variables of
+ * `env` are set. Returns undefined if something other than a variable selects another source.
  */
-function rivals(application, env, source) {
+function conflictingVariables(application, env, source) {
   const found = [];
-  const look = () => {
+  const findConflicts = () => {
     if (application.getManagedIdentitySource() === source) return found;
-    const [rival] = decidingVariables(application).filter((name) => !Object.hasOwn(env, name));
-    if (rival === undefined) return undefined;
-    found.push(rival);
-    return withVariable(rival, undefined, look);
+    const [conflict] = decisiveVariables(application).filter((name) => !Object.hasOwn(env, name));
+    if (conflict === undefined) return undefined;
+    found.push(conflict);
+    return withVariable(conflict, undefined, findConflicts);
   };
   return Object.entries(env).reduceRight(
     (inner, [name, value]) =>
       () =>
         withVariable(name, value, inner),
-    look,
+    findConflicts,
   )();
 }
 
-module.exports = { decidingVariables, nearlySources, rivals };
+/** Calls `inspect` while a variable has another value, or none. */
+function withVariable(name, value, inspect) {
+  const before = process.env[name];
+  setVariable(name, value);
+  try {
+    return inspect();
+  } finally {
+    setVariable(name, before);
+  }
+}
+
+function setVariable(name, value) {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+module.exports = { conflictingVariables, decisiveVariables, nearMissSources };

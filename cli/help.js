@@ -1,40 +1,40 @@
 "use strict";
 
-// The help texts, made from the commands' own tables. It must not know a command.
+// Generates the help texts from the commands' tables of options.
 
+const { PROGRAM } = require("./exit-codes.js");
 const { wrap } = require("./terminal.js");
-const { NAME } = require("./exit-codes.js");
 
 const WIDTH = 100;
 
-function overview(commands) {
-  const summaries = Object.entries(commands);
-  const width = Math.max(...summaries.map(([name]) => name.length));
+function overview(summaries) {
+  const entries = Object.entries(summaries);
+  const width = Math.max(...entries.map(([name]) => name.length));
   return [
-    `${NAME}: Azure managed identity tokens, from the command line`,
+    `${PROGRAM}: Azure managed identity tokens from the command line`,
     "",
-    `Usage: ${NAME} <command> [options]`,
+    `Usage: ${PROGRAM} <command> [options]`,
     "",
-    ...summaries.map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`),
+    ...entries.map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    `  ${NAME} <command> --help   its options`,
-    `  ${NAME} --version          the version`,
+    `  ${PROGRAM} <command> --help   show the options of a command`,
+    `  ${PROGRAM} --version          show the version`,
   ].join("\n");
 }
 
 function commandHelp(name, summary, { usage, options, notes }) {
-  const rows = Object.entries(options).map(([option, { value, says, choices, default: fallback }]) => [
+  const rows = Object.entries(options).map(([option, { value, description, choices, default: fallback }]) => [
     `--${option}${value === undefined ? "" : ` ${value}`}`,
-    [says, choices && `one of ${choices.join(", ")}`, fallback !== undefined && `default ${fallback}`]
+    [description, choices && `one of ${choices.join(", ")}`, fallback !== undefined && `default: ${fallback}`]
       .filter(Boolean)
       .join("; "),
   ]);
-  rows.push(["--help, -h", "this text"]);
+  rows.push(["--help, -h", "show this help"]);
   const width = Math.max(...rows.map(([left]) => left.length));
   return [
-    `${NAME} ${name}: ${summary}`,
+    `${PROGRAM} ${name}: ${summary}`,
     "",
-    ...usage.map((line, index) => `${index === 0 ? "Usage:" : "      "} ${NAME} ${name} ${line}`),
+    ...usage.map((line, index) => `${index === 0 ? "Usage:" : "      "} ${PROGRAM} ${name} ${line}`),
     "",
     ...rows.flatMap(([left, right]) =>
       wrap(right, WIDTH - width - 4).map(

@@ -1,39 +1,39 @@
 "use strict";
 
-// Whose token a command is about: the options that name an identity, and the application that they make. It must
-// not know a command.
+// The options that select an identity, and the application that they create.
 
+const { namedBy } = require("../face/identity.js");
 const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentitySourceNames,
 } = require("../index.js");
-const { namedBy } = require("../face/identity.js");
 const { UsageError } = require("./errors.js");
 
-const KINDS = {
+/** The fields of `managedIdentityIdParams` by option. */
+const ID_FIELDS = {
   "client-id": "userAssignedClientId",
   "resource-id": "userAssignedResourceId",
   "object-id": "userAssignedObjectId",
 };
 
-const ID = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\/subscriptions\/[\w./()-]{1,300})$/i;
+const DISPLAYABLE_ID = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\/subscriptions\/[\w./()-]{1,300})$/i;
 
 const identityOptions = {
-  "client-id": { type: "string", value: "ID", says: "the client id of a user-assigned identity" },
-  "resource-id": { type: "string", value: "ID", says: "its Azure resource id, instead" },
-  "object-id": { type: "string", value: "ID", says: "its object id, instead" },
+  "client-id": { type: "string", value: "ID", description: "client id of a user-assigned identity" },
+  "resource-id": { type: "string", value: "ID", description: "Azure resource id, in place of --client-id" },
+  "object-id": { type: "string", value: "ID", description: "object id, in place of --client-id" },
 };
 
-/** `--timeout`, with what holds without it. */
-function timeoutOption(otherwise) {
-  const says = `how long it may take, in milliseconds, 1 to 600000; without it, ${otherwise}`;
-  return { type: "string", integer: true, value: "MS", says };
+/** Returns the option `--timeout`; `defaultText` states its default. */
+function timeoutOption(defaultText) {
+  const description = `timeout in milliseconds, 1 to 600000; default: ${defaultText}`;
+  return { type: "string", integer: true, value: "MS", description };
 }
 
-/** The application; what the package finds wrong with the options is wrong with the command line. */
-function openApplication(values, { disableInternalRetries = false } = {}) {
-  const ids = Object.entries(KINDS).map(([option, field]) => [field, values[option]]);
+/** Creates the application. An error of the package about its options is reported as an error of the command line. */
+function createApplication(values, { disableInternalRetries = false } = {}) {
+  const ids = Object.entries(ID_FIELDS).map(([option, field]) => [field, values[option]]);
   try {
     return new ManagedIdentityApplication({
       managedIdentityIdParams: Object.fromEntries(ids),
@@ -41,13 +41,13 @@ function openApplication(values, { disableInternalRetries = false } = {}) {
     });
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
-    throw new UsageError(inOptions(error.message), { cause: error });
+    throw new UsageError(toOptionNames(error.message), { cause: error });
   }
 }
 
-/** An error's words with the command line's options in place of the package's. */
-function inOptions(message) {
-  const ids = Object.entries(KINDS).reduce(
+/** Replaces the package's option names in a message by those of the command line. */
+function toOptionNames(message) {
+  const ids = Object.entries(ID_FIELDS).reduce(
     (text, [option, field]) =>
       text
         .replaceAll(`managedIdentityIdParams.${field}`, `--${option}`)
@@ -58,26 +58,26 @@ function inOptions(message) {
 }
 
 /**
- * `{ kind, id }`: the identity that the options name. The system-assigned one has no id that anybody could give;
- * in its place a workload identity is that of AZURE_CLIENT_ID, whose id is null if it looks like none.
+ * Returns `{ kind, id }` of the selected identity. The id of the system-assigned identity is null. Without an option a
+ * workload identity has the client id in AZURE_CLIENT_ID, or null if its format is not that of an id.
  */
-function identityOf(values, source, env = process.env) {
-  const kind = kindGiven(values);
-  if (kind !== undefined) return { kind, id: values[kind] };
+function describeIdentity(values, source, env = process.env) {
+  const option = selectedIdentityOption(values);
+  if (option !== undefined) return { kind: option, id: values[option] };
   if (source !== ManagedIdentitySourceNames.WORKLOAD_IDENTITY) return { kind: "system-assigned", id: null };
-  return { kind: "client-id", id: presentable(env.AZURE_CLIENT_ID) };
+  return { kind: "client-id", id: displayableId(env.AZURE_CLIENT_ID) };
 }
 
-/** The option by which an identity was named, without its dashes; undefined without one. */
-function kindGiven(values) {
-  return Object.keys(KINDS).find((option) => values[option] !== undefined);
+/** Returns the name of the option that selects the identity, or undefined if there is none. */
+function selectedIdentityOption(values) {
+  return Object.keys(ID_FIELDS).find((option) => values[option] !== undefined);
 }
 
 /**
- * What `fromEnvironment()` would make of the environment, if that is another identity than the one which no option
- * leads to: `{ kind, id, variable }`, or `{ problem }` if it would throw; else undefined.
+ * Returns the identity that `fromEnvironment()` would use, as `{ kind, id, variable }`, or `{ problem }` if it would
+ * throw. Returns undefined if it would use the same identity as a run without options.
  */
-function namedByEnvironment(source, env = process.env) {
+function environmentIdentity(source, env = process.env) {
   const variable = env.MANAGED_IDENTITY === undefined ? "AZURE_CLIENT_ID" : "MANAGED_IDENTITY";
   try {
     ManagedIdentityApplication.fromEnvironment(env);
@@ -86,28 +86,28 @@ function namedByEnvironment(source, env = process.env) {
     );
     if (entry === undefined) return undefined;
     const [field, id] = entry;
-    const isUsual =
+    const isDefault =
       source === ManagedIdentitySourceNames.WORKLOAD_IDENTITY &&
-      field === KINDS["client-id"] &&
+      field === ID_FIELDS["client-id"] &&
       id === env.AZURE_CLIENT_ID;
-    const kind = Object.keys(KINDS).find((option) => KINDS[option] === field);
-    return isUsual ? undefined : { kind, id: presentable(id), variable };
+    const kind = Object.keys(ID_FIELDS).find((option) => ID_FIELDS[option] === field);
+    return isDefault ? undefined : { kind, id: displayableId(id), variable };
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
     return { problem: error.message };
   }
 }
 
-/** An id as it may be shown; null for anything else that a variable may hold. */
-function presentable(id) {
-  return ID.test(id) ? id : null;
+/** Returns an id that may be shown, or null: a variable may contain anything, such as a secret. */
+function displayableId(id) {
+  return DISPLAYABLE_ID.test(id) ? id : null;
 }
 
 module.exports = {
-  identityOf,
+  createApplication,
+  describeIdentity,
+  environmentIdentity,
   identityOptions,
-  kindGiven,
-  namedByEnvironment,
-  openApplication,
+  selectedIdentityOption,
   timeoutOption,
 };

@@ -1,25 +1,25 @@
 #!/usr/bin/env node
 "use strict";
 
-// The command line: finds the command, hands it its arguments, and turns what goes wrong into words on stderr and
-// an exit code. It must not know what a command does. docs/command-line.md describes it for its users.
+// The command line's entry point: runs a command and reports its error on stderr and as an exit code.
+// docs/command-line.md documents the commands.
 
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
-const { hint, read } = require("./arguments.js");
-const { Complaint, UsageError } = require("./errors.js");
+const { parseArguments, suggestion } = require("./arguments.js");
+const { CliError, UsageError } = require("./errors.js");
+const { EXIT, PROGRAM } = require("./exit-codes.js");
 const { commandHelp, overview } = require("./help.js");
-const { EXIT, NAME } = require("./exit-codes.js");
 
-/** Each is a file with `usage`, `options`, `notes` and `run(values, rest)`, which resolves with the exit code. */
-const COMMANDS = {
-  doctor: "find out where tokens come from here, and why they do not",
+const SUMMARIES = {
+  doctor: "find out which source provides tokens here, and why it fails",
   token: "print an access token, for scripts",
-  emulator: "play a host of managed identities, for a shell or for one command",
+  emulator: "emulate a managed identity endpoint, for a shell or for one command",
 };
 
-/** Loaded when it is asked for: a token is not to wait for the emulator. */
-const LOAD = {
+/** Loads a command: `usage`, `options`, `notes` and `run(values, rest)`, which resolves with the exit code. */
+const LOADERS = {
+  // Only the command that runs is loaded, so that `token` does not wait for the emulator's modules.
   doctor: () => require("./doctor.js"),
   token: () => require("./token.js"),
   emulator: () => require("./emulator.js"),
@@ -27,17 +27,17 @@ const LOAD = {
 
 async function main([first, ...rest]) {
   if (first === "--version" || first === "-v") return print(version());
-  if (first === "--help" || first === "-h") return print(overview(COMMANDS));
-  if (first === "help" && rest.length === 0) return print(overview(COMMANDS));
-  if (first === "help") return print(commandHelp(rest[0], COMMANDS[rest[0]], find(rest[0])));
+  if (first === "--help" || first === "-h") return print(overview(SUMMARIES));
+  if (first === "help" && rest.length === 0) return print(overview(SUMMARIES));
+  if (first === "help") return print(commandHelp(rest[0], SUMMARIES[rest[0]], loadCommand(rest[0])));
   if (first === undefined) {
-    process.stderr.write(`${overview(COMMANDS)}\n`);
+    process.stderr.write(`${overview(SUMMARIES)}\n`);
     return EXIT.usage;
   }
-  const command = find(first);
+  const command = loadCommand(first);
   try {
-    const { values, rest: following } = read(rest, command);
-    if (values.help) return print(commandHelp(first, COMMANDS[first], command));
+    const { values, rest: following } = parseArguments(rest, command);
+    if (values.help) return print(commandHelp(first, SUMMARIES[first], command));
     return await command.run(values, following);
   } catch (error) {
     if (error instanceof UsageError) error.command = first;
@@ -45,42 +45,42 @@ async function main([first, ...rest]) {
   }
 }
 
-function find(name) {
-  if (Object.hasOwn(COMMANDS, name)) return LOAD[name]();
-  const known = name.startsWith("-") ? ["--help", "--version"] : [...Object.keys(COMMANDS), "help"];
-  const what = name.startsWith("-") ? "option" : "command";
-  throw new UsageError(`There is no ${what} ${name}${hint(name, known)}`);
+function loadCommand(name) {
+  if (Object.hasOwn(LOADERS, name)) return LOADERS[name]();
+  const isOption = name.startsWith("-");
+  const known = isOption ? ["--help", "--version"] : [...Object.keys(LOADERS), "help"];
+  throw new UsageError(`Unknown ${isOption ? "option" : "command"} ${name}${suggestion(name, known)}`);
 }
 
 function print(text) {
   process.stdout.write(`${text}\n`);
-  return EXIT.done;
+  return EXIT.success;
 }
 
 function version() {
   return JSON.parse(readFileSync(join(__dirname, "..", "package.json"), "utf8")).version;
 }
 
-/** Whoever read our output may have gone, as `head` does; that is no fault of ours. */
-function tolerateClosedPipe(stream) {
+/** Ignores a closed pipe: a program that reads the output, such as `head`, may end first. */
+function ignoreClosedPipe(stream) {
   stream.on("error", (error) => {
     if (error.code !== "EPIPE") throw error;
   });
 }
 
-function fail(error) {
-  const complaint = error instanceof Complaint;
-  process.stderr.write(`${NAME}: ${complaint ? error.message : (error.stack ?? error)}\n`);
+function reportError(error) {
+  const isExpected = error instanceof CliError;
+  process.stderr.write(`${PROGRAM}: ${isExpected ? error.message : (error.stack ?? error)}\n`);
   if (error instanceof UsageError) {
-    process.stderr.write(`Try: ${[NAME, error.command, "--help"].filter(Boolean).join(" ")}\n`);
+    process.stderr.write(`Try: ${[PROGRAM, error.command, "--help"].filter(Boolean).join(" ")}\n`);
   }
-  return complaint ? error.exitCode : EXIT.failed;
+  return isExpected ? error.exitCode : EXIT.failure;
 }
 
-tolerateClosedPipe(process.stdout);
-tolerateClosedPipe(process.stderr);
+ignoreClosedPipe(process.stdout);
+ignoreClosedPipe(process.stderr);
 main(process.argv.slice(2))
-  .catch(fail)
+  .catch(reportError)
   .then((code) => {
     process.exitCode = code;
   });

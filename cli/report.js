@@ -1,32 +1,32 @@
 "use strict";
 
-// The doctor's report as text: a column of headings, a column of facts. It must not find anything out by itself.
+// Formats the doctor's report as text: a column of headings and a column of facts.
 
 const { EXIT } = require("./exit-codes.js");
-const { painter, plain, widthOf, wrap } = require("./terminal.js");
+const { createStyler, outputWidth, stripControlCharacters, wrap } = require("./terminal.js");
 
 const INDENT = 12;
-const INSTANTS = ["exp", "iat", "nbf"];
+const TIME_CLAIMS = ["exp", "iat", "nbf"];
 const DAY_MINUTES = 1440;
 
-/** The whole text for `stream`. */
-function render(report, stream) {
-  const paint = painter(stream);
-  const width = widthOf(stream) - INDENT;
+/** Returns the whole report, styled and wrapped for `stream`. A line is a string, or `{ text }` if it must not wrap. */
+function formatReport(report, stream) {
+  const style = createStyler(stream);
+  const width = outputWidth(stream) - INDENT;
   const section = (heading, lines) =>
     lines
-      .flatMap((line) => (typeof line === "string" ? wrap(plain(line), width) : [line.text]))
+      .flatMap((line) => (typeof line === "string" ? wrap(stripControlCharacters(line), width) : [line.text]))
       .map(
-        (line, index) => `${index === 0 ? paint("bold", heading.padEnd(INDENT)) : " ".repeat(INDENT)}${line}`,
+        (line, index) => `${index === 0 ? style("bold", heading.padEnd(INDENT)) : " ".repeat(INDENT)}${line}`,
       );
   const { version, node, platform } = report;
   const sections = [
     section("Package", [`managed-identity-native ${version} on Node.js ${node}, ${platform}`]),
-    section("Source", [report.source, because(report)]),
-    section("Variables", variableLines(report, paint)),
-    section("Identity", [identityWords(report)]),
-    section("Endpoint", endpointLines(report, paint)),
-    section("Token", tokenLines(report, paint)),
+    section("Source", [report.source, sourceReason(report)]),
+    section("Variables", variableLines(report, style)),
+    section("Identity", [identityText(report)]),
+    section("Endpoint", endpointLines(report, style)),
+    section("Token", tokenLines(report, style)),
     section("Claims", claimLines(report)),
     section("What to do", report.advice),
   ];
@@ -36,72 +36,74 @@ function render(report, stream) {
     .join("\n\n")}\n`;
 }
 
-function because({ source, variables }) {
+function sourceReason({ source, variables }) {
   const names = variables.filter(({ decides }) => decides).map(({ name }) => name);
   if (names.length > 0) return `because of ${names.join(", ")}`;
   if (source === "AzureArc") return "because Azure Arc's agent is installed on this machine";
-  return "because nothing leads to another source";
+  return "because nothing selects another source";
 }
 
-function variableLines({ variables }, paint) {
-  if (variables.length === 0) return ["none is set that means anything here"];
+function variableLines({ variables }, style) {
+  if (variables.length === 0) return ["no relevant variable is set"];
   const width = Math.max(...variables.map(({ name }) => name.length));
   return variables.map(({ name, value, decides }) => ({
-    text: `${paint(decides ? "cyan" : "dim", name.padEnd(width))}  ${plain(value)}`,
+    text: `${style(decides ? "cyan" : "dim", name.padEnd(width))}  ${stripControlCharacters(value)}`,
   }));
 }
 
-function hasClientId(variables) {
-  return variables.some(({ name }) => name === "AZURE_CLIENT_ID");
-}
-
-function identityWords({ identity: { kind, id }, source, variables }) {
-  if (source === "WorkloadIdentity" && kind === "client-id" && id === null && !hasClientId(variables))
-    return "the workload's, but no client id is given: neither by --client-id nor by AZURE_CLIENT_ID";
-  if (source === "WorkloadIdentity" && kind === "client-id")
+function identityText({ identity: { kind, id }, source, variables }) {
+  if (source === "WorkloadIdentity" && kind === "client-id") {
+    const hasClientId = variables.some(({ name }) => name === "AZURE_CLIENT_ID");
+    if (id === null && !hasClientId) {
+      return "the workload's, but neither --client-id nor AZURE_CLIENT_ID gives its client id";
+    }
     return `the workload's, ${kind} ${id ?? "of AZURE_CLIENT_ID"}`;
-  return id === null ? "the host's own, since no id was given" : `user-assigned, ${kind} ${id}`;
+  }
+  return id === null ? "system-assigned, since no id was given" : `user-assigned, ${kind} ${id}`;
 }
 
-function endpointLines({ endpoint: { available, reason }, exitCode, token }, paint) {
-  if (available) return [{ text: paint("green", "answers") }];
-  const absent = paint("red", exitCode === EXIT.unavailable ? "is not there" : "could not be asked");
-  const words = token === null ? absent : paint("yellow", "answers, but not at first");
-  return [{ text: words }, ...(reason === null ? [] : [reason])];
+function endpointLines({ endpoint: { available, reason }, exitCode, token }, style) {
+  if (available) return [{ text: style("green", "responds") }];
+  const failure = exitCode === EXIT.unavailable ? "does not respond" : "could not be contacted";
+  const text =
+    token === null ? style("red", failure) : style("yellow", "responds, but did not respond to the probe");
+  return [{ text }, ...(reason === null ? [] : [reason])];
 }
 
-function tokenLines({ endpoint, error, resource, token }, paint) {
+function tokenLines({ endpoint, error, resource, token }, style) {
+  const target = `for ${stripControlCharacters(resource)}`;
   if (error !== null) {
-    const none = { text: `${paint("red", "none")} for ${plain(resource)}` };
-    // The reason stands above already.
+    const none = { text: `${style("red", "none")} ${target}` };
+    // The section "Endpoint" contains the message already.
     if (endpoint.reason !== null && endpoint.reason === error.errorMessage) return [none, error.errorCode];
     return [none, `${error.errorCode}: ${error.errorMessage}`, `correlation id ${error.correlationId}`];
   }
+  const requests = token.attempts === 1 ? "1 request" : `${token.attempts} requests`;
   return [
-    { text: `${paint("green", "came")} for ${plain(resource)}` },
-    `from ${token.tokenEndpoint}, after ${token.attempts === 1 ? "1 request" : `${token.attempts} requests`} in ${token.durationInMs} ms`,
-    `${duration(token.secondsLeft)} left, until ${token.expiresOn}`,
-    ...(token.refreshOn === null ? [] : [`renewed from ${token.refreshOn} on`]),
+    { text: `${style("green", "acquired")} ${target}` },
+    `from ${token.tokenEndpoint}, with ${requests} in ${token.durationInMs} ms`,
+    `${formatDuration(token.secondsLeft)} left, until ${token.expiresOn}`,
+    ...(token.refreshOn === null ? [] : [`refreshed from ${token.refreshOn} on`]),
   ];
 }
 
 function claimLines({ token }) {
   if (token === null) return [];
-  if (token.claims === null) return ["the token is no JWT, so it cannot be read here"];
+  if (token.claims === null) return ["the token is not a JWT, so its claims cannot be shown"];
   const entries = Object.entries(token.claims);
   const width = Math.max(...entries.map(([name]) => name.length));
-  return entries.map(([name, value]) => ({ text: `${name.padEnd(width)}  ${claimWords(name, value)}` }));
+  return entries.map(([name, value]) => ({ text: `${name.padEnd(width)}  ${claimText(name, value)}` }));
 }
 
-function claimWords(name, value) {
+function claimText(name, value) {
   if (Array.isArray(value)) return value.join(", ");
-  if (!INSTANTS.includes(name) || !Number.isFinite(value)) return String(value);
-  const instant = new Date(value * 1000);
-  return Number.isNaN(instant.getTime()) ? String(value) : `${value} (${instant.toISOString()})`;
+  if (!TIME_CLAIMS.includes(name) || !Number.isFinite(value)) return String(value);
+  const date = new Date(value * 1000);
+  return Number.isNaN(date.getTime()) ? String(value) : `${value} (${date.toISOString()})`;
 }
 
-/** "23 h 59 min"; seconds below a minute. */
-function duration(seconds) {
+/** Returns a duration such as "23 h 59 min"; below a minute in seconds. */
+function formatDuration(seconds) {
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   const parts = [
@@ -115,4 +117,4 @@ function duration(seconds) {
     .join(" ");
 }
 
-module.exports = { render };
+module.exports = { formatReport };

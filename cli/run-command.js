@@ -1,30 +1,30 @@
 "use strict";
 
-// Runs a command with other variables, as if there were nothing between it and the terminal: its input and output
-// are ours, signals reach it, and its exit code is passed on. It must not know what the variables are for.
+// Runs a command with other environment variables. Input and output are inherited, signals are forwarded, and the exit
+// code is passed on.
 
 const { spawn } = require("node:child_process");
 const { constants } = require("node:os");
-const { commandOf } = require("../emulator/spawn-arguments.js");
-const { passOn } = require("./signals.js");
-const { EXIT, NAME } = require("./exit-codes.js");
+const { spawnArguments } = require("../emulator/spawn-arguments.js");
+const { EXIT, PROGRAM } = require("./exit-codes.js");
+const { forwardSignals } = require("./signals.js");
 
-/** Resolves with the exit code that a shell would give. */
+/** Resolves with the exit code that a shell would return. */
 async function runCommand([name, ...args], env) {
-  const { file, args: all, options } = commandOf(name, args);
-  const child = spawn(file, all, { ...options, env, stdio: "inherit" });
-  const stop = passOn(child);
+  const { file, args: spawnArgs, options } = spawnArguments(name, args);
+  const child = spawn(file, spawnArgs, { ...options, env, stdio: "inherit" });
+  const stopForwarding = forwardSignals(child);
   try {
-    return await exitOf(child);
+    return await waitForExit(child);
   } catch (error) {
-    process.stderr.write(`${NAME}: ${name} cannot be run: ${error.message}\n`);
+    process.stderr.write(`${PROGRAM}: ${name} could not be run: ${error.message}\n`);
     return error.code === "ENOENT" ? EXIT.notFound : EXIT.notExecutable;
   } finally {
-    stop();
+    stopForwarding();
   }
 }
 
-function exitOf(child) {
+function waitForExit(child) {
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", (code, signal) => {

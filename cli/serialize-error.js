@@ -1,9 +1,9 @@
 "use strict";
 
-// An error of the package as plain data, for `--json` and for a report. It must not decide what helps against it.
+// Converts an error of the package to plain data, for `--json` and for a report.
 
-/** The facts of a `ManagedIdentityError`; those that it has not are null. */
-function failureOf(error) {
+/** Returns the fields of a `ManagedIdentityError`; a missing field is null. */
+function serializeError(error) {
   return {
     errorCode: error.errorCode,
     errorMessage: error.errorMessage,
@@ -17,4 +17,4 @@ function failureOf(error) {
   };
 }
 
-module.exports = { failureOf };
+module.exports = { serializeError };

@@ -1,32 +1,32 @@
 "use strict";
 
-// The signals by which an emulator is told to end, or which are meant for the command that it runs.
+// The signals that end the emulator, or that are forwarded to the command that it runs.
 
-/** A service's end, Ctrl-C, and the terminal's. */
-const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"];
-/** What a terminal sends to everybody in the foreground by itself. */
-const FROM_KEYBOARD = ["SIGINT", "SIGQUIT"];
-const PASSED_ON = [...ENDING, "SIGQUIT", "SIGUSR2"];
+/** Sent by a service manager or another process, by Ctrl-C, and when the terminal closes. */
+const SHUTDOWN_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+/** Sent by a terminal to all foreground processes. */
+const KEYBOARD_SIGNALS = ["SIGINT", "SIGQUIT"];
+const FORWARDED_SIGNALS = [...SHUTDOWN_SIGNALS, "SIGQUIT", "SIGUSR2"];
 
-/** A promise of the first signal that asks this process to end; from now on none ends it by itself. */
-function askedToEnd() {
+/** Resolves at the first shutdown signal. After this call such a signal does not end the process by itself. */
+function waitForShutdownSignal() {
   return new Promise((resolve) => {
-    for (const signal of ENDING) process.on(signal, resolve);
+    for (const signal of SHUTDOWN_SIGNALS) process.on(signal, resolve);
   });
 }
 
-/** Passes signals on to a child until the function that is returned is called. */
-function passOn(child) {
-  const inTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
-  const pass = (signal) => {
-    // A second Ctrl-C tells many programs to leave at once.
-    if (!(inTerminal && FROM_KEYBOARD.includes(signal))) child.kill(signal);
+/** Forwards signals to a child process until the returned function is called. */
+function forwardSignals(child) {
+  const isInteractive = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+  const forward = (signal) => {
+    // The terminal sends keyboard signals to the child as well. Many programs exit at once on a second Ctrl-C.
+    if (!(isInteractive && KEYBOARD_SIGNALS.includes(signal))) child.kill(signal);
   };
-  const available = process.platform === "win32" ? ENDING : PASSED_ON;
-  for (const signal of available) process.on(signal, pass);
+  const available = process.platform === "win32" ? SHUTDOWN_SIGNALS : FORWARDED_SIGNALS;
+  for (const signal of available) process.on(signal, forward);
   return () => {
-    for (const signal of available) process.off(signal, pass);
+    for (const signal of available) process.off(signal, forward);
   };
 }
 
-module.exports = { askedToEnd, passOn };
+module.exports = { forwardSignals, waitForShutdownSignal };

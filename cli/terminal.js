@@ -1,32 +1,31 @@
 "use strict";
 
-// What depends on where text is printed: colours, the width of lines, and that nothing which came from outside can
-// steer a terminal. It must not know what is printed.
+// Output to a terminal or a pipe: colours, the width of lines, and the removal of control characters.
 
 const { styleText } = require("node:util");
 
-const WIDEST = 100;
+const MAX_WIDTH = 100;
 const CONTROLS = /\p{Cc}+/gu;
 
-/** A function `(style, text)` that colours what goes to `stream`, if that is a terminal and nobody minds. */
-function painter(stream, env = process.env) {
-  // Node.js 20.0 to 20.11 have no styleText.
-  if (styleText === undefined || !wantsColours(stream, env)) return (_, text) => text;
+/** Returns a function `(style, text)` that colours text for `stream` if the stream supports colours. */
+function createStyler(stream, env = process.env) {
+  // Node.js 20.0 to 20.11 lack styleText.
+  if (styleText === undefined || !supportsColor(stream, env)) return (_, text) => text;
   return (style, text) => styleText(style, text, { validateStream: false });
 }
 
-/** https://no-color.org, https://force-color.org */
-function wantsColours({ isTTY }, { FORCE_COLOR, NO_COLOR, TERM }) {
+/** Follows https://no-color.org and https://force-color.org. */
+function supportsColor({ isTTY }, { FORCE_COLOR, NO_COLOR, TERM }) {
   if (FORCE_COLOR) return !["0", "false"].includes(FORCE_COLOR);
   return isTTY === true && !NO_COLOR && TERM !== "dumb";
 }
 
-/** Where lines are to be broken: nowhere, unless somebody looks at them. */
-function widthOf({ isTTY, columns }) {
-  return isTTY ? Math.min(columns || WIDEST, WIDEST) : Number.POSITIVE_INFINITY;
+/** Returns the width at which lines are wrapped; infinity for a pipe or a file. */
+function outputWidth({ isTTY, columns }) {
+  return isTTY ? Math.min(columns || MAX_WIDTH, MAX_WIDTH) : Number.POSITIVE_INFINITY;
 }
 
-/** `text` in lines of up to `width` characters; a longer word has a line of its own. */
+/** Splits `text` into lines of up to `width` characters. A longer word gets a line of its own. */
 function wrap(text, width) {
   const lines = [""];
   for (const word of text.split(" ")) {
@@ -38,9 +37,9 @@ function wrap(text, width) {
   return lines;
 }
 
-/** `text` without characters that a terminal would act upon. */
-function plain(text) {
+/** Replaces control characters, with which text from a server could manipulate the terminal. */
+function stripControlCharacters(text) {
   return text.replace(CONTROLS, " ");
 }
 
-module.exports = { painter, plain, widthOf, wrap };
+module.exports = { createStyler, outputWidth, stripControlCharacters, wrap };

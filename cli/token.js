@@ -1,44 +1,44 @@
 "use strict";
 
-// `token`: a token for a script. Nothing but the token ever goes to stdout; what is wrong goes to stderr.
+// `token`: prints an access token for a script. Only the token goes to stdout; errors go to stderr.
 
 const { ManagedIdentityError } = require("../index.js");
-const { claimsOf } = require("./claims.js");
+const { readClaims } = require("./claims.js");
+const { redactSecrets } = require("./environment.js");
 const { UsageError } = require("./errors.js");
-const { withoutSecrets } = require("./environment.js");
-const { identityOptions, openApplication, timeoutOption } = require("./identity.js");
-const { plain } = require("./terminal.js");
-const { EXIT, NAME } = require("./exit-codes.js");
+const { EXIT, PROGRAM } = require("./exit-codes.js");
+const { createApplication, identityOptions, timeoutOption } = require("./identity.js");
+const { stripControlCharacters } = require("./terminal.js");
 
 const options = {
   resource: {
     type: "string",
     value: "R",
-    says: "what the token is for, such as https://vault.azure.net; needed",
+    description: "resource of the token, such as https://vault.azure.net; required",
   },
   ...identityOptions,
   timeout: timeoutOption("120000"),
   claims: {
     type: "string",
     value: "JSON",
-    says: "a claims challenge, which a service sent along with a 401",
+    description: "claims challenge that a service sent with a 401",
   },
   "force-refresh": {
     type: "boolean",
-    says: "skip this package's cache, which a new process has empty anyway",
+    description: "skip this package's cache, which is empty in a new process anyway",
   },
   output: {
     type: "string",
     value: "FORMAT",
     choices: ["text", "json"],
     default: "text",
-    says: "how to print it",
+    description: "output format",
   },
 };
 
 async function run(values) {
-  if (values.resource === undefined) throw new UsageError("--resource is missing: what is the token for?");
-  const application = openApplication(values);
+  if (values.resource === undefined) throw new UsageError("The option --resource is required.");
+  const application = createApplication(values);
   const source = application.getManagedIdentitySource();
   try {
     const result = await application.acquireToken({
@@ -46,27 +46,27 @@ async function run(values) {
       claims: values.claims,
       forceRefresh: values["force-refresh"],
     });
-    process.stdout.write(`${PRINT[values.output](result, source)}\n`);
-    return EXIT.done;
+    process.stdout.write(`${FORMATTERS[values.output](result, source)}\n`);
+    return EXIT.success;
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
-    process.stderr.write(`${NAME}: ${withoutSecrets(plain(error.message))}\n`);
-    return EXIT.failed;
+    process.stderr.write(`${PROGRAM}: ${redactSecrets(stripControlCharacters(error.message))}\n`);
+    return EXIT.failure;
   }
 }
 
-const PRINT = {
+const FORMATTERS = {
   text: ({ accessToken }) => accessToken,
-  json: (result, source) => JSON.stringify(asAzureCli(result, source), undefined, 2),
+  json: (result, source) => JSON.stringify(toAzureCliFields(result, source), undefined, 2),
 };
 
-/** The fields that `az account get-access-token` prints, and ours behind them. */
-function asAzureCli({ accessToken, expiresOn, refreshOn, scopes, tokenType }, source) {
+/** Returns the fields that `az account get-access-token` prints, followed by this package's own. */
+function toAzureCliFields({ accessToken, expiresOn, refreshOn, scopes, tokenType }, source) {
   return {
     accessToken,
     expiresOn: expiresOn.toISOString(),
     expires_on: Math.floor(expiresOn.getTime() / 1000),
-    tenant: claimsOf(accessToken)?.tid ?? null,
+    tenant: readClaims(accessToken)?.tid ?? null,
     tokenType,
     resource: scopes[0],
     source,
@@ -77,6 +77,6 @@ function asAzureCli({ accessToken, expiresOn, refreshOn, scopes, tokenType }, so
 module.exports = {
   usage: ["--resource R [options]"],
   options,
-  notes: ["Exit codes: 0 a token was printed; 1 there is none; 2 the command line makes no sense."],
+  notes: ["Exit codes: 0 a token was printed; 1 no token was acquired; 2 the command line is invalid."],
   run,
 };

@@ -1,8 +1,8 @@
-// Functions that run elsewhere: in a process or in a worker thread of their own. Such a function is sent
-// as its source text, so it sees nothing but its parameter, which holds
-//   native    our package (loaded when it is first read)
-//   require   as in this folder
-//   argument  a copy of what the test passed
+// Runs a function in a child process or in a worker thread. The function is passed as source text, so it can use only its
+// parameter, which has
+//   native    this package (loaded when it is first read)
+//   require   as in this directory
+//   argument  a copy of the test's argument
 //   report    sends a value to the test
 //   received  (workers only) resolves with the next value that the test posts
 
@@ -16,8 +16,9 @@ import { environmentWith } from "./environment.mjs";
 const HERE = fileURLToPath(import.meta.url);
 
 /**
- * Runs a program in a process. `command` is put before Node's own, `flags` are Node's options. What is
- * returned has `child`, `next()` (the next report) and `ended`: `{ code, signal, reports, stderr }`.
+ * Starts a program in a child process. `command` precedes Node.js's own command, and `flags` are Node.js's options.
+ * Returns `child`, `next()`, which resolves with the next report, and `ended`, which resolves with
+ * `{ code, signal, reports, stderr }`.
  */
 export function startProcess(t, program, { argument = null, env, flags = [], command = [] } = {}) {
   const code = `(${program})(${scope("JSON.parse(process.argv[2])", "process.argv[1]", SYNCHRONOUS)})`;
@@ -60,14 +61,14 @@ export function startProcess(t, program, { argument = null, env, flags = [], com
   return { child, next, ended };
 }
 
-/** Runs a program in a process to its end; gives its reports once it ended by itself and without errors. */
+/** Runs a program in a child process. Returns its reports, and fails the test if the program fails. */
 export async function runProcess(t, program, options) {
   const { code, signal, reports, stderr } = await startProcess(t, program, options).ended;
   t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
   return reports;
 }
 
-/** Runs a program in a worker thread; `next()` gives its reports, in their order. */
+/** Starts a program in a worker thread. `next()` resolves with the next report. */
 export function startWorker(t, program, { argument = null, env } = {}) {
   const code = `
     const { parentPort, workerData } = require("node:worker_threads");

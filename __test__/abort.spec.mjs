@@ -3,10 +3,10 @@
 import { getEventListeners } from "node:events";
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
-import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
@@ -36,11 +36,11 @@ class PlainSignal {
 
 test("aborted beforehand: it rejects with the signal's reason, and nobody is asked", async (t) => {
   const endpoint = await startEndpoint(t);
-  const error = await rejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
+  const error = await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
   t.is(error.name, "AbortError");
   t.false(error instanceof ManagedIdentityError);
   const mine = new Error("mine");
-  t.is(await rejection(t, acquire(endpoint, requestWith(AbortSignal.abort(mine)))), mine);
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(mine)))), mine);
   t.deepEqual(endpoint.requests, []);
 });
 
@@ -49,7 +49,7 @@ test("aborted beforehand: it rejects although a token is cached", async (t) => {
   const application = new ManagedIdentityApplication();
   await acquire(endpoint, RESOURCE, application);
   const signal = AbortSignal.abort();
-  t.is(await rejection(t, acquire(endpoint, requestWith(signal), application)), signal.reason);
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(signal), application)), signal.reason);
 });
 
 test("native code is told of a call that nobody waits for any more, and of no other", async (t) => {
@@ -116,7 +116,7 @@ test("an abort that no listener is told of counts all the same", async (t) => {
   const call = acquire(endpoint, requestWith(stopped.signal));
   stopped.abort();
   release();
-  t.is((await rejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
 });
 
 test("aborted meanwhile: it rejects with an AbortError, although the endpoint never answers", async (t) => {
@@ -126,7 +126,7 @@ test("aborted meanwhile: it rejects with an AbortError, although the endpoint ne
   const call = acquire(endpoint, requestWith(controller.signal));
   await endpoint.waitForRequests(1);
   controller.abort();
-  const error = await rejection(t, call);
+  const error = await expectRejection(t, call);
   t.is(error, controller.signal.reason);
   t.is(error.name, "AbortError");
 });
@@ -144,8 +144,8 @@ for (const [name, reason] of [
     const call = acquire(endpoint, requestWith(controller.signal));
     await endpoint.waitForRequests(1);
     controller.abort(reason);
-    t.is(await rejection(t, call), reason);
-    t.is(await rejection(t, acquire(endpoint, requestWith(controller.signal))), reason);
+    t.is(await expectRejection(t, call), reason);
+    t.is(await expectRejection(t, acquire(endpoint, requestWith(controller.signal))), reason);
   });
 }
 
@@ -153,7 +153,7 @@ test("AbortSignal.timeout rejects with its TimeoutError", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const signal = AbortSignal.timeout(20);
-  const error = await rejection(t, acquire(endpoint, requestWith(signal)));
+  const error = await expectRejection(t, acquire(endpoint, requestWith(signal)));
   t.is(error, signal.reason);
   t.is(error.name, "TimeoutError");
 });
@@ -165,7 +165,7 @@ test("AbortSignal.any is a signal like any other", async (t) => {
   const call = acquire(endpoint, requestWith(AbortSignal.any([controller.signal])));
   await endpoint.waitForRequests(1);
   controller.abort("mine");
-  t.is(await rejection(t, call), "mine");
+  t.is(await expectRejection(t, call), "mine");
 });
 
 test("a signal without reasons, as @azure/abort-controller's, gives an AbortError", async (t) => {
@@ -175,8 +175,8 @@ test("a signal without reasons, as @azure/abort-controller's, gives an AbortErro
   const call = acquire(endpoint, requestWith(signal));
   await endpoint.waitForRequests(1);
   signal.abort();
-  t.is((await rejection(t, call)).name, "AbortError");
-  t.is((await rejection(t, acquire(endpoint, requestWith(signal)))).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, acquire(endpoint, requestWith(signal)))).name, "AbortError");
 });
 
 test("such a signal keeps no listener once the token is there", async (t) => {
@@ -191,7 +191,7 @@ test("others who wait get the token, by one request", async (t) => {
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
   const controller = new AbortController();
-  const [aborted, ...others] = atOneInstant(() => [
+  const [aborted, ...others] = withFrozenClock(() => [
     acquire(endpoint, requestWith(controller.signal), application),
     acquire(endpoint, RESOURCE, application),
     acquire(endpoint, requestWith(new AbortController().signal), application),
@@ -199,7 +199,7 @@ test("others who wait get the token, by one request", async (t) => {
   ]);
   await endpoint.waitForRequests(1);
   controller.abort();
-  t.is((await rejection(t, aborted)).name, "AbortError");
+  t.is((await expectRejection(t, aborted)).name, "AbortError");
   const late = acquire(endpoint, RESOURCE, application);
   release();
   const results = await Promise.all([...others, late]);
@@ -214,7 +214,7 @@ test("the token of a call that was aborted is cached", async (t) => {
   const call = acquire(endpoint, requestWith(controller.signal));
   await endpoint.waitForRequests(1);
   controller.abort();
-  await rejection(t, call);
+  await expectRejection(t, call);
   release();
   // Either it joins the flight or it finds the flight's token; in neither case is there a second request.
   await acquire(endpoint);
@@ -227,12 +227,12 @@ test("an application whose only caller aborted gets the token at its next call",
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
   const controller = new AbortController();
-  const [aborted, next] = atOneInstant(() => {
+  const [aborted, next] = withFrozenClock(() => {
     const first = acquire(endpoint, requestWith(controller.signal), application);
     controller.abort();
     return [first, acquire(endpoint, requestWith(new AbortController().signal), application)];
   });
-  t.is(await rejection(t, aborted), controller.signal.reason);
+  t.is(await expectRejection(t, aborted), controller.signal.reason);
   await endpoint.waitForRequests(1);
   release();
   await next;
@@ -260,9 +260,13 @@ test("no listener is left on the signal: after success, after failure, after a c
   await acquire(endpoint, requestWith(signal));
   t.is(left(), 0, "after a cached token");
   endpoint.next({ status: 400 });
-  await refusal(t, acquireOnce(endpoint, { ...requestWith(signal), forceRefresh: true }));
+  await expectError(t, acquireWithoutRetries(endpoint, { ...requestWith(signal), forceRefresh: true }));
   t.is(left(), 0, "after failure");
-  await refusal(t, acquireOnce(endpoint, { resource: "nonsense", abortSignal: signal }), "invalid_resource");
+  await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: "nonsense", abortSignal: signal }),
+    "invalid_resource",
+  );
   t.is(left(), 0, "after a refusal");
 });
 
@@ -276,7 +280,7 @@ test("the signal's own onabort is left alone", async (t) => {
   };
   const call = acquire(endpoint, requestWith(controller.signal));
   controller.abort();
-  await rejection(t, call);
+  await expectRejection(t, call);
   t.is(called, 1);
 });
 

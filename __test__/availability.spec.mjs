@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import test from "ava";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
@@ -22,7 +22,7 @@ const SOURCES = {
 };
 
 function ask(env, options, configuration) {
-  return within(env, () => new ManagedIdentityApplication(configuration).isAvailable(options));
+  return withEnvironment(env, () => new ManagedIdentityApplication(configuration).isAvailable(options));
 }
 
 /** An endpoint that answers every connection with these bytes, or not at all. */
@@ -61,12 +61,12 @@ for (const [source, name] of Object.entries(SOURCES)) {
   test(`${source}: nothing is cached from it`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const application = new ManagedIdentityApplication();
-    const probe = () => within(endpoint.env, () => application.isAvailable({ timeout: 10_000 }));
+    const probe = () => withEnvironment(endpoint.env, () => application.isAvailable({ timeout: 10_000 }));
     await probe();
     await probe();
     t.is(endpoint.requests.length, 2);
     if (source === "azure-arc") return; // Its keys lie where only an agent may put them.
-    const { fromCache } = await within(endpoint.env, () => application.acquireToken(RESOURCE));
+    const { fromCache } = await withEnvironment(endpoint.env, () => application.acquireToken(RESOURCE));
     t.false(fromCache);
   });
 }
@@ -152,7 +152,7 @@ test("variables that cannot be used are told, and nothing is thrown", async (t) 
 
 test("a timeout that is none is refused by name", async (t) => {
   for (const timeout of [0, -1, 600_001, "5", Number.NaN, {}]) {
-    const error = await refusal(t, ask({}, { timeout }), "invalid_configuration");
+    const error = await expectError(t, ask({}, { timeout }), "invalid_configuration");
     t.true(error.message.includes("timeout"), error.message);
   }
   await t.notThrowsAsync(ask({}, null));

@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import { ChainedTokenCredential } from "@azure/identity";
 import test from "ava";
 import { SCOPE } from "./support/credential.mjs";
-import { ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { CredentialUnavailableError, ManagedIdentityApplication } = require("../index.js");
@@ -30,13 +30,13 @@ function staticCredential() {
 
 function chained(env, configuration, ...others) {
   const chain = new ChainedTokenCredential(new ManagedIdentityApplication(configuration), ...others);
-  return within(env, () => chain.getToken([SCOPE]));
+  return withEnvironment(env, () => chain.getToken([SCOPE]));
 }
 
 test("the managed identity comes first", async (t) => {
   const endpoint = await startEndpoint(t);
   const second = staticCredential();
-  const { token, expiresOnTimestamp } = await chained(endpoint.env, ONCE, second);
+  const { token, expiresOnTimestamp } = await chained(endpoint.env, NO_RETRIES, second);
   t.true(token.split(".").length === 3 && expiresOnTimestamp > Date.now());
   t.is(endpoint.requests[0].query.resource, RESOURCE);
   t.is(second.calls, 0);
@@ -44,7 +44,7 @@ test("the managed identity comes first", async (t) => {
 
 test("a configured endpoint that cannot be reached: the next one is asked", async (t) => {
   const second = staticCredential();
-  t.is((await chained(NOWHERE, ONCE, second)).token, "the-second");
+  t.is((await chained(NOWHERE, NO_RETRIES, second)).token, "the-second");
   t.is(second.calls, 1);
 });
 
@@ -52,7 +52,7 @@ test("an identity that the endpoint does not know: the next one is asked", async
   const endpoint = await startEndpoint(t, "imds");
   const second = staticCredential();
   const userAssignedClientId = "00000000-0000-4000-8000-000000000000";
-  const configuration = { ...ONCE, managedIdentityIdParams: { userAssignedClientId } };
+  const configuration = { ...NO_RETRIES, managedIdentityIdParams: { userAssignedClientId } };
   t.is((await chained(endpoint.env, configuration, second)).token, "the-second");
   t.deepEqual([endpoint.requests.length, second.calls], [1, 1]);
 });
@@ -81,14 +81,14 @@ test("any other failure is the chain's: the next one is not asked", async (t) =>
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
     const second = staticCredential();
-    const error = await refusal(t, chained(endpoint.env, ONCE, second), code);
+    const error = await expectError(t, chained(endpoint.env, NO_RETRIES, second), code);
     t.false(error instanceof CredentialUnavailableError);
     t.is(second.calls, 0);
   }
 });
 
 test("at the chain's end, its error holds ours with its words", async (t) => {
-  const error = await rejection(t, chained(NOWHERE, ONCE));
+  const error = await expectRejection(t, chained(NOWHERE, NO_RETRIES));
   t.is(error.name, "AggregateAuthenticationError");
   t.true(error.errors[0] instanceof CredentialUnavailableError);
   t.true(error.message.includes("refused the connection"), error.message);
@@ -100,9 +100,9 @@ test("a call that is aborted ends the chain: the next one is not asked", async (
   const second = staticCredential();
   const chain = new ChainedTokenCredential(new ManagedIdentityApplication(), second);
   const controller = new AbortController();
-  const call = within(endpoint.env, () => chain.getToken(SCOPE, { abortSignal: controller.signal }));
+  const call = withEnvironment(endpoint.env, () => chain.getToken(SCOPE, { abortSignal: controller.signal }));
   await endpoint.waitForRequests(1);
   controller.abort();
-  t.is((await rejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
   t.is(second.calls, 0);
 });

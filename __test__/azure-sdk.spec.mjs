@@ -5,10 +5,10 @@ import { ChainedTokenCredential } from "@azure/identity";
 import { BlobServiceClient } from "@azure/storage-blob";
 import test from "ava";
 import { startAzurite } from "./support/azurite.mjs";
-import { claimsOf, during, getToken } from "./support/credential.mjs";
-import { acquire, ONCE, startEndpoint } from "./support/endpoint.mjs";
+import { claimsOf, getToken, withEndpoint } from "./support/credential.mjs";
+import { acquire, NO_RETRIES, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
-import { rejection } from "./support/refusal.mjs";
+import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
@@ -50,7 +50,7 @@ for (const [source, configuration] of [
   const whose = configuration ? "user-assigned" : "system-assigned";
   test.serial(`${source}, ${whose}: it uploads, lists, downloads and deletes, by one token`, async (t) => {
     const endpoint = await startEndpoint(t, source);
-    await during(endpoint, async () => {
+    await withEndpoint(endpoint, async () => {
       const container = containerOf(new ManagedIdentityApplication(configuration));
       await container.create();
       const blob = container.getBlockBlobClient("greeting.txt");
@@ -59,7 +59,7 @@ for (const [source, configuration] of [
       t.is(String(await blob.downloadToBuffer()), "Hello");
       await blob.delete();
       t.deepEqual(await namesIn(container), []);
-      t.is((await rejection(t, blob.downloadToBuffer())).statusCode, 404);
+      t.is((await expectRejection(t, blob.downloadToBuffer())).statusCode, 404);
     });
     t.deepEqual(
       endpoint.requests.map(({ query }) => [query.resource, query.xms_cc, query.client_id]),
@@ -70,7 +70,7 @@ for (const [source, configuration] of [
 
 test.serial("twenty clients that start at once make one token request", async (t) => {
   const endpoint = await startEndpoint(t);
-  await during(endpoint, async () => {
+  await withEndpoint(endpoint, async () => {
     const clients = Array.from({ length: 20 }, () => containerOf(new ManagedIdentityApplication()));
     await Promise.all(clients.map((container) => container.create()));
     const exist = await Promise.all(clients.map((container) => container.exists()));
@@ -81,9 +81,9 @@ test.serial("twenty clients that start at once make one token request", async (t
 
 test.serial("a token for another audience is refused, and the error says so", async (t) => {
   const endpoint = await startEndpoint(t);
-  await during(endpoint, async () => {
+  await withEndpoint(endpoint, async () => {
     const container = containerOf(new ManagedIdentityApplication(), { audience: "https://vault.azure.net" });
-    const error = await rejection(t, container.create());
+    const error = await expectRejection(t, container.create());
     t.is(error.name, "RestError");
     t.is(error.statusCode, 403);
     t.is(error.code, "AuthenticationFailed");
@@ -101,9 +101,9 @@ test.serial(
     const endpoint = await startEndpoint(t);
     const later = String(Math.floor(Date.now() / 1_000) + HOUR);
     endpoint.next({ expiresIn: -60, body: (answer) => ({ ...answer, expires_on: later, expires_in: HOUR }) });
-    await during(endpoint, async () => {
+    await withEndpoint(endpoint, async () => {
       const application = new ManagedIdentityApplication();
-      const error = await rejection(t, containerOf(application).create());
+      const error = await expectRejection(t, containerOf(application).create());
       t.is(error.statusCode, 403);
       t.is(error.code, "AuthenticationFailed");
       t.is(error.details.authenticationErrorDetail, "Lifetime validation failed. The token is expired.");
@@ -118,8 +118,8 @@ test.serial(
 test.serial("an expired token that the endpoint hands out as such never reaches the service", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ expiresIn: -60 });
-  await during(endpoint, async () => {
-    const error = await rejection(t, containerOf(new ManagedIdentityApplication(ONCE)).create());
+  await withEndpoint(endpoint, async () => {
+    const error = await expectRejection(t, containerOf(new ManagedIdentityApplication(NO_RETRIES)).create());
     t.true(error instanceof ManagedIdentityError, "the client passes our error on");
     t.is(error.code, "managed_identity_failed_response");
     t.true(error.message.includes("has already expired (is this host's clock right?)"), error.message);
@@ -129,13 +129,13 @@ test.serial("an expired token that the endpoint hands out as such never reaches 
 test.serial("an operation that is aborted while it waits for its token ends", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  await during(endpoint, async () => {
+  await withEndpoint(endpoint, async () => {
     const controller = new AbortController();
     const container = containerOf(new ManagedIdentityApplication());
     const call = container.create({ abortSignal: controller.signal });
     await endpoint.waitForRequests(1);
     controller.abort();
-    t.is((await rejection(t, call)).name, "AbortError");
+    t.is((await expectRejection(t, call)).name, "AbortError");
     release();
     t.is((await container.create()).errorCode, undefined);
   });
@@ -149,7 +149,7 @@ test.serial("in a chain: where there is no managed identity, the next credential
     getToken: async () => ({ token: accessToken, expiresOnTimestamp: expiresOn.getTime() }),
   };
   ManagedIdentityApplication.clearCache();
-  const chain = new ChainedTokenCredential(new ManagedIdentityApplication(ONCE), developer);
+  const chain = new ChainedTokenCredential(new ManagedIdentityApplication(NO_RETRIES), developer);
   const container = containerOf(chain);
   const blob = container.getBlockBlobClient("a");
   // The environment leads to a port at which nobody listens.
@@ -179,6 +179,6 @@ test.serial("Azurite would refuse a token that is none: what passes is judged", 
   const { token, ...rest } = await getToken(endpoint, STORAGE);
   t.is(claimsOf({ token }).aud, STORAGE);
   const credential = { getToken: async () => ({ ...rest, token: token.replace(/\..*\./, ".e30.") }) };
-  const error = await rejection(t, containerOf(credential).create());
+  const error = await expectRejection(t, containerOf(credential).create());
   t.is(error.statusCode, 403);
 });

@@ -3,8 +3,8 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
@@ -13,11 +13,13 @@ test("each call gives a valid token, from memory while it can", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const token = application.bearerToken(`${RESOURCE}/.default`);
-  const ask = () => within(endpoint.env, () => token());
+  const ask = () => withEnvironment(endpoint.env, () => token());
   const first = await ask();
   t.is(typeof first, "string");
   t.is(await ask(), first);
-  const { accessToken, fromCache } = await within(endpoint.env, () => application.acquireToken(RESOURCE));
+  const { accessToken, fromCache } = await withEnvironment(endpoint.env, () =>
+    application.acquireToken(RESOURCE),
+  );
   t.deepEqual([accessToken, fromCache], [first, true]);
   t.is(endpoint.requests.length, 1);
   t.is(endpoint.requests[0].query.resource, RESOURCE);
@@ -36,7 +38,7 @@ test("what a driver calls it with, and on, has no effect", async (t) => {
     "whatever this is": () => token.call(hostile, hostile, hostile),
   };
   const tokens = [];
-  for (const call of Object.values(calls)) tokens.push(await within(endpoint.env, call));
+  for (const call of Object.values(calls)) tokens.push(await withEnvironment(endpoint.env, call));
   t.is(new Set(tokens).size, 1);
   t.is(endpoint.requests.length, 1);
   t.is(token.length, 0);
@@ -48,13 +50,13 @@ test("options are those of a request, read once", async (t) => {
   const options = { abortSignal: controller.signal, resource: "https://other.example" };
   const token = new ManagedIdentityApplication().bearerToken(RESOURCE, options);
   options.abortSignal = AbortSignal.abort();
-  await within(endpoint.env, () => token());
+  await withEnvironment(endpoint.env, () => token());
   t.is(endpoint.requests[0].query.resource, RESOURCE);
   controller.abort("mine");
-  t.is(await rejection(t, token()), "mine");
+  t.is(await expectRejection(t, token()), "mine");
   const forced = new ManagedIdentityApplication().bearerToken(RESOURCE, { forceRefresh: true });
-  await within(endpoint.env, () => forced());
-  await within(endpoint.env, () => forced());
+  await withEnvironment(endpoint.env, () => forced());
+  await withEnvironment(endpoint.env, () => forced());
   t.is(endpoint.requests.length, 3);
 });
 
@@ -71,15 +73,15 @@ test("what is wrong rejects when it is called, and nothing is thrown before", as
     [RESOURCE, { signal: AbortSignal.abort() }, "invalid_configuration"],
   ]) {
     const token = application.bearerToken(resource, options);
-    await refusal(
+    await expectError(
       t,
-      within(endpoint.env, () => token()),
+      withEnvironment(endpoint.env, () => token()),
       code,
     );
   }
   t.deepEqual(endpoint.requests, []);
   for (const absent of [undefined, null]) {
-    await within(endpoint.env, () => application.bearerToken(RESOURCE, absent)());
+    await withEnvironment(endpoint.env, () => application.bearerToken(RESOURCE, absent)());
   }
   t.is(endpoint.requests.length, 1);
 });

@@ -4,10 +4,10 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
 import { startWorker } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
@@ -83,7 +83,7 @@ test.serial("a forceRefresh that fails leaves the cached token alone", async (t)
   const { endpoint, ask } = await start(t);
   await ask();
   endpoint.next({ status: 400 });
-  await refusal(t, ask(FORCED), "managed_identity_failed_response");
+  await expectError(t, ask(FORCED), "managed_identity_failed_response");
   t.true((await ask()).fromCache);
   t.true((await acquire(endpoint)).fromCache);
 });
@@ -130,7 +130,7 @@ test.serial(
   "clearCache during a flight: its own application starts anew, in the same moment too",
   async (t) => {
     const { endpoint, application } = await start(t);
-    const calls = atOneInstant(() => {
+    const calls = withFrozenClock(() => {
       const early = acquire(endpoint, RESOURCE, application);
       ManagedIdentityApplication.clearCache();
       return [early, acquire(endpoint, RESOURCE, application)];
@@ -223,7 +223,7 @@ test.serial("the same id as another kind of id is another identity", async (t) =
     managedIdentityIdParams: { userAssignedObjectId: id },
   });
   await acquire(endpoint, RESOURCE, byClientId);
-  await refusal(t, acquire(endpoint, RESOURCE, byObjectId), "managed_identity_failed_response");
+  await expectError(t, acquire(endpoint, RESOURCE, byObjectId), "managed_identity_failed_response");
 });
 
 test.serial("a token whose expiry cannot be read is served once", async (t) => {
@@ -268,7 +268,7 @@ test.serial("a token of under two hours is fresh until its last five minutes", a
 test.serial("a token that has expired already is no token, and is not kept", async (t) => {
   const { endpoint, ask } = await start(t);
   endpoint.next({ expiresIn: -5 });
-  const error = await refusal(t, ask(), "managed_identity_failed_response");
+  const error = await expectError(t, ask(), "managed_identity_failed_response");
   t.is(error.statusCode, 200);
   t.false((await ask()).fromCache);
 });
@@ -298,7 +298,7 @@ test.serial("a changed environment shows at the next call that is not remembered
 test.serial("a changed environment shows at a call of the same moment, too", async (t) => {
   const { endpoint, application } = await start(t);
   const { endpoint: other } = await start(t);
-  const calls = atOneInstant(() => [
+  const calls = withFrozenClock(() => [
     acquire(endpoint, RESOURCE, application),
     acquire(other, RESOURCE, application),
   ]);

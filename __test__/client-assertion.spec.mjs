@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
@@ -118,7 +118,7 @@ test("each call gives a token that is valid, from the cache while it can", async
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const assertion = application.clientAssertion();
-  const ask = () => within(endpoint.env, () => assertion());
+  const ask = () => withEnvironment(endpoint.env, () => assertion());
   const first = await ask();
   t.is(await ask(), first);
   t.is((await acquire(endpoint, AUDIENCE, application)).accessToken, first);
@@ -130,9 +130,9 @@ test("each call gives a token that is valid, from the cache while it can", async
 test("what cannot be had rejects as acquireToken does, and nothing is thrown at once", async (t) => {
   const endpoint = await startEndpoint(t);
   const assertion = new ManagedIdentityApplication().clientAssertion("nonsense");
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within(endpoint.env, () => assertion()),
+    withEnvironment(endpoint.env, () => assertion()),
   );
   t.is(error.errorCode, "invalid_resource");
   t.is(endpoint.requests.length, 0);

@@ -3,8 +3,8 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { acquireOnce, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
@@ -97,7 +97,11 @@ test("undefined and null mean absent for every option", async (t) => {
     };
     accepted(t, configuration);
     accepted(t, { managedIdentityIdParams: absent, system: absent });
-    await acquireOnce(endpoint, { resource: "https://vault.azure.net", forceRefresh: true }, configuration);
+    await acquireWithoutRetries(
+      endpoint,
+      { resource: "https://vault.azure.net", forceRefresh: true },
+      configuration,
+    );
   }
   for (const { query } of endpoint.requests) t.deepEqual(Object.keys(query), ["api-version", "resource"]);
 });
@@ -169,8 +173,8 @@ test("clientCapabilities: an array of strings", (t) => {
 
 test("clientCapabilities go out as xms_cc, joined by commas, and none by default", async (t) => {
   const endpoint = await startEndpoint(t);
-  await acquireOnce(endpoint, undefined, { clientCapabilities: ["cp1", "cp2"] });
-  await acquireOnce(endpoint, undefined, { clientCapabilities: [] });
+  await acquireWithoutRetries(endpoint, undefined, { clientCapabilities: ["cp1", "cp2"] });
+  await acquireWithoutRetries(endpoint, undefined, { clientCapabilities: [] });
   t.is(endpoint.requests[0].query.xms_cc, "cp1,cp2");
   t.false("xms_cc" in endpoint.requests[1].query);
 });
@@ -204,7 +208,7 @@ test("the configuration is read once: a later change of it has no effect", async
   const application = new ManagedIdentityApplication(configuration);
   configuration.clientCapabilities.push("cp2");
   configuration.managedIdentityIdParams.userAssignedClientId = "x";
-  await within(endpoint.env, () => application.acquireToken("https://vault.azure.net"));
+  await withEnvironment(endpoint.env, () => application.acquireToken("https://vault.azure.net"));
   const { "api-version": _, ...query } = endpoint.requests[0].query;
   t.deepEqual(query, { resource: "https://vault.azure.net", xms_cc: "cp1" });
 });
@@ -216,8 +220,12 @@ test("a configuration that is frozen, inherited or made of getters is read like 
       return Object.freeze(["cp1"]);
     }
   }
-  await acquireOnce(endpoint, undefined, Object.freeze({ clientCapabilities: Object.freeze(["cp1"]) }));
-  await within(endpoint.env, () =>
+  await acquireWithoutRetries(
+    endpoint,
+    undefined,
+    Object.freeze({ clientCapabilities: Object.freeze(["cp1"]) }),
+  );
+  await withEnvironment(endpoint.env, () =>
     new ManagedIdentityApplication(new Configuration()).acquireToken("https://storage.azure.com"),
   );
   for (const { query } of endpoint.requests) t.is(query.xms_cc, "cp1");
@@ -238,11 +246,11 @@ test("an error that a getter of the configuration throws is the caller's own", (
 
 test("the constructor asks nobody, whatever the environment says", async (t) => {
   const endpoint = await startEndpoint(t);
-  within(endpoint.env, () => new ManagedIdentityApplication());
-  within({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }, () => {
+  withEnvironment(endpoint.env, () => new ManagedIdentityApplication());
+  withEnvironment({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }, () => {
     t.notThrows(() => new ManagedIdentityApplication());
   });
-  await acquireOnce(endpoint);
+  await acquireWithoutRetries(endpoint);
   t.is(endpoint.requests.length, 1);
 });
 
@@ -274,7 +282,7 @@ test("getManagedIdentitySource: the first of PROTOCOL.md's table that is configu
   for (const [source, sets] of SOURCES) {
     const env = Object.assign({}, ...sets.map((set) => VARIABLES[set]));
     t.is(
-      within(env, () => application.getManagedIdentitySource()),
+      withEnvironment(env, () => application.getManagedIdentitySource()),
       source,
       sets.join(" "),
     );
@@ -283,7 +291,7 @@ test("getManagedIdentitySource: the first of PROTOCOL.md's table that is configu
 
 test("getManagedIdentitySource: a pod without a client id has a workload identity too", (t) => {
   const source = (managedIdentityIdParams) =>
-    within(VARIABLES.federation, () =>
+    withEnvironment(VARIABLES.federation, () =>
       new ManagedIdentityApplication({ managedIdentityIdParams }).getManagedIdentitySource(),
     );
   t.is(source({ userAssignedClientId: "x" }), "WorkloadIdentity");
@@ -294,7 +302,7 @@ test("getManagedIdentitySource: a pod without a client id has a workload identit
 test("getManagedIdentitySource: a variable that is empty counts as unset", (t) => {
   const env = { ...VARIABLES.endpoint, IDENTITY_HEADER: "", ...VARIABLES.msi, MSI_SECRET: "" };
   t.is(
-    within(env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
+    withEnvironment(env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
     "CloudShell",
   );
 });

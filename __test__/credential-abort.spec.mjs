@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { getToken, SCOPE } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { rejection } from "./support/refusal.mjs";
+import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
@@ -40,12 +40,12 @@ test("aborted beforehand: it rejects, nobody is asked, and a remembered token is
   const mine = new Error("mine");
   const abortSignal = AbortSignal.abort(mine);
   for (const scopes of [SCOPE, [SCOPE]]) {
-    t.is(await rejection(t, getToken(endpoint, scopes, { abortSignal }, application)), mine);
+    t.is(await expectRejection(t, getToken(endpoint, scopes, { abortSignal }, application)), mine);
   }
   t.deepEqual(endpoint.requests, []);
   await getToken(endpoint, SCOPE, undefined, application);
   for (const scopes of [SCOPE, [SCOPE]]) {
-    t.is(await rejection(t, getToken(endpoint, scopes, { abortSignal }, application)), mine);
+    t.is(await expectRejection(t, getToken(endpoint, scopes, { abortSignal }, application)), mine);
   }
 });
 
@@ -60,7 +60,7 @@ test("aborted meanwhile: it rejects with the signal's reason, the others get the
   const plain = acquire(endpoint, RESOURCE, application);
   await endpoint.waitForRequests(1);
   controller.abort();
-  const error = await rejection(t, aborted);
+  const error = await expectRejection(t, aborted);
   t.is(error, abortSignal.reason);
   t.is(error.name, "AbortError");
   t.false(error instanceof ManagedIdentityError);
@@ -78,8 +78,8 @@ test("a signal without reasons gives an AbortError, beforehand and meanwhile", a
   await endpoint.waitForRequests(1);
   t.is(abortSignal.count, 1);
   abortSignal.abort();
-  t.is((await rejection(t, call)).name, "AbortError");
-  t.is((await rejection(t, getToken(endpoint, SCOPE, { abortSignal }))).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, getToken(endpoint, SCOPE, { abortSignal }))).name, "AbortError");
   t.is(endpoint.requests.length, 1);
 });
 
@@ -101,7 +101,7 @@ test("the request of a claims challenge goes on when its caller aborts, and repl
   const aborted = getToken(endpoint, SCOPE, { abortSignal, claims: "{}" });
   await endpoint.waitForRequests(2);
   abortSignal.abort();
-  await rejection(t, aborted);
+  await expectRejection(t, aborted);
   const joined = getToken(endpoint, SCOPE, { claims: "{}" });
   release();
   const next = await joined;

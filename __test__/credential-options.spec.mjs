@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { claimsOf, getToken, SCOPE } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
@@ -153,7 +153,7 @@ test("another tenantId is refused, by a new token, the memory's and the cache's;
   });
   calls.push(() => getToken(endpoint, SCOPE, wrong));
   for (const call of calls) {
-    const error = await refusal(t, call(), "invalid_configuration");
+    const error = await expectError(t, call(), "invalid_configuration");
     t.true(error.message.includes(OTHER_TENANT) && error.message.includes(tenantId), error.message);
     t.is(error.name, "ManagedIdentityError");
     t.false(error.retryable);
@@ -191,7 +191,7 @@ test("the tenant of a token that is no JWT cannot be told: it is taken", async (
 test("requestOptions.timeout ends the call, and is named by its length", async (t) => {
   const { endpoint, ask } = await start(t);
   endpoint.hold();
-  const error = await refusal(t, ask({ requestOptions: { timeout: SHORT } }), "network_unavailable");
+  const error = await expectError(t, ask({ requestOptions: { timeout: SHORT } }), "network_unavailable");
   t.true(error.message.includes(`within ${SHORT} ms`), error.message);
   t.is(error.name, "ManagedIdentityError", "that nobody is there is not known");
 });
@@ -201,7 +201,7 @@ test("requestOptions.timeout of 0, or none, leaves the application's own", async
   const { endpoint, ask } = await start(t, { configuration: { system } });
   endpoint.hold();
   for (const requestOptions of [{ timeout: 0 }, { timeout: undefined }, {}, undefined, null]) {
-    const error = await refusal(t, ask({ requestOptions }), "network_unavailable");
+    const error = await expectError(t, ask({ requestOptions }), "network_unavailable");
     t.true(error.message.includes(`within ${SHORT} ms`), error.message);
   }
 });
@@ -219,7 +219,7 @@ for (const [name, values] of Object.entries(WRONG)) {
     const { endpoint, ask } = await start(t);
     for (const [index, value] of values.entries()) {
       const options = name === "timeout" ? { requestOptions: { timeout: value } } : { [name]: value };
-      const error = await refusal(t, ask(options), "invalid_configuration", `value ${index}`);
+      const error = await expectError(t, ask(options), "invalid_configuration", `value ${index}`);
       t.true(error.message.startsWith(`invalid_configuration: ${name} `), error.message);
     }
     t.deepEqual(endpoint.requests, []);
@@ -242,13 +242,17 @@ test("enableCae of a wrong type is refused although a token is remembered", asyn
   const application = new ManagedIdentityApplication();
   await getToken(endpoint, SCOPE, undefined, application);
   for (const scopes of [SCOPE, [SCOPE]]) {
-    await refusal(t, getToken(endpoint, scopes, { enableCae: "yes" }, application), "invalid_configuration");
+    await expectError(
+      t,
+      getToken(endpoint, scopes, { enableCae: "yes" }, application),
+      "invalid_configuration",
+    );
   }
 });
 
 test("a timeout of NaN, an empty string or false is refused as by acquireToken", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const timeout of [Number.NaN, "", false]) {
-    await refusal(t, getToken(endpoint, SCOPE, { requestOptions: { timeout } }), "invalid_configuration");
+    await expectError(t, getToken(endpoint, SCOPE, { requestOptions: { timeout } }), "invalid_configuration");
   }
 });

@@ -9,11 +9,11 @@ import { join } from "node:path";
 import test from "ava";
 import { configuredRows } from "./support/chain-tables.mjs";
 import { SCOPE } from "./support/credential.mjs";
-import { startDeaf } from "./support/deaf.mjs";
-import { ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
+import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const require = createRequire(import.meta.url);
 const { AuthError, CredentialUnavailableError, ManagedIdentityApplication, ManagedIdentityError } =
@@ -73,7 +73,7 @@ const SITUATIONS = {
   ],
   "no connection is accepted in time": [
     undefined,
-    async (t) => appService(`http://127.0.0.1:${await startDeaf(t)}`),
+    async (t) => appService(`http://127.0.0.1:${await startUnresponsiveServer(t)}`),
     { system: { connectTimeout: SHORT } },
   ],
   "a 404": [undefined, (t) => answering(t, { status: 404, body: "<html>" })],
@@ -178,10 +178,10 @@ function notFound(code) {
 async function errorsOf(t, code, [, prepare, { system, ...configuration } = {}, { options } = {}]) {
   const env = await prepare(t);
   const ask = (how) => {
-    const all = { ...configuration, system: { ...ONCE.system, ...system } };
-    return refusal(
+    const all = { ...configuration, system: { ...NO_RETRIES.system, ...system } };
+    return expectError(
       t,
-      within(env, () => how(new ManagedIdentityApplication(all))),
+      withEnvironment(env, () => how(new ManagedIdentityApplication(all))),
       code,
     );
   };
@@ -226,11 +226,11 @@ for (const { situation, code, movesOn } of configuredRows) {
 
 test("a fault of this process itself: its cause has the code", async (t) => {
   for (const code of ["EADDRNOTAVAIL", "EMFILE", "ENFILE", "ENOBUFS", "EACCES", "EPERM"]) {
-    const system = { ...ONCE.system, networkClient: clientThatFails(code) };
+    const system = { ...NO_RETRIES.system, networkClient: clientThatFails(code) };
     const application = new ManagedIdentityApplication({ system });
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(appService("http://127.0.0.1:1"), () => application.getToken(SCOPE)),
+      withEnvironment(appService("http://127.0.0.1:1"), () => application.getToken(SCOPE)),
       UNREACHABLE,
     );
     isOrdinary(t, error);
@@ -269,10 +269,10 @@ for (const source of sources) {
     const { port } = new URL(endpoint.origin);
     const closed = ([name, value]) => [name, value.replace(`127.0.0.1:${port}`, "127.0.0.1:1")];
     const env = Object.fromEntries(Object.entries(endpoint.env).map(closed));
-    const application = new ManagedIdentityApplication(ONCE);
-    const error = await refusal(
+    const application = new ManagedIdentityApplication(NO_RETRIES);
+    const error = await expectError(
       t,
-      within(env, () => application.getToken(SCOPE)),
+      withEnvironment(env, () => application.getToken(SCOPE)),
       UNREACHABLE,
     );
     t.is(error.name, "CredentialUnavailableError");

@@ -5,8 +5,8 @@ import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
 import {
   ownAddress,
-  reasonAgainst,
   reasonAgainstUnanswered,
+  skipReason,
   unansweredAddress,
 } from "./support/imds-address.mjs";
 import { runProcess } from "./support/program.mjs";
@@ -83,11 +83,11 @@ const OTHERS = {
 };
 const WITHOUT_SERVER = ["the connection is refused", "no connection is accepted"];
 
-const where = reasonAgainst === undefined ? test : test.skip;
+const where = skipReason === undefined ? test : test.skip;
 const whereUnanswered = reasonAgainstUnanswered === undefined ? test : test.skip;
 
 test("README's table has every situation", (t) => {
-  if (reasonAgainst !== undefined) t.log(`skipped: ${reasonAgainst}`);
+  if (skipReason !== undefined) t.log(`skipped: ${skipReason}`);
   if (reasonAgainstUnanswered !== undefined) t.log(`skipped: ${reasonAgainstUnanswered}`);
   t.deepEqual(
     defaultAddressRows.map(({ situation }) => situation).sort(),

@@ -9,8 +9,8 @@ import { inspect } from "node:util";
 import test from "ava";
 import { run } from "./support/command-line.mjs";
 import { encodings, shows } from "./support/encodings.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { LogLevel, ManagedIdentityApplication } = require("../index.js");
@@ -63,9 +63,9 @@ for (const [form, write] of Object.entries(FORMS)) {
     const application = new ManagedIdentityApplication({ system: { loggerOptions } });
     for (const [name, encoded] of all) {
       said = encoded;
-      const error = await refusal(
+      const error = await expectError(
         t,
-        within(env, () => application.acquireToken("https://vault.azure.net")),
+        withEnvironment(env, () => application.acquireToken("https://vault.azure.net")),
       );
       t.true(error.errorMessage.includes(MARK), `${name}: ${error.errorMessage}`);
       const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
@@ -89,12 +89,12 @@ test.serial("no encoding of the earlier token is repeated", async (t) => {
     system: { networkClient, disableInternalRetries: true },
   });
   const resource = "https://vault.azure.net/earlier";
-  await within(env, () => rejecting.acquireToken(resource));
+  await withEnvironment(env, () => rejecting.acquireToken(resource));
   for (const [name, encoded] of encodings(TOKEN)) {
     said = encoded;
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(env, () => rejecting.acquireToken({ resource, forceRefresh: true })),
+      withEnvironment(env, () => rejecting.acquireToken({ resource, forceRefresh: true })),
     );
     t.true(error.cause.message.includes(MARK), `${name}: ${error.errorMessage}`);
     const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import { RESOURCE } from "./endpoint.mjs";
-import { within } from "./environment.mjs";
+import { withEnvironment } from "./environment.mjs";
 
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
 
@@ -11,7 +11,7 @@ export const SCOPE = `${RESOURCE}/.default`;
 
 /** Asks `endpoint` by `getToken` of `application`, which is a new one unless it is given. */
 export function getToken(endpoint, scopes, options, application = new ManagedIdentityApplication()) {
-  return within(endpoint.env, () => application.getToken(scopes, options));
+  return withEnvironment(endpoint.env, () => application.getToken(scopes, options));
 }
 
 /**
@@ -19,7 +19,7 @@ export function getToken(endpoint, scopes, options, application = new ManagedIde
  * first step. For tests that run one after another. What was there before comes back, and with it the address that
  * keeps IMDS's own from being asked.
  */
-export async function during({ env }, work) {
+export async function withEndpoint({ env }, work) {
   const before = Object.keys(env).map((name) => [name, process.env[name]]);
   Object.assign(process.env, env);
   try {

@@ -1,7 +1,7 @@
 // An emulated endpoint that ends with its test, and the shortest way to ask it.
 
 import { createRequire } from "node:module";
-import { within } from "./environment.mjs";
+import { withEnvironment } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../../index.js");
@@ -10,7 +10,7 @@ const { startEmulator } = require("../../emulator/index.js");
 export const RESOURCE = "https://vault.azure.net";
 
 /** One request only: for the tests that are not about retries. */
-export const ONCE = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
+export const NO_RETRIES = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
 
 /** The origins of all endpoints so far: a port that the system hands out again would find its predecessor's tokens. */
 const origins = new Set();
@@ -26,11 +26,11 @@ export async function startEndpoint(t, source = "app-service", options = {}) {
 
 /** Asks `endpoint` by `application`, which is a new one unless it is given. */
 export function acquire(endpoint, request = RESOURCE, application = new ManagedIdentityApplication()) {
-  return within(endpoint.env, () => application.acquireToken(request));
+  return withEnvironment(endpoint.env, () => application.acquireToken(request));
 }
 
 /** The same with a new application that makes a single request. */
-export function acquireOnce(endpoint, request = RESOURCE, configuration = {}) {
-  const system = { ...ONCE.system, ...configuration.system };
+export function acquireWithoutRetries(endpoint, request = RESOURCE, configuration = {}) {
+  const system = { ...NO_RETRIES.system, ...configuration.system };
   return acquire(endpoint, request, new ManagedIdentityApplication({ ...configuration, system }));
 }

@@ -15,7 +15,7 @@ assign({});
  * Calls `call` with these variables and puts process.env back before anybody else runs. An acquisition
  * reads the environment before its first `await`, so this is enough for a promise, too.
  */
-export function within(env, call) {
+export function withEnvironment(env, call) {
   const before = Object.fromEntries(names.map((name) => [name, process.env[name]]));
   assign(env);
   try {

@@ -19,7 +19,7 @@ export const ownAddress = inNamespace(LOOPBACK);
 export const unansweredAddress = inNamespace(`${LOOPBACK.split(" && ")[1]} && ${NO_ANSWER}`);
 
 /** Why there can be no such process here; undefined when there can. */
-export const reasonAgainst = reason(ownAddress);
+export const skipReason = reason(ownAddress);
 export const reasonAgainstUnanswered = reason(unansweredAddress);
 
 function reason([command, ...rest]) {

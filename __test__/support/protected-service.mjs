@@ -16,7 +16,7 @@ const { createCertificate } = createRequire(import.meta.url)("../../emulator/cer
  * Starts a service that ends with its test. `judge` is given each token, and says which challenge it gets; none if it
  * is welcome. `tokens` are all that came.
  */
-export async function startService(t, judge) {
+export async function startProtectedService(t, judge) {
   const certificate = await createCertificate();
   const tokens = [];
   const server = https.createServer(
@@ -39,7 +39,7 @@ export async function startService(t, judge) {
 }
 
 /** A client of `service` with this credential: a function that sends one request and gives its status. */
-export function clientOf(service, credential, scopes) {
+export function createClient(service, credential, scopes) {
   const pipeline = createPipelineFromOptions({ tlsOptions: { ca: service.ca } });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }));
   const httpClient = createDefaultHttpClient();

@@ -15,7 +15,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 export const preloaded = { LD_PRELOAD: join(folder, "slow-files.so") };
 
 /** Why there can be no such files here; undefined when there can. */
-export const reasonAgainst = failure();
+export const skipReason = failure();
 
 function failure() {
   if (process.platform !== "linux") return "LD_PRELOAD: Linux only";

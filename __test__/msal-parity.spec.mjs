@@ -5,11 +5,11 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, version } = require("../index.js");
@@ -95,7 +95,7 @@ for (const [source, { identities, headers }] of Object.entries(SOURCES)) {
       const application = new ManagedIdentityApplication(configuration);
       await acquire(endpoint, requests[0], application);
       t.deepEqual(outcomes.shift(), {
-        source: within(endpoint.env, () => application.getManagedIdentitySource()),
+        source: withEnvironment(endpoint.env, () => application.getManagedIdentitySource()),
       });
     }
     t.is(theirs.length, cases.length);
@@ -114,7 +114,7 @@ test("an endpoint with a path and a query of its own is kept as msal-node keeps 
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}/?own=a%20b&x` };
   await runProcess(t, askMsal, { argument: [{ env, requests: [{ resource: RESOURCE }] }] });
-  await within(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
+  await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
   const [theirs, ours] = endpoint.requests.map((request) => essence(request, ["x-identity-header"]));
   t.deepEqual(ours, theirs);
   t.deepEqual(ours.query.slice(0, 2), ["own=a%20b", "x"]);
@@ -139,7 +139,7 @@ test("where we deviate, msal-node still does what PROTOCOL.md says of it", async
   const redirecting = await start("app-service", redirectTo(target));
   const ask = ({ env }, managedIdentityIdParams = SYSTEM, times = 1) => ({
     env,
-    configuration: { ...ONCE, managedIdentityIdParams },
+    configuration: { ...NO_RETRIES, managedIdentityIdParams },
     requests: Array(times).fill({ resource: RESOURCE }),
   });
   const outcomes = await runProcess(t, askMsal, {
@@ -201,11 +201,11 @@ async function askArc({ native, require, argument, report }) {
   await endpoint.close();
 }
 
-(reasonAgainst ? test.skip : test)(
-  `azure-arc, every kind of id: the requests are msal-node's${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `azure-arc, every kind of id: the requests are msal-node's${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
-    const argument = { tokens: TOKENS, identities: ALL, resource: RESOURCE };
-    const outcomes = await runProcess(t, askArc, { argument, command: privateFolders });
+    const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
+    const outcomes = await runProcess(t, askArc, { argument, command: namespaceCommand });
     t.is(outcomes.length, 4);
     for (const [theirs, ours] of outcomes) {
       t.deepEqual(ours, theirs);
@@ -243,17 +243,19 @@ test("deviation: IMDS's base is not lower-cased, and gets no slash at its end", 
   const endpoint = await startEndpoint(t, "imds");
   const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: `${endpoint.origin}/Proxy//` };
   endpoint.always({ status: 400 });
-  const promise = within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE));
-  await refusal(t, promise, "invalid_request");
+  const promise = withEnvironment(env, () =>
+    new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE),
+  );
+  await expectError(t, promise, "invalid_request");
   t.is(endpoint.requests[0].path, "/Proxy/metadata/identity/oauth2/token");
 });
 
 test("deviation: Machine Learning takes no object and no resource id, as an error with a code", async (t) => {
   const endpoint = await startEndpoint(t, "machine-learning");
   for (const managedIdentityIdParams of [OBJECT_ID, RESOURCE_ID]) {
-    const error = await refusal(
+    const error = await expectError(
       t,
-      acquireOnce(endpoint, RESOURCE, { managedIdentityIdParams }),
+      acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams }),
       "invalid_managed_identity_id_type",
     );
     t.is(error.source, "MachineLearning");
@@ -264,7 +266,7 @@ test("deviation: Machine Learning takes no object and no resource id, as an erro
 test("deviation: Machine Learning's clientid is left out when there is none", async (t) => {
   const endpoint = await startEndpoint(t, "machine-learning");
   const { DEFAULT_IDENTITY_CLIENT_ID: _, ...env } = endpoint.env;
-  await within(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
+  await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
   t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
 });
 
@@ -274,7 +276,7 @@ test("deviation: Cloud Shell refuses a user-assigned identity at every use", asy
   for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
     const application = new ManagedIdentityApplication({ managedIdentityIdParams });
     for (const _ of [1, 2]) {
-      const error = await refusal(
+      const error = await expectError(
         t,
         acquire(endpoint, RESOURCE, application),
         "unable_to_create_cloud_shell",
@@ -288,8 +290,8 @@ test("deviation: Cloud Shell refuses a user-assigned identity at every use", asy
 test("deviation: Service Fabric refuses a user-assigned identity", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric");
   for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
-    const promise = acquireOnce(endpoint, RESOURCE, { managedIdentityIdParams });
-    const error = await refusal(t, promise, "user_assigned_not_available_at_runtime");
+    const promise = acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams });
+    const error = await expectError(t, promise, "user_assigned_not_available_at_runtime");
     t.is(error.source, "ServiceFabric");
   }
   t.deepEqual(endpoint.requests, []);
@@ -305,7 +307,7 @@ test("deviation: a workload identity wins over IMDS", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   await acquire(endpoint);
   t.is(
-    within(endpoint.env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
+    withEnvironment(endpoint.env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
     "WorkloadIdentity",
   );
   t.is(endpoint.requests.length, 1);
@@ -314,15 +316,17 @@ test("deviation: a workload identity wins over IMDS", async (t) => {
 test("deviation: an endpoint must be an http or https URL, and data: is none", async (t) => {
   const answer = Buffer.from(JSON.stringify({ access_token: "x", expires_in: 3600 })).toString("base64");
   const env = { IDENTITY_ENDPOINT: `data:application/json;base64,${answer}`, IDENTITY_HEADER: "x" };
-  const promise = within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE));
-  await refusal(t, promise, "identity_endpoint_url_malformed");
+  const promise = withEnvironment(env, () =>
+    new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE),
+  );
+  await expectError(t, promise, "identity_endpoint_url_malformed");
 });
 
 test("deviation: a redirect is not followed, so that no secret goes elsewhere", async (t) => {
   const endpoint = await startEndpoint(t);
   const other = await startEndpoint(t);
   endpoint.always(redirectTo(other));
-  await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.deepEqual(other.requests, []);
 });
 
@@ -339,13 +343,13 @@ test("deviation: a token is kept under the resource that was asked for", async (
 test("deviation: a 200 without a token is an error", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ body: {} });
-  await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
 });
 
 test("deviation: a refusal of App Service's has a code", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
-  await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
 });
 
 test("deviation: a 503 that is no JSON is tried again", async (t) => {
@@ -362,9 +366,9 @@ test("deviation: a second application has a source, an identity and a retry swit
   await acquire(second);
   t.deepEqual([first.requests.length, second.requests.length], [1, 1]);
   second.next({ status: 400, body: "" });
-  await refusal(
+  await expectError(
     t,
-    acquireOnce(second, { resource: RESOURCE, forceRefresh: true }),
+    acquireWithoutRetries(second, { resource: RESOURCE, forceRefresh: true }),
     "managed_identity_failed_response",
   );
   second.next({ status: 500, body: "" });
@@ -377,10 +381,10 @@ test("deviation: getManagedIdentitySource and an acquisition agree about an empt
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: "", IDENTITY_HEADER: "", MSI_ENDPOINT: "" };
   const application = new ManagedIdentityApplication();
   t.is(
-    within(env, () => application.getManagedIdentitySource()),
+    withEnvironment(env, () => application.getManagedIdentitySource()),
     "DefaultToImds",
   );
-  await within(env, () => application.acquireToken(RESOURCE));
+  await withEnvironment(env, () => application.acquireToken(RESOURCE));
   t.is(endpoint.requests.length, 1);
 });
 

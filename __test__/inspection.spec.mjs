@@ -8,8 +8,8 @@ import { format, inspect } from "node:util";
 import { createContext, runInContext } from "node:vm";
 import test from "ava";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const native = require("../index.js");
@@ -28,26 +28,26 @@ test("an application shows its identity and its source, and neither a token nor 
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const { accessToken } = await acquire(endpoint, RESOURCE, application);
-  await within(endpoint.env, () => application.getToken(RESOURCE));
+  await withEnvironment(endpoint.env, () => application.getToken(RESOURCE));
   const options = [
     undefined,
     { depth: Number.POSITIVE_INFINITY, showHidden: true, getters: true },
     { compact: false, colors: true },
   ];
   for (const given of options) {
-    const text = within(endpoint.env, () => inspect({ application }, given));
+    const text = withEnvironment(endpoint.env, () => inspect({ application }, given));
     t.true(text.includes("ManagedIdentityApplication"), text);
     t.true(text.includes("system-assigned") && text.includes("AppService"), text);
     t.false(text.includes(accessToken) || text.includes(endpoint.env.IDENTITY_HEADER), "a secret shows");
   }
-  t.is(within(endpoint.env, () => format("%o", application)).includes(accessToken), false);
+  t.is(withEnvironment(endpoint.env, () => format("%o", application)).includes(accessToken), false);
   t.is(JSON.stringify(application), "{}");
   t.is(endpoint.requests.length, 1);
 });
 
 test("an id is shown if it has the form of one", (t) => {
   const shown = (ids) =>
-    within({}, () => inspect(new ManagedIdentityApplication({ managedIdentityIdParams: ids })));
+    withEnvironment({}, () => inspect(new ManagedIdentityApplication({ managedIdentityIdParams: ids })));
   t.true(shown({ userAssignedClientId: GUID }).includes(`userAssignedClientId: '${GUID}'`));
   t.true(
     shown({ userAssignedId: `/subscriptions/s${PATH}` }).includes(
@@ -124,7 +124,7 @@ for (const Class of [ManagedIdentityError, CredentialUnavailableError]) {
 test("an error that a test made has the fields of one that was met", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
-  const met = await refusal(t, acquire(endpoint));
+  const met = await expectError(t, acquire(endpoint));
   const { message: _, ...details } = met;
   const made = new ManagedIdentityError(met.errorCode, met.correlationId, {
     ...details,

@@ -6,12 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { canMoveClocks, leaveToRust, startClocked } from "./support/clocks.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const HOUR = 3_600;
-const EVALUATOR = fileURLToPath(new URL("time/evaluator.mjs", import.meta.url));
+const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 /** Vitest's and Jest's start at the time that it is; node:test's and sinon's in 1970. */
 const CLOCKS = {
   "node:test": ({ require, now }) => {
@@ -316,11 +316,11 @@ test("a Date.now that tells no time leaves the system's", async (t) => {
 });
 
 test("a clock that stands still serves no token that has expired in real time", async (t) => {
-  if (!canMoveClocks) return leaveToRust(t);
+  if (!hasFaketime) return logMissingFaketime(t);
   const endpoint = await startHourly(t);
   // It tells lifetimes only, since its own clock does not leap.
   endpoint.always({ body: ({ expires_on, ...answer }) => ({ ...answer, expires_in: HOUR }) });
-  const send = await startClocked(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
+  const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const ask = async (prepare) => {
     const run = `async (kept, argument) => {
       const { ManagedIdentityApplication } = kept.require("../../index.js");

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
 import test from "ava";
-import { reasonAgainst } from "./support/arc.mjs";
+import { skipReason } from "./support/arc-namespace.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
@@ -274,7 +274,7 @@ function withSystemRoots(bundle) {
 }
 
 test("without a system trust store the bundled roots count", async (t) => {
-  if (reasonAgainst !== undefined) return t.pass(reasonAgainst);
+  if (skipReason !== undefined) return t.pass(skipReason);
   const server = await startServer(t);
   const command = withSystemRoots();
   const outcome = await outcomeOf(t, server, { command });
@@ -287,7 +287,7 @@ test("without a system trust store the bundled roots count", async (t) => {
 });
 
 test("the system's roots count beside Node's, also if NODE_EXTRA_CA_CERTS is missing", async (t) => {
-  if (reasonAgainst !== undefined) return t.pass(reasonAgainst);
+  if (skipReason !== undefined) return t.pass(skipReason);
   const server = await startServer(t);
   const command = withSystemRoots(server.ca);
   const missing = join(server.folder, "gone.pem");
@@ -300,7 +300,7 @@ test("the system's roots count beside Node's, also if NODE_EXTRA_CA_CERTS is mis
 });
 
 test("the system's roots do not count where the process has chosen its own", async (t) => {
-  if (reasonAgainst !== undefined || !takesRoots) return t.pass(reasonAgainst ?? "no such function");
+  if (skipReason !== undefined || !takesRoots) return t.pass(skipReason ?? "no such function");
   const server = await startServer(t);
   const other = await createCertificate({ subject: "another authority" });
   for (const roots of [[other.pem], "bundled"]) {

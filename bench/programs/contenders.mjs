@@ -1,7 +1,7 @@
 // What is measured, behind one shape: how each package is loaded, called and checked. A program runs in a folder
 // from which its package can be imported by name.
 
-const IDENTITIES = {
+const CONTENDERS = {
   native: { name: "managed-identity-native", open: application((resource) => resource) },
   "native-object": { name: "managed-identity-native", open: application((resource) => ({ resource })) },
   "native-getToken": { name: "managed-identity-native", open: credential("ManagedIdentityApplication") },
@@ -14,13 +14,13 @@ export function resource(number) {
   return `https://resource-${number}.example.net`;
 }
 
-export async function open(subject) {
-  const { name, open: opened } = IDENTITIES[subject];
+export async function open(contender) {
+  const { name, open: opened } = CONTENDERS[contender];
   return opened(await import(name));
 }
 
 /** Throws unless what is measured happened. */
-export function expect(happened, what) {
+export function assertMeasured(happened, what) {
   if (!happened) throw new Error(`not measured what was to be measured: ${what}`);
 }
 
@@ -33,9 +33,9 @@ function application(plain) {
       refresh: (resource) => ({ resource, forceRefresh: true }),
       tokenOf: (result) => result.accessToken,
       check(result, fromCache) {
-        expect(result.accessToken.length === 1_500, "a token");
-        expect(result.fromCache === fromCache, `fromCache is ${fromCache}`);
-        expect(result.expiresOn.getTime() > Date.now(), "an expiry ahead");
+        assertMeasured(result.accessToken.length === 1_500, "a token");
+        assertMeasured(result.fromCache === fromCache, `fromCache is ${fromCache}`);
+        assertMeasured(result.expiresOn.getTime() > Date.now(), "an expiry ahead");
       },
     };
   };
@@ -50,8 +50,8 @@ function credential(className) {
       request: (resource) => `${resource}/.default`,
       tokenOf: (result) => result.token,
       check(result) {
-        expect(result.token.length === 1_500, "a token");
-        expect(result.expiresOnTimestamp > Date.now(), "an expiry ahead");
+        assertMeasured(result.token.length === 1_500, "a token");
+        assertMeasured(result.expiresOnTimestamp > Date.now(), "an expiry ahead");
       },
     };
   };

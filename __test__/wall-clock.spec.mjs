@@ -2,17 +2,17 @@
 
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { canMoveClocks, leaveToRust, startClocked } from "./support/clocks.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
 const RESOURCE = "https://vault.azure.net";
-const PROGRAM = fileURLToPath(new URL("time/caller.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("wall-clock/caller.mjs", import.meta.url));
 
 /** A process whose clocks are set by `leap(seconds)`, from the time that it really is. */
 async function startCaller(t, options) {
-  const send = await startClocked(t, PROGRAM, options);
+  const send = await startWithFaketime(t, PROGRAM, options);
   return {
     ask: (endpoint, options = {}) => send({ ask: { env: endpoint.env, resources: [RESOURCE], ...options } }),
     leap: (seconds) => send({ leap: seconds }),
@@ -23,7 +23,7 @@ async function startCaller(t, options) {
 function timed(title, body) {
   test(title, async (t) => {
     t.timeout(60_000);
-    return canMoveClocks ? body(t) : leaveToRust(t);
+    return hasFaketime ? body(t) : logMissingFaketime(t);
   });
 }
 

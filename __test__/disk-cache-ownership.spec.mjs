@@ -26,7 +26,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const OTHER_USER = 65_533;
-const SWAP = fileURLToPath(new URL("support/swap.c", import.meta.url));
+const SWAP = fileURLToPath(new URL("support/swap-directories.c", import.meta.url));
 
 /** Only root can act as another user, and give files away. */
 const asRoot = process.getuid?.() === 0 ? test : test.skip;

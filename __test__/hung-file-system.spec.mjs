@@ -7,7 +7,7 @@ import { join } from "node:path";
 import test from "ava";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
-import { preloaded, reasonAgainst } from "./support/slow-files/index.mjs";
+import { preloaded, skipReason } from "./support/slow-files/index.mjs";
 
 const KEY = "/var/opt/azcmagent/tokens/hangs.key";
 const FOR_EVER = 1_000_000;
@@ -103,7 +103,7 @@ async function callBeside({ argument, native, report }) {
   const { slow, seconds, env, healthy, directory, method = "acquireToken", timeout } = argument;
   const { ManagedIdentityApplication } = native;
   const names = new Set([...Object.keys(env), ...Object.keys(healthy)]);
-  const within = (variables, call) => {
+  const withEnvironment = (variables, call) => {
     for (const name of names) delete process.env[name];
     Object.assign(process.env, variables);
     return call();
@@ -119,10 +119,10 @@ async function callBeside({ argument, native, report }) {
   const other = new ManagedIdentityApplication();
   const ask = (nth) =>
     timed(() => other.acquireToken({ resource: `https://${nth}.example`, timeout: 5_000 }));
-  await within(healthy, () => ask(0));
+  await withEnvironment(healthy, () => ask(0));
   Object.assign(process.env, { SLOW_FILES: slow, SLOW_SECONDS: String(seconds) });
   const application = new ManagedIdentityApplication({ cache: { directory } });
-  const slowCall = within(env, () =>
+  const slowCall = withEnvironment(env, () =>
     timed(() =>
       application[method](method === "acquireToken" ? { resource: "https://a", timeout } : { timeout }),
     ),
@@ -135,7 +135,9 @@ async function callBeside({ argument, native, report }) {
   do {
     const first = beside.length + 1;
     beside.push(
-      ...(await within(healthy, () => Promise.all(Array.from({ length: 20 }, (_, nth) => ask(first + nth))))),
+      ...(await withEnvironment(healthy, () =>
+        Promise.all(Array.from({ length: 20 }, (_, nth) => ask(first + nth))),
+      )),
     );
   } while (!isSettled && beside.length < 2_000);
   report({ ...(await slowCall), beside });
@@ -144,7 +146,7 @@ async function callBeside({ argument, native, report }) {
 for (const [name, lay] of Object.entries(cases)) {
   for (const seconds of [8, FOR_EVER]) {
     const title = `${name} hangs ${seconds === 8 ? "for 8 s" : "for ever"}: limits hold, others are served`;
-    (reasonAgainst === undefined ? test : test.skip)(title, async (t) => {
+    (skipReason === undefined ? test : test.skip)(title, async (t) => {
       const healthy = (await startEndpoint(t)).env;
       const { outcome, ...rest } = await lay(t);
       const argument = { ...rest, seconds, healthy, timeout: 1_000 };
@@ -165,7 +167,7 @@ for (const [name, lay] of Object.entries(cases)) {
   }
 }
 
-(reasonAgainst === undefined ? test : test.skip)(
+(skipReason === undefined ? test : test.skip)(
   "a federated token that takes a second is waited for",
   async (t) => {
     const [endpoint, healthy] = [await startEndpoint(t, "workload-identity"), await startEndpoint(t)];
@@ -183,6 +185,6 @@ for (const [name, lay] of Object.entries(cases)) {
 );
 
 test("files that hang can be made, or the reason against it is reported", (t) => {
-  if (reasonAgainst !== undefined) t.log(`the tests of files that hang are skipped: ${reasonAgainst}`);
+  if (skipReason !== undefined) t.log(`the tests of files that hang are skipped: ${skipReason}`);
   t.pass();
 });

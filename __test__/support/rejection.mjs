@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 const { ManagedIdentityError } = createRequire(import.meta.url)("../../index.js");
 
 /** What a promise rejected with; a failed assertion and undefined when it resolved. */
-export async function rejection(t, promise, message) {
+export async function expectRejection(t, promise, message) {
   const [rejected, reason] = await promise.then(
     () => [false],
     (error) => [true, error],
@@ -15,8 +15,8 @@ export async function rejection(t, promise, message) {
 }
 
 /** The error of this package, with this code, that a promise rejected with. */
-export async function refusal(t, promise, code, message) {
-  const error = await rejection(t, promise, message);
+export async function expectError(t, promise, code, message) {
+  const error = await expectRejection(t, promise, message);
   t.true(error instanceof ManagedIdentityError, message ?? `${error}`);
   if (code !== undefined) t.is(error.errorCode, code, message ?? error.message);
   return error;

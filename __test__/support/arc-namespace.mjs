@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 const FOLDERS = "mount -t tmpfs none /opt && mount -t tmpfs none /var/opt";
 
 /** What to put before the command of a process that is to have such folders. */
-export const privateFolders = [
+export const namespaceCommand = [
   "unshare",
   "--map-root-user",
   "--mount",
@@ -16,14 +16,14 @@ export const privateFolders = [
   "sh",
 ];
 
-const [command, ...rest] = privateFolders;
+const [command, ...rest] = namespaceCommand;
 const tried = process.platform === "linux" ? spawnSync(command, [...rest, "true"]) : undefined;
 
 /** Why there can be no such folders here; undefined when there can. */
-export const reasonAgainst =
+export const skipReason =
   tried?.status === 0
     ? undefined
     : `no mount namespace: ${tried?.error ?? tried?.stderr ?? "Linux only"}`.trim();
 
 /** Where the agent puts its keys. */
-export const TOKENS = "/var/opt/azcmagent/tokens";
+export const KEY_DIRECTORY = "/var/opt/azcmagent/tokens";

@@ -2,9 +2,9 @@
 // the fields of a result.
 
 import { microseconds } from "./clock.mjs";
-import { expect } from "./subject.mjs";
+import { assertMeasured } from "./contenders.mjs";
 
-const { floor, batchMs } = JSON.parse(process.argv[2]);
+const { baseline, batchMs } = JSON.parse(process.argv[2]);
 const token = {
   resource: "https://r.example.net",
   accessToken: "a",
@@ -46,8 +46,8 @@ const loops = {
   async fields(count) {
     let result;
     for (let made = 0; made < count; made += 1) result = await fields(token);
-    expect(Object.keys(result).length === 20, "20 fields");
+    assertMeasured(Object.keys(result).length === 20, "20 fields");
   },
 };
 
-console.log(JSON.stringify({ values: await microseconds(loops[floor], batchMs), requests: 0 }));
+console.log(JSON.stringify({ values: await microseconds(loops[baseline], batchMs), requests: 0 }));

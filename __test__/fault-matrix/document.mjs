@@ -1,4 +1,4 @@
-// docs/faults.md, made from the table that the tests run: `node __test__/faults/document.mjs --write`.
+// docs/faults.md, made from the table that the tests run: `node __test__/fault-matrix/document.mjs --write`.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ const INTRODUCTION = `# What a fault does
 
 What a caller gets when the managed identity endpoint misbehaves. This page is made from the table that
 \`__test__/faults.spec.mjs\` runs over real sockets, every fault with every source and with tokens of every age in the
-cache; do not edit it, run \`node __test__/faults/document.mjs --write\`.
+cache; do not edit it, run \`node __test__/fault-matrix/document.mjs --write\`.
 
 A token that is valid is never withheld because of a fault:
 
@@ -36,7 +36,7 @@ chain on.
 
 const FILES = `## Files on a file system that does not respond
 
-\`__test__/hung-files.spec.mjs\` runs these. No other call is delayed, and the process can end.
+\`__test__/hung-file-system.spec.mjs\` runs these. No other call is delayed, and the process can end.
 
 | what hangs | the caller gets | tried again |
 | --- | --- | --- |

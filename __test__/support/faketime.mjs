@@ -15,10 +15,10 @@ const FAKETIME = ["x86_64", "aarch64"]
 
 const isWatched = process.env.LD_PRELOAD?.includes("asan");
 
-export const canMoveClocks = FAKETIME !== undefined && !isWatched;
+export const hasFaketime = FAKETIME !== undefined && !isWatched;
 
 /** Says why a test that needs a moving clock ends here; an error in CI. */
-export function leaveToRust(t) {
+export function logMissingFaketime(t) {
   t.log(`${isWatched ? "under AddressSanitizer" : "libfaketime is not installed"}: left to the Rust tests`);
   t.falsy(process.env.CI, "CI must install libfaketime");
 }
@@ -28,12 +28,12 @@ export function leaveToRust(t) {
  * that sends a message and resolves with the answer to it. `isSuspended`: only the wall clock moves, as while a machine
  * sleeps.
  */
-export async function startClocked(t, program, { env, isSuspended = false } = {}) {
+export async function startWithFaketime(t, program, { env, isSuspended = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "clock-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const clock = join(folder, "clock");
   writeFileSync(clock, "+0");
-  const faked = canMoveClocks && {
+  const faked = hasFaketime && {
     LD_PRELOAD: FAKETIME,
     FAKETIME_TIMESTAMP_FILE: clock,
     FAKETIME_NO_CACHE: "1",

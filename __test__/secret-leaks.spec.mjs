@@ -4,11 +4,11 @@
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
-import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { LogLevel, ManagedIdentityApplication } = require("../index.js");
@@ -104,7 +104,10 @@ for (const [source, secretsOf] of Object.entries(SECRETS)) {
           },
         });
         const { lines, loggerOptions } = loudest();
-        const error = await refusal(t, acquireOnce(endpoint, RESOURCE, { system: { loggerOptions } }));
+        const error = await expectError(
+          t,
+          acquireWithoutRetries(endpoint, RESOURCE, { system: { loggerOptions } }),
+        );
         while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
         t.is(error.statusCode, status);
         hides(t, everything(error) + lines.join("\n"), secretsOf(endpoint.env, endpoint), name);
@@ -224,7 +227,7 @@ test("a token in an error's body shows up nowhere", async (t) => {
           return body(answer);
         },
       });
-      const error = await refusal(t, acquireOnce(endpoint), undefined, String(body));
+      const error = await expectError(t, acquireWithoutRetries(endpoint), undefined, String(body));
       hides(t, everything(error), granted, String(body));
     }
   }
@@ -240,7 +243,12 @@ test("an opaque token that came with an error shows up nowhere", async (t) => {
     `{"access_token": "${token}"`,
   ]) {
     endpoint.next({ status: 200, body });
-    hides(t, everything(await refusal(t, acquireOnce(endpoint))), [token], JSON.stringify(body));
+    hides(
+      t,
+      everything(await expectError(t, acquireWithoutRetries(endpoint))),
+      [token],
+      JSON.stringify(body),
+    );
   }
 });
 
@@ -258,7 +266,10 @@ test("a secret shows up in no error about connections and time", async (t) => {
     cells.map(async ([source, fault]) => {
       const endpoint = await startEndpoint(t, source);
       endpoint.always(fault);
-      const error = await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: 5_000 }));
+      const error = await expectError(
+        t,
+        acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: 5_000 }),
+      );
       await endpoint.waitForRequests(1);
       hides(t, everything(error), SECRETS[source](endpoint.env, endpoint), source);
     }),
@@ -281,9 +292,9 @@ test("a secret shows up in no error about the environment", async (t) => {
     { ...endpoint.env, AZURE_AUTHORITY_HOST: `https://user:${secret}@127.0.0.1:1` },
     { ...endpoint.env, AZURE_TENANT_ID: `${secret}/` },
   ]) {
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE)),
+      withEnvironment(env, () => new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE)),
     );
     hides(t, everything(error), [secret], JSON.stringify(env));
   }
@@ -308,8 +319,8 @@ test("an application shows nothing of what it holds", async (t) => {
   hides(t, shown, [accessToken, endpoint.env.IDENTITY_HEADER]);
 });
 
-(reasonAgainst ? test.skip : test)(
-  `Azure Arc's key shows up nowhere, however the agent sends it back${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `Azure Arc's key shows up nowhere, however the agent sends it back${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -351,7 +362,7 @@ test("an application shows nothing of what it holds", async (t) => {
         }
         await endpoint.close();
       },
-      { argument: TOKENS, command: privateFolders },
+      { argument: KEY_DIRECTORY, command: namespaceCommand },
     );
     t.is(reports.length, 15);
     for (const { known, shown } of reports) t.true(known && !shown);

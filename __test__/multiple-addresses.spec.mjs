@@ -8,8 +8,8 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { startDeaf } from "./support/deaf.mjs";
 import { runProcess } from "./support/program.mjs";
+import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const NAME = "several-addresses.example";
 
@@ -74,7 +74,7 @@ async function acquireByName(t, port, addresses, system = {}) {
 
 isolated("the second address is tried while the first gives no answer", async (t) => {
   const port = await startGood(t, "127.0.0.3");
-  await startDeaf(t, ["127.0.0.2"], port);
+  await startUnresponsiveServer(t, ["127.0.0.2"], port);
   for (const addresses of [
     ["127.0.0.2", "127.0.0.3"],
     ["127.0.0.3", "127.0.0.2"],
@@ -88,7 +88,7 @@ isolated("the second address is tried while the first gives no answer", async (t
 isolated("the last of eight addresses is reached within one connect timeout", async (t) => {
   const port = await startGood(t, "127.0.0.9");
   const silent = Array.from({ length: 7 }, (_, index) => `127.0.0.${index + 2}`);
-  await startDeaf(t, silent, port);
+  await startUnresponsiveServer(t, silent, port);
   const { accessToken } = await acquireByName(t, port, [...silent, "127.0.0.9"], {
     connectTimeout: 3_000,
     disableInternalRetries: true,
@@ -106,7 +106,7 @@ isolated("an address that refuses is followed by the next at once", async (t) =>
 });
 
 isolated("the connect timeout bounds all addresses together", async (t) => {
-  const port = await startDeaf(t, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+  const port = await startUnresponsiveServer(t, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
   const outcome = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3", "127.0.0.4"], {
     connectTimeout: 600,
     disableInternalRetries: true,

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
 import test from "ava";
-import { ONCE } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { NO_RETRIES } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
@@ -287,12 +287,14 @@ for (const [name, source] of Object.entries(SOURCES)) {
         const message = `${place}: ${JSON.stringify(word)}`;
         const { env, options, request = { resource: "https://a" } } = by(word);
         const call = () =>
-          new ManagedIdentityApplication({ ...ONCE, ...options }).acquireToken({
+          new ManagedIdentityApplication({ ...NO_RETRIES, ...options }).acquireToken({
             forceRefresh: true,
             timeout: 20_000,
             ...request,
           });
-        const outcome = await within({ ...good, ...env }, async () => call()).catch((error) => error);
+        const outcome = await withEnvironment({ ...good, ...env }, async () => call()).catch(
+          (error) => error,
+        );
         const received = await server.take();
         t.true(outcome instanceof ManagedIdentityError || typeof outcome?.accessToken === "string", message);
         if (received.length === 0) {

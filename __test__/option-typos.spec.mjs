@@ -3,8 +3,8 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError, ManagedIdentityId } = require("../index.js");
@@ -61,9 +61,9 @@ test("AZURE_CLIENT_ID is refused where it is used, before any request, and nowhe
   const endpoint = await startEndpoint(t, "workload-identity");
   for (const id of ["undefined", "null", `${GUID}\n`, `"${GUID}"`]) {
     const env = { ...endpoint.env, AZURE_CLIENT_ID: id };
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE)),
+      withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE)),
       "invalid_configuration",
     );
     t.true(error.message.includes("AZURE_CLIENT_ID") && !error.message.includes(GUID), error.message);
@@ -72,7 +72,7 @@ test("AZURE_CLIENT_ID is refused where it is used, before any request, and nowhe
   t.deepEqual(endpoint.requests, []);
   const other = await startEndpoint(t);
   const env = { ...other.env, AZURE_CLIENT_ID: "undefined" };
-  await within(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
+  await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
   t.is(other.requests.length, 1);
 });
 
@@ -82,7 +82,7 @@ test("an error about an unknown identity shows the id, if it has the form of one
   endpoint.always({ status: 400, body });
   const messageFor = async (managedIdentityIdParams) => {
     const application = new ManagedIdentityApplication({ managedIdentityIdParams });
-    return (await refusal(t, acquire(endpoint, RESOURCE, application))).message;
+    return (await expectError(t, acquire(endpoint, RESOURCE, application))).message;
   };
   t.regex(await messageFor({ userAssignedClientId: GUID }), new RegExp(`The request named ${GUID}\\.$`));
   t.true((await messageFor({ userAssignedResourceId: RESOURCE_ID })).endsWith(`${RESOURCE_ID}.`));
@@ -108,7 +108,7 @@ for (const [source, variable, header] of [
     for (const [index, end] of ["\n", "\r\n", "\n\n"].entries()) {
       const env = { ...endpoint.env, [variable]: `${secret}${end}` };
       const resource = `https://number${index}.example`;
-      await within(env, () => new ManagedIdentityApplication().acquireToken(resource));
+      await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(resource));
     }
     t.deepEqual(
       endpoint.requests.map(({ headers }) => headers[header]),
@@ -231,7 +231,7 @@ test("signal and scope are refused with the right spelling, also where a token i
       t.notThrows(() => {
         promise = acquire(endpoint, request, application);
       });
-      const error = await refusal(t, promise, "invalid_configuration", round);
+      const error = await expectError(t, promise, "invalid_configuration", round);
       for (const words of named) t.true(error.message.includes(words), error.message);
       t.regex(error.correlationId, /^[0-9a-f-]{36}$/);
     }

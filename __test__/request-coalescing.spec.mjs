@@ -3,10 +3,10 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
 import { startProcess, startWorker } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
@@ -105,7 +105,12 @@ test("forceRefresh does not join a flight that claims started", async (t) => {
 test("callers with another retry switch have a flight of their own", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const calls = [acquire(endpoint), acquireOnce(endpoint), acquire(endpoint), acquireOnce(endpoint)];
+  const calls = [
+    acquire(endpoint),
+    acquireWithoutRetries(endpoint),
+    acquire(endpoint),
+    acquireWithoutRetries(endpoint),
+  ];
   await endpoint.waitForRequests(2);
   release();
   await Promise.all(calls);
@@ -240,14 +245,16 @@ test("a failure reaches every caller as an Error of its own, with its own callin
   }
   const callers = [firstCaller, secondCaller, callerOfAnotherApplication];
   const release = endpoint.hold();
-  const calls = atOneInstant(() => callers.map((caller) => caller()));
+  const calls = withFrozenClock(() => callers.map((caller) => caller()));
   await endpoint.waitForRequests(1);
   release();
-  const errors = await Promise.all(calls.map((call) => refusal(t, call, "managed_identity_failed_response")));
+  const errors = await Promise.all(
+    calls.map((call) => expectError(t, call, "managed_identity_failed_response")),
+  );
   t.is(new Set(errors).size, errors.length);
   for (const [index, { stack, statusCode }] of errors.entries()) {
     t.is(statusCode, 400);
-    t.true(stack.includes("flight.spec.mjs"), stack);
+    t.true(stack.includes("request-coalescing.spec.mjs"), stack);
     for (const caller of callers) t.is(stack.includes(caller.name), caller === callers[index], stack);
   }
   t.is(endpoint.requests.length, 1);
@@ -256,9 +263,9 @@ test("a failure reaches every caller as an Error of its own, with its own callin
 test("a caller that changes its Error changes nobody else's", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ drop: "before" });
-  const application = new ManagedIdentityApplication(ONCE);
-  const calls = atOneInstant(() => [1, 2].map(() => acquire(endpoint, RESOURCE, application)));
-  const [first, second] = await Promise.all(calls.map((call) => refusal(t, call)));
+  const application = new ManagedIdentityApplication(NO_RETRIES);
+  const calls = withFrozenClock(() => [1, 2].map(() => acquire(endpoint, RESOURCE, application)));
+  const [first, second] = await Promise.all(calls.map((call) => expectError(t, call)));
   first.message = "spoilt";
   first.cause.message = "spoilt";
   t.not(second.message, "spoilt");
@@ -269,8 +276,8 @@ test("a failure is not remembered", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 400 }, { status: 400 }]);
   const application = new ManagedIdentityApplication();
-  await refusal(t, acquire(endpoint, RESOURCE, application));
-  await refusal(t, acquire(endpoint, RESOURCE, application));
+  await expectError(t, acquire(endpoint, RESOURCE, application));
+  await expectError(t, acquire(endpoint, RESOURCE, application));
   t.false((await acquire(endpoint, RESOURCE, application)).fromCache);
   t.is(endpoint.requests.length, 3);
 });
@@ -279,7 +286,7 @@ test("1,000 callers of a failure get 1,000 errors", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 400 });
   const application = new ManagedIdentityApplication();
-  const calls = atOneInstant(() =>
+  const calls = withFrozenClock(() =>
     Array.from({ length: 1000 }, () => acquire(endpoint, RESOURCE, application)),
   );
   const outcomes = await Promise.allSettled(calls);

@@ -3,10 +3,10 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { TOKENS } from "./support/arc.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { KEY_DIRECTORY } from "./support/arc-namespace.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { LogLevel, ManagedIdentityApplication } = require("../index.js");
@@ -63,7 +63,11 @@ for (const [name, [body, { errorCode, correlationId, says }]] of Object.entries(
   test(`an error's code, sentence and ids: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 400, body });
-    const error = await refusal(t, acquireOnce(endpoint), errorCode ?? "managed_identity_failed_response");
+    const error = await expectError(
+      t,
+      acquireWithoutRetries(endpoint),
+      errorCode ?? "managed_identity_failed_response",
+    );
     for (const words of says) t.true(error.errorMessage.includes(words), error.errorMessage);
     if (correlationId !== undefined) t.is(error.correlationId, correlationId);
     t.is(error.status, 400);
@@ -101,7 +105,7 @@ for (const [name, status, body] of [
     endpoint.always({ status, body });
     const argument = { env: endpoint.env, body: RESOURCE };
     const [theirs] = await runProcess(t, askMsal, { argument });
-    const ours = await refusal(t, acquireOnce(endpoint), theirs.errorCode);
+    const ours = await expectError(t, acquireWithoutRetries(endpoint), theirs.errorCode);
     t.is(endpoint.requests.length, 2);
     t.is(ours.status, theirs.status);
     t.is(ours.status, ours.statusCode);
@@ -122,7 +126,7 @@ test("the sentence is whole where the time is up, too", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 503, body: { message: SENTENCE } });
   endpoint.always({ delay: 60_000 });
-  const error = await refusal(t, acquire(endpoint, { resource: RESOURCE, timeout: 2_500 }));
+  const error = await expectError(t, acquire(endpoint, { resource: RESOURCE, timeout: 2_500 }));
   t.is(error.errorCode, "network_unavailable");
   t.true(error.errorMessage.includes(SENTENCE), error.errorMessage);
 });
@@ -135,7 +139,7 @@ for (const [source, variable] of [
     const endpoint = await startEndpoint(t, source);
     for (const status of [403, 401]) {
       endpoint.next({ status, body: "" });
-      const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+      const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
       t.true(error.errorMessage.includes(`The secret in ${variable}`), error.errorMessage);
     }
   });
@@ -182,11 +186,11 @@ for (const [name, [fields, lifetime]] of Object.entries(EXPIRIES)) {
     const endpoint = await startEndpoint(t);
     const before = Date.now();
     endpoint.always({ body: { access_token: "opaque", ...fields } });
-    const { expiresOn } = await acquireOnce(endpoint);
+    const { expiresOn } = await acquireWithoutRetries(endpoint);
     // What a field names was fixed when this file was loaded; what it counts from is the call.
     const late = expiresOn - (before + lifetime * 1000);
     t.true(Math.abs(late) < 120_000, `${late} ms late`);
-    const again = await acquireOnce(endpoint);
+    const again = await acquireWithoutRetries(endpoint);
     t.true(again.fromCache);
     t.deepEqual(again.expiresOn, expiresOn);
     t.is(endpoint.requests.length, 1);
@@ -205,9 +209,9 @@ test("with a clock that is a day ahead, a token lives by expires_in, and the log
   const lines = [];
   const loggerCallback = (level, line) => lines.push([level, line]);
   const system = { loggerOptions: { loggerCallback, logLevel: LogLevel.Warning } };
-  const { expiresOn } = await acquireOnce(endpoint, RESOURCE, { system });
+  const { expiresOn } = await acquireWithoutRetries(endpoint, RESOURCE, { system });
   t.true(Math.abs(expiresOn - dateIn(DAY - 1)) < 120_000, `${expiresOn}`);
-  t.true((await acquireOnce(endpoint)).fromCache);
+  t.true((await acquireWithoutRetries(endpoint)).fromCache);
   t.is(lines.length, 1);
   t.is(lines[0][0], LogLevel.Warning);
   t.regex(lines[0][1], /clock is \d+ s ahead/);
@@ -216,7 +220,7 @@ test("with a clock that is a day ahead, a token lives by expires_in, and the log
 test("with a clock that is right, it is an old token", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always(skewed(0));
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.true(error.errorMessage.includes("already expired"), error.errorMessage);
 });
 
@@ -224,7 +228,7 @@ test("a caller's own client hands the date of a response on", async (t) => {
   const endpoint = await startEndpoint(t);
   const send = async () => ({ status: 200, ...skewed(DAY) });
   const networkClient = { sendGetRequestAsync: send, sendPostRequestAsync: send };
-  const { accessToken } = await acquireOnce(endpoint, RESOURCE, { system: { networkClient } });
+  const { accessToken } = await acquireWithoutRetries(endpoint, RESOURCE, { system: { networkClient } });
   t.is(accessToken, "opaque");
 });
 
@@ -242,31 +246,31 @@ for (const [name, fields] of Object.entries(NEARLY_JSON)) {
   test(`what JSON does not have costs no token: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ body: `{${fields},"access_token":"opaque"}` });
-    t.is((await acquireOnce(endpoint)).accessToken, "opaque");
+    t.is((await acquireWithoutRetries(endpoint)).accessToken, "opaque");
     endpoint.always({ status: 400, body: `{${fields},"error":"Busy","error_description":"Half \\ud83d."}` });
     const request = { resource: RESOURCE, forceRefresh: true };
-    const error = await refusal(t, acquireOnce(endpoint, request), "Busy");
+    const error = await expectError(t, acquireWithoutRetries(endpoint, request), "Busy");
     t.true(error.errorMessage.includes("Half \ufffd."), error.errorMessage);
   });
 }
 
 for (const [name, challenge] of Object.entries({
-  "two lines, Negotiate first": ["Negotiate", `Basic realm=${TOKENS}/none.key`],
-  "a list": `Negotiate, Basic realm=${TOKENS}/none.key`,
-  "a token68 before it": `Negotiate YII=, Basic realm="${TOKENS}/none.key"`,
-  "a parameter after it": `Basic realm=${TOKENS}/none.key, charset="UTF-8"`,
-  "a parameter before it": `Basic charset="UTF-8", realm="${TOKENS}/none.key"`,
+  "two lines, Negotiate first": ["Negotiate", `Basic realm=${KEY_DIRECTORY}/none.key`],
+  "a list": `Negotiate, Basic realm=${KEY_DIRECTORY}/none.key`,
+  "a token68 before it": `Negotiate YII=, Basic realm="${KEY_DIRECTORY}/none.key"`,
+  "a parameter after it": `Basic realm=${KEY_DIRECTORY}/none.key, charset="UTF-8"`,
+  "a parameter before it": `Basic charset="UTF-8", realm="${KEY_DIRECTORY}/none.key"`,
 })) {
   test(`Azure Arc's challenge is found: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t, "azure-arc");
     endpoint.always({ status: 401, headers: { "WWW-Authenticate": challenge }, body: "" });
-    const error = await refusal(t, acquireOnce(endpoint), "unable_to_read_secret_file");
-    t.true(error.errorMessage.includes(`${TOKENS}/none.key`), error.errorMessage);
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "unable_to_read_secret_file");
+    t.true(error.errorMessage.includes(`${KEY_DIRECTORY}/none.key`), error.errorMessage);
   });
 }
 
 test("no coding is asked for, and none is taken apart", async (t) => {
   const endpoint = await startEndpoint(t);
-  await acquire(endpoint, RESOURCE, new ManagedIdentityApplication(ONCE));
+  await acquire(endpoint, RESOURCE, new ManagedIdentityApplication(NO_RETRIES));
   t.is(endpoint.requests[0].headers["accept-encoding"], "identity");
 });

@@ -1,4 +1,4 @@
-// What is shown of what was run, in the table's order, and the goals. A figure names a measurement and one of its
+// What is shown of what was run, in the table's order, and the goals. A metric names a measurement and one of its
 // values; a goal compares our median with a number or with another median of the same run.
 
 const unit = {
@@ -9,27 +9,27 @@ const unit = {
   instructions: { name: "", factor: 1 },
 };
 
-/** Our median over another one: another subject's of the same figure, or of the figure named. */
-function times(limit, { subject = "msal", figure, words } = {}) {
-  return { limit, subject, figure, words };
+/** Our median over another one: another contender's of the same metric, or of the metric named. */
+function times(limit, { contender = "msal", metric, words } = {}) {
+  return { limit, contender, metric, words };
 }
 
 function atMost(limit) {
   return { limit };
 }
 
-export const figures = [
+export const metrics = [
   {
-    id: "floor-bare",
+    id: "baseline-bare",
     group: "Cached call",
     title: "bare `await asyncFunction()`, for scale",
-    of: ["floor-bare", "us"],
+    of: ["baseline-bare", "us"],
     unit: unit.us,
   },
   {
-    id: "floor-fields",
+    id: "baseline-fields",
     title: "async function that builds 20 fields and 3 Dates, for scale",
-    of: ["floor-fields", "us"],
+    of: ["baseline-fields", "us"],
     unit: unit.us,
   },
   {
@@ -38,14 +38,17 @@ export const figures = [
     of: ["cached-1", "us"],
     unit: unit.us,
     chart: "Cached call, 1 token",
-    goals: [times(1 / 15), times(1.7, { subject: "node", figure: "floor-fields", words: "the 20 fields" })],
+    goals: [
+      times(1 / 15),
+      times(1.7, { contender: "node", metric: "baseline-fields", words: "the 20 fields" }),
+    ],
   },
   {
     id: "cached-1-object",
     title: "`acquireToken({ resource })`, 1 token cached",
     of: ["cached-1-object", "us"],
     unit: unit.us,
-    goals: [times(1 / 15, { figure: "cached-1" })],
+    goals: [times(1 / 15, { metric: "cached-1" })],
   },
   {
     id: "cached-getToken",
@@ -53,8 +56,8 @@ export const figures = [
     of: ["cached-getToken", "us"],
     unit: unit.us,
     goals: [
-      times(1 / 40, { subject: "identity", words: "identity" }),
-      times(2.8, { subject: "node", figure: "floor-bare", words: "bare await" }),
+      times(1 / 40, { contender: "identity", words: "identity" }),
+      times(2.8, { contender: "node", metric: "baseline-bare", words: "bare await" }),
     ],
   },
   {
@@ -63,14 +66,14 @@ export const figures = [
     of: ["cached-500", "us"],
     unit: unit.us,
     chart: "Cached call, 500 tokens",
-    goals: [times(1.25, { subject: "native", figure: "cached-1", words: "with 1" })],
+    goals: [times(1.25, { contender: "native", metric: "cached-1", words: "with 1" })],
   },
   {
     id: "cached-10000",
     title: "`acquireToken`, 10,000 tokens cached",
     of: ["cached-10000", "us"],
     unit: unit.us,
-    goals: [times(1.25, { subject: "native", figure: "cached-1", words: "with 1" })],
+    goals: [times(1.25, { contender: "native", metric: "cached-1", words: "with 1" })],
   },
   {
     id: "cached-10000-in-turn",
@@ -182,14 +185,14 @@ export const figures = [
     title: "wall time of one, 32 in flight, {acquisitions} new resources",
     of: ["uncached-growing", "wall"],
     unit: unit.us,
-    goals: [times(1 / 4, { figure: "uncached-small", words: "msal-node's small cache" })],
+    goals: [times(1 / 4, { metric: "uncached-small", words: "msal-node's small cache" })],
   },
   {
     id: "uncached-growing-cpu",
     title: "CPU time of one, 32 in flight, {acquisitions} new resources",
     of: ["uncached-growing", "cpu"],
     unit: unit.us,
-    goals: [times(1 / 6, { figure: "uncached-small-cpu", words: "msal-node's small cache" })],
+    goals: [times(1 / 6, { metric: "uncached-small-cpu", words: "msal-node's small cache" })],
   },
   {
     id: "callers",

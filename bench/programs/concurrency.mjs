@@ -1,7 +1,7 @@
 // Runs a number of calls with so many of them in flight.
 
 /** Calls `call(index, lane)` for every index below `count`, with up to `lanes` calls under way at a time. */
-export async function inLanes(count, lanes, call) {
+export async function runConcurrently(count, lanes, call) {
   let next = 0;
   const run = async (lane) => {
     while (next < count) {

@@ -1,4 +1,4 @@
-// The fault matrix: every fault of faults/table.mjs, over real sockets, with every source and with tokens of every
+// The fault matrix: every fault of fault-matrix/table.mjs, over real sockets, with every source and with tokens of every
 // age in the cache. The ages need a clock that moves: libfaketime, in a process of its own.
 
 import { once } from "node:events";
@@ -6,23 +6,23 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { document, path } from "./faults/document.mjs";
-import { startServer } from "./faults/server.mjs";
-import { certificates, SOURCES } from "./faults/sources.mjs";
-import { AGES, faultsOf, isRetried, outcome, requestsFor } from "./faults/table.mjs";
-import { canMoveClocks, leaveToRust, startClocked } from "./support/clocks.mjs";
+import { document, path } from "./fault-matrix/document.mjs";
+import { startServer } from "./fault-matrix/server.mjs";
+import { certificates, SOURCES } from "./fault-matrix/sources.mjs";
+import { AGES, faultsOf, isRetried, outcome, requestsFor } from "./fault-matrix/table.mjs";
 import { RESOURCE } from "./support/endpoint.mjs";
+import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
 
-const PROGRAM = fileURLToPath(new URL("faults/caller.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("fault-matrix/caller.mjs", import.meta.url));
 /** Long enough for a machine that is busy; what is silent takes as long. */
 const PATIENT = { connectTimeout: 8_000, requestTimeout: 8_000 };
-const ONCE = { disableInternalRetries: true, ...PATIENT };
+const NO_RETRIES = { disableInternalRetries: true, ...PATIENT };
 
 /** A process that asks, under a clock that can be moved if that can be had. */
 async function startCaller(t, env) {
-  const send = await startClocked(t, PROGRAM, { env });
+  const send = await startWithFaketime(t, PROGRAM, { env });
   return {
-    ask: (env, request, system = ONCE) => send({ ask: { env, request, system } }),
+    ask: (env, request, system = NO_RETRIES) => send({ ask: { env, request, system } }),
     pass: (seconds) => send({ pass: seconds }),
   };
 }
@@ -63,7 +63,7 @@ for (const source of SOURCES) {
   for (const age of AGES) {
     test(`${source.name}: every fault, ${age.name}`, async (t) => {
       t.timeout(120_000);
-      if (age.after !== undefined && !canMoveClocks) return leaveToRust(t);
+      if (age.after !== undefined && !hasFaketime) return logMissingFaketime(t);
       const [keys, caller, elsewhere] = await Promise.all([
         certificates(t),
         startCaller(t),

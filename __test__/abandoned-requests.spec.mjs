@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { acquire, RESOURCE } from "./support/endpoint.mjs";
 import { startWorker } from "./support/program.mjs";
-import { rejection } from "./support/refusal.mjs";
+import { expectRejection } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 
 const require = createRequire(import.meta.url);
@@ -32,7 +32,7 @@ async function giveUp(t, endpoint, application, number) {
   const call = acquire(endpoint, request, application);
   await sleep(100); // The case's own wait.
   controller.abort();
-  t.is((await rejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
 }
 
 async function isServedAtOnce(t, endpoint, resource = RESOURCE) {
@@ -80,7 +80,7 @@ test("calls whose time is up: the next one is served at once", async (t) => {
   const calls = Array.from({ length: 100 }, (_, number) =>
     acquire(endpoint, { resource: `https://${number}.hangs.example`, timeout: 300 }),
   );
-  for (const call of calls) t.is((await rejection(t, call)).errorCode, "network_unavailable");
+  for (const call of calls) t.is((await expectRejection(t, call)).errorCode, "network_unavailable");
   await isServedAtOnce(t, endpoint);
 });
 
@@ -116,7 +116,7 @@ test("a caller who comes back to a request that was left joins it", async (t) =>
   const left = acquire(endpoint, { resource: RESOURCE, abortSignal: controller.signal });
   await endpoint.arrived(1);
   controller.abort();
-  await rejection(t, left);
+  await expectRejection(t, left);
   const joined = acquire(endpoint);
   release();
   t.is((await joined).accessToken, "a-token");

@@ -6,10 +6,10 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { canMoveClocks, leaveToRust, startClocked } from "./support/clocks.mjs";
+import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
 import { runProcess } from "./support/program.mjs";
 
-const EVALUATOR = fileURLToPath(new URL("time/evaluator.mjs", import.meta.url));
+const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 
 /** Answers each request with a token of its own, of so many characters; `tokens` are the hashes of all so far. */
 async function startCounting(t, { length = 200, expiresIn = () => 86_400 } = {}) {
@@ -191,10 +191,10 @@ test("a token that was replaced is not reachable, however little is asked of who
 });
 
 test("tokens that expired do not stay in memory for resources that are never asked for again", async (t) => {
-  if (!canMoveClocks) return leaveToRust(t);
+  if (!hasFaketime) return logMissingFaketime(t);
   // One of them lives for ten minutes.
   const endpoint = await startCounting(t, { expiresIn: (url) => (url.includes("short") ? 600 : 86_400) });
-  const send = await startClocked(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
+  const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const evaluate = async (run, argument) => {
     const { value, error } = await send({ run: `${run}`, argument });
     t.is(error, undefined);

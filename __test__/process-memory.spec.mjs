@@ -6,8 +6,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
-import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
-import { blind, pieces, piecesLeft } from "./support/memory.mjs";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { blind, pieces, piecesLeft } from "./support/memory-scan.mjs";
 import { startProcess } from "./support/program.mjs";
 
 /** An endpoint that answers by `answer(request, response)` and closes with the test: its address. */
@@ -75,7 +75,7 @@ const AGENTS = {
   "never answers": { ended: "network_unavailable", answer: () => {}, timeout: 2_000 },
 };
 
-const searchedForKeys = blind ?? reasonAgainst;
+const searchedForKeys = blind ?? skipReason;
 for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)) {
   (searchedForKeys ? test.skip : test.serial)(
     `no piece of Azure Arc's key is left in memory when the agent ${name}${searchedForKeys ? ` (${searchedForKeys})` : ""}`,
@@ -92,13 +92,13 @@ for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)
           return;
         }
         const key = randomBytes(72).toString("base64url");
-        const file = `${TOKENS}/${keys.push(key)}.key`;
+        const file = `${KEY_DIRECTORY}/${keys.push(key)}.key`;
         writeFileSync(`/proc/${child.pid}/root${file}`, key);
         response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
       });
       const program = startProcess(t, acquireByArc, {
-        argument: { folder: TOKENS, timeout },
-        command: privateFolders,
+        argument: { folder: KEY_DIRECTORY, timeout },
+        command: namespaceCommand,
         env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
         flags: ["--expose-gc"],
       });

@@ -8,7 +8,7 @@ import { startProcess } from "./program.mjs";
  * Starts a process that listens at these addresses but accepts no connection, with its queues of connections full; gives
  * its port, which is `port` unless that is 0.
  */
-export async function startDeaf(t, hosts = ["127.0.0.1"], port = 0) {
+export async function startUnresponsiveServer(t, hosts = ["127.0.0.1"], port = 0) {
   const program = startProcess(
     t,
     async ({ require, report, argument: { hosts, port } }) => {

@@ -1,5 +1,6 @@
-// The fake timers of test runners: tokens age by them, and nothing of them reaches other threads, the disk or the time
-// after them. Each test has a process of its own. What takes moving both clocks is proven in Rust, in paused time.
+// The fake timers of test runners: tokens age by the fake clock, and it affects neither other threads, nor the disk,
+// nor calls after it was removed. Each test runs in a child process. The Rust tests cover moving both clocks, in paused
+// time.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +13,7 @@ import { runProcess } from "./support/program.mjs";
 
 const HOUR = 3_600;
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
-/** Vitest's and Jest's start at the time that it is; node:test's and sinon's in 1970. */
+/** The clocks of Vitest and Jest start at the current time; those of node:test and sinon start in 1970. */
 const CLOCKS = {
   "node:test": ({ require, now }) => {
     const { timers } = require("node:test").mock;
@@ -31,7 +32,7 @@ const CLOCKS = {
       restore: () => clock.restore(),
     };
   },
-  // Vitest's own is this package with these options; Vitest itself would bring 70 packages.
+  // Vitest uses this package with these options. Vitest itself would install 70 packages.
   Vitest: ({ require, now = Date.now() }) => {
     const { timers, withGlobal } = require("@sinonjs/fake-timers");
     const toFake = Object.keys(timers).filter((name) => name !== "nextTick" && name !== "queueMicrotask");
@@ -55,7 +56,7 @@ const CLOCKS = {
   },
 };
 
-/** Runs a program that finds `startClock(now)`; gives its reports. */
+/** Runs a program to which `startClock(now)` is available; returns its reports. */
 function run(t, clock, program, { endpoint, ...argument }) {
   const whole = `async (scope) => {
     const startClock = (now) => (${CLOCKS[clock]})({ require: scope.require, now });
@@ -64,7 +65,7 @@ function run(t, clock, program, { endpoint, ...argument }) {
   return runProcess(t, whole, {
     env: endpoint.env,
     argument: { resource: RESOURCE, ...argument },
-    flags: ["--no-warnings"], // node:test's is experimental in Node.js 20.
+    flags: ["--no-warnings"], // The timers of node:test are experimental in Node.js 20.
   });
 }
 
@@ -75,9 +76,9 @@ async function startHourly(t) {
 }
 
 for (const clock of Object.keys(CLOCKS)) {
-  test(`${clock}: its clock ages tokens, for its own thread and as long as it is there`, async (t) => {
+  test(`${clock}: a fake clock ages tokens only in its thread and only while it is installed`, async (t) => {
     const endpoint = await startHourly(t);
-    const [asked] = await run(
+    const [calls] = await run(
       t,
       clock,
       async ({ native, require, startClock, argument, report }) => {
@@ -85,13 +86,13 @@ for (const clock of Object.keys(CLOCKS)) {
         const { Worker } = require("node:worker_threads");
         const application = new native.ManagedIdentityApplication();
         const tokens = [];
-        const asked = [];
-        const note = (what, { accessToken, fromCache, expiresOn }) => {
+        const calls = [];
+        const record = (step, { accessToken, fromCache, expiresOn }) => {
           if (!tokens.includes(accessToken)) tokens.push(accessToken);
           const left = Math.round((expiresOn.getTime() - Date.now()) / 60_000);
-          asked.push([what, tokens.indexOf(accessToken), fromCache, left]);
+          calls.push([step, tokens.indexOf(accessToken), fromCache, left]);
         };
-        const ask = async (what) => note(what, await application.acquireToken(argument.resource));
+        const acquire = async (step) => record(step, await application.acquireToken(argument.resource));
         const source = `const { parentPort, workerData } = require("node:worker_threads");
           const { ManagedIdentityApplication } = require(workerData.package);
           const application = new ManagedIdentityApplication();
@@ -102,38 +103,38 @@ for (const clock of Object.keys(CLOCKS)) {
           eval: true,
           workerData: { package: require.resolve("../../index.js") },
         });
-        const askElsewhere = async (what) => {
+        const acquireInWorker = async (step) => {
           worker.postMessage(argument.resource);
-          note(what, (await once(worker, "message"))[0]);
+          record(step, (await once(worker, "message"))[0]);
         };
 
-        await ask("before");
-        await askElsewhere("elsewhere");
+        await acquire("before");
+        await acquireInWorker("workerCalls");
         const timers = startClock(Date.now());
-        await ask("fake");
+        await acquire("fake");
         timers.advance(1_800_000);
-        await ask("half an hour later");
+        await acquire("half an hour later");
         timers.advance(5_400_000);
-        await ask("two hours later");
-        await ask("again");
+        await acquire("two hours later");
+        await acquire("again");
         timers.advance(7_200_000);
-        await ask("four hours later");
-        await ask("again");
+        await acquire("four hours later");
+        await acquire("again");
         timers.set(Date.now() - 10 * 86_400_000);
-        await ask("ten days earlier");
+        await acquire("ten days earlier");
         timers.advance(7_200_000);
-        await ask("two hours later");
+        await acquire("two hours later");
         timers.restore();
-        await ask("afterwards");
-        await askElsewhere("elsewhere");
+        await acquire("afterwards");
+        await acquireInWorker("workerCalls");
         await worker.terminate();
-        report(asked);
+        report(calls);
       },
       { endpoint },
     );
-    // What was asked, which token came, whether from the cache, and how many minutes it is told to have left.
+    // For each call: its step, the index of its token, whether the token was cached, and its remaining minutes.
     t.deepEqual(
-      asked.filter(([what]) => what !== "elsewhere"),
+      calls.filter(([step]) => step !== "workerCalls"),
       [
         ["before", 0, false, 60],
         ["fake", 0, true, 60],
@@ -147,9 +148,9 @@ for (const clock of Object.keys(CLOCKS)) {
         ["afterwards", 0, true, 60],
       ],
     );
-    const elsewhere = asked.filter(([what]) => what === "elsewhere");
+    const workerCalls = calls.filter(([step]) => step === "workerCalls");
     t.deepEqual(
-      elsewhere.map(([, token, fromCache]) => [token, fromCache]),
+      workerCalls.map(([, token, fromCache]) => [token, fromCache]),
       [
         [0, true],
         [0, true],
@@ -158,43 +159,43 @@ for (const clock of Object.keys(CLOCKS)) {
     t.is(endpoint.requests.length, 4);
   });
 
-  test(`${clock}: with its own start, before the package is loaded, and getToken`, async (t) => {
+  test(`${clock}: a fake clock that is installed before the package is loaded ages the tokens of getToken`, async (t) => {
     const endpoint = await startHourly(t);
-    const [asked] = await run(
+    const [calls] = await run(
       t,
       clock,
       async (scope) => {
-        // The package, which is loaded when it is first read, has not seen another clock.
+        // The package is loaded when `native` is first read, so it has only seen the fake clock.
         const timers = scope.startClock();
         const { native, argument, report } = scope;
         const application = new native.ManagedIdentityApplication();
         const tokens = [];
-        const ask = async () => {
+        const acquire = async () => {
           const { token, expiresOnTimestamp } = await application.getToken(`${argument.resource}/.default`);
           if (!tokens.includes(token)) tokens.push(token);
           return [tokens.indexOf(token), Math.round((expiresOnTimestamp - Date.now()) / 60_000)];
         };
-        const asked = [await ask(), await ask()];
+        const calls = [await acquire(), await acquire()];
         timers.advance(3_360_000);
-        asked.push(await ask());
+        calls.push(await acquire());
         timers.advance(7_200_000);
-        asked.push(await ask(), await ask());
+        calls.push(await acquire(), await acquire());
         timers.restore();
-        asked.push(await ask(), await ask());
-        report(asked);
+        calls.push(await acquire(), await acquire());
+        report(calls);
       },
       { endpoint },
     );
-    // Vitest's and Jest's clocks start with the system's time, so that the first token is everybody's.
-    const isOfNow = clock === "Vitest" || clock === "Jest";
-    const afterwards = isOfNow ? asked.at(-1)[0] : 3;
-    t.true(afterwards === 0 || afterwards === 3); // 3 if the first call took over five seconds.
-    t.deepEqual(asked, [
+    // The clocks of Vitest and Jest start at the current time, so the real clock finds the first token too.
+    const startsNow = clock === "Vitest" || clock === "Jest";
+    const afterwards = startsNow ? calls.at(-1)[0] : 3;
+    t.true(afterwards === 0 || afterwards === 3); // 3 if the first call took more than five seconds.
+    t.deepEqual(calls, [
       [0, 60],
       [0, 60],
-      // The first had four minutes left. The second ends, as the endpoint says, in an hour of real time: by a clock that
-      // is 56 minutes ahead of that in four minutes, by one that is years behind in an hour.
-      [1, isOfNow ? 4 : 60],
+      // The first token had four minutes left. The endpoint says that the second expires in one hour of real time: four
+      // minutes for a clock that is 56 minutes ahead, one hour for a clock that is years behind.
+      [1, startsNow ? 4 : 60],
       [2, 60],
       [2, 60],
       [afterwards, 60],
@@ -202,7 +203,7 @@ for (const clock of Object.keys(CLOCKS)) {
     ]);
   });
 
-  test(`${clock}: nothing of it reaches the disk`, async (t) => {
+  test(`${clock}: a fake clock does not affect records on disk`, async (t) => {
     const endpoint = await startHourly(t);
     const directory = mkdtempSync(join(tmpdir(), "fake-clock-"));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -214,17 +215,18 @@ for (const clock of Object.keys(CLOCKS)) {
           cache: { directory: argument.directory },
         });
         const tokens = new Set();
-        const ask = async () => tokens.add((await application.acquireToken(argument.resource)).accessToken);
-        await ask();
-        for (const moved of [7_200_000, -7_200_000]) {
-          const timers = startClock(Date.now() + moved);
-          await ask();
+        const acquire = async () =>
+          tokens.add((await application.acquireToken(argument.resource)).accessToken);
+        await acquire();
+        for (const offset of [7_200_000, -7_200_000]) {
+          const timers = startClock(Date.now() + offset);
+          await acquire();
           await application.acquireToken({ resource: argument.resource, forceRefresh: true });
           timers.advance(7_200_000);
-          await ask();
+          await acquire();
           timers.restore();
         }
-        await ask();
+        await acquire();
         report(tokens.size);
       },
       { endpoint, directory },
@@ -234,7 +236,7 @@ for (const clock of Object.keys(CLOCKS)) {
     t.is(records.length, 1);
     const record = JSON.parse(readFileSync(join(directory, records[0]), "utf8"));
     t.true(Math.abs(record.expires_on_ms - Date.now() - HOUR * 1_000) < 600_000);
-    // Another process finds it and needs no request.
+    // Another process reads the record and sends no request.
     const before = endpoint.requests.length;
     await runProcess(
       t,
@@ -250,10 +252,10 @@ for (const clock of Object.keys(CLOCKS)) {
   });
 }
 
-test("a clock that is moved past the token's end while the call is under way: another is asked for", async (t) => {
+test("a token that expires during the call by a fake clock is replaced by a new one", async (t) => {
   const endpoint = await startHourly(t);
   const release = endpoint.hold();
-  const asked = run(
+  const calls = run(
     t,
     "sinon",
     async ({ native, startClock, argument, report }) => {
@@ -267,44 +269,44 @@ test("a clock that is moved past the token's end while the call is under way: an
   );
   await endpoint.waitForRequests(1);
   release();
-  t.deepEqual(await asked, [60]);
+  t.deepEqual(await calls, [60]);
   t.is(endpoint.requests.length, 2);
 });
 
-test("calls by a clock that stands still do not share the first one's timeout", async (t) => {
+test("calls under a frozen fake clock do not share the first call's timeout", async (t) => {
   const endpoint = await startHourly(t);
   endpoint.hold();
-  const [codes] = await run(
+  const [order] = await run(
     t,
     "Jest",
     async ({ native, startClock, argument, report }) => {
       const application = new native.ManagedIdentityApplication({ system: { totalTimeout: 2_000 } });
       const realTimeout = setTimeout;
       startClock();
-      const ended = [];
-      const ask = (name) => application.acquireToken(argument.resource).catch(() => ended.push(name));
-      const first = ask("first");
+      const order = [];
+      const acquire = (name) => application.acquireToken(argument.resource).catch(() => order.push(name));
+      const first = acquire("first");
       await new Promise((resolve) => realTimeout(resolve, 1_000));
-      const second = ask("second");
+      const second = acquire("second");
       await first;
-      ended.push("between");
+      order.push("between");
       await second;
-      report(ended);
+      report(order);
     },
     { endpoint },
   );
-  t.deepEqual(codes, ["first", "between", "second"]);
+  t.deepEqual(order, ["first", "between", "second"]);
 });
 
-test("a Date.now that tells no time leaves the system's", async (t) => {
+test("a Date.now that returns no valid time is ignored", async (t) => {
   const endpoint = await startHourly(t);
   const reports = await runProcess(
     t,
     async ({ native, argument, report }) => {
       const application = new native.ManagedIdentityApplication();
       const { now } = Date;
-      for (const told of [Number.NaN, Number.POSITIVE_INFINITY, -Number.MAX_VALUE, 5n, "now", undefined]) {
-        Date.now = () => told;
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, -Number.MAX_VALUE, 5n, "now", undefined]) {
+        Date.now = () => value;
         const { expiresOn, fromCache } = await application.acquireToken(argument.resource);
         report([fromCache, Math.round((expiresOn.getTime() - now()) / 60_000)]);
       }
@@ -315,33 +317,35 @@ test("a Date.now that tells no time leaves the system's", async (t) => {
   for (const [index, [, left]] of reports.entries()) if (index !== 2) t.is(left, 60);
 });
 
-test("a clock that stands still serves no token that has expired in real time", async (t) => {
+test("a token that expired in real time is not returned under a frozen fake clock", async (t) => {
   if (!hasFaketime) return logMissingFaketime(t);
   const endpoint = await startHourly(t);
-  // It tells lifetimes only, since its own clock does not leap.
+  // The response has only a lifetime, because the clock of the endpoint does not jump.
   endpoint.always({ body: ({ expires_on, ...answer }) => ({ ...answer, expires_in: HOUR }) });
   const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
-  const ask = async (prepare) => {
-    const run = `async (kept, argument) => {
-      const { ManagedIdentityApplication } = kept.require("../../index.js");
-      kept.application ??= new ManagedIdentityApplication();
+  const acquire = async (prepare) => {
+    const run = `async (state, argument) => {
+      const { ManagedIdentityApplication } = state.require("../../index.js");
+      state.application ??= new ManagedIdentityApplication();
       ${prepare}
-      return (await kept.application.acquireToken(argument.resource)).fromCache;
+      return (await state.application.acquireToken(argument.resource)).fromCache;
     }`;
     const { value, error } = await send({ run, argument: { resource: RESOURCE } });
     t.is(error, undefined);
     return value;
   };
-  t.deepEqual([await ask(""), await ask("")], [false, true]);
+  t.deepEqual([await acquire(""), await acquire("")], [false, true]);
   t.true(
-    await ask(`kept.timers = kept.require("sinon").useFakeTimers({ now: Date.now(), toFake: ["Date"] });`),
+    await acquire(
+      `state.timers = state.require("sinon").useFakeTimers({ now: Date.now(), toFake: ["Date"] });`,
+    ),
   );
-  await send({ leap: HOUR - 310 });
-  t.true(await ask(""));
-  await send({ leap: 2 * HOUR });
-  t.deepEqual([await ask(""), await ask("")], [false, true]);
-  await send({ leap: 4 * HOUR });
-  // By the right clock, after it: neither the first nor the second.
-  t.deepEqual([await ask("kept.timers.restore();"), await ask("")], [false, true]);
+  await send({ jump: HOUR - 310 });
+  t.true(await acquire(""));
+  await send({ jump: 2 * HOUR });
+  t.deepEqual([await acquire(""), await acquire("")], [false, true]);
+  await send({ jump: 4 * HOUR });
+  // The real clock is past the end of both tokens.
+  t.deepEqual([await acquire("state.timers.restore();"), await acquire("")], [false, true]);
   t.is(endpoint.requests.length, 3);
 });

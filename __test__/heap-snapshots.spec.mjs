@@ -1,5 +1,5 @@
-// What of a token JavaScript can still reach after clearCache(), after it was replaced and after it expired: nothing.
-// Each test looks into a snapshot of the heap of a process of its own, which gets its tokens from an endpoint here.
+// Heap snapshots: JavaScript holds no reference to a token after clearCache(), after it was replaced and after it
+// expired. Each test runs in a child process that gets its tokens from an endpoint in this process.
 
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -11,8 +11,8 @@ import { runProcess } from "./support/program.mjs";
 
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 
-/** Answers each request with a token of its own, of so many characters; `tokens` are the hashes of all so far. */
-async function startCounting(t, { length = 200, expiresIn = () => 86_400 } = {}) {
+/** Answers each request with a new token of `length` characters. `tokens` has all tokens so far. */
+async function startRecordingEndpoint(t, { length = 200, expiresIn = () => 86_400 } = {}) {
   const tokens = [];
   const server = createServer(({ url }, response) => {
     const token = randomBytes(length / 2).toString("hex");
@@ -33,12 +33,12 @@ async function startCounting(t, { length = 200, expiresIn = () => 86_400 } = {})
   return { tokens, env };
 }
 
-/** What programs here have in common: asks for tokens and forgets them, and counts those in a snapshot by their hashes. */
+/** Shared by the programs: acquires and drops tokens, collects garbage, and finds tokens in a heap snapshot. */
 const SUPPORT = `
   const resources = (count, from = 0) => Array.from({ length: count }, (_, nth) => "https://" + (from + nth) + ".example");
-  const acquire = async (application, wanted, method = "acquireToken", options = undefined) => {
-    for (let at = 0; at < wanted.length; at += 32) {
-      await Promise.all(wanted.slice(at, at + 32).map(async (resource) => void (await application[method](
+  const acquire = async (application, resources, method = "acquireToken", options = undefined) => {
+    for (let at = 0; at < resources.length; at += 32) {
+      await Promise.all(resources.slice(at, at + 32).map(async (resource) => void (await application[method](
         method === "getToken" ? resource + "/.default" : resource, options))));
     }
   };
@@ -48,7 +48,7 @@ const SUPPORT = `
       global.gc();
     }
   };
-  /** Hexadecimal strings of 200 characters in a snapshot, which the test compares with its tokens by their hashes. */
+  /** The hashes of the hexadecimal strings of 200 characters in a snapshot; the test compares them with its tokens. */
   const reachable = async (snapshot = require("node:v8").getHeapSnapshot()) => {
     await settled();
     const chunks = [];
@@ -59,7 +59,7 @@ const SUPPORT = `
   };
 `;
 
-/** Runs a program; gives its reports. */
+/** Runs a program and returns its reports. */
 function run(t, program, { env, ...argument }) {
   const whole = `async (scope) => {
     const { require } = scope;
@@ -69,14 +69,14 @@ function run(t, program, { env, ...argument }) {
   return runProcess(t, whole, { env, argument, flags: ["--expose-gc"] });
 }
 
-/** How many of an endpoint's tokens are among the hashes. */
+/** The number of an endpoint's tokens that are among the hashes. */
 function count({ tokens }, hashes) {
-  const known = new Set(tokens.map((token) => createHash("sha256").update(token).digest("hex")));
-  return hashes.filter((hash) => known.has(hash)).length;
+  const issued = new Set(tokens.map((token) => createHash("sha256").update(token).digest("hex")));
+  return hashes.filter((hash) => issued.has(hash)).length;
 }
 
-test("clearCache: none of a hundred tokens is reachable, wherever it was remembered", async (t) => {
-  const endpoint = await startCounting(t);
+test("clearCache removes all tokens of all applications from the JavaScript heap", async (t) => {
+  const endpoint = await startRecordingEndpoint(t);
   const [before, after] = await run(
     t,
     async ({ native, resources, acquire, reachable, report }) => {
@@ -89,18 +89,18 @@ test("clearCache: none of a hundred tokens is reachable, wherever it was remembe
       report(await reachable());
       native.ManagedIdentityApplication.clearCache();
       report(await reachable());
-      // The applications are still there, and go on.
+      // Both applications still work.
       await acquire(one, resources(1));
       await acquire(other, resources(1));
     },
     endpoint,
   );
-  t.is(count(endpoint, before), 100, "the search finds what is there");
+  t.is(count(endpoint, before), 100, "the search finds message is there");
   t.is(count(endpoint, after), 0);
 });
 
-test("clearCache: another thread lets go while it is idle, and at its next call while it is busy", async (t) => {
-  const endpoint = await startCounting(t);
+test("clearCache removes the tokens of an idle worker at once, and of a busy worker at its next call", async (t) => {
+  const endpoint = await startRecordingEndpoint(t);
   const reports = await run(
     t,
     async ({ native, require, resources, acquire, reachable, report, settled }) => {
@@ -112,10 +112,10 @@ test("clearCache: another thread lets go while it is idle, and at its next call 
         const acquire = ${acquire};
         acquire(one, workerData.resources).then(() => parentPort.postMessage("ready"));
         const flag = new Int32Array(workerData.flag);
-        parentPort.on("message", async (what) => {
-          if (what === "block") Atomics.wait(flag, 0, 0);
-          // Any call of any application of this thread.
-          if (what === "block") await acquire(other, ["https://other.example"]);
+        parentPort.on("message", async (message) => {
+          if (message === "block") Atomics.wait(flag, 0, 0);
+          // A call of any application in this thread.
+          if (message === "block") await acquire(other, ["https://other.example"]);
           parentPort.postMessage("done");
         });`;
       for (const busy of [false, true]) {
@@ -151,8 +151,8 @@ test("clearCache: another thread lets go while it is idle, and at its next call 
   );
 });
 
-test("an application that was collected has left no token", async (t) => {
-  const endpoint = await startCounting(t);
+test("a garbage-collected application leaves no token in the heap", async (t) => {
+  const endpoint = await startRecordingEndpoint(t);
   const [before, after] = await run(
     t,
     async ({ native, resources, acquire, reachable, report }) => {
@@ -168,8 +168,8 @@ test("an application that was collected has left no token", async (t) => {
   t.deepEqual([count(endpoint, before), count(endpoint, after)], [100, 0]);
 });
 
-test("a token that was replaced is not reachable, however little is asked of who remembered it", async (t) => {
-  const endpoint = await startCounting(t);
+test("a replaced token is removed from the heap of other applications by their next call for any resource", async (t) => {
+  const endpoint = await startRecordingEndpoint(t);
   const [before, after] = await run(
     t,
     async ({ native, resources, acquire, reachable, report }) => {
@@ -190,48 +190,50 @@ test("a token that was replaced is not reachable, however little is asked of who
   t.is(count({ tokens: endpoint.tokens.slice(0, 50) }, after), 0);
 });
 
-test("tokens that expired do not stay in memory for resources that are never asked for again", async (t) => {
+test("expired tokens of resources that are not requested again are removed from the heap", async (t) => {
   if (!hasFaketime) return logMissingFaketime(t);
-  // One of them lives for ten minutes.
-  const endpoint = await startCounting(t, { expiresIn: (url) => (url.includes("short") ? 600 : 86_400) });
+  // One token has a lifetime of ten minutes.
+  const endpoint = await startRecordingEndpoint(t, {
+    expiresIn: (url) => (url.includes("short") ? 600 : 86_400),
+  });
   const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const evaluate = async (run, argument) => {
     const { value, error } = await send({ run: `${run}`, argument });
     t.is(error, undefined);
     return value;
   };
-  const searched = `async (kept) => {
-    const { require } = kept;
+  const findTokens = `async (state) => {
+    const { require } = state;
     require("node:v8").setFlagsFromString("--expose-gc");
     global.gc = require("node:vm").runInNewContext("gc");
     ${SUPPORT}
     return reachable();
   }`;
-  await evaluate(async (kept) => {
-    const { ManagedIdentityApplication } = kept.require("../../index.js");
-    kept.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
-    for (let nth = 0; nth < 50; nth += 1) await kept.applications[0].acquireToken(`https://${nth}.example`);
+  await evaluate(async (state) => {
+    const { ManagedIdentityApplication } = state.require("../../index.js");
+    state.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
+    for (let nth = 0; nth < 50; nth += 1) await state.applications[0].acquireToken(`https://${nth}.example`);
   });
-  t.is(count(endpoint, await evaluate(searched)), 50);
-  await send({ leap: 25 * 3_600 });
+  t.is(count(endpoint, await evaluate(findTokens)), 50);
+  await send({ jump: 25 * 3_600 });
   await evaluate(
     async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
   );
-  t.is(count(endpoint, await evaluate(searched)), 1);
-  // Also if all that is asked for is remembered: after five minutes native code is asked to confirm it.
+  t.is(count(endpoint, await evaluate(findTokens)), 1);
+  // Also if every call is served from memory: native code confirms each token every five minutes.
   await evaluate(
     async ({ applications }) => void (await applications[0].acquireToken("https://short.example")),
   );
-  await send({ leap: 25 * 3_600 + 600 });
+  await send({ jump: 25 * 3_600 + 600 });
   await evaluate(
     async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
   );
-  t.is(count(endpoint, await evaluate(searched)), 1);
+  t.is(count(endpoint, await evaluate(findTokens)), 1);
 });
 
-test("the heap does not grow over rounds of many resources with clearCache between", async (t) => {
+test("the heap does not grow over rounds of 1,500 resources, each followed by clearCache", async (t) => {
   t.timeout(180_000);
-  const endpoint = await startCounting(t, { length: 4_000 });
+  const endpoint = await startRecordingEndpoint(t, { length: 4_000 });
   const sizes = await run(
     t,
     async ({ native, resources, acquire, settled, report }) => {
@@ -246,7 +248,7 @@ test("the heap does not grow over rounds of many resources with clearCache betwe
     },
     endpoint,
   );
-  // The first round compiles and warms up. A round's tokens are six million characters.
+  // The first round includes compilation and warm-up. The tokens of a round have six million characters.
   const growth = (sizes.at(-1) - sizes[0]) / 4;
   t.true(growth < 1_000_000, `${Math.round(growth)} bytes per round: ${sizes}`);
 });

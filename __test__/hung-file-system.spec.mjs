@@ -7,7 +7,7 @@ import { join } from "node:path";
 import test from "ava";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
-import { preloaded, skipReason } from "./support/slow-files/index.mjs";
+import { preloadEnvironment, skipReason } from "./support/slow-files/index.mjs";
 
 const KEY = "/var/opt/azcmagent/tokens/hangs.key";
 const FOR_EVER = 1_000_000;
@@ -150,7 +150,7 @@ for (const [name, lay] of Object.entries(cases)) {
       const healthy = (await startEndpoint(t)).env;
       const { outcome, ...rest } = await lay(t);
       const argument = { ...rest, seconds, healthy, timeout: 1_000 };
-      const child = startProcess(t, callBeside, { argument, env: preloaded });
+      const child = startProcess(t, callBeside, { argument, env: preloadEnvironment });
       const found = await child.next();
       const reported = performance.now();
       t.is(found.outcome, outcome);
@@ -178,7 +178,7 @@ for (const [name, lay] of Object.entries(cases)) {
       healthy: healthy.env,
       timeout: 30_000,
     };
-    const [found] = await runProcess(t, callBeside, { argument, env: preloaded });
+    const [found] = await runProcess(t, callBeside, { argument, env: preloadEnvironment });
     t.is(found.outcome, "fulfilled");
     for (const { outcome } of found.beside) t.is(outcome, "fulfilled");
   },

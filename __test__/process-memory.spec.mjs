@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
-import { blind, pieces, piecesLeft } from "./support/memory-scan.mjs";
+import { findRemainingSecrets, findSecrets, unavailableReason } from "./support/memory-scan.mjs";
 import { startProcess } from "./support/program.mjs";
 
 /** An endpoint that answers by `answer(request, response)` and closes with the test: its address. */
@@ -75,7 +75,7 @@ const AGENTS = {
   "never answers": { ended: "network_unavailable", answer: () => {}, timeout: 2_000 },
 };
 
-const searchedForKeys = blind ?? skipReason;
+const searchedForKeys = unavailableReason ?? skipReason;
 for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)) {
   (searchedForKeys ? test.skip : test.serial)(
     `no piece of Azure Arc's key is left in memory when the agent ${name}${searchedForKeys ? ` (${searchedForKeys})` : ""}`,
@@ -107,8 +107,8 @@ for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)
       t.is((await program.next()).ended, ended);
       t.deepEqual(sent, [[`Basic ${keys}`, "close"]]);
       await Promise.all(closed);
-      t.true(pieces(child.pid, [canary]).length > 0, "the search finds what is there");
-      t.deepEqual(piecesLeft(child.pid, keys), []);
+      t.true(findSecrets(child.pid, [canary]).length > 0, "the search finds what is there");
+      t.deepEqual(findRemainingSecrets(child.pid, keys), []);
     },
   );
 }
@@ -130,8 +130,8 @@ async function fetchUnseen({ native, report }) {
   report(await call.catch((error) => error.name));
 }
 
-(blind ? test.skip : test.serial)(
-  `no piece of a cached token is left in native memory after clearCache${blind ? ` (${blind})` : ""}`,
+(unavailableReason ? test.skip : test.serial)(
+  `no piece of a cached token is left in native memory after clearCache${unavailableReason ? ` (${unavailableReason})` : ""}`,
   async (t) => {
     const token = randomBytes(90).toString("base64url");
     let abandon;
@@ -148,9 +148,9 @@ async function fetchUnseen({ native, report }) {
     t.is(await next(), "AbortError");
     abandon();
     t.is(await next(), "stored");
-    t.true(pieces(child.pid, [token]).length > 0, "the token is in the cache");
+    t.true(findSecrets(child.pid, [token]).length > 0, "the token is in the cache");
     child.kill("SIGUSR2");
     t.is(await next(), "cleared");
-    t.deepEqual(piecesLeft(child.pid, [token]), []);
+    t.deepEqual(findRemainingSecrets(child.pid, [token]), []);
   },
 );

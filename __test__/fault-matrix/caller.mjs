@@ -1,36 +1,18 @@
-// A process that asks for tokens as its parent says, one resource at a time or many at once, and that can be made
-// to believe that time has passed. What it reports of a token is no more than whether it is the one expected.
+// A process that acquires tokens on request of its parent, and whose clocks the parent moves. It never reports a token,
+// only whether the token is the expected one.
 
-import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { serveMessages, setEnvironment } from "../support/faketime-child.mjs";
 
-const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../../index.js");
-const { environmentVariables } = require("../../binding.js");
-const names = environmentVariables();
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
 
-process.on("message", async ({ id, pass, ask }) => {
-  if (pass !== undefined) {
-    writeFileSync(process.env.FAKETIME_TIMESTAMP_FILE, `+${pass}`);
-    process.send({ id });
-    return;
-  }
-  const { env, request, system } = ask;
+setEnvironment({});
+serveMessages(async ({ acquire: { env, request, system } }) => {
   setEnvironment(env);
   try {
     const result = await new ManagedIdentityApplication({ system }).acquireToken(request);
-    process.send({ id, fromCache: result.fromCache, isExpected: result.accessToken === "a-token" });
+    return { fromCache: result.fromCache, isExpected: result.accessToken === "a-token" };
   } catch ({ name, errorCode, statusCode, retryable, attempts, message }) {
-    process.send({ id, error: { name, errorCode, statusCode, retryable, attempts, message } });
+    return { error: { name, errorCode, statusCode, retryable, attempts, message } };
   }
 });
-/**
- * Every variable is always there, and empty if it is not set: libfaketime reads the environment in every thread that asks
- * for the time, and would crash when a new variable moves it.
- */
-function setEnvironment(env) {
-  for (const name of names) process.env[name] = env[name] ?? "";
-}
-
-setEnvironment({});
-process.send({ ready: true });

@@ -1,57 +1,56 @@
-// docs/faults.md, made from the table that the tests run: `node __test__/fault-matrix/document.mjs --write`.
+// Generates docs/faults.md from the table that the tests run: `node __test__/fault-matrix/document.mjs --write`.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SOURCES } from "./sources.mjs";
-import { AGES, faultsOf, isRetried, outcome } from "./table.mjs";
+import { CACHE_STATES, expectedOutcome, faultsOf, isRetried } from "./table.mjs";
 
 export const path = fileURLToPath(new URL("../../docs/faults.md", import.meta.url));
 
-const INTRODUCTION = `# What a fault does
+const INTRODUCTION = `# Faults and their results
 
-What a caller gets when the managed identity endpoint misbehaves. This page is made from the table that
-\`__test__/faults.spec.mjs\` runs over real sockets, every fault with every source and with tokens of every age in the
-cache; do not edit it, run \`node __test__/fault-matrix/document.mjs --write\`.
+The result of a call when the managed identity endpoint misbehaves. This page is generated from the table that
+\`__test__/fault-matrix.spec.mjs\` runs over real sockets: every fault, with every source and every state of the cache.
+Do not edit this page; run \`node __test__/fault-matrix/document.mjs --write\`.
 
-A token that is valid is never withheld because of a fault:
+A valid token is never withheld because of a fault:
 
-| the cache holds | the caller gets | when |
+| Cached token | Result | When |
 | --- | --- | --- |
-| a fresh token | that token | at once; the endpoint is not asked |
-| an ageing one (past the half of a lifetime of over 2 h) | that token, whatever the fault | at once; the refresh fails behind the caller |
-| a nearly expired one (under 5 min left) | that token, if no other can be had | when the request has failed, or after 2 s |
-| an expired one, or nothing | what the tables below say | when the request has failed, or after \`requestTimeout\` |
+| fresh | the cached token | immediately; no request is sent |
+| stale (past half of a lifetime of more than 2 h) | the cached token, whatever the fault | immediately; the refresh fails in the background |
+| near expiry (less than 5 min left) | the cached token, if no new one can be acquired | when the request fails, or after 2 s |
+| expired or none | see the tables below | when the request fails, or after \`requestTimeout\` |
 
-"Tried again" is what happens by default; with \`disableInternalRetries\` nothing is, and the error says \`retryable\`
-instead. How often and after what waits is in README.
+"Retried" describes the default. With \`disableInternalRetries\` nothing is retried, and the error has \`retryable\`
+instead. The README lists the number of retries and their delays.
 
-The tables are about endpoints that are configured. At the default address of IMDS the same holds, except that something
-other than IMDS may answer there: until IMDS has answered once, \`getToken\` then fails at once with a
-\`CredentialUnavailableError\`, and the message says what answered. README has
-[the tables of when a chain of credentials moves on](../README.md#with-the-azure-sdk). A fault of this process itself (no
-ports, descriptors or memory left, or a connection that it is not allowed to make) is
-\`managed_identity_unreachable_network\` with the system's code in \`cause.code\`, is tried again once, and never moves a
-chain on.
+The tables apply to configured endpoints. They also apply to the default address of IMDS, except that something other
+than IMDS may answer there: until IMDS has responded once, \`getToken\` then fails immediately with a
+\`CredentialUnavailableError\`, and the message describes what answered. The README has
+[the tables of when a credential chain continues](../README.md#with-the-azure-sdk). A local failure (no free ports, file
+descriptors or memory, or a connection that the system does not permit) is \`managed_identity_unreachable_network\` with
+the system's code in \`cause.code\`. It is retried once and never makes a chain continue.
 `;
 
 const FILES = `## Files on a file system that does not respond
 
-\`__test__/hung-file-system.spec.mjs\` runs these. No other call is delayed, and the process can end.
+\`__test__/hung-file-system.spec.mjs\` tests these faults. No other call is delayed, and the process can exit.
 
-| what hangs | the caller gets | tried again |
+| File that hangs | Result | Retried |
 | --- | --- | --- |
 | workload identity: the federated token | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
-| Azure Arc: the key that a challenge names | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
-| \`cache.directory\`, or \`/etc/machine-id\` with it | a new token, after 10 s or half of the time that the call has left; one that has come waits for a second at most until it is written | no |
+| Azure Arc: the key file that a challenge names | \`unable_to_read_secret_file\` after \`requestTimeout\` | no |
+| \`cache.directory\`, or \`/etc/machine-id\` with it | a new token, after 10 s or half of the remaining time of the call, whichever is less; a token that has arrived is returned after at most one second of waiting for it to be written | no |
 `;
 
-/** The document's text. */
+/** The text of docs/faults.md. */
 export function document() {
-  return `${INTRODUCTION}\n${groups().map(section).join("\n")}\n${FILES}`;
+  return `${INTRODUCTION}\n${groupSources().map(section).join("\n")}\n${FILES}`;
 }
 
-/** Sources with the same outcomes share a table. */
-function groups() {
+/** The tables of the document. Sources with the same results share one. */
+function groupSources() {
   const byRows = new Map();
   for (const source of SOURCES) {
     const rows = rowsOf(source);
@@ -63,25 +62,29 @@ function groups() {
 }
 
 function rowsOf(source) {
-  const byOutcome = new Map();
+  const byCells = new Map();
   for (const fault of faultsOf(source)) {
-    const words = told(fault, outcome(source, fault, AGES[0]), isRetried(source, fault));
-    byOutcome.set(words, [...(byOutcome.get(words) ?? []), fault.name]);
+    const cells = resultCells(
+      fault,
+      expectedOutcome(source, fault, CACHE_STATES[0]),
+      isRetried(source, fault),
+    );
+    byCells.set(cells, [...(byCells.get(cells) ?? []), fault.name]);
   }
-  return [...byOutcome];
+  return [...byCells];
 }
 
-function told(fault, ends, retried) {
-  const again = retried ? "yes" : "no";
-  if (typeof ends === "string") return `${ends} | | no`;
-  const { code, status, wait } = ends;
-  return `\`${code}\`${wait ? ` after \`${wait}\`` : ""} | ${fault.name.startsWith(`${status}`) && status !== 200 ? "that status" : (status ?? "")} | ${again}`;
+function resultCells(fault, expected, retried) {
+  const retriedCell = retried ? "yes" : "no";
+  if (typeof expected === "string") return `${expected} | | no`;
+  const { code, status, wait } = expected;
+  return `\`${code}\`${wait ? ` after \`${wait}\`` : ""} | ${fault.name.startsWith(`${status}`) && status !== 200 ? "that status" : (status ?? "")} | ${retriedCell}`;
 }
 
 function section({ names, rows }) {
-  const lines = rows.map(([words, faults]) => `| ${faults.join("; ")} | ${words} |`);
+  const lines = rows.map(([cells, faults]) => `| ${faults.join("; ")} | ${cells} |`);
   return `## ${names.join(", ")}\n
-| fault | the caller gets | \`statusCode\` | tried again |
+| Fault | Result | \`statusCode\` | Retried |
 | --- | --- | --- | --- |
 ${lines.join("\n")}
 `;

@@ -1,35 +1,41 @@
-// A server that commits faults, on a real socket, and counts what arrives.
+// A server on a real socket that injects faults and counts connections and requests.
 
 import { EventEmitter, once } from "node:events";
 import net from "node:net";
 import tls from "node:tls";
-import { answer, grant } from "./table.mjs";
+import { grantBody, httpResponse } from "./table.mjs";
 
-/** Starts one that grants tokens; `commit(fault)` makes it faulty from then on. */
-export async function startServer(t, source, { right, wrong }, elsewhere, address = "127.0.0.1") {
-  const server = new FaultyServer(source, { right, wrong }, elsewhere);
+/** Starts a server that grants tokens; `setFault(fault)` makes it faulty from then on. */
+export async function startServer(
+  t,
+  source,
+  { validCertificate, otherCertificate },
+  redirectOrigin,
+  address = "127.0.0.1",
+) {
+  const server = new FaultyServer(source, { validCertificate, otherCertificate }, redirectOrigin);
   t.teardown(() => server.close());
   await server.listen(address);
   return server;
 }
 
 class FaultyServer extends EventEmitter {
-  /** Requests whose header has arrived, since the fault began. */
+  /** The number of requests whose header has arrived since the fault was set. */
   requests = 0;
   connections = 0;
   #fault;
-  #left = Number.POSITIVE_INFINITY;
+  #remaining = Number.POSITIVE_INFINITY;
   #listener;
   #sockets = new Set();
   #options;
-  #elsewhere;
+  #redirectOrigin;
   #isTls;
 
-  constructor(source, { right, wrong }, elsewhere) {
+  constructor(source, { validCertificate, otherCertificate }, redirectOrigin) {
     super();
     const keys = ({ keyPem, pem }) => ({ key: keyPem, cert: pem });
-    this.#options = { right: keys(right), wrong: keys(wrong) };
-    this.#elsewhere = elsewhere;
+    this.#options = { validCertificate: keys(validCertificate), otherCertificate: keys(otherCertificate) };
+    this.#redirectOrigin = redirectOrigin;
     this.#isTls = source.tls !== undefined;
     this.#listener = net.createServer((socket) => this.#accept(socket));
   }
@@ -45,10 +51,10 @@ class FaultyServer extends EventEmitter {
     return this.#sockets.size > 0;
   }
 
-  /** From now on this fault, as often as `times` says; then tokens again. */
-  async commit(fault, times = Number.POSITIVE_INFINITY) {
+  /** Injects this fault the next `times` times, then grants tokens again. */
+  async setFault(fault, times = Number.POSITIVE_INFINITY) {
     this.#fault = fault;
-    this.#left = times;
+    this.#remaining = times;
     this.requests = 0;
     this.connections = 0;
     if (fault.refuse) await this.close();
@@ -63,42 +69,42 @@ class FaultyServer extends EventEmitter {
 
   #accept(raw) {
     this.connections += 1;
-    this.#keep(raw);
-    const fault = this.#left > 0 ? this.#fault : undefined;
+    this.#track(raw);
+    const fault = this.#remaining > 0 ? this.#fault : undefined;
     if (fault?.onConnect && (fault.plain || !this.#isTls)) {
-      this.#left -= 1;
-      this.emit("met");
+      this.#remaining -= 1;
+      this.emit("injected");
       raw.resume();
       fault.onConnect(raw);
       return;
     }
     if (!this.#isTls) {
-      this.#serve(raw, raw);
+      this.#readRequest(raw, raw);
       return;
     }
-    const options = this.#options[fault?.certificate ?? "right"];
+    const options = this.#options[fault?.certificate ?? "validCertificate"];
     const socket = new tls.TLSSocket(raw, { isServer: true, ...options });
-    this.#keep(socket);
-    // A client that does not like the certificate says so, or just goes.
-    if (fault?.certificate) raw.once("close", () => this.emit("met"));
-    if (fault?.onConnect) this.#leaveAlone(socket);
-    else this.#serve(socket, raw);
+    this.#track(socket);
+    // A client that rejects the certificate sends an alert or just closes the connection.
+    if (fault?.certificate) raw.once("close", () => this.emit("injected"));
+    if (fault?.onConnect) this.#ignoreRequest(socket);
+    else this.#readRequest(socket, raw);
   }
 
-  /** The handshake is all that a client gets. */
-  #leaveAlone(socket) {
-    this.#left -= 1;
-    socket.once("secure", () => this.emit("met"));
+  /** Completes the handshake and sends nothing after it. */
+  #ignoreRequest(socket) {
+    this.#remaining -= 1;
+    socket.once("secure", () => this.emit("injected"));
     socket.resume();
   }
 
-  #keep(socket) {
+  #track(socket) {
     this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => this.#sockets.delete(socket));
   }
 
-  #serve(socket, raw) {
+  #readRequest(socket, raw) {
     let text = "";
     socket.on("data", (chunk) => {
       text += chunk.toString("latin1");
@@ -107,20 +113,20 @@ class FaultyServer extends EventEmitter {
       const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
       if (text.length < end + 4 + length) return;
       text = "";
-      this.#answer(socket, raw);
+      this.#respond(socket, raw);
     });
   }
 
-  #answer(socket, raw) {
-    const fault = this.#left > 0 ? this.#fault : undefined;
+  #respond(socket, raw) {
+    const fault = this.#remaining > 0 ? this.#fault : undefined;
     this.requests += 1;
     if (fault === undefined) {
-      // Not kept alive: a connection that is closed when a fault begins would be another fault.
-      socket.end(answer(200, grant(), { Connection: "close" }));
+      // Connections are not kept alive: closing them when a fault begins would be a different fault.
+      socket.end(httpResponse(200, grantBody(), { Connection: "close" }));
       return;
     }
-    this.#left -= 1;
-    fault.commit(socket, { raw, elsewhere: this.#elsewhere });
-    this.emit("met");
+    this.#remaining -= 1;
+    fault.inject(socket, { raw, redirectOrigin: this.#redirectOrigin });
+    this.emit("injected");
   }
 }

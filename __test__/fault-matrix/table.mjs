@@ -1,29 +1,30 @@
-// The faults of the matrix, and by rule what a caller gets for each. Nothing here knows how a test runs.
+// The faults of the matrix, and the expectedOutcome that the rules give for each. This file does not depend on how the tests
+// run.
 
 import { gzipSync } from "node:zlib";
 
 const FAILED = "managed_identity_failed_response";
 const UNREACHABLE = "managed_identity_unreachable_network";
-const NO_ANSWER = "network_unavailable";
+const TIMED_OUT = "network_unavailable";
 
-/** An answer that is in order, with a token that lives for so many seconds. */
-export function grant(lifetime = 86_400, secret = "a-token") {
+/** The body of a valid token response. `lifetime` is in seconds. */
+export function grantBody(lifetime = 86_400, secret = "a-token") {
   const expiresOn = Math.floor(Date.now() / 1000) + lifetime;
   return JSON.stringify({ access_token: secret, expires_on: String(expiresOn), token_type: "Bearer" });
 }
 
-/** A token for a caller whose clock is a day ahead. */
-const later = () => grant(3 * 86_400);
+/** A grantBody that is still valid after the clock of the caller has jumped by a day. */
+const futureGrant = () => grantBody(3 * 86_400);
 
-export function answer(status, body, headers = {}) {
+export function httpResponse(status, body, headers = {}) {
   const all = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body), ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} Words\r\n${lines.join("")}\r\n${body}`;
 }
 
-const head = (headers) => answer(200, "", headers);
+const head = (headers) => httpResponse(200, "", headers);
 
-/** Sends a text a byte at a time, each when the one before has left. */
+/** Sends a text one byte at a time, each after the previous one was flushed. */
 async function trickle(socket, { raw }, text) {
   raw.setNoDelay();
   for (const byte of Buffer.from(text)) {
@@ -44,148 +45,164 @@ function flood(socket, text) {
   pour();
 }
 
-/** Sends a text and then breaks the connection off, once the text has left. */
-function cut(socket, { raw }, text) {
+/** Sends a text and resets the connection once the text was flushed. */
+function sendThenReset(socket, { raw }, text) {
   socket.write(text, () => raw.resetAndDestroy());
 }
 
-const lost = { code: UNREACHABLE, retryable: true };
-const silent = { code: NO_ANSWER, retryable: true, wait: "requestTimeout" };
-const flooded = { code: FAILED, retryable: false };
-const broken = { code: FAILED, retryable: false, status: 200 };
+const connectionLost = { code: UNREACHABLE, retryable: true };
+const timedOut = { code: TIMED_OUT, retryable: true, wait: "requestTimeout" };
+const rejected = { code: FAILED, retryable: false };
+const unusable = { code: FAILED, retryable: false, status: 200 };
 
-/** `commit` gets a socket on which a request has arrived, with the raw one beneath it; or with `onConnect` one on which nothing has. */
+/**
+ * `inject` receives the socket on which a request has arrived, and the raw socket below TLS. `onConnect` receives a
+ * socket on which nothing has arrived yet.
+ */
 const FAULTS = [
-  { name: "the connection is refused", refuse: true, ends: lost, requests: 0 },
-  { name: "reset before the answer", commit: (_, { raw }) => raw.resetAndDestroy(), ends: lost },
-  { name: "closed before the answer", commit: (socket) => socket.end(), ends: lost },
+  { name: "connection refused", refuse: true, expected: connectionLost, requests: 0 },
   {
-    name: "reset in the header",
-    commit: (socket, wire) => cut(socket, wire, "HTTP/1.1 200 OK\r\nConte"),
-    ends: lost,
+    name: "reset before the response",
+    inject: (_, { raw }) => raw.resetAndDestroy(),
+    expected: connectionLost,
+  },
+  { name: "closed before the response", inject: (socket) => socket.end(), expected: connectionLost },
+  {
+    name: "reset within the header",
+    inject: (socket, wire) => sendThenReset(socket, wire, "HTTP/1.1 200 OK\r\nConte"),
+    expected: connectionLost,
   },
   {
-    name: "reset in the body",
-    commit: (socket, wire) => cut(socket, wire, `${head({ "Content-Length": 100 })}{"access_`),
-    ends: lost,
+    name: "reset within the body",
+    inject: (socket, wire) => sendThenReset(socket, wire, `${head({ "Content-Length": 100 })}{"access_`),
+    expected: connectionLost,
   },
-  { name: "silence after the connection", onConnect: () => {}, ends: silent, requests: 0 },
-  { name: "silence after the request", commit: () => {}, ends: silent },
+  { name: "no data after the connection", onConnect: () => {}, expected: timedOut, requests: 0 },
+  { name: "no response to the request", inject: () => {}, expected: timedOut },
   {
-    name: "silence after the header",
-    commit: (socket) => socket.write(head({ "Content-Length": 100 })),
-    ends: silent,
+    name: "no body after the header",
+    inject: (socket) => socket.write(head({ "Content-Length": 100 })),
+    expected: timedOut,
   },
   {
     name: "one byte at a time",
-    commit: (socket, wire) => trickle(socket, wire, answer(200, later())),
-    ends: "token",
+    inject: (socket, wire) => trickle(socket, wire, httpResponse(200, futureGrant())),
+    expected: "token",
   },
   {
-    name: "a Content-Length that is too long",
-    commit: (socket) => socket.end(answer(200, later(), { "Content-Length": 5_000 })),
-    ends: lost,
+    name: "Content-Length too long",
+    inject: (socket) => socket.end(httpResponse(200, futureGrant(), { "Content-Length": 5_000 })),
+    expected: connectionLost,
   },
   {
-    name: "a Content-Length that is too short",
-    commit: (socket) => socket.end(answer(200, later(), { "Content-Length": 20 })),
-    ends: broken,
+    name: "Content-Length too short",
+    inject: (socket) => socket.end(httpResponse(200, futureGrant(), { "Content-Length": 20 })),
+    expected: unusable,
   },
   {
-    name: "chunks that are none",
-    commit: (socket) => {
+    name: "invalid chunk size",
+    inject: (socket) => {
       const header = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
       socket.end(`${header}zz\r\nnonsense\r\n`);
     },
-    ends: lost,
+    expected: connectionLost,
   },
   {
-    name: "no HTTP",
-    commit: (socket) => socket.end("SSH-2.0-OpenSSH\r\n"),
-    ends: { code: FAILED, retryable: false },
+    name: "not HTTP",
+    inject: (socket) => socket.end("SSH-2.0-OpenSSH\r\n"),
+    expected: { code: FAILED, retryable: false },
   },
   {
-    name: "100 Continue first",
-    commit: (socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${answer(200, later())}`),
-    ends: "token",
+    name: "100 Continue before the response",
+    inject: (socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${httpResponse(200, futureGrant())}`),
+    expected: "token",
   },
   {
-    name: "a body without end",
-    commit: (socket) => {
+    name: "endless body",
+    inject: (socket) => {
       socket.write(CHUNKED);
       flood(socket, `10000\r\n${" ".repeat(65_536)}\r\n`);
     },
-    ends: broken,
+    expected: unusable,
   },
   {
-    name: "an answer that is sent twice",
-    commit: (socket) => socket.write(answer(200, later()).repeat(2)),
-    ends: "token",
+    name: "response sent twice",
+    inject: (socket) => socket.write(httpResponse(200, futureGrant()).repeat(2)),
+    expected: "token",
   },
   {
-    name: "a chunk's size without end",
-    commit: (socket) => {
+    name: "endless chunk size",
+    inject: (socket) => {
       socket.write(CHUNKED);
       flood(socket, "0");
     },
-    ends: flooded,
+    expected: rejected,
   },
   {
-    name: "trailers without end",
-    commit: (socket) => {
+    name: "endless trailers",
+    inject: (socket) => {
       socket.write(`${CHUNKED}0\r\n`);
       flood(socket, `X-Trailer: ${"x".repeat(1_000)}\r\n`);
     },
-    ends: flooded,
+    expected: rejected,
   },
   {
-    name: "1xx responses without end",
-    commit: (socket) => flood(socket, "HTTP/1.1 103 Early Hints\r\n\r\n"),
-    ends: flooded,
+    name: "endless 1xx responses",
+    inject: (socket) => flood(socket, "HTTP/1.1 103 Early Hints\r\n\r\n"),
+    expected: rejected,
   },
   {
-    name: "header fields without end",
-    commit: (socket) => {
+    name: "endless header fields",
+    inject: (socket) => {
       socket.write("HTTP/1.1 200 OK\r\n");
       flood(socket, `X-Header: ${"x".repeat(1_000)}\r\n`);
     },
-    ends: flooded,
+    expected: rejected,
   },
   {
-    name: "a body that claims to be gzip, and is",
-    commit: (socket) => {
-      const body = gzipSync(later());
+    name: "Content-Encoding: gzip, compressed",
+    inject: (socket) => {
+      const body = gzipSync(futureGrant());
       socket.write(head({ "Content-Encoding": "gzip", "Content-Length": body.length }));
       socket.end(body);
     },
-    ends: broken,
+    expected: unusable,
   },
   {
-    name: "a body that claims to be gzip, and is not",
-    commit: (socket) => socket.end(answer(200, later(), { "Content-Encoding": "gzip" })),
-    ends: "token",
+    name: "Content-Encoding: gzip, not compressed",
+    inject: (socket) => socket.end(httpResponse(200, futureGrant(), { "Content-Encoding": "gzip" })),
+    expected: "token",
   },
   {
-    name: "a redirect to another origin",
-    commit: (socket, { elsewhere }) => socket.end(answer(302, "", { Location: `${elsewhere}/token` })),
-    ends: { code: FAILED, retryable: false, status: 302 },
+    name: "redirect to another origin",
+    inject: (socket, { elsewhere }) => socket.end(httpResponse(302, "", { Location: `${elsewhere}/token` })),
+    expected: { code: FAILED, retryable: false, status: 302 },
   },
   {
     name: "200 with HTML",
-    commit: (socket) => socket.end(answer(200, "<html>Welcome</html>", { "Content-Type": "text/html" })),
-    ends: broken,
+    inject: (socket) =>
+      socket.end(httpResponse(200, "<html>Welcome</html>", { "Content-Type": "text/html" })),
+    expected: unusable,
   },
-  { name: "200 with nothing", commit: (socket) => socket.end(answer(200, "")), ends: broken },
-  { name: "200 without a token", commit: (socket) => socket.end(answer(200, "{}")), ends: broken },
   {
-    name: "200 with a token that has expired",
-    commit: (socket) => socket.end(answer(200, grant(-60))),
-    ends: broken,
+    name: "200 with an empty body",
+    inject: (socket) => socket.end(httpResponse(200, "")),
+    expected: unusable,
+  },
+  {
+    name: "200 without a token",
+    inject: (socket) => socket.end(httpResponse(200, "{}")),
+    expected: unusable,
+  },
+  {
+    name: "200 with an expired token",
+    inject: (socket) => socket.end(httpResponse(200, grantBody(-60))),
+    expected: unusable,
   },
   ...[400, 401, 403].map((status) => ({
     name: `${status}`,
-    commit: (socket) => socket.end(answer(status, "{}")),
-    ends: (source) =>
+    inject: (socket) => socket.end(httpResponse(status, "{}")),
+    expected: (source) =>
       status === 401 && source.challenges
         ? { code: "www_authenticate_header_missing", retryable: false, status }
         : { code: FAILED, retryable: false, status },
@@ -193,64 +210,72 @@ const FAULTS = [
   ...[404, 408, 410, 429, 500, 502, 503, 504].map((status) => ({
     name: `${status}`,
     status,
-    // A retry may follow at once: it must not meet the connection that is being closed.
-    commit: (socket) =>
-      socket.end(answer(status, "<html>later</html>", { "Content-Type": "text/html", Connection: "close" })),
-    ends: (source) => ({ code: FAILED, retryable: source.busy.includes(status), status }),
+    // A retry may follow immediately and must not use the connection that is being closed.
+    inject: (socket) =>
+      socket.end(
+        httpResponse(status, "<html>futureGrant</html>", {
+          "Content-Type": "text/html",
+          Connection: "close",
+        }),
+      ),
+    expected: (source) => ({ code: FAILED, retryable: source.retriedStatuses.includes(status), status }),
   })),
   {
     name: "429 with Retry-After: 1",
     status: 429,
-    commit: (socket) => socket.end(answer(429, "{}", { "Retry-After": "1" })),
-    ends: { code: FAILED, retryable: true, status: 429 },
-    pauses: true,
+    inject: (socket) => socket.end(httpResponse(429, "{}", { "Retry-After": "1" })),
+    expected: { code: FAILED, retryable: true, status: 429 },
+    hasRetryAfter: true,
   },
   {
-    name: "another certificate",
-    certificate: "wrong",
+    name: "untrusted certificate",
+    certificate: "otherCertificate",
     onlyTls: true,
-    commit: () => {},
-    ends: (source) => ({ code: source.tls, retryable: false }),
+    inject: () => {},
+    expected: (source) => ({ code: source.tls, retryable: false }),
     requests: 0,
   },
   {
-    name: "a TLS handshake that is none",
+    name: "invalid TLS handshake",
     onlyTls: true,
     plain: true,
     onConnect: (socket) => socket.end("nonsense\r\n"),
-    ends: { code: UNREACHABLE, retryable: false },
+    expected: { code: UNREACHABLE, retryable: false },
     requests: 0,
   },
 ];
 
-/** How old the token is that the cache holds, in seconds after it came, of a lifetime of a day; none when cold. */
-export const AGES = [
-  { name: "nothing cached" },
-  { name: "ageing", after: 13 * 3_600, serves: "at once" },
-  { name: "nearly expired", after: 24 * 3_600 - 120, serves: "after the request, or after 2 s" },
-  { name: "expired", after: 24 * 3_600 + 60 },
+/**
+ * The states of the cache. `after` is the age of the cached token in seconds, of a lifetime of one day; absent if the
+ * cache is empty. `serves` says when the cached token is returned.
+ */
+export const CACHE_STATES = [
+  { name: "empty cache" },
+  { name: "stale", after: 13 * 3_600, serves: "immediately" },
+  { name: "near expiry", after: 24 * 3_600 - 120, serves: "when the request fails, or after 2 s" },
+  { name: "expired token", after: 24 * 3_600 + 60 },
 ];
 
-/** The faults that a source can meet. */
+/** The faults that apply to a source. */
 export function faultsOf(source) {
   return FAULTS.filter(({ onlyTls }) => !onlyTls || source.tls);
 }
 
-/** What a caller of one request gets for a fault, with a token of this age in the cache. */
-export function outcome(source, fault, age) {
-  const ends = typeof fault.ends === "function" ? fault.ends(source) : fault.ends;
-  if (age.serves === "at once") return "the cached token";
-  if (ends === "token") return "a new token";
-  return age.serves === undefined ? ends : "the cached token";
+/** The expected result of one call: a token by its origin, or an error. */
+export function expectedOutcome(source, fault, age) {
+  const expected = typeof fault.expected === "function" ? fault.expected(source) : fault.expected;
+  if (age.serves === "immediately") return "the cached token";
+  if (expected === "token") return "a new token";
+  return age.serves === undefined ? expected : "the cached token";
 }
 
-/** How many requests the server reads for it: one, but for what breaks earlier. */
+/** The number of requests that the server reads in one attempt: none for faults that occur before the request. */
 export function requestsFor(fault) {
   return fault.requests ?? 1;
 }
 
-/** Whether it is tried again, where that is not switched off. */
+/** Whether the fault is retried by default. */
 export function isRetried(source, fault) {
-  const ends = outcome(source, fault, AGES[0]);
-  return typeof ends === "object" && ends.retryable;
+  const expected = expectedOutcome(source, fault, CACHE_STATES[0]);
+  return typeof expected === "object" && expected.retryable;
 }

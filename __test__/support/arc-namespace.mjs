@@ -1,29 +1,29 @@
-// Azure Arc's files lie at fixed places that belong to root. A process of its own gets empty folders of its
-// own there, which nobody else sees and which vanish with it: a mount namespace.
+// A mount namespace with empty directories in place of Azure Arc's, which are at fixed paths that belong to root. Only
+// the started process sees them, and they are removed when it ends.
 
 import { spawnSync } from "node:child_process";
 
-const FOLDERS = "mount -t tmpfs none /opt && mount -t tmpfs none /var/opt";
+const MOUNT_DIRECTORIES = "mount -t tmpfs none /opt && mount -t tmpfs none /var/opt";
 
-/** What to put before the command of a process that is to have such folders. */
+/** The command prefix that starts a process in such a namespace. */
 export const namespaceCommand = [
   "unshare",
   "--map-root-user",
   "--mount",
   "sh",
   "-c",
-  `${FOLDERS} && exec "$@"`,
+  `${MOUNT_DIRECTORIES} && exec "$@"`,
   "sh",
 ];
 
 const [command, ...rest] = namespaceCommand;
-const tried = process.platform === "linux" ? spawnSync(command, [...rest, "true"]) : undefined;
+const attempt = process.platform === "linux" ? spawnSync(command, [...rest, "true"]) : undefined;
 
-/** Why there can be no such folders here; undefined when there can. */
+/** Why namespaces are unavailable on this machine; undefined if they are available. */
 export const skipReason =
-  tried?.status === 0
+  attempt?.status === 0
     ? undefined
-    : `no mount namespace: ${tried?.error ?? tried?.stderr ?? "Linux only"}`.trim();
+    : `no mount namespace: ${attempt?.error ?? attempt?.stderr ?? "Linux only"}`.trim();
 
-/** Where the agent puts its keys. */
+/** The directory in which the agent stores its key files. */
 export const KEY_DIRECTORY = "/var/opt/azcmagent/tokens";

@@ -1,6 +1,6 @@
-// Time that stands still, for what may happen in one millisecond but need not.
+// A clock that does not advance, for calls that must be made within one millisecond.
 
-/** Calls `call` while the clock stands still: all of it happens in one millisecond. */
+/** Runs `call` with a frozen clock, so that everything in it happens in the same millisecond. */
 export function withFrozenClock(call) {
   const { now } = Date;
   const instant = now();

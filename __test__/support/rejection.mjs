@@ -1,10 +1,10 @@
-// A rejection, taken without ever showing the result that came in its place: a result shows its token.
+// Assertions about rejections. They never print the value of a promise that resolved, because it contains a token.
 
 import { createRequire } from "node:module";
 
 const { ManagedIdentityError } = createRequire(import.meta.url)("../../index.js");
 
-/** What a promise rejected with; a failed assertion and undefined when it resolved. */
+/** Returns the reason of a rejection. Fails the test and returns undefined if the promise resolves. */
 export async function expectRejection(t, promise, message) {
   const [rejected, reason] = await promise.then(
     () => [false],
@@ -14,7 +14,7 @@ export async function expectRejection(t, promise, message) {
   return reason;
 }
 
-/** The error of this package, with this code, that a promise rejected with. */
+/** Returns the ManagedIdentityError with this code that a promise rejects with. */
 export async function expectError(t, promise, code, message) {
   const error = await expectRejection(t, promise, message);
   t.true(error instanceof ManagedIdentityError, message ?? `${error}`);

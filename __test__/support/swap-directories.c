@@ -1,4 +1,4 @@
-/* Exchanges two directories without end, as the user of this number: swap <user> <one> <other>. */
+/* Exchanges two directories endlessly as the given user: swap <user> <one> <other>. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
-// A port at which nobody ever accepts a connection: what a firewall that drops packets looks like from here.
+// A port on which no connection is ever accepted, as behind a firewall that drops packets.
 
 import { once } from "node:events";
 import net from "node:net";
 import { startProcess } from "./program.mjs";
 
 /**
- * Starts a process that listens at these addresses but accepts no connection, with its queues of connections full; gives
- * its port, which is `port` unless that is 0.
+ * Starts a process that listens on these addresses with full accept queues, and returns its port. The system chooses
+ * the port if `port` is 0.
  */
 export async function startUnresponsiveServer(t, hosts = ["127.0.0.1"], port = 0) {
   const program = startProcess(
@@ -19,14 +19,14 @@ export async function startUnresponsiveServer(t, hosts = ["127.0.0.1"], port = 0
         port = server.address().port;
       }
       report(port);
-      // The event loop stands still from here on: nothing is accepted any more.
+      // The event loop is blocked from here on, so that no connection is accepted.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     },
     { argument: { hosts, port } },
   );
   const listening = await program.next();
   for (const host of hosts) {
-    // The queue holds one connection more than it says.
+    // The kernel queues one connection more than the backlog.
     for (const _ of [1, 2]) {
       const socket = net.connect({ host, port: listening });
       t.teardown(() => socket.destroy());

@@ -1,75 +1,60 @@
-// A process that asks for tokens as its parent says, keeps its application, and sets its own clocks. Of a token it
-// reports a hash.
+// A process that acquires tokens from one application on request of its parent, and whose clocks the parent moves. It
+// reports the hash of a token, never the token.
 
 import { createHash } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
-import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
+import { serveMessages, setEnvironment } from "../support/faketime-child.mjs";
 
-const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../../index.js");
-const { environmentVariables } = require("../../binding.js");
-const names = environmentVariables();
+const { LogLevel, ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
 
-const told = [];
-const refreshes = [];
-const lines = [];
-channel("managed-identity-native:refresh").subscribe((message) => told.push(message));
+const channelMessages = [];
+const refreshEvents = [];
+const logLines = [];
+setEnvironment({});
+channel("managed-identity-native:refresh").subscribe((message) => channelMessages.push(message));
 const application = new ManagedIdentityApplication({
   system: {
     disableInternalRetries: true,
     loggerOptions: {
-      loggerCallback: (_, line) => lines.push(line),
+      loggerCallback: (_, line) => logLines.push(line),
       logLevel: LogLevel.Trace,
       piiLoggingEnabled: true,
     },
-    onBackgroundTokenRefresh: (event) => refreshes.push(event),
+    onBackgroundTokenRefresh: (event) => refreshEvents.push(event),
   },
 });
 
-process.on("message", async ({ id, leap, ask }) => {
-  if (leap !== undefined) {
-    writeFileSync(process.env.FAKETIME_TIMESTAMP_FILE, `${leap < 0 ? "" : "+"}${leap}`);
-    process.send({ id });
-    return;
-  }
-  for (const name of names) delete process.env[name];
-  Object.assign(process.env, ask.env);
-  try {
-    const results = await Promise.all(ask.resources.map((resource) => application.acquireToken(resource)));
-    // Waits for as many refreshes as the parent says: they are told through the event loop.
-    while (told.length < (ask.refreshes ?? 0)) await new Promise((resolve) => setImmediate(resolve));
-    process.send({
-      id,
-      served: results.map(({ accessToken, fromCache }) => ({
-        token: createHash("sha256").update(accessToken).digest("hex"),
-        fromCache,
-      })),
-      refreshes: refreshes.map(({ successful, error }, index) => ({
-        successful,
-        code: error?.errorCode,
-        told: told[index]?.errorCode,
-      })),
-      heard: {
-        refreshes: everything(refreshes.map(withoutToken)),
-        told: everything(told),
-        lines: everything(lines),
-      },
-    });
-  } catch (error) {
-    process.send({ id, error: error.message });
-  }
+serveMessages(async ({ acquire: { env, resources, refreshes = 0 } }) => {
+  setEnvironment(env);
+  const results = await Promise.all(resources.map((resource) => application.acquireToken(resource)));
+  // Refresh events are delivered through the event loop: wait for as many as the parent expects.
+  while (channelMessages.length < refreshes) await new Promise((resolve) => setImmediate(resolve));
+  return {
+    results: results.map(({ accessToken, fromCache }) => ({
+      token: createHash("sha256").update(accessToken).digest("hex"),
+      fromCache,
+    })),
+    refreshes: refreshEvents.map(({ successful, error }, index) => ({
+      successful,
+      code: error?.errorCode,
+      channelCode: channelMessages[index]?.errorCode,
+    })),
+    observed: {
+      refreshEvents: inspectAll(refreshEvents.map(withoutToken)),
+      channelMessages: inspectAll(channelMessages),
+      logLines: inspectAll(logLines),
+    },
+  };
 });
 
-/** What an observer of refreshes is told, but for the token in a result, which it is meant to have. */
+/** A refresh event without the token of its result, which observers are meant to receive. */
 function withoutToken({ result: { accessToken, ...result } = {}, ...event }) {
   return { ...event, result };
 }
 
-/** All that can be seen of what was told, errors included. */
-function everything(list) {
+/** Everything that is visible in these values, including errors. */
+function inspectAll(list) {
   return inspect(list, { depth: 10, showHidden: true, maxArrayLength: null, maxStringLength: null });
 }
-
-process.send({ ready: true });

@@ -1,4 +1,5 @@
-// Callers who leave an endpoint that hangs: later callers do not wait for them, and nothing is sent for them.
+// Requests that their callers have abandoned, at an endpoint that hangs: later calls are not delayed, and no further
+// requests are sent.
 
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,81 +12,85 @@ import { sendToken, startTokenServer } from "./support/token-server.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
 
-/** What an answer at once takes on a machine that is busy; to wait for those who hang takes 10 s and more. */
-const AT_ONCE = 4_000;
-/** As many as one endpoint has places for. */
-const PLACES = 31;
+/** The limit for an immediate response on a busy machine. Waiting for an abandoned request would take at least 10 s. */
+const IMMEDIATE_MS = 4_000;
+/** The limit of concurrent requests per endpoint. */
+const MAX_CONCURRENT_REQUESTS = 31;
 
 const isHanging = (resource) => resource.includes("hangs.example");
 
-/** An endpoint that never answers for some resources. */
-function startHanging(t) {
+/** Starts an endpoint that never responds for some resources. */
+function startHangingEndpoint(t) {
   return startTokenServer(t, (resource, response) => {
     if (!isHanging(resource)) sendToken(response);
   });
 }
 
-/** A call for which the answer is not awaited: the caller gives up after 100 ms. */
-async function giveUp(t, endpoint, application, number) {
+/** Makes a call that its caller aborts after 100 ms. */
+async function abortAfterDelay(t, endpoint, application, number) {
   const controller = new AbortController();
   const request = { resource: `https://${number}.hangs.example`, abortSignal: controller.signal };
   const call = acquire(endpoint, request, application);
-  await sleep(100); // The case's own wait.
+  await sleep(100); // The delay is part of the test case.
   controller.abort();
   t.is((await expectRejection(t, call)).name, "AbortError");
 }
 
-async function isServedAtOnce(t, endpoint, resource = RESOURCE) {
+async function assertImmediateToken(t, endpoint, resource = RESOURCE) {
   const started = performance.now();
   const { accessToken } = await acquire(endpoint, resource);
-  const took = performance.now() - started;
+  const elapsed = performance.now() - started;
   t.is(accessToken, "a-token");
-  t.true(took < AT_ONCE, `${took} ms`);
+  t.true(elapsed < IMMEDIATE_MS, `${elapsed} ms`);
 }
 
-for (const count of [PLACES, 200]) {
-  test(`${count} aborted calls: the next one is served at once`, async (t) => {
-    const endpoint = await startHanging(t);
+for (const count of [MAX_CONCURRENT_REQUESTS, 200]) {
+  test(`after ${count} aborted calls, the next call returns immediately`, async (t) => {
+    const endpoint = await startHangingEndpoint(t);
     const application = new ManagedIdentityApplication();
-    const calls = Array.from({ length: count }, (_, number) => giveUp(t, endpoint, application, number));
-    await endpoint.arrived(PLACES);
+    const calls = Array.from({ length: count }, (_, number) =>
+      abortAfterDelay(t, endpoint, application, number),
+    );
+    await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
     await Promise.all(calls);
-    await isServedAtOnce(t, endpoint);
+    await assertImmediateToken(t, endpoint);
   });
 
-  test(`${count} aborted calls: nothing is sent for them afterwards`, async (t) => {
-    const endpoint = await startHanging(t);
-    // Exchanges that go on end soon, so that retries would follow within the test.
+  test(`after ${count} aborted calls, no further requests are sent`, async (t) => {
+    const endpoint = await startHangingEndpoint(t);
+    // A short timeout, so that a retry would follow within the test.
     const application = new ManagedIdentityApplication({ system: { requestTimeout: 400 } });
-    const calls = Array.from({ length: count }, (_, number) => giveUp(t, endpoint, application, number));
-    await endpoint.arrived(PLACES);
+    const calls = Array.from({ length: count }, (_, number) =>
+      abortAfterDelay(t, endpoint, application, number),
+    );
+    await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
     await Promise.all(calls);
-    await isServedAtOnce(t, endpoint);
+    await assertImmediateToken(t, endpoint);
     const sent = endpoint.resources.length;
-    await sleep(2_500); // Longer than the exchange under way and the wait for a retry.
+    await sleep(2_500); // Longer than the request in flight and the delay of a retry.
     t.is(endpoint.resources.length, sent);
   });
 }
 
-test("aborted calls one after another: the next one is served at once", async (t) => {
-  const endpoint = await startHanging(t);
+test("after 40 sequential aborted calls, the next call returns immediately", async (t) => {
+  const endpoint = await startHangingEndpoint(t);
   const application = new ManagedIdentityApplication();
-  for (let number = 0; number < 40; number += 1) await giveUp(t, endpoint, application, number);
-  await isServedAtOnce(t, endpoint);
+  for (let number = 0; number < 40; number += 1) await abortAfterDelay(t, endpoint, application, number);
+  await assertImmediateToken(t, endpoint);
   t.is(endpoint.resources.filter(isHanging).length, 40);
 });
 
-test("calls whose time is up: the next one is served at once", async (t) => {
-  const endpoint = await startHanging(t);
+test("after 100 calls have timed out, the next call returns immediately", async (t) => {
+  const endpoint = await startHangingEndpoint(t);
   const calls = Array.from({ length: 100 }, (_, number) =>
     acquire(endpoint, { resource: `https://${number}.hangs.example`, timeout: 300 }),
   );
   for (const call of calls) t.is((await expectRejection(t, call)).errorCode, "network_unavailable");
-  await isServedAtOnce(t, endpoint);
+  await assertImmediateToken(t, endpoint);
 });
 
-test("a worker thread that ends with calls under way", async (t) => {
-  const endpoint = await startHanging(t);
+test("a worker thread that ends with pending calls does not delay other threads and sends no further requests", async (t) => {
+  const endpoint = await startHangingEndpoint(t);
   const worker = startWorker(
     t,
     async ({ native, argument, report }) => {
@@ -93,38 +98,38 @@ test("a worker thread that ends with calls under way", async (t) => {
       for (let number = 0; number < argument; number += 1) {
         application.acquireToken(`https://${number}.hangs.example`).catch(() => {});
       }
-      report("asked");
+      report("called");
     },
-    { argument: PLACES + 9, env: endpoint.env },
+    { argument: MAX_CONCURRENT_REQUESTS + 9, env: endpoint.env },
   );
-  t.is(await worker.next(), "asked");
-  await endpoint.arrived(PLACES);
+  t.is(await worker.next(), "called");
+  await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
   await worker.terminate();
-  await isServedAtOnce(t, endpoint);
+  await assertImmediateToken(t, endpoint);
   const sent = endpoint.resources.length;
-  t.true(sent <= PLACES + 9 + 1);
-  await sleep(4_500); // Longer than the exchange under way and the wait for a retry.
+  t.true(sent <= MAX_CONCURRENT_REQUESTS + 9 + 1);
+  await sleep(4_500); // Longer than the request in flight and the delay of a retry.
   t.is(endpoint.resources.length, sent);
 });
 
-test("a caller who comes back to a request that was left joins it", async (t) => {
+test("a new call joins the request of an aborted call", async (t) => {
   let release;
   const endpoint = await startTokenServer(t, (_, response) => {
     release = () => sendToken(response);
   });
   const controller = new AbortController();
-  const left = acquire(endpoint, { resource: RESOURCE, abortSignal: controller.signal });
+  const aborted = acquire(endpoint, { resource: RESOURCE, abortSignal: controller.signal });
   await endpoint.arrived(1);
   controller.abort();
-  await expectRejection(t, left);
+  await expectRejection(t, aborted);
   const joined = acquire(endpoint);
   release();
   t.is((await joined).accessToken, "a-token");
   t.is(endpoint.resources.length, 1);
 });
 
-for (const count of [PLACES, 100]) {
-  test(`${count} calls by a networkClient that itself awaits a token`, async (t) => {
+for (const count of [MAX_CONCURRENT_REQUESTS, 100]) {
+  test(`${count} calls through a networkClient that itself acquires a token do not deadlock`, async (t) => {
     const endpoint = await startTokenServer(t, (_, response) => sendToken(response));
     const inner = new ManagedIdentityApplication();
     const send = async () => {
@@ -142,7 +147,7 @@ for (const count of [PLACES, 100]) {
       acquire(endpoint, `https://${number}.outer.example`, outer),
     );
     for (const { accessToken } of await Promise.all(calls)) t.is(accessToken, "outer of a-token");
-    t.true(performance.now() - started < AT_ONCE);
+    t.true(performance.now() - started < IMMEDIATE_MS);
     t.is(endpoint.resources.length, 1);
   });
 }

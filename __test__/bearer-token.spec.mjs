@@ -1,4 +1,4 @@
-// `app.bearerToken(resource, options)`: a function that gives a valid token, however a driver calls it.
+// `app.bearerToken(resource, options)`: a function that returns a valid token, regardless of how a driver calls it.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -9,14 +9,14 @@ import { expectError, expectRejection } from "./support/rejection.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("../index.js");
 
-test("each call gives a valid token, from memory while it can", async (t) => {
+test("each call returns a valid token, from memory if possible", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const token = application.bearerToken(`${RESOURCE}/.default`);
-  const ask = () => withEnvironment(endpoint.env, () => token());
-  const first = await ask();
+  const callToken = () => withEnvironment(endpoint.env, () => token());
+  const first = await callToken();
   t.is(typeof first, "string");
-  t.is(await ask(), first);
+  t.is(await callToken(), first);
   const { accessToken, fromCache } = await withEnvironment(endpoint.env, () =>
     application.acquireToken(RESOURCE),
   );
@@ -25,17 +25,17 @@ test("each call gives a valid token, from memory while it can", async (t) => {
   t.is(endpoint.requests[0].query.resource, RESOURCE);
 });
 
-test("what a driver calls it with, and on, has no effect", async (t) => {
+test("arguments and `this` of the call have no effect", async (t) => {
   const endpoint = await startEndpoint(t);
   const token = new ManagedIdentityApplication().bearerToken(RESOURCE);
-  const hostile = new Proxy({}, { get: () => t.fail("it looked") });
+  const hostile = new Proxy({}, { get: () => t.fail("a property was read") });
   const calls = {
-    "pg, with its connection's parameters": () => token({ resource: "https://other.example", timeout: 0 }),
-    "mysql2, with the server's data": () => token(Buffer.from("salt"), () => undefined),
+    "pg, with connection parameters": () => token({ resource: "https://other.example", timeout: 0 }),
+    "mysql2, with server data": () => token(Buffer.from("salt"), () => undefined),
     "redis, with a signal": () => token({ signal: AbortSignal.abort(), abortSignal: AbortSignal.abort() }),
     "OpenAI, as a method": () => ({ azureADTokenProvider: token }).azureADTokenProvider(),
     "another resource": () => token("https://other.example"),
-    "whatever this is": () => token.call(hostile, hostile, hostile),
+    "any `this`": () => token.call(hostile, hostile, hostile),
   };
   const tokens = [];
   for (const call of Object.values(calls)) tokens.push(await withEnvironment(endpoint.env, call));
@@ -44,7 +44,7 @@ test("what a driver calls it with, and on, has no effect", async (t) => {
   t.is(token.length, 0);
 });
 
-test("options are those of a request, read once", async (t) => {
+test("the options are those of a request and are read once", async (t) => {
   const endpoint = await startEndpoint(t);
   const controller = new AbortController();
   const options = { abortSignal: controller.signal, resource: "https://other.example" };
@@ -60,7 +60,7 @@ test("options are those of a request, read once", async (t) => {
   t.is(endpoint.requests.length, 3);
 });
 
-test("what is wrong rejects when it is called, and nothing is thrown before", async (t) => {
+test("invalid arguments reject when the function is called; bearerToken itself does not throw", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   for (const [resource, options, code] of [

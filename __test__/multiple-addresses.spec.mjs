@@ -1,5 +1,5 @@
-// A name with several addresses: each gets its turn within the time for a connection (RFC 8305). The name stands in a
-// hosts file of a process of its own, in a mount namespace.
+// A host name with several addresses: all are tried within one connect timeout (RFC 8305). The name is defined in the
+// hosts file of a child process, in a mount namespace.
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const NAME = "several-addresses.example";
 
-/** What to put before a command so that its hosts file is this one. */
+/** The command prefix that starts a process with this hosts file. */
 function withHosts(path) {
   const script = `mount --bind '${path}' /etc/hosts && exec "$@"`;
   return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"];
@@ -39,8 +39,8 @@ function canUseHosts() {
 
 const isolated = canUseHosts() ? test : test.skip;
 
-/** A token endpoint at one address. */
-async function startGood(t, host) {
+/** Starts a token endpoint at one address and returns its port. */
+async function startTokenEndpoint(t, host) {
   const server = createServer((_, response) =>
     response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
   );
@@ -50,18 +50,21 @@ async function startGood(t, host) {
   return server.address().port;
 }
 
-/** How long the first token takes in a process that knows the name by these addresses. */
+/**
+ * Acquires a token in a child process in which the host name has these addresses; returns the result and the elapsed
+ * time.
+ */
 async function acquireByName(t, port, addresses, system = {}) {
   const [outcome] = await runProcess(
     t,
     async ({ native: { ManagedIdentityApplication }, report, argument: { system } }) => {
       const application = new ManagedIdentityApplication({ system });
       const started = performance.now();
-      const ended = await application.acquireToken("https://vault.azure.net").then(
+      const result = await application.acquireToken("https://vault.azure.net").then(
         ({ accessToken }) => ({ accessToken }),
         ({ errorCode, attempts }) => ({ errorCode, attempts }),
       );
-      report({ ...ended, took: performance.now() - started });
+      report({ ...result, elapsed: performance.now() - started });
     },
     {
       argument: { system },
@@ -72,47 +75,49 @@ async function acquireByName(t, port, addresses, system = {}) {
   return outcome;
 }
 
-isolated("the second address is tried while the first gives no answer", async (t) => {
-  const port = await startGood(t, "127.0.0.3");
+isolated("the second address is tried while the first does not respond", async (t) => {
+  const port = await startTokenEndpoint(t, "127.0.0.3");
   await startUnresponsiveServer(t, ["127.0.0.2"], port);
   for (const addresses of [
     ["127.0.0.2", "127.0.0.3"],
     ["127.0.0.3", "127.0.0.2"],
   ]) {
-    const { accessToken, took } = await acquireByName(t, port, addresses, { disableInternalRetries: true });
+    const { accessToken, elapsed } = await acquireByName(t, port, addresses, {
+      disableInternalRetries: true,
+    });
     t.is(accessToken, "token");
-    t.true(took < 2_500, `${took} ms`);
+    t.true(elapsed < 2_500, `${elapsed} ms`);
   }
 });
 
 isolated("the last of eight addresses is reached within one connect timeout", async (t) => {
-  const port = await startGood(t, "127.0.0.9");
-  const silent = Array.from({ length: 7 }, (_, index) => `127.0.0.${index + 2}`);
-  await startUnresponsiveServer(t, silent, port);
-  const { accessToken } = await acquireByName(t, port, [...silent, "127.0.0.9"], {
+  const port = await startTokenEndpoint(t, "127.0.0.9");
+  const unresponsive = Array.from({ length: 7 }, (_, index) => `127.0.0.${index + 2}`);
+  await startUnresponsiveServer(t, unresponsive, port);
+  const { accessToken } = await acquireByName(t, port, [...unresponsive, "127.0.0.9"], {
     connectTimeout: 3_000,
     disableInternalRetries: true,
   });
   t.is(accessToken, "token");
 });
 
-isolated("an address that refuses is followed by the next at once", async (t) => {
-  const port = await startGood(t, "127.0.0.3");
-  const { accessToken, took } = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3"], {
+isolated("a refused address is followed by the next one immediately", async (t) => {
+  const port = await startTokenEndpoint(t, "127.0.0.3");
+  const { accessToken, elapsed } = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3"], {
     disableInternalRetries: true,
   });
   t.is(accessToken, "token");
-  t.true(took < 2_000, `${took} ms`);
+  t.true(elapsed < 2_000, `${elapsed} ms`);
 });
 
-isolated("the connect timeout bounds all addresses together", async (t) => {
+isolated("the connect timeout limits all addresses together", async (t) => {
   const port = await startUnresponsiveServer(t, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
   const outcome = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3", "127.0.0.4"], {
     connectTimeout: 600,
     disableInternalRetries: true,
   });
   t.is(outcome.errorCode, "network_unavailable");
-  t.true(outcome.took >= 550 && outcome.took < 2_500, `${outcome.took} ms`);
+  t.true(outcome.elapsed >= 550 && outcome.elapsed < 2_500, `${outcome.elapsed} ms`);
 });
 
 const WITHOUT_IPV6 = [
@@ -125,14 +130,14 @@ const WITHOUT_IPV6 = [
   "sh",
 ];
 
-function canLackIpv6() {
+function canDisableIpv6() {
   if (process.platform !== "linux") return false;
   const [command, ...rest] = WITHOUT_IPV6;
   return spawnSync(command, [...rest, "true"]).status === 0;
 }
 
-/** What `getToken` of an endpoint at which nothing listens ends with. */
-async function refuse(t, addresses, command) {
+/** The error of `getToken` for an endpoint on which nothing listens. */
+async function getTokenError(t, addresses, command) {
   const [outcome] = await runProcess(
     t,
     async ({ native: { ManagedIdentityApplication }, report }) => {
@@ -148,17 +153,17 @@ async function refuse(t, addresses, command) {
   return outcome;
 }
 
-(canUseHosts() && canLackIpv6() ? test : test.skip)(
-  "an address of a family that this host does not have does not hide that another address refused",
+(canUseHosts() && canDisableIpv6() ? test : test.skip)(
+  "an unsupported address family does not hide that another address refused the connection",
   async (t) => {
     const refused = { name: "CredentialUnavailableError", code: "ECONNREFUSED" };
     for (const addresses of [["127.0.0.2"], ["::1", "127.0.0.2"], ["127.0.0.2", "::1", "2001:db8::1"]]) {
-      t.deepEqual(await refuse(t, addresses, WITHOUT_IPV6), refused, addresses.join());
+      t.deepEqual(await getTokenError(t, addresses, WITHOUT_IPV6), refused, addresses.join());
     }
   },
 );
 
-const WITH_DEAF_NAME_SERVER = [
+const UNRESPONSIVE_NAME_SERVER = [
   "unshare",
   "--map-root-user",
   "--mount",
@@ -170,17 +175,17 @@ const WITH_DEAF_NAME_SERVER = [
   join(hostsFolder, "resolv.conf"),
 ];
 
-function canHaveNameServer() {
+function canReplaceNameServer() {
   if (process.platform !== "linux") return false;
   writeFileSync(join(hostsFolder, "resolv.conf"), "nameserver 127.0.0.53\n");
-  const [command, ...rest] = WITH_DEAF_NAME_SERVER;
+  const [command, ...rest] = UNRESPONSIVE_NAME_SERVER;
   return spawnSync(command, [...rest, "true"]).status === 0;
 }
 
-(canHaveNameServer() ? test : test.skip)(
-  "a name whose lookup hangs costs few threads, and delays no other name and no file",
+(canReplaceNameServer() ? test : test.skip)(
+  "a hanging name lookup uses few threads and delays no other name or file access",
   async (t) => {
-    const [{ threads, tokens, took }] = await runProcess(
+    const [{ threads, tokens, elapsed }] = await runProcess(
       t,
       async ({ native: { ManagedIdentityApplication }, require, report }) => {
         const { once } = require("node:events");
@@ -193,7 +198,7 @@ function canHaveNameServer() {
         await once(endpoint.listen(0, "127.0.0.1"), "listening");
         const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
         process.env.IDENTITY_HEADER = "not-a-secret";
-        process.env.IDENTITY_ENDPOINT = "http://name-that-hangs.example/token";
+        process.env.IDENTITY_ENDPOINT = "http://hanging-name.example/token";
         for (let round = 0; round < 6; round += 1) {
           const calls = Array.from({ length: 32 }, (_, index) =>
             application.acquireToken({ resource: `https://${round}-${index}.example`, timeout: 300 }),
@@ -209,17 +214,17 @@ function canHaveNameServer() {
         const results = await Promise.all(
           [application, cached].map((application) => application.acquireToken("https://vault.azure.net")),
         );
-        const took = performance.now() - started;
+        const elapsed = performance.now() - started;
         fs.rmSync(directory, { recursive: true });
-        report({ threads, tokens: results.map(({ accessToken }) => accessToken), took });
+        report({ threads, tokens: results.map(({ accessToken }) => accessToken), elapsed });
         endpoint.close();
         endpoint.closeAllConnections();
         nameServer.close();
       },
-      { command: WITH_DEAF_NAME_SERVER },
+      { command: UNRESPONSIVE_NAME_SERVER },
     );
     t.deepEqual(tokens, ["token", "token"]);
-    t.true(took < 2_000, `${took} ms`);
+    t.true(elapsed < 2_000, `${elapsed} ms`);
     t.true(threads < 40, `${threads} threads`);
   },
 );

@@ -32,7 +32,7 @@ function imdsClient(probe) {
 
 /** The possible results of a probe. */
 const probes = {
-  answered: async () => ({ status: 400, headers: {}, body: "" }),
+  responded: async () => ({ status: 400, headers: {}, body: "" }),
   broken: async () => ({ status: 500, headers: {}, body: "" }),
   missing: async () => ({ status: 404, headers: {}, body: "" }),
   refused: async () => {

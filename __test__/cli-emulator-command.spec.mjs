@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import test from "ava";
-import { privateFolders, reasonAgainst } from "./support/arc.mjs";
+import { namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
 import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
 import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
@@ -127,8 +127,8 @@ test.serial("the command ends: the emulator's files are removed", async (t) => {
   t.false(existsSync(stdout.trim()));
 });
 
-const ARC = reasonAgainst ? ` (${reasonAgainst})` : "";
-const arc = reasonAgainst ? test.skip : test.serial;
+const ARC = skipReason ? ` (${skipReason})` : "";
+const arc = skipReason ? test.skip : test.serial;
 
 arc(`AzureArc: token and doctor succeed, and no file is left in the agent's directory${ARC}`, async (t) => {
   const script = `
@@ -140,7 +140,7 @@ arc(`AzureArc: token and doctor succeed, and no file is left in the agent's dire
   `;
   const env = { CLIENT: userAssignedIdentity.clientId };
   const { code, stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: privateFolders,
+    before: namespaceCommand,
     env,
   }).ended;
   t.deepEqual([code, stderr], [0, ""]);
@@ -164,7 +164,7 @@ arc(`AzureArc: an installed agent is detected, and takes precedence over IMDS${A
     "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net > /dev/null && echo came
   `;
   const { stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: privateFolders,
+    before: namespaceCommand,
   }).ended;
   t.regex(stdout, /^Source {6}AzureArc\n {12}because Azure Arc's agent is installed on this machine$/m);
   t.regex(stdout, /azcmagent show/);

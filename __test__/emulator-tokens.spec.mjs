@@ -14,8 +14,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const emulator = require("../emulator/index.js");
@@ -71,7 +71,7 @@ for (const source of SOURCES) {
     }));
     const endpoint = await startEndpoint(t, source, { tokens });
     const before = Date.now();
-    const result = await acquireOnce(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
+    const result = await acquireWithoutRetries(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
     t.is(result.accessToken, "given");
     const difference = result.expiresOn.getTime() - EXPIRY * 1000;
     // Entra states the lifetime, rounded up to seconds, and the other sources state the expiry.
@@ -93,7 +93,7 @@ for (const source of SOURCES) {
       throw Object.assign(new Error("no token today"), { status: 400 });
     });
     const endpoint = await startEndpoint(t, source, { tokens });
-    const error = await refusal(t, acquireOnce(endpoint));
+    const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.is(error.statusCode, 400);
     t.regex(error.errorMessage, /no token today/);
     t.false(error.retryable);
@@ -128,7 +128,7 @@ for (const [condition, thrown, message] of [
 ]) {
   test(`${condition}: status 500`, async (t) => {
     const { tokens } = recordTokens(() => Promise.reject(thrown));
-    const error = await refusal(t, acquireOnce(await startEndpoint(t, "imds", { tokens })));
+    const error = await expectError(t, acquireWithoutRetries(await startEndpoint(t, "imds", { tokens })));
     t.is(error.statusCode, 500);
     t.regex(error.errorMessage, message);
   });
@@ -156,20 +156,20 @@ test("expiresOn of a fault: replaces the expiry of the function's token", async 
     tokens: () => ({ accessToken: "a", expiresOn: EXPIRY }),
   });
   endpoint.next({ expiresOn: EXPIRY - 100 });
-  t.is((await acquireOnce(endpoint)).expiresOn.getTime(), (EXPIRY - 100) * 1000);
+  t.is((await acquireWithoutRetries(endpoint)).expiresOn.getTime(), (EXPIRY - 100) * 1000);
 });
 
 test("a rejected request: the token function is not called", async (t) => {
   const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
   const endpoint = await startEndpoint(t, "imds", { tokens, resources: ["https://elsewhere"] });
-  await refusal(t, acquireOnce(endpoint), "invalid_resource");
+  await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
   t.deepEqual(calls, []);
 });
 
 test("close during a call of the function: does not wait, and aborts its signal", async (t) => {
   const { first, tokens } = recordTokens(() => new Promise(() => {}));
   const endpoint = await startEndpoint(t, "imds", { tokens });
-  const failed = refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+  const failed = expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   const { signal } = await first;
   t.false(signal.aborted);
   await endpoint.close();
@@ -184,7 +184,7 @@ test("a token that arrives after close: is not sent", async (t) => {
   });
   const { first, tokens } = recordTokens(() => late);
   const endpoint = await startEndpoint(t, "imds", { tokens });
-  const failed = refusal(t, acquireOnce(endpoint));
+  const failed = expectError(t, acquireWithoutRetries(endpoint));
   await first;
   await endpoint.close();
   await failed;
@@ -217,13 +217,14 @@ for (const [source, option, field] of UNKNOWN_IDS) {
   test(`${source} with anyIdentity: every ${field} has an identity, which is always the same`, async (t) => {
     const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
     const endpoint = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    const acquire = (id) => acquireOnce(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
+    const acquire = (id) =>
+      acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
     await acquire(UNKNOWN_ID);
     await acquire(`${UNKNOWN_ID.slice(0, -1)}6`);
     await acquire(userAssignedIdentity[field]);
     await endpoint.close();
     const restarted = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    await acquireOnce(restarted, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
+    await acquireWithoutRetries(restarted, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
     const [synthetic, other, known, again] = calls.map(({ identity }) => identity);
     t.is(synthetic[field], UNKNOWN_ID);
     t.deepEqual(again, synthetic);
@@ -233,8 +234,10 @@ for (const [source, option, field] of UNKNOWN_IDS) {
       t.not(synthetic[otherField], other[otherField]);
     }
     const strict = await startEndpoint(t, source, { tokens });
-    const without = acquireOnce(strict, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
-    await refusal(t, without);
+    const without = acquireWithoutRetries(strict, RESOURCE, {
+      managedIdentityIdParams: { [option]: UNKNOWN_ID },
+    });
+    await expectError(t, without);
     t.is(calls.length, 4);
   });
 }

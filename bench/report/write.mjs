@@ -10,8 +10,8 @@ const START = "<!-- bench:start -->";
 const END = "<!-- bench:end -->";
 
 /** The page of results, and its short form for README. */
-export function pages({ machine, versions, settings, figures }) {
-  const shown = table(figures, settings, versions);
+export function pages({ machine, versions, settings, metrics }) {
+  const shown = table(metrics, settings, versions);
   const reading =
     "Medians, with the quartiles in brackets, of runs in fresh processes that took turns with the peers'; " +
     "MB are 2²⁰ bytes.";
@@ -28,7 +28,7 @@ export function pages({ machine, versions, settings, figures }) {
           "1 ms taken off; a goal is judged by the median of the runs' maxima.",
         "* Growth is that of RSS after garbage collection, with V8's nursery held at 1 MB.",
         "* The package is installed from its packed tarballs; sizes are the disk space of an installation.",
-        ...notes(figures, settings),
+        ...notes(metrics, settings),
       ].join("\n"),
       "## Machine",
       Object.entries(machine)
@@ -44,7 +44,7 @@ export function write(results, folder) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(folder, "results.md"), `${page}\n`);
-  writeFileSync(join(folder, "chart.svg"), chart(results.figures, results.machine));
+  writeFileSync(join(folder, "chart.svg"), chart(results.metrics, results.machine));
 }
 
 /** Replaces what stands between the markers in a file; says whether there were any. */
@@ -54,7 +54,7 @@ export function embed(results, file) {
   const [from, to] = [text.indexOf(START), text.indexOf(END)];
   if (from < 0 || to < from) return false;
   const { excerpt } = pages(results);
-  const picture = "![The headline figures as bars](bench/results/chart.svg)";
+  const picture = "![The headline metrics as bars](bench/results/chart.svg)";
   writeFileSync(
     file,
     `${text.slice(0, from + START.length)}\n\n${picture}\n\n${excerpt}\n\n${text.slice(to)}`,

@@ -6,7 +6,7 @@
  * policy: what is valid, how long a token is fresh and what an error says is decided in src/.
  *
  * Everything on the way to a process's first token is in this one file, since each further file costs 0.3 ms
- * of a cold start; what only some callers need is in face/, loaded when they do.
+ * of a cold start; what only some callers need is in lib/, loaded when they do.
  */
 
 /** Of this package and of its add-on. */
@@ -244,7 +244,7 @@ class ManagedIdentityApplication {
       onBackgroundTokenRefresh: option(system, "onBackgroundTokenRefresh"),
       enableAzureProxy: option(system, "enableAzureProxy"),
     };
-    const given = client === undefined && log === undefined ? undefined : require("./face/callbacks.js");
+    const given = client === undefined && log === undefined ? undefined : require("./lib/callback-adapters.js");
     const made = binding.createApplication(
       options,
       given?.callersClient(client, settled),
@@ -253,7 +253,7 @@ class ManagedIdentityApplication {
     );
     if (hasOwn(made, "errorCode")) throw new ManagedIdentityError(made.errorCode, "", made);
     if (cache !== undefined) {
-      require("./face/cache.js").keep(made, options.cacheDirectory, cachePlugin, binding.newTransportId);
+      require("./lib/cache-plugin.js").keep(made, options.cacheDirectory, cachePlugin, binding.newTransportId);
     }
     this.#native = made;
     this.#onBackgroundTokenRefresh = options.onBackgroundTokenRefresh ?? undefined;
@@ -285,7 +285,7 @@ class ManagedIdentityApplication {
         const token = desk.find(scopes);
         if (token !== undefined) return Promise.resolve(settled(credential(token)));
       }
-      const { scope, request } = require("./face/credential.js").asked(scopes, options, enableCae);
+      const { scope, request } = require("./lib/token-credential.js").asked(scopes, options, enableCae);
       const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
       return then(isTraced() ? channels.traced(scope, acquire) : acquire(), credentialOf);
     } catch (error) {
@@ -417,7 +417,7 @@ class ManagedIdentityApplication {
   [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
     if (!(#native in this)) return this; // The prototype itself, or a proxy.
     const facts = () => ({ identity: this.#native.identity(), source: this.getManagedIdentitySource() });
-    return require("./face/inspect.js").shown(this, facts, depth, options, inspect);
+    return require("./lib/inspect.js").shown(this, facts, depth, options, inspect);
   }
 
   getManagedIdentitySource() {
@@ -434,7 +434,7 @@ class ManagedIdentityApplication {
   }
 
   static fromEnvironment(env, configuration) {
-    const { namedBy } = require("./face/identity.js");
+    const { namedBy } = require("./lib/identity.js");
     const managedIdentityIdParams = namedBy(env ?? process.env, { option, refuse, checkedId });
     return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
   }
@@ -485,7 +485,7 @@ function refuseMisspeltIds(configuration, ids) {
   const mayBeId = /[iI][dD]$|^(?!managedIdentityIdParams$)[mM]anaged/;
   const isNotId = /^(?!userAssigned(Client|Resource|Object)?Id$)/;
   if (!hasKey(configuration, mayBeId) && !hasKey(ids, isNotId)) return;
-  require("./face/identity.js").refuseMisspelt(configuration, ids, { own, refuse });
+  require("./lib/identity.js").refuseMisspelt(configuration, ids, { own, refuse });
 }
 
 /** Whether an object has a key of this form. */
@@ -578,7 +578,7 @@ function openChannels() {
   hasLooked = true;
   const loaded = process.moduleLoadList;
   if (loaded === undefined || includes(loaded, "NativeModule diagnostics_channel")) {
-    channels = require("./face/channels.js");
+    channels = require("./lib/diagnostics-channels.js");
   } else {
     // Those who replace timers need not give back one of Node.js's.
     globalThis
@@ -631,7 +631,7 @@ function isEmpty(options, enableCae) {
 
 /** A caller's signal, if there is one; null if it is none. Throws its reason if it is aborted. */
 function listenable(signal) {
-  return signal === undefined || signal === null ? undefined : require("./face/abort.js").listenable(signal);
+  return signal === undefined || signal === null ? undefined : require("./lib/abort.js").listenable(signal);
 }
 
 /** How engines print their own `Date.now`; a function that is bound, or a proxy, has no name there. */
@@ -824,7 +824,7 @@ class Call {
   /** What one more who waits for it waits for: its end, or that of their signal. */
   join(signal) {
     this.#callers += 1;
-    return signal === undefined ? this.outcome : require("./face/abort.js").unlessAborted(this, signal);
+    return signal === undefined ? this.outcome : require("./lib/abort.js").unlessAborted(this, signal);
   }
 
   /** Calls back with the outcome. */
@@ -970,7 +970,7 @@ function environment() {
     const values = Array.from({ length }, (_, index) => variable(env, environmentNames[index])?.toString());
     const native = new binding.Environment(values);
     if (native.canNeedRoots()) {
-      nodeRoots ??= require("./face/node-roots.js").reader(binding.NodeRoots);
+      nodeRoots ??= require("./lib/node-roots.js").reader(binding.NodeRoots);
       native.setNodeRoots(nodeRoots);
     }
     environmentReading = { values, native };
@@ -1036,7 +1036,7 @@ function loadBinding() {
     const named = found(target, (name) => name);
     if (named !== undefined) return named;
   }
-  return require("./face/loader.js").load(refusals);
+  return require("./lib/load-native-binding.js").load(refusals);
 }
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;

@@ -139,7 +139,7 @@ test("isManagedIdentityError knows every copy of the package, and whatever else 
   mkdirSync(join(root, "target"), { recursive: true });
   const folder = mkdtempSync(join(root, "target", "copy-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  for (const name of ["index.js", "face", "package.json"]) {
+  for (const name of ["index.js", "lib", "package.json"]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   writeFileSync(

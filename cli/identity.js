@@ -8,7 +8,7 @@ const {
   ManagedIdentityError,
   ManagedIdentitySourceNames,
 } = require("../index.js");
-const { namedBy } = require("../face/identity.js");
+const { namedBy } = require("../lib/identity.js");
 const { UsageError } = require("./complaint.js");
 
 const KINDS = {

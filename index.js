@@ -1,46 +1,46 @@
 "use strict";
 
 /*
- * The face: the classes that callers see, over the native binding. It shapes arguments, throws what
- * crosses as a value, and remembers fresh results for as long as native code confirms them. It holds no
- * policy: what is valid, how long a token is fresh and what an error says is decided in src/.
+ * The public classes, on top of the native binding. This layer shapes arguments, throws the failures that native
+ * code returns as values, and memoizes fresh results for as long as native code confirms them. It contains no policy:
+ * src/ decides which options are valid, how long a token is fresh, and what an error says.
  *
- * Everything on the way to a process's first token is in this one file, since each further file costs 0.3 ms
- * of a cold start; what only some callers need is in lib/, loaded when they do.
+ * Everything that the first token of a process needs is in this one file, because each further file adds 0.3 ms to a
+ * cold start. Code that only some callers need is in lib/ and is loaded on first use.
  */
 
-/** Of this package and of its add-on. */
+/** The version of this package and of its add-on. */
 const VERSION = "0.1.0";
 
 const binding = loadBinding();
 const { generation } = binding;
 
-// What programs do to the prototypes of Object, Error, Array and Promise must neither fail a call nor change its
-// outcome: fields are defined, not assigned; records and options are read where nothing is inherited from
-// Object.prototype; arrays are read by index; and promises are awaited by the `then` that Node.js came with.
+// Changes that a program makes to the prototypes of Object, Error, Array and Promise must not fail a call or change its
+// outcome. Fields are therefore defined, not assigned; records and options are read without what they inherit from
+// Object.prototype; arrays are read by index; and promises are awaited with the original `then`.
 const { defineProperty, freeze, getPrototypeOf, hasOwn, keys } = Object;
 const { call: uncurried } = Function.prototype;
 const then = uncurried.bind(Promise.prototype.then);
 const includes = uncurried.bind(Array.prototype.includes);
-/** An object that has what others have put on Object.prototype, and nothing else. */
-const PLAIN = {};
+/** An object whose only fields are those that the program added to Object.prototype. */
+const EMPTY_OBJECT = {};
 
-/** Defines a field as assigning to it would, whatever a prototype says about its name. */
+/** Defines a field as an assignment would, even if a prototype has a setter or a read-only field of that name. */
 function defineField(target, name, value, enumerable = true) {
   defineProperty(target, name, { __proto__: null, value, enumerable, writable: true, configurable: true });
 }
 
-/** A field of a record; undefined for one that is absent or null, or that the record would inherit. */
+/** Returns a record's own field; undefined if it is absent, null or inherited. */
 function own(record, name) {
   return record !== undefined && record !== null && hasOwn(record, name)
     ? (record[name] ?? undefined)
     : undefined;
 }
 
-/** A caller's option: the object's own or its class's, not what others have put on Object.prototype. */
+/** Returns a caller's option: the object's own or its class's, but not one inherited from Object.prototype. */
 function option(object, name) {
   if (object === undefined || object === null) return undefined;
-  return name in PLAIN && !isOwnOrOfClass(object, name) ? undefined : object[name];
+  return name in EMPTY_OBJECT && !isOwnOrOfClass(object, name) ? undefined : object[name];
 }
 
 function isOwnOrOfClass(object, name) {
@@ -50,17 +50,17 @@ function isOwnOrOfClass(object, name) {
   return false;
 }
 
-/** Keeps promises from taking an object for a promise where others have given every object a `then`. */
-function settled(object) {
-  if ("then" in PLAIN) defineField(object, "then", undefined, false);
+/** Prevents promises from treating a result as a promise if the program added `then` to Object.prototype. */
+function blockThenable(object) {
+  if ("then" in EMPTY_OBJECT) defineField(object, "then", undefined, false);
   return object;
 }
 
-/** What a managed identity's token must be for to stand in for an application's secret. */
-const TOKEN_EXCHANGE = "api://AzureADTokenExchange";
+/** The audience of a managed identity token that is used as a client assertion. */
+const TOKEN_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange";
 const AUTHORITY = "https://login.microsoftonline.com/managed_identity/";
 
-/** The shape of an error that a method of msal-node's would reject with. */
+/** The base class, with the fields of msal-node's class of this name. */
 class AuthError extends Error {
   constructor(errorCode, correlationId, errorMessage = "", suberror = "") {
     super(errorMessage ? `${errorCode}: ${errorMessage}` : errorCode);
@@ -72,13 +72,13 @@ class AuthError extends Error {
   }
 }
 
-/** By which `isManagedIdentityError` tells the errors of every copy of this package. */
+/** Marks the errors of every copy of this package for `isManagedIdentityError`. */
 const BRAND = Symbol.for("managed-identity-native.ManagedIdentityError");
-/** The fields that an error has only if they are known. */
-const FACTS = ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"];
+/** Fields that an error has only if their values are known. */
+const OPTIONAL_FIELDS = ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"];
 
 class ManagedIdentityError extends AuthError {
-  /** The third parameter is a caller's details, or the binding's record of a failure. */
+  /** `details` are a caller's details or the binding's failure record. */
   constructor(errorCode, correlationId, details) {
     super(
       errorCode,
@@ -89,33 +89,33 @@ class ManagedIdentityError extends AuthError {
     defineField(this, "name", "ManagedIdentityError");
     defineField(this, "code", errorCode);
     defineField(this, "retryable", own(details, "retryable") ?? false);
-    for (let index = 0; index < FACTS.length; index += 1) {
-      const fact = own(details, FACTS[index]);
-      if (fact !== undefined) defineField(this, FACTS[index], fact);
+    for (let index = 0; index < OPTIONAL_FIELDS.length; index += 1) {
+      const value = own(details, OPTIONAL_FIELDS[index]);
+      if (value !== undefined) defineField(this, OPTIONAL_FIELDS[index], value);
     }
-    // By the name that msal-node's ServerError has.
+    // msal-node's ServerError has the HTTP status under this name.
     const status = own(details, "statusCode");
     if (status !== undefined) defineField(this, "status", status);
     const metadata = own(details, "metadata");
-    if (metadata !== undefined) defineField(this, "metadata", sealed(metadata));
+    if (metadata !== undefined) defineField(this, "metadata", frozenMetadata(metadata));
     const cause = causeOf(details);
     if (cause !== undefined) defineField(this, "cause", cause, false);
   }
 }
 defineProperty(ManagedIdentityError.prototype, BRAND, { __proto__: null, value: true });
 
-/** The cause that details hold, or the one that a record of the binding describes. */
+/** Returns the cause in a caller's details, or creates the one that a failure record describes. */
 function causeOf(details) {
   const message = own(details, "causeMessage");
   if (message === undefined) return own(details, "cause");
   const cause = new Error(message);
-  defineField(cause, "stack", `Error: ${message}`, false); // It was met on another thread: the frames here are not its own.
+  defineField(cause, "stack", `Error: ${message}`, false); // It occurred on another thread, so this stack is not its own.
   const code = own(details, "causeCode");
   if (code !== undefined) defineField(cause, "code", code);
   return cause;
 }
 
-/** What getToken rejects with where there is no managed identity: ChainedTokenCredential goes by its name. */
+/** getToken's error if there is no managed identity. ChainedTokenCredential recognizes it by its name. */
 class CredentialUnavailableError extends ManagedIdentityError {
   constructor(errorCode, correlationId, details) {
     super(errorCode, correlationId, details);
@@ -125,7 +125,7 @@ class CredentialUnavailableError extends ManagedIdentityError {
 
 function isManagedIdentityError(error) {
   try {
-    // Of any realm, and not a proxy, whose traps could say anything.
+    // Accepts errors of any realm, but not a proxy, whose traps can return anything.
     return require("node:util").types.isNativeError(error) && error[BRAND] === true;
   } catch {
     return false;
@@ -189,16 +189,16 @@ const LogLevel = Object.freeze({
 
 class ManagedIdentityApplication {
   #native;
-  #desk = new Desk();
-  /** That of callers who handle claims challenges: their tokens are others. */
-  #deskOfCae;
+  #memo = new TokenMemo();
+  /** The memo for CAE-enabled calls, whose tokens are cached separately. */
+  #caeMemo;
   #onBackgroundTokenRefresh;
-  #isObserved = false;
-  /** What this application last read of the environment, and how many of the variables, from the front, decided. */
-  #reading;
-  #variables = 0;
-  /** For what is logged or observed to come in before its outcome, its way in must be the younger one. */
-  #arrivalsOfOwn;
+  #isObserving = false;
+  /** The environment that this application last used, and how many variables, from the front, determined the source. */
+  #environment;
+  #relevantVariables = 0;
+  /** A queue created after the logger and observer callbacks, so that their messages arrive before the outcome. */
+  #ownQueue;
 
   constructor(configuration) {
     const ids = option(configuration, "managedIdentityIdParams");
@@ -209,7 +209,7 @@ class ManagedIdentityApplication {
     const retryOptions = option(system, "retryOptions");
     const cache = option(configuration, "cache") ?? undefined;
     const cachePlugin = option(cache, "cachePlugin");
-    refuseMisspeltIds(configuration, ids);
+    rejectMisspeltIds(configuration, ids);
     const options = {
       configuration,
       managedIdentityIdParams: ids,
@@ -218,7 +218,7 @@ class ManagedIdentityApplication {
       userAssignedObjectId: option(ids, "userAssignedObjectId"),
       userAssignedId: option(ids, "userAssignedId"),
       clientCapabilities: option(configuration, "clientCapabilities"),
-      // Every regular expression has a `source`, and objects of any kind are taken for a configuration.
+      // Any object is accepted as a configuration, and a regular expression has a `source` of its own.
       source: configuration instanceof RegExp ? undefined : option(configuration, "source"),
       cache,
       cacheDirectory: option(cache, "directory"),
@@ -244,198 +244,216 @@ class ManagedIdentityApplication {
       onBackgroundTokenRefresh: option(system, "onBackgroundTokenRefresh"),
       enableAzureProxy: option(system, "enableAzureProxy"),
     };
-    const given = client === undefined && log === undefined ? undefined : require("./lib/callback-adapters.js");
-    const made = binding.createApplication(
+    const adapters =
+      client === undefined && log === undefined ? undefined : require("./lib/callback-adapters.js");
+    const native = binding.createApplication(
       options,
-      given?.callersClient(client, settled),
-      given?.numberOf(client, binding.newTransportId),
-      given?.callersLog(log),
+      adapters?.wrapNetworkClient(client, blockThenable),
+      adapters?.networkClientId(client, binding.newTransportId),
+      adapters?.wrapLoggerCallback(log),
     );
-    if (hasOwn(made, "errorCode")) throw new ManagedIdentityError(made.errorCode, "", made);
+    if (hasOwn(native, "errorCode")) throw new ManagedIdentityError(native.errorCode, "", native);
     if (cache !== undefined) {
-      require("./lib/cache-plugin.js").keep(made, options.cacheDirectory, cachePlugin, binding.newTransportId);
+      require("./lib/cache-plugin.js").attachCache(
+        native,
+        options.cacheDirectory,
+        cachePlugin,
+        binding.newTransportId,
+      );
     }
-    this.#native = made;
+    this.#native = native;
     this.#onBackgroundTokenRefresh = options.onBackgroundTokenRefresh ?? undefined;
-    if (log !== undefined) this.#arrivalsOfOwn = new Arrivals();
+    if (log !== undefined) this.#ownQueue = new CompletionQueue();
   }
 
-  /** Not an async function: for thousands who wait at once, the state of each is most of what they cost. */
+  /** Not an async function: with thousands of concurrent calls, the state of each would be most of their cost. */
   acquireToken(request) {
     try {
-      const asked = isPolluted() ? ownFields(request) : request;
-      const resource = typeof asked === "string" ? asked : asked?.resource;
-      if (isTraced()) {
-        return channels.traced(resource, () => this.#acquire(this.#desk, asked, resource));
+      const safeRequest = isObjectPrototypePolluted() ? ownFields(request) : request;
+      const resource = typeof safeRequest === "string" ? safeRequest : safeRequest?.resource;
+      if (hasAcquireSubscribers()) {
+        return channels.traceAcquire(resource, () => this.#acquire(this.#memo, safeRequest, resource));
       }
-      return this.#acquire(this.#desk, asked, resource);
+      return this.#acquire(this.#memo, safeRequest, resource);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  getToken(scopes, givenOptions) {
+  getToken(scopes, getTokenOptions) {
     try {
-      const options = isPolluted() ? ownFields(givenOptions) : givenOptions;
-      const enableCae = options?.enableCae; // Read once: it chooses the desk, and goes along.
+      const options = isObjectPrototypePolluted() ? ownFields(getTokenOptions) : getTokenOptions;
+      const enableCae = options?.enableCae; // Read once, because it selects the memo and is sent to native code.
       const isCae = enableCae === true;
-      if (isCae) this.#deskOfCae ??= new Desk();
-      const desk = isCae ? this.#deskOfCae : this.#desk;
-      if (typeof scopes === "string" && isEmpty(options, enableCae) && !isTraced()) {
-        const token = desk.find(scopes);
-        if (token !== undefined) return Promise.resolve(settled(credential(token)));
+      if (isCae) this.#caeMemo ??= new TokenMemo();
+      const memo = isCae ? this.#caeMemo : this.#memo;
+      if (typeof scopes === "string" && hasNoOptions(options, enableCae) && !hasAcquireSubscribers()) {
+        const token = memo.get(scopes);
+        if (token !== undefined) return Promise.resolve(blockThenable(toAccessToken(token)));
       }
-      const { scope, request } = require("./lib/token-credential.js").asked(scopes, options, enableCae);
-      const acquire = () => this.#acquire(desk, request, scope, CredentialUnavailableError);
-      return then(isTraced() ? channels.traced(scope, acquire) : acquire(), credentialOf);
+      const { scope, request } = require("./lib/token-credential.js").toTokenRequest(
+        scopes,
+        options,
+        enableCae,
+      );
+      const acquire = () => this.#acquire(memo, request, scope, CredentialUnavailableError);
+      return then(
+        hasAcquireSubscribers() ? channels.traceAcquire(scope, acquire) : acquire(),
+        resultToAccessToken,
+      );
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** The result of a remembered token, or of what native code says; `Unavailable` is getToken's. */
-  #acquire(desk, request, resource, Unavailable) {
-    if (isMisspelt(request)) refuseMisspeltField(request);
-    const signal = typeof request === "string" ? undefined : listenable(request?.abortSignal);
-    const isBare = typeof resource === "string" && signal !== null && wishesNothingElse(request);
+  /** Resolves with a memoized or a native result. `Unavailable` is getToken's error class. */
+  #acquire(memo, request, resource, Unavailable) {
+    if (hasMisspeltField(request)) rejectMisspeltField(request);
+    const signal = typeof request === "string" ? undefined : checkAbortSignal(request?.abortSignal);
+    const isResourceOnly = typeof resource === "string" && signal !== null && isResourceOnlyRequest(request);
     const forceRefresh = typeof request === "string" ? undefined : request?.forceRefresh;
-    const isPlain = isBare && (forceRefresh === undefined || forceRefresh === false);
-    const token = isPlain ? desk.find(resource) : undefined;
+    const isCacheable = isResourceOnly && (forceRefresh === undefined || forceRefresh === false);
+    const token = isCacheable ? memo.get(resource) : undefined;
     if (token !== undefined) {
-      return Promise.resolve(result(token, true, token.metadataOfHit, nextCorrelationId()));
+      return Promise.resolve(toAuthenticationResult(token, true, token.metadataOfHit, nextCorrelationId()));
     }
 
-    // Callers of one moment who have no wishes share a call: that spares native code a waiter for each.
-    const pending = Unavailable === undefined ? desk.pending : desk.pendingOfCredential;
+    // Calls within one millisecond that pass only a resource share one native call, hence one native waiter.
+    const pending = Unavailable === undefined ? memo.pendingCalls : memo.pendingCredentialCalls;
     const now = Date.now();
-    const shared = isPlain ? pending.get(resource) : undefined;
-    if (shared?.isOpenAt(now)) return then(shared.join(signal), shared.settleForOther);
+    const shared = isCacheable ? pending.get(resource) : undefined;
+    if (shared?.canShareAt(now)) return then(shared.wait(signal), shared.settleShared);
     const correlationId = nextCorrelationId();
-    const reading = this.#readEnvironment();
+    const environment = this.#currentEnvironment();
     const settle = (outcome, id) => {
       if (outcome.kind === "Token") {
-        const token = complete(outcome.token);
-        // A test moved its clock past the token's end meanwhile: by that clock it is not valid any more.
-        if (token.expiresOnMs > now && !isSystemsClock(Date.now) && token.expiresOnMs <= Date.now()) {
-          return this.#acquire(desk, request, resource, Unavailable);
+        const token = normalizeToken(outcome.token);
+        // A test moved its clock past the token's expiry during the call.
+        if (token.expiresOnMs > now && !isSystemClock(Date.now) && token.expiresOnMs <= Date.now()) {
+          return this.#acquire(memo, request, resource, Unavailable);
         }
-        // An answer of an earlier environment, which came late, must not replace what a later one brought.
-        if (reading === this.#reading) desk.remember(resource, token);
-        return result(token, token.fromCache, token.metadata, id);
+        // A late response for an earlier environment must not replace a token of the current one.
+        if (environment === this.#environment) memo.set(resource, token);
+        return toAuthenticationResult(token, token.fromCache, token.metadata, id);
       }
       const { failure } = outcome;
       const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
       const error = new Failure(failure.errorCode, id, failure);
-      channels?.failed(error, id);
+      channels?.recordFailure(error, id);
       throw error;
     };
-    const before = generation(); // Read first: what is cleared meanwhile must show.
-    forgetReplacedTokens(before);
+    const generationAtStart = generation(); // Read first, so that a clear during the call is noticed.
+    forgetReplacedTokens(generationAtStart);
     this.#observe();
-    commonArrivals ??= new Arrivals();
-    const arrivals = this.#arrivalsOfOwn ?? commonArrivals;
-    const call = new Call(arrivals, now, before, reading);
-    const acquired = this.#native.acquire(
+    sharedQueue ??= new CompletionQueue();
+    const queue = this.#ownQueue ?? sharedQueue;
+    const call = new PendingCall(queue, now, generationAtStart, environment);
+    const outcomeOrVariables = this.#native.acquire(
       resource,
       forceRefresh,
-      isBare && Unavailable === undefined
+      isResourceOnly && Unavailable === undefined
         ? undefined
-        : wishesOf(request, resource, signal, Unavailable !== undefined),
+        : extraRequestFields(request, resource, signal, Unavailable !== undefined),
       correlationId,
-      reading.native,
-      arrivals.native,
+      environment.native,
+      queue.native,
       call.number,
       typeof now === "number" ? now : undefined,
     );
-    if (typeof acquired !== "number") return Promise.resolve(settle(acquired, correlationId));
-    // A getter of the request may have made this application read another environment meanwhile.
-    if (reading === this.#reading) this.#variables = acquired;
-    call.begin(acquired);
-    // One function for all who join: thousands of them would be what the garbage collector stops for.
-    if (isPlain) {
-      call.share(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
-      // A millisecond of a clock that a test has stopped may last for minutes.
-      if (!isSystemsClock(Date.now)) then(Promise.resolve(), () => call.shareNoLonger());
+    if (typeof outcomeOrVariables !== "number")
+      return Promise.resolve(settle(outcomeOrVariables, correlationId));
+    // A getter of the request can have started a call that read another environment.
+    if (environment === this.#environment) this.#relevantVariables = outcomeOrVariables;
+    call.start(outcomeOrVariables);
+    // One function for all waiters: thousands of closures would cause long garbage collections.
+    if (isCacheable) {
+      call.allowSharing(pending, resource, (outcome) => settle(outcome, nextCorrelationId()));
+      // A millisecond of a stopped test clock can last for minutes.
+      if (!isSystemClock(Date.now)) then(Promise.resolve(), () => call.stopSharing());
     }
-    return then(call.join(signal), (outcome) => settle(outcome, correlationId));
+    return then(call.wait(signal), (outcome) => settle(outcome, correlationId));
   }
 
-  /** The environment: the last reading, as long as what decided then has not changed since. */
-  #readEnvironment() {
-    if (this.#reading === undefined || !isUnchanged(this.#reading, this.#variables)) {
-      const reading = environment();
-      if (reading !== this.#reading) {
-        // What is remembered is of another environment.
-        this.#desk.forget();
-        this.#deskOfCae?.forget();
+  /** Returns the last snapshot of the environment, or a new one if a relevant variable changed. */
+  #currentEnvironment() {
+    if (this.#environment === undefined || !isCurrent(this.#environment, this.#relevantVariables)) {
+      const environment = snapshotEnvironment();
+      if (environment !== this.#environment) {
+        // The memoized tokens belong to another environment.
+        this.#memo.clear();
+        this.#caeMemo?.clear();
       }
-      this.#reading = reading;
-      this.#variables = environmentNames.length;
+      this.#environment = environment;
+      this.#relevantVariables = environmentNames.length;
     }
-    return this.#reading;
+    return this.#environment;
   }
 
-  /** Has native code tell what it does, from when somebody wants to know. */
+  /** Subscribes to native events once a callback or a channel subscriber needs them. */
   #observe() {
-    if (this.#isObserved || !(this.#onBackgroundTokenRefresh || channels?.isObserved())) return;
-    this.#isObserved = true;
+    if (this.#isObserving || !(this.#onBackgroundTokenRefresh || channels?.hasNativeSubscribers())) return;
+    this.#isObserving = true;
     const onRefresh = this.#onBackgroundTokenRefresh;
     this.#native.observe((event) => {
       try {
-        if (event.kind === "refresh" && onRefresh !== undefined) refreshed(event, onRefresh);
+        if (event.kind === "refresh" && onRefresh !== undefined) notifyBackgroundRefresh(event, onRefresh);
         channels?.publish(event);
       } catch {
-        // An observer that fails must not end the process.
+        // A failing subscriber must not end the process.
       }
     });
-    this.#arrivalsOfOwn = new Arrivals();
+    this.#ownQueue = new CompletionQueue();
   }
 
   async isAvailable(options) {
-    const found = await this.#native.probe(option(options, "timeout"), environment().native);
+    const found = await this.#native.probe(option(options, "timeout"), snapshotEnvironment().native);
     if (hasOwn(found, "errorCode")) {
       throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
     }
-    return present(found, "reason");
+    return withoutNull(found, "reason");
   }
 
   bearerToken(resource, options) {
     if (typeof options !== "object" && options !== undefined) {
       const message = `The options of bearerToken must be an object, but are a ${typeof options}.`;
-      return async () => refuse("invalid_configuration", message);
+      return async () => throwError("invalid_configuration", message);
     }
     const request = options === undefined || options === null ? resource : { ...options, resource };
-    // Drivers call it with arguments of their own: none of them is looked at.
+    // Drivers pass arguments of their own, which are ignored.
     return async () => (await this.acquireToken(request)).accessToken;
   }
 
-  clientAssertion(resource = TOKEN_EXCHANGE) {
+  clientAssertion(resource = TOKEN_EXCHANGE_AUDIENCE) {
     return this.bearerToken(resource);
   }
 
-  /** What console.log shows. */
+  /** Returns the text that console.log prints. */
   [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
-    if (!(#native in this)) return this; // The prototype itself, or a proxy.
-    const facts = () => ({ identity: this.#native.identity(), source: this.getManagedIdentitySource() });
-    return require("./lib/inspect.js").shown(this, facts, depth, options, inspect);
+    if (!(#native in this)) return this; // `this` is the prototype or a proxy.
+    const describe = () => ({ identity: this.#native.identity(), source: this.getManagedIdentitySource() });
+    return require("./lib/inspect.js").inspectApplication(this, describe, depth, options, inspect);
   }
 
   getManagedIdentitySource() {
-    return this.#native.sourceName(environment().native);
+    return this.#native.sourceName(snapshotEnvironment().native);
   }
 
   async getManagedIdentitySourceAsync(options) {
     const source = this.getManagedIdentitySource();
     if (source !== ManagedIdentitySourceNames.DEFAULT_TO_IMDS) {
-      return this.#native.hasSource(environment().native) ? source : null;
+      return this.#native.hasSource(snapshotEnvironment().native) ? source : null;
     }
     const { available } = await this.isAvailable(options);
     return available ? ManagedIdentitySourceNames.IMDS : null;
   }
 
   static fromEnvironment(env, configuration) {
-    const { namedBy } = require("./lib/identity.js");
-    const managedIdentityIdParams = namedBy(env ?? process.env, { option, refuse, checkedId });
+    const { identityFromEnvironment } = require("./lib/identity.js");
+    const managedIdentityIdParams = identityFromEnvironment(env ?? process.env, {
+      option,
+      throwError,
+      requireId,
+    });
     return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
   }
 
@@ -445,10 +463,10 @@ class ManagedIdentityApplication {
   }
 }
 
-/** MSAL.NET's factory methods; what they make is what an application takes as managedIdentityIdParams. */
+/** MSAL.NET's factory methods. An instance is a value for the option managedIdentityIdParams. */
 class ManagedIdentityId {
   constructor(name, id) {
-    if (name !== undefined) defineField(this, name, checkedId(id, name));
+    if (name !== undefined) defineField(this, name, requireId(id, name));
     freeze(this);
   }
 
@@ -469,26 +487,26 @@ class ManagedIdentityId {
   }
 }
 
-function refuse(errorCode, errorMessage) {
+function throwError(errorCode, errorMessage) {
   throw new ManagedIdentityError(errorCode, "", { errorMessage });
 }
 
-/** An id that native code finds nothing wrong with; `name` says where it came from. */
-function checkedId(id, name) {
+/** Returns an id if native code accepts it, and throws otherwise. `name` names its option or variable. */
+function requireId(id, name) {
   const failure = binding.checkId(name, id);
   if (failure !== null) throw new ManagedIdentityError(failure.errorCode, "", failure);
   return id;
 }
 
-/** Refuses keys that would silently lead to the system-assigned identity. */
-function refuseMisspeltIds(configuration, ids) {
+/** Rejects misspelt keys that would silently select the system-assigned identity. */
+function rejectMisspeltIds(configuration, ids) {
   const mayBeId = /[iI][dD]$|^(?!managedIdentityIdParams$)[mM]anaged/;
   const isNotId = /^(?!userAssigned(Client|Resource|Object)?Id$)/;
   if (!hasKey(configuration, mayBeId) && !hasKey(ids, isNotId)) return;
-  require("./lib/identity.js").refuseMisspelt(configuration, ids, { own, refuse });
+  require("./lib/identity.js").rejectMisspelt(configuration, ids, { own, throwError });
 }
 
-/** Whether an object has a key of this form. */
+/** Whether an object has a key that matches. */
 function hasKey(object, form) {
   if (typeof object !== "object" || object === null) return false;
   const names = keys(object);
@@ -498,8 +516,8 @@ function hasKey(object, form) {
   return false;
 }
 
-/** Whether a request has a field that would be ignored and that a caller relies on. */
-function isMisspelt(request) {
+/** Whether a request has a misspelt field, which must not be ignored. */
+function hasMisspeltField(request) {
   return (
     typeof request !== "string" &&
     request !== undefined &&
@@ -509,7 +527,7 @@ function isMisspelt(request) {
   );
 }
 
-function refuseMisspeltField({ signal, scope }) {
+function rejectMisspeltField({ signal, scope }) {
   const isAbsent = (value) => value === undefined || value === null;
   if (isAbsent(signal) && isAbsent(scope)) return;
   const message = isAbsent(signal)
@@ -518,25 +536,25 @@ function refuseMisspeltField({ signal, scope }) {
   throw new ManagedIdentityError("invalid_configuration", nextCorrelationId(), { errorMessage: message });
 }
 
-/** Whether others have given every object a field that a request, or getToken's options, could have. */
-function isPolluted() {
+/** Whether Object.prototype has a field of a request or of getToken's options. */
+function isObjectPrototypePolluted() {
   return (
-    "resource" in PLAIN ||
-    "scopes" in PLAIN ||
-    "forceRefresh" in PLAIN ||
-    "claims" in PLAIN ||
-    "abortSignal" in PLAIN ||
-    "timeout" in PLAIN ||
-    "tenantId" in PLAIN ||
-    "enableCae" in PLAIN ||
-    "retryIdentityNotFound" in PLAIN ||
-    "requestOptions" in PLAIN ||
-    "signal" in PLAIN ||
-    "scope" in PLAIN
+    "resource" in EMPTY_OBJECT ||
+    "scopes" in EMPTY_OBJECT ||
+    "forceRefresh" in EMPTY_OBJECT ||
+    "claims" in EMPTY_OBJECT ||
+    "abortSignal" in EMPTY_OBJECT ||
+    "timeout" in EMPTY_OBJECT ||
+    "tenantId" in EMPTY_OBJECT ||
+    "enableCae" in EMPTY_OBJECT ||
+    "retryIdentityNotFound" in EMPTY_OBJECT ||
+    "requestOptions" in EMPTY_OBJECT ||
+    "signal" in EMPTY_OBJECT ||
+    "scope" in EMPTY_OBJECT
   );
 }
 
-/** The fields of a request, or of getToken's options, without what others have put on Object.prototype. */
+/** Copies a request or getToken's options without the fields of Object.prototype. */
 function ownFields(request) {
   if (typeof request !== "object" || request === null) return request;
   const requestOptions = option(request, "requestOptions");
@@ -560,38 +578,38 @@ function ownFields(request) {
   };
 }
 
-/** The channels of node:diagnostics_channel, once somebody can have subscribed. */
+/** The diagnostics channels, once a subscriber is possible. */
 let channels;
-let hasLooked = false;
+let wasCheckedThisTurn = false;
 
-/** Whether somebody wants to know of calls. */
-function isTraced() {
-  return (channels ?? openChannels())?.isTraced();
+/** Whether the start or the end of a call must be published. */
+function hasAcquireSubscribers() {
+  return (channels ?? openChannels())?.hasAcquireSubscribers();
 }
 
 /**
- * Nobody has subscribed while Node.js itself has not loaded that module; loading it for nothing would be a tenth of
- * the time to the first token. Looked at once in a turn of the event loop, until it is there: any server loads it.
+ * Loads the channels if Node.js has loaded node:diagnostics_channel: before, there cannot be a subscriber, and loading
+ * the module takes a tenth of the time to the first token. Checks once in each turn of the event loop.
  */
 function openChannels() {
-  if (hasLooked) return undefined;
-  hasLooked = true;
+  if (wasCheckedThisTurn) return undefined;
+  wasCheckedThisTurn = true;
   const loaded = process.moduleLoadList;
   if (loaded === undefined || includes(loaded, "NativeModule diagnostics_channel")) {
     channels = require("./lib/diagnostics-channels.js");
   } else {
-    // Those who replace timers need not give back one of Node.js's.
+    // A replaced setImmediate may return anything.
     globalThis
       .setImmediate?.(() => {
-        hasLooked = false;
+        wasCheckedThisTurn = false;
       })
       ?.unref?.();
   }
   return channels;
 }
 
-/** Whether a request asks for nothing but a resource, and perhaps a new token. */
-function wishesNothingElse(request) {
+/** Whether a request has only a resource and perhaps `forceRefresh`. */
+function isResourceOnlyRequest(request) {
   return (
     typeof request === "string" ||
     (request.claims === undefined &&
@@ -602,8 +620,8 @@ function wishesNothingElse(request) {
   );
 }
 
-/** The rest of a request as native code takes it; some fields are getToken's alone. */
-function wishesOf(request, resource, signal, forCredential) {
+/** Returns the other fields of a request for native code. Some are only for getToken. */
+function extraRequestFields(request, resource, signal, forCredential) {
   return {
     scopes: resource === undefined || resource === null ? request?.scopes : undefined,
     claims: request?.claims,
@@ -616,8 +634,8 @@ function wishesOf(request, resource, signal, forCredential) {
   };
 }
 
-/** Whether getToken's options ask for nothing that a remembered token could not answer. */
-function isEmpty(options, enableCae) {
+/** Whether a memoized token satisfies getToken's options. */
+function hasNoOptions(options, enableCae) {
   return (
     options === undefined ||
     options === null ||
@@ -629,50 +647,52 @@ function isEmpty(options, enableCae) {
   );
 }
 
-/** A caller's signal, if there is one; null if it is none. Throws its reason if it is aborted. */
-function listenable(signal) {
-  return signal === undefined || signal === null ? undefined : require("./lib/abort.js").listenable(signal);
+/** Returns the caller's signal; undefined if absent, null if it is not a signal. Throws the reason of an aborted one. */
+function checkAbortSignal(signal) {
+  return signal === undefined || signal === null
+    ? undefined
+    : require("./lib/abort.js").checkAbortSignal(signal);
 }
 
-/** How engines print their own `Date.now`; a function that is bound, or a proxy, has no name there. */
-const SYSTEMS_NOW = /^function now\(\)\s*\{\s*\[native code\]\s*\}$/;
-/** The `Date.now` of this realm as JavaScript defines it, once it was seen. */
-let systemsNow;
+/** The source text of the native `Date.now`. That of a bound function or a proxy has no name. */
+const NATIVE_DATE_NOW = /^function now\(\)\s*\{\s*\[native code\]\s*\}$/;
+/** The native `Date.now` of this realm, once it was seen. */
+let nativeDateNow;
 
 /**
- * Whether this `Date.now` tells the system's time. The fake timers of a test replace it; a token that was remembered
- * is then judged by native code, which knows both clocks.
+ * Whether this `Date.now` returns the system time. Fake timers replace it, and then native code, which reads both
+ * clocks, decides whether a token is fresh.
  */
-function isSystemsClock(now) {
-  if (now === systemsNow) return true;
-  if (typeof now !== "function" || !SYSTEMS_NOW.test(Function.prototype.toString.call(now))) return false;
-  systemsNow = now;
+function isSystemClock(now) {
+  if (now === nativeDateNow) return true;
+  if (typeof now !== "function" || !NATIVE_DATE_NOW.test(Function.prototype.toString.call(now))) return false;
+  nativeDateNow = now;
   return true;
 }
 
 /**
- * A token is remembered for so long at most: native code confirms it then, and whatever was not asked for again is
- * looked for and removed.
+ * How long a token is memoized at most. After that native code has to confirm it, and a sweep removes tokens that were
+ * not requested again.
  */
 const MEMO_LIFETIME_MS = 300_000;
-/** From so many memos on they are also looked through when their number has doubled. */
+/** From this number of memos on, they are also swept when their number has doubled. */
 const MEMO_SWEEP_THRESHOLD = 64;
 
-/** The memos of this thread that hold tokens, and the generation that all of these tokens belong to. */
+/** The memos of this thread that hold tokens, and the generation of all these tokens. */
 const memos = new Set();
 let generationOfMemos;
 let nextMemoSweepMs = 0;
 let nextMemoSweepSize = MEMO_SWEEP_THRESHOLD;
 
-/** Empties the memos of this thread if the cache was cleared, or a token in it replaced, since they were filled. */
+/** Clears this thread's memos if the cache was cleared or a token replaced since they were filled. */
 function forgetReplacedTokens(current) {
   if (current === generationOfMemos) return;
   generationOfMemos = current;
-  for (const memo of memos) memo.deref()?.forget();
+  for (const memo of memos) memo.deref()?.clear();
   memos.clear();
 }
 
-/** Removes what is not fresh any more from the memos of this thread: the application may never ask for it again. */
+/** Removes stale tokens from this thread's memos: an application may never request them again. */
 function sweepMemos(now) {
   for (const memo of memos) {
     if (!memo.deref()?.sweep(now)) memos.delete(memo);
@@ -681,29 +701,29 @@ function sweepMemos(now) {
   nextMemoSweepSize = Math.max(MEMO_SWEEP_THRESHOLD, memos.size * 2);
 }
 
-/** What one application remembers: tokens that native code declared fresh, and calls under way. */
-class Desk {
-  /** The native calls under way that further callers may share, by resource; those of getToken fail otherwise. */
-  pending = new Map();
-  pendingOfCredential = new Map();
+/** One application's tokens that native code declared fresh, and its pending calls. */
+class TokenMemo {
+  /** Native calls that further callers can share, by resource. getToken's are separate: their errors differ. */
+  pendingCalls = new Map();
+  pendingCredentialCalls = new Map();
   #tokens = new Map();
-  /** Weak, so that an application that is garbage-collected takes its tokens with it. */
+  /** A weak reference, so that an application's tokens are garbage-collected with it. */
   #reference;
 
-  find(resource) {
+  get(resource) {
     const token = this.#tokens.get(resource);
     if (token === undefined) return undefined;
-    if (Date.now !== systemsNow && !isSystemsClock(Date.now)) return undefined;
+    if (Date.now !== nativeDateNow && !isSystemClock(Date.now)) return undefined;
     if (token.generation === generation() && Date.now() < token.freshUntilMs) return token;
     this.#tokens.delete(resource);
     return undefined;
   }
 
-  forget() {
+  clear() {
     this.#tokens.clear();
   }
 
-  /** Removes what is not fresh any more; tells whether anything is left. */
+  /** Removes stale tokens. Returns whether any token is left. */
   sweep(now) {
     for (const [resource, { freshUntilMs }] of this.#tokens) {
       if (freshUntilMs <= now) this.#tokens.delete(resource);
@@ -711,156 +731,157 @@ class Desk {
     return this.#tokens.size > 0;
   }
 
-  remember(resource, token) {
-    if (token.freshUntilMs === 0 || typeof resource !== "string" || !isSystemsClock(Date.now)) return;
+  set(resource, token) {
+    if (token.freshUntilMs === 0 || typeof resource !== "string" || !isSystemClock(Date.now)) return;
     const current = generation();
     forgetReplacedTokens(current);
-    if (token.generation !== current) return; // The cache was cleared while it was on its way here.
+    if (token.generation !== current) return; // The cache was cleared before the token arrived here.
     const now = Date.now();
     token.freshUntilMs = Math.min(token.freshUntilMs, now + MEMO_LIFETIME_MS);
-    if (token.metadataOfHit === undefined) token.metadataOfHit = metadataOfHit(token.metadata.tokenEndpoint);
+    if (token.metadataOfHit === undefined)
+      token.metadataOfHit = cacheHitMetadata(token.metadata.tokenEndpoint);
     this.#tokens.set(resource, token);
     this.#reference ??= new WeakRef(this);
     memos.add(this.#reference);
-    const isDue = now >= nextMemoSweepMs || nextMemoSweepMs - now > MEMO_LIFETIME_MS; // It was set back.
+    const isDue = now >= nextMemoSweepMs || nextMemoSweepMs - now > MEMO_LIFETIME_MS; // The clock was set back.
     if (isDue || memos.size >= nextMemoSweepSize) sweepMemos(now);
   }
 }
 
-/** The calls of this thread that wait, by number. */
-const waiting = new Map();
+/** The pending calls of this thread, by number. */
+const pendingByNumber = new Map();
 let lastCallNumber = 0;
 
 function nextCallNumber() {
-  lastCallNumber = (lastCallNumber + 1) >>> 0; // As wide as native code's.
+  lastCallNumber = (lastCallNumber + 1) >>> 0; // A u32 in native code.
   return lastCallNumber;
 }
 
-/** Native code's way in, which keeps the process alive for as long as somebody waits. */
-class Arrivals {
-  native = new binding.Arrivals(arrive);
-  #expected = 0;
+/** The queue through which native code delivers outcomes. It keeps the process alive while a call is pending. */
+class CompletionQueue {
+  native = new binding.Arrivals(onComplete);
+  #refCount = 0;
 
-  expect(call) {
-    if (this.#expected === 0) this.native.keepAlive(true);
-    this.#expected += 1;
-    waiting.set(call.number, call);
+  ref(call) {
+    if (this.#refCount === 0) this.native.keepAlive(true);
+    this.#refCount += 1;
+    pendingByNumber.set(call.number, call);
   }
 
-  expectNoLonger(call) {
-    waiting.delete(call.number);
-    this.#expected -= 1;
-    if (this.#expected === 0) this.native.keepAlive(false);
+  unref(call) {
+    pendingByNumber.delete(call.number);
+    this.#refCount -= 1;
+    if (this.#refCount === 0) this.native.keepAlive(false);
   }
 }
 
-/** What applications share that have nobody who listens. */
-let commonArrivals;
+/** The queue that all applications without a logger or an observer share. */
+let sharedQueue;
 
-/** Called by native code; it never throws, and holds nothing but calls that wait. */
-function arrive(number, outcome) {
+/** Native code's callback. It never throws. */
+function onComplete(number, outcome) {
   if (outcome.kind === "Cleared") forgetReplacedTokens(generation());
-  waiting.get(number)?.end(outcome); // Without one, all who waited have left.
+  pendingByNumber.get(number)?.complete(outcome); // Absent if all of its waiters have left.
 }
 
-/** One native call that must wait, with the callers who wait for it. */
-class Call {
+/** One pending native call and its waiters. */
+class PendingCall {
   outcome;
-  settleForOther;
+  settleShared;
   number = nextCallNumber();
   #settle;
-  #arrivals;
+  #queue;
   #startedAt;
   #generation;
-  #reading;
-  #variables;
+  #environment;
+  #relevantVariables;
   #shared;
   #resource;
-  #callers = 0;
+  #waiters = 0;
   #released = false;
 
-  constructor(arrivals, startedAt, before, reading) {
-    this.#arrivals = arrivals;
+  constructor(queue, startedAt, generationAtStart, environment) {
+    this.#queue = queue;
     this.#startedAt = startedAt;
-    this.#generation = before;
-    this.#reading = reading;
+    this.#generation = generationAtStart;
+    this.#environment = environment;
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve;
     });
     if (this.#settle === undefined) {
-      // So near to the end of the stack that it could not be called, of which only the promise knows.
+      // The executor overflowed the stack and the promise swallowed the error, so throw it here.
       then(this.outcome, undefined, ignore);
       throw new RangeError("Maximum call stack size exceeded");
     }
   }
 
-  /** It waits from now on. So many of the environment's variables decided what for. */
-  begin(variables) {
-    this.#variables = variables;
-    this.#arrivals.expect(this);
+  /** Marks the call as pending. `variables` is how many environment variables, from the front, are relevant. */
+  start(variables) {
+    this.#relevantVariables = variables;
+    this.#queue.ref(this);
   }
 
-  /** Lets others who want this resource join, each settled by one function. */
-  share(pending, resource, settle) {
-    this.settleForOther = settle;
+  /** Allows further calls for this resource to share this one; `settle` settles each of them. */
+  allowSharing(pending, resource, settle) {
+    this.settleShared = settle;
     this.#shared = pending;
     this.#resource = resource;
     pending.set(resource, this);
   }
 
   /**
-   * Whether somebody who comes now may share it. All who do have the timeout of the first, so only at its
-   * time; and only while native code would do the same for them.
+   * Whether a call that starts now can share this one. It gets the timeout of the first call, so both must start in
+   * the same millisecond, and native code would have to do the same for both.
    */
-  isOpenAt(now) {
+  canShareAt(now) {
     return (
       !this.#released &&
       this.#startedAt === now &&
       this.#generation === generation() &&
-      isUnchanged(this.#reading, this.#variables)
+      isCurrent(this.#environment, this.#relevantVariables)
     );
   }
 
-  /** What one more who waits for it waits for: its end, or that of their signal. */
-  join(signal) {
-    this.#callers += 1;
-    return signal === undefined ? this.outcome : require("./lib/abort.js").unlessAborted(this, signal);
+  /** Adds a waiter. Its promise settles with the outcome, or when its signal is aborted. */
+  wait(signal) {
+    this.#waiters += 1;
+    return signal === undefined ? this.outcome : require("./lib/abort.js").raceAbort(this, signal);
   }
 
-  /** Calls back with the outcome. */
-  whenEnded(callback) {
+  /** Calls a function with the outcome. */
+  onceComplete(callback) {
     then(this.outcome, callback);
   }
 
-  /** Who comes from now on has a native call of its own. */
-  shareNoLonger() {
+  /** Makes later calls start native calls of their own. */
+  stopSharing() {
     if (this.#shared?.get(this.#resource) === this) this.#shared.delete(this.#resource);
   }
 
-  end(outcome) {
+  complete(outcome) {
     this.#close();
-    this.#settle(settled(outcome));
+    this.#settle(blockThenable(outcome));
   }
 
-  /** With nobody left to wait, the native call is let go, so that it does not keep the process alive. */
-  leave() {
-    this.#callers -= 1;
-    if (this.#callers > 0 || !waiting.has(this.number)) return;
+  /** Removes a waiter. Without waiters the native call is released, so that it does not keep the process alive. */
+  removeWaiter() {
+    this.#waiters -= 1;
+    if (this.#waiters > 0 || !pendingByNumber.has(this.number)) return;
     this.#released = true;
     this.#close();
-    this.#arrivals.native.release(this.number);
+    this.#queue.native.release(this.number);
   }
 
   #close() {
-    this.#arrivals.expectNoLonger(this);
-    this.shareNoLonger();
+    this.#queue.unref(this);
+    this.stopSharing();
   }
 }
 
 function ignore() {}
 
-/** What is told of a call that a remembered token answered. */
-function metadataOfHit(tokenEndpoint) {
+/** Returns the metadata of a call that the memo answered. */
+function cacheHitMetadata(tokenEndpoint) {
   return Object.freeze({
     tokenSource: "Cache",
     cacheRefreshReason: "NotApplicable",
@@ -872,27 +893,27 @@ function metadataOfHit(tokenEndpoint) {
   });
 }
 
-/** A record of native code's as callers get it, without the fields that are absent. */
-function present(record, name) {
+/** Deletes a field that is null, which stands for absent in native records. */
+function withoutNull(record, name) {
   if (record[name] === null) delete record[name];
   return record;
 }
 
-/** The facts about a call, as callers get them. */
-function sealed(metadata) {
-  return freeze(present(metadata, "tokenSource"));
+/** Returns the frozen metadata of a call, for callers. */
+function frozenMetadata(metadata) {
+  return freeze(withoutNull(metadata, "tokenSource"));
 }
 
-/** A token of native code, as it is remembered. */
-function complete(token) {
-  sealed(token.metadata);
+/** Prepares a native token record for the memo. */
+function normalizeToken(token) {
+  frozenMetadata(token.metadata);
   token.refreshOnMs ??= undefined;
   if (!hasOwn(token, "metadataOfHit")) defineField(token, "metadataOfHit", undefined);
   return token;
 }
 
-/** A token as the Azure SDK's clients take it. */
-function credential({ accessToken, expiresOnMs, refreshOnMs }) {
+/** Returns a token as the Azure SDK's AccessToken. */
+function toAccessToken({ accessToken, expiresOnMs, refreshOnMs }) {
   return {
     token: accessToken,
     expiresOnTimestamp: expiresOnMs,
@@ -901,15 +922,15 @@ function credential({ accessToken, expiresOnMs, refreshOnMs }) {
   };
 }
 
-/** The same, from a result. */
-function credentialOf({ accessToken, expiresOn, refreshOn }) {
-  return settled(
-    credential({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() }),
+/** Returns a result as the Azure SDK's AccessToken. */
+function resultToAccessToken({ accessToken, expiresOn, refreshOn }) {
+  return blockThenable(
+    toAccessToken({ accessToken, expiresOnMs: expiresOn.getTime(), refreshOnMs: refreshOn?.getTime() }),
   );
 }
 
-/** Tells an application's callback how a refresh behind its callers ended. */
-async function refreshed(event, onRefresh) {
+/** Calls an application's callback with the outcome of a background refresh. */
+async function notifyBackgroundRefresh(event, onRefresh) {
   try {
     const { correlationId } = event;
     const failure = own(event, "failure");
@@ -917,7 +938,12 @@ async function refreshed(event, onRefresh) {
       failure === undefined
         ? {
             successful: true,
-            result: result(complete(event.token), false, event.token.metadata, correlationId),
+            result: toAuthenticationResult(
+              normalizeToken(event.token),
+              false,
+              event.token.metadata,
+              correlationId,
+            ),
           }
         : {
             successful: false,
@@ -925,12 +951,12 @@ async function refreshed(event, onRefresh) {
           };
     await onRefresh(ended);
   } catch {
-    // What it throws or rejects with is its own affair.
+    // An error of the callback must not affect the application.
   }
 }
 
-function result(token, fromCache, metadata, correlationId) {
-  return settled({
+function toAuthenticationResult(token, fromCache, metadata, correlationId) {
+  return blockThenable({
     authority: AUTHORITY,
     uniqueId: "",
     tenantId: "",
@@ -955,16 +981,16 @@ function result(token, fromCache, metadata, correlationId) {
   });
 }
 
-/** The variables that native code looks at, in the order in which it does. */
+/** The names of the environment variables that native code uses, in its order. */
 let environmentNames;
-let environmentReading;
-/** Where native code reads the trust roots of this thread. */
+let lastSnapshot;
+/** The native reader of this thread's root certificates. */
 let nodeRoots;
 
-/** A reading of the environment; the same object for as long as nothing changes. */
-function environment() {
+/** Returns a snapshot of the environment: the same object until a variable changes. */
+function snapshotEnvironment() {
   environmentNames ??= binding.environmentVariables();
-  if (environmentReading === undefined || !isUnchanged(environmentReading, environmentNames.length)) {
+  if (lastSnapshot === undefined || !isCurrent(lastSnapshot, environmentNames.length)) {
     const { env } = process;
     const { length } = environmentNames;
     const values = Array.from({ length }, (_, index) => variable(env, environmentNames[index])?.toString());
@@ -973,26 +999,26 @@ function environment() {
       nodeRoots ??= require("./lib/node-roots.js").reader(binding.NodeRoots);
       native.setNodeRoots(nodeRoots);
     }
-    environmentReading = { values, native };
+    lastSnapshot = { values, native };
   }
-  return environmentReading;
+  return lastSnapshot;
 }
 
-/** A variable of the environment; process.env inherits from Object.prototype, too. */
+/** Returns an environment variable; process.env inherits from Object.prototype, too. */
 function variable(env, name) {
-  return name in PLAIN && !hasOwn(env, name) ? undefined : env[name];
+  return name in EMPTY_OBJECT && !hasOwn(env, name) ? undefined : env[name];
 }
 
-/** Whether the first variables of a reading are still what they were. */
-function isUnchanged({ values }, count) {
-  const { env } = process; // A getter: it is asked once.
+/** Whether the first `count` variables of a snapshot are unchanged. */
+function isCurrent({ values }, count) {
+  const { env } = process; // A getter, so it is read once.
   for (let index = 0; index < count; index += 1) {
     if (variable(env, environmentNames[index]) !== values[index]) return false;
   }
   return true;
 }
 
-/** The last six hexadecimal digits of a GUID are counted; the rest is drawn by native code. */
+/** The last six hexadecimal digits of a correlation id are a counter; native code draws the rest at random. */
 const FIRST_COUNT = 0x100000;
 const LAST_COUNT = 0xffffff;
 let correlationIdPrefix;
@@ -1008,35 +1034,38 @@ function nextCorrelationId() {
 }
 
 /**
- * The add-on of the platform's package: where package managers put it, beside this one, which spares reading its
- * package.json; else by its name; else by the generated loader, which takes five times as long. Always by require:
- * who loads an add-on twice into one thread, past the cache of require, has two classes of one name.
+ * Loads the add-on of the platform's package: first beside this package, where package managers install it, which saves
+ * reading its package.json; then by its name; then with the generated loader, which takes five times as long. It always
+ * uses `require`, whose cache keeps an add-on from being loaded twice into one thread.
  */
 function loadBinding() {
   const { platform, arch } = process;
-  const flavours = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
-  const targets = flavours.map((flavour) => `${platform}-${arch}${flavour}`);
-  const refusals = new Map();
-  const found = (target, path) => {
+  const abiSuffixes = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
+  const targets = abiSuffixes.map((suffix) => `${platform}-${arch}${suffix}`);
+  const loadErrors = new Map();
+  const tryLoad = (target, path) => {
     const name = `managed-identity-native-${target}`;
     try {
       const addOn = require(path(name));
       if (addOn.version() === VERSION) return addOn;
       throw new Error(`it is version ${addOn.version()}, and this package ${VERSION}`);
     } catch (error) {
-      refusals.set(name, error);
+      loadErrors.set(name, error);
       return undefined;
     }
   };
   for (const target of targets) {
-    const beside = found(target, (name) => `${__dirname}/../${name}/managed-identity-native.${target}.node`);
-    if (beside !== undefined) return beside;
+    const siblingAddon = tryLoad(
+      target,
+      (name) => `${__dirname}/../${name}/managed-identity-native.${target}.node`,
+    );
+    if (siblingAddon !== undefined) return siblingAddon;
   }
   for (const target of targets) {
-    const named = found(target, (name) => name);
-    if (named !== undefined) return named;
+    const packageAddon = tryLoad(target, (name) => name);
+    if (packageAddon !== undefined) return packageAddon;
   }
-  return require("./lib/load-native-binding.js").load(refusals);
+  return require("./lib/load-native-binding.js").load(loadErrors);
 }
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;

@@ -1,12 +1,12 @@
 /*
- * The door for `import`: the same instances as by `require`. Without it Node.js would read index.js twice over to
- * find its exports' names, which takes as long as everything else up to the first token. Bundlers, which could not
- * follow it, get lib/index.bundler.mjs (the condition "module" in package.json).
+ * The entry point for `import`: the same instances as with `require`. Without it Node.js would parse index.js a second
+ * time to find the names of its exports, which takes as long as everything else up to the first token. Bundlers cannot
+ * follow createRequire, so they get lib/index.bundler.mjs (the condition "module" in package.json).
  */
 
 import { createRequire } from "node:module";
 
-const face = createRequire(import.meta.url)("./index.js");
+const native = createRequire(import.meta.url)("./index.js");
 
 export const {
   AuthError,
@@ -19,5 +19,5 @@ export const {
   ManagedIdentitySourceNames,
   isManagedIdentityError,
   version,
-} = face;
-export default face;
+} = native;
+export default native;

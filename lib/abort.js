@@ -1,40 +1,40 @@
 "use strict";
 
 /*
- * A caller's AbortSignal, which need not be Node.js's: whatever its methods and getters do, the call settles. Loaded
- * for calls that bring one.
+ * Aborting a call. The caller's AbortSignal may be any implementation: whatever its methods and getters do, the call
+ * settles.
  */
 
-/** A caller's signal; null if it is none. Throws its reason if it is aborted. */
-function listenable(signal) {
+/** Returns the signal; null if the value is not a signal. Throws the reason of an aborted one. */
+function checkAbortSignal(signal) {
   if (!isAbortSignal(signal)) return null;
   if (signal.aborted) throw abortReason(signal);
   return signal;
 }
 
-/** What a call ends with; the signal's reason if that is aborted before. */
-function unlessAborted(call, signal) {
+/** Resolves with a call's outcome, or rejects with the signal's reason if the signal is aborted first. */
+function raceAbort(call, signal) {
   return new Promise((resolve, reject) => {
     let hasLeft = false;
     const leave = (error) => {
       if (hasLeft) return;
       hasLeft = true;
-      call.leave();
+      call.removeWaiter();
       reject(error);
     };
     let forget;
     try {
-      forget = whenAborted(signal, () => leave(abortReason(signal)));
+      forget = onAbort(signal, () => leave(abortReason(signal)));
     } catch (error) {
-      // The call could not be aborted any more, and the owner of the signal relies on that.
+      // A call that cannot be aborted must not start: the owner of the signal relies on it.
       leave(error);
       return;
     }
-    if (isAborted(signal)) leave(abortReason(signal)); // By a getter of the request, or while it was being listened to.
-    call.whenEnded((outcome) => {
+    if (isAborted(signal)) leave(abortReason(signal)); // A getter of the request or addEventListener aborted it.
+    call.onceComplete((outcome) => {
       forget();
       if (isAborted(signal)) {
-        reject(abortReason(signal)); // An earlier listener may have stopped the event, or there never was one.
+        reject(abortReason(signal)); // The event may have been stopped or never sent.
       } else {
         resolve(outcome);
       }
@@ -51,7 +51,7 @@ function isAbortSignal(value) {
   );
 }
 
-/** Whether a signal is aborted; one that cannot say so any more is not. */
+/** Whether a signal is aborted; false if its getter throws. */
 function isAborted(signal) {
   try {
     return signal.aborted === true;
@@ -60,42 +60,42 @@ function isAborted(signal) {
   }
 }
 
-/** A signal's reason; an AbortError for a signal that gives none, or whose getter throws. */
+/** Returns a signal's reason; an AbortError if it has none or its getter throws. */
 function abortReason(signal) {
   try {
     const { reason } = signal;
     if (reason !== undefined) return reason;
   } catch {
-    // A caller looks for the abort, not for what is wrong with the signal.
+    // The caller expects an abort, not an error about the signal.
   }
   return new DOMException("The acquisition of a token was aborted.", "AbortError");
 }
 
 /**
- * The callbacks of each signal, with the one listener that serves them: Node.js warns of many. An entry lives as long
- * as its signal, so that a signal which fails to remove the listener is given the same one again, and keeps no more.
+ * The callbacks of each signal and the one listener that calls them, because Node.js warns of many listeners. An entry
+ * lives as long as its signal, so that a signal which fails to remove the listener gets the same one again.
  */
-const listeners = new WeakMap();
+const listenersBySignal = new WeakMap();
 
-/** Calls back once the signal is aborted; the function that it returns takes that back and never throws. */
-function whenAborted(signal, callback) {
-  let entry = listeners.get(signal);
+/** Calls a function when the signal is aborted. Returns a function that unsubscribes and never throws. */
+function onAbort(signal, callback) {
+  let entry = listenersBySignal.get(signal);
   if (entry === undefined) {
     const callbacks = new Set();
-    const onAbort = () => {
+    const listener = () => {
       const called = new Set(callbacks);
-      callbacks.clear(); // First, for a signal that calls back twice or from within removeEventListener.
+      callbacks.clear(); // First, in case the signal calls the listener twice or from removeEventListener.
       called.forEach((call) => {
         call();
       });
     };
-    entry = { callbacks, onAbort };
-    listeners.set(signal, entry);
+    entry = { callbacks, listener };
+    listenersBySignal.set(signal, entry);
   }
-  const { callbacks, onAbort } = entry;
-  callbacks.add(callback); // First, for a signal that calls back from within addEventListener.
+  const { callbacks, listener } = entry;
+  callbacks.add(callback); // First, in case addEventListener calls the listener.
   try {
-    if (callbacks.size === 1) signal.addEventListener("abort", onAbort, { once: true });
+    if (callbacks.size === 1) signal.addEventListener("abort", listener, { once: true });
   } catch (error) {
     callbacks.delete(callback);
     throw error;
@@ -103,12 +103,12 @@ function whenAborted(signal, callback) {
   return () => {
     if (!callbacks.delete(callback) || callbacks.size > 0) return;
     try {
-      signal.removeEventListener("abort", onAbort);
+      signal.removeEventListener("abort", listener);
     } catch {
-      // The listener that stays holds no call.
+      // The listener that remains holds no call.
     }
   };
 }
 
-module.exports.listenable = listenable;
-module.exports.unlessAborted = unlessAborted;
+module.exports.checkAbortSignal = checkAbortSignal;
+module.exports.raceAbort = raceAbort;

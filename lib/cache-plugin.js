@@ -1,51 +1,50 @@
 "use strict";
 
 /*
- * A cache outside of this process: the directory or the plug-in of an application's options, as native code takes
- * them. Loaded for applications that were given one.
+ * The persistent cache of an application: connects the directory or the plug-in of its options to native code.
  *
- * A plug-in is msal-node's ICachePlugin. It keeps one text: a JSON object, in which the records of this package
- * stand under one name, so that what others have put there stays.
+ * A plug-in is msal-node's ICachePlugin. It stores one text: a JSON object that has this package's records under one
+ * name, so that the content of other libraries is preserved.
  */
 
 const { hostname } = require("node:os");
 
-const OURS = "managed-identity-native";
+const CACHE_NAMESPACE = "managed-identity-native";
 
-/** How long the next access waits for one that does not come back. */
-const PATIENCE_MS = 10_000;
+/** How long an access waits for the previous one at most. */
+const ACCESS_TIMEOUT_MS = 10_000;
 
-/** The plug-ins that applications of this thread were given, each with its number and its access function. */
+/** The plug-ins of this thread's applications, each with its id and its access function. */
 const plugins = new WeakMap();
 
-/** Tells native code where this application's tokens are kept. */
-function keep(native, directory, cachePlugin, drawNumber) {
+/** Sets where native code persists this application's tokens. */
+function attachCache(native, directory, cachePlugin, newId) {
   if (directory !== undefined && directory !== null) {
     native.keepInDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     if (!plugins.has(cachePlugin)) {
-      plugins.set(cachePlugin, { number: drawNumber(), access: accessTo(cachePlugin) });
+      plugins.set(cachePlugin, { id: newId(), access: serializeAccess(cachePlugin) });
     }
-    const { number, access } = plugins.get(cachePlugin);
-    native.keepWithPlugin(hostname(), access, number);
+    const { id, access } = plugins.get(cachePlugin);
+    native.keepWithPlugin(hostname(), access, id);
   }
 }
 
-/** Reads the record of an entry, or replaces it. One access at a time; it never rejects. */
-function accessTo(plugin) {
+/** Returns a function that reads or replaces the record of an entry, one access at a time. It never rejects. */
+function serializeAccess(plugin) {
   const cache = new SerializableCache();
   let last = Promise.resolve();
   return ({ entry, record }) => {
     const access = last
-      .then(() => accessed(plugin, cache, entry, record ?? undefined))
+      .then(() => accessPlugin(plugin, cache, entry, record ?? undefined))
       .catch(() => undefined);
-    last = last.then(() => within(PATIENCE_MS, access));
+    last = last.then(() => settleWithin(ACCESS_TIMEOUT_MS, access));
     return access;
   };
 }
 
-/** Resolves when a promise does, or after so many milliseconds, for which no process is kept alive. */
-function within(ms, promise) {
+/** Resolves when a promise does, or after a timeout. The timer does not keep the process alive. */
+function settleWithin(ms, promise) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms).unref();
     promise.then(() => {
@@ -55,18 +54,18 @@ function within(ms, promise) {
   });
 }
 
-async function accessed(plugin, cache, entry, record) {
+async function accessPlugin(plugin, cache, entry, record) {
   const context = new TokenCacheContext(cache, record !== undefined);
   await plugin.beforeCacheAccess(context);
   try {
     if (record !== undefined) cache.put(entry, record);
     return cache.find(entry);
   } finally {
-    await plugin.afterCacheAccess(context); // A plug-in that locks lets go here.
+    await plugin.afterCacheAccess(context); // A plug-in with a lock releases it here.
   }
 }
 
-/** What a plug-in gets, as msal-node's plug-ins know it. */
+/** The argument of a plug-in, with the fields of msal-node's class of this name. */
 class TokenCacheContext {
   tokenCache;
   cacheHasChanged;
@@ -77,7 +76,7 @@ class TokenCacheContext {
   }
 }
 
-/** The text that a plug-in keeps; it hands over only what it has not handed over before. */
+/** The content that a plug-in stores. */
 class SerializableCache {
   #content = {};
 
@@ -86,21 +85,24 @@ class SerializableCache {
   }
 
   deserialize(text) {
-    this.#content = contentOf(text);
+    this.#content = parseContent(text);
   }
 
   find(entry) {
-    const record = this.#content[OURS]?.[entry];
+    const record = this.#content[CACHE_NAMESPACE]?.[entry];
     return typeof record === "string" ? record : undefined;
   }
 
   put(entry, record) {
-    this.#content = { ...this.#content, [OURS]: { ...this.#content[OURS], [entry]: record } };
+    this.#content = {
+      ...this.#content,
+      [CACHE_NAMESPACE]: { ...this.#content[CACHE_NAMESPACE], [entry]: record },
+    };
   }
 }
 
-/** A damaged text is as good as none. */
-function contentOf(text) {
+/** Parses a plug-in's text. A damaged text counts as empty. */
+function parseContent(text) {
   try {
     const content = JSON.parse(text);
     return typeof content === "object" && content !== null && !Array.isArray(content) ? content : {};
@@ -109,4 +111,4 @@ function contentOf(text) {
   }
 }
 
-module.exports.keep = keep;
+module.exports.attachCache = attachCache;

@@ -1,79 +1,78 @@
 "use strict";
 
 /*
- * A caller's functions as native code takes them: they never throw, never reject, and answer in plain records.
- * Loaded for applications that were given any.
+ * Adapters for a caller's network client and logger: they never throw or reject, and return plain records.
  */
 
-/** The numbers of the network clients that applications of this thread were given. */
-const clientNumbers = new WeakMap();
+/** The ids of the network clients of this thread's applications. */
+const clientIds = new WeakMap();
 
-/** A client's number, by which native code tells clients apart; drawn at its first use. */
-function numberOf(client, draw) {
+/** Returns the id by which native code distinguishes network clients. A client gets it at its first use. */
+function networkClientId(client, newId) {
   if (!isClient(client)) return undefined;
-  if (!clientNumbers.has(client)) clientNumbers.set(client, draw());
-  return clientNumbers.get(client);
+  if (!clientIds.has(client)) clientIds.set(client, newId());
+  return clientIds.get(client);
 }
 
-/** Whether it has what a client must have; if not, native code says what is wrong with it. */
+/** Whether a client has both methods. If not, native code rejects the option. */
 function isClient(client) {
   return (
     typeof client?.sendGetRequestAsync === "function" && typeof client.sendPostRequestAsync === "function"
   );
 }
 
-/** A caller's network client: it never throws, and resolves a plain record, which `settled` keeps from being a promise. */
-function callersClient(client, settled) {
+/** Wraps a network client: the function never rejects and resolves with a plain record. */
+function wrapNetworkClient(client, blockThenable) {
   if (!isClient(client)) return undefined;
   return async ({ post, url, headers, body }) => {
     try {
-      const answer = post
+      const response = post
         ? await client.sendPostRequestAsync(url, { headers, body })
         : await client.sendGetRequestAsync(url, { headers });
-      return settled({
-        status: statusOf(answer),
-        wwwAuthenticate: headerOf(answer, "www-authenticate"),
-        retryAfter: headerOf(answer, "retry-after"),
-        date: headerOf(answer, "date"),
-        server: headerOf(answer, "server"),
-        contentType: headerOf(answer, "content-type"),
-        body: textOf(answer.body),
+      return blockThenable({
+        status: readStatus(response),
+        wwwAuthenticate: readHeader(response, "www-authenticate"),
+        retryAfter: readHeader(response, "retry-after"),
+        date: readHeader(response, "date"),
+        server: readHeader(response, "server"),
+        contentType: readHeader(response, "content-type"),
+        body: readBody(response.body),
         code: undefined,
         message: undefined,
       });
     } catch (error) {
-      return settled(faultOf(error));
+      return blockThenable(toTransportError(error));
     }
   };
 }
 
-function statusOf(answer) {
-  const status = answer?.status;
+function readStatus(response) {
+  const status = response?.status;
   if (Number.isInteger(status) && status >= 100 && status <= 599) return status;
   throw new TypeError("it resolved with something that has no HTTP status");
 }
 
-function headerOf({ headers }, name) {
+function readHeader({ headers }, name) {
   if (typeof headers?.get === "function") return headers.get(name)?.toString();
   const found = Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name);
   return found?.[1] === undefined || found[1] === null ? undefined : String(found[1]);
 }
 
-function textOf(body) {
+function readBody(body) {
   if (body === undefined || body === null) return "";
   if (body instanceof Uint8Array) return Buffer.from(body).toString("utf8");
   return typeof body === "string" ? body : JSON.stringify(body);
 }
 
-/** What a client rejected with, whatever its getters do. */
-function faultOf(error) {
+/** Returns the record of a client's rejection, even if the getters of the reason throw. */
+function toTransportError(error) {
   let code;
   let message = "it rejected with an error that cannot be read";
   try {
-    code = codeOf(error);
+    code = readErrorCode(error);
     message = String(error?.message ?? "it rejected without an error");
   } catch {
-    // Said above.
+    // The message above says so.
   }
   return {
     status: undefined,
@@ -85,28 +84,28 @@ function faultOf(error) {
   };
 }
 
-/** A code as Node's socket errors have it; fetch has it on its cause. */
-function codeOf(error) {
+/** Returns the code of a socket error; an error of fetch has it on its cause. */
+function readErrorCode(error) {
   const code = error?.code ?? error?.cause?.code;
   return typeof code === "string" ? code : undefined;
 }
 
-/** A caller's logger: neither an exception nor a rejection leaves it. */
-function callersLog(callback) {
+/** Wraps a logger callback: exceptions and rejections are ignored. */
+function wrapLoggerCallback(callback) {
   if (typeof callback !== "function") return undefined;
   return (level, message) => {
-    logged(callback, level, message);
+    callLogger(callback, level, message);
   };
 }
 
-async function logged(callback, level, message) {
+async function callLogger(callback, level, message) {
   try {
     await callback(level, message, false);
   } catch {
-    // A logger that fails must not fail an acquisition.
+    // A failing logger must not fail an acquisition.
   }
 }
 
-module.exports.callersClient = callersClient;
-module.exports.numberOf = numberOf;
-module.exports.callersLog = callersLog;
+module.exports.wrapNetworkClient = wrapNetworkClient;
+module.exports.networkClientId = networkClientId;
+module.exports.wrapLoggerCallback = wrapLoggerCallback;

@@ -1,35 +1,34 @@
 "use strict";
 
 /*
- * What console.log and util.inspect show of an application: whom it acts as and where its tokens would come from,
- * never a token. Loaded when an application is shown.
+ * The text that console.log and util.inspect print for an application: its identity and its source, never a token.
  */
 
-const CLASS = "ManagedIdentityApplication";
+const CLASS_NAME = "ManagedIdentityApplication";
 
-/** The text; it never throws, since a program that only wants to log must go on. */
-function shown(application, facts, depth, options, inspect) {
+/** Returns the text. It never throws, because logging must not fail a program. */
+function inspectApplication(application, describe, depth, options, inspect) {
   try {
-    const name = nameOf(application);
+    const name = className(application);
     if (typeof depth === "number" && depth < 0) return `[${name}]`;
-    const { identity, source } = facts();
-    const parts = { identity: identityOf(identity), source };
+    const { identity, source } = describe();
+    const parts = { identity: describeIdentity(identity), source };
     const text = typeof inspect === "function" ? inspect(parts, options) : JSON.stringify(parts);
     return `${name} ${text}`;
   } catch {
-    return `${CLASS} {}`;
+    return `${CLASS_NAME} {}`;
   }
 }
 
-function nameOf(application) {
+function className(application) {
   const name = application.constructor?.name;
-  return typeof name === "string" && name !== "" ? name : CLASS;
+  return typeof name === "string" && name !== "" ? name : CLASS_NAME;
 }
 
-/** An id that does not look like one may be a secret that stands in the wrong variable. */
-function identityOf(identity) {
+/** Hides an id without the form of one: it may be a secret in the wrong variable. */
+function describeIdentity(identity) {
   if (identity === null) return "system-assigned";
   return { [identity.option]: identity.id ?? "<not in the form of an id>" };
 }
 
-module.exports.shown = shown;
+module.exports.inspectApplication = inspectApplication;

@@ -1,21 +1,20 @@
 "use strict";
 
 /*
- * What a client of the Azure SDK asks for, as a request of acquireToken's. Loaded for calls of getToken that a
- * remembered token cannot answer.
+ * Converts the arguments of the Azure SDK's getToken to a request of acquireToken.
  */
 
-/** The scope that a remembered token is found by, and the request. */
-function asked(scopes, options, enableCae) {
+/** Returns the scope, which is the memo's key, and the request. */
+function toTokenRequest(scopes, options, enableCae) {
   const scope = Array.isArray(scopes) && scopes.length === 1 ? scopes[0] : scopes;
-  // A pipeline without a time limit says 0.
-  const given = options?.requestOptions?.timeout;
-  const timeout = given === 0 ? undefined : given;
-  const isOne = !Array.isArray(scopes) || scopes.length === 1;
+  // A pipeline without a timeout passes 0.
+  const requestTimeout = options?.requestOptions?.timeout;
+  const timeout = requestTimeout === 0 ? undefined : requestTimeout;
+  const isSingleScope = !Array.isArray(scopes) || scopes.length === 1;
   const request = {
-    __proto__: null, // Its other fields are absent, whatever Object.prototype has.
-    resource: isOne ? scope : undefined,
-    scopes: isOne ? undefined : scopes,
+    __proto__: null, // No field is inherited from Object.prototype.
+    resource: isSingleScope ? scope : undefined,
+    scopes: isSingleScope ? undefined : scopes,
     claims: options?.claims ?? undefined,
     enableCae,
     tenantId: options?.tenantId ?? undefined,
@@ -25,4 +24,4 @@ function asked(scopes, options, enableCae) {
   return { scope: request.resource, request };
 }
 
-module.exports.asked = asked;
+module.exports.toTokenRequest = toTokenRequest;

@@ -7,7 +7,7 @@ const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentitySourceNames,
-} = require("../index.js");
+} = require("../lib/index.js");
 const { identityFromEnvironment } = require("../lib/identity.js");
 const { UsageError } = require("./complaint.js");
 

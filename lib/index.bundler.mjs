@@ -2,7 +2,7 @@
  * The entry point for bundlers, which follow this import but not the createRequire of index.mjs.
  */
 
-import native from "../index.js";
+import native from "./index.js";
 
 export const {
   AuthError,

@@ -9,10 +9,7 @@
  * cold start. Code that only some callers need is in lib/ and is loaded on first use.
  */
 
-/** The version of this package and of its add-on. */
-const VERSION = "0.1.0";
-
-const binding = loadBinding();
+const { binding } = require("./native-binding.js");
 const { generation } = binding;
 
 // Changes that a program makes to the prototypes of Object, Error, Array and Promise must not fail a call or change its
@@ -245,7 +242,7 @@ class ManagedIdentityApplication {
       enableAzureProxy: option(system, "enableAzureProxy"),
     };
     const adapters =
-      client === undefined && log === undefined ? undefined : require("./lib/callback-adapters.js");
+      client === undefined && log === undefined ? undefined : require("./callback-adapters.js");
     const native = binding.createApplication(
       options,
       adapters?.wrapNetworkClient(client, blockThenable),
@@ -254,7 +251,7 @@ class ManagedIdentityApplication {
     );
     if (hasOwn(native, "errorCode")) throw new ManagedIdentityError(native.errorCode, "", native);
     if (cache !== undefined) {
-      require("./lib/cache-plugin.js").attachCache(
+      require("./cache-plugin.js").attachCache(
         native,
         options.cacheDirectory,
         cachePlugin,
@@ -291,11 +288,7 @@ class ManagedIdentityApplication {
         const token = memo.get(scopes);
         if (token !== undefined) return Promise.resolve(blockThenable(toAccessToken(token)));
       }
-      const { scope, request } = require("./lib/token-credential.js").toTokenRequest(
-        scopes,
-        options,
-        enableCae,
-      );
+      const { scope, request } = require("./token-credential.js").toTokenRequest(scopes, options, enableCae);
       const acquire = () => this.#acquire(memo, request, scope, CredentialUnavailableError);
       return then(
         hasAcquireSubscribers() ? channels.traceAcquire(scope, acquire) : acquire(),
@@ -431,7 +424,7 @@ class ManagedIdentityApplication {
   [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
     if (!(#native in this)) return this; // `this` is the prototype or a proxy.
     const describe = () => ({ identity: this.#native.identity(), source: this.getManagedIdentitySource() });
-    return require("./lib/inspect.js").inspectApplication(this, describe, depth, options, inspect);
+    return require("./inspect.js").inspectApplication(this, describe, depth, options, inspect);
   }
 
   getManagedIdentitySource() {
@@ -448,19 +441,25 @@ class ManagedIdentityApplication {
   }
 
   static fromEnvironment(env, configuration) {
-    const { identityFromEnvironment } = require("./lib/identity.js");
-    const managedIdentityIdParams = identityFromEnvironment(env ?? process.env, {
-      option,
-      throwError,
-      requireId,
-    });
-    return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
+    return applicationFromEnvironment(env, configuration);
   }
 
   static clearCache() {
     binding.clearCache();
     forgetReplacedTokens(generation());
   }
+}
+
+// A class whose methods name the class itself would lose its name to the bundler; hence the functions after the classes.
+
+function applicationFromEnvironment(env, configuration) {
+  const { identityFromEnvironment } = require("./identity.js");
+  const managedIdentityIdParams = identityFromEnvironment(env ?? process.env, {
+    option,
+    throwError,
+    requireId,
+  });
+  return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
 }
 
 /** MSAL.NET's factory methods. An instance is a value for the option managedIdentityIdParams. */
@@ -471,20 +470,24 @@ class ManagedIdentityId {
   }
 
   static systemAssigned() {
-    return new ManagedIdentityId();
+    return createId();
   }
 
   static withUserAssignedClientId(id) {
-    return new ManagedIdentityId("userAssignedClientId", id);
+    return createId("userAssignedClientId", id);
   }
 
   static withUserAssignedResourceId(id) {
-    return new ManagedIdentityId("userAssignedResourceId", id);
+    return createId("userAssignedResourceId", id);
   }
 
   static withUserAssignedObjectId(id) {
-    return new ManagedIdentityId("userAssignedObjectId", id);
+    return createId("userAssignedObjectId", id);
   }
+}
+
+function createId(name, id) {
+  return new ManagedIdentityId(name, id);
 }
 
 function throwError(errorCode, errorMessage) {
@@ -503,7 +506,7 @@ function rejectMisspeltIds(configuration, ids) {
   const mayBeId = /[iI][dD]$|^(?!managedIdentityIdParams$)[mM]anaged/;
   const isNotId = /^(?!userAssigned(Client|Resource|Object)?Id$)/;
   if (!hasKey(configuration, mayBeId) && !hasKey(ids, isNotId)) return;
-  require("./lib/identity.js").rejectMisspelt(configuration, ids, { own, throwError });
+  require("./identity.js").rejectMisspelt(configuration, ids, { own, throwError });
 }
 
 /** Whether an object has a key that matches. */
@@ -596,7 +599,7 @@ function openChannels() {
   wasCheckedThisTurn = true;
   const loaded = process.moduleLoadList;
   if (loaded === undefined || includes(loaded, "NativeModule diagnostics_channel")) {
-    channels = require("./lib/diagnostics-channels.js");
+    channels = require("./diagnostics-channels.js");
   } else {
     // A replaced setImmediate may return anything.
     globalThis
@@ -649,9 +652,7 @@ function hasNoOptions(options, enableCae) {
 
 /** Returns the caller's signal; undefined if absent, null if it is not a signal. Throws the reason of an aborted one. */
 function checkAbortSignal(signal) {
-  return signal === undefined || signal === null
-    ? undefined
-    : require("./lib/abort.js").checkAbortSignal(signal);
+  return signal === undefined || signal === null ? undefined : require("./abort.js").checkAbortSignal(signal);
 }
 
 /** The source text of the native `Date.now`. That of a bound function or a proxy has no name. */
@@ -845,7 +846,7 @@ class PendingCall {
   /** Adds a waiter. Its promise settles with the outcome, or when its signal is aborted. */
   wait(signal) {
     this.#waiters += 1;
-    return signal === undefined ? this.outcome : require("./lib/abort.js").raceAbort(this, signal);
+    return signal === undefined ? this.outcome : require("./abort.js").raceAbort(this, signal);
   }
 
   /** Calls a function with the outcome. */
@@ -996,7 +997,7 @@ function snapshotEnvironment() {
     const values = Array.from({ length }, (_, index) => variable(env, environmentNames[index])?.toString());
     const native = new binding.Environment(values);
     if (native.canNeedRoots()) {
-      nodeRoots ??= require("./lib/node-roots.js").reader(binding.NodeRoots);
+      nodeRoots ??= require("./node-roots.js").reader(binding.NodeRoots);
       native.setNodeRoots(nodeRoots);
     }
     lastSnapshot = { values, native };
@@ -1031,41 +1032,6 @@ function nextCorrelationId() {
   }
   correlationIdCount += 1;
   return correlationIdPrefix + correlationIdCount.toString(16);
-}
-
-/**
- * Loads the add-on of the platform's package: first beside this package, where package managers install it, which saves
- * reading its package.json; then by its name; then with the generated loader, which takes five times as long. It always
- * uses `require`, whose cache keeps an add-on from being loaded twice into one thread.
- */
-function loadBinding() {
-  const { platform, arch } = process;
-  const abiSuffixes = { linux: ["-gnu", "-musl"], win32: ["-msvc"] }[platform] ?? [""];
-  const targets = abiSuffixes.map((suffix) => `${platform}-${arch}${suffix}`);
-  const loadErrors = new Map();
-  const tryLoad = (target, path) => {
-    const name = `managed-identity-native-${target}`;
-    try {
-      const addOn = require(path(name));
-      if (addOn.version() === VERSION) return addOn;
-      throw new Error(`it is version ${addOn.version()}, and this package ${VERSION}`);
-    } catch (error) {
-      loadErrors.set(name, error);
-      return undefined;
-    }
-  };
-  for (const target of targets) {
-    const siblingAddon = tryLoad(
-      target,
-      (name) => `${__dirname}/../${name}/managed-identity-native.${target}.node`,
-    );
-    if (siblingAddon !== undefined) return siblingAddon;
-  }
-  for (const target of targets) {
-    const packageAddon = tryLoad(target, (name) => name);
-    if (packageAddon !== undefined) return packageAddon;
-  }
-  return require("./lib/load-native-binding.js").load(loadErrors);
 }
 
 module.exports.ManagedIdentityApplication = ManagedIdentityApplication;

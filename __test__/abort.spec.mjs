@@ -9,7 +9,7 @@ import { runProcess } from "./support/program.mjs";
 import { refusal, rejection } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 function requestWith(abortSignal) {
   return { resource: RESOURCE, abortSignal };
@@ -57,7 +57,7 @@ test("native code is told of a call that nobody waits for any more, and of no ot
   const [released] = await runProcess(
     t,
     async ({ native, require, argument, report }) => {
-      const { Arrivals } = require("../../binding.js");
+      const { Arrivals } = require("./binding.cjs");
       const { release } = Arrivals.prototype;
       const released = [];
       Arrivals.prototype.release = function (call) {

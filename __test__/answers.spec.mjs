@@ -9,7 +9,7 @@ import { runProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const SENTENCE = "There was an error.";
 const HOUR = 3_600;

@@ -10,7 +10,7 @@ import { within } from "./support/environment.mjs";
 import { refusal, rejection } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { CredentialUnavailableError, ManagedIdentityApplication } = require("../index.js");
+const { CredentialUnavailableError, ManagedIdentityApplication } = require("managed-identity-native");
 const { imdsClient, probes } = require("./support/imds-client.cjs");
 
 const NOWHERE = { IDENTITY_ENDPOINT: "http://127.0.0.1:1/msi/token", IDENTITY_HEADER: "x" };

@@ -7,7 +7,7 @@ import { within } from "./support/environment.mjs";
 import { refusal, rejection } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 test("each call gives a valid token, from memory while it can", async (t) => {
   const endpoint = await startEndpoint(t);

@@ -122,7 +122,7 @@ test("clearCache: another thread lets go while it is idle, and at its next call 
         const flag = new SharedArrayBuffer(4);
         const worker = new Worker(source, {
           eval: true,
-          workerData: { package: require.resolve("../../index.js"), resources: resources(50), flag },
+          workerData: { package: require.resolve("managed-identity-native"), resources: resources(50), flag },
         });
         await once(worker, "message");
         report(await reachable(await worker.getHeapSnapshot()));
@@ -208,7 +208,7 @@ test("tokens that expired do not stay in memory for resources that are never ask
     return reachable();
   }`;
   await evaluate(async (kept) => {
-    const { ManagedIdentityApplication } = kept.require("../../index.js");
+    const { ManagedIdentityApplication } = kept.require("managed-identity-native");
     kept.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
     for (let nth = 0; nth < 50; nth += 1) await kept.applications[0].acquireToken(`https://${nth}.example`);
   });

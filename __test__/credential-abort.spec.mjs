@@ -9,7 +9,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { rejection } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 /** A signal that has no reason and no options for its listeners, as @azure/core-auth allows. */
 class PlainSignal {

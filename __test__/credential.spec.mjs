@@ -12,7 +12,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { refusal, rejection } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const HALF = 0.5;
 

@@ -19,7 +19,7 @@ import { acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const emulator = require("../emulator/index.js");
+const emulator = require("managed-identity-native/emulator");
 
 const { systemAssignedIdentity, userAssignedIdentity, tenantId } = emulator;
 const EXPIRY = Math.floor(Date.now() / 1000) + 7000;

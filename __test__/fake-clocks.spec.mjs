@@ -100,7 +100,7 @@ for (const clock of Object.keys(CLOCKS)) {
           });`;
         const worker = new Worker(source, {
           eval: true,
-          workerData: { package: require.resolve("../../index.js") },
+          workerData: { package: require.resolve("managed-identity-native") },
         });
         const askElsewhere = async (what) => {
           worker.postMessage(argument.resource);
@@ -323,7 +323,7 @@ test("a clock that stands still serves no token that has expired in real time", 
   const send = await startClocked(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const ask = async (prepare) => {
     const run = `async (kept, argument) => {
-      const { ManagedIdentityApplication } = kept.require("../../index.js");
+      const { ManagedIdentityApplication } = kept.require("managed-identity-native");
       kept.application ??= new ManagedIdentityApplication();
       ${prepare}
       return (await kept.application.acquireToken(argument.resource)).fromCache;

@@ -13,7 +13,7 @@ import { within } from "./support/environment.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const KEY = "pS7+kQ/9zLmW3xTb5Y==";
 const TOKEN = "Opaque_Token.Without+Shape/0123456789";

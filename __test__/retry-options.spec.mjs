@@ -8,7 +8,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 const withOptions = (retryOptions, system = {}) =>
   new ManagedIdentityApplication({ system: { ...system, retryOptions } });

@@ -11,7 +11,7 @@ import { within } from "./support/environment.mjs";
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** Over before anything can answer that is not to. */
 const SHORT = 50;

@@ -9,7 +9,7 @@ import { rejection } from "./support/refusal.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** What an answer at once takes on a machine that is busy; to wait for those who hang takes 10 s and more. */
 const AT_ONCE = 4_000;

@@ -11,7 +11,7 @@ import { claimsChallenge, clientOf, startService } from "./support/protected-ser
 import { refusal } from "./support/refusal.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const NBF = { essential: true, value: "1700000000" };
 const CLAIMS = JSON.stringify({ access_token: { nbf: NBF } });

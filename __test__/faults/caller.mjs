@@ -5,8 +5,8 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../../index.js");
-const { environmentVariables } = require("../../binding.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { environmentVariables } = require("../support/binding.cjs");
 const names = environmentVariables();
 
 process.on("message", async ({ id, pass, ask }) => {

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { RESOURCE } from "./endpoint.mjs";
 import { within } from "./environment.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 /** How clients of the Azure SDK name the resource. */
 export const SCOPE = `${RESOURCE}/.default`;

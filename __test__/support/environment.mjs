@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 
-const { environmentVariables } = createRequire(import.meta.url)("../../binding.js");
+const { environmentVariables } = createRequire(import.meta.url)("./binding.cjs");
 
 // Without it, a test that names no endpoint would fall through to the real 169.254.169.254.
 const NOWHERE = { AZURE_POD_IDENTITY_AUTHORITY_HOST: "http://127.0.0.1:1" };

@@ -70,7 +70,7 @@ async function askChain(first, scope = "https://vault.azure.net/.default") {
 /** The report of `doctor --json` in this process's network. */
 async function doctor(require) {
   const { execFile } = require("node:child_process");
-  const path = require.resolve("../../cli/main.js");
+  const path = require.resolve("../../dist/cli.js");
   return new Promise((resolve) => {
     execFile(process.execPath, [path, "doctor", "--json"], (_, stdout) => resolve(JSON.parse(stdout)));
   });

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 
-const { ManagedIdentityError } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityError } = createRequire(import.meta.url)("managed-identity-native");
 
 /** What a promise rejected with; a failed assertion and undefined when it resolved. */
 export async function rejection(t, promise, message) {

@@ -8,8 +8,8 @@ import { createRequire } from "node:module";
 import { inspect } from "node:util";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../../index.js");
-const { environmentVariables } = require("../../binding.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
+const { environmentVariables } = require("../support/binding.cjs");
 const names = environmentVariables();
 
 const told = [];

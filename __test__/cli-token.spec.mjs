@@ -7,7 +7,7 @@ import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
-const { sources, tenantId, userAssignedIdentity } = require("../emulator/index.js");
+const { sources, tenantId, userAssignedIdentity } = require("managed-identity-native/emulator");
 
 /** Without Azure Arc, whose key files only root can create; cli-emulator-command.spec.mjs tests it in a namespace. */
 const SOURCES = sources.filter((source) => source !== "azure-arc");

@@ -15,8 +15,8 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { createCertificate } = require("../emulator/x509/certificate.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const CLIENT_ID = "66666666-7777-4888-9999-000000000000";

@@ -6,7 +6,7 @@ import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { azureCliTokens } = require("../emulator/index.js");
+const { azureCliTokens } = require("managed-identity-native/emulator");
 const { spawnArguments } = require("../emulator/spawn-arguments.js");
 
 const VAULT = "https://vault.azure.net";
@@ -129,7 +129,7 @@ test.serial("az before 2.54, which prints local time only: the expiry is correct
     }),
   }));
   const program = async ({ require: load, report }) => {
-    const { azureCliTokens: createTokens } = load("../../emulator/index.js");
+    const { azureCliTokens: createTokens } = load("managed-identity-native/emulator");
     report((await createTokens()({ resource: "https://vault.azure.net" })).expiresOn.toISOString());
   };
   for (const [TZ, expected] of [

@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import test from "ava";
 
 const require = createRequire(import.meta.url);
-const emulator = require("../emulator/index.js");
+const emulator = require("managed-identity-native/emulator");
 const { startEmulator } = emulator;
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -393,7 +393,7 @@ test("close: ends held requests, returns the same promise again, and is the disp
 
 test("a closed endpoint: the process exits despite idle connections and held requests", async (t) => {
   const script = `
-    const { startEmulator, sources } = require("./emulator/index.js");
+    const { startEmulator, sources } = require("managed-identity-native/emulator");
     const net = require("node:net");
     (async () => {
       for (const source of sources) {

@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import test from "ava";
 import { startProcess } from "./support/program.mjs";
 
-const { createCertificate } = createRequire(import.meta.url)("../emulator/x509/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const SNI = "token-proxy.example";

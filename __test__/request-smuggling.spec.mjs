@@ -13,8 +13,8 @@ import { NO_RETRIES } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { createCertificate } = require("../emulator/x509/certificate.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';
 const ANSWER = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;

@@ -12,7 +12,7 @@ import test from "ava";
 import { skipReason } from "./support/arc-namespace.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
 
-const { createCertificate } = createRequire(import.meta.url)("../emulator/x509/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const tellsRoots = tls.getCACertificates !== undefined;
 const takesRoots = tls.setDefaultCACertificates !== undefined;

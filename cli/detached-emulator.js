@@ -10,9 +10,12 @@ const { startEmulatorEndpoint } = require("./emulator-runner.js");
 const { CliError, UsageError } = require("./errors.js");
 const { waitForShutdownSignal } = require("./signals.js");
 
+/** The argument with which the command line becomes the detached process. It is not documented. */
+const SERVE_DETACHED = "--serve-detached";
+
 /** Resolves with `{ source, env, url, pid }` once the endpoint listens. */
 async function startDetachedEmulator(settings) {
-  const child = fork(__filename, {
+  const child = fork(__filename, [SERVE_DETACHED], {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
     windowsHide: true,
@@ -27,7 +30,7 @@ async function startDetachedEmulator(settings) {
 }
 
 /** The detached process: serves until a signal arrives. */
-async function serve(settings) {
+async function serveDetached(settings) {
   const shutdown = waitForShutdownSignal();
   const endpoint = await startEmulatorEndpoint(settings).catch((error) => {
     process.send({ message: error.message, isUsage: error instanceof UsageError });
@@ -43,6 +46,4 @@ async function serve(settings) {
   await endpoint.close();
 }
 
-if (require.main === module) process.once("message", serve);
-
-module.exports = { startDetachedEmulator };
+module.exports = { SERVE_DETACHED, serveDetached, startDetachedEmulator };

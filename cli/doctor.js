@@ -3,7 +3,7 @@
 // `doctor`: reports the source of tokens, whether a token can be acquired and for which identity, and what to do if it
 // cannot. This file collects the facts with the package's public API; report.js formats them.
 
-const { ManagedIdentityError, version } = require("../index.js");
+const { ManagedIdentityError, version } = require("../lib/index.js");
 const { adviceForEnvironment, adviceForError, adviceForUnreachable } = require("./advice.js");
 const { readClaims } = require("./claims.js");
 const { redactSecrets, relevantVariables } = require("./environment.js");

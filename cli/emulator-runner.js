@@ -4,7 +4,7 @@
 
 const { isAbsolute, join, resolve } = require("node:path");
 const emulator = require("../emulator/index.js");
-const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../lib/index.js");
 const { abbreviate } = require("./arguments.js");
 const { CliError, UsageError } = require("./errors.js");
 const { PROGRAM } = require("./exit-codes.js");

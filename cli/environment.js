@@ -4,7 +4,7 @@
 // variables; this file decides how much of a value is shown.
 
 const { isAbsolute } = require("node:path");
-const { environmentVariables, redact } = require("../binding.js");
+const { binding } = require("../lib/native-binding.js");
 const { decisiveVariables } = require("./explain-source.js");
 const { stripControlCharacters } = require("./terminal.js");
 
@@ -96,7 +96,7 @@ function redactSecrets(value, others = []) {
 
 /** Returns the text unchanged if nothing was redacted, because `redact` also joins lines. */
 function redactText(text, secrets) {
-  const redacted = redact(text, secrets);
+  const redacted = binding.redact(text, secrets);
   return redacted.includes(REDACTED) ? redacted : text;
 }
 

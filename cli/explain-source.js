@@ -4,7 +4,7 @@
 // which source it would detect if a variable had another value. process.env is changed for that call, and restored
 // before any other code runs.
 
-const { environmentVariables } = require("../binding.js");
+const { binding } = require("../lib/native-binding.js");
 
 /** A value for a variable that is not set, to find out which source it would select. */
 const PLACEHOLDER = "placeholder";
@@ -12,11 +12,13 @@ const PLACEHOLDER = "placeholder";
 /** Returns the variables without any one of which the source would be another. */
 function decisiveVariables(application) {
   const source = application.getManagedIdentitySource();
-  return environmentVariables().filter(
-    (name) =>
-      process.env[name] !== undefined &&
-      withVariable(name, undefined, () => application.getManagedIdentitySource()) !== source,
-  );
+  return binding
+    .environmentVariables()
+    .filter(
+      (name) =>
+        process.env[name] !== undefined &&
+        withVariable(name, undefined, () => application.getManagedIdentitySource()) !== source,
+    );
 }
 
 /**
@@ -25,7 +27,8 @@ function decisiveVariables(application) {
  */
 function nearMissSources(application) {
   const source = application.getManagedIdentitySource();
-  return environmentVariables()
+  return binding
+    .environmentVariables()
     .filter((name) => !process.env[name])
     .flatMap((missing) =>
       withVariable(missing, PLACEHOLDER, () => {

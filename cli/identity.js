@@ -2,12 +2,12 @@
 
 // The options that select an identity, and the application that they create.
 
-const { namedBy } = require("../face/identity.js");
+const { identityFromEnvironment } = require("../lib/identity.js");
 const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentitySourceNames,
-} = require("../index.js");
+} = require("../lib/index.js");
 const { UsageError } = require("./errors.js");
 
 /** The fields of `managedIdentityIdParams` by option. */
@@ -82,7 +82,7 @@ function environmentIdentity(source, env = process.env) {
   try {
     ManagedIdentityApplication.fromEnvironment(env);
     const [entry] = Object.entries(
-      namedBy(env, { option: (object, name) => object[name], checkedId: (id) => id }),
+      identityFromEnvironment(env, { option: (object, name) => object[name], requireId: (id) => id }),
     );
     if (entry === undefined) return undefined;
     const [field, id] = entry;

@@ -7,6 +7,7 @@
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { parseArguments, suggestion } = require("./arguments.js");
+const { SERVE_DETACHED, serveDetached } = require("./detached-emulator.js");
 const { CliError, UsageError } = require("./errors.js");
 const { EXIT, PROGRAM } = require("./exit-codes.js");
 const { commandHelp, overview } = require("./help.js");
@@ -77,10 +78,14 @@ function reportError(error) {
   return isExpected ? error.exitCode : EXIT.failure;
 }
 
-ignoreClosedPipe(process.stdout);
-ignoreClosedPipe(process.stderr);
-main(process.argv.slice(2))
-  .catch(reportError)
-  .then((code) => {
-    process.exitCode = code;
-  });
+if (process.argv[2] === SERVE_DETACHED && process.send !== undefined) {
+  process.once("message", serveDetached);
+} else {
+  ignoreClosedPipe(process.stdout);
+  ignoreClosedPipe(process.stderr);
+  main(process.argv.slice(2))
+    .catch(reportError)
+    .then((code) => {
+      process.exitCode = code;
+    });
+}

@@ -2,7 +2,7 @@
 
 // `token`: prints an access token for a script. Only the token goes to stdout; errors go to stderr.
 
-const { ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityError } = require("../lib/index.js");
 const { readClaims } = require("./claims.js");
 const { redactSecrets } = require("./environment.js");
 const { UsageError } = require("./errors.js");

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const { createCertificate } = createRequire(import.meta.url)("../../emulator/x509/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const RETRIED_STATUSES = [404, 408, 429, 500, 502, 503, 504];
 const IMDS_RETRIED_STATUSES = [404, 408, 410, 429, 500, 502, 503, 504];

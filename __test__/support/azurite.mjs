@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import { environmentWith } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { createCertificate } = require("../../emulator/x509/certificate.js");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const ACCOUNT = "devstoreaccount1";
 const OPTIONS = [

@@ -8,7 +8,7 @@ const {
   ManagedIdentityError,
   ManagedIdentitySourceNames,
 } = require("../lib/index.js");
-const { identityFromEnvironment } = require("../lib/identity.js");
+const { identityFromEnvironment } = require("../lib/identity-from-environment.js");
 const { UsageError } = require("./complaint.js");
 
 const KINDS = {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { format, inspect } from "node:util";
 import { createContext, runInContext } from "node:vm";
 import test from "ava";
+import { platformFolder } from "./packaging/packages.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
@@ -142,10 +143,10 @@ test("isManagedIdentityError knows every copy of the package, and whatever else 
   for (const name of ["dist", "package.json"]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
-  writeFileSync(
-    join(folder, "binding.js"),
-    `module.exports = require(${JSON.stringify(join(root, "binding.js"))});`,
-  );
+  const addon = join(folder, "node_modules", `managed-identity-native-${platformFolder()}`);
+  mkdirSync(addon, { recursive: true });
+  const shared = JSON.stringify(require.resolve("./support/binding.cjs"));
+  writeFileSync(join(addon, "index.js"), `module.exports = require(${shared});`);
   const copy = require(join(folder, "dist", "index.js"));
   const foreign = await new copy.ManagedIdentityApplication()
     .acquireToken("nonsense")

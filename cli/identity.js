@@ -2,7 +2,7 @@
 
 // The options that select an identity, and the application that they create.
 
-const { identityFromEnvironment } = require("../lib/identity.js");
+const { identityFromEnvironment } = require("../lib/identity-from-environment.js");
 const {
   ManagedIdentityApplication,
   ManagedIdentityError,

@@ -1,12 +1,25 @@
-"use strict";
-
 /*
  * The root certificates that Node.js trusts in this thread. Native code reads them when an https request needs them.
  * Loading node:tls and reading the certificates takes up to 40 ms, so another thread does as much of it as possible.
  */
 
+import { binding, type JsNodeRoots, type NodeRoots } from "./native-binding.js";
+import { nodeRequire } from "./node-require.js";
+
+/** node:tls; the function is there from Node.js 22.15 on. */
+type Tls = typeof import("node:tls") & {
+  getCACertificates?(type: "default" | "system" | "bundled" | "extra"): readonly string[];
+};
+/** Where Node.js finds its root certificates. */
+type RootOptions = { readonly isOpenssl: boolean; readonly isSystem: boolean; readonly hasExtra: boolean };
+type Roots = {
+  readonly certificates: readonly string[];
+  /** Whether the process has chosen them, so that no others count. */
+  readonly isExclusive: boolean;
+};
+
 /** Returns how Node.js finds its root certificates, by the process's options and environment. */
-function optionsOfProcess() {
+function optionsOfProcess(): RootOptions {
   const options = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
   return {
     isOpenssl: options.includes("--use-openssl-ca"),
@@ -19,7 +32,7 @@ function optionsOfProcess() {
  * Returns the roots of a process that has not called tls.setDefaultCACertificates. It is sent to another thread as its
  * source text, so it must not use anything except its parameters.
  */
-function rootsByOptions(tls, { isOpenssl, isSystem, hasExtra }) {
+function rootsByOptions(tls: Tls, { isOpenssl, isSystem, hasExtra }: RootOptions): Roots {
   if (tls.getCACertificates === undefined) {
     return { certificates: tls.rootCertificates, isExclusive: false };
   }
@@ -34,7 +47,9 @@ function rootsByOptions(tls, { isOpenssl, isSystem, hasExtra }) {
 }
 
 /** Runs `rootsByOptions` in another thread. Resolves with undefined if the thread cannot be started. */
-function rootsOfOtherThread(options) {
+function rootsOfOtherThread(
+  options: RootOptions & { readonly isLoaded?: boolean },
+): Promise<Roots | undefined> {
   const program = `
     const { parentPort, workerData } = require("node:worker_threads");
     const tls = require("node:tls");
@@ -43,7 +58,7 @@ function rootsOfOtherThread(options) {
   `;
   return new Promise((resolve) => {
     try {
-      const { Worker } = require("node:worker_threads");
+      const { Worker }: typeof import("node:worker_threads") = nodeRequire("node:worker_threads");
       const worker = new Worker(program, {
         eval: true,
         workerData: options,
@@ -64,13 +79,13 @@ function rootsOfOtherThread(options) {
 }
 
 /** Returns the roots of this thread, where the process can have called tls.setDefaultCACertificates. */
-function rootsOfThisThread(options) {
-  const tls = require("node:tls");
+function rootsOfThisThread(options: RootOptions): Roots {
+  const tls: Tls = nodeRequire("node:tls");
   if (tls.getCACertificates === undefined) return rootsByOptions(tls, options);
   const current = tls.getCACertificates("default");
-  if (current === lastDefault) return lastOfThisThread;
+  if (current === lastDefault && lastOfThisThread !== undefined) return lastOfThisThread;
   lastDefault = current;
-  lastOfThisThread = isUntouched(tls, current, options)
+  lastOfThisThread = isNodeDefault(tls.getCACertificates, current, options)
     ? rootsByOptions(tls, options)
     : { certificates: current, isExclusive: true };
   return lastOfThisThread;
@@ -80,30 +95,35 @@ function rootsOfThisThread(options) {
  * Whether the default certificates are Node.js's own: the bundled ones, the system's if enabled, and the extra ones.
  * Certificates that a program set have another order or another text, even if they are the same ones.
  */
-function isUntouched(tls, current, { isOpenssl, isSystem, hasExtra }) {
-  const bundled = isOpenssl ? [] : tls.getCACertificates("bundled");
-  const system = isSystem && !isOpenssl ? tls.getCACertificates("system") : [];
-  const extra = hasExtra ? tls.getCACertificates("extra") : [];
+function isNodeDefault(
+  getCACertificates: NonNullable<Tls["getCACertificates"]>,
+  current: readonly string[],
+  { isOpenssl, isSystem, hasExtra }: RootOptions,
+): boolean {
+  const bundled = isOpenssl ? [] : getCACertificates("bundled");
+  const system = isSystem && !isOpenssl ? getCACertificates("system") : [];
+  const extra = hasExtra ? getCACertificates("extra") : [];
   const usual = [...bundled, ...system, ...extra];
   return (
     current.length === usual.length && current.every((certificate, index) => certificate === usual[index])
   );
 }
 
-let lastDefault;
-let lastOfThisThread;
-let lastOfOtherThread;
+let lastDefault: readonly string[] | undefined;
+let lastOfThisThread: Roots | undefined;
+let lastOfOtherThread: Roots | undefined;
 /** Settles when another thread has parsed the certificates for this process. */
-let preparation;
+let preparation: Promise<Roots | undefined> | undefined;
 
-async function currentRoots() {
+async function currentRoots(): Promise<Roots> {
   const options = optionsOfProcess();
-  const isLoaded = process.moduleLoadList?.includes("NativeModule tls") ?? true;
+  const { moduleLoadList } = process as { readonly moduleLoadList?: readonly string[] };
+  const isLoaded = moduleLoadList?.includes("NativeModule tls") ?? true;
   const isSlow = options.hasExtra || options.isSystem || options.isOpenssl;
   if (!isLoaded) {
     lastOfOtherThread ??= await rootsOfOtherThread(options);
     if (lastOfOtherThread !== undefined) return lastOfOtherThread;
-  } else if (isSlow && require("node:tls").getCACertificates !== undefined) {
+  } else if (isSlow && (nodeRequire("node:tls") as Tls).getCACertificates !== undefined) {
     // The threads of a process share the parsed certificates.
     preparation ??= rootsOfOtherThread({ ...options, isLoaded });
     await preparation;
@@ -112,11 +132,11 @@ async function currentRoots() {
 }
 
 let version = 0;
-let lastRoots;
+let lastRoots: Roots | undefined;
 
 /** Creates the native reader. It never rejects, and leaves out certificates that native code has already. */
-function reader(NodeRoots) {
-  return new NodeRoots(async (known) => {
+export function createNodeRoots(): NodeRoots {
+  return new binding.NodeRoots(async (known): Promise<JsNodeRoots> => {
     try {
       const roots = await currentRoots();
       if (!isSame(roots, lastRoots)) {
@@ -124,18 +144,16 @@ function reader(NodeRoots) {
         lastRoots = roots;
       }
     } catch {
-      if (lastRoots === undefined) return { version: 0, isExclusive: false };
+      // The last roots that could be read stay valid.
     }
+    if (lastRoots === undefined) return { version: 0, isExclusive: false };
     const { certificates, isExclusive } = lastRoots;
-    return {
-      version,
-      certificates: version === known ? undefined : certificates.join("\n"),
-      isExclusive,
-    };
+    const current = { version, isExclusive };
+    return version === known ? current : { ...current, certificates: certificates.join("\n") };
   });
 }
 
-function isSame(one, other) {
+function isSame(one: Roots, other: Roots | undefined): boolean {
   return (
     one === other ||
     (one.isExclusive === other?.isExclusive &&
@@ -143,5 +161,3 @@ function isSame(one, other) {
       one.certificates.every((certificate, index) => certificate === other.certificates[index]))
   );
 }
-
-module.exports = { reader };

@@ -1,30 +1,38 @@
-"use strict";
-
 /*
  * Aborting a call. The caller's AbortSignal may be any implementation: whatever its methods and getters do, the call
  * settles.
  */
 
-/** Returns the signal; null if the value is not a signal. Throws the reason of an aborted one. */
-function checkAbortSignal(signal) {
+import type { AbortSignalLike } from "../index.js";
+import type { AcquisitionOutcome } from "./native-binding.js";
+
+/** A pending call, as aborting it needs it. */
+type Abortable = {
+  removeWaiter(): void;
+  onceComplete(callback: (outcome: AcquisitionOutcome) => void): void;
+};
+
+/** Returns a caller's signal; undefined if absent, null if it is not a signal. Throws the reason of an aborted one. */
+export function checkAbortSignal(signal: unknown): AbortSignalLike | null | undefined {
+  if (signal === undefined || signal === null) return undefined;
   if (!isAbortSignal(signal)) return null;
   if (signal.aborted) throw abortReason(signal);
   return signal;
 }
 
 /** Resolves with a call's outcome, or rejects with the signal's reason if the signal is aborted first. */
-function raceAbort(call, signal) {
+export function raceAbort(call: Abortable, signal: AbortSignalLike): Promise<AcquisitionOutcome> {
   return new Promise((resolve, reject) => {
     let hasLeft = false;
-    const leave = (error) => {
+    const leave = (error: unknown) => {
       if (hasLeft) return;
       hasLeft = true;
       call.removeWaiter();
       reject(error);
     };
-    let forget;
+    let unsubscribe: () => void;
     try {
-      forget = onAbort(signal, () => leave(abortReason(signal)));
+      unsubscribe = onAbort(signal, () => leave(abortReason(signal)));
     } catch (error) {
       // A call that cannot be aborted must not start: the owner of the signal relies on it.
       leave(error);
@@ -32,7 +40,7 @@ function raceAbort(call, signal) {
     }
     if (isAborted(signal)) leave(abortReason(signal)); // A getter of the request or addEventListener aborted it.
     call.onceComplete((outcome) => {
-      forget();
+      unsubscribe();
       if (isAborted(signal)) {
         reject(abortReason(signal)); // The event may have been stopped or never sent.
       } else {
@@ -42,17 +50,18 @@ function raceAbort(call, signal) {
   });
 }
 
-function isAbortSignal(value) {
+function isAbortSignal(value: unknown): value is AbortSignalLike {
+  if (typeof value !== "object" || value === null) return false;
+  const signal = value as Partial<AbortSignalLike>;
   return (
-    typeof value === "object" &&
-    typeof value.aborted === "boolean" &&
-    typeof value.addEventListener === "function" &&
-    typeof value.removeEventListener === "function"
+    typeof signal.aborted === "boolean" &&
+    typeof signal.addEventListener === "function" &&
+    typeof signal.removeEventListener === "function"
   );
 }
 
 /** Whether a signal is aborted; false if its getter throws. */
-function isAborted(signal) {
+function isAborted(signal: AbortSignalLike): boolean {
   try {
     return signal.aborted === true;
   } catch {
@@ -61,7 +70,7 @@ function isAborted(signal) {
 }
 
 /** Returns a signal's reason; an AbortError if it has none or its getter throws. */
-function abortReason(signal) {
+function abortReason(signal: AbortSignalLike): unknown {
   try {
     const { reason } = signal;
     if (reason !== undefined) return reason;
@@ -71,28 +80,20 @@ function abortReason(signal) {
   return new DOMException("The acquisition of a token was aborted.", "AbortError");
 }
 
+type Subscription = {
+  readonly callbacks: Set<() => void>;
+  readonly listener: () => void;
+};
+
 /**
  * The callbacks of each signal and the one listener that calls them, because Node.js warns of many listeners. An entry
  * lives as long as its signal, so that a signal which fails to remove the listener gets the same one again.
  */
-const listenersBySignal = new WeakMap();
+const listenersBySignal = new WeakMap<AbortSignalLike, Subscription>();
 
 /** Calls a function when the signal is aborted. Returns a function that unsubscribes and never throws. */
-function onAbort(signal, callback) {
-  let entry = listenersBySignal.get(signal);
-  if (entry === undefined) {
-    const callbacks = new Set();
-    const listener = () => {
-      const called = new Set(callbacks);
-      callbacks.clear(); // First, in case the signal calls the listener twice or from removeEventListener.
-      called.forEach((call) => {
-        call();
-      });
-    };
-    entry = { callbacks, listener };
-    listenersBySignal.set(signal, entry);
-  }
-  const { callbacks, listener } = entry;
+function onAbort(signal: AbortSignalLike, callback: () => void): () => void {
+  const { callbacks, listener } = listenersBySignal.get(signal) ?? createSubscription(signal);
   callbacks.add(callback); // First, in case addEventListener calls the listener.
   try {
     if (callbacks.size === 1) signal.addEventListener("abort", listener, { once: true });
@@ -110,5 +111,16 @@ function onAbort(signal, callback) {
   };
 }
 
-module.exports.checkAbortSignal = checkAbortSignal;
-module.exports.raceAbort = raceAbort;
+function createSubscription(signal: AbortSignalLike): Subscription {
+  const callbacks = new Set<() => void>();
+  const listener = () => {
+    const called = new Set(callbacks);
+    callbacks.clear(); // First, in case the signal calls the listener twice or from removeEventListener.
+    called.forEach((call) => {
+      call();
+    });
+  };
+  const subscription = { callbacks, listener };
+  listenersBySignal.set(signal, subscription);
+  return subscription;
+}

@@ -4,16 +4,18 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { loadInternalModule } from "./support/internal-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityErrorCodes, version } = require("managed-identity-native");
-const { adviceForError, adviceForUnreachable } = require("../cli/advice.js");
-const { formatReport } = require("../cli/report.js");
 const {
   systemAssignedIdentity: system,
   tenantId,
   userAssignedIdentity: first,
 } = require("managed-identity-native/emulator");
+
+const { adviceForError, adviceForUnreachable } = await loadInternalModule("cli/advice.ts");
+const { formatReport } = await loadInternalModule("cli/format-report.ts");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
 const DAY_SECONDS = 86_400;

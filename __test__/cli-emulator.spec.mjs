@@ -11,10 +11,12 @@ import { dirname, join } from "node:path";
 import test from "ava";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { loadInternalModule } from "./support/internal-module.mjs";
 
 const require = createRequire(import.meta.url);
-const { formatVariables, formats } = require("../cli/env-formats.js");
 const emulator = require("managed-identity-native/emulator");
+
+const { formatNames, formatVariables } = await loadInternalModule("cli/env-formats.ts");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 const READY = /listening on \S+ until Ctrl-C or SIGTERM\.\n/;
@@ -205,7 +207,7 @@ test.serial("PowerShell: values are in single quotes, with single quotes doubled
 });
 
 test.serial("formats: bash is the default of four", async (t) => {
-  t.deepEqual(formats, ["bash", "dotenv", "json", "powershell"]);
+  t.deepEqual(formatNames, ["bash", "dotenv", "json", "powershell"]);
   const emulator = start(t, ["emulator"]);
   const [text] = await emulator.waitForOutput(
     /^export IDENTITY_ENDPOINT=http\S+\nexport IDENTITY_HEADER=\w{32}\n$/,

@@ -32,6 +32,11 @@ const common = {
 const define = { PACKAGE_VERSION: JSON.stringify(version) };
 
 const entryBySource = new Map(ENTRIES.map(({ name, source }) => [join(root, source), name]));
+/** By the name with which the command line imports it, so that it is checked against the public types. */
+const entryByPackageName = new Map([
+  ["managed-identity-native", "index"],
+  ["managed-identity-native/emulator", "emulator"],
+]);
 
 /** Leaves imports of other entry points to Node.js, so that every class of the package exists once. */
 const otherEntries = {
@@ -42,6 +47,10 @@ const otherEntries = {
       const name = entryBySource.get(join(resolveDir, path).replace(/\.[jt]s$/, ""));
       return name === undefined ? undefined : { path: `./${name}.js`, external: true };
     });
+    onResolve({ filter: /^managed-identity-native(\/|$)/ }, ({ path }) => ({
+      path: `./${entryByPackageName.get(path)}.js`,
+      external: true,
+    }));
   },
 };
 

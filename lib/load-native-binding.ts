@@ -22,7 +22,9 @@ const TARGETS: { readonly [machine: string]: readonly string[] } = {
 
 /** Whether this file is in an installed package, so that the platform's package can be beside it. */
 const isInstalled =
-  typeof __dirname === "string" && /[\\/]node_modules[\\/]managed-identity-native[\\/]dist$/.test(__dirname);
+  typeof __dirname === "string" &&
+  (__dirname.endsWith("/node_modules/managed-identity-native/dist") ||
+    __dirname.endsWith("\\node_modules\\managed-identity-native\\dist"));
 
 /** The errors of the attempts to load the add-on, by the name of its package. */
 type LoadErrors = Map<string, NodeJS.ErrnoException>;

@@ -2,7 +2,7 @@
 // from disk after it, and a cold start opens one file. Only the add-on and the modules of Node.js stay outside.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -38,18 +38,29 @@ const entryByPackageName = new Map([
   ["managed-identity-native/emulator", "emulator"],
 ]);
 
-/** Leaves imports of other entry points to Node.js, so that every class of the package exists once. */
-const otherEntries = {
-  name: "other-entries",
+/** Leaves imports of other entry points than this one to Node.js, so that every class of the package exists once. */
+function otherEntriesThan(own) {
+  return {
+    name: "other-entries",
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+        const name = entryBySource.get(join(resolveDir, path).replace(/\.[jt]s$/, ""));
+        return name === undefined || name === own ? undefined : { path: `./${name}.js`, external: true };
+      });
+      onResolve({ filter: /^managed-identity-native(\/|$)/ }, ({ path }) => ({
+        path: `./${entryByPackageName.get(path)}.js`,
+        external: true,
+      }));
+    },
+  };
+}
+
+/** In a bundle, `require` must be one that the bundler does not follow. */
+const requireForBundlers = {
+  name: "require-for-bundlers",
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\.?\// }, ({ kind, path, resolveDir }) => {
-      if (kind === "entry-point") return undefined;
-      const name = entryBySource.get(join(resolveDir, path).replace(/\.[jt]s$/, ""));
-      return name === undefined ? undefined : { path: `./${name}.js`, external: true };
-    });
-    onResolve({ filter: /^managed-identity-native(\/|$)/ }, ({ path }) => ({
-      path: `./${entryByPackageName.get(path)}.js`,
-      external: true,
+    onResolve({ filter: /\/node-require\.js$/ }, () => ({
+      path: join(root, "lib", "node-require.bundler.ts"),
     }));
   },
 };
@@ -58,17 +69,39 @@ function sourceFile(source) {
   return existsSync(join(root, `${source}.ts`)) ? `${source}.ts` : `${source}.js`;
 }
 
-/** An entry point in CommonJS. Its exports become plain properties, which tests can replace, without `__esModule`. */
-function buildCommonJs({ name, source }) {
-  const entry = sourceFile(source);
-  return build({
+/** The names that a module exports. */
+async function exportsOf(name, entry) {
+  const settings = {
     ...common,
-    define: { ...define, "import.meta.url": "undefined" },
-    entryPoints: { [name]: entry },
-    footer: entry.endsWith(".ts") ? { js: "module.exports = { ...module.exports };" } : {},
-    format: "cjs",
-    plugins: [otherEntries],
-  });
+    define,
+    entryPoints: [entry],
+    format: "esm",
+    plugins: [otherEntriesThan(name)],
+  };
+  const { metafile } = await build(settings);
+  const [{ exports }] = Object.values(metafile.outputs);
+  return exports.sort();
+}
+
+/**
+ * An entry point in CommonJS. Its exports are plain properties, without `__esModule`: they are defined faster than the
+ * getters that esbuild makes of them, and tests can replace them.
+ */
+async function buildCommonJs({ name, source }) {
+  const entry = sourceFile(source);
+  const names = entry.endsWith(".ts") ? await exportsOf(name, entry) : [];
+  const settings = { ...common, define, format: "cjs", plugins: [otherEntriesThan(name)] };
+  if (names.length === 0) return build({ ...settings, entryPoints: { [name]: entry } });
+  const list = `{ ${names.join(", ")} }`;
+  const stdin = {
+    contents: `import ${list} from "./${basename(source)}.js";\nmodule.exports = ${list};`,
+    loader: "ts",
+    resolveDir: dirname(join(root, entry)),
+    sourcefile: `${name}.commonjs.ts`,
+  };
+  // By this line, Node.js finds the names of the exports if a program imports the file by its path.
+  const footer = { js: `0 && (module.exports = ${list});` };
+  return build({ ...settings, banner: { js: '"use strict";' }, entryNames: name, footer, stdin });
 }
 
 /**
@@ -84,8 +117,10 @@ function buildForBundlers() {
   return build({
     ...common,
     define,
+    entryNames: "index.bundler",
     format: "esm",
     outExtension: { ".js": ".mjs" },
+    plugins: [requireForBundlers],
     stdin: { contents, loader: "ts", resolveDir: join(root, "lib"), sourcefile: "index.bundler.ts" },
   });
 }
@@ -106,14 +141,10 @@ export default native;
 }
 
 const results = await Promise.all([...ENTRIES.map(buildCommonJs), buildForBundlers()]);
-const { metafile } = results.at(-1);
-const [{ exports }] = Object.values(metafile.outputs);
 const files = new Map(
   results.flatMap(({ outputFiles }) => outputFiles.map(({ path, text }) => [basename(path), text])),
 );
-files.set("index.bundler.mjs", files.get("stdin.mjs"));
-files.delete("stdin.mjs");
-files.set("index.mjs", importEntry(exports.filter((name) => name !== "default").sort()));
+files.set("index.mjs", importEntry(await exportsOf("index", "lib/index.ts")));
 
 // Written one by one and never removed first, because tests of another process may be running.
 mkdirSync(dist, { recursive: true });

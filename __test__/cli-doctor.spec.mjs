@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { loadInternalModule } from "./support/internal-module.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityErrorCodes, version } = require("managed-identity-native");
@@ -14,8 +14,8 @@ const {
   userAssignedIdentity: first,
 } = require("managed-identity-native/emulator");
 
-const { adviceForError, adviceForUnreachable } = await loadInternalModule("cli/advice.ts");
-const { formatReport } = await loadInternalModule("cli/format-report.ts");
+const { adviceForError, adviceForUnreachable } = await loadSource("cli/advice");
+const { formatReport } = await loadSource("cli/format-report");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
 const DAY_SECONDS = 86_400;

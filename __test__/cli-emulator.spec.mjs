@@ -11,12 +11,12 @@ import { dirname, join } from "node:path";
 import test from "ava";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { loadInternalModule } from "./support/internal-module.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const emulator = require("managed-identity-native/emulator");
 
-const { formatNames, formatVariables } = await loadInternalModule("cli/env-formats.ts");
+const { formatNames, formatVariables } = await loadSource("cli/env-formats");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 const READY = /listening on \S+ until Ctrl-C or SIGTERM\.\n/;

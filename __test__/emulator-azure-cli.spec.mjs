@@ -3,13 +3,13 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
-import { loadInternalModule } from "./support/internal-module.mjs";
 import { runProcess } from "./support/program.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { azureCliTokens } = require("managed-identity-native/emulator");
 
-const { spawnArguments } = await loadInternalModule("emulator/spawn-arguments.ts");
+const { spawnArguments } = await loadSource("emulator/spawn-arguments");
 
 const VAULT = "https://vault.azure.net";
 const STORAGE = "https://storage.azure.com";

@@ -69,7 +69,7 @@ function sourceFile(source) {
   return existsSync(join(root, `${source}.ts`)) ? `${source}.ts` : `${source}.js`;
 }
 
-/** The names that a module exports. */
+/** The names that a module exports; esbuild reports a default export for a program, which exports nothing. */
 async function exportsOf(name, entry) {
   const settings = {
     ...common,
@@ -80,7 +80,7 @@ async function exportsOf(name, entry) {
   };
   const { metafile } = await build(settings);
   const [{ exports }] = Object.values(metafile.outputs);
-  return exports.sort();
+  return exports.filter((exported) => exported !== "default").sort();
 }
 
 /**

@@ -3,11 +3,12 @@
 // which takes a while.
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import test from "ava";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
@@ -153,6 +154,23 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     await expectClosed(t);
   });
 }
+
+test.serial("the package is removed while the emulator runs: it answers and ends", async (t) => {
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+  const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
+  cpSync(join(root, "dist"), copy, { recursive: true });
+  for (const name of addons) cpSync(join(root, name), join(copy, name));
+  const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
+  const emulatorProcess = startCommand(t, command);
+  await emulatorProcess.waitForOutput(READY, "stderr");
+  const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
+  rmSync(copy, { recursive: true });
+  t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
+  emulatorProcess.child.kill("SIGTERM");
+  t.is((await emulatorProcess.ended).code, 0);
+});
 
 test.serial("a closed stdout: does not end the emulator", async (t) => {
   const emulator = start(t, ["emulator"]);

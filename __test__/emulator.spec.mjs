@@ -4,12 +4,13 @@
 import { execFile } from "node:child_process";
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
 import net from "node:net";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -411,6 +412,30 @@ test("a closed endpoint: the process exits despite idle connections and held req
   const { stdout, stderr } = await run(process.execPath, ["-e", script], { cwd: ROOT, timeout: 20_000 });
   t.is(stdout, "end\n");
   t.is(stderr, "");
+});
+
+test("the package is removed after the emulator was loaded: every source starts and answers", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "emulator-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "emulator.js");
+  copyFileSync(require.resolve("managed-identity-native/emulator"), file);
+  const script = `
+    const { startEmulator, sources, azureCliTokens } = require(${JSON.stringify(file)});
+    require("node:fs").rmSync(${JSON.stringify(directory)}, { recursive: true });
+    const statuses = [];
+    (async () => {
+      for (const source of sources) {
+        for (const tokens of [undefined, azureCliTokens()]) {
+          const endpoint = await startEmulator({ source, tokens, secure: false });
+          statuses.push((await fetch(endpoint.origin + "/elsewhere")).status);
+          await endpoint.close();
+        }
+      }
+      console.log(JSON.stringify(statuses));
+    })();`;
+  const { stdout, stderr } = await run(process.execPath, ["-e", script], { timeout: 20_000 });
+  t.is(stderr, "");
+  t.deepEqual(JSON.parse(stdout), Array(emulator.sources.length * 2).fill(404));
 });
 
 test("close: removes the endpoint's files", async (t) => {

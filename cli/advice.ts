@@ -133,7 +133,7 @@ const BY_MESSAGE: readonly (readonly [part: string, advice: string])[] = [
   ["AudienceNotSupported", RESOURCE],
 ];
 
-/** No federated credential matches the pod's token. */
+/** The start of AADSTS70021 and AADSTS700211 to 700213: no federated credential matches the pod's token. */
 const NO_FEDERATED_CREDENTIAL = "AADSTS70021";
 
 /** How a run was set up, as far as the error itself does not tell. */

@@ -3,8 +3,12 @@
 
 import { type ForkOptions, fork } from "node:child_process";
 import { once } from "node:events";
-import { SERVE_DETACHED, type StartMessage, type StartResult } from "./detached-protocol.js";
-import type { EmulatorEndpoint } from "./emulator-runner.js";
+import {
+  type DetachedEndpoint,
+  SERVE_DETACHED,
+  type StartMessage,
+  type StartResult,
+} from "./detached-protocol.js";
 import { CliError, UsageError } from "./errors.js";
 
 /** `fork` passes on all options of `spawn`, of which its type lacks some. */
@@ -14,11 +18,9 @@ const OPTIONS: ForkOptions & { windowsHide: boolean } = {
   windowsHide: true,
 };
 
-/** Resolves with the endpoint and the id of its process once it listens. */
-export async function startDetachedEmulator(
-  settings: StartMessage,
-): Promise<EmulatorEndpoint & { readonly pid: number }> {
-  // The whole command line is in this file, so the process needs no other.
+/** Resolves once the endpoint listens. */
+export async function startDetachedEmulator(settings: StartMessage): Promise<DetachedEndpoint> {
+  // The build puts the whole command line into one file, which is this one.
   const child = fork(__filename, [SERVE_DETACHED], OPTIONS);
   child.send(settings);
   const result = await Promise.race([
@@ -32,5 +34,5 @@ export async function startDetachedEmulator(
   }
   child.disconnect();
   child.unref();
-  return { ...result.endpoint, pid: child.pid ?? 0 };
+  return result.endpoint;
 }

@@ -12,7 +12,7 @@ export async function serveDetached(settings: StartMessage): Promise<void> {
   if (endpoint === undefined) return;
   const { source, env, url } = endpoint;
   // If the parent has ended already, sending fails and the process must not stay behind: its pid is unknown.
-  if (await send({ endpoint: { source, env, url } })) await shutdown;
+  if (await send({ endpoint: { source, env, url, pid: process.pid } })) await shutdown;
   await endpoint.close();
 }
 

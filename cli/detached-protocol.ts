@@ -8,7 +8,10 @@ export const SERVE_DETACHED = "--serve-detached";
 /** The only message to the process. */
 export type StartMessage = EmulatorSettings;
 
+/** An endpoint with the id of its process. */
+export type DetachedEndpoint = EmulatorEndpoint & { readonly pid: number };
+
 /** The only message from the process: the endpoint, or why it could not start. */
 export type StartResult =
-  | { readonly endpoint: EmulatorEndpoint }
+  | { readonly endpoint: DetachedEndpoint }
   | { readonly endpoint?: undefined; readonly message: string; readonly isUsageError: boolean };

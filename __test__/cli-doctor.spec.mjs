@@ -5,11 +5,12 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityErrorCodes, version } = require("managed-identity-native");
-const { adviceOn, adviceOnAbsence } = require("../cli/advice.js");
-const { render } = require("../cli/report.js");
+const { adviceOn, adviceOnAbsence } = await loadSource("cli/advice");
+const { render } = await loadSource("cli/report");
 const {
   systemAssignedIdentity: system,
   tenantId,

@@ -11,9 +11,10 @@ import { dirname, join } from "node:path";
 import test from "ava";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
-const { formats, write } = require("../cli/formats.js");
+const { formats, write } = await loadSource("cli/formats");
 const emulator = require("managed-identity-native/emulator");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];

@@ -4,14 +4,16 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { MAIN, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { version, bin } = require("../package.json");
 const COMMANDS = ["doctor", "token", "emulator"];
 
 /** The options that a command's table has, and `--help`. */
-function optionsOf(command) {
-  return ["help", ...Object.keys(require(`../cli/${command}.js`).options)];
+async function optionsOf(command) {
+  const { options } = await loadSource(`cli/${command}`);
+  return ["help", ...Object.keys(options)];
 }
 
 test("package.json's bin is this program", (t) => {
@@ -35,19 +37,20 @@ for (const args of [["--help"], ["-h"], ["help"]]) {
 
 for (const command of COMMANDS) {
   test(`the help of ${command} names each of its options, wherever it is asked for`, async (t) => {
+    const options = await optionsOf(command);
     const texts = [];
     for (const args of [
       ["help", command],
       [command, "--help"],
       [command, "-h"],
-      [command, optionsOf(command).includes("resource") ? "--resource=a" : "--port=1", "--help"],
+      [command, options.includes("resource") ? "--resource=a" : "--port=1", "--help"],
     ]) {
       const { code, stdout, stderr } = await run(t, args);
       t.deepEqual([code, stderr], [0, ""]);
       texts.push(stdout);
     }
     t.is(new Set(texts).size, 1);
-    for (const option of optionsOf(command)) t.regex(texts[0], new RegExp(`^  --${option}\\b`, "m"));
+    for (const option of options) t.regex(texts[0], new RegExp(`^  --${option}\\b`, "m"));
     for (const line of texts[0].split("\n")) t.true(line.length <= 110, line);
   });
 }

@@ -13,10 +13,11 @@ import { acquire, startEndpoint } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
 import { refusal } from "./support/refusal.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate } = await loadSource("emulator/certificate");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const CLIENT_ID = "66666666-7777-4888-9999-000000000000";

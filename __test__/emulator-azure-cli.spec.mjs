@@ -5,10 +5,11 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { printed, startAzureCli } from "./support/azure-cli.mjs";
 import { runProcess } from "./support/program.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { azureCliTokens } = require("managed-identity-native/emulator");
-const { commandOf } = require("../emulator/command.js");
+const { commandOf } = await loadSource("emulator/command");
 
 const VAULT = "https://vault.azure.net";
 const STORAGE = "https://storage.azure.com";

@@ -11,10 +11,11 @@ import tls from "node:tls";
 import test from "ava";
 import { ONCE } from "./support/endpoint.mjs";
 import { within } from "./support/environment.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate } = await loadSource("emulator/certificate");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';
 const ANSWER = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;

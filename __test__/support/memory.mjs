@@ -7,7 +7,7 @@ export const blind = reason();
 
 function reason() {
   if (process.platform !== "linux") return "Linux only";
-  // AddressSanitizer, as .ci/sanitize has it, maps more memory than there is.
+  // AddressSanitizer, as scripts/sanitize has it, maps more memory than there is.
   return process.env.LD_PRELOAD?.includes("asan") ? "not under AddressSanitizer" : undefined;
 }
 

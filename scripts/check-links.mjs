@@ -101,7 +101,7 @@ function unused(found, anchor) {
   return `${anchor}-${number}`;
 }
 
-/** The lines outside of code blocks. Line breaks inside of a link's text are joined, since links are found by line. */
+/** The lines outside code blocks. Lines with an unfinished link are joined, because links are found by line. */
 function proseLines(page) {
   const lines = [];
   let fence;

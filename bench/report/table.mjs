@@ -3,6 +3,8 @@
 import { fraction, number } from "./numbers.mjs";
 
 const COLUMNS = ["native", "msal", "identity"];
+/** The figures that README shows, by their ids. */
+const HEADLINES = ["cached-1", "require-token", "uncached-small", "callers", "installed"];
 
 export function table(metrics, settings, versions) {
   const header = [
@@ -26,6 +28,22 @@ export function table(metrics, settings, versions) {
     );
   }
   return lines.join("\n");
+}
+
+/** The headline figures, without goals. */
+export function headlines(figures, settings, versions) {
+  const header = [
+    "",
+    "managed-identity-native",
+    `@azure/msal-node ${versions.msal}`,
+    `@azure/identity ${versions.identity}`,
+  ];
+  const shown = figures.filter(({ id }) => HEADLINES.includes(id));
+  return [
+    row(header),
+    row(["---", "---:", "---:", "---:"]),
+    ...shown.map((figure) => row([figure.chart ?? titleOf(figure, settings), ...cells(figure)])),
+  ].join("\n");
 }
 
 /** The title with what it says of the run filled in. */

@@ -1,5 +1,5 @@
 // The channels of node:diagnostics_channel, and onBackgroundTokenRefresh's type. Each in a process of its own, since
-// channels are the process's. What a refresh behind a caller tells is in time.spec.mjs, where a clock moves.
+// channels are the process's. What a refresh behind a caller tells is in wall-clock.spec.mjs, where a clock moves.
 
 import { createRequire } from "node:module";
 import { inspect } from "node:util";

@@ -1,13 +1,14 @@
 // IMDS at its own address, over real connections: told from what else answers there, and awaited although it is slow.
-// Each test has a process and a network namespace of its own. README's table of the default address is run row by row.
+// Each test has a process and a network namespace of its own. The table of the default address in docs/azure-sdk.md is run
+// row by row.
 
 import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
 import {
-  ownAddress,
-  reasonAgainst,
-  reasonAgainstUnanswered,
-  unansweredAddress,
+  ownAddressCommand,
+  skipReason,
+  unansweredAddressCommand,
+  unansweredSkipReason,
 } from "./support/imds-address.mjs";
 import { runProcess } from "./support/program.mjs";
 
@@ -24,7 +25,7 @@ const xhtml =
   '<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0">\n<html/>';
 
 /**
- * What else answers at this address, by the situation of README's table. `provenBy`: the requests whose response shows
+ * What else answers at this address, by the situation of that table. `provenBy`: the requests whose response shows
  * that it is not IMDS; both, unless it says otherwise.
  */
 const FOREIGN = {
@@ -61,7 +62,7 @@ const FOREIGN = {
   ],
 };
 
-/** Each other situation of README's table: what answers, with options; what a chain's error is called. */
+/** Each other situation of that table: what answers, with options; what a chain's error is called. */
 const OTHERS = {
   "something else answers in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
   "a container's host answers in place of IMDS": {
@@ -83,12 +84,12 @@ const OTHERS = {
 };
 const WITHOUT_SERVER = ["the connection is refused", "no connection is accepted"];
 
-const where = reasonAgainst === undefined ? test : test.skip;
-const whereUnanswered = reasonAgainstUnanswered === undefined ? test : test.skip;
+const where = skipReason === undefined ? test : test.skip;
+const whereUnanswered = unansweredSkipReason === undefined ? test : test.skip;
 
-test("README's table has every situation", (t) => {
-  if (reasonAgainst !== undefined) t.log(`skipped: ${reasonAgainst}`);
-  if (reasonAgainstUnanswered !== undefined) t.log(`skipped: ${reasonAgainstUnanswered}`);
+test("the table in docs/azure-sdk.md has every situation", (t) => {
+  if (skipReason !== undefined) t.log(`skipped: ${skipReason}`);
+  if (unansweredSkipReason !== undefined) t.log(`skipped: ${unansweredSkipReason}`);
   t.deepEqual(
     defaultAddressRows.map(({ situation }) => situation).sort(),
     [...Object.keys(FOREIGN), ...Object.keys(OTHERS), ...WITHOUT_SERVER].sort(),
@@ -105,7 +106,7 @@ const waiting = [];
 let running = 0;
 
 /** Runs a program in a process that has the address. */
-async function atAddress(t, program, argument, command = ownAddress) {
+async function atAddress(t, program, argument, command = ownAddressCommand) {
   if (running === MOST) {
     await new Promise((resolve) => {
       waiting.push(resolve);
@@ -124,12 +125,12 @@ async function atAddress(t, program, argument, command = ownAddress) {
 
 /** What getToken and acquireToken bring, as a chain and a caller see it. */
 async function outcomes({ native, require, argument, report }) {
-  const { answerAtAddress, askChain } = require("./imds-address.cjs");
-  const server = argument.answers && (await answerAtAddress(argument.answers));
+  const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+  const server = argument.answers && (await serveAtImdsAddress(argument.answers));
   const application = new native.ManagedIdentityApplication({ system: argument.system });
   const error = await application.getToken("https://vault.azure.net/.default").catch((thrown) => thrown);
   const before = server?.requests.length;
-  const chain = await askChain(application);
+  const chain = await getTokenFromChain(application);
   const { available, reason } = await application.isAvailable();
   report({
     error: { name: error.name, code: error.code, isOne: error instanceof native.CredentialUnavailableError },
@@ -147,10 +148,10 @@ for (const [situation, answers] of Object.entries(FOREIGN)) {
     const name = `${situation}, ${index + 1} (${any.status}, Server: ${any.headers.Server ?? "none"})`;
     where(`${name}: a chain moves on at once; not available; acquireToken says what answers`, async (t) => {
       const program = async ({ native, require, argument, report }) => {
-        const { answerAtAddress, askChain, doctor } = require("./imds-address.cjs");
-        const server = await answerAtAddress(argument);
+        const { serveAtImdsAddress, getTokenFromChain, doctor } = require("./imds-address.cjs");
+        const server = await serveAtImdsAddress(argument);
         const application = new native.ManagedIdentityApplication();
-        const chain = await askChain(application);
+        const chain = await getTokenFromChain(application);
         const requests = server.requests.length;
         const once = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
         const error = await once.acquireToken("https://vault.azure.net").catch((thrown) => thrown);
@@ -212,7 +213,7 @@ where("the connection is refused: a chain moves on", async (t) => {
 });
 
 whereUnanswered("no connection is accepted: a chain moves on after the probe alone", async (t) => {
-  const [found] = await atAddress(t, outcomes, {}, unansweredAddress);
+  const [found] = await atAddress(t, outcomes, {}, unansweredAddressCommand);
   const { code } = rowOf("no connection is accepted");
   t.deepEqual(found.error, { name: "CredentialUnavailableError", code, isOne: true });
   t.is(found.chain.token, "the-next");
@@ -245,11 +246,11 @@ where("IMDS that is ten seconds late: a chain moves on, and then after the probe
 for (const delay of [1_500, 2_500]) {
   where(`IMDS that needs ${delay} ms for an answer gives a token, and is not probed again`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
       const application = new native.ManagedIdentityApplication();
-      report(await askChain(application));
-      report(await askChain(application, "https://storage.azure.com/.default"));
+      report(await getTokenFromChain(application));
+      report(await getTokenFromChain(application, "https://storage.azure.com/.default"));
       report(server.requests);
       server.close();
     };
@@ -261,11 +262,11 @@ for (const delay of [1_500, 2_500]) {
 
 where("an answer of IMDS to acquireToken is remembered: no probe is sent", async (t) => {
   const program = async ({ native, require, report }) => {
-    const { answerAtAddress, askChain } = require("./imds-address.cjs");
-    const server = await answerAtAddress({ delay: 1_500 });
+    const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+    const server = await serveAtImdsAddress({ delay: 1_500 });
     const application = new native.ManagedIdentityApplication();
     await application.acquireToken("https://vault.azure.net");
-    report(await askChain(application, "https://storage.azure.com/.default"));
+    report(await getTokenFromChain(application, "https://storage.azure.com/.default"));
     report(server.requests);
     server.close();
   };
@@ -289,11 +290,11 @@ for (const [what, answers, token] of [
 ]) {
   where(`IMDS that ${what} gives a token and is available`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
       const application = new native.ManagedIdentityApplication();
       report(await application.isAvailable());
-      report(await askChain(application));
+      report(await getTokenFromChain(application));
       report(await application.getManagedIdentitySourceAsync());
       server.close();
     };
@@ -311,9 +312,9 @@ for (const any of [
   where(`for comparison: ManagedIdentityCredential before ${any.status} ${any.headers.Server}`, async (t) => {
     const program = async ({ require, argument, report }) => {
       const { ManagedIdentityCredential } = require("@azure/identity");
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
-      report(await askChain(new ManagedIdentityCredential()));
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
+      report(await getTokenFromChain(new ManagedIdentityCredential()));
       server.close();
     };
     const [{ token }] = await atAddress(t, program, { any });
@@ -323,16 +324,16 @@ for (const any of [
 
 where("a fault of this process itself: no port is left for a connection", async (t) => {
   const program = async ({ native, require, report }) => {
-    const { answerAtAddress, askChain } = require("./imds-address.cjs");
+    const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
     const { once } = require("node:events");
-    const server = await answerAtAddress({});
+    const server = await serveAtImdsAddress({});
     require("node:fs").writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "50000 50000");
     const socket = require("node:net").connect({ host: "169.254.169.254", port: 80 });
     await once(socket, "connect");
     const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
     const error = await application.getToken("https://vault.azure.net/.default").catch((thrown) => thrown);
     report([error.name, error.code, error.cause?.code]);
-    const { name, token } = await askChain(application);
+    const { name, token } = await getTokenFromChain(application);
     report([name, token ?? null]);
     socket.destroy();
     server.close();

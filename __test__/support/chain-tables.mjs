@@ -1,4 +1,4 @@
-// README's tables of when a chain of credentials moves on, as the tests run them.
+// Reads the documented tables of when a credential chain continues, so that the tests run every row.
 
 import { readFileSync } from "node:fs";
 
@@ -9,7 +9,7 @@ const MOVES_ON = { "moves on": true, stops: false };
 
 const page = readFileSync(new URL("../../docs/azure-sdk.md", import.meta.url), "utf8");
 
-/** The rows of the table whose first column has this heading: `{ situation, code, movesOn }`, one for each situation. */
+/** The rows of the table whose first column has this heading, as `{ situation, code, movesOn }`, one per situation. */
 function rowsOf(heading) {
   const lines = page.split("\n");
   const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`));

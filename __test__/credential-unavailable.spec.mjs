@@ -17,8 +17,8 @@ import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const require = createRequire(import.meta.url);
 const { AuthError, CredentialUnavailableError, ManagedIdentityApplication, ManagedIdentityError } =
-  require("../index.js");
-const { sources } = require("../emulator/index.js");
+  require("managed-identity-native");
+const { sources } = require("managed-identity-native/emulator");
 
 const UNREACHABLE = "managed_identity_unreachable_network";
 const CONTAINER_HOST = "dial tcp 169.254.169.254:80: connectex: A socket operation was attempted";

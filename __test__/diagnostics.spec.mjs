@@ -8,7 +8,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** Notes every message of every channel as it is when it comes, from before the package is loaded or from after. */
 async function observe({ argument, require, report, ...program }) {
@@ -171,7 +171,7 @@ test("nobody subscribed, nothing crosses: native code has no observer", async (t
   const [count] = await runProcess(
     t,
     async ({ require, native, report }) => {
-      const binding = require("../../binding.js");
+      const binding = require("./binding.cjs");
       const { observe } = binding.ManagedIdentityApplication.prototype;
       let observed = 0;
       binding.ManagedIdentityApplication.prototype.observe = function (...given) {

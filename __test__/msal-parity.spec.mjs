@@ -12,8 +12,8 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, version } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication, version } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const SYSTEM = {};
 const CLIENT_ID = { userAssignedClientId: userAssignedIdentity.clientId };
@@ -175,7 +175,7 @@ test("where we deviate, msal-node still does what PROTOCOL.md says of it", async
 
 /** Asks Azure Arc's agent by both, in the same private folders; reports outcomes and requests of each. */
 async function askArc({ native, require, argument, report }) {
-  const { startEmulator } = require("../../emulator/index.js");
+  const { startEmulator } = require("managed-identity-native/emulator");
   const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument.tokens });
   Object.assign(process.env, endpoint.env);
   const essence = (requests) =>

@@ -7,7 +7,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 /** A client over fetch, as a user would write it, that keeps what it was given. */
 function fetchClient({ asText = false } = {}) {

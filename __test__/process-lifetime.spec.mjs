@@ -112,7 +112,7 @@ test("process.exit in mid-flight is clean, with many callers, also from a worker
         new ManagedIdentityApplication().acquireToken(workerData.resource);
         parentPort.postMessage("asked");
       `;
-      const workerData = { path: require.resolve("../../index.js"), resource: argument };
+      const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
       const worker = new Worker(code, { eval: true, workerData });
       await once(worker, "message");
       const application = new native.ManagedIdentityApplication();
@@ -162,7 +162,7 @@ test("a worker that ends by itself is not held by a token it got", async (t) => 
         const { ManagedIdentityApplication } = require(workerData.path);
         new ManagedIdentityApplication().acquireToken(workerData.resource);
       `;
-      const workerData = { path: require.resolve("../../index.js"), resource: argument };
+      const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
       for (const _ of [1, 2, 3]) {
         const worker = new Worker(code, { eval: true, workerData });
         report((await once(worker, "exit"))[0]);
@@ -220,7 +220,7 @@ test("a cached call runs no asynchronous native function and starts no thread", 
     async ({ native, require, argument, report }) => {
       const { readdirSync } = require("node:fs");
       const { createHook } = require("node:async_hooks");
-      const binding = require("../../binding.js");
+      const binding = require("./binding.cjs");
       const threads = () => readdirSync("/proc/self/task").length;
       const calls = { acquire: 0, keepAlive: 0 };
       for (const [Class, method] of [

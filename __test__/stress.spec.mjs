@@ -145,7 +145,7 @@ for (const [name, end] of Object.entries(ends)) {
         const tokens = [(await own).accessToken, ...(await Promise.all(waiting))];
         report([tokens.length, new Set(tokens).size]);
       },
-      { argument: { path: here.resolve("../index.js"), end }, env: endpoint.env, flags: STRICT },
+      { argument: { path: here.resolve("managed-identity-native"), end }, env: endpoint.env, flags: STRICT },
     );
     t.is(await storm.next(), "ended");
     await endpoint.waitForRequests(1);
@@ -194,7 +194,7 @@ test("the processes of a cluster have a cache each, and end cleanly", async (t) 
       require("node:fs").rmSync(file);
       report(codes);
     },
-    here.resolve("../index.js"),
+    here.resolve("managed-identity-native"),
   );
   t.deepEqual(codes, [0, 0, 0]);
   t.is(endpoint.requests.length, 3);

@@ -7,7 +7,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { startProcess } from "./support/program.mjs";
 import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const LIMIT = 3_000;
 /** What a call may take beyond its limit: a tenth, and what a busy machine adds. */

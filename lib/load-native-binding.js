@@ -1,26 +1,26 @@
 "use strict";
 
 /*
- * The add-on of a machine on which index.js did not find it at once, or what to tell somebody whose machine has
- * none. Loaded then only.
+ * Loads the add-on with the generated loader after index.js failed to, or throws an error that says what helps.
  */
 
-/** The add-on by the generated loader, which also finds one that was just built. */
-function load(refusals) {
-  let addOn;
+/** Loads the add-on with the generated loader, which also finds one that was just built. */
+function load(loadErrors) {
+  let addon;
   try {
-    addOn = require("../binding.js");
+    addon = require("../binding.js");
   } catch (error) {
-    throw withoutAddOn(refusals, error);
+    throw missingAddonError(loadErrors, error);
   }
-  // Who names a library by that variable knows which one.
-  const isNamed = process.env.NAPI_RS_NATIVE_LIBRARY_PATH !== undefined;
-  if (!isNamed && addOn.version() !== require("../package.json").version) throw withoutAddOn(refusals);
-  return addOn;
+  // A library that was chosen with that variable may be of any version.
+  const isPathGiven = process.env.NAPI_RS_NATIVE_LIBRARY_PATH !== undefined;
+  if (!isPathGiven && addon.version() !== require("../package.json").version)
+    throw missingAddonError(loadErrors);
+  return addon;
 }
 
-/** Which package the machine lacks, why that happens, what helps. */
-function withoutAddOn(refusals, loaderError) {
+/** Returns an error that names the missing package, the usual causes and their remedies. */
+function missingAddonError(loadErrors, loaderError) {
   const { optionalDependencies, version } = require("../package.json");
   if (optionalDependencies === undefined) {
     return new Error('managed-identity-native has no add-on yet. In its repository, run "npm run build".', {
@@ -28,21 +28,21 @@ function withoutAddOn(refusals, loaderError) {
     });
   }
   const { platform, arch } = process;
-  const libc = platform === "linux" ? libraryName() : undefined;
+  const libc = platform === "linux" ? detectLibc() : undefined;
   const machine = [platform, arch, libc].filter(Boolean).join(" ");
-  const [name, refusal] = [...refusals].at(libc === "musl" ? -1 : 0);
-  const told = (words) =>
-    Object.assign(new Error(words, { cause: refusal }), refusal.code && { code: refusal.code });
+  const [name, loadError] = [...loadErrors].at(libc === "musl" ? -1 : 0);
+  const makeError = (message) =>
+    Object.assign(new Error(message, { cause: loadError }), loadError.code && { code: loadError.code });
   if (!Object.hasOwn(optionalDependencies, name)) {
     const there = Object.keys(optionalDependencies).join(", ");
-    return told(
+    return makeError(
       `managed-identity-native has no add-on for this machine (${machine}). It has these: ${there}.`,
     );
   }
-  const missing = refusal.code === "MODULE_NOT_FOUND";
-  const [reason] = String(refusal.message).split("\n");
+  const missing = loadError.code === "MODULE_NOT_FOUND";
+  const [reason] = String(loadError.message).split("\n");
   const options = [`--os=${platform}`, `--cpu=${arch}`, libc && `--libc=${libc}`].filter(Boolean).join(" ");
-  return told(`managed-identity-native has no add-on: ${name}, its package for this machine (${machine}), ${
+  return makeError(`managed-identity-native has no add-on: ${name}, its package for this machine (${machine}), ${
     missing ? "is not installed" : `is installed, but cannot be used: ${reason}`
   }.
 
@@ -56,12 +56,12 @@ The usual causes, and what helps:
 To add this package alone: npm install --no-save ${name}@${version}`);
 }
 
-/** The C library of this Linux, as npm calls it. Only asked when there is nothing to load: it takes milliseconds. */
-function libraryName() {
+/** Returns npm's name of this machine's C library. Takes milliseconds, so it is called only for the message. */
+function detectLibc() {
   const { report } = process;
   if (report === undefined) return "glibc";
   const { excludeNetwork } = report;
-  report.excludeNetwork = true; // Else it looks up the name of every peer.
+  report.excludeNetwork = true; // Otherwise it resolves the name of every peer.
   const { glibcVersionRuntime } = report.getReport().header;
   report.excludeNetwork = excludeNetwork;
   return glibcVersionRuntime === undefined ? "musl" : "glibc";

@@ -1,8 +1,8 @@
 /*
- * The door for bundlers, which follow this import but not that of index.mjs.
+ * The entry point for bundlers, which follow this import but not the createRequire of index.mjs.
  */
 
-import face from "../index.js";
+import native from "./index.js";
 
 export const {
   AuthError,
@@ -15,5 +15,5 @@ export const {
   ManagedIdentitySourceNames,
   isManagedIdentityError,
   version,
-} = face;
-export default face;
+} = native;
+export default native;

@@ -1,11 +1,11 @@
 "use strict";
 
 /*
- * The root certificates that Node.js trusts in this thread, for native code, which asks for them when an https request
- * needs them. Loading node:tls and reading the certificates take up to 40 ms; another thread does what it can of that.
+ * The root certificates that Node.js trusts in this thread. Native code reads them when an https request needs them.
+ * Loading node:tls and reading the certificates takes up to 40 ms, so another thread does as much of it as possible.
  */
 
-/** How the options of the process and its environment make Node.js find its roots. */
+/** Returns how Node.js finds its root certificates, by the process's options and environment. */
 function optionsOfProcess() {
   const options = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
   return {
@@ -16,8 +16,8 @@ function optionsOfProcess() {
 }
 
 /**
- * The roots, as `certificates` and `isExclusive`, for a process that has not called tls.setDefaultCACertificates. Sent
- * to another thread as its source text, so it sees nothing but its parameters.
+ * Returns the roots of a process that has not called tls.setDefaultCACertificates. It is sent to another thread as its
+ * source text, so it must not use anything except its parameters.
  */
 function rootsByOptions(tls, { isOpenssl, isSystem, hasExtra }) {
   if (tls.getCACertificates === undefined) {
@@ -25,7 +25,7 @@ function rootsByOptions(tls, { isOpenssl, isSystem, hasExtra }) {
   }
   const extra = hasExtra && (isOpenssl || isSystem) ? tls.getCACertificates("extra") : [];
   if (isOpenssl) {
-    // What OpenSSL finds by itself is what Node.js calls the system's; the default leaves it out.
+    // Node.js lists the certificates that OpenSSL finds as "system"; "default" does not include them.
     return { certificates: [...tls.getCACertificates("system"), ...extra], isExclusive: true };
   }
   const bundled = tls.getCACertificates("bundled");
@@ -33,7 +33,7 @@ function rootsByOptions(tls, { isOpenssl, isSystem, hasExtra }) {
   return { certificates: [...bundled, ...tls.getCACertificates("system"), ...extra], isExclusive: true };
 }
 
-/** What another thread makes of that; undefined if there can be none. */
+/** Runs `rootsByOptions` in another thread. Resolves with undefined if the thread cannot be started. */
 function rootsOfOtherThread(options) {
   const program = `
     const { parentPort, workerData } = require("node:worker_threads");
@@ -47,9 +47,9 @@ function rootsOfOtherThread(options) {
       const worker = new Worker(program, {
         eval: true,
         workerData: options,
-        // Without the options of this thread, which can have it load modules.
+        // Not this thread's options, which can load modules.
         execArgv: [],
-        // Else this thread would open its own, which makes the descriptors non-blocking.
+        // Otherwise this thread opens its own streams, which makes their descriptors non-blocking.
         stdout: true,
         stderr: true,
       });
@@ -58,12 +58,12 @@ function rootsOfOtherThread(options) {
       worker.once("error", () => resolve(undefined));
       worker.once("exit", () => resolve(undefined));
     } catch {
-      resolve(undefined); // The permission model forbids it, for example.
+      resolve(undefined); // For example, the permission model forbids workers.
     }
   });
 }
 
-/** The roots of this thread, where node:tls is loaded, so that the process can have set others. */
+/** Returns the roots of this thread, where the process can have called tls.setDefaultCACertificates. */
 function rootsOfThisThread(options) {
   const tls = require("node:tls");
   if (tls.getCACertificates === undefined) return rootsByOptions(tls, options);
@@ -77,8 +77,8 @@ function rootsOfThisThread(options) {
 }
 
 /**
- * Whether a default is what Node.js itself makes it: the bundled certificates, the system's if wanted, the extra ones.
- * Certificates that were set come in another order and in other words, even if they are the same.
+ * Whether the default certificates are Node.js's own: the bundled ones, the system's if enabled, and the extra ones.
+ * Certificates that a program set have another order or another text, even if they are the same ones.
  */
 function isUntouched(tls, current, { isOpenssl, isSystem, hasExtra }) {
   const bundled = isOpenssl ? [] : tls.getCACertificates("bundled");
@@ -93,7 +93,7 @@ function isUntouched(tls, current, { isOpenssl, isSystem, hasExtra }) {
 let lastDefault;
 let lastOfThisThread;
 let lastOfOtherThread;
-/** Settles when another thread has read what this one would have to wait for. */
+/** Settles when another thread has parsed the certificates for this process. */
 let preparation;
 
 async function currentRoots() {
@@ -104,7 +104,7 @@ async function currentRoots() {
     lastOfOtherThread ??= await rootsOfOtherThread(options);
     if (lastOfOtherThread !== undefined) return lastOfOtherThread;
   } else if (isSlow && require("node:tls").getCACertificates !== undefined) {
-    // What one thread has parsed, the others of the process find.
+    // The threads of a process share the parsed certificates.
     preparation ??= rootsOfOtherThread({ ...options, isLoaded });
     await preparation;
   }
@@ -114,7 +114,7 @@ async function currentRoots() {
 let version = 0;
 let lastRoots;
 
-/** A reader for native code: it never throws, and leaves out what native code has by this version. */
+/** Creates the native reader. It never rejects, and leaves out certificates that native code has already. */
 function reader(NodeRoots) {
   return new NodeRoots(async (known) => {
     try {

@@ -120,10 +120,7 @@ const SITUATIONS = {
   "a success without a token": [undefined, (t) => faultyEndpoint(t, { body: {} }, "imds")],
   "a token that has expired": [undefined, (t) => faultyEndpoint(t, { expiresIn: -60 })],
   "a 400 with a code": ["invalid_scope", (t) => faultyEndpoint(t, errorResponse(400, "invalid_scope"))],
-  "a secret that is refused": [
-    "unauthorized",
-    (t) => faultyEndpoint(t, errorResponse(401, "unauthorized")),
-  ],
+  "a secret that is refused": ["unauthorized", (t) => faultyEndpoint(t, errorResponse(401, "unauthorized"))],
   "several identities and none is named": [
     "invalid_request",
     (t) =>

@@ -28,7 +28,7 @@ test("10,000 of 20,000 callers abort: the others get the token of one request", 
         return application.acquireToken({ resource: "https://a.example", abortSignal: controller.signal });
       });
       const settled = Promise.allSettled(calls);
-      report("asked");
+      report("called");
       for (const [index, controller] of controllers.entries()) controller.abort(`reason ${index}`);
       const outcomes = await settled;
       const aborted = outcomes.filter(({ status }) => status === "rejected");
@@ -41,7 +41,7 @@ test("10,000 of 20,000 callers abort: the others get the token of one request", 
     },
     { env: endpoint.env, flags: STRICT },
   );
-  t.is(await storm.next(), "asked");
+  t.is(await storm.next(), "called");
   await endpoint.waitForRequests(1);
   release();
   t.deepEqual(await storm.next(), { aborted: 10_000, reasons: 10_000, tokens: 1, served: 10_000 });
@@ -58,12 +58,12 @@ test("5,000 callers who force a refresh share one request", async (t) => {
       const application = new native.ManagedIdentityApplication();
       const request = { resource: "https://a.example", forceRefresh: true };
       const calls = Array.from({ length: 5_000 }, () => application.acquireToken(request));
-      report("asked");
+      report("called");
       report(new Set((await Promise.all(calls)).map(({ accessToken }) => accessToken)).size);
     },
     { env: endpoint.env, flags: STRICT },
   );
-  t.is(await storm.next(), "asked");
+  t.is(await storm.next(), "called");
   release();
   t.is(await storm.next(), 1);
   t.is((await storm.ended).code, 0);
@@ -128,7 +128,7 @@ for (const [name, end] of Object.entries(ends)) {
           const native = require(${JSON.stringify(argument.path)});
           new native.ManagedIdentityApplication().acquireToken("https://a.example")
             .then(({ accessToken }) => parentPort.postMessage(accessToken));
-          parentPort.postMessage("asked");
+          parentPort.postMessage("called");
           ${end}`;
         // The one that ends is the one that starts the flight.
         const starter = new Worker(ask(argument.end), { eval: true });

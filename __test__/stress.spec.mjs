@@ -145,7 +145,11 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         const tokens = [(await own).accessToken, ...(await Promise.all(waiting))];
         report([tokens.length, new Set(tokens).size]);
       },
-      { argument: { path: here.resolve("managed-identity-native"), ending }, env: endpoint.env, flags: STRICT },
+      {
+        argument: { path: here.resolve("managed-identity-native"), ending },
+        env: endpoint.env,
+        flags: STRICT,
+      },
     );
     t.is(await scenario.next(), "exited");
     await endpoint.waitForRequests(1);

@@ -31,7 +31,7 @@ const CLOCKS = {
       restore: () => clock.restore(),
     };
   },
-  // Vitest's own is this package with these options; Vitest itself would bring 70 packages.
+  // Vitest's own is this package with these options; the real runners are in test-runners.spec.mjs.
   Vitest: ({ require, now = Date.now() }) => {
     const { timers, withGlobal } = require("@sinonjs/fake-timers");
     const toFake = Object.keys(timers).filter((name) => name !== "nextTick" && name !== "queueMicrotask");

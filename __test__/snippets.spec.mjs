@@ -26,8 +26,6 @@ const OPTIONS = {
   skipLibCheck: true,
   noEmit: true,
 };
-/** Packages that a snippet may use and that are not installed here. */
-const ABSENT = ["vitest"];
 
 /** The snippets of a page: `{ name, text }`, by the line on which each begins. */
 function snippetsOf(page) {
@@ -62,7 +60,6 @@ test("each snippet can be copied as it stands", (t) => {
   for (const { name, text } of snippets) {
     writeFileSync(join(folder, name), /\.m\ws$/.test(name) ? `${text}\nexport {};\n` : text);
   }
-  writeFileSync(join(folder, "absent.d.ts"), ABSENT.map((name) => `declare module "${name}";\n`).join(""));
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: OPTIONS, include: ["*"] }));
   const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, "--project", folder], {
     encoding: "utf8",

@@ -1,5 +1,5 @@
 // The real test runners with their own fake timers, each in a process of its own, against the emulator. What else a
-// fake clock does to tokens is in fake-clocks.spec.mjs.
+// fake clock does to tokens is in fake-timers.spec.mjs.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { startEmulator } from "../emulator/index.js";
+import { startEmulator } from "managed-identity-native/emulator";
 import { environmentWith } from "./support/environment.mjs";
 
 const HOUR = 3_600;

@@ -3,7 +3,7 @@
 // live for an hour.
 
 const assert = require("node:assert/strict");
-const { ManagedIdentityApplication } = require("../../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -1,5 +1,6 @@
 // IMDS at its own address, over real connections: told from what else answers there, and awaited although it is slow.
-// Each test has a process and a network namespace of its own. README's table of the default address is run row by row.
+// Each test has a process and a network namespace of its own. The table of the default address in docs/azure-sdk.md is run
+// row by row.
 
 import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
@@ -24,7 +25,7 @@ const xhtml =
   '<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0">\n<html/>';
 
 /**
- * What else answers at this address, by the situation of README's table. `provenBy`: the requests whose response shows
+ * What else answers at this address, by the situation of that table. `provenBy`: the requests whose response shows
  * that it is not IMDS; both, unless it says otherwise.
  */
 const FOREIGN = {
@@ -61,7 +62,7 @@ const FOREIGN = {
   ],
 };
 
-/** Each other situation of README's table: what answers, with options; what a chain's error is called. */
+/** Each other situation of that table: what answers, with options; what a chain's error is called. */
 const OTHERS = {
   "something else answers in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
   "a container's host answers in place of IMDS": {
@@ -86,7 +87,7 @@ const WITHOUT_SERVER = ["the connection is refused", "no connection is accepted"
 const where = skipReason === undefined ? test : test.skip;
 const whereUnanswered = unansweredSkipReason === undefined ? test : test.skip;
 
-test("README's table has every situation", (t) => {
+test("the table in docs/azure-sdk.md has every situation", (t) => {
   if (skipReason !== undefined) t.log(`skipped: ${skipReason}`);
   if (unansweredSkipReason !== undefined) t.log(`skipped: ${unansweredSkipReason}`);
   t.deepEqual(

@@ -28,8 +28,6 @@ const OPTIONS = {
 };
 /** The pages whose snippets also run. */
 const RUN = ["README.md", "docs/api.md", "docs/azure-sdk.md", "docs/configuration.md", "docs/errors.md"];
-/** Packages that snippets use and that are not installed here. */
-const NOT_INSTALLED = ["vitest"];
 
 /** The snippets of a page as `{ name, text }`, named by the lines on which they begin. */
 function snippetsOf(page) {
@@ -64,10 +62,6 @@ test("each snippet is self-contained and passes type checking", (t) => {
   for (const { name, text } of snippets) {
     writeFileSync(join(directory, name), /\.m\ws$/.test(name) ? `${text}\nexport {};\n` : text);
   }
-  writeFileSync(
-    join(directory, "absent.d.ts"),
-    NOT_INSTALLED.map((name) => `declare module "${name}";\n`).join(""),
-  );
   writeFileSync(
     join(directory, "tsconfig.json"),
     JSON.stringify({ compilerOptions: OPTIONS, include: ["*"] }),

@@ -38,37 +38,46 @@ impl ResourceAliases {
     }
 }
 
+/// Parses the body of a successful response.
+fn successful_answer(end: &End) -> Option<Answer> {
+    let End::Answer(response) = end else { return None };
+    is_success(response.status).then(|| Answer::read(&response.body))?
+}
+
 impl Pilot {
-    /// Sends a request, and once more over a new connection if its response is for another resource.
-    pub(super) async fn run_checked(&self, chain: &Chain<'_>, mut request: Request) -> Result<End, Stop> {
+    /// Sends a request, and once more over a new connection if its response is for another resource. Returns the end
+    /// with the body of a successful response, parsed.
+    pub(super) async fn run_checked(
+        &self,
+        chain: &Chain<'_>,
+        mut request: Request,
+    ) -> Result<(End, Option<Answer>), Stop> {
         let end = self.run(chain, &request).await;
+        let answer = successful_answer(&end);
         // A caller's own client answers for itself.
         let is_native = chain.transport.id() == self.engine.native.id();
-        let Some(first) = self.other_resource(&end).filter(|_| is_native) else {
-            return Ok(end);
+        let Some(first) = self.other_resource(answer.as_ref()).filter(|_| is_native) else {
+            return Ok((end, answer));
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
         let end = self.run(chain, &request).await;
-        match self.other_resource(&end) {
+        let answer = successful_answer(&end);
+        match self.other_resource(answer.as_ref()) {
             Some(second) if is_other_resource(&first, &second) => {
                 return Err(Stop::Failed(self.unexpected_resource(&end)));
             }
             Some(_) => self.remember_alias(first),
             None => {}
         }
-        Ok(end)
+        Ok((end, answer))
     }
 
-    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
-    /// known as this endpoint's name for it.
-    fn other_resource(&self, end: &End) -> Option<String> {
-        let End::Answer(response) = end else { return None };
-        if !is_success(response.status) {
-            return None;
-        }
-        let answer = Answer::read(&response.body)?;
+    /// The resource that a successful response names, if it is another than the one that was asked for, and not known
+    /// as this endpoint's name for it.
+    fn other_resource(&self, answer: Option<&Answer>) -> Option<String> {
+        let answer = answer?;
         let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
         let endpoint = self.flight.report.endpoint();
         let is_other =

@@ -27,12 +27,12 @@ pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_hours(48);
 /// A string that must not be shown: it has no `Display`, its `Debug` is blind, its memory is
 /// overwritten when the last clone goes.
 #[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<String>>);
+pub struct Secret(Arc<Zeroizing<Box<str>>>);
 
 impl Secret {
     /// Takes a string into custody.
     pub fn new(value: String) -> Self {
-        Self(Arc::new(Zeroizing::new(value)))
+        Self(Arc::new(Zeroizing::new(value.into())))
     }
 
     /// Shows it: only for the wire, for the caller that asked, and for taking it out of messages.

@@ -143,8 +143,10 @@ impl Answer {
 
 /// A token is not empty, is not the remains of something that was not text, and can stand in a header.
 fn is_token(text: &str) -> bool {
-    // Nearly every token is plain ASCII: looking at its bytes takes an eighth of the time.
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    // Nearly every token is plain ASCII, which its bytes show faster than its characters, most of all without a branch.
+    let is_plain = text
+        .bytes()
+        .fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'));
     let is_spoilt = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
     !text.is_empty() && (is_plain || !text.contains(is_spoilt))
 }

@@ -17,7 +17,7 @@ use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::is_identity_missing;
+use crate::source::{Answer, is_identity_missing};
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -173,14 +173,14 @@ impl Pilot {
             machine,
             progress,
         };
-        let end = self.run_checked(&chain, request).await?;
+        let (end, answer) = self.run_checked(&chain, request).await?;
         match end {
             End::Answer(mut response) => {
                 response.keep_connection();
-                Ok(self.read(&response)?)
+                Ok(self.read(response, answer).await?)
             }
             End::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.failure(&end))),
+            end => Err(Stop::Failed(self.failure(end).await)),
         }
     }
 
@@ -198,11 +198,15 @@ impl Pilot {
     }
 
     /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<Brought, Error> {
+    async fn read(&self, mut response: Response, answer: Option<Answer>) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let Some((answer, grant)) = self.granted(response, now) else {
-            return Err(self.refusal(response));
+        let granted = match answer {
+            Some(answer) => self.granted(&mut response, answer, now).await,
+            None => None,
+        };
+        let Some((answer, grant)) = granted else {
+            return Err(self.refusal(response).await);
         };
         self.plan
             .source
@@ -215,7 +219,7 @@ impl Pilot {
         if grant.cacheable && grant.token.expires_on <= now {
             return Err(report.unusable(
                 "its token has already expired (is this host's clock right?)",
-                response,
+                &response,
                 attempts,
             ));
         }
@@ -236,20 +240,20 @@ impl Pilot {
         })
     }
 
-    pub(super) fn error(&self, end: &End) -> Error {
+    pub(super) async fn error(&self, end: End) -> Error {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
-            End::Answer(response) => self.refusal(response),
+            End::Answer(response) => self.refusal(response).await,
             End::Fault(fault) => {
                 let retryable = self.plan.source.policy().fault(fault.kind).is_some();
                 let is_absent =
-                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                    self.is_silent(&fault) || self.engine.is_foreign_fault(&*self.plan.source, &fault);
                 report
-                    .fault(fault, attempts, retryable)
+                    .fault(&fault, attempts, retryable)
                     .with(|facts| facts.unavailable |= is_absent)
             }
-            End::Paused(pause) => report.paused(*pause, attempts),
-            End::Stopped(error) => report.signed(error.clone(), attempts),
+            End::Paused(pause) => report.paused(pause, attempts),
+            End::Stopped(error) => report.signed(error, attempts),
             End::Unattended => self.out_of_time(),
         }
     }

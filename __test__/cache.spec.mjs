@@ -4,9 +4,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withFrozenClock } from "./support/frozen-clock.mjs";
-import { startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);

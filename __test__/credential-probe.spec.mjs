@@ -3,9 +3,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { getToken, SCOPE } from "./support/credential.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const { IMDS } = createRequire(import.meta.url)("./support/imds-client.cjs");
 

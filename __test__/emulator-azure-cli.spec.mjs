@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
-import { runProcess } from "./support/program.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);

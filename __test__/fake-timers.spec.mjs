@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const HOUR = 3_600;
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));

@@ -6,8 +6,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
-import { startProcess } from "./support/program.mjs";
+import { startProcess } from "./support/child-program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 

@@ -7,8 +7,8 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { startProcess } from "./support/child-program.mjs";
 import { findRemainingSecrets, findSecrets, unavailableReason } from "./support/memory-scan.mjs";
-import { startProcess } from "./support/program.mjs";
 
 /** Starts an endpoint with this request listener, which stops with the test; returns its origin. */
 async function listen(t, respond) {

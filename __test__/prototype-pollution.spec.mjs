@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
-import { runProcess } from "./support/program.mjs";
+import { runProcess } from "./support/child-program.mjs";
 
 const root = new URL("..", import.meta.url);
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import tls from "node:tls";
 import test from "ava";
 import { skipReason } from "./support/arc-namespace.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 

@@ -94,7 +94,7 @@ const SOURCES = {
       { name: "NODE_EXTRA_CA_CERTS", value: env.NODE_EXTRA_CA_CERTS, decides: false },
     ],
     identity: first,
-    asked: { kind: "client-id", id: first.clientId },
+    reportedIdentity: { kind: "client-id", id: first.clientId },
   }),
 };
 
@@ -117,15 +117,15 @@ for (const [source, expect] of Object.entries(SOURCES)) {
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
       source: expected.source,
-      identity: expected.asked ?? { kind: "system-assigned", id: null },
+      identity: expected.reportedIdentity ?? { kind: "system-assigned", id: null },
       resource: DEFAULT_RESOURCE,
       endpoint: { available: true, reason: null },
       error: null,
       advice: [],
       exitCode: 0,
     });
-    const { claims, durationInMs, expiresOn, refreshOn, secondsLeft, ...asked } = token;
-    t.deepEqual(asked, { tokenEndpoint: endpoint.url, attempts: 1 });
+    const { claims, durationInMs, expiresOn, refreshOn, secondsLeft, ...request } = token;
+    t.deepEqual(request, { tokenEndpoint: endpoint.url, attempts: 1 });
     t.true(Number.isInteger(durationInMs) && durationInMs >= 0);
     t.true(secondsLeft > DAY_SECONDS - 120 && secondsLeft <= DAY_SECONDS, String(secondsLeft));
     t.true(Date.parse(refreshOn) < Date.parse(expiresOn));
@@ -149,9 +149,9 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     const tokens = [];
     const endpoint = await startEndpoint(t, source);
     endpoint.always({
-      body: (answer) => {
-        if (answer.access_token) tokens.push(answer.access_token);
-        return answer;
+      body: (body) => {
+        if (body.access_token) tokens.push(body.access_token);
+        return body;
       },
     });
     const { source: name, variables, identity } = expect(endpoint);
@@ -198,8 +198,8 @@ for (const [option, field, parameter] of [
     t.deepEqual(report.identity, { kind: option, id: first[field] });
     t.is(report.resource, RESOURCE);
     t.is(report.token.claims.oid, first.objectId);
-    const asked = endpoint.requests.at(-1).query;
-    t.deepEqual([asked.resource, asked[parameter]], [RESOURCE, first[field]]);
+    const query = endpoint.requests.at(-1).query;
+    t.deepEqual([query.resource, query[parameter]], [RESOURCE, first[field]]);
     const { text } = await runText(t, endpoint.env, args);
     t.true(text.includes(`Identity    user-assigned, ${option} ${first[field]}\n`));
   });
@@ -389,8 +389,8 @@ for (const [condition, env, advice] of [
 ]) {
   test(`${condition}: warns that fromEnvironment() differs, unless an option selects an identity`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const given = { ...endpoint.env, ...env };
-    const report = await runJson(t, given);
+    const environment = { ...endpoint.env, ...env };
+    const report = await runJson(t, environment);
     t.is(report.exitCode, 0);
     t.deepEqual(report.identity, { kind: "system-assigned", id: null });
     t.true(report.advice[0].includes(advice), report.advice[0]);
@@ -400,7 +400,7 @@ for (const [condition, env, advice] of [
       shown,
       env.MANAGED_IDENTITY && `set, ${env.MANAGED_IDENTITY.length} characters; for fromEnvironment()`,
     );
-    t.deepEqual((await runJson(t, given, ["--client-id", first.clientId])).advice, []);
+    t.deepEqual((await runJson(t, environment, ["--client-id", first.clientId])).advice, []);
   });
 }
 
@@ -494,14 +494,14 @@ for (const source of ["app-service", "machine-learning", "service-fabric", "work
       const tokens = new Set();
       endpoint.always({
         status,
-        body: (answer, { headers, form }) => {
-          if (answer.access_token) tokens.add(answer.access_token);
+        body: (body, { headers, form }) => {
+          if (body.access_token) tokens.add(body.access_token);
           if (form?.client_assertion) seen.add(form.client_assertion);
           const secret = form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret;
-          const echoed = [secret, answer.access_token];
+          const echoed = [secret, body.access_token];
           // A quotation is cut off at some length, so each of the two is first once.
           const description = (status === 200 ? echoed : echoed.reverse()).join(" ");
-          return { error: "denied", error_description: description, access_token: answer.access_token };
+          return { error: "denied", error_description: description, access_token: body.access_token };
         },
       });
       const json = JSON.stringify(await runJson(t, endpoint.env));

@@ -196,7 +196,7 @@ for (const name of NAMES) {
       const { code, stdout, stderr } = await run(t, args, { env: az.env });
       t.deepEqual([code, stdout, stderr], [0, "real.developers.token\n", ""]);
       t.deepEqual(
-        az.calls.map(({ args: given }) => given),
+        az.calls.map(({ args: azArgs }) => azArgs),
         [["account", "get-access-token", "--resource", RESOURCE, "--output", "json"]],
       );
     },
@@ -227,7 +227,7 @@ test.serial(
     const args = ["emulator", "--tokens", "azure-cli", "--", "sh", "-c", both, "sh", ...TOKEN];
     const { ended } = start(t, args, { env: az.env });
     const call = await az.next();
-    call.answer(azOutput("shared", Math.floor(Date.now() / 1000) + 3600));
+    call.exit(azOutput("shared", Math.floor(Date.now() / 1000) + 3600));
     const { code, stdout } = await ended;
     t.is(code, 0);
     t.is(stdout, "shared\nshared\n\nlater\nshared\n");

@@ -144,18 +144,18 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   test.serial(`${signal}: ends the emulator and removes its files`, async (t) => {
     const emulator = await serve(t, ["--source", "WorkloadIdentity"]);
     const address = addressOf(emulator.variables);
-    const folder = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
-    t.true(existsSync(folder));
+    const directory = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
+    t.true(existsSync(directory));
     const expectClosed = await connect(address);
     emulator.child.kill(signal);
     const { code, signal: by } = await emulator.ended;
     t.deepEqual([code, by], [0, null]);
-    t.false(existsSync(folder));
+    t.false(existsSync(directory));
     await expectClosed(t);
   });
 }
 
-test.serial("the package is removed while the emulator runs: it answers and ends", async (t) => {
+test.serial("the package is removed while the emulator runs: it responds and ends", async (t) => {
   const root = fileURLToPath(new URL("..", import.meta.url));
   const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
   t.teardown(() => rmSync(copy, { recursive: true, force: true }));
@@ -191,10 +191,10 @@ const READERS = {
 };
 
 function fileWith(t, text) {
-  const folder = mkdtempSync(join(tmpdir(), "cli-spec-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, ".env"), text);
-  return join(folder, ".env");
+  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, ".env"), text);
+  return join(directory, ".env");
 }
 
 const AWKWARD = {

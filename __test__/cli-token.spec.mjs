@@ -129,8 +129,8 @@ test("an endpoint that echoes the secret and the token: the error contains neith
   const endpoint = await startEndpoint(t);
   let token;
   endpoint.always({
-    body: (answer, { headers }) => {
-      token = answer.access_token;
+    body: (body, { headers }) => {
+      token = body.access_token;
       const echo = `${headers["x-identity-header"]} ${token}`;
       return { error: "invalid_request", error_description: echo, access_token: token };
     },

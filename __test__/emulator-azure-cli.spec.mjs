@@ -93,7 +93,7 @@ test.serial("concurrent calls: share one az per resource", async (t) => {
   const storage = getToken({ resource: STORAGE });
   const [one, other] = [await az.next(), await az.next()];
   t.deepEqual([one, other].map(({ args }) => args[3]).sort(), [STORAGE, VAULT]);
-  for (const call of [one, other]) call.answer(azOutput(`for ${call.args[3]}`, NOW_SECONDS() + 3600));
+  for (const call of [one, other]) call.exit(azOutput(`for ${call.args[3]}`, NOW_SECONDS() + 3600));
   const received = await Promise.all([...vault, storage]);
   t.deepEqual(
     received.map(({ accessToken }) => accessToken),
@@ -204,7 +204,7 @@ test.serial("all callers abort: az is killed, and the next call starts another",
   other.abort();
   const later = getToken({ resource: VAULT });
   await call.gone;
-  (await az.next()).answer(azOutput("new", NOW_SECONDS() + 3600));
+  (await az.next()).exit(azOutput("new", NOW_SECONDS() + 3600));
   t.is((await later).accessToken, "new");
   t.deepEqual(
     (await rejected).map(({ status }) => status),
@@ -221,7 +221,7 @@ test.serial("one of two callers aborts: the other receives the token", async (t)
   const staying = getToken({ resource: VAULT });
   const call = await az.next();
   leaving.abort();
-  call.answer(azOutput("still", NOW_SECONDS() + 3600));
+  call.exit(azOutput("still", NOW_SECONDS() + 3600));
   t.is((await staying).accessToken, "still");
 });
 

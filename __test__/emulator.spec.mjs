@@ -182,8 +182,8 @@ test("a token: has the claims of a managed identity and a valid signature", asyn
 
 test("tokens: are unique, and have no xms_cc without capabilities", async (t) => {
   const endpoint = await start(t, { clock: () => 0 });
-  const answers = await Promise.all([send(endpoint), send(endpoint)]);
-  const [one, other] = answers.map(({ body }) => verifiedClaims(t, endpoint, body.access_token));
+  const responses = await Promise.all([send(endpoint), send(endpoint)]);
+  const [one, other] = responses.map(({ body }) => verifiedClaims(t, endpoint, body.access_token));
   t.not(one.uti, other.uti);
   t.false("xms_cc" in one);
 });
@@ -235,7 +235,7 @@ test("holds: requests wait until every hold is released", async (t) => {
   const endpoint = await start(t);
   const [first, second] = [endpoint.hold(), endpoint.hold()];
   let completed = 0;
-  const answers = [1, 2, 3].map(() => send(endpoint).finally(() => (completed += 1)));
+  const responses = [1, 2, 3].map(() => send(endpoint).finally(() => (completed += 1)));
   await endpoint.waitForRequests(3);
   first();
   first();
@@ -250,7 +250,7 @@ test("holds: requests wait until every hold is released", async (t) => {
   );
   second();
   t.deepEqual(
-    (await Promise.all(answers)).map(({ status }) => status),
+    (await Promise.all(responses)).map(({ status }) => status),
     [200, 200, 200],
   );
   t.is((await fourth).status, 418);
@@ -271,28 +271,28 @@ test("faults of next: apply once, in order, and before the fault of always", asy
   endpoint.always({ status: 500, body: "always" });
   endpoint.next([{ status: 429, headers: { "Retry-After": "2" } }, {}]);
   endpoint.next({ body: Buffer.from("raw"), headers: { "content-type": "text/html" } });
-  const answers = [];
-  for (let i = 0; i < 5; i += 1) answers.push(await send(endpoint));
+  const responses = [];
+  for (let i = 0; i < 5; i += 1) responses.push(await send(endpoint));
   endpoint.always(null);
-  answers.push(await send(endpoint));
+  responses.push(await send(endpoint));
   t.deepEqual(
-    answers.map(({ status }) => status),
+    responses.map(({ status }) => status),
     [429, 200, 200, 500, 500, 200],
   );
-  t.is(answers[0].headers["retry-after"], "2");
-  t.deepEqual(answers[0].body, { error: "invalid_request", error_description: "Too Many Requests" });
-  t.is(answers[1].body.token_type, "Bearer");
-  t.is(answers[2].text, "raw");
-  t.is(answers[2].headers["content-type"], "text/html");
-  t.is(answers[3].text, "always");
-  t.is(answers[5].body.token_type, "Bearer");
+  t.is(responses[0].headers["retry-after"], "2");
+  t.deepEqual(responses[0].body, { error: "invalid_request", error_description: "Too Many Requests" });
+  t.is(responses[1].body.token_type, "Bearer");
+  t.is(responses[2].text, "raw");
+  t.is(responses[2].headers["content-type"], "text/html");
+  t.is(responses[3].text, "always");
+  t.is(responses[5].body.token_type, "Bearer");
 });
 
 test("body and headers of a fault: change the response, and an error in them is a 500", async (t) => {
   const endpoint = await start(t);
   endpoint.next([
-    { body: (answer) => ({ ...answer, expires_on: "1/10/2020 8:01:28 AM +00:00" }) },
-    { body: (answer, request) => ({ resource: request.query.resource, type: typeof answer.access_token }) },
+    { body: (body) => ({ ...body, expires_on: "1/10/2020 8:01:28 AM +00:00" }) },
+    { body: (body, request) => ({ resource: request.query.resource, type: typeof body.access_token }) },
     { status: 302, headers: { Location: "http://127.0.0.1:9/" }, body: "" },
     { headers: { "CONTENT-TYPE": undefined, "Set-Cookie": ["a=1", "b=2"] } },
     {
@@ -414,7 +414,7 @@ test("a closed endpoint: the process exits despite idle connections and held req
   t.is(stderr, "");
 });
 
-test("the package is removed after the emulator was loaded: every source starts and answers", async (t) => {
+test("the package is removed after the emulator was loaded: every source starts and responds", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "emulator-spec-"));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const file = join(directory, "emulator.js");

@@ -98,7 +98,7 @@ export async function startEmulatorEndpoint({ azureCli, ...options }: EmulatorSe
     const tokens = azureCli ? azureCliTokens(omitUndefined({ tenantId })) : undefined;
     return await startEmulator({
       ...omitUndefined({ ...options, tokens }),
-      onUnknownIdentity: unknownIdentityReporter(),
+      onUnknownIdentity: unknownIdentityHints(),
     });
   } catch (error) {
     throw startError(error, options);
@@ -128,7 +128,7 @@ function startRemedy(error: unknown, { tokensDirectory }: Pick<EmulatorSettings,
 }
 
 /** Returns a function that reports rejected ids on stderr, together with the option that accepts them. */
-function unknownIdentityReporter(): (id: string) => void {
+function unknownIdentityHints(): (id: string) => void {
   const reported = new Set<string>();
   return (id) => {
     if (reported.has(id) || reported.size === MAX_REPORTED_IDS) return;

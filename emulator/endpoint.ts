@@ -128,7 +128,7 @@ export class Endpoint implements Emulator {
     if (delay > 0) await sleep(delay, undefined, { signal: this.#closing.signal });
     if (outgoing.destroyed || this.#closing.signal.aborted) return;
     try {
-      const response = await this.#respond(request, fault);
+      const response = await this.#createResponse(request, fault);
       if (outgoing.destroyed) return; // The client disconnected, or the endpoint closed, during a slow `tokens` call.
       request.status = writeResponse(outgoing, connection, response, fault);
     } catch (error) {
@@ -139,16 +139,16 @@ export class Endpoint implements Emulator {
     }
   }
 
-  async #respond(request: ReceivedRequest, fault: Fault): Promise<SourceResponse> {
+  async #createResponse(request: ReceivedRequest, fault: Fault): Promise<SourceResponse> {
     const { clock, definition } = this.#settings;
     const nowMs = clock();
-    const response = await this.#answer(request, { nowMs, expiresOn: scriptedExpiry(fault, nowMs) });
+    const response = await this.#sourceResponse(request, { nowMs, expiresOn: scriptedExpiry(fault, nowMs) });
     return applyFault(fault, response, definition.errorResponse, request);
   }
 
-  async #answer(request: ReceivedRequest, times: TokenTimes): Promise<SourceResponse> {
+  async #sourceResponse(request: ReceivedRequest, times: TokenTimes): Promise<SourceResponse> {
     try {
-      return await this.#source.answer(request, (claims) => this.#issueToken(claims, times));
+      return await this.#source.respond(request, (claims) => this.#issueToken(claims, times));
     } catch (error) {
       if (!(error instanceof TokenSourceError)) throw error;
       return this.#settings.definition.errorResponse(error.status, error.message);

@@ -12,10 +12,10 @@ const PORT = "FAKE_AZ_PORT";
 const PROGRAM = `#!${process.execPath}
 const socket = require("node:net").connect(Number(process.env.${PORT}), "127.0.0.1");
 socket.write(JSON.stringify(process.argv.slice(2)) + "\\n");
-let answer = "";
-socket.on("data", (chunk) => { answer += chunk; });
+let input = "";
+socket.on("data", (chunk) => { input += chunk; });
 socket.on("end", () => {
-  const { stdout = "", stderr = "", code = 0 } = JSON.parse(answer);
+  const { stdout = "", stderr = "", code = 0 } = JSON.parse(input);
   process.stdout.write(stdout);
   process.stderr.write(stderr);
   process.exitCode = code;
@@ -24,8 +24,8 @@ socket.on("end", () => {
 
 /**
  * Creates a fake az for processes with the variables `env`. Each run is an entry of `calls` with `args`,
- * `answer({ stdout, stderr, code })` and `gone`, which settles when the process has ended. `next()` resolves with the
- * next run. After `always(toAnswer)` every run is answered at once with the result of that function.
+ * `exit({ stdout, stderr, code })` and `gone`, which settles when the process has ended. `next()` resolves with the
+ * next run. After `always(toOutput)` every run exits at once with the result of that function.
  */
 export async function startAzureCli(t) {
   const directory = mkdtempSync(join(tmpdir(), "fake-az-"));
@@ -33,7 +33,7 @@ export async function startAzureCli(t) {
   chmodSync(join(directory, "az"), 0o755);
   const calls = [];
   const waiting = [];
-  let toAnswer;
+  let toOutput;
   const server = net.createServer({ allowHalfOpen: true }, async (socket) => {
     const gone = once(socket, "close").catch(() => {});
     let line = "";
@@ -41,10 +41,10 @@ export async function startAzureCli(t) {
       line += chunk;
       if (line.endsWith("\n")) break;
     }
-    const call = { args: JSON.parse(line), answer: (output) => socket.end(JSON.stringify(output)), gone };
+    const call = { args: JSON.parse(line), exit: (output) => socket.end(JSON.stringify(output)), gone };
     socket.on("end", () => socket.destroy()).resume();
     calls.push(call);
-    if (toAnswer) call.answer(toAnswer(call));
+    if (toOutput) call.exit(toOutput(call));
     waiting.shift()?.(call);
   });
   server.listen(0, "127.0.0.1");
@@ -64,8 +64,8 @@ export async function startAzureCli(t) {
         waiting.push(resolve);
       });
     },
-    always: (given) => {
-      toAnswer = given;
+    always: (outputOf) => {
+      toOutput = outputOf;
     },
   };
 }

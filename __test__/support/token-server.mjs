@@ -13,15 +13,15 @@ export function sendToken(response) {
   response.setHeader("Content-Type", "application/json").end(tokenBody());
 }
 
-/** Starts a server that calls `answer` with each request's resource and response, and records the resources. */
-export async function startTokenServer(t, answer) {
+/** Starts a server that calls `respond` with each request's resource and response, and records the resources. */
+export async function startTokenServer(t, respond) {
   const resources = [];
   const waiting = new Set();
   const server = createServer((request, response) => {
     const resource = new URL(request.url, "http://localhost").searchParams.get("resource");
     resources.push(resource);
     for (const check of waiting) check();
-    answer(resource, response);
+    respond(resource, response);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

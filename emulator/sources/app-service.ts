@@ -32,7 +32,7 @@ function create(context: SourceContext): Source {
   return {
     path: PATH,
     env: { IDENTITY_ENDPOINT: context.origin + PATH, IDENTITY_HEADER: context.secret },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }

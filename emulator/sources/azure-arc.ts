@@ -33,7 +33,7 @@ function create(context: SourceContext): Source {
   return {
     path: PATH,
     env: { IDENTITY_ENDPOINT: context.origin + PATH, IMDS_ENDPOINT: context.origin },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request) ?? respondWithToken(request, issueToken, context, keys),
     close: () => keys.close(),
   };

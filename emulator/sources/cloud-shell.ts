@@ -19,7 +19,7 @@ function create(context: SourceContext): Source {
   return {
     path: PATH,
     env: { MSI_ENDPOINT: context.origin + PATH },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request) ?? respondWithToken(request, issueToken, context),
   };
 }

@@ -35,7 +35,7 @@ function create(context: SourceContext): Source {
   return {
     path: PATH,
     env: { AZURE_POD_IDENTITY_AUTHORITY_HOST: context.origin },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request) ?? respondWithToken(request, issueToken, context),
   };
 }

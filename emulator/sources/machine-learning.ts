@@ -30,7 +30,7 @@ function create(context: SourceContext): Source {
       MSI_SECRET: context.secret,
       ...(systemAssigned && { DEFAULT_IDENTITY_CLIENT_ID: systemAssigned.clientId }),
     },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }

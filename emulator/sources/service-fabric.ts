@@ -24,7 +24,7 @@ function create(context: SourceContext): Source {
       // Without TLS (`secure: false`) there is no certificate, but clients detect the source by this variable.
       IDENTITY_SERVER_THUMBPRINT: context.certificate?.thumbprint ?? "0".repeat(40),
     },
-    answer: (request, issueToken) =>
+    respond: (request, issueToken) =>
       validateRequest(request, context) ?? respondWithToken(request, issueToken, context),
   };
 }

@@ -41,7 +41,7 @@ export interface Source {
   readonly path: string;
   /** The environment variables by which clients detect the source. */
   readonly env: Readonly<Record<string, string>>;
-  answer(request: RecordedRequest, issueToken: IssueToken): SourceResponse | Promise<SourceResponse>;
+  respond(request: RecordedRequest, issueToken: IssueToken): SourceResponse | Promise<SourceResponse>;
   /** Returns a discovery document, or undefined for any other request. */
   discoveryDocument?(request: RecordedRequest): SourceResponse | undefined;
   readonly issueAssertion?: (overrides?: AssertionOverrides) => string;

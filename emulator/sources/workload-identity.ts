@@ -58,7 +58,7 @@ function create(context: SourceContext): Source {
       ...(identity && { AZURE_CLIENT_ID: identity.clientId }),
       ...(context.certificate && { NODE_EXTRA_CA_CERTS: write("ca.pem", context.certificate.pem) }),
     },
-    answer: (request, issueToken) => {
+    respond: (request, issueToken) => {
       const reject: Reject = (...error) => entraError(...error, request);
       return validateTarget(request, context, reject) ?? exchange(request, issueToken, context, reject);
     },

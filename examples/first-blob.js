@@ -1,5 +1,5 @@
-// The first blob by managed identity, on any machine: this package's emulator hands out the tokens, and Azurite,
-// Microsoft's emulator of Azure Storage, keeps the blobs. On Azure `firstBlob` is all that you need.
+// Uploads a first blob with a managed identity, on any machine: the emulator of this package issues the tokens, and
+// Azurite, Microsoft's emulator of Azure Storage, stores the blobs. On Azure, `firstBlob` is all that is needed.
 
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
@@ -23,7 +23,7 @@ async function main() {
   const emulator = await startEmulator({ source: "app-service" });
   Object.assign(process.env, emulator.env);
   const folder = mkdtempSync(join(tmpdir(), "first-blob-"));
-  const { pem, keyPem } = await createCertificate(); // Azurite takes tokens over https only.
+  const { pem, keyPem } = await createCertificate(); // Azurite accepts tokens over https only.
   writeFileSync(join(folder, "cert.pem"), pem);
   writeFileSync(join(folder, "key.pem"), keyPem, { mode: 0o600 });
   const options = "--blobPort 0 --inMemoryPersistence --disableTelemetry --skipApiVersionCheck --silent";
@@ -41,7 +41,7 @@ async function main() {
   }
 }
 
-/** Azurite's address, by what it prints. */
+/** Azurite's address, from its output. */
 function originOf(azurite) {
   return new Promise((resolve, reject) => {
     azurite.once("exit", () => reject(new Error("Azurite ended before it listened.")));

@@ -1,5 +1,5 @@
-// Writes a run's results: raw values, the table, the chart, the machine; and the table into README.md, between its
-// markers, where they are.
+// Writes the results of a run: raw values, the table, the chart, the machine; and the table between its markers in
+// README.md.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,25 +9,25 @@ import { notes, table } from "./table.mjs";
 const START = "<!-- bench:start -->";
 const END = "<!-- bench:end -->";
 
-/** The page of results, and its short form for README. */
+/** The results page, and its short form for README. */
 export function pages({ machine, versions, settings, metrics }) {
-  const shown = table(metrics, settings, versions);
-  const reading =
-    "Medians, with the quartiles in brackets, of runs in fresh processes that took turns with the peers'; " +
-    "MB are 2²⁰ bytes.";
+  const metricsTable = table(metrics, settings, versions);
+  const legend =
+    "Medians of runs in new processes, alternating with the peers, with quartiles in brackets. " +
+    "1 MB is 2²⁰ bytes.";
   const where = `${machine.date}, ${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node.js ${machine.node}.`;
   return {
     page: [
-      "# Measured",
-      `Written by \`npm run bench\`. ${reading}`,
-      shown,
+      "# Benchmark results",
+      `Written by \`npm run bench\`. ${legend}`,
+      metricsTable,
       [
-        "* `@azure/identity` is asked by `getToken`; it has no `acquireToken`.",
-        "* CPU is that of the process with all its threads; the endpoint is another process on the same machine.",
-        "* p99 and maximum of the event loop's delay are those of `perf_hooks.monitorEventLoopDelay`, its period of " +
-          "1 ms taken off; a goal is judged by the median of the runs' maxima.",
-        "* Growth is that of RSS after garbage collection, with V8's nursery held at 1 MB.",
-        "* The package is installed from its packed tarballs; sizes are the disk space of an installation.",
+        "* `@azure/identity` is measured by `getToken`, since it has no `acquireToken`.",
+        "* CPU time is that of all threads of the process; the endpoint is another process on the same machine.",
+        "* p99 and maximum of the event-loop delay are those of `perf_hooks.monitorEventLoopDelay`, minus its period of " +
+          "1 ms; goals compare the median of the runs' maxima.",
+        "* Growth is that of RSS after garbage collection, with V8's young generation fixed at 1 MB.",
+        "* The package is installed from its packed tarballs; sizes are the disk usage of an installation.",
         ...notes(metrics, settings),
       ].join("\n"),
       "## Machine",
@@ -35,7 +35,7 @@ export function pages({ machine, versions, settings, metrics }) {
         .map(([name, value]) => `* ${name}: ${value}`)
         .join("\n"),
     ].join("\n\n"),
-    excerpt: [shown, `${reading} ${where}`].join("\n\n"),
+    excerpt: [metricsTable, `${legend} ${where}`].join("\n\n"),
   };
 }
 
@@ -47,14 +47,14 @@ export function write(results, folder) {
   writeFileSync(join(folder, "chart.svg"), chart(results.metrics, results.machine));
 }
 
-/** Replaces what stands between the markers in a file; says whether there were any. */
+/** Replaces the text between the markers in a file; returns whether the markers exist. */
 export function embed(results, file) {
   if (!existsSync(file)) return false;
   const text = readFileSync(file, "utf8");
   const [from, to] = [text.indexOf(START), text.indexOf(END)];
   if (from < 0 || to < from) return false;
   const { excerpt } = pages(results);
-  const picture = "![The headline metrics as bars](bench/results/chart.svg)";
+  const picture = "![Bar chart of the headline metrics](bench/results/chart.svg)";
   writeFileSync(
     file,
     `${text.slice(0, from + START.length)}\n\n${picture}\n\n${excerpt}\n\n${text.slice(to)}`,

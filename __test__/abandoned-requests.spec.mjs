@@ -10,7 +10,7 @@ import { expectRejection } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** The limit for an immediate response on a busy machine. Waiting for an abandoned request would take at least 10 s. */
 const IMMEDIATE_MS = 4_000;

@@ -10,7 +10,7 @@ import { runProcess } from "./support/program.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 function requestWith(abortSignal) {
   return { resource: RESOURCE, abortSignal };
@@ -61,7 +61,7 @@ test("native code is notified of calls that lost their last waiter, and only of 
   const [released] = await runProcess(
     t,
     async ({ native, require, argument, report }) => {
-      const { Arrivals } = require("../../binding.js");
+      const { Arrivals } = require("./binding.cjs");
       const { release } = Arrivals.prototype;
       const released = [];
       Arrivals.prototype.release = function (call) {

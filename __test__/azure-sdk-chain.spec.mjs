@@ -10,7 +10,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { CredentialUnavailableError, ManagedIdentityApplication } = require("../index.js");
+const { CredentialUnavailableError, ManagedIdentityApplication } = require("managed-identity-native");
 const { imdsClient, probes } = require("./support/imds-client.cjs");
 
 const UNREACHABLE = { IDENTITY_ENDPOINT: "http://127.0.0.1:1/msi/token", IDENTITY_HEADER: "x" };

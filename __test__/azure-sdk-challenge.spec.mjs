@@ -13,8 +13,8 @@ import { claimsChallenge, createClient, startProtectedService } from "./support/
 import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { tenantId } = require("../emulator/index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
+const { tenantId } = require("managed-identity-native/emulator");
 
 const SCOPE = "https://service.example/.default";
 const CHALLENGE = claimsChallenge({ access_token: { nbf: { essential: true, value: "1700000000" } } });

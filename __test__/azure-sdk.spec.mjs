@@ -12,8 +12,8 @@ import { runProcess } from "./support/program.mjs";
 import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const STORAGE = "https://storage.azure.com";
 const HOUR = 3_600;

@@ -7,7 +7,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 test("each call returns a valid token, from memory if possible", async (t) => {
   const endpoint = await startEndpoint(t);

@@ -9,7 +9,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** A plug-in that stores its text in memory and records each `cacheHasChanged`. */
 function inMemoryPlugin(text = "") {

@@ -10,8 +10,8 @@ import { startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 const CLAIMS = { resource: RESOURCE, claims: '{"access_token":{"nbf":{"essential":true}}}' };

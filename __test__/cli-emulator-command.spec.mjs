@@ -10,7 +10,7 @@ import { printed, startAzureCli } from "./support/azure-cli.mjs";
 import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
 const require = createRequire(import.meta.url);
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const NODE = process.execPath;
 const RESOURCE = "https://vault.azure.net";

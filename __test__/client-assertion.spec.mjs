@@ -15,7 +15,7 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 const { createCertificate } = require("../emulator/certificate.js");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";

@@ -8,7 +8,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 const IDS = ["userAssignedClientId", "userAssignedResourceId", "userAssignedObjectId"];
 const TIMEOUTS = ["connectTimeout", "requestTimeout", "totalTimeout"];
@@ -313,7 +313,7 @@ test("require, new and getManagedIdentitySource start no thread", async (t) => {
     const { readdirSync } = require("node:fs");
     const threads = () => readdirSync("/proc/self/task").length;
     const before = threads();
-    const { ManagedIdentityApplication } = require("../../index.js");
+    const { ManagedIdentityApplication } = require("managed-identity-native");
     const required = threads();
     const application = new ManagedIdentityApplication({
       managedIdentityIdParams: { userAssignedClientId: "x" },

@@ -9,7 +9,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 /** A signal without reasons and listener options, which @azure/core-auth permits. */
 class PlainSignal {

@@ -8,8 +8,8 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { tenantId } = require("../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { tenantId } = require("managed-identity-native/emulator");
 
 const OTHER_TENANT = "11111111-2222-4333-8444-555555555555";
 const CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}';

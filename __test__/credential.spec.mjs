@@ -11,7 +11,7 @@ import { withFrozenClock } from "./support/frozen-clock.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const HALF = 0.5;
 

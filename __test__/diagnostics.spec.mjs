@@ -9,7 +9,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /**
  * Records every message of every channel when it is published. The subscription is made before the package is loaded,
@@ -182,7 +182,7 @@ test("without subscribers, native code does not emit events", async (t) => {
   const [count] = await runProcess(
     t,
     async ({ require, native, report }) => {
-      const binding = require("../../binding.js");
+      const binding = require("./binding.cjs");
       const { observe } = binding.ManagedIdentityApplication.prototype;
       let observed = 0;
       binding.ManagedIdentityApplication.prototype.observe = function (...parameters) {

@@ -26,7 +26,7 @@ import { runProcess, startProcess, startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const isUnix = process.platform !== "win32";
 

@@ -12,8 +12,8 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { AuthError, ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { AuthError, ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const USER_ASSIGNED = { managedIdentityIdParams: { userAssignedClientId: userAssignedIdentity.clientId } };
 const BY_OBJECT_ID = { managedIdentityIdParams: { userAssignedObjectId: userAssignedIdentity.objectId } };
@@ -232,7 +232,7 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
       async ({ native, require, argument: tokens, report }) => {
         const fs = require("node:fs");
         const { execFileSync } = require("node:child_process");
-        const { startEmulator } = require("../../emulator/index.js");
+        const { startEmulator } = require("managed-identity-native/emulator");
         const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: tokens });
         Object.assign(process.env, endpoint.env);
         const file = `${tokens}/test.key`;

@@ -32,7 +32,7 @@ const CLOCKS = {
       restore: () => clock.restore(),
     };
   },
-  // Vitest uses this package with these options. Vitest itself would install 70 packages.
+  // Vitest uses this package with these options. The real runners are in test-runners.spec.mjs.
   Vitest: ({ require, now = Date.now() }) => {
     const { timers, withGlobal } = require("@sinonjs/fake-timers");
     const toFake = Object.keys(timers).filter((name) => name !== "nextTick" && name !== "queueMicrotask");
@@ -101,7 +101,7 @@ for (const clock of Object.keys(CLOCKS)) {
           });`;
         const worker = new Worker(source, {
           eval: true,
-          workerData: { package: require.resolve("../../index.js") },
+          workerData: { package: require.resolve("managed-identity-native") },
         });
         const acquireInWorker = async (step) => {
           worker.postMessage(argument.resource);
@@ -325,7 +325,7 @@ test("a token that expired in real time is not returned under a frozen fake cloc
   const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const acquire = async (prepare) => {
     const run = `async (state, argument) => {
-      const { ManagedIdentityApplication } = state.require("../../index.js");
+      const { ManagedIdentityApplication } = state.require("managed-identity-native");
       state.application ??= new ManagedIdentityApplication();
       ${prepare}
       return (await state.application.acquireToken(argument.resource)).fromCache;

@@ -122,7 +122,7 @@ test("clearCache removes the tokens of an idle worker at once, and of a busy wor
         const flag = new SharedArrayBuffer(4);
         const worker = new Worker(source, {
           eval: true,
-          workerData: { package: require.resolve("../../index.js"), resources: resources(50), flag },
+          workerData: { package: require.resolve("managed-identity-native"), resources: resources(50), flag },
         });
         await once(worker, "message");
         report(await reachable(await worker.getHeapSnapshot()));
@@ -210,7 +210,7 @@ test("expired tokens of resources that are not requested again are removed from 
     return reachable();
   }`;
   await evaluate(async (state) => {
-    const { ManagedIdentityApplication } = state.require("../../index.js");
+    const { ManagedIdentityApplication } = state.require("managed-identity-native");
     state.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
     for (let nth = 0; nth < 50; nth += 1) await state.applications[0].acquireToken(`https://${nth}.example`);
   });

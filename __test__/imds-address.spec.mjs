@@ -29,26 +29,26 @@ const xhtml =
  * response proves that the server is not IMDS; both by default.
  */
 const FOREIGN = {
-  "something else answers with HTML": [
+  "another service responds with HTML": [
     { status: 200, headers: { ...html, Server: "nginx" }, body: page },
     { status: 403, headers: { ...html, Server: "squid/6" }, body: page },
     { status: 404, headers: { ...html, Server: "nginx" }, body: page },
     { status: 502, headers: { ...html, Server: "nginx" }, body: page },
     { status: 503, headers: { Server: "awselb/2.0" }, body: page },
   ],
-  "something else answers with a redirect": [
+  "another service responds with a redirect": [
     { status: 302, headers: { Location: "http://169.254.169.254/portal", Server: "portal" }, body: "" },
     { status: 307, headers: { ...html, Location: "https://login.example/", Server: "portal" }, body: page },
   ],
-  "something else answers with JSON": [
+  "another service responds with JSON": [
     { status: 200, headers: { ...json, Server: "envoy" }, body: '{"status":"ok"}' },
     { status: 404, headers: { ...json, Server: "kong/3" }, body: '{"message":"no Route matched"}' },
   ],
-  "something else answers with 401": [
+  "another service responds with 401": [
     { status: 401, headers: { ...html, Server: "EC2ws" }, body: xhtml },
     { status: 401, headers: { Server: "EC2ws" }, body: "", provenBy: ["probe"] },
   ],
-  "something else answers with 403 and a text": [
+  "another service responds with 403 and text": [
     {
       status: 403,
       headers: { "Metadata-Flavor": "Google", Server: "Metadata Server for VM" },
@@ -64,12 +64,14 @@ const FOREIGN = {
 
 /** The other situations of the table: what answers, and how. */
 const OTHERS = {
-  "something else answers in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
-  "a container's host answers in place of IMDS": {
+  "another service responds in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
+  "a container host responds in place of IMDS": {
     any: { status: 403, headers: {}, body: "dial tcp 169.254.169.254:80: connectex: A socket operation" },
   },
-  "the connection is accepted, but neither the probe nor a token request is answered in time": { any: null },
-  "IMDS does not know the identity": {
+  "the connection is accepted, but neither the probe nor a token request gets a response in time": {
+    any: null,
+  },
+  "IMDS does not have the identity": {
     tokens: [
       {
         status: 400,
@@ -333,8 +335,8 @@ for (const [condition, responses, token] of [
 }
 
 for (const any of [
-  FOREIGN["something else answers with HTML"][0],
-  FOREIGN["something else answers with 401"][0],
+  FOREIGN["another service responds with HTML"][0],
+  FOREIGN["another service responds with 401"][0],
 ]) {
   addressTest(
     `reference: ManagedIdentityCredential before ${any.status} ${any.headers.Server} lets a chain continue`,

@@ -13,7 +13,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const native = require("../index.js");
+const native = require("managed-identity-native");
 const {
   CredentialUnavailableError,
   isManagedIdentityError,
@@ -143,14 +143,14 @@ test("isManagedIdentityError recognizes errors of every copy of the package, and
   mkdirSync(join(root, "target"), { recursive: true });
   const folder = mkdtempSync(join(root, "target", "copy-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  for (const name of ["index.js", "face", "package.json"]) {
+  for (const name of ["dist", "package.json"]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   writeFileSync(
     join(folder, "binding.js"),
     `module.exports = require(${JSON.stringify(join(root, "binding.js"))});`,
   );
-  const copy = require(join(folder, "index.js"));
+  const copy = require(join(folder, "dist", "index.js"));
   const foreign = await new copy.ManagedIdentityApplication()
     .acquireToken("nonsense")
     .catch((error) => error);
@@ -205,10 +205,10 @@ test("isManagedIdentityError recognizes errors of another realm", (t) => {
 /** Loads the package's own code in another realm, as Jest does. The function is sent there as source text. */
 function loadInRealm(realm) {
   const { readFileSync } = realm.require("node:fs");
-  const text = readFileSync(`${realm.__dirname}/index.js`, "utf8");
-  const requireInRealm = (name) => realm.require(name.startsWith("./") ? `../${name.slice(2)}` : name);
-  const load = new Function("require", "module", "__dirname", text);
-  load(requireInRealm, realm.module, realm.__dirname);
+  const text = readFileSync(`${realm.__dirname}/dist/index.js`, "utf8");
+  const folder = `${realm.__dirname}/dist`;
+  const load = new Function("require", "module", "__dirname", "__filename", text);
+  load(realm.require, realm.module, folder, `${folder}/index.js`);
   const { ManagedIdentityError: RealmError } = realm.module.exports;
   realm.constructed = new RealmError("some_code", "some-id", { message: "A message." });
 }

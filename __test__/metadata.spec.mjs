@@ -7,7 +7,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** The fields that do not vary between runs. */
 function constantFields({ metadata }) {

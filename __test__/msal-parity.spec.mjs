@@ -12,8 +12,8 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, version } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication, version } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const SYSTEM = {};
 const CLIENT_ID = { userAssignedClientId: userAssignedIdentity.clientId };
@@ -178,7 +178,7 @@ test("msal-node still behaves as docs/wire-protocol.md says where this package d
  * each.
  */
 async function acquireFromArc({ native, require, argument, report }) {
-  const { startEmulator } = require("../../emulator/index.js");
+  const { startEmulator } = require("managed-identity-native/emulator");
   const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument.tokens });
   Object.assign(process.env, endpoint.env);
   const comparable = (requests) =>

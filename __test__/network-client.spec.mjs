@@ -8,7 +8,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 /** A client based on fetch, as a user would write it, that records its calls. */
 function fetchClient({ asText = false } = {}) {

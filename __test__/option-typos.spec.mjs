@@ -7,7 +7,11 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError, ManagedIdentityId } = require("../index.js");
+const {
+  ManagedIdentityApplication,
+  ManagedIdentityError,
+  ManagedIdentityId,
+} = require("managed-identity-native");
 
 const GUID = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
 const RESOURCE_ID =

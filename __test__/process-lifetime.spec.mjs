@@ -113,7 +113,7 @@ test("process.exit with pending calls exits cleanly (main thread and worker)", a
         new ManagedIdentityApplication().acquireToken(workerData.resource);
         parentPort.postMessage("called");
       `;
-      const workerData = { path: require.resolve("../../index.js"), resource: argument };
+      const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
       const worker = new Worker(code, { eval: true, workerData });
       await once(worker, "message");
       const application = new native.ManagedIdentityApplication();
@@ -163,7 +163,7 @@ test("a worker that ends by itself is not kept alive by a token it received", as
         const { ManagedIdentityApplication } = require(workerData.path);
         new ManagedIdentityApplication().acquireToken(workerData.resource);
       `;
-      const workerData = { path: require.resolve("../../index.js"), resource: argument };
+      const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
       for (const _ of [1, 2, 3]) {
         const worker = new Worker(code, { eval: true, workerData });
         report((await once(worker, "exit"))[0]);
@@ -221,7 +221,7 @@ test("a cached call runs no asynchronous native function and starts no thread", 
     async ({ native, require, argument, report }) => {
       const { readdirSync } = require("node:fs");
       const { createHook } = require("node:async_hooks");
-      const binding = require("../../binding.js");
+      const binding = require("./binding.cjs");
       const threads = () => readdirSync("/proc/self/task").length;
       const calls = { acquire: 0, keepAlive: 0 };
       for (const [Class, method] of [

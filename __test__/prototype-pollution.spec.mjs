@@ -11,7 +11,7 @@ const root = new URL("..", import.meta.url);
 
 /** All property names in the package's source, and those that Node.js looks up. */
 function fieldNames() {
-  const files = ["index.js", ...readdirSync(new URL("face", root)).map((name) => `face/${name}`)];
+  const files = readdirSync(new URL("lib", root)).map((name) => `lib/${name}`);
   const text = files.map((file) => readFileSync(new URL(file, root), "utf8")).join("\n");
   const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
   const NAMES = [...code.matchAll(/(?<=[.{,] ?)[a-z]\w*|\b[a-z]\w*(?=:)|(?<=")[a-z]\w*(?=")/gi)];

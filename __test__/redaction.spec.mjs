@@ -13,7 +13,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const KEY = "pS7+kQ/9zLmW3xTb5Y==";
 const TOKEN = "Opaque_Token.Without+Shape/0123456789";

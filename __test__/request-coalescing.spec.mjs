@@ -9,7 +9,7 @@ import { startProcess, startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 const CLAIMS = { resource: RESOURCE, claims: "{}" };
@@ -176,7 +176,7 @@ test("terminating the only worker that loaded the package does not crash the pro
         call.then(({ fromCache }) => parentPort.postMessage(fromCache));
       `;
       const start = async () => {
-        const workerData = { path: require.resolve("../../index.js"), resource: argument };
+        const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
         const worker = new Worker(code, { eval: true, workerData });
         await once(worker, "message");
         return worker;
@@ -211,7 +211,7 @@ test("a response that arrives after its only worker was terminated is ignored", 
         new ManagedIdentityApplication().acquireToken(workerData.resource);
         parentPort.postMessage("called");
       `;
-      const workerData = { path: require.resolve("../../index.js"), resource: argument.resource };
+      const workerData = { path: require.resolve("managed-identity-native"), resource: argument.resource };
       const worker = new Worker(code, { eval: true, workerData });
       await once(worker, "message");
       await worker.terminate();

@@ -13,7 +13,7 @@ import { NO_RETRIES } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 const { createCertificate } = require("../emulator/certificate.js");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';

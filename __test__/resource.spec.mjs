@@ -8,7 +8,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** Each resource, and the value that is sent. */
 const RESOURCES = [

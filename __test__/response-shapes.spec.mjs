@@ -9,7 +9,7 @@ import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const SENTENCE = "There was an error.";
 const HOUR = 3_600;

@@ -8,7 +8,7 @@ import { withFrozenClock } from "./support/frozen-clock.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 const withOptions = (retryOptions, system = {}) =>
   new ManagedIdentityApplication({ system: { ...system, retryOptions } });

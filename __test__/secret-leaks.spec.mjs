@@ -11,7 +11,7 @@ import { runProcess, startProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const SECRETS = {
   "app-service": (env) => [env.IDENTITY_HEADER],
@@ -333,7 +333,7 @@ test("inspecting an application shows no token or secret", async (t) => {
       t,
       async ({ native, require, argument, report }) => {
         const { inspect } = require("node:util");
-        const { startEmulator } = require("../../emulator/index.js");
+        const { startEmulator } = require("managed-identity-native/emulator");
         const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
         Object.assign(process.env, endpoint.env);
         const application = new native.ManagedIdentityApplication({

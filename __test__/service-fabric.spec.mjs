@@ -8,7 +8,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const DAY_MS = 86_400_000;
 const CLAIMS = { resource: RESOURCE, claims: '{"access_token":{}}' };

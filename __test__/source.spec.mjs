@@ -13,7 +13,7 @@ const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentitySourceNames,
-} = require("../index.js");
+} = require("managed-identity-native");
 
 const LABELLED_POD = { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token", AZURE_TENANT_ID: "contoso.example" };
 const POD = { ...LABELLED_POD, AZURE_CLIENT_ID: "8f7d9c1e-0000-4000-8000-00000000000b" };

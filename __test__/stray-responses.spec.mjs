@@ -7,7 +7,7 @@ import test from "ava";
 import { withEnvironment } from "./support/environment.mjs";
 import { startRawEndpoint, tokenResponse, writeAfter } from "./support/raw-endpoint.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const RESPONSE_TIME = 3;
 

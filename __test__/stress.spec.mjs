@@ -145,7 +145,11 @@ for (const [name, ending] of Object.entries(ENDINGS)) {
         const tokens = [(await own).accessToken, ...(await Promise.all(waiting))];
         report([tokens.length, new Set(tokens).size]);
       },
-      { argument: { path: here.resolve("../index.js"), ending }, env: endpoint.env, flags: STRICT },
+      {
+        argument: { path: here.resolve("managed-identity-native"), ending },
+        env: endpoint.env,
+        flags: STRICT,
+      },
     );
     t.is(await scenario.next(), "exited");
     await endpoint.waitForRequests(1);
@@ -194,7 +198,7 @@ test("each process of a cluster has its own cache and exits cleanly", async (t) 
       require("node:fs").rmSync(file);
       report(codes);
     },
-    here.resolve("../index.js"),
+    here.resolve("managed-identity-native"),
   );
   t.deepEqual(codes, [0, 0, 0]);
   t.is(endpoint.requests.length, 3);

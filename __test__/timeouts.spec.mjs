@@ -11,7 +11,7 @@ import { expectError } from "./support/rejection.mjs";
 import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** A timeout that ends before any response that is not meant to arrive. */
 const SHORT_MS = 50;

@@ -7,7 +7,7 @@ import { withEnvironment } from "./support/environment.mjs";
 import { startProcess } from "./support/program.mjs";
 import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const LIMIT = 3_000;
 /** How long a call may take beyond its timeout: a tenth, plus a margin for a busy machine. */

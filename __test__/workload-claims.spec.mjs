@@ -11,7 +11,7 @@ import { claimsChallenge, createClient, startProtectedService } from "./support/
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const NBF = { essential: true, value: "1700000000" };
 const CLAIMS = JSON.stringify({ access_token: { nbf: NBF } });

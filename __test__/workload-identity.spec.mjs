@@ -14,8 +14,12 @@ import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { otherUserAssignedIdentity, tenantId, userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const {
+  otherUserAssignedIdentity,
+  tenantId,
+  userAssignedIdentity,
+} = require("managed-identity-native/emulator");
 
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 

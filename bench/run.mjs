@@ -29,7 +29,6 @@ const { values: options } = parseArgs({
 });
 const only = options.only?.split(",");
 const resultsFolder = fileURLToPath(new URL("results", import.meta.url));
-const readme = fileURLToPath(new URL("../README.md", import.meta.url));
 
 const folder = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -60,8 +59,8 @@ const results = {
 console.log(pages(results).page);
 const complete = !options.quick && only === undefined;
 if (complete || options.out !== undefined) write(results, options.out ?? resultsFolder);
-if (complete && options.out === undefined && !embed(results, readme)) {
-  console.error("README.md has no markers for the table: <!-- bench:start --> and <!-- bench:end -->.");
+for (const file of complete && options.out === undefined ? embed(results) : []) {
+  console.error(`${file} does not have the markers <!-- bench:start --> and <!-- bench:end -->.`);
 }
 process.exit(); // Only the exit handler remains, which removes the directory.
 

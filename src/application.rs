@@ -8,6 +8,7 @@
 pub mod availability;
 mod capabilities;
 mod dating;
+mod long_responses;
 mod pilot;
 mod presence;
 mod reporting;

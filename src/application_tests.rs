@@ -26,6 +26,8 @@ mod imds_slow;
 mod keys;
 #[path = "application_tests/limits.rs"]
 mod limits;
+#[path = "application_tests/long_responses.rs"]
+mod long_responses;
 #[path = "application_tests/named_resources.rs"]
 mod named_resources;
 #[path = "application_tests/nearly_expired.rs"]

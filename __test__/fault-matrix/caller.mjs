@@ -4,7 +4,7 @@
 import { createRequire } from "node:module";
 import { serveMessages, setEnvironment } from "../support/faketime-child.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 setEnvironment({});
 serveMessages(async ({ acquire: { env, request, system } }) => {

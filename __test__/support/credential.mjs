@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { RESOURCE } from "./endpoint.mjs";
 import { withEnvironment } from "./environment.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 /** The scope by which Azure SDK clients request RESOURCE. */
 export const SCOPE = `${RESOURCE}/.default`;

@@ -4,8 +4,8 @@ import { createRequire } from "node:module";
 import { withEnvironment } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../../index.js");
-const { startEmulator } = require("../../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { startEmulator } = require("managed-identity-native/emulator");
 
 export const RESOURCE = "https://vault.azure.net";
 

@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 
-const { environmentVariables } = createRequire(import.meta.url)("../../binding.js");
+const { environmentVariables } = createRequire(import.meta.url)("./binding.cjs");
 
 // Without this variable, a test that names no endpoint would contact 169.254.169.254.
 const UNREACHABLE_IMDS = { AZURE_POD_IDENTITY_AUTHORITY_HOST: "http://127.0.0.1:1" };

@@ -71,7 +71,7 @@ async function getTokenFromChain(first, scope = "https://vault.azure.net/.defaul
 /** The report of `doctor --json`, run in the network namespace of this process. */
 async function doctor(require) {
   const { execFile } = require("node:child_process");
-  const path = require.resolve("../../cli/main.js");
+  const path = require.resolve("../../dist/cli.js");
   return new Promise((resolve) => {
     execFile(process.execPath, [path, "doctor", "--json"], (_, stdout) => resolve(JSON.parse(stdout)));
   });

@@ -7,7 +7,7 @@ export const unavailableReason = reason();
 
 function reason() {
   if (process.platform !== "linux") return "Linux only";
-  // Under AddressSanitizer (.ci/sanitize) the process maps more memory than the machine has.
+  // Under AddressSanitizer (scripts/sanitize) the process maps more memory than the machine has.
   return process.env.LD_PRELOAD?.includes("asan") ? "not under AddressSanitizer" : undefined;
 }
 

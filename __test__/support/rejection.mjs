@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 
-const { ManagedIdentityError } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityError } = createRequire(import.meta.url)("managed-identity-native");
 
 /** Returns the reason of a rejection. Fails the test and returns undefined if the promise resolves. */
 export async function expectRejection(t, promise, message) {

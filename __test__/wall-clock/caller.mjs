@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import { serveMessages, setEnvironment } from "../support/faketime-child.mjs";
 
-const { LogLevel, ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
+const { LogLevel, ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const channelMessages = [];
 const refreshEvents = [];

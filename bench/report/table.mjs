@@ -3,6 +3,8 @@
 import { fraction, number } from "./numbers.mjs";
 
 const COLUMNS = ["native", "msal", "identity"];
+/** The metrics that README shows, by their ids. */
+const HEADLINES = ["cached-1", "require-token", "uncached-small", "callers", "installed"];
 
 export function table(metrics, settings, versions) {
   const header = [
@@ -26,6 +28,22 @@ export function table(metrics, settings, versions) {
     );
   }
   return lines.join("\n");
+}
+
+/** The headline metrics, without goals. */
+export function headlines(metrics, settings, versions) {
+  const header = [
+    "",
+    "managed-identity-native",
+    `@azure/msal-node ${versions.msal}`,
+    `@azure/identity ${versions.identity}`,
+  ];
+  const selected = metrics.filter(({ id }) => HEADLINES.includes(id));
+  return [
+    row(header),
+    row(["---", "---:", "---:", "---:"]),
+    ...selected.map((metric) => row([metric.chart ?? titleOf(metric, settings), ...cells(metric)])),
+  ].join("\n");
 }
 
 /** The title of a metric, with the placeholders filled in. */

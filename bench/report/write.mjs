@@ -1,15 +1,19 @@
-// Writes the results of a run: raw values, the table, the chart, the machine; and the table between its markers in
-// README.md.
+// Writes the results of a run: raw values, the table, the chart and the machine. Also writes the table into
+// docs/benchmarks.md and the headline metrics into README.md, between their markers.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { chart } from "./chart.mjs";
-import { notes, table } from "./table.mjs";
+import { headlines, notes, table } from "./table.mjs";
 
 const START = "<!-- bench:start -->";
 const END = "<!-- bench:end -->";
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** The files that show results, and which part of `pages` each shows. */
+const PARTS_BY_FILE = { "README.md": "headlines", "docs/benchmarks.md": "excerpt" };
 
-/** The results page, and its short form for README. */
+/** The results page, its table for docs/benchmarks.md and its headlines for README. */
 export function pages({ machine, versions, settings, metrics }) {
   const metricsTable = table(metrics, settings, versions);
   const legend =
@@ -36,6 +40,7 @@ export function pages({ machine, versions, settings, metrics }) {
         .join("\n"),
     ].join("\n\n"),
     excerpt: [metricsTable, `${legend} ${where}`].join("\n\n"),
+    headlines: [headlines(metrics, settings, versions), `${legend} ${where}`].join("\n\n"),
   };
 }
 
@@ -47,17 +52,23 @@ export function write(results, folder) {
   writeFileSync(join(folder, "chart.svg"), chart(results.metrics, results.machine));
 }
 
-/** Replaces the text between the markers in a file; returns whether the markers exist. */
-export function embed(results, file) {
-  if (!existsSync(file)) return false;
+/** Replaces the text between the markers of each file that shows results. Returns the files without markers. */
+export function embed(results) {
+  const written = pages(results);
+  return Object.entries(PARTS_BY_FILE)
+    .filter(([name, part]) => !replace(join(root, name), written[part]))
+    .map(([name]) => name);
+}
+
+function replace(file, content) {
   const text = readFileSync(file, "utf8");
   const [from, to] = [text.indexOf(START), text.indexOf(END)];
   if (from < 0 || to < from) return false;
-  const { excerpt } = pages(results);
-  const picture = "![Bar chart of the headline metrics](bench/results/chart.svg)";
+  const path = relative(dirname(file), join(root, "bench/results/chart.svg")).replaceAll(sep, "/");
+  const picture = `![Bar chart of the headline metrics](${path})`;
   writeFileSync(
     file,
-    `${text.slice(0, from + START.length)}\n\n${picture}\n\n${excerpt}\n\n${text.slice(to)}`,
+    `${text.slice(0, from + START.length)}\n\n${picture}\n\n${content}\n\n${text.slice(to)}`,
   );
   return true;
 }

@@ -21,6 +21,7 @@ use crate::machine::Environment;
 use crate::source::{
     self, Evidence, Report, RequestKind, Source, SourceName, imds_evidence, is_container_host,
 };
+use crate::token::Secret;
 
 /// The time for a probe, unless a caller says otherwise: IMDS usually answers in milliseconds.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -117,7 +118,7 @@ impl Engine {
         roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
-        let report = Report::about(&**source);
+        let report = Arc::new(Report::about(&**source));
         let prober = source.clone();
         let until = Instant::now() + limit;
         let mut request = self
@@ -152,13 +153,15 @@ impl Engine {
         };
         let is_undecided = source.may_be_nowhere() && !self.imds_has_responded();
         match answered {
-            Ok(response) if is_container_host(&response) => Err(report.refusal(&response, None, 1, false)),
+            Ok(response) if is_container_host(&response) => {
+                Err(self.probe_error(&report, response, until, Report::refusal).await)
+            }
             Ok(response) if is_undecided => match imds_evidence(&response, RequestKind::Probe) {
                 Evidence::Imds => {
                     self.imds_has_responded.store(true, Ordering::Relaxed);
                     Ok(Presence::Responded)
                 }
-                Evidence::Foreign => Err(report.foreign(&response, None, 1, false)),
+                Evidence::Foreign => Err(self.probe_error(&report, response, until, Report::foreign).await),
                 Evidence::Inconclusive => Ok(Presence::Inconclusive),
             },
             Ok(_) => Ok(Presence::Responded),
@@ -173,6 +176,23 @@ impl Engine {
                 Err(error.with(|facts| facts.unavailable |= is_absent))
             }
         }
+    }
+
+    /// The error of a probe's response, within the time of the probe.
+    async fn probe_error(
+        &self,
+        report: &Arc<Report>,
+        response: Response,
+        until: Instant,
+        describe: fn(&Report, &Response, Option<&Secret>, u32, bool) -> Error,
+    ) -> Error {
+        let (response, reporter) = (Arc::new(response), report.clone());
+        let limit = until.saturating_duration_since(Instant::now());
+        let work = move |response: &Response| describe(&reporter, response, None, 1, false);
+        let examined = self
+            .examine(report.endpoint(), response.clone(), limit, work)
+            .await;
+        examined.unwrap_or_else(|| report.unexamined(&response, 1, false))
     }
 
     /// Whether IMDS, or a stand-in for it, has ever answered at its default address.

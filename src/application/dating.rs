@@ -8,18 +8,17 @@ use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
 impl Pilot {
     /// The token that an answer grants, as it came `now`.
-    pub(super) fn granted(&self, response: &Response, now: Timestamp) -> Option<(Answer, Grant)> {
+    pub(super) async fn granted(&self, response: &mut Response, now: Timestamp) -> Option<(Answer, Grant)> {
+        if !is_success(response.status) {
+            return None;
+        }
         let sent_at = response
             .headers
             .date
             .as_deref()
             .and_then(Timestamp::from_http_date);
-        let granted_at = |now| {
-            let mut answer = Answer::read(&response.body).filter(|_| is_success(response.status))?;
-            let grant = answer.grant(now, sent_at)?;
-            Some((answer, grant))
-        };
-        let (answer, mut grant) = granted_at(now)?;
+        let mut answer = self.read_answer(response).await?;
+        let mut grant = answer.grant(now, sent_at)?;
         if !self.plan.key.key.is_of_one_thread() {
             return Some((answer, grant));
         }
@@ -32,7 +31,8 @@ impl Pilot {
             // Longer ones were cut to this.
             (!lifetime.is_zero() && lifetime < MAX_TOKEN_LIFETIME).then_some(lifetime)
         };
-        let by_caller = granted_at(called_at).and_then(|(_, grant)| lifetime(&grant, called_at));
+        let again = self.read_answer(response).await;
+        let by_caller = again.and_then(|mut answer| lifetime(&answer.grant(called_at, sent_at)?, called_at));
         let lifetimes = [lifetime(&grant, now), by_caller];
         if let Some(lifetime) = lifetimes.into_iter().flatten().min() {
             grant.token = Token::new(grant.token.secret, now, now.plus(lifetime));

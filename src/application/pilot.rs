@@ -177,10 +177,10 @@ impl Pilot {
         match end {
             End::Answer(mut response) => {
                 response.keep_connection();
-                Ok(self.read(&response)?)
+                Ok(self.read(response).await?)
             }
             End::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.failure(&end))),
+            end => Err(Stop::Failed(self.failure(end).await)),
         }
     }
 
@@ -198,11 +198,11 @@ impl Pilot {
     }
 
     /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<Brought, Error> {
+    async fn read(&self, mut response: Response) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let Some((answer, grant)) = self.granted(response, now) else {
-            return Err(self.refusal(response));
+        let Some((answer, grant)) = self.granted(&mut response, now).await else {
+            return Err(self.refusal(response).await);
         };
         self.plan
             .source
@@ -215,7 +215,7 @@ impl Pilot {
         if grant.cacheable && grant.token.expires_on <= now {
             return Err(report.unusable(
                 "its token has already expired (is this host's clock right?)",
-                response,
+                &response,
                 attempts,
             ));
         }
@@ -236,20 +236,20 @@ impl Pilot {
         })
     }
 
-    pub(super) fn error(&self, end: &End) -> Error {
+    pub(super) async fn error(&self, end: End) -> Error {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         match end {
-            End::Answer(response) => self.refusal(response),
+            End::Answer(response) => self.refusal(response).await,
             End::Fault(fault) => {
                 let retryable = self.plan.source.policy().fault(fault.kind).is_some();
                 let is_absent =
-                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                    self.is_silent(&fault) || self.engine.is_foreign_fault(&*self.plan.source, &fault);
                 report
-                    .fault(fault, attempts, retryable)
+                    .fault(&fault, attempts, retryable)
                     .with(|facts| facts.unavailable |= is_absent)
             }
-            End::Paused(pause) => report.paused(*pause, attempts),
-            End::Stopped(error) => report.signed(error.clone(), attempts),
+            End::Paused(pause) => report.paused(pause, attempts),
+            End::Stopped(error) => report.signed(error, attempts),
             End::Unattended => self.out_of_time(),
         }
     }

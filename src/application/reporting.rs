@@ -7,7 +7,7 @@ use super::pilot::Pilot;
 use crate::cache::flight::{Outcome, Reason};
 use crate::error::Error;
 use crate::events::{Event, What};
-use crate::http::send::{End, Witness};
+use crate::http::send::{End, RetryReport, Witness};
 use crate::http::{Fault, Response};
 use crate::log::Level;
 
@@ -74,8 +74,14 @@ impl Witness for Pilot {
         self.is_worth_waiting(end)
     }
 
-    fn retrying(&self, end: &End, wait: Duration) -> Error {
-        let error = self.error(end);
+    fn retrying(&self, end: End, wait: Duration) -> RetryReport<'_> {
+        Box::pin(self.report_retry(end, wait))
+    }
+}
+
+impl Pilot {
+    async fn report_retry(&self, end: End, wait: Duration) -> Error {
+        let error = self.error(end).await;
         self.log(Level::Warning, || {
             format!(
                 "{}; trying again in {} ms",

@@ -7,7 +7,7 @@ use super::pilot::{Pilot, Stop};
 use crate::error::Error;
 use crate::http::send::{Chain, End};
 use crate::http::{Request, is_success};
-use crate::source::{Answer, is_other_resource};
+use crate::source::is_other_resource;
 
 /// A process asks for a handful of resources; more than this come from a caller that makes them up.
 const MAX_ALIASES: usize = 1_024;
@@ -41,19 +41,19 @@ impl ResourceAliases {
 impl Pilot {
     /// Sends a request, and once more over a new connection if its response is for another resource.
     pub(super) async fn run_checked(&self, chain: &Chain<'_>, mut request: Request) -> Result<End, Stop> {
-        let end = self.run(chain, &request).await;
+        let mut end = self.run(chain, &request).await;
         // A caller's own client answers for itself.
         let is_native = chain.transport.id() == self.engine.native.id();
-        let Some(first) = self.other_resource(&end).filter(|_| is_native) else {
+        let Some(first) = self.other_resource(&mut end).await.filter(|_| is_native) else {
             return Ok(end);
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
-        let end = self.run(chain, &request).await;
-        match self.other_resource(&end) {
+        let mut end = self.run(chain, &request).await;
+        match self.other_resource(&mut end).await {
             Some(second) if is_other_resource(&first, &second) => {
-                return Err(Stop::Failed(self.unexpected_resource(&end)));
+                return Err(Stop::Failed(self.unexpected_resource(end).await));
             }
             Some(_) => self.remember_alias(first),
             None => {}
@@ -63,12 +63,12 @@ impl Pilot {
 
     /// The resource that a response with a token names, if it is another than the one that was asked for, and not
     /// known as this endpoint's name for it.
-    fn other_resource(&self, end: &End) -> Option<String> {
+    async fn other_resource(&self, end: &mut End) -> Option<String> {
         let End::Answer(response) = end else { return None };
         if !is_success(response.status) {
             return None;
         }
-        let answer = Answer::read(&response.body)?;
+        let answer = self.read_answer(response).await?;
         let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
         let endpoint = self.flight.report.endpoint();
         let is_other =
@@ -82,14 +82,14 @@ impl Pilot {
         self.engine.resource_aliases.insert(endpoint, asked, named);
     }
 
-    fn unexpected_resource(&self, end: &End) -> Error {
+    async fn unexpected_resource(&self, end: End) -> Error {
         match end {
             End::Answer(response) => self.flight.report.unusable(
                 "its tokens are for other resources than the one asked for, and not twice for the same",
-                response,
+                &response,
                 self.flight.progress.attempts(),
             ),
-            end => self.error(end),
+            end => self.error(end).await,
         }
     }
 }

@@ -142,6 +142,9 @@ pub type Challenge<'a> = dyn Fn(&Response) -> ChallengeRequest<'a> + Send + Sync
 /// The request that follows a response. Building it can take a while, since a file may have to be read for it.
 pub type ChallengeRequest<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
+/// The error of a try that another one follows. Making it can take a while, since a long response is redacted for it.
+pub type RetryReport<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
+
 /// Watches a chain of requests.
 pub trait Witness: Sync {
     /// A request leaves.
@@ -156,7 +159,7 @@ pub trait Witness: Sync {
     }
 
     /// A try ended so and is followed by another after this wait. Gives the words for it.
-    fn retrying(&self, end: &End, wait: Duration) -> Error;
+    fn retrying(&self, end: End, wait: Duration) -> RetryReport<'_>;
 }
 
 /// An identity that does not exist yet, maybe.
@@ -217,8 +220,9 @@ impl Chain<'_> {
             if self.waiters.have_left() {
                 return End::Unattended;
             }
-            self.progress.failed(witness.retrying(&end, wait));
-            drop(end);
+            let ended = Instant::now();
+            self.progress.failed(witness.retrying(end, wait).await);
+            let wait = wait.saturating_sub(ended.elapsed());
             let is_paused = self.gate.paused_for().is_some();
             if self.pause(wait, is_paused).await.is_none() {
                 return End::Unattended;

@@ -101,8 +101,9 @@ impl Conditions {
 struct Waits;
 
 impl Witness for Waits {
-    fn retrying(&self, _: &End, wait: Duration) -> Error {
-        Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
+    fn retrying(&self, _: End, wait: Duration) -> RetryReport<'_> {
+        let error = Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()));
+        Box::pin(async { error })
     }
 }
 

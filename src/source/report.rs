@@ -166,6 +166,13 @@ impl Report {
             .with(|facts| facts.status = Some(response.status))
     }
 
+    /// A long response could not be examined in time: nothing of it is quoted.
+    pub fn unexamined(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
+        let why = "its response is long, and this process had no thread to read and redact it in time";
+        self.unusable(why, response, attempts)
+            .with(|facts| facts.retryable = retryable)
+    }
+
     /// No answer came.
     pub fn fault(&self, fault: &Fault, attempts: u32, retryable: bool) -> Error {
         let subject = self.subject();

@@ -43,8 +43,8 @@ test("a signal that is already aborted rejects with its reason, without a reques
   const error = await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
   t.is(error.name, "AbortError");
   t.false(error instanceof ManagedIdentityError);
-  const mine = new Error("mine");
-  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(mine)))), mine);
+  const reason = new Error("custom reason");
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(reason)))), reason);
   t.deepEqual(endpoint.requests, []);
 });
 
@@ -136,8 +136,8 @@ test("aborting a pending call rejects with an AbortError although the endpoint n
 });
 
 for (const [name, reason] of [
-  ["an error", new RangeError("mine")],
-  ["a string", "mine"],
+  ["an error", new RangeError("custom reason")],
+  ["a string", "custom reason"],
   ["null", null],
   ["zero", 0],
 ]) {
@@ -168,8 +168,8 @@ test("AbortSignal.any aborts a call", async (t) => {
   const controller = new AbortController();
   const call = acquire(endpoint, requestWith(AbortSignal.any([controller.signal])));
   await endpoint.waitForRequests(1);
-  controller.abort("mine");
-  t.is(await expectRejection(t, call), "mine");
+  controller.abort("custom reason");
+  t.is(await expectRejection(t, call), "custom reason");
 });
 
 test("a signal without reasons, like that of @azure/abort-controller, rejects with an AbortError", async (t) => {

@@ -321,7 +321,7 @@ test("a token that expired in real time is not returned under a frozen fake cloc
   if (!hasFaketime) return logMissingFaketime(t);
   const endpoint = await startHourly(t);
   // The response has only a lifetime, because the clock of the endpoint does not jump.
-  endpoint.always({ body: ({ expires_on, ...answer }) => ({ ...answer, expires_in: HOUR }) });
+  endpoint.always({ body: ({ expires_on, ...original }) => ({ ...original, expires_in: HOUR }) });
   const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const acquire = async (prepare) => {
     const run = `async (state, argument) => {

@@ -15,9 +15,9 @@ export async function instructions(installed, endpoint) {
     ["native", CALLS],
     ["msal", CALLS / 5],
   ]) {
-    const once = await countInstructions(installed[contender].folder, { contender, calls }, endpoint);
+    const once = await countInstructions(installed[contender].directory, { contender, calls }, endpoint);
     const twice = await countInstructions(
-      installed[contender].folder,
+      installed[contender].directory,
       { contender, calls: 2 * calls },
       endpoint,
     );
@@ -26,16 +26,16 @@ export async function instructions(installed, endpoint) {
   return counts;
 }
 
-async function countInstructions(folder, plan, endpoint) {
+async function countInstructions(directory, plan, endpoint) {
   const command = [
     "valgrind",
     "--tool=callgrind",
     "--smc-check=all-non-file", // Required because Node.js compiles code at run time.
-    `--callgrind-out-file=${join(folder, "callgrind.out")}`,
+    `--callgrind-out-file=${join(directory, "callgrind.out")}`,
   ];
   // With a single thread, garbage collection and compilation happen at the same points in each run.
   const flags = ["--single-threaded"];
-  const { stderr } = await measure({ folder, program: "calls.mjs", plan, flags, command }, endpoint);
+  const { stderr } = await measure({ directory, program: "calls.mjs", plan, flags, command }, endpoint);
   const collected = /Collected : (\d+)/.exec(stderr);
   if (collected === null) throw new Error(`callgrind printed no count:\n${stderr}`);
   return Number(collected[1]);

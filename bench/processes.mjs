@@ -58,7 +58,7 @@ function bareEnvironment() {
  * Runs a program in a new process and returns its values, the wall time of the process and the number of requests that
  * the endpoint received. Throws if that number differs from the one that the program declares.
  */
-export async function measure({ folder, program, plan, flags = [], command = [] }, endpoint) {
+export async function measure({ directory, program, plan, flags = [], command = [] }, endpoint) {
   const before = await endpoint.count();
   const [file, ...options] = [
     ...command,
@@ -69,7 +69,7 @@ export async function measure({ folder, program, plan, flags = [], command = [] 
   ];
   const started = process.hrtime.bigint();
   const child = spawn(file, options, {
-    cwd: folder,
+    cwd: directory,
     env: { ...bareEnvironment(), ...endpoint.environment },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: TIMEOUT_MS,

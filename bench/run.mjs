@@ -4,7 +4,7 @@
 //   node bench/run.mjs --quick           few runs, for development; writes nothing
 //   node bench/run.mjs --only start-import,callers
 //                                        only these measurements; writes nothing
-//   node bench/run.mjs --out <folder>    writes to this directory in any case
+//   node bench/run.mjs --out <directory>    writes to this directory in any case
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -30,14 +30,14 @@ const { values: options } = parseArgs({
 const only = options.only?.split(",");
 const resultsFolder = fileURLToPath(new URL("results", import.meta.url));
 
-const folder = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const directory = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
-const installed = await install(folder);
+const installed = await install(directory);
 const settings = {
   ...(options.quick ? SETTINGS.quick : SETTINGS.full),
-  hasGetToken: "getToken" in installedClass(installed.native.folder).prototype,
+  hasGetToken: "getToken" in installedClass(installed.native.directory).prototype,
 };
 const machine = await describeMachine();
 const raw = {};
@@ -83,7 +83,7 @@ async function measureInTurns(id, { program, programs, plans, runs, flags }) {
     for (let place = 0; place < running.length; place += 1) {
       const [contender, { plan, values }] = running[(place + round) % running.length];
       const job = {
-        folder: (installed[contender] ?? installed.native).folder,
+        directory: (installed[contender] ?? installed.native).directory,
         program: programs?.[contender] ?? program,
         plan,
         flags,

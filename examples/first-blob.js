@@ -22,14 +22,14 @@ async function firstBlob(url, options) {
 async function main() {
   const emulator = await startEmulator({ source: "app-service" });
   Object.assign(process.env, emulator.env);
-  const folder = mkdtempSync(join(tmpdir(), "first-blob-"));
+  const directory = mkdtempSync(join(tmpdir(), "first-blob-"));
   const { pem, keyPem } = await createCertificate(); // Azurite accepts tokens over https only.
-  writeFileSync(join(folder, "cert.pem"), pem);
-  writeFileSync(join(folder, "key.pem"), keyPem, { mode: 0o600 });
+  writeFileSync(join(directory, "cert.pem"), pem);
+  writeFileSync(join(directory, "key.pem"), keyPem, { mode: 0o600 });
   const options = "--blobPort 0 --inMemoryPersistence --disableTelemetry --skipApiVersionCheck --silent";
   const https = "--oauth basic --cert cert.pem --key key.pem";
   const program = [require.resolve("azurite/dist/src/blob/main.js"), ...`${options} ${https}`.split(" ")];
-  const azurite = spawn(process.execPath, program, { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+  const azurite = spawn(process.execPath, program, { cwd: directory, stdio: ["ignore", "pipe", "inherit"] });
   try {
     await firstBlob(`${await originOf(azurite)}/devstoreaccount1`, { tlsOptions: { ca: pem } });
     console.log(`Token requests: ${emulator.requests.length}`);
@@ -37,7 +37,7 @@ async function main() {
     azurite.kill();
     await once(azurite, "close");
     await emulator.close();
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 }
 

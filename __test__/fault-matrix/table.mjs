@@ -60,7 +60,7 @@ const unusable = { code: FAILED, retryable: false, status: 200 };
  * socket on which nothing has arrived yet.
  */
 const FAULTS = [
-  { name: "connection refused", refuse: true, expected: connectionLost, requests: 0 },
+  { name: "connection refused", refuseConnections: true, expected: connectionLost, requests: 0 },
   {
     name: "reset before the response",
     inject: (_, { raw }) => raw.resetAndDestroy(),

@@ -100,7 +100,7 @@ async function call(number, { env, label, timeout, isGood }) {
     counts.tokens += 1;
     if (fromCache) counts.cached += 1;
     if (isGood) counts.good += 1;
-    if (accessToken !== `token for ${resource}`) fail(`asked for ${resource}, got ${accessToken}`);
+    if (accessToken !== `token for ${resource}`) fail(`requested ${resource}, got ${accessToken}`);
   } catch (error) {
     if (isGood) fail(`rejected: ${error}`);
     if (error === ABORTED) counts.aborted += 1;

@@ -44,12 +44,12 @@ export function pages({ machine, versions, settings, metrics }) {
   };
 }
 
-export function write(results, folder) {
+export function write(results, directory) {
   const { page } = pages(results);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(join(folder, "results.md"), `${page}\n`);
-  writeFileSync(join(folder, "chart.svg"), chart(results.metrics, results.machine));
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(join(directory, "results.md"), `${page}\n`);
+  writeFileSync(join(directory, "chart.svg"), chart(results.metrics, results.machine));
 }
 
 /** Replaces the text between the markers of each file that shows results. Returns the files without markers. */

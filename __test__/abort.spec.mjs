@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import test from "ava";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withFrozenClock } from "./support/frozen-clock.mjs";
+import { PlainSignal } from "./support/plain-signal.mjs";
 import { runProcess } from "./support/program.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
@@ -14,28 +15,6 @@ const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-id
 
 function requestWith(abortSignal) {
   return { resource: RESOURCE, abortSignal };
-}
-
-/**
- * A signal like that of @azure/abort-controller 1: without reasons and listener options, with its own list of
- * listeners.
- */
-class PlainSignal {
-  aborted = false;
-  listeners = [];
-
-  addEventListener(_, listener) {
-    this.listeners.push(listener);
-  }
-
-  removeEventListener(_, listener) {
-    this.listeners = this.listeners.filter((other) => other !== listener);
-  }
-
-  abort() {
-    this.aborted = true;
-    for (const listener of this.listeners) listener.call(this, { type: "abort" });
-  }
 }
 
 test("a signal that is already aborted rejects with its reason, without a request", async (t) => {

@@ -1,23 +1,24 @@
 //! When the token of an answer ends, by the clock of the system and by that of the caller, which a test can replace.
 
 use super::pilot::Pilot;
-use crate::http::{Response, is_success};
+use crate::http::Response;
 use crate::machine::WallClocks;
 use crate::source::{Answer, Grant};
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
 impl Pilot {
-    /// The token that an answer grants, as it came `now`.
-    pub(super) async fn granted(&self, response: &mut Response, now: Timestamp) -> Option<(Answer, Grant)> {
-        if !is_success(response.status) {
-            return None;
-        }
+    /// The token that the answer of a successful response grants, as it came `now`.
+    pub(super) async fn granted(
+        &self,
+        response: &mut Response,
+        mut answer: Answer,
+        now: Timestamp,
+    ) -> Option<(Answer, Grant)> {
         let sent_at = response
             .headers
             .date
             .as_deref()
             .and_then(Timestamp::from_http_date);
-        let mut answer = self.read_answer(response).await?;
         let mut grant = answer.grant(now, sent_at)?;
         if !self.plan.key.key.is_of_one_thread() {
             return Some((answer, grant));

@@ -17,7 +17,7 @@ use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::is_identity_missing;
+use crate::source::{Answer, is_identity_missing};
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -173,11 +173,11 @@ impl Pilot {
             machine,
             progress,
         };
-        let end = self.run_checked(&chain, request).await?;
+        let (end, answer) = self.run_checked(&chain, request).await?;
         match end {
             End::Answer(mut response) => {
                 response.keep_connection();
-                Ok(self.read(response).await?)
+                Ok(self.read(response, answer).await?)
             }
             End::Unattended => Err(Stop::Unattended),
             end => Err(Stop::Failed(self.failure(end).await)),
@@ -198,10 +198,14 @@ impl Pilot {
     }
 
     /// The token of an answer.
-    async fn read(&self, mut response: Response) -> Result<Brought, Error> {
+    async fn read(&self, mut response: Response, answer: Option<Answer>) -> Result<Brought, Error> {
         let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
         let now = self.engine.machine.clock.now();
-        let Some((answer, grant)) = self.granted(&mut response, now).await else {
+        let granted = match answer {
+            Some(answer) => self.granted(&mut response, answer, now).await,
+            None => None,
+        };
+        let Some((answer, grant)) = granted else {
             return Err(self.refusal(response).await);
         };
         self.plan

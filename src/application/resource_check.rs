@@ -7,7 +7,7 @@ use super::pilot::{Pilot, Stop};
 use crate::error::Error;
 use crate::http::send::{Chain, End};
 use crate::http::{Request, is_success};
-use crate::source::is_other_resource;
+use crate::source::{Answer, is_other_resource};
 
 /// A process asks for a handful of resources; more than this come from a caller that makes them up.
 const MAX_ALIASES: usize = 1_024;
@@ -39,36 +39,48 @@ impl ResourceAliases {
 }
 
 impl Pilot {
-    /// Sends a request, and once more over a new connection if its response is for another resource.
-    pub(super) async fn run_checked(&self, chain: &Chain<'_>, mut request: Request) -> Result<End, Stop> {
+    /// Sends a request, and once more over a new connection if its response is for another resource. Returns the end
+    /// with the body of a successful response, parsed.
+    pub(super) async fn run_checked(
+        &self,
+        chain: &Chain<'_>,
+        mut request: Request,
+    ) -> Result<(End, Option<Answer>), Stop> {
         let mut end = self.run(chain, &request).await;
+        let answer = self.successful_answer(&mut end).await;
         // A caller's own client answers for itself.
         let is_native = chain.transport.id() == self.engine.native.id();
-        let Some(first) = self.other_resource(&mut end).await.filter(|_| is_native) else {
-            return Ok(end);
+        let Some(first) = self.other_resource(answer.as_ref()).filter(|_| is_native) else {
+            return Ok((end, answer));
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
         let mut end = self.run(chain, &request).await;
-        match self.other_resource(&mut end).await {
+        let answer = self.successful_answer(&mut end).await;
+        match self.other_resource(answer.as_ref()) {
             Some(second) if is_other_resource(&first, &second) => {
                 return Err(Stop::Failed(self.unexpected_resource(end).await));
             }
             Some(_) => self.remember_alias(first),
             None => {}
         }
-        Ok(end)
+        Ok((end, answer))
     }
 
-    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
-    /// known as this endpoint's name for it.
-    async fn other_resource(&self, end: &mut End) -> Option<String> {
+    /// Parses the body of a successful response.
+    async fn successful_answer(&self, end: &mut End) -> Option<Answer> {
         let End::Answer(response) = end else { return None };
         if !is_success(response.status) {
             return None;
         }
-        let answer = self.read_answer(response).await?;
+        self.read_answer(response).await
+    }
+
+    /// The resource that a successful response names, if it is another than the one that was asked for, and not known
+    /// as this endpoint's name for it.
+    fn other_resource(&self, answer: Option<&Answer>) -> Option<String> {
+        let answer = answer?;
         let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
         let endpoint = self.flight.report.endpoint();
         let is_other =

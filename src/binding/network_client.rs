@@ -12,7 +12,6 @@ use napi::bindgen_prelude::Promise;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Result, Status};
 use napi_derive::napi;
-use zeroize::Zeroizing;
 
 use super::environment_end::EnvironmentEnd;
 use crate::error::Cause;
@@ -89,7 +88,7 @@ impl CallersTransport {
                 request,
             ));
         };
-        let mut body = Zeroizing::new(reply.body.unwrap_or_default().into_bytes());
+        let mut body = reply.body.unwrap_or_default().into_bytes();
         if body.len() > BODY_LIMIT {
             if is_success(status) {
                 return Err(Fault::of(FaultKind::BodyTooLarge));

@@ -109,7 +109,7 @@ for (const clock of Object.keys(CLOCKS)) {
         };
 
         await acquire("before");
-        await acquireInWorker("workerCalls");
+        await acquireInWorker("worker");
         const timers = startClock(Date.now());
         await acquire("fake");
         timers.advance(1_800_000);
@@ -126,7 +126,7 @@ for (const clock of Object.keys(CLOCKS)) {
         await acquire("two hours later");
         timers.restore();
         await acquire("afterwards");
-        await acquireInWorker("workerCalls");
+        await acquireInWorker("worker");
         await worker.terminate();
         report(calls);
       },
@@ -134,7 +134,7 @@ for (const clock of Object.keys(CLOCKS)) {
     );
     // For each call: its step, the index of its token, whether the token was cached, and its remaining minutes.
     t.deepEqual(
-      calls.filter(([step]) => step !== "workerCalls"),
+      calls.filter(([step]) => step !== "worker"),
       [
         ["before", 0, false, 60],
         ["fake", 0, true, 60],
@@ -148,7 +148,7 @@ for (const clock of Object.keys(CLOCKS)) {
         ["afterwards", 0, true, 60],
       ],
     );
-    const workerCalls = calls.filter(([step]) => step === "workerCalls");
+    const workerCalls = calls.filter(([step]) => step === "worker");
     t.deepEqual(
       workerCalls.map(([, token, fromCache]) => [token, fromCache]),
       [

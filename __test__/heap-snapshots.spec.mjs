@@ -95,7 +95,7 @@ test("clearCache removes all tokens of all applications from the JavaScript heap
     },
     endpoint,
   );
-  t.is(count(endpoint, before), 100, "the search finds message is there");
+  t.is(count(endpoint, before), 100, "the search works");
   t.is(count(endpoint, after), 0);
 });
 

@@ -175,7 +175,8 @@ const FAULTS = [
   },
   {
     name: "redirect to another origin",
-    inject: (socket, { elsewhere }) => socket.end(httpResponse(302, "", { Location: `${elsewhere}/token` })),
+    inject: (socket, { redirectOrigin }) =>
+      socket.end(httpResponse(302, "", { Location: `${redirectOrigin}/token` })),
     expected: { code: FAILED, retryable: false, status: 302 },
   },
   {
@@ -213,7 +214,7 @@ const FAULTS = [
     // A retry may follow immediately and must not use the connection that is being closed.
     inject: (socket) =>
       socket.end(
-        httpResponse(status, "<html>futureGrant</html>", {
+        httpResponse(status, "<html>later</html>", {
           "Content-Type": "text/html",
           Connection: "close",
         }),

@@ -26,12 +26,12 @@ function isAvailable(env, options, configuration) {
 }
 
 /** Starts a server that sends these bytes in each connection, or nothing. */
-async function startServer(t, answer) {
+async function startServer(t, bytes) {
   const sockets = new Set();
   const server = net.createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
-    socket.on("data", () => answer !== undefined && socket.end(answer));
+    socket.on("data", () => bytes !== undefined && socket.end(bytes));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

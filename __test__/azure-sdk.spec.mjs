@@ -106,7 +106,7 @@ test.serial("the storage service rejects an expired token that the endpoint decl
   const inOneHour = String(Math.floor(Date.now() / 1_000) + HOUR);
   endpoint.next({
     expiresIn: -60,
-    body: (answer) => ({ ...answer, expires_on: inOneHour, expires_in: HOUR }),
+    body: (original) => ({ ...original, expires_on: inOneHour, expires_in: HOUR }),
   });
   await withEndpoint(endpoint, async () => {
     const application = new ManagedIdentityApplication();

@@ -360,7 +360,7 @@ test.serial("a changed secret alone does not change the cache key", async (t) =>
   t.true((await acquire({ env })).fromCache);
 });
 
-test.serial("hundreds of tokens are kept apart", async (t) => {
+test.serial("hundreds of resources have different tokens", async (t) => {
   const { endpoint, requestToken } = await start(t);
   const resources = Array.from({ length: 300 }, (_, index) => `api://resource-${index}`);
   const first = await Promise.all(resources.map(requestToken));

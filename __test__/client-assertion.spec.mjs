@@ -55,9 +55,9 @@ async function startAuthority(t) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.teardown(() => server.close());
-  const folder = mkdtempSync(join(tmpdir(), "client-assertion-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "ca.pem");
+  const directory = mkdtempSync(join(tmpdir(), "client-assertion-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "ca.pem");
   writeFileSync(file, certificate.pem);
   return { origin: `https://127.0.0.1:${server.address().port}`, forms, env: { NODE_EXTRA_CA_CERTS: file } };
 }

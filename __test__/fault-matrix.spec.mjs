@@ -71,7 +71,7 @@ for (const source of SOURCES) {
       ]);
       const cells = await Promise.all(
         faultsOf(source).map(async (fault) => {
-          const address = fault.refuse ? keys.refusedAddress : undefined;
+          const address = fault.refuseConnections ? keys.refusedAddress : undefined;
           const server = await startServer(t, source, keys, unusedServer.origin, address);
           const env = source.env({ origin: server.origin, ...keys });
           if (state.after !== undefined) {
@@ -86,7 +86,7 @@ for (const source of SOURCES) {
       await Promise.all(
         cells.map(async ({ fault, server, env }) => {
           const cell = `${source.name}, ${fault.name}, ${state.name}`;
-          const injected = fault.refuse ? undefined : once(server, "injected");
+          const injected = fault.refuseConnections ? undefined : once(server, "injected");
           assertResult(t, await caller.acquire(env, RESOURCE), expectedOutcome(source, fault, state), cell);
           await injected; // The fault may be injected after the call has returned.
           // The cached token was returned although the endpoint has not responded yet.
@@ -107,7 +107,7 @@ for (const source of SOURCES) {
     ]);
     await Promise.all(
       faultsOf(source)
-        .filter(({ refuse, expected }) => !refuse && expected !== "token")
+        .filter(({ refuseConnections, expected }) => !refuseConnections && expected !== "token")
         .map(async (fault) => {
           const server = await startServer(t, source, keys, unusedServer.origin);
           const env = source.env({ origin: server.origin, ...keys });

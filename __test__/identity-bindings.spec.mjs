@@ -45,15 +45,15 @@ async function startProxy(t, names) {
   );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const folder = mkdtempSync(join(tmpdir(), "identity-bindings-"));
+  const directory = mkdtempSync(join(tmpdir(), "identity-bindings-"));
   const write = (name, content) => {
-    writeFileSync(join(folder, name), content);
-    return join(folder, name);
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
   };
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   });
   const { port } = server.address();
   return {

@@ -44,7 +44,7 @@ async function startServer(t) {
 }
 
 /**
- * Makes every kind of call under each pollution, `{ name, way }`, and reports the checks that failed. The function is
+ * Makes every kind of call under each pollution, `{ name, kind }`, and reports the checks that failed. The function is
  * sent to a process as source text.
  */
 async function program({ native, argument: pollutions, report }) {

@@ -60,7 +60,7 @@ const unusable = { code: FAILED, retryable: false, status: 200 };
  * socket on which nothing has arrived yet.
  */
 const FAULTS = [
-  { name: "connection refused", refuse: true, expected: connectionLost, requests: 0 },
+  { name: "connection refused", refuseConnections: true, expected: connectionLost, requests: 0 },
   {
     name: "reset before the response",
     inject: (_, { raw }) => raw.resetAndDestroy(),
@@ -175,7 +175,8 @@ const FAULTS = [
   },
   {
     name: "redirect to another origin",
-    inject: (socket, { elsewhere }) => socket.end(httpResponse(302, "", { Location: `${elsewhere}/token` })),
+    inject: (socket, { redirectOrigin }) =>
+      socket.end(httpResponse(302, "", { Location: `${redirectOrigin}/token` })),
     expected: { code: FAILED, retryable: false, status: 302 },
   },
   {
@@ -213,7 +214,7 @@ const FAULTS = [
     // A retry may follow immediately and must not use the connection that is being closed.
     inject: (socket) =>
       socket.end(
-        httpResponse(status, "<html>futureGrant</html>", {
+        httpResponse(status, "<html>later</html>", {
           "Content-Type": "text/html",
           Connection: "close",
         }),

@@ -1,5 +1,4 @@
-// The faults of the matrix, and the expectedOutcome that the rules give for each. This file does not depend on how the tests
-// run.
+// The faults of the matrix, and the rules for their expected results. This file does not depend on how the tests run.
 
 import { gzipSync } from "node:zlib";
 
@@ -13,7 +12,7 @@ export function grantBody(lifetime = 86_400, secret = "a-token") {
   return JSON.stringify({ access_token: secret, expires_on: String(expiresOn), token_type: "Bearer" });
 }
 
-/** A grantBody that is still valid after the clock of the caller has jumped by a day. */
+/** A grant that is still valid after the clock of the caller has jumped by a day. */
 const futureGrant = () => grantBody(3 * 86_400);
 
 export function httpResponse(status, body, headers = {}) {

@@ -170,11 +170,13 @@ function validateScope(
 
 /** Returns the discovery documents, which @azure/identity reads before it requests a token. */
 function discoveryDocument(
-  { method, path }: RecordedRequest,
+  { headers, method, path }: RecordedRequest,
   { keys, origin, tenantId }: SourceContext,
 ): SourceResponse | undefined {
   if (method !== "GET") return undefined;
-  const base = `${origin}/${tenantId}`;
+  // The name under which this client reaches the endpoint, such as that of a service of a compose file.
+  const { host = new URL(origin).host } = headers;
+  const base = `${new URL(origin).protocol}//${host}/${tenantId}`;
   if (path === `/${tenantId}/v2.0/.well-known/openid-configuration`) {
     const body = {
       issuer: `${base}/v2.0`,
@@ -200,4 +202,9 @@ function errorResponse(status: number, message = `${STATUS_CODES[status] ?? "Fai
   return entraError(status, error, 90_033, message, { headers: {} });
 }
 
-export const workloadIdentity: SourceDefinition = { create, errorResponse, isSecure: true };
+export const workloadIdentity: SourceDefinition = {
+  create,
+  errorResponse,
+  isSecure: true,
+  requiresSecret: false,
+};

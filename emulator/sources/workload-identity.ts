@@ -2,7 +2,7 @@
 // user-assigned identity. Unlike the other sources it is a service on the internet, and so uses https.
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { STATUS_CODES } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,7 +56,9 @@ function create(context: SourceContext): Source {
       AZURE_FEDERATED_TOKEN_FILE: write("token", issueAssertion()),
       AZURE_TENANT_ID: context.tenantId,
       ...(identity && { AZURE_CLIENT_ID: identity.clientId }),
-      ...(context.certificate && { NODE_EXTRA_CA_CERTS: write("ca.pem", context.certificate.pem) }),
+      ...(context.certificate && {
+        NODE_EXTRA_CA_CERTS: write("ca.pem", `${extraRoots(process.env)}${context.certificate.pem}`),
+      }),
     },
     respond: (request, issueToken) => {
       const reject: Reject = (...error) => entraError(...error, request);
@@ -66,6 +68,16 @@ function create(context: SourceContext): Source {
     issueAssertion,
     close: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** Returns the roots that clients trust besides their own already, since they read one file only. */
+function extraRoots({ NODE_EXTRA_CA_CERTS: file }: NodeJS.ProcessEnv): string {
+  if (!file) return "";
+  try {
+    return `${readFileSync(file, "utf8").trimEnd()}\n`;
+  } catch {
+    return ""; // Node.js warns about such a file, and goes on without it.
+  }
 }
 
 /** Checks the method and the path. */

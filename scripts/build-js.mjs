@@ -21,6 +21,7 @@ const common = {
   absWorkingDir: root,
   bundle: true,
   charset: "utf8",
+  external: ["managed-identity-native-*"],
   legalComments: "none",
   logLevel: "warning",
   metafile: true,

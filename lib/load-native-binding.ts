@@ -146,12 +146,6 @@ function remedyFor({ code }: NodeJS.ErrnoException, reason: string): string | un
   if (code === "ERR_DLOPEN_DISABLED") {
     return "Node.js runs with --no-addons, which may stand in NODE_OPTIONS. Start it without that option.";
   }
-  if (code === "ERR_ACCESS_DENIED") {
-    return (
-      "Node.js runs with --permission, which forbids reading the add-on. Start it with --allow-addons and with\n" +
-      "--allow-fs-read for the folder node_modules."
-    );
-  }
   if (/failed to map segment|operation not permitted/i.test(reason)) {
     return (
       "The file system of the add-on does not allow programs: it is mounted with the option noexec, or a security\n" +

@@ -110,6 +110,52 @@ test("an add-on that cannot be loaded is told from one that is missing, with the
   t.true(first.includes(cause.split("\n")[0]));
 });
 
+/** Node.js's name of the option, which changed in version 23.5. */
+const PERMISSION = process.allowedNodeEnvironmentFlags.has("--permission")
+  ? "--permission"
+  : "--experimental-permission";
+/** For each reason: how the program is started, the code of the error, and the remedy. */
+const FORBIDDEN = {
+  "--permission": {
+    options: [PERMISSION, "--allow-fs-read=*", "--no-warnings"],
+    code: "ERR_DLOPEN_DISABLED",
+    remedy: "--allow-addons",
+  },
+  "--no-addons": { options: ["--no-addons"], code: "ERR_DLOPEN_DISABLED", remedy: "without that option" },
+};
+
+for (const [reason, { options, code, remedy }] of Object.entries(FORBIDDEN)) {
+  test(`an add-on that ${reason} forbids has that remedy only`, async (t) => {
+    const folder = project(t, { addOns: { [own.name]: "built" } });
+    const settings = { cwd: folder, env: { PATH: process.env.PATH } };
+    const { stdout } = await run(process.execPath, [...options, "-e", REQUIRE], settings);
+    const outcome = JSON.parse(stdout);
+    t.is(outcome.code, code);
+    t.true(outcome.message.includes(own.name) && outcome.message.includes("cannot be used"), outcome.message);
+    t.true(outcome.message.includes(remedy), outcome.message);
+    t.deepEqual(commands(outcome.message), []);
+  });
+}
+
+test("an add-on on a file system without programs has that remedy only", async (t) => {
+  const folder = project(t, { addOns: { [own.name]: "built" } });
+  const addon = join(folder, "node_modules", own.name);
+  const script = `mount --bind ${addon} ${addon} && mount -o remount,bind,noexec ${addon} && exec "$@"`;
+  const command = ["--map-root-user", "--mount", "sh", "-c", script, "sh"];
+  const settings = { cwd: folder, env: { PATH: process.env.PATH } };
+  const tried = await run("unshare", [...command, "true"]).catch((error) => error);
+  if (tried.stdout === undefined || tried.code !== undefined) {
+    t.log(`no mount namespace: ${tried.message}`);
+    t.pass();
+    return;
+  }
+  const { stdout } = await run("unshare", [...command, process.execPath, "-e", REQUIRE], settings);
+  const { code, message } = JSON.parse(stdout);
+  t.is(code, "ERR_DLOPEN_FAILED");
+  t.true(message.includes("noexec"), message);
+  t.deepEqual(commands(message), []);
+});
+
 test("a package of another version is refused by both versions, and the right one is named", async (t) => {
   const folder = project(t);
   const modules = join(folder, "node_modules");

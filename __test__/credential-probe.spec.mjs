@@ -1,5 +1,5 @@
 // getToken where nothing is configured: IMDS's own address is probed before the first token request. It is played
-// by a network client, in processes of their own. Its time limit is tested in src/application_tests/probe.rs.
+// by a network client, in processes of their own. Its time limit is tested in src/acquisition/tests/probe.rs.
 
 import { createRequire } from "node:module";
 import test from "ava";

@@ -4,9 +4,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::cache::flight::Outcome;
+use crate::acquisition::in_flight::Outcome;
 use crate::error::Error;
-use crate::source::SourceName;
+use crate::source_name::SourceName;
 
 /// One event of one flight.
 pub struct Event {

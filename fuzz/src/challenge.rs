@@ -9,7 +9,7 @@ use std::sync::Arc;
 use managed_identity_native::error::{Code, Error};
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 
-use crate::host::{self, Disk, KEY, Look};
+use crate::fake_platform::{self, Disk, KEY, Look};
 
 const FOLDER: &str = "/var/opt/azcmagent/tokens/";
 const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
@@ -75,20 +75,20 @@ struct Found {
 
 fn challenge(status: u16, lines: &[&str]) -> Found {
     let disk = Arc::new(Disk::default());
-    let machine = host::machine(&disk);
+    let machine = fake_platform::machine(&disk);
     let arc = [
         ("IDENTITY_ENDPOINT", ENDPOINT),
         ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
     ];
-    let source = host::open(arc).expect("Azure Arc");
-    let ask = host::ask(RESOURCE);
+    let source = fake_platform::open(arc).expect("Azure Arc");
+    let ask = fake_platform::ask(RESOURCE);
     let first = source.request(&ask, &machine).expect("a request");
     let response = Response {
         headers: ResponseHeaders {
             www_authenticate: lines.iter().map(|line| (*line).to_owned()).collect(),
             ..ResponseHeaders::default()
         },
-        ..host::response(&first, status, b"")
+        ..fake_platform::response(&first, status, b"")
     };
     let second = source.challenge(&ask, &response, &machine);
     Found {

@@ -12,7 +12,7 @@ use managed_identity_native::token::{Timestamp, Token};
 use serde_json::{Value, json};
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
-use crate::host::NOW;
+use crate::fake_platform::NOW;
 
 /// The last instant of a JavaScript `Date`, in milliseconds.
 const LAST_MILLIS: i64 = 8_640_000_000_000_000;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::decoding::everything;
 use crate::encoding::encode;
-use crate::host;
+use crate::fake_platform;
 
 const MARK: &str = "<redacted>";
 const CUT: char = '…';
@@ -168,10 +168,10 @@ fn check_body(text: &str) {
         ("IDENTITY_ENDPOINT", "http://127.0.0.1:8081/msi/token"),
         ("IDENTITY_HEADER", HEADER),
     ];
-    let source = host::open(app_service).expect("App Service");
-    let machine = host::machine(&<_>::default());
+    let source = fake_platform::open(app_service).expect("App Service");
+    let machine = fake_platform::machine(&<_>::default());
     let request = source
-        .request(&host::ask("https://vault.azure.net"), &machine)
+        .request(&fake_platform::ask("https://vault.azure.net"), &machine)
         .expect("a request");
     let report = Report::about(&*source);
     let echoed = |text: String, (name, echo, _): &(&str, &str, &str)| text.replace(name, echo);
@@ -184,7 +184,12 @@ fn check_body(text: &str) {
     });
     let hidden: Vec<String> = hidden.map(|(_, _, telling)| packed(telling)).collect();
     for status in [200, 400, 403] {
-        let error = report.refusal(&host::response(&request, status, body.as_bytes()), None, 2, true);
+        let error = report.refusal(
+            &fake_platform::response(&request, status, body.as_bytes()),
+            None,
+            2,
+            true,
+        );
         let shown = packed(&format!("{error} {error:?}"));
         assert!(!hidden.iter().any(|telling| shown.contains(telling)), "{error}");
         let message = &error.facts().message;

@@ -4,11 +4,11 @@
 
 use std::fmt::Write as _;
 
-use managed_identity_native::config::Given;
-use managed_identity_native::resource::Resource;
+use managed_identity_native::options::Given;
+use managed_identity_native::options::resource::Resource;
 use managed_identity_native::token::Secret;
 
-use crate::host;
+use crate::fake_platform;
 
 const ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
 
@@ -31,18 +31,22 @@ pub fn check(data: &[u8]) {
     );
     assert!(is_guid(text) || has_scheme(text), "{text:?}");
 
-    let source =
-        host::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")]).expect("App Service");
-    let machine = host::machine(&<_>::default());
-    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    let source = fake_platform::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")])
+        .expect("App Service");
+    let machine = fake_platform::machine(&<_>::default());
+    let request = source
+        .request(&fake_platform::ask(&given), &machine)
+        .expect("a request");
     let expected = format!("{ENDPOINT}?api-version=2019-08-01&resource={}", encoded(text));
     assert_eq!(request.url.as_str(), expected.replace('\'', "%27"));
     let pairs: Vec<_> = request.url.query_pairs().collect();
     assert_eq!(pairs.len(), 2, "{}", request.url);
     assert_eq!((&*pairs[1].0, &*pairs[1].1), ("resource", text), "it comes back");
 
-    let source = host::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
-    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    let source = fake_platform::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
+    let request = source
+        .request(&fake_platform::ask(&given), &machine)
+        .expect("a request");
     assert_eq!(request.url.as_str(), ENDPOINT);
     let body = request.body.as_ref().map(Secret::expose);
     assert_eq!(body, Some(&*format!("resource={}", encoded(text))));

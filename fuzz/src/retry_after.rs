@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use managed_identity_native::http::retry::retry_after;
+use managed_identity_native::http::retry_policy::retry_after;
 use managed_identity_native::token::Timestamp;
 use time::{Month, OffsetDateTime, Weekday};
 
-use crate::host::NOW;
+use crate::fake_platform::NOW;
 
 const DAY: Duration = Duration::from_hours(24);
 

@@ -12,7 +12,7 @@ use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::cache::shelf::{Doing, Guard, Store};
+use crate::cache::persistent::{Doing, Guard, Store};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.

@@ -13,10 +13,9 @@
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
-mod arrivals;
 mod cache_plugin;
+mod completions;
 mod environment_end;
-mod given;
 mod log_sink;
 mod network_client;
 mod node_roots;
@@ -24,6 +23,7 @@ mod observer;
 mod option_records;
 mod records;
 mod runtime;
+mod untyped_value;
 
 use std::sync::{Arc, LazyLock};
 
@@ -32,11 +32,11 @@ use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
 use self::records::FailureRecord;
-use crate::application::Engine;
+use crate::acquisition::Engine;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
-use crate::identity;
-use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::options::identity;
+use crate::platform::{Chance as _, Machine, SystemChance, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
@@ -68,7 +68,7 @@ pub fn error_codes() -> Vec<&'static str> {
 /// What is wrong with an id, if anything; `name` says where it came from.
 #[napi(catch_unwind)]
 pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
-    let id = given::given(&id)?;
+    let id = untyped_value::given(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
@@ -89,7 +89,7 @@ pub fn generation() -> u32 {
 #[napi(catch_unwind)]
 pub fn clear_cache() {
     ENGINE.clear();
-    arrivals::tell_cleared();
+    completions::tell_cleared();
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.

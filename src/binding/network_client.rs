@@ -19,7 +19,7 @@ use crate::error::Cause;
 use crate::http::NATIVE;
 use crate::http::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
-    is_success, local_fault,
+    is_success, local_error,
 };
 use crate::redaction::Redactor;
 
@@ -147,7 +147,7 @@ fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
         Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        other => match other.and_then(local_fault::named) {
+        other => match other.and_then(local_error::named) {
             Some(code) => (FaultKind::Local, Some(code)),
             None => (FaultKind::CallersClient, None),
         },

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::environment_end::EnvironmentEnd;
-use crate::machine::{self, NodeRootsReader, Pem};
+use crate::platform::{self, NodeRootsReader, Pem};
 
 /// How long a thread may take to hand its roots over, before those that it handed over last are used.
 const MAX_READ_TIME: Duration = Duration::from_secs(1);
@@ -60,11 +60,11 @@ pub(super) struct Reader {
     read: ReadFunction,
     environment_end: EnvironmentEnd,
     /// What was read last, with its version. Held while reading, so that callers of one moment share one reading.
-    last: Mutex<Option<(u32, machine::NodeRoots)>>,
+    last: Mutex<Option<(u32, platform::NodeRoots)>>,
 }
 
 impl Reader {
-    async fn roots(&self) -> Option<machine::NodeRoots> {
+    async fn roots(&self) -> Option<platform::NodeRoots> {
         let mut last = self.last.lock().await;
         let known = last.as_ref().map_or(0, |(version, _)| *version);
         let read = async { self.read.call_async_catch(known).await?.await };
@@ -78,7 +78,7 @@ impl Reader {
         if let Some(record) = record
             && let Some(certificates) = record.certificates
         {
-            let roots = machine::NodeRoots {
+            let roots = platform::NodeRoots {
                 certificates: Pem::new(certificates.into_bytes()),
                 is_exclusive: record.is_exclusive,
             };
@@ -89,7 +89,7 @@ impl Reader {
 }
 
 impl NodeRootsReader for Reader {
-    fn read(&self) -> Pin<Box<dyn Future<Output = Option<machine::NodeRoots>> + Send + '_>> {
+    fn read(&self) -> Pin<Box<dyn Future<Output = Option<platform::NodeRoots>> + Send + '_>> {
         Box::pin(self.roots())
     }
 }

@@ -4,10 +4,10 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::given::given;
-use crate::config::RawConfiguration;
-use crate::identity::{Identity, presentable};
-use crate::request::RawRequest;
+use super::untyped_value::given;
+use crate::options::RawConfiguration;
+use crate::options::identity::{Identity, presentable};
+use crate::options::request::RawRequest;
 
 /// The options of an application, flat and of any type.
 #[napi(object)]

@@ -10,12 +10,12 @@ use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
 use super::node_roots::NodeRoots;
-use crate::application::availability::Availability;
-use crate::cache::flight::{Outcome, Served};
+use crate::acquisition::in_flight::{Outcome, Served};
+use crate::acquisition::probe::Availability;
 use crate::error::{Error, ErrorNumber};
 use crate::events::{Event, What};
-use crate::machine::{Environment, variable};
 use crate::metadata::Metadata;
+use crate::platform::{Environment, variable};
 use crate::token::Timestamp;
 
 /// One reading of the environment, which calls share until the next reading differs.

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
-use super::local_fault;
+use super::local_error;
 use super::resolver::Resolver;
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
@@ -303,7 +303,7 @@ fn no_address() -> io::Error {
 /// Returns how much an error says about the endpoint. An address of a family that this host does not have, such as `::1`
 /// of `localhost` in a container without IPv6, must not hide that another address refused the connection.
 fn weight(error: &io::Error) -> u8 {
-    if local_fault::code(error).is_some() {
+    if local_error::code(error).is_some() {
         0
     } else if matches!(
         error.kind(),

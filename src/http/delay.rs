@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::retry::{Budget, RetryOptions, Wait, spread};
-use super::send::{Chain, End};
+use super::retry_loop::{Chain, End};
+use super::retry_policy::{Budget, RetryOptions, Wait, spread};
 use super::{FaultKind, Response};
 
 /// How an identity that is not found is asked for again, by callers who expect it to appear.

@@ -1,24 +1,24 @@
 //! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
 //! transport that carries them.
 //!
-//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`send`] the one loop
-//! that sends, retries and times out, [`retry`] its policies as data, [`waiters`] the callers that it
-//! works for, [`timer`] its limits, [`gate`] what all requests to one endpoint share.
+//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`retry_loop`] the one loop
+//! that sends, retries and times out, [`retry_policy`] its policies as data, [`waiters`] the callers that it
+//! works for, [`timer`] its limits, [`endpoint_limiter`] what all requests to one endpoint share.
 
+pub mod certificate_pin;
 mod connection;
 mod connection_pool;
 mod connector;
 mod delay;
-pub mod gate;
-pub mod local_fault;
+pub mod endpoint_limiter;
+pub mod local_error;
 pub mod native_transport;
-pub mod pinned;
 mod resolver;
-pub mod retry;
-pub mod send;
+pub mod retry_loop;
+pub mod retry_policy;
 pub mod timer;
+pub mod tls;
 mod transport_error;
-pub mod trust;
 pub mod waiters;
 mod wire_limit;
 
@@ -31,8 +31,8 @@ use std::time::Duration;
 pub use reqwest::Url;
 use zeroize::Zeroizing;
 
-use self::pinned::Thumbprint;
-use self::trust::{Internet, Roots};
+use self::certificate_pin::Thumbprint;
+use self::tls::{Internet, Roots};
 use crate::error::Cause;
 use crate::token::Secret;
 

@@ -22,13 +22,13 @@ use super::connection_pool::{ConnectionPool, Slot};
 use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
 use super::resolver::Resolver;
 use super::timer::timeout_at;
+use super::tls::{ClientConfigs, Internet, Roots};
 use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
-use super::trust::{ClientConfigs, Internet, Roots};
 use super::{
     BODY_LIMIT, Exchange, Fault, FaultKind, Method, NATIVE, Request, Response, ResponseHeaders,
-    ReusableConnection, Route, Transport, Url, is_success, pinned,
+    ReusableConnection, Route, Transport, Url, certificate_pin, is_success,
 };
-use crate::machine::Machine;
+use crate::platform::Machine;
 
 /// What tells one pool of connections from another.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ impl NativeTransport {
             return Ok(None);
         }
         if let Route::Pinned(thumbprint) = &request.route {
-            return Ok(Some(Arc::new(pinned::only(*thumbprint)?)));
+            return Ok(Some(Arc::new(certificate_pin::only(*thumbprint)?)));
         }
         let built = self.tls_configs.get(&self.machine, &request.roots).await?;
         if let Some(warning) = built.warning {

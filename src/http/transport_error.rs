@@ -3,10 +3,10 @@
 use std::error::Error as StdError;
 use std::io;
 
+use super::certificate_pin::Mismatch;
 use super::connector::ConnectError;
-use super::pinned::Mismatch;
 use super::wire_limit::WireLimitExceeded;
-use super::{Fault, FaultKind, local_fault};
+use super::{Fault, FaultKind, local_error};
 use crate::error::Cause;
 
 type Classified = (FaultKind, Option<&'static str>);
@@ -119,7 +119,7 @@ fn io_error<'a>(chain: &[&'a (dyn StdError + 'static)]) -> Option<&'a io::Error>
 
 fn of_io(error: &io::Error) -> Option<Classified> {
     use io::ErrorKind as K;
-    if let Some(code) = local_fault::code(error) {
+    if let Some(code) = local_error::code(error) {
         return Some((FaultKind::Local, Some(code)));
     }
     match error.kind() {

@@ -5,8 +5,8 @@
 use super::{Ask, Endpoint, Host, MI_RESOURCE_ID, Source, SourceName, endpoint_of, secret_of};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, Policy};
+use crate::platform::{Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-08-01";
@@ -38,7 +38,7 @@ impl Source for AppService {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn secret(&self) -> Option<&Secret> {

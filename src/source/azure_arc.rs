@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::www_authenticate::challenges;
 use super::{Answer, Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
-use crate::config::Settings;
 use crate::error::{Code, Error};
-use crate::http::retry::{self, Policy};
+use crate::http::retry_policy::{self, Policy};
 use crate::http::{Request, Response};
-use crate::identity::Identity;
-use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::options::Settings;
+use crate::options::identity::Identity;
+use crate::platform::{Environment, Machine, ReadFault, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
@@ -115,7 +115,7 @@ impl Source for AzureArc {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {

@@ -6,9 +6,9 @@ use super::endpoint::form;
 use super::{Ask, Endpoint, Host, METADATA_HEADER, RESOURCE, Source, SourceName, endpoint_of};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::identity::Identity;
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, Policy};
+use crate::options::identity::Identity;
+use crate::platform::{Machine, variable};
 
 pub(super) const HOST: Host = Host {
     name: SourceName::CloudShell,
@@ -38,7 +38,7 @@ impl Source for CloudShell {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::claims::claims;
 use super::datetime;
+use super::jwt::claims;
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp};
 
 /// An absolute number over this is in milliseconds: as seconds it would be the year 5138.

@@ -6,8 +6,8 @@
 use super::{Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, Policy};
+use crate::platform::{Machine, variable};
 
 const API_VERSION: &str = "2018-02-01";
 const DEFAULT_BASE: &str = "http://169.254.169.254";
@@ -54,9 +54,9 @@ impl Source for Imds {
 
     fn policy(&self) -> &'static Policy {
         if self.configured {
-            &retry::IMDS_CONFIGURED
+            &retry_policy::IMDS_CONFIGURED
         } else {
-            &retry::IMDS_DEFAULT
+            &retry_policy::IMDS_DEFAULT
         }
     }
 

@@ -6,12 +6,12 @@ use super::{
     Ask, Endpoint, Host, METADATA_HEADER, SECRET_HEADER, Source, SourceName, client_id_of, endpoint_of,
     secret_of,
 };
-use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::identity::{IdKind, Identity};
-use crate::machine::{Environment, Machine, variable};
+use crate::http::retry_policy::{self, Policy};
+use crate::options::Settings;
+use crate::options::identity::{IdKind, Identity};
+use crate::platform::{Environment, Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2017-09-01";
@@ -62,7 +62,7 @@ impl Source for MachineLearning {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn secret(&self) -> Option<&Secret> {

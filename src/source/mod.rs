@@ -2,51 +2,50 @@
 //!
 //! One file per host, each of one shape: its constants on the wire, `open` (which checks what the
 //! host cannot do), `request` (pure) and, where a host differs, `challenge` or `confirm`. The order
-//! of detection is `HOSTS`. Nothing here sends anything: see [`http::send`](crate::http::send).
+//! of detection is `HOSTS`. Nothing here sends anything: see [`http::retry_loop`](crate::http::retry_loop).
 
-mod answer;
 mod app_service;
 mod azure_arc;
-mod claims;
 mod claims_request;
 mod cloud_shell;
 mod datetime;
 mod endpoint;
 mod entra_codes;
 mod error_body;
+mod error_context;
 mod expiry;
 mod imds;
 mod imds_evidence;
 mod json;
+mod jwt;
 mod machine_learning;
 mod quotation;
-mod report;
 mod resource_match;
 mod service_fabric;
-mod source_name;
 mod token_proxy;
+mod token_response;
 mod workload_identity;
 mod www_authenticate;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Given, Settings};
 use crate::error::{Code, Error};
-use crate::http::retry::Policy;
+use crate::http::retry_policy::Policy;
 use crate::http::{Request, Response};
-use crate::identity::{IdKind, Identity, check_id};
-use crate::machine::{Environment, Machine, variable};
-use crate::resource::Resource;
+use crate::options::identity::{IdKind, Identity, check_id};
+use crate::options::resource::Resource;
+use crate::options::{Given, Settings};
+use crate::platform::{Environment, Machine, variable};
 use crate::token::Secret;
 
-pub use self::answer::{Answer, Grant};
-pub use self::claims::tenant;
 pub use self::endpoint::Endpoint;
+pub use self::error_context::{Report, is_container_host, is_identity_missing};
 pub use self::imds_evidence::{Evidence, RequestKind, imds_evidence};
-pub use self::report::{Report, is_container_host, is_identity_missing};
+pub use self::jwt::tenant;
 pub use self::resource_match::is_other_resource;
-pub use self::source_name::SourceName;
+pub use self::token_response::{Answer, Grant};
+pub use crate::source_name::SourceName;
 
 /// What a token is asked for with.
 #[derive(Clone, Debug)]
@@ -353,5 +352,4 @@ fn secret_of(env: &Environment, variable: &str) -> Result<Secret, Error> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

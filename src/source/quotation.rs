@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::json;
+use super::token_response::Answer;
 use crate::error::ErrorNumber;
 use crate::http::{Response, is_success};
 

@@ -3,13 +3,13 @@
 //! Specification: <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>
 
 use super::{Ask, Endpoint, Host, SECRET_HEADER, Source, SourceName, endpoint_of, secret_of};
-use crate::config::Settings;
 use crate::error::{Code, Error};
-use crate::http::pinned::Thumbprint;
-use crate::http::retry::{self, Policy};
+use crate::http::certificate_pin::Thumbprint;
+use crate::http::retry_policy::{self, Policy};
 use crate::http::{Request, Route};
-use crate::identity::Identity;
-use crate::machine::{Environment, Machine, variable};
+use crate::options::Settings;
+use crate::options::identity::Identity;
+use crate::platform::{Environment, Machine, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-07-01-preview";
@@ -69,7 +69,7 @@ impl Source for ServiceFabric {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {

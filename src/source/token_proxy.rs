@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Endpoint;
-use crate::config::{LastCertificates, Settings};
 use crate::error::{Code, Error};
-use crate::http::trust::{Roots, has_certificate, is_server_name};
+use crate::http::tls::{Roots, has_certificate, is_server_name};
 use crate::http::{Request, Route};
-use crate::machine::{Environment, Machine, Pem, ReadFault, variable};
+use crate::options::{LastCertificates, Settings};
+use crate::platform::{Environment, Machine, Pem, ReadFault, variable};
 
 /// The certificates of an authority, of which there are one or two.
 const CERTIFICATES_LIMIT: usize = 1_048_576;

@@ -9,13 +9,13 @@ use super::claims_request;
 use super::endpoint::form;
 use super::token_proxy::TokenProxy;
 use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
-use crate::config::Settings;
 use crate::error::{Cause, Code, Error};
-use crate::http::retry::{self, Policy};
-use crate::http::trust::Internet;
-use crate::http::{Request, Route, local_fault};
-use crate::identity::{IdKind, Identity};
-use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::http::retry_policy::{self, Policy};
+use crate::http::tls::Internet;
+use crate::http::{Request, Route, local_error};
+use crate::options::Settings;
+use crate::options::identity::{IdKind, Identity};
+use crate::platform::{Environment, Machine, ReadFault, variable};
 use crate::token::Secret;
 
 const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -166,7 +166,7 @@ impl WorkloadIdentity {
                     unusable(&format!("cannot be read ({error})")).with(|facts| {
                         facts.unavailable = is_missing;
                         facts.cause = Some(Cause {
-                            code: local_fault::code(&error),
+                            code: local_error::code(&error),
                             message: error.to_string(),
                         });
                     })
@@ -195,7 +195,7 @@ impl Source for WorkloadIdentity {
     }
 
     fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+        &retry_policy::CONFIGURED
     }
 
     fn claims_parameter(&self, ask: &Ask) -> Result<Option<String>, Error> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties::config;
+use crate::test_support::proptest::config;
 
 const HOUR: i64 = 3_600_000;
 const NEARLY: i128 = 300_000;

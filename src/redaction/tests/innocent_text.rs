@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties::config;
+use crate::test_support::proptest::config;
 
 /// Sentences of Azure's services.
 const SENTENCES: [&str; 12] = [

@@ -1,7 +1,7 @@
 //! Which host this is.
 
 use super::*;
-use crate::config::Given;
+use crate::options::Given;
 
 /// The order of detection, written from the contract's table.
 fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
@@ -113,7 +113,7 @@ fn the_names_are_those_that_callers_compare_with() {
 
 #[test]
 fn a_callers_transport_goes_with_every_host_but_service_fabric() {
-    let net = crate::fakes::FakeNet::granting(1);
+    let net = crate::test_support::FakeNet::granting(1);
     for variables in [
         APP_SERVICE,
         AZURE_ARC,

@@ -182,7 +182,7 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
 #[test]
 fn parameters_have_their_order() {
     let settings = settings(|raw| {
-        raw.client_capabilities = crate::config::Given::List(vec!["cp1".into(), "c,p&2".into()]);
+        raw.client_capabilities = crate::options::Given::List(vec!["cp1".into(), "c,p&2".into()]);
         raw.user_assigned_client_id = "id".into();
     });
     let common = "resource=https%3A%2F%2Fvault.azure.net";

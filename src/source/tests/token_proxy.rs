@@ -1,10 +1,10 @@
 //! AKS identity bindings: the same request, by the cluster's proxy.
 
 use super::*;
-use crate::fakes::CERTIFICATE;
-use crate::http::trust::Roots;
+use crate::http::tls::Roots;
 use crate::http::{Method, Route};
-use crate::machine::Pem;
+use crate::platform::Pem;
+use crate::test_support::CERTIFICATE;
 
 const PROXY: (&str, &str) = (v::AZURE_KUBERNETES_TOKEN_PROXY, "https://10.0.0.1:6443/proxy");
 const SNI: (&str, &str) = (v::AZURE_KUBERNETES_SNI_NAME, "token-proxy.example");
@@ -13,7 +13,7 @@ const CA_FILE: (&str, &str) = (v::AZURE_KUBERNETES_CA_FILE, "/ca.pem");
 const BEHIND_PROXY: (&str, &str) = (v::HTTPS_PROXY, "\"not a URL\"");
 
 fn bound() -> Settings {
-    settings(|raw| raw.enable_azure_proxy = crate::config::Given::Boolean(true))
+    settings(|raw| raw.enable_azure_proxy = crate::options::Given::Boolean(true))
 }
 
 fn open_with(variables: Variables<'_>, settings: &Settings) -> Opened {
@@ -31,7 +31,7 @@ fn request_with(
     settings: &Settings,
     files: &Arc<FakeFiles>,
 ) -> Result<Request, Error> {
-    let machine = fakes::machine(&FakeClock::new(), files);
+    let machine = test_support::machine(&FakeClock::new(), files);
     open_with(variables, settings)?.request(&ask(settings), &machine)
 }
 
@@ -176,7 +176,7 @@ fn file_of_the_authority_is_read_for_each_request() {
 
 #[test]
 fn callers_client_is_refused_where_it_would_have_to_know_the_proxys_name() {
-    let net = crate::fakes::FakeNet::numbered(7, |_, _| unreachable!("nothing is sent"));
+    let net = crate::test_support::FakeNet::numbered(7, |_, _| unreachable!("nothing is sent"));
     let by_caller = bound().with_transport(net);
     for (variables, is_taken) in [
         (&[PROXY][..], true),

@@ -61,7 +61,7 @@ fn the_form_is_that_of_a_federated_credential() {
 #[test]
 fn capabilities_go_into_the_form_and_nothing_into_the_url() {
     let settings = settings(|raw| {
-        raw.client_capabilities = crate::config::Given::List(vec!["CP1".into(), "other".into()]);
+        raw.client_capabilities = crate::options::Given::List(vec!["CP1".into(), "other".into()]);
     });
     let request = request(WORKLOAD_IDENTITY, &settings, &holding(b"assertion")).expect("a request");
     assert_eq!(request.url.query(), None);
@@ -235,7 +235,7 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
 #[test]
 fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
     let files = Arc::new(FakeFiles::default());
-    let machine = fakes::machine(&FakeClock::new(), &files);
+    let machine = test_support::machine(&FakeClock::new(), &files);
     let settings = system_assigned();
     let source = open(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
     for assertion in ["first", "second"] {

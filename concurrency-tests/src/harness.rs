@@ -1,0 +1,132 @@
+//! What the tests share: how schedules are drawn, and an engine that many threads call.
+
+use std::io;
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::thread::{self, JoinHandle};
+use shuttle::{Config, Runner};
+use tokio::runtime::Handle;
+
+use crate::acquisition::in_flight::{Outcome, Served};
+use crate::acquisition::{Acquired, Engine};
+use crate::options::Given;
+use crate::options::request::{RawRequest, TokenRequest, Wish};
+use crate::platform::{CallerClock, Clock as _, Environment};
+use crate::sync::Arc;
+use crate::test_support::{self, FakeClock, FakeFiles, FakeNet, settings};
+
+/// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
+const SCHEDULES: usize = 2_000;
+/// They are the same at every run.
+const SEED: u64 = 0x5eed;
+/// Most races need one or two changes at the right place; this way of drawing looks for such.
+const CHANGES: usize = 3;
+/// shuttle's own stacks are too small for the chain of futures of an unoptimised build.
+const STACK: usize = 256 * 1_024;
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long")]
+pub(crate) fn under_every_schedule(test: fn()) {
+    let asked_for = std::env::var("SCHEDULES")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    let count = asked_for.unwrap_or(SCHEDULES);
+    let mut config = Config::new();
+    config.stack_size = STACK;
+    let random = RandomScheduler::new_from_seed(SEED, count);
+    Runner::new(random, config.clone()).run(test);
+    let few_changes = PctScheduler::new_from_seed(SEED, CHANGES, count);
+    Runner::new(few_changes, config).run(test);
+}
+
+/// An engine that many threads call.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) net: Arc<FakeNet>,
+    pub(crate) clock: Arc<FakeClock>,
+}
+
+impl Desk {
+    pub(crate) fn new(net: Arc<FakeNet>) -> Self {
+        let clock = FakeClock::new();
+        let machine = test_support::machine(&clock, &Arc::new(FakeFiles::default()));
+        let spawner = || Handle::try_current().map_err(io::Error::other);
+        let engine = Engine::new(machine, net.clone(), spawner);
+        Self { engine, net, clock }
+    }
+
+    pub(crate) fn acquire(&self, wish: Wish) -> Acquired {
+        let raw = RawRequest {
+            resource: "https://vault.azure.net".into(),
+            force_refresh: Given::Boolean(wish == Wish::New),
+            claims: Given::Text(if wish == Wish::Other { "{}" } else { "" }.into()),
+            ..RawRequest::default()
+        };
+        let request = TokenRequest::parse(&raw, String::new()).expect("valid");
+        let caller = CallerClock {
+            now: self.clock.now(),
+            thread: 0,
+        };
+        let acquired = self
+            .engine
+            .acquire(&settings(|_| {}), request, &Environment::default(), caller);
+        acquired.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn outcome(&self, wish: Wish) -> Outcome {
+        match self.acquire(wish) {
+            Acquired::Served(served) => Ok(served),
+            // As in the Node room, the waiting is a task of its own, which may start late.
+            Acquired::Pending(waiter) => {
+                let waiting = tokio::spawn(waiter.wait());
+                shuttle::future::block_on(waiting).expect("no panic")
+            }
+        }
+    }
+
+    /// A thread that asks once.
+    pub(crate) fn caller(&self, wish: Wish) -> JoinHandle<Outcome> {
+        let desk = self.clone();
+        thread::spawn(move || desk.outcome(wish))
+    }
+
+    /// What the cache holds.
+    pub(crate) fn held(&self) -> Option<Served> {
+        match self.acquire(Wish::Any) {
+            Acquired::Served(served) => Some(served),
+            Acquired::Pending(_) => None,
+        }
+    }
+}
+
+pub(crate) fn tokens(callers: Vec<JoinHandle<Outcome>>) -> Vec<Served> {
+    let outcomes = callers.into_iter().map(|caller| caller.join().expect("no panic"));
+    outcomes
+        .map(|outcome| outcome.unwrap_or_else(|error| panic!("{error}")))
+        .collect()
+}
+
+pub(crate) fn text(served: &Served) -> &str {
+    served.token.secret.expose()
+}
+
+/// The number of the request that brought a token.
+pub(crate) fn nth(served: &Served) -> usize {
+    text(served)[1..].parse().expect("t and a number")
+}
+
+/// A remembered token of the present generation is the one that the cache holds.
+pub(crate) fn assert_memo_is_right(desk: &Desk, remembered: &[Served]) {
+    let held = desk.held().expect("a token is held");
+    let generation = desk.engine.generation();
+    for served in remembered {
+        if served.generation == generation && served.fresh_until.is_some() {
+            assert!(
+                Arc::ptr_eq(&served.token, &held.token),
+                "{} and {}",
+                text(served),
+                text(&held)
+            );
+        }
+    }
+}

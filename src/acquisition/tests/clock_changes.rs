@@ -1,0 +1,244 @@
+//! Callers whose wall clock is not the system's, since a test has replaced it: what they are served, and that nothing of
+//! it reaches other threads or the persistent cache.
+
+use super::persistent_cache::{FakeStore, Process};
+use super::*;
+use crate::cache::persistent::Shelf;
+
+/// Within what clocks of one machine differ by, just beyond it, and far beyond it, in milliseconds.
+const CLOSE: [i64; 2] = [4_000, -4_000];
+pub(super) const APART: [i64; 4] = [6_000, -6_000, 7_200_000, -7_200_000];
+pub(super) const TWO_HOURS: i64 = 7_200_000;
+/// 56 years back: fake timers start in 1970 if they are not told when.
+pub(super) const TO_1970: i64 = -1_800_000_000_000;
+
+impl Call {
+    /// Made by a thread of this number, whose clock is so many milliseconds ahead of the system's.
+    pub(super) fn ahead(mut self, ms: i64, thread: u32) -> Self {
+        self.ahead = (ms, thread);
+        self
+    }
+}
+
+/// When the token ends, as the caller is told it: milliseconds after the system's start.
+pub(super) fn told(served: &Served) -> i64 {
+    served.token.told_expires_on().millis() - test_support::START.millis()
+}
+
+pub(super) const HOUR_MS: i64 = 3_600_000;
+
+pub(super) fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).expect("positive"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cache() {
+    for ahead in CLOSE {
+        let store = Arc::<FakeStore>::default();
+        let process = Process::new(&store, FakeNet::granting(HOUR));
+        let first = process.call().ahead(ahead, 1).outcome().await.expect("a token");
+        assert_eq!((told(&first), first.fresh_until.is_some()), (HOUR_MS, true));
+        assert_eq!(store.counts(), (3, 1), "{ahead}");
+        for (ahead, thread) in [(ahead, 1), (0, 2), (-ahead, 3)] {
+            let served = process.call().ahead(ahead, thread).served();
+            assert!(Arc::ptr_eq(&served.token, &first.token));
+            assert_eq!(served.fresh_until, first.fresh_until);
+        }
+        let other = Process::new(&store, FakeNet::granting(HOUR));
+        assert_eq!(other.call().ahead(ahead, 1).token().await, "t0");
+        assert_eq!(
+            other.0.net.count(),
+            0,
+            "{ahead}: it was found in the persistent cache"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
+    for ahead in CLOSE.into_iter().chain(APART) {
+        let desk = Desk::granting(HOUR);
+        desk.call().token().await;
+        desk.net.play(|_, _| Reply::new(400, "").into());
+        // The clock that is ahead sees the token's end earlier, the one behind no later.
+        let lasts = HOUR_MS - ahead.max(0);
+        if lasts > 0 {
+            desk.clock.leap(millis(lasts - 1));
+            assert_eq!(desk.call().ahead(ahead, 1).token().await, "t0", "{ahead}");
+            desk.clock.leap(millis(1));
+        }
+        desk.call().ahead(ahead, 1).error().await;
+        if ahead > 0 && ahead < HOUR_MS {
+            assert_eq!(
+                desk.call().token().await,
+                "t0",
+                "{ahead}: the system's clock goes on serving it"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_by_more_read_and_write_no_persistent_cache() {
+    for ahead in APART {
+        let store = Arc::<FakeStore>::default();
+        Process::new(&store, FakeNet::granting(HOUR)).call().token().await;
+        let (before, record) = (store.counts(), store.records().clone());
+        let process = Process::new(
+            &store,
+            FakeNet::playing(|nth, _| Reply::token(&format!("own{nth}"), HOUR).into()),
+        );
+        let call = || process.call().ahead(ahead, 1);
+        assert_eq!(call().token().await, "own0", "{ahead}");
+        assert_eq!(call().wish(Wish::New).token().await, "own1");
+        assert_eq!(call().wish(Wish::Other).token().await, "own2");
+        assert_eq!(text(&call().served()), "own2");
+        assert_eq!(store.counts(), before);
+        assert_eq!(*store.records(), record);
+        // By the right clock it is used again, and what the other one brought is not there.
+        assert_eq!(process.call().token().await, "t0");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it() {
+    let store = Arc::new(FakeStore {
+        refuses: true,
+        ..FakeStore::default()
+    });
+    let mut call = Desk::granting(HOUR).call().ahead(TWO_HOURS, 1);
+    call.settings = call.settings.with_shelf(Shelf {
+        store,
+        hostname: "host".into(),
+    });
+    assert_eq!(call.token().await, "t0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
+    for ahead in APART {
+        let desk = Desk::granting(HOUR);
+        let generation = desk.engine.generation();
+        assert_eq!(desk.call().ahead(ahead, 1).token().await, "t0");
+        assert_eq!(
+            desk.call().ahead(ahead, 2).token().await,
+            "t1",
+            "{ahead}: another thread"
+        );
+        assert_eq!(desk.call().token().await, "t2", "{ahead}: the right clock");
+        let forced = desk
+            .call()
+            .ahead(ahead, 1)
+            .wish(Wish::New)
+            .outcome()
+            .await
+            .expect("a token");
+        assert_eq!((text(&forced).as_str(), forced.fresh_until), ("t3", None));
+        for (ahead, thread, expected) in [(ahead, 1, "t3"), (0, 1, "t2"), (0, 2, "t2"), (0, 3, "t2")] {
+            assert_eq!(text(&desk.call().ahead(ahead, thread).served()), expected);
+        }
+        assert_eq!(desk.engine.generation(), generation, "no memo has to look again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_by_different_clocks_share_no_request() {
+    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(1)));
+    let waiters = [(0, 1), (TWO_HOURS, 1), (TWO_HOURS, 2), (-TWO_HOURS, 1), (0, 2)]
+        .map(|(ahead, thread)| desk.call().ahead(ahead, thread).waiter());
+    // The same thread joins by whatever clock it has meanwhile, as long as that is a replaced one.
+    assert_eq!(all(waiters.into()).await, ["t0", "t1", "t2", "t1", "t0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
+    for (moved, expected) in [
+        (4_000, ["t0", "t0"]), // It is not told from the time that passes.
+        (6_000, ["t0", "t1"]),
+        (TWO_HOURS, ["t0", "t1"]),
+        (-TWO_HOURS, ["t0", "t0"]),
+    ] {
+        let desk =
+            Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(1)));
+        let first = desk.call().ahead(10 * HOUR_MS, 1).waiter();
+        let second = desk.call().ahead(10 * HOUR_MS + moved, 1).waiter();
+        assert_eq!(all(vec![first, second]).await, expected, "{moved}");
+        assert_eq!(
+            desk.call().ahead(10 * HOUR_MS + moved, 1).token().await,
+            expected[1]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
+    assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
+    assert_eq!(served.metadata.refresh_reason, RefreshReason::Expired);
+    for (ahead, thread, expected) in [(0, 1, "t0"), (0, 2, "t0"), (TWO_HOURS, 1, "t1")] {
+        assert_eq!(text(&desk.call().ahead(ahead, thread).served()), expected);
+    }
+    assert_eq!(desk.net.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
+    let desk = Desk::playing(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+    for requests in 1..=2 {
+        let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
+        assert_eq!((text(&served).as_str(), desk.net.count()), ("once", requests));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
+    for ahead in [TWO_HOURS, -TWO_HOURS] {
+        let desk = Desk::granting(HOUR);
+        let served = desk.call().ahead(ahead, 1).outcome().await.expect("a token");
+        assert_eq!(served.fresh_until, None, "the memo of the thread would serve it");
+        assert_eq!(served.generation, desk.engine.generation());
+        let restored = desk.call().outcome().await.expect("a token");
+        assert_eq!((text(&restored).as_str(), told(&restored)), ("t1", HOUR_MS));
+        // Nor does clearing spare it.
+        desk.engine.clear();
+        assert_eq!(desk.call().ahead(ahead, 1).token().await, "t2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_the_other_threads() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    desk.net
+        .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+    let call = || desk.call().ahead(TWO_HOURS / 4, 1);
+    assert_eq!(text(&call().served()), "t0");
+    assert_eq!(call().wish(Wish::New).token().await, "once");
+    assert_eq!(call().token().await, "once", "t0 was not wanted any more");
+    assert_eq!(text(&desk.call().served()), "t0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    let by_replaced_clock = || text(&desk.call().ahead(TWO_HOURS / 4, 1).served());
+    assert_eq!(by_replaced_clock(), "t0");
+    assert_eq!(desk.call().wish(Wish::New).token().await, "t1");
+    assert_eq!(by_replaced_clock(), "t1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_tells_nonsense_does_no_harm() {
+    let desk = Desk::granting(HOUR);
+    for ahead in [i64::MIN, i64::MAX, -i64::MAX, 8_640_000_000_000_000] {
+        let told = desk.call().ahead(ahead, 1).outcome().await;
+        assert!(told.is_ok(), "{ahead}");
+    }
+    desk.call().token().await;
+    for ahead in [i64::MIN, i64::MAX] {
+        assert!(desk.call().ahead(ahead, 1).outcome().await.is_ok(), "{ahead}");
+    }
+}

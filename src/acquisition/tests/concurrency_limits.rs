@@ -1,0 +1,142 @@
+//! How many requests one endpoint sees at one time.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
+    const KEYS: usize = 10_000;
+    let desk = Desk::playing(|_, _| Play::from(Reply::token("old", DAY)).after(Duration::from_millis(1)));
+    let resources: Vec<_> = (0..KEYS).map(|nth| format!("https://{nth}.example")).collect();
+    let waiters: Vec<_> = resources
+        .iter()
+        .map(|one| desk.for_resource(one).waiter())
+        .collect();
+    all(waiters).await;
+    assert_eq!((desk.net.count(), desk.net.most_under_way()), (KEYS, 31));
+
+    advance(seconds(DAY / 2 + 300)).await;
+    desk.net
+        .play(|_, _| Play::from(Reply::token("new", DAY)).after(seconds(1)));
+    for one in &resources {
+        desk.for_resource(one).served();
+    }
+    settle().await;
+    assert_eq!((desk.net.count(), desk.net.under_way()), (KEYS + 5, 5));
+    // Places that are free again are taken by whoever asks next, and a place is given back at the end.
+    sleep(seconds(1)).await;
+    for one in &resources {
+        desk.for_resource(one).served();
+    }
+    settle().await;
+    assert_eq!((desk.net.count(), desk.net.under_way()), (KEYS + 10, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_endpoint_has_places_of_its_own() {
+    let desk = Desk::granting(DAY);
+    let hosts = ["http://a", "http://b", "http://a:8080"];
+    let calls: Vec<_> = hosts
+        .iter()
+        .flat_map(|host| {
+            let env = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, *host)];
+            let desk = &desk;
+            (0..40).map(move |nth| desk.for_resource(&format!("https://{nth}.example")).env(&env))
+        })
+        .collect();
+    desk.net
+        .play(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
+    all(calls.iter().map(|call| call.clone().waiter()).collect()).await;
+    assert_eq!(desk.net.most_under_way(), 3 * 31);
+    advance(seconds(DAY / 2 + 300)).await;
+    for call in calls {
+        call.served();
+    }
+    settle().await;
+    assert_eq!(desk.net.under_way(), 3 * 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_keeps_its_place_between_its_tries() {
+    let desk = Desk::granting(DAY);
+    let resources: Vec<_> = (0..20).map(|nth| format!("https://{nth}.example")).collect();
+    all(resources
+        .iter()
+        .map(|one| desk.for_resource(one).waiter())
+        .collect())
+    .await;
+    advance(seconds(DAY / 2 + 300)).await;
+    desk.net.play(|_, _| Reply::new(503, "").into());
+    for _ in 0..6 {
+        for one in &resources {
+            desk.for_resource(one).served();
+        }
+        sleep(seconds(1)).await;
+    }
+    // Five chains, each with tries after 0, 1 and 3 s, and none besides.
+    assert_eq!(desk.net.count(), 20 + 5 * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_must_wait_is_not_held_up_by_refreshes() {
+    let desk = Desk::granting(DAY);
+    let resources: Vec<_> = (0..10).map(|nth| format!("https://{nth}.example")).collect();
+    all(resources
+        .iter()
+        .map(|one| desk.for_resource(one).waiter())
+        .collect())
+    .await;
+    advance(seconds(DAY / 2 + 300)).await;
+    desk.net.play(|_, request| {
+        let new = request.url.as_str().contains("new.example");
+        if new {
+            Reply::token("new", DAY).into()
+        } else {
+            Play::Silence
+        }
+    });
+    for one in &resources {
+        desk.for_resource(one).served();
+    }
+    settle().await;
+    let started = Instant::now();
+    assert_eq!(desk.for_resource("https://new.example").token().await, "new");
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_holds_back_every_caller_of_its_endpoint() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(429, "").retry_after("20").into(),
+        _ => Reply::token("t", DAY).into(),
+    });
+    let once = desk
+        .call()
+        .set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true));
+    let refused = once.error().await;
+    assert_eq!(
+        (refused.facts().status, refused.facts().retryable),
+        (Some(429), true)
+    );
+
+    let started = Instant::now();
+    let short = desk
+        .for_resource("https://other.example")
+        .within(seconds(19))
+        .error()
+        .await;
+    let facts = short.facts();
+    assert_eq!(
+        (facts.status, facts.retryable, facts.attempts),
+        (Some(429), true, Some(0))
+    );
+    assert_eq!((started.elapsed(), desk.net.count()), (Duration::ZERO, 1));
+
+    let elsewhere = desk
+        .call()
+        .env(&[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://a")]);
+    elsewhere.token().await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+
+    desk.for_resource("https://other.example").token().await;
+    assert_eq!(started.elapsed(), seconds(20));
+}

@@ -1,0 +1,95 @@
+//! Which errors say that there is no managed identity here, so that the caller may try another credential.
+
+use super::*;
+
+pub(super) const APP_SERVICE: &[(&str, &str)] = &[
+    (v::IDENTITY_ENDPOINT, "http://10.0.0.4/token"),
+    (v::IDENTITY_HEADER, "hush-header"),
+];
+
+/// What a container's host says in place of IMDS.
+pub(super) const CONTAINER_HOST: &str = "connecting to 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.";
+
+pub(super) fn is_unavailable(error: &Error) -> bool {
+    error.facts().unavailable
+}
+
+fn once(call: Call) -> Call {
+    call.set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
+    for (fault, expected) in [
+        (FaultKind::Refused, true),
+        (FaultKind::Reset, true),
+        (FaultKind::Closed, true),
+        (FaultKind::ConnectTimeout, true),
+        (FaultKind::Unroutable, true),
+        (FaultKind::Local, false),
+        (FaultKind::NameResolution, true),
+        (FaultKind::Tls, true),
+        (FaultKind::CallersClient, true),
+        (FaultKind::RequestTimeout, false),
+        (FaultKind::ThumbprintMismatch, false),
+        (FaultKind::NotHttp, false),
+        (FaultKind::BodyTooLarge, false),
+        (FaultKind::Unsendable, false),
+    ] {
+        let desk = Desk::playing(move |_, _| fault.into());
+        let error = once(desk.call()).env(APP_SERVICE).error().await;
+        assert_eq!(is_unavailable(&error), expected, "{fault:?}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_say_that_there_is_no_identity() {
+    const WORDS: &str = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    const ASSIGNED: &str = r#"{"message":"No User Assigned or Delegated Managed Identity found for X"}"#;
+    const SEVERAL: &str =
+        r#"{"error":"invalid_request","error_description":"Multiple user assigned identities exist"}"#;
+    const RESOURCE: &str = r#"{"error":"invalid_resource","error_description":"AADSTS500011: unknown"}"#;
+    for (status, body, expected) in [
+        (400, WORDS, true),
+        (400, ASSIGNED, true),
+        (404, "", true),
+        (404, "<html>", true),
+        (403, CONTAINER_HOST, true),
+        (400, "", false),
+        (400, SEVERAL, false),
+        (400, RESOURCE, false),
+        (401, "", false),
+        (403, "", false),
+        (408, "", false),
+        (410, "", false),
+        (429, "", false),
+        (500, "", false),
+        (503, "", false),
+        (200, "{}", false),
+        (301, "", false),
+    ] {
+        let desk = Desk::playing(move |_, _| Reply::new(status, body).into());
+        let error = once(desk.call()).env(APP_SERVICE).error().await;
+        assert_eq!(is_unavailable(&error), expected, "{status} {body}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_out_of_time_is_told_by_what_happened_before() {
+    let refused = || FaultKind::Refused.into();
+    let busy = || Reply::new(503, "").into();
+    for (play, expected) in [(refused as fn() -> Play, true), (busy, false)] {
+        let desk = Desk::playing(move |_, _| play());
+        let call = desk.call().env(APP_SERVICE);
+        // Somebody with more time keeps the requests going on.
+        let patient = tokio::spawn(call.clone().waiter().wait());
+        let error = call.within(Duration::from_millis(100)).error().await;
+        assert_eq!(
+            (error.code(), is_unavailable(&error)),
+            (&Code::NetworkUnavailable, expected),
+            "{error}"
+        );
+        let error = patient.await.expect("no panic").expect_err("nothing comes");
+        assert_eq!(is_unavailable(&error), expected, "{error}");
+    }
+}

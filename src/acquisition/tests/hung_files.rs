@@ -1,0 +1,171 @@
+//! Files on a file system that hangs: they delay their own callers, within their limits, and no other call.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::persistent_cache::{FakeStore, Process};
+use super::*;
+use crate::options::Given;
+use crate::platform::{Files, ReadFault};
+
+const TOKEN_FILE: &str = "/var/run/secrets/token";
+const WORKLOAD: &[(&str, &str)] = &[
+    (v::AZURE_FEDERATED_TOKEN_FILE, TOKEN_FILE),
+    (v::AZURE_TENANT_ID, "t"),
+    (v::AZURE_CLIENT_ID, "c"),
+];
+const ARC: &[(&str, &str)] = &[
+    (v::IDENTITY_ENDPOINT, "http://h/t"),
+    (v::IMDS_ENDPOINT, "http://h"),
+];
+#[cfg(target_os = "linux")]
+const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
+
+#[tokio::test(start_paused = true)]
+async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
+    let desk = Desk::granting(DAY);
+    let hung = desk.files.hang(TOKEN_FILE);
+    let began = Instant::now();
+    let waiting = tokio::spawn(desk.call().env(WORKLOAD).within(seconds(1)).waiter().wait());
+    hung.read().await;
+    for nth in 0..20 {
+        desk.for_resource(&format!("https://{nth}")).token().await;
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    advance(seconds(1)).await;
+    let error = waiting.await.expect("no panic").expect_err("an error");
+    assert_eq!(*error.code(), Code::NetworkUnavailable);
+    assert_eq!(began.elapsed(), seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchange() {
+    let desk = Desk::granting(DAY);
+    let hung = desk.files.hang(TOKEN_FILE);
+    let waiting = tokio::spawn(desk.call().env(WORKLOAD).waiter().wait());
+    hung.read().await;
+    advance(seconds(10)).await;
+    let error = waiting.await.expect("no panic").expect_err("an error");
+    assert_eq!(*error.code(), Code::UnableToReadSecretFile);
+    let facts = error.facts();
+    assert_eq!((facts.retryable, facts.attempts), (true, Some(0)));
+    assert!(
+        facts.message.contains("/var/run/secrets could not be read"),
+        "{error}"
+    );
+    assert_eq!(desk.net.count(), 0);
+    // The thread is still there: the next call waits for its place, not for another thread.
+    let waiting = tokio::spawn(desk.call().env(WORKLOAD).within(seconds(2)).waiter().wait());
+    settle_for(seconds(2)).await;
+    waiting.await.expect("no panic").expect_err("an error");
+    assert_eq!(desk.files.reads(), 1);
+    // Once the file system responds again, so does the source.
+    drop(hung);
+    desk.files.put(TOKEN_FILE, Entry::File(b"assertion".to_vec()));
+    assert_eq!(desk.call().env(WORKLOAD).token().await, "t0");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
+    let desk = Desk::playing(|_, request| {
+        if request.url.host_str() == Some("h") {
+            return Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into();
+        }
+        Reply::token("t", DAY).into()
+    });
+    let hung = desk.files.hang(KEY);
+    let began = Instant::now();
+    let waiting = tokio::spawn(desk.call().env(ARC).within(seconds(1)).waiter().wait());
+    let patient = tokio::spawn(desk.for_resource("https://other").env(ARC).waiter().wait());
+    hung.read().await;
+    assert_eq!(desk.call().token().await, "t");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    advance(seconds(1)).await;
+    waiting.await.expect("no panic").expect_err("an error");
+    advance(seconds(9)).await;
+    let error = patient.await.expect("no panic").expect_err("an error");
+    assert_eq!(*error.code(), Code::UnableToReadSecretFile);
+    let facts = error.facts();
+    assert_eq!((facts.status, facts.attempts), (Some(401), Some(1)));
+    assert_eq!(began.elapsed(), seconds(10));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
+        _ => Reply::token("t", DAY).into(),
+    });
+    let hung = desk.files.hang(KEY);
+    let waiting = tokio::spawn(desk.call().env(ARC).within(seconds(1)).waiter().wait());
+    hung.read().await;
+    assert_eq!(desk.for_resource("https://other").env(ARC).token().await, "t");
+    advance(seconds(1)).await;
+    waiting.await.expect("no panic").expect_err("an error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
+    let desk = Desk::granting(DAY);
+    let hung = desk.files.hang(TOKEN_FILE);
+    let call = desk.call().env(WORKLOAD);
+    let found = desk
+        .engine
+        .probe(&call.settings, &Given::Absent, &call.env)
+        .expect("a probe");
+    let probing = tokio::spawn(found);
+    hung.read().await;
+    advance(seconds(1)).await;
+    let found = probing.await.expect("no panic");
+    assert!(!found.available);
+    assert!(found.reason.expect("a reason").contains("within 1000 ms"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
+    let store = Arc::<FakeStore>::default();
+    let process = Process::new(&store, FakeNet::granting(DAY));
+    let hung = process.0.files.hang("/etc/machine-id");
+    let began = Instant::now();
+    let waiting = tokio::spawn(process.call().within(seconds(4)).waiter().wait());
+    hung.read().await;
+    assert_eq!(process.0.call().token().await, "t0");
+    advance(seconds(2)).await;
+    let served = waiting.await.expect("no panic").expect("a token");
+    assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
+    assert_eq!(served.metadata.in_cache, seconds(2));
+    assert_eq!(began.elapsed(), seconds(2));
+    // Without the machine's id it cannot be told whose records are there.
+    assert_eq!(store.counts(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_of_what_reads_files_is_an_error_of_its_call() {
+    struct Broken;
+    impl Files for Broken {
+        fn is_regular(&self, _: &Path) -> bool {
+            false
+        }
+
+        fn read(&self, _: &Path, _: usize, _: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
+            panic!("a bug")
+        }
+    }
+    let (clock, net) = (FakeClock::new(), FakeNet::granting(DAY));
+    let mut machine = test_support::machine(&clock, &Arc::default());
+    machine.files = Arc::new(Broken);
+    let mut call = Desk::with(net.clone()).call().env(WORKLOAD);
+    call.engine = Engine::new(machine, net, spawner);
+    let error = call.error().await;
+    assert_eq!(*error.code(), Code::FailedResponse);
+    assert!(error.facts().message.starts_with("Internal error"), "{error}");
+}
+
+/// Lets time pass while a thread hangs, for which the paused clock stands still by itself.
+async fn settle_for(time: Duration) {
+    tokio::task::yield_now().await;
+    advance(time).await;
+}

@@ -1,0 +1,235 @@
+//! The engine as its callers see it: paused time, a wall clock that can leap, a network that is played.
+
+mod cache_keys;
+mod claims;
+mod clock_ahead;
+mod clock_changes;
+mod clock_changes_refresh;
+mod coalescing;
+mod concurrency_limits;
+mod credential_unavailable;
+mod failures;
+mod force_refresh_and_claims;
+mod hung_files;
+mod imds;
+mod imds_slow;
+mod named_resources;
+mod near_expiry;
+mod persistent_cache;
+mod persistent_cache_slow_store;
+mod probe;
+mod properties;
+mod refresh_lifecycle;
+mod strategies;
+mod timeouts;
+mod unattended;
+
+use std::cell::Cell;
+
+use tokio::time::{Instant, advance, sleep};
+
+use super::*;
+use crate::acquisition::in_flight::Outcome;
+use crate::http::FaultKind;
+use crate::log::Level;
+use crate::options::RawConfiguration;
+use crate::platform::{Clock as _, variable as v};
+use crate::test_support::{
+    self, Entry, FakeClock, FakeFiles, FakeNet, Play, Reply, environment, resource, settings,
+};
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+const SERVICE_FABRIC: &[(&str, &str)] = &[
+    (v::IDENTITY_ENDPOINT, "https://10.0.0.4:2377/token"),
+    (v::IDENTITY_HEADER, "hush-header"),
+    (
+        v::IDENTITY_SERVER_THUMBPRINT,
+        "a9993e364706816aba3e25717850c26c9cd0d89d",
+    ),
+];
+
+thread_local! {
+    static NO_THREADS: Cell<bool> = const { Cell::new(false) };
+}
+
+fn spawner() -> io::Result<Handle> {
+    if NO_THREADS.get() {
+        return Err(io::Error::other("no threads left"));
+    }
+    Handle::try_current().map_err(io::Error::other)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Long enough for whatever needs no time, too short for anything else.
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// An engine, with everything around it in the test's hands.
+struct Desk {
+    engine: Arc<Engine>,
+    clock: Arc<FakeClock>,
+    files: Arc<FakeFiles>,
+    net: Arc<FakeNet>,
+}
+
+impl Desk {
+    fn with(net: Arc<FakeNet>) -> Self {
+        let (clock, files) = (FakeClock::new(), Arc::new(FakeFiles::default()));
+        let engine = Engine::new(test_support::machine(&clock, &files), net.clone(), spawner);
+        Self {
+            engine,
+            clock,
+            files,
+            net,
+        }
+    }
+
+    /// Hands out `t0`, `t1`, … that live for so many seconds.
+    fn granting(lifetime: u64) -> Self {
+        Self::with(FakeNet::granting(lifetime))
+    }
+
+    fn playing(script: impl Fn(usize, &crate::http::Request) -> Play + Send + Sync + 'static) -> Self {
+        Self::with(FakeNet::playing(script))
+    }
+
+    fn call(&self) -> Call {
+        Call {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            ahead: (0, 0),
+            settings: settings(|_| {}),
+            env: Environment::default(),
+            request: TokenRequest {
+                resource: resource("https://vault.azure.net"),
+                wish: Wish::Any,
+                claims: None,
+                timeout: None,
+                correlation_id: "call-1".into(),
+                tenant: None,
+                continuous_access: false,
+                identity_wait: None,
+                for_credential: false,
+            },
+        }
+    }
+
+    fn for_resource(&self, text: &str) -> Call {
+        let mut call = self.call();
+        call.request.resource = resource(text);
+        call
+    }
+}
+
+/// One call of `acquireToken`.
+#[derive(Clone)]
+struct Call {
+    engine: Arc<Engine>,
+    settings: Settings,
+    env: Environment,
+    request: TokenRequest,
+    clock: Arc<FakeClock>,
+    /// The caller's clock: so many milliseconds ahead of the system's, and the number of its thread.
+    ahead: (i64, u32),
+}
+
+impl Call {
+    fn wish(mut self, wish: Wish) -> Self {
+        self.request.wish = wish;
+        self
+    }
+
+    /// Answers a claims challenge.
+    fn claims(mut self, claims: &str) -> Self {
+        self.request.claims = Some(claims.to_owned());
+        self.wish(Wish::Other)
+    }
+
+    fn within(mut self, total: Duration) -> Self {
+        self.request.timeout = Some(total);
+        self
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut RawConfiguration)) -> Self {
+        self.settings = settings(change);
+        self
+    }
+
+    fn env(mut self, variables: &[(&str, &str)]) -> Self {
+        self.env = environment(variables);
+        self
+    }
+
+    fn by(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.settings = self.settings.with_transport(transport);
+        self
+    }
+
+    fn acquire(self) -> Result<Acquired, Error> {
+        let (ahead, thread) = self.ahead;
+        let now = self.clock.now().ahead(ahead);
+        self.engine.acquire(
+            &self.settings,
+            self.request,
+            &self.env,
+            CallerClock { now, thread },
+        )
+    }
+
+    /// What is served without anybody having to wait.
+    fn served(self) -> Served {
+        match self.acquire() {
+            Ok(Acquired::Served(served)) => served,
+            Ok(Acquired::Pending(_)) => panic!("somebody must wait"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn waiter(self) -> Waiter {
+        match self.acquire() {
+            Ok(Acquired::Pending(waiter)) => waiter,
+            Ok(Acquired::Served(served)) => panic!("served {}", text(&served)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn outcome(self) -> Outcome {
+        match self.acquire()? {
+            Acquired::Served(served) => Ok(served),
+            Acquired::Pending(waiter) => waiter.wait().await,
+        }
+    }
+
+    async fn token(self) -> String {
+        self.outcome().await.map(|served| text(&served)).expect("a token")
+    }
+
+    async fn error(self) -> Error {
+        self.outcome().await.expect_err("an error")
+    }
+}
+
+fn text(served: &Served) -> String {
+    served.token.secret.expose().to_owned()
+}
+
+/// Waits for all, and gives what each got: a token's text or an error's code.
+async fn all(waiters: Vec<Waiter>) -> Vec<String> {
+    let tasks: Vec<_> = waiters
+        .into_iter()
+        .map(|waiter| tokio::spawn(waiter.wait()))
+        .collect();
+    let mut told = Vec::new();
+    for task in tasks {
+        told.push(match task.await.expect("no panic") {
+            Ok(served) => text(&served),
+            Err(error) => error.code().as_str().to_owned(),
+        });
+    }
+    told
+}

@@ -1,0 +1,257 @@
+//! Fresh, ageing and expired tokens.
+
+use super::*;
+use crate::log::{Log, Sink};
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_token_is_served_without_a_request() {
+    let desk = Desk::granting(DAY);
+    let first = desk.call().outcome().await.expect("a token");
+    assert!(!first.from_cache);
+    assert_eq!(first.token.expires_on, test_support::START.plus(seconds(DAY)));
+    assert_eq!(
+        first.token.refresh_on,
+        Some(test_support::START.plus(seconds(DAY / 2)))
+    );
+    advance(Duration::from_millis(DAY / 2 * 1_000 - 1)).await;
+    let second = desk.call().served();
+    assert!(second.from_cache && Arc::ptr_eq(&first.token, &second.token));
+    assert_eq!(second.fresh_until, first.fresh_until);
+    settle().await;
+    assert_eq!(desk.net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() {
+    let desk = Desk::granting(DAY);
+    let first = desk.call().outcome().await.expect("a token");
+    desk.net
+        .play(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(5)));
+    advance(first.fresh_until.expect("fresh").since(test_support::START)).await;
+    for _ in 0..100 {
+        let served = desk.call().served();
+        assert!(
+            served.from_cache && served.fresh_until.is_none(),
+            "nobody may remember it"
+        );
+        assert_eq!(text(&served), "t0");
+    }
+    settle().await;
+    assert_eq!(desk.net.count(), 2);
+    assert_eq!(text(&desk.call().served()), "t0");
+    sleep(seconds(5)).await;
+    assert_eq!(
+        (text(&desk.call().served()).as_str(), desk.net.count()),
+        ("t1", 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    sleep(seconds(DAY * 3 / 4)).await;
+    assert_eq!(desk.net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_refresh_starts_before_its_spread_has_ended() {
+    let desk = Desk::granting(DAY);
+    let first = desk.call().outcome().await.expect("a token");
+    let fresh_until = first.fresh_until.expect("fresh");
+    let last = fresh_until.minus(Duration::from_millis(1));
+    advance(last.since(test_support::START)).await;
+    desk.call().served();
+    settle().await;
+    assert_eq!(desk.net.count(), 1);
+    desk.call().served();
+    settle().await;
+    assert_eq!(desk.net.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
+    let desk = Desk::granting(DAY);
+    let mut seen = Vec::new();
+    for round in 0..3 {
+        for nth in 0..50 {
+            let call = desk.for_resource(&format!("https://{nth}.example"));
+            let served = call.wish(Wish::New).outcome().await.expect("a token");
+            let refresh_on = served.token.refresh_on.expect("half of a day");
+            let spread = served.fresh_until.expect("fresh").since(refresh_on);
+            assert!(
+                served.fresh_until >= Some(refresh_on) && spread <= seconds(300),
+                "{spread:?}"
+            );
+            if round == 0 {
+                seen.push(spread);
+            }
+            assert_eq!(spread, seen[nth], "fixed");
+        }
+        desk.engine.clear();
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() > 40, "{} different spreads of 50", seen.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
+    let desk = Desk::granting(HOUR);
+    let first = desk.call().outcome().await.expect("a token");
+    assert_eq!(first.token.refresh_on, None);
+    assert_eq!(
+        first.fresh_until,
+        Some(test_support::START.plus(seconds(HOUR - 300)))
+    );
+    advance(seconds(HOUR - 301)).await;
+    desk.call().served();
+    settle().await;
+    assert_eq!(desk.net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
+    for fault in [false, true] {
+        let desk = Desk::granting(DAY);
+        desk.call().token().await;
+        let started = Instant::now();
+        desk.net.play(move |_, _| {
+            if fault {
+                FaultKind::Tls.into()
+            } else {
+                Reply::new(400, "").into()
+            }
+        });
+        advance(seconds(DAY / 2 + 300)).await;
+        for _ in 0..1_700 {
+            assert_eq!(text(&desk.call().served()), "t0");
+            sleep(seconds(1)).await;
+        }
+        let times = desk.net.times(started);
+        let pauses: Vec<_> = times[1..]
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) / 1_000)
+            .collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 300, 300, 300, 300]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_works_ends_the_backing_off() {
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.net.play(|nth, _| match nth {
+        1 | 2 => Reply::new(400, "").into(),
+        _ => Reply::token("new", DAY).into(),
+    });
+    advance(seconds(DAY / 2 + 300)).await;
+    for pause in [0, 30, 60] {
+        sleep(seconds(pause)).await;
+        assert_eq!(text(&desk.call().served()), "t0");
+        settle().await;
+    }
+    assert_eq!(
+        (text(&desk.call().served()).as_str(), desk.net.count()),
+        ("new", 4)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    let started = Instant::now();
+    desk.net
+        .play(|_, _| Reply::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
+    advance(seconds(DAY / 2 + 300)).await;
+    for _ in 0..60 {
+        assert_eq!(text(&desk.call().served()), "t0");
+        sleep(seconds(1)).await;
+    }
+    let times = desk.net.times(started);
+    assert!(times.len() <= 4, "{} requests in a minute", times.len() - 1);
+}
+
+#[derive(Default)]
+struct Lines(Mutex<Vec<(Level, String)>>);
+
+impl Sink for Lines {
+    fn line(&self, level: Level, line: String) {
+        self.0.lock().expect("unpoisoned").push((level, line));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
+    let lines = Arc::new(Lines::default());
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.net
+        .play(|_, _| Reply::new(400, r#"{"error":"invalid_request"}"#).into());
+    advance(seconds(DAY / 2 + 300)).await;
+    let mut call = desk.call();
+    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.served();
+    desk.call().served();
+    settle().await;
+    let lines = lines.0.lock().expect("unpoisoned");
+    assert_eq!(lines.len(), 1);
+    let (level, line) = &lines[0];
+    assert_eq!(*level, Level::Warning);
+    assert!(
+        line.contains("[call-1]") && line.contains("a refresh failed: invalid_request: "),
+        "{line}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    desk.net
+        .play(|_, _| Reply::new(400, r#"{"error":"invalid_request"}"#).into());
+    advance(seconds(HOUR)).await;
+    for wish in [Wish::Any, Wish::New, Wish::Other] {
+        assert_eq!(
+            desk.call().wish(wish).error().await.code().as_str(),
+            "invalid_request"
+        );
+    }
+    desk.net.play(|_, _| Reply::token("new", HOUR).into());
+    assert_eq!(desk.call().token().await, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_slept_wakes_with_expired_tokens() {
+    for (slept, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
+        let desk = Desk::granting(HOUR);
+        desk.call().token().await;
+        // The monotonic clock stood still.
+        desk.clock.leap(seconds(slept));
+        desk.call().token().await;
+        assert_eq!(desk.net.count(), expected, "{slept}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
+    let lines = Arc::new(Lines::default());
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.net.play(|_, _| Play::Silence);
+    advance(seconds(DAY / 2 + 300)).await;
+    let mut call = desk
+        .call()
+        .set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.within(seconds(1)).served();
+    sleep(seconds(119)).await;
+    assert!(lines.0.lock().expect("unpoisoned").is_empty());
+    sleep(seconds(2)).await;
+    let lines = lines.0.lock().expect("unpoisoned");
+    assert!(
+        lines[0].1.contains("a refresh failed: network_unavailable: "),
+        "{lines:?}"
+    );
+}

@@ -1,0 +1,166 @@
+//! Each waiter has a timer of its own, and a flight lasts as long as the last of them.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn each_waiter_gives_up_in_its_own_time() {
+    let desk = Desk::playing(|_, _| Play::Silence);
+    let long = |call: Call| call.set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+    let started = Instant::now();
+    let totals = [20, 5, 10];
+    let tasks = totals.map(|total| tokio::spawn(long(desk.call()).within(seconds(total)).waiter().wait()));
+    for (task, total) in tasks.into_iter().zip(totals) {
+        let error = task.await.expect("no panic").expect_err("an error");
+        assert_eq!(*error.code(), Code::NetworkUnavailable);
+        let said = format!("within {} ms", total * 1_000);
+        assert!(error.facts().message.contains(&said), "{error}");
+    }
+    assert_eq!(started.elapsed(), seconds(20));
+    settle().await;
+    assert_eq!(
+        (desk.net.count(), desk.net.under_way()),
+        (1, 0),
+        "the flight has ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
+    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(8)));
+    let started = Instant::now();
+    let patient = tokio::spawn(desk.call().waiter().wait());
+    let hasty = desk.call().within(seconds(5)).error().await;
+    assert_eq!(
+        (hasty.code(), started.elapsed()),
+        (&Code::NetworkUnavailable, seconds(5))
+    );
+    let served = patient.await.expect("no panic").expect("a token");
+    assert_eq!(
+        (text(&served).as_str(), started.elapsed(), desk.net.count()),
+        ("t", seconds(8), 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_prolongs_the_flight() {
+    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(8)));
+    let started = Instant::now();
+    let first = tokio::spawn(desk.call().within(seconds(5)).waiter().wait());
+    sleep(seconds(3)).await;
+    let joined = tokio::spawn(desk.call().within(seconds(10)).waiter().wait());
+    first.await.expect("no panic").expect_err("out of time");
+    assert_eq!(started.elapsed(), seconds(5));
+    joined.await.expect("no panic").expect("a token");
+    assert_eq!((started.elapsed(), desk.net.count()), (seconds(8), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
+    let desk = Desk::playing(|_, _| Reply::new(503, "").retry_after("4").into());
+    let started = Instant::now();
+    let first = tokio::spawn(desk.call().within(seconds(6)).waiter().wait());
+    sleep(seconds(1)).await;
+    // 1 s + 2 s is sooner than 6 s.
+    let second = tokio::spawn(desk.call().within(seconds(2)).waiter().wait());
+    second.await.expect("no panic").expect_err("out of time");
+    assert_eq!(started.elapsed(), seconds(3));
+    let error = first.await.expect("no panic").expect_err("an error");
+    // The second try is at 4 s; a third, at 8 s, would be too late.
+    assert_eq!((error.facts().status, started.elapsed()), (Some(503), seconds(4)));
+    assert_eq!(desk.net.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own() {
+    let desk = Desk::playing(|_, _| Play::Silence);
+    let patient = desk
+        .call()
+        .set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+    drop(patient.within(seconds(3)).waiter());
+    sleep(seconds(1)).await;
+    let joined = desk.call().within(seconds(10)).waiter();
+    // Looked at when the flight has ended already, as a busy thread may.
+    sleep(seconds(11)).await;
+    let error = joined.wait().await.expect_err("out of time");
+    assert_eq!(*error.code(), Code::NetworkUnavailable);
+    assert!(!error.facts().message.contains("within 3000 ms"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn out_of_time_says_how_often_and_what_happened_before() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
+        1 => FaultKind::NameResolution.into(),
+        _ => Play::Silence,
+    });
+    let error = desk.call().within(seconds(9)).error().await;
+    assert_eq!(*error.code(), Code::NetworkUnavailable);
+    let facts = error.facts();
+    assert_eq!((facts.attempts, facts.retryable), (Some(3), true));
+    assert_eq!(facts.source, Some(SourceName::DefaultToImds));
+    assert_eq!(
+        facts.endpoint.as_deref(),
+        Some("http://169.254.169.254/metadata/identity/oauth2/token")
+    );
+    assert!(facts.message.contains("within 9000 ms (totalTimeout)"), "{error}");
+    assert!(
+        facts.message.contains("before that: ") && facts.message.contains("cannot be resolved"),
+        "{error}"
+    );
+
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
+        _ => Play::Silence,
+    });
+    let error = desk.call().within(seconds(9)).error().await;
+    assert_eq!(
+        (error.facts().status, error.facts().attempts),
+        (Some(503), Some(2))
+    );
+    assert!(
+        error.facts().message.ends_with(
+            "(totalTimeout), after 2 requests; before that: The instance metadata service (IMDS) at \
+                        http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back. (error busy)."
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_applications_total_holds_where_the_call_names_none() {
+    let desk = Desk::playing(|_, _| Play::Silence);
+    let started = Instant::now();
+    let call = desk
+        .call()
+        .set(|raw| raw.total_timeout = crate::options::Given::Number(7_000.0));
+    call.clone().error().await;
+    assert_eq!(started.elapsed(), seconds(7));
+    call.within(seconds(3)).error().await;
+    assert_eq!(started.elapsed(), seconds(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_starters_timeouts_and_retries_rule_the_flight() {
+    let desk = Desk::playing(|_, _| Play::Silence);
+    let started = Instant::now();
+    let hasty = desk
+        .call()
+        .set(|raw| raw.request_timeout = crate::options::Given::Number(500.0));
+    let waiters = vec![hasty.waiter(), desk.call().waiter()];
+    assert_eq!(all(waiters).await, ["network_unavailable"; 2]);
+    assert_eq!(desk.net.times(started), [0, 1_500]);
+    assert_eq!(started.elapsed(), seconds(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_laptop_without_imds_knows_after_seven_seconds() {
+    let desk = Desk::playing(|_, _| Play::NoConnection);
+    let started = Instant::now();
+    let error = desk.call().error().await;
+    assert_eq!(
+        (error.code(), started.elapsed()),
+        (&Code::NetworkUnavailable, seconds(7))
+    );
+    assert_eq!(error.facts().attempts, Some(2));
+    assert!(error.facts().message.contains("There is no IMDS here"), "{error}");
+}

@@ -1,0 +1,344 @@
+//! Callers who leave before their token comes.
+
+use super::*;
+
+const HANGS: &str = "hangs.example";
+
+/// A desk whose endpoint never answers for resources of this name, and at once for others.
+fn hanging() -> Desk {
+    Desk::playing(|_, request| {
+        if request.url.as_str().contains(HANGS) {
+            Play::Silence
+        } else {
+            Reply::token("t", DAY).into()
+        }
+    })
+}
+
+fn hang(desk: &Desk, nth: usize) -> Call {
+    desk.for_resource(&format!("https://{nth}.{HANGS}"))
+}
+
+/// How many flights callers could join.
+fn joinable(desk: &Desk) -> usize {
+    desk.engine.lock().flights.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
+    for (calls, at_once) in [(31, true), (200, true), (31, false), (200, false)] {
+        let desk = hanging();
+        if at_once {
+            let waiters: Vec<_> = (0..calls).map(|nth| hang(&desk, nth).waiter()).collect();
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(desk.net.count(), 31, "as many as there are places");
+            drop(waiters);
+        } else {
+            for nth in 0..calls {
+                let waiter = hang(&desk, nth).waiter();
+                sleep(Duration::from_millis(100)).await;
+                drop(waiter);
+            }
+        }
+        let (started, before) = (Instant::now(), desk.net.count());
+        assert_eq!(desk.for_resource("https://good.example").token().await, "t");
+        assert_eq!(started.elapsed(), Duration::ZERO, "{calls}");
+        assert_eq!(desk.net.count(), before + 1);
+        assert!(desk.net.under_way() <= 32, "{}", desk.net.under_way());
+        // Nothing is sent for callers who are gone, and nothing of them stays.
+        sleep(seconds(300)).await;
+        assert_eq!((desk.net.count(), desk.net.under_way()), (before + 1, 0));
+        assert_eq!(joinable(&desk), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_anew() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(410, "").into(),
+        _ => Reply::token("t", DAY).into(),
+    });
+    let waiters = [desk.call().waiter(), desk.call().waiter()];
+    let started = Instant::now();
+    for waiter in waiters {
+        sleep(seconds(1)).await;
+        assert_eq!((joinable(&desk), desk.net.count()), (1, 1));
+        drop(waiter);
+    }
+    settle().await;
+    assert_eq!(joinable(&desk), 0);
+    assert_eq!(desk.call().token().await, "t");
+    assert_eq!(desk.net.times(started), [0, 2_001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
+    let desk = Desk::playing(|nth, _| match nth {
+        0 => Reply::new(429, "").retry_after("30").into(),
+        _ => Reply::token("t", DAY).into(),
+    });
+    let first = tokio::spawn(desk.call().waiter().wait());
+    settle().await;
+    let other = desk.for_resource("https://other.example").waiter();
+    settle().await;
+    assert_eq!(joinable(&desk), 2);
+    drop(other);
+    settle().await;
+    assert_eq!(joinable(&desk), 1);
+    first.await.expect("no panic").expect("a token");
+    assert_eq!(desk.net.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_at_once_has_nothing_sent() {
+    let desk = Desk::granting(DAY);
+    for _ in 0..100 {
+        drop(desk.call().waiter());
+    }
+    settle().await;
+    assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
+    // Nor by a client that takes no place, nor a probe.
+    let nested = Arc::new(Nested(desk.engine.clone()));
+    drop(desk.call().by(nested).waiter());
+    let mut probing = desk.call();
+    probing.request.for_credential = true;
+    drop(probing.waiter());
+    settle().await;
+    assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
+    // One who joins before the flight has noticed is served by it, or by another; never by none.
+    drop(desk.call().waiter());
+    assert_eq!(desk.call().token().await, "t0");
+    assert_eq!(desk.net.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
+    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(5)));
+    let first = desk.call().waiter();
+    sleep(seconds(1)).await;
+    drop(first);
+    sleep(seconds(1)).await;
+    assert_eq!(desk.call().token().await, "t0");
+    assert_eq!(desk.net.count(), 1);
+    // Without anybody who comes back, too.
+    let other = desk.for_resource("https://other.example");
+    let waiter = other.clone().waiter();
+    settle().await;
+    drop(waiter);
+    sleep(seconds(6)).await;
+    assert_eq!((text(&other.served()).as_str(), desk.net.count()), ("t1", 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_resume_for_who_joins_again() {
+    let desk = Desk::playing(|nth, _| {
+        let reply = if nth == 0 {
+            Reply::new(503, "")
+        } else {
+            Reply::token("t", DAY)
+        };
+        Play::from(reply).after(seconds(5))
+    });
+    let first = desk.call().waiter();
+    let started = Instant::now();
+    sleep(seconds(1)).await;
+    drop(first);
+    sleep(seconds(1)).await;
+    assert_eq!(desk.call().token().await, "t");
+    assert_eq!(desk.net.times(started), [0, 6_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_whose_time_is_up_have_left_as_well() {
+    let desk = Desk::playing(|_, _| Play::from(Reply::new(503, "")).after(seconds(4)));
+    let patient = desk.call().within(seconds(60)).waiter();
+    let hurried = tokio::spawn(desk.call().within(seconds(2)).waiter().wait());
+    sleep(seconds(1)).await;
+    drop(patient);
+    hurried.await.expect("no panic").expect_err("out of time");
+    // The flight had time until the end of the first caller's; no caller is left to use it.
+    sleep(seconds(60)).await;
+    assert_eq!((desk.net.count(), joinable(&desk)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    advance(seconds(DAY / 2 + 300)).await;
+    desk.net.play(|nth, _| match nth {
+        1..4 => Reply::new(503, "").into(),
+        _ => Reply::token("new", DAY).into(),
+    });
+    desk.call().served();
+    settle().await;
+    // It is joined by a caller for whom the cached token is none.
+    desk.engine.lock().cache.clear();
+    drop(desk.call().waiter());
+    sleep(seconds(10)).await;
+    assert_eq!(desk.net.count(), 5);
+    assert_eq!(text(&desk.call().served()), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_served_the_old_token_leaves_like_any_other() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    advance(seconds(HOUR - 200)).await;
+    desk.net
+        .play(|_, _| Play::from(Reply::new(503, "")).after(seconds(5)));
+    assert_eq!(desk.call().token().await, "t0");
+    sleep(seconds(20)).await;
+    assert_eq!(desk.net.count(), 2);
+    // The next attempt is put off, as after any refresh that failed.
+    desk.net.play(|_, _| Reply::token("new", HOUR).into());
+    assert_eq!(text(&desk.call().served()), "t0");
+    sleep(seconds(30)).await;
+    assert_eq!(desk.call().token().await, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_sent_nothing_has_not_failed() {
+    let desk = Desk::granting(HOUR);
+    desk.call().token().await;
+    advance(seconds(HOUR - 200)).await;
+    drop(desk.call().waiter());
+    settle().await;
+    assert_eq!(desk.net.count(), 1);
+    assert_eq!(desk.call().token().await, "t1");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
+    let desk = Desk::playing(|_, _| {
+        let challenge = "Basic realm=/var/opt/azcmagent/tokens/k.key";
+        Play::from(Reply::new(401, "").challenge(challenge)).after(seconds(1))
+    });
+    desk.files
+        .put("/var/opt/azcmagent/tokens/k.key", Entry::File(b"key".to_vec()));
+    let call = desk.call().env(&[
+        (v::IDENTITY_ENDPOINT, "http://h/t"),
+        (v::IMDS_ENDPOINT, "http://h"),
+    ]);
+    let waiter = call.waiter();
+    settle().await;
+    drop(waiter);
+    sleep(seconds(30)).await;
+    assert_eq!((desk.net.count(), joinable(&desk)), (1, 0));
+}
+
+/// A caller's client that itself waits for a token, by the native transport.
+struct Nested(Arc<Engine>);
+
+impl Transport for Nested {
+    fn send<'a>(&'a self, request: &'a crate::http::Request, _: Duration) -> crate::http::Exchange<'a> {
+        Box::pin(async move {
+            let mut call = Desk::granting(DAY).for_resource("https://inner.example");
+            call.engine = self.0.clone();
+            call.token().await;
+            Ok(Reply::token("outer", DAY).to(request))
+        })
+    }
+
+    fn id(&self) -> usize {
+        9
+    }
+
+    fn takes_a_place(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_place_is_held_around_a_callers_client() {
+    for calls in [31, 100] {
+        let desk = Desk::granting(DAY);
+        let nested = Arc::new(Nested(desk.engine.clone()));
+        let started = Instant::now();
+        let call = |nth| {
+            desk.for_resource(&format!("https://{nth}.example"))
+                .by(nested.clone())
+        };
+        let waiters = (0..calls).map(|nth| call(nth).waiter()).collect();
+        assert_eq!(all(waiters).await, vec!["outer"; calls]);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_clock() {
+    let desk = Desk::granting(12 * HOUR);
+    desk.call().token().await;
+    // The monotonic clock stood still for nearly all of the token's life.
+    desk.clock.leap(seconds(12 * HOUR - 180));
+    assert_eq!(desk.call().token().await, "t1");
+    // And the back-off of refreshes that fail.
+    let desk = Desk::granting(DAY);
+    desk.call().token().await;
+    desk.clock.leap(seconds(DAY / 2 + 300));
+    desk.net.play(|_, _| Reply::new(400, "").into());
+    desk.call().served();
+    settle().await;
+    desk.clock.leap(seconds(40));
+    desk.call().served();
+    settle().await;
+    assert_eq!(desk.net.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
+    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
+    let number = |most: f64| {
+        move |raw: &mut RawConfiguration| {
+            raw.retry_options = crate::options::Given::Object;
+            raw.max_retries = crate::options::Given::Number(most);
+        }
+    };
+    let waiters = vec![
+        desk.call().waiter(),
+        desk.call()
+            .set(|raw| raw.retry_options = crate::options::Given::Object)
+            .waiter(),
+        desk.call().set(number(1.0)).waiter(),
+        desk.call().set(number(1.0)).waiter(),
+        desk.call().set(number(2.0)).waiter(),
+    ];
+    assert_eq!(all(waiters).await, ["t0", "t0", "t1", "t1", "t2"]);
+    assert_eq!(text(&desk.call().set(number(7.0)).served()), "t2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
+    for (status, value, expected) in [
+        (503, "121", Some(121)),
+        (429, "121", Some(121)),
+        (400, "7", Some(7)),
+        (400, "Fri, 15 Jan 2027 08:00:30 GMT", Some(30)),
+        (400, "soon", None),
+    ] {
+        let desk = Desk::playing(move |_, _| Reply::new(status, "").retry_after(value).into());
+        let error = desk.call().error().await;
+        assert_eq!(
+            error.facts().retry_after,
+            expected.map(seconds),
+            "{status} {value}"
+        );
+    }
+    // What is left of it, for a caller who is not let through.
+    let desk = Desk::playing(|_, _| Reply::new(429, "").retry_after("40").into());
+    let short = desk.call().within(seconds(30));
+    short.clone().error().await;
+    sleep(seconds(5)).await;
+    let error = short.error().await;
+    assert_eq!(
+        (error.facts().retry_after, desk.net.count()),
+        (Some(seconds(35)), 1)
+    );
+    // And for one whose time is up while a flight waits that others started.
+    let desk = Desk::playing(|_, _| Reply::new(429, "").retry_after("40").into());
+    let _patient = desk.call().waiter();
+    let hurried = tokio::spawn(desk.call().within(seconds(20)).waiter().wait());
+    let error = hurried.await.expect("no panic").expect_err("out of time");
+    assert_eq!(error.facts().retry_after, Some(seconds(40)));
+}

@@ -1,0 +1,113 @@
+//! Where the outcomes of calls that had to wait come in.
+//!
+//! One function of the face for all calls of an environment, each under a number of the face's: a promise
+//! of native code's for each would cost a handle of the event loop and a wake-up of it for each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use napi::bindgen_prelude::FnArgs;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Result, Status};
+use napi_derive::napi;
+use tokio::task::AbortHandle;
+
+use super::environment_end::EnvironmentEnd;
+use super::records::AcquisitionOutcome;
+use super::runtime;
+use crate::acquisition::in_flight::Waiter;
+
+/// The face's function, which never throws; held weakly, but while somebody waits.
+type ArrivalFunction = ThreadsafeFunction<Arrival, (), Arrival, Status, false, true>;
+
+/// The number of a call, and how it ended.
+type Arrival = FnArgs<(u32, AcquisitionOutcome)>;
+
+/// The functions of every environment of this process, as long as they are there.
+static EVERYWHERE: Mutex<Vec<Weak<RwLock<ArrivalFunction>>>> = Mutex::new(Vec::new());
+
+/// The calls of one environment that wait.
+#[napi]
+pub struct Arrivals {
+    tell: Arc<RwLock<ArrivalFunction>>,
+    waiting: Arc<Mutex<HashMap<u32, AbortHandle>>>,
+    end: EnvironmentEnd,
+}
+
+#[napi]
+impl Arrivals {
+    /// Takes the function that is told of each outcome.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: &Env,
+        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: ArrivalFunction,
+    ) -> Result<Self> {
+        let tell = Arc::new(RwLock::new(tell));
+        let mut everywhere = lock(&EVERYWHERE);
+        if everywhere.len() == everywhere.capacity() {
+            everywhere.retain(|function| function.strong_count() > 0);
+        }
+        everywhere.push(Arc::downgrade(&tell));
+        Ok(Self {
+            tell,
+            waiting: Arc::default(),
+            end: EnvironmentEnd::of(env)?,
+        })
+    }
+
+    /// Keeps the process alive, or no longer does: for as long as somebody waits.
+    #[napi(catch_unwind)]
+    #[allow(deprecated, reason = "a clone holds the function, not the process")]
+    pub fn keep_alive(&self, env: &Env, wanted: bool) -> Result<()> {
+        let mut tell = self.tell.write().unwrap_or_else(PoisonError::into_inner);
+        if wanted { tell.refer(env) } else { tell.unref(env) }
+    }
+
+    /// Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on.
+    #[napi(catch_unwind)]
+    pub fn release(&self, call: u32) {
+        if let Some(task) = lock(&self.waiting).remove(&call) {
+            task.abort();
+        }
+    }
+}
+
+impl Arrivals {
+    /// Has the outcome of a call come in under this number.
+    pub(super) fn expect(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
+        let (tell, waiting, end) = (self.tell.clone(), self.waiting.clone(), self.end.clone());
+        let runtime = runtime::handle()?;
+        let mut waiting_now = lock(&self.waiting); // Until it is listed, it cannot be struck off.
+        let task = runtime.spawn(async move {
+            let outcome = tokio::select! {
+                biased;
+                outcome = waiter.wait() => Some(AcquisitionOutcome::of(outcome, resource)),
+                () = end.reached() => None, // The caller is gone, and the waiter must not stay without one.
+            };
+            lock(&waiting).remove(&call);
+            let Some(outcome) = outcome else { return };
+            let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+            // An environment that has ended takes nothing any more.
+            tell.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        waiting_now.insert(call, task.abort_handle());
+        Ok(())
+    }
+}
+
+/// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
+pub(super) fn tell_cleared() {
+    let everywhere = lock(&EVERYWHERE).clone();
+    for tell in everywhere.iter().filter_map(Weak::upgrade) {
+        let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+        // An environment that has ended has no tokens.
+        tell.call(
+            (0, AcquisitionOutcome::Cleared).into(),
+            ThreadsafeFunctionCallMode::NonBlocking,
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! The ages of what is kept, and when it may be asked for anew.
+
+mod properties;
+
+use std::sync::Arc;
+
+use tokio::time::advance;
+
+use super::*;
+use crate::source;
+use crate::test_support::{self, FakeClock, FakeFiles, START, environment, resource, settings};
+use crate::token::Secret;
+
+const SPREAD: Duration = Duration::from_mins(1);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn key(text: &str) -> Key {
+    let settings = settings(|_| {});
+    let machine = test_support::machine(&FakeClock::new(), &Arc::new(FakeFiles::default()));
+    let source = source::open(&environment(&[]), &settings, &machine).expect("opened");
+    let ask = Ask {
+        resource: resource(text),
+        identity: settings.identity,
+        capabilities: None,
+        claims: None,
+        refused_token: None,
+        correlation_id: String::new(),
+    };
+    Key::of(&*source, &ask)
+}
+
+fn token(secret: &str, lifetime: Duration) -> Arc<Token> {
+    Arc::new(Token::new(
+        Secret::new(secret.into()),
+        START,
+        START.plus(lifetime),
+    ))
+}
+
+fn holding(lifetime: Duration) -> (Cache, Key) {
+    let (mut cache, key) = (Cache::default(), key("https://a"));
+    cache.store(key.clone(), token("t", lifetime), Some(1), SPREAD, START);
+    (cache, key)
+}
+
+fn held(cache: &mut Cache, key: &Key) -> Option<String> {
+    let found = cache.find(key, START);
+    found.token().map(|token| token.secret.expose().to_owned())
+}
+
+/// What is found, in one letter.
+fn letter(found: &Found) -> char {
+    match found {
+        Found::Nothing { .. } => '-',
+        Found::Serve(_) => 'S',
+        Found::ServeAndRefresh(_) => 'R',
+        Found::RefreshFirst(_) => 'F',
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_follows_the_age() {
+    let day = Duration::from_hours(24);
+    let (half, millisecond) = (day / 2, Duration::from_millis(1));
+    for (age, expected) in [
+        (Duration::ZERO, 'S'),
+        ((half + SPREAD).saturating_sub(millisecond), 'S'),
+        (half + SPREAD, 'R'),
+        (day.saturating_sub(seconds(300)), 'R'),
+        (day.saturating_sub(seconds(299)), 'F'),
+        (day.saturating_sub(millisecond), 'F'),
+        (day, '-'),
+        (day * 2, '-'),
+    ] {
+        let (mut cache, key) = holding(day);
+        advance(BACK_OFF).await;
+        assert_eq!(letter(&cache.find(&key, START.plus(age))), expected, "{age:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_removed_not_only_hidden() {
+    let (mut cache, key) = holding(seconds(3_600));
+    assert_eq!(letter(&cache.find(&key, START.plus(seconds(3_600)))), '-');
+    // Not even for a clock that is set back.
+    assert_eq!(letter(&cache.find(&key, START)), '-');
+    assert!(cache.entries.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
+    let (mut cache, key) = holding(Duration::from_hours(24));
+    let ageing = START.plus(Duration::from_hours(13));
+    for pause in [30, 60, 120, 240, 300, 300, 300] {
+        assert_eq!(letter(&cache.find(&key, ageing)), 'R');
+        cache.failed(&key, ageing);
+        advance(seconds(pause - 1)).await;
+        assert_eq!(letter(&cache.find(&key, ageing)), 'S', "{pause}");
+        advance(seconds(1)).await;
+    }
+    cache.failed(&key, ageing);
+    cache.store(
+        key.clone(),
+        token("u", Duration::from_hours(24)),
+        Some(2),
+        SPREAD,
+        START,
+    );
+    assert_eq!(letter(&cache.find(&key, ageing)), 'R', "a new token starts anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
+    let (mut cache, key) = holding(seconds(240));
+    for attempt in 0..3 {
+        assert_eq!(letter(&cache.find(&key, START)), 'S', "{attempt}");
+        advance(seconds(29)).await;
+        assert_eq!(letter(&cache.find(&key, START)), 'S', "{attempt}");
+        advance(seconds(1)).await;
+        assert_eq!(letter(&cache.find(&key, START)), 'F', "{attempt}");
+        cache.failed(&key, START);
+    }
+    let Found::Serve(stored) = cache.find(&key, START) else {
+        panic!("held back");
+    };
+    assert!(stored.fresh_until <= START, "nobody may remember it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_flights_token_does_not_replace_a_newer_ones() {
+    let (mut cache, key) = (Cache::default(), key("https://a"));
+    let mut store = |secret, flight| {
+        let hour = Duration::from_hours(1);
+        let stored = cache.store(key.clone(), token(secret, hour), Some(flight), SPREAD, START);
+        (stored, held(&mut cache, &key).expect("held"))
+    };
+    assert_eq!(store("two", 2), (Some(false), "two".into()));
+    assert_eq!(store("one", 1), (None, "two".into()));
+    assert_eq!(store("three", 3), (Some(true), "three".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_what_is_no_longer_held_is_nobodys() {
+    let (mut cache, key) = (Cache::default(), key("https://a"));
+    cache.failed(&key, START);
+    assert!(cache.entries.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_nobody_asks_for_again_are_swept_out() {
+    let mut cache = Cache::default();
+    for nth in 0..1_000_u64 {
+        let key = key(&format!("https://a/{nth}"));
+        // Each has expired when the next comes.
+        let now = START.plus(seconds(nth * 100));
+        let token = Token::new(Secret::new("t".into()), now, now.plus(seconds(100)));
+        cache.store(key, Arc::new(token), Some(nth), SPREAD, now);
+        assert!(
+            cache.entries.len() <= SWEEP_FROM,
+            "{nth}: {}",
+            cache.entries.len()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn valid_tokens_are_never_swept_out() {
+    let mut cache = Cache::default();
+    let keys: Vec<_> = (0..1_000).map(|nth| key(&format!("https://a/{nth}"))).collect();
+    for (nth, key) in (0..).zip(&keys) {
+        cache.store(
+            key.clone(),
+            token("t", Duration::from_hours(1)),
+            Some(nth),
+            SPREAD,
+            START,
+        );
+    }
+    assert!(keys.iter().all(|key| held(&mut cache, key).is_some()));
+    cache.clear();
+    assert!(keys.iter().all(|key| held(&mut cache, key).is_none()));
+}

@@ -1,0 +1,127 @@
+//! `system.retryOptions`: other numbers and delays of retries, under the Azure SDK's names.
+
+use super::{Given, RawConfiguration, wrong};
+use crate::error::{Code, Error};
+use crate::http::retry_policy::RetryOptions;
+
+const MAX_RETRIES: u32 = 10;
+
+/// The options; the defaults where retries are switched off, so that such callers share their requests.
+pub(super) fn parse(raw: &RawConfiguration, are_disabled: bool) -> Result<RetryOptions, Error> {
+    raw.retry_options.group("system.retryOptions")?;
+    let options = RetryOptions {
+        max_retries: max_retries(&raw.max_retries)?,
+        delay: raw
+            .retry_delay_in_ms
+            .millis_from(0, "system.retryOptions.retryDelayInMs")?,
+        max_delay: raw
+            .max_retry_delay_in_ms
+            .millis_from(0, "system.retryOptions.maxRetryDelayInMs")?,
+    };
+    Ok(if are_disabled {
+        RetryOptions::default()
+    } else {
+        options
+    })
+}
+
+fn max_retries(given: &Given) -> Result<Option<u32>, Error> {
+    const OPTION: &str = "system.retryOptions.maxRetries";
+    match given {
+        Given::Absent => Ok(None),
+        Given::Number(number) => (0..=MAX_RETRIES)
+            .find(|retries| (f64::from(*retries) - number).abs() < f64::EPSILON)
+            .map(Some)
+            .ok_or_else(|| {
+                Error::new(
+                    Code::InvalidConfiguration,
+                    format!("{OPTION} is {number}; it must be a whole number from 0 to {MAX_RETRIES}."),
+                )
+            }),
+        other => Err(wrong(OPTION, "a whole number", other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn given(retries: Given, delay: Given, max_delay: Given) -> RawConfiguration {
+        RawConfiguration {
+            retry_options: Given::Object,
+            max_retries: retries,
+            retry_delay_in_ms: delay,
+            max_retry_delay_in_ms: max_delay,
+            ..RawConfiguration::default()
+        }
+    }
+
+    #[test]
+    fn what_is_given_counts_and_what_is_absent_does_not() {
+        let nothing = given(Given::Absent, Given::Absent, Given::Absent);
+        assert_eq!(parse(&nothing, false).expect("valid"), RetryOptions::default());
+        let least = given(Given::Number(0.0), Given::Number(0.0), Given::Number(0.0));
+        let expected = RetryOptions {
+            max_retries: Some(0),
+            delay: Some(Duration::ZERO),
+            max_delay: Some(Duration::ZERO),
+        };
+        assert_eq!(parse(&least, false).expect("valid"), expected);
+        assert_eq!(parse(&least, true).expect("valid"), RetryOptions::default());
+        let most = given(Given::Number(10.0), Given::Number(600_000.0), Given::Number(0.5));
+        let expected = RetryOptions {
+            max_retries: Some(10),
+            delay: Some(Duration::from_mins(10)),
+            max_delay: Some(Duration::from_micros(500)),
+        };
+        assert_eq!(parse(&most, false).expect("valid"), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_although_retries_are_switched_off() {
+        use Given::Absent;
+        let wrong_numbers = |below: f64, above: f64| {
+            [
+                Given::Number(below),
+                Given::Number(above),
+                Given::Number(f64::NAN),
+                Given::Text("3".into()),
+                Given::Boolean(true),
+            ]
+        };
+        let mut cases = Vec::new();
+        for retries in wrong_numbers(-1.0, 11.0).into_iter().chain([Given::Number(2.5)]) {
+            cases.push((given(retries, Absent, Absent), "system.retryOptions.maxRetries "));
+        }
+        for delay in wrong_numbers(-0.5, 600_001.0) {
+            let delays = [
+                (
+                    given(Absent, delay.clone(), Absent),
+                    "system.retryOptions.retryDelayInMs ",
+                ),
+                (
+                    given(Absent, Absent, delay),
+                    "system.retryOptions.maxRetryDelayInMs ",
+                ),
+            ];
+            cases.extend(delays);
+        }
+        let group = RawConfiguration {
+            retry_options: Given::Number(3.0),
+            ..RawConfiguration::default()
+        };
+        cases.push((group, "system.retryOptions "));
+        for (raw, option) in cases {
+            for are_disabled in [false, true] {
+                let error = parse(&raw, are_disabled).expect_err("refused");
+                let said = error.to_string();
+                assert!(
+                    said.starts_with(&format!("invalid_configuration: {option}")),
+                    "{said}"
+                );
+            }
+        }
+    }
+}

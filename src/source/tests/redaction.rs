@@ -1,0 +1,70 @@
+//! Nothing secret shows in the `Debug` of anything.
+
+use super::*;
+use crate::error::Cause;
+use crate::http::tls::Internet;
+use crate::http::{Fault, FaultKind};
+use crate::test_support::Reply;
+use crate::token::{Timestamp, Token};
+
+#[test]
+fn no_secret_shows_in_debug() {
+    let machine = machine(&[(FILE, Entry::File(b"hush-assertion".to_vec()))]);
+    let settings = system_assigned();
+    let mut ask = ask(&settings);
+    ask.refused_token = Some("0123abcd".into());
+    let mut shown = Vec::new();
+    for variables in [APP_SERVICE, MACHINE_LEARNING, SERVICE_FABRIC, WORKLOAD_IDENTITY] {
+        let proxied = with(variables, &[(v::HTTPS_PROXY, "http://u:hush-password@proxy")]);
+        let env = environment(&proxied);
+        let source = open(&env, &settings, &machine).expect("opened");
+        let request = source.request(&ask, &machine).expect("a request");
+        let response = Reply::new(200, r#"{"access_token":"hush-token"}"#).to(&request);
+        shown.push(format!(
+            "{request:?} {:?} {response:?} {:?}",
+            request.headers, request.route
+        ));
+        shown.push(format!(
+            "{:?} {:?} {:?}",
+            request.secrets,
+            request.body,
+            Internet::of(&env).expect("a proxy")
+        ));
+    }
+    let grant = Answer::read(br#"{"access_token":"hush-token","expires_in":60}"#)
+        .and_then(|mut answer| answer.grant(Timestamp::from_secs(0), None))
+        .expect("granted");
+    let token = Token::new(
+        Secret::new("hush-token".into()),
+        Timestamp::from_secs(0),
+        Timestamp::from_secs(9),
+    );
+    let fault = Fault {
+        kind: FaultKind::Reset,
+        cause: Some(Cause {
+            code: None,
+            message: "words".into(),
+        }),
+    };
+    shown.push(format!("{grant:?} {token:?} {fault:?} {ask:?}"));
+    let shown = shown.concat();
+    assert!(shown.contains("<redacted>"));
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn every_secret_that_is_sent_is_known_to_the_answer() {
+    let machine = machine(&[(FILE, Entry::File(b"hush-assertion".to_vec()))]);
+    let settings = system_assigned();
+    for (variables, secret) in [
+        (APP_SERVICE, "hush-header"),
+        (SERVICE_FABRIC, "hush-header"),
+        (MACHINE_LEARNING, "hush-secret"),
+        (WORKLOAD_IDENTITY, "hush-assertion"),
+    ] {
+        let source = open(&environment(variables), &settings, &machine).expect("opened");
+        let request = source.request(&ask(&settings), &machine).expect("a request");
+        let known: Vec<_> = request.secrets.iter().map(Secret::expose).collect();
+        assert_eq!(known, [secret]);
+    }
+}

@@ -41,9 +41,9 @@ export declare class ManagedIdentityApplication {
    */
   acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number, now?: number | undefined | null): AcquisitionOutcome | number
   /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
-  keepInDirectory(hostname: string): void
+  useCacheDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
-  keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
+  useCachePlugin(hostname: string, access: AccessFunction, id: number): void
   /** Tells an observer what happens from now on; only the first one is told. */
   observe(notice: EventFunction): void
   /**

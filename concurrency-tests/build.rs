@@ -29,8 +29,8 @@ const CHANGES: [(&str, &str); 5] = [
     ("std::sync", "crate::sync"),
     // shuttle's channel does not have this constructor, which is short for the other.
     (
-        "watch::Sender::new(Known::default())",
-        "watch::channel(Known::default()).0",
+        "watch::Sender::new(Status::default())",
+        "watch::channel(Status::default()).0",
     ),
     // Its module is left out.
     ("super::user::effective_user_id()", "crate::effective_user_id()"),

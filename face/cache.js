@@ -21,13 +21,13 @@ const plugins = new WeakMap();
 /** Tells native code where this application's tokens are kept. */
 function keep(native, directory, cachePlugin, drawNumber) {
   if (directory !== undefined && directory !== null) {
-    native.keepInDirectory(hostname());
+    native.useCacheDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     if (!plugins.has(cachePlugin)) {
       plugins.set(cachePlugin, { number: drawNumber(), access: accessTo(cachePlugin) });
     }
     const { number, access } = plugins.get(cachePlugin);
-    native.keepWithPlugin(hostname(), access, number);
+    native.useCachePlugin(hostname(), access, number);
   }
 }
 

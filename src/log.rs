@@ -47,21 +47,21 @@ impl Level {
 }
 
 /// Takes finished lines. It must not block and must not fail.
-pub trait Sink: Send + Sync {
+pub trait LogSink: Send + Sync {
     /// One line.
-    fn line(&self, level: Level, line: String);
+    fn write_line(&self, level: Level, line: String);
 }
 
 /// The log of one application: a level, and a sink if anybody reads.
 #[derive(Clone)]
 pub struct Log {
     level: Level,
-    sink: Option<Arc<dyn Sink>>,
+    sink: Option<Arc<dyn LogSink>>,
 }
 
 impl Log {
     /// A log that passes on lines up to this level.
-    pub fn new(level: Level, sink: Option<Arc<dyn Sink>>) -> Self {
+    pub fn new(level: Level, sink: Option<Arc<dyn LogSink>>) -> Self {
         Self { level, sink }
     }
 
@@ -78,7 +78,7 @@ impl Log {
         let since = Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
         let stamp = httpdate::fmt_http_date(UNIX_EPOCH + since);
         let package = concat!(env!("CARGO_PKG_NAME"), "@", env!("CARGO_PKG_VERSION"));
-        sink.line(
+        sink.write_line(
             level,
             format!(
                 "[{stamp}] : [{correlation_id}] : {package} : {} - {}",
@@ -98,8 +98,8 @@ mod tests {
     #[derive(Default)]
     struct Kept(Mutex<Vec<(Level, String)>>);
 
-    impl Sink for Kept {
-        fn line(&self, level: Level, line: String) {
+    impl LogSink for Kept {
+        fn write_line(&self, level: Level, line: String) {
             self.0.lock().expect("unpoisoned").push((level, line));
         }
     }

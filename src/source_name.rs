@@ -73,7 +73,7 @@ impl SourceName {
     }
 
     /// What a sentence calls it.
-    pub fn label(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::AppService => "App Service's token endpoint",
             Self::AzureArc => "Azure Arc's agent",
@@ -87,7 +87,7 @@ impl SourceName {
 
     /// How many of [`variable::ALL`], from the front, decide that this is the source, and how it is
     /// asked: while these stay as they are, so does everything that the environment has a say in.
-    pub fn variables(self) -> usize {
+    pub fn relevant_variable_count(self) -> usize {
         let last = match self {
             Self::ServiceFabric | Self::AppService => variable::IDENTITY_SERVER_THUMBPRINT,
             Self::MachineLearning | Self::CloudShell => variable::DEFAULT_IDENTITY_CLIENT_ID,

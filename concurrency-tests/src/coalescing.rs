@@ -7,11 +7,11 @@ use shuttle::current::{me, set_label_for_task};
 use shuttle::thread;
 use tokio::time::{clear_triggers, trigger_timeouts};
 
-use crate::acquisition::Acquired;
+use crate::acquisition::Acquisition;
 use crate::harness::{Desk, assert_memo_is_right, nth, text, tokens, under_every_schedule};
-use crate::options::request::Wish;
+use crate::options::request::CachePolicy;
 use crate::sync::Arc;
-use crate::test_support::{FakeNet, Play, Reply};
+use crate::test_support::{FakeOutcome, FakeResponse, FakeTransport};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -19,8 +19,8 @@ const DAY: u64 = 24 * HOUR;
 #[test]
 fn callers_on_many_threads_are_one_request_and_share_one_token() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::granting(DAY));
-        let callers = (0..4).map(|_| desk.caller(Wish::Any)).collect();
+        let desk = Desk::new(FakeTransport::always_granting(DAY));
+        let callers = (0..4).map(|_| desk.caller(CachePolicy::UseCache)).collect();
         let tokens = tokens(callers);
         assert!(
             tokens
@@ -35,16 +35,16 @@ fn callers_on_many_threads_are_one_request_and_share_one_token() {
 #[test]
 fn an_error_is_everybodys_who_waits_and_nobodys_who_comes_later() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::playing(|_, _| Reply::new(400, "").into()));
-        let callers: Vec<_> = (0..3).map(|_| desk.caller(Wish::Any)).collect();
+        let desk = Desk::new(FakeTransport::scripted(|_, _| FakeResponse::new(400, "").into()));
+        let callers: Vec<_> = (0..3).map(|_| desk.caller(CachePolicy::UseCache)).collect();
         for caller in callers {
             assert!(caller.join().expect("no panic").is_err());
         }
         let before = desk.net.count();
         assert!((1..=3).contains(&before), "{before}");
         desk.net
-            .play(|nth, _| Reply::token(&format!("t{nth}"), DAY).into());
-        let later = desk.outcome(Wish::Any).expect("a token");
+            .set_script(|nth, _| FakeResponse::token(&format!("t{nth}"), DAY).into());
+        let later = desk.outcome(CachePolicy::UseCache).expect("a token");
         assert_eq!((nth(&later), desk.net.count()), (before, before + 1));
     });
 }
@@ -52,9 +52,9 @@ fn an_error_is_everybodys_who_waits_and_nobodys_who_comes_later() {
 #[test]
 fn nothing_from_before_a_clear_is_held_after_it() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::granting(DAY));
-        let first = desk.caller(Wish::Any);
-        let second = desk.caller(Wish::New);
+        let desk = Desk::new(FakeTransport::always_granting(DAY));
+        let first = desk.caller(CachePolicy::UseCache);
+        let second = desk.caller(CachePolicy::ForceRefresh);
         let clearing = {
             let desk = desk.clone();
             thread::spawn(move || {
@@ -65,12 +65,12 @@ fn nothing_from_before_a_clear_is_held_after_it() {
                 let sent = desk.net.count();
                 desk.engine.clear();
                 // Joins nothing that began before, and is not served what such a flight brings.
-                let later = desk.outcome(Wish::Any).expect("a token");
+                let later = desk.outcome(CachePolicy::UseCache).expect("a token");
                 assert!(nth(&later) >= sent, "{} after {sent} requests", text(&later));
                 (sent, later)
             })
         };
-        let third = desk.caller(Wish::Any);
+        let third = desk.caller(CachePolicy::UseCache);
         let mut remembered = tokens(vec![first, second, third]);
         let (sent, later) = clearing.join().expect("no panic");
         let held = desk.held().expect("a token is held");
@@ -87,8 +87,13 @@ fn nothing_from_before_a_clear_is_held_after_it() {
 #[test]
 fn of_many_replacements_the_cache_and_the_memo_agree_on_the_last() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::granting(DAY));
-        let wishes = [Wish::Any, Wish::New, Wish::Other, Wish::New];
+        let desk = Desk::new(FakeTransport::always_granting(DAY));
+        let wishes = [
+            CachePolicy::UseCache,
+            CachePolicy::ForceRefresh,
+            CachePolicy::ReplaceRefused,
+            CachePolicy::ForceRefresh,
+        ];
         let tokens = tokens(wishes.map(|wish| desk.caller(wish)).into());
         assert!((1..=4).contains(&desk.net.count()), "{}", desk.net.count());
         assert_memo_is_right(&desk, &tokens);
@@ -98,10 +103,10 @@ fn of_many_replacements_the_cache_and_the_memo_agree_on_the_last() {
 #[test]
 fn an_ageing_token_is_refreshed_once_however_many_threads_notice() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::granting(DAY));
-        desk.outcome(Wish::Any).expect("a token");
-        desk.clock.leap(Duration::from_secs(DAY / 2 + 300));
-        let tokens = tokens((0..3).map(|_| desk.caller(Wish::Any)).collect());
+        let desk = Desk::new(FakeTransport::always_granting(DAY));
+        desk.outcome(CachePolicy::UseCache).expect("a token");
+        desk.clock.jump(Duration::from_secs(DAY / 2 + 300));
+        let tokens = tokens((0..3).map(|_| desk.caller(CachePolicy::UseCache)).collect());
         assert!(tokens.iter().all(|served| served.from_cache));
         while nth(&desk.held().expect("a token is held")) == 0 {
             thread::yield_now();
@@ -118,16 +123,16 @@ fn an_ageing_token_is_refreshed_once_however_many_threads_notice() {
 #[test]
 fn callers_that_leave_take_nothing_along() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::playing(|nth, _| {
-            Play::from(Reply::token(&format!("t{nth}"), DAY)).after(Duration::from_millis(1))
+        let desk = Desk::new(FakeTransport::scripted(|nth, _| {
+            FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(Duration::from_millis(1))
         }));
         let leaving: Vec<_> = (0..2)
             .map(|_| {
                 let desk = desk.clone();
-                thread::spawn(move || drop(desk.acquire(Wish::Any)))
+                thread::spawn(move || drop(desk.acquire(CachePolicy::UseCache)))
             })
             .collect();
-        let staying = desk.caller(Wish::Any);
+        let staying = desk.caller(CachePolicy::UseCache);
         for caller in leaving {
             caller.join().expect("no panic");
         }
@@ -139,18 +144,21 @@ fn callers_that_leave_take_nothing_along() {
 #[test]
 fn a_caller_who_joins_while_the_last_one_leaves_gets_a_token() {
     under_every_schedule(|| {
-        let desk = Desk::new(FakeNet::playing(|nth, _| match nth {
-            0 => Play::from(Reply::new(503, "")).after(Duration::from_millis(1)),
-            _ => Reply::token(&format!("t{nth}"), DAY).into(),
+        let desk = Desk::new(FakeTransport::scripted(|nth, _| match nth {
+            0 => FakeOutcome::from(FakeResponse::new(503, "")).after(Duration::from_millis(1)),
+            _ => FakeResponse::token(&format!("t{nth}"), DAY).into(),
         }));
-        let leaving: Vec<_> = [Wish::Any, Wish::New]
+        let leaving: Vec<_> = [CachePolicy::UseCache, CachePolicy::ForceRefresh]
             .into_iter()
             .map(|wish| {
                 let desk = desk.clone();
                 thread::spawn(move || drop(desk.acquire(wish)))
             })
             .collect();
-        let staying = [desk.caller(Wish::Any), desk.caller(Wish::Any)];
+        let staying = [
+            desk.caller(CachePolicy::UseCache),
+            desk.caller(CachePolicy::UseCache),
+        ];
         for caller in leaving {
             caller.join().expect("no panic");
         }
@@ -169,13 +177,13 @@ struct Hurried;
 fn a_caller_whose_time_is_up_hears_of_it_and_disturbs_nobody() {
     under_every_schedule(|| {
         clear_triggers();
-        let desk = Desk::new(FakeNet::granting(DAY));
-        let patient: Vec<_> = (0..2).map(|_| desk.caller(Wish::Any)).collect();
+        let desk = Desk::new(FakeTransport::always_granting(DAY));
+        let patient: Vec<_> = (0..2).map(|_| desk.caller(CachePolicy::UseCache)).collect();
         let hurried = {
             let desk = desk.clone();
-            thread::spawn(move || match desk.acquire(Wish::Any) {
-                Acquired::Served(served) => Ok(served),
-                Acquired::Pending(waiter) => shuttle::future::block_on(tokio::spawn(async move {
+            thread::spawn(move || match desk.acquire(CachePolicy::UseCache) {
+                Acquisition::Ready(served) => Ok(served),
+                Acquisition::Pending(waiter) => shuttle::future::block_on(tokio::spawn(async move {
                     set_label_for_task(me(), Hurried);
                     waiter.wait().await
                 }))

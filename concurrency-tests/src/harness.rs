@@ -7,13 +7,13 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, Runner};
 use tokio::runtime::Handle;
 
-use crate::acquisition::in_flight::{Outcome, Served};
-use crate::acquisition::{Acquired, Engine};
-use crate::options::Given;
-use crate::options::request::{RawRequest, TokenRequest, Wish};
+use crate::acquisition::in_flight::{AcquiredToken, AcquisitionResult};
+use crate::acquisition::{Acquisition, TokenClient};
+use crate::options::UntypedValue;
+use crate::options::request::{CachePolicy, RawRequest, TokenRequest};
 use crate::platform::{CallerClock, Clock as _, Environment};
 use crate::sync::Arc;
-use crate::test_support::{self, FakeClock, FakeFiles, FakeNet, settings};
+use crate::test_support::{self, FakeClock, FakeFiles, FakeTransport, options};
 
 /// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
 const SCHEDULES: usize = 2_000;
@@ -41,25 +41,32 @@ pub(crate) fn under_every_schedule(test: fn()) {
 /// An engine that many threads call.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) net: Arc<FakeNet>,
+    pub(crate) engine: Arc<TokenClient>,
+    pub(crate) net: Arc<FakeTransport>,
     pub(crate) clock: Arc<FakeClock>,
 }
 
 impl Desk {
-    pub(crate) fn new(net: Arc<FakeNet>) -> Self {
+    pub(crate) fn new(net: Arc<FakeTransport>) -> Self {
         let clock = FakeClock::new();
-        let machine = test_support::machine(&clock, &Arc::new(FakeFiles::default()));
+        let machine = test_support::platform(&clock, &Arc::new(FakeFiles::default()));
         let spawner = || Handle::try_current().map_err(io::Error::other);
-        let engine = Engine::new(machine, net.clone(), spawner);
+        let engine = TokenClient::new(machine, net.clone(), spawner);
         Self { engine, net, clock }
     }
 
-    pub(crate) fn acquire(&self, wish: Wish) -> Acquired {
+    pub(crate) fn acquire(&self, wish: CachePolicy) -> Acquisition {
         let raw = RawRequest {
             resource: "https://vault.azure.net".into(),
-            force_refresh: Given::Boolean(wish == Wish::New),
-            claims: Given::Text(if wish == Wish::Other { "{}" } else { "" }.into()),
+            force_refresh: UntypedValue::Boolean(wish == CachePolicy::ForceRefresh),
+            claims: UntypedValue::String(
+                if wish == CachePolicy::ReplaceRefused {
+                    "{}"
+                } else {
+                    ""
+                }
+                .into(),
+            ),
             ..RawRequest::default()
         };
         let request = TokenRequest::parse(&raw, String::new()).expect("valid");
@@ -69,15 +76,15 @@ impl Desk {
         };
         let acquired = self
             .engine
-            .acquire(&settings(|_| {}), request, &Environment::default(), caller);
+            .acquire(&options(|_| {}), request, &Environment::default(), caller);
         acquired.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub(crate) fn outcome(&self, wish: Wish) -> Outcome {
+    pub(crate) fn outcome(&self, wish: CachePolicy) -> AcquisitionResult {
         match self.acquire(wish) {
-            Acquired::Served(served) => Ok(served),
+            Acquisition::Ready(served) => Ok(served),
             // As in the Node room, the waiting is a task of its own, which may start late.
-            Acquired::Pending(waiter) => {
+            Acquisition::Pending(waiter) => {
                 let waiting = tokio::spawn(waiter.wait());
                 shuttle::future::block_on(waiting).expect("no panic")
             }
@@ -85,38 +92,38 @@ impl Desk {
     }
 
     /// A thread that asks once.
-    pub(crate) fn caller(&self, wish: Wish) -> JoinHandle<Outcome> {
+    pub(crate) fn caller(&self, wish: CachePolicy) -> JoinHandle<AcquisitionResult> {
         let desk = self.clone();
         thread::spawn(move || desk.outcome(wish))
     }
 
     /// What the cache holds.
-    pub(crate) fn held(&self) -> Option<Served> {
-        match self.acquire(Wish::Any) {
-            Acquired::Served(served) => Some(served),
-            Acquired::Pending(_) => None,
+    pub(crate) fn held(&self) -> Option<AcquiredToken> {
+        match self.acquire(CachePolicy::UseCache) {
+            Acquisition::Ready(served) => Some(served),
+            Acquisition::Pending(_) => None,
         }
     }
 }
 
-pub(crate) fn tokens(callers: Vec<JoinHandle<Outcome>>) -> Vec<Served> {
+pub(crate) fn tokens(callers: Vec<JoinHandle<AcquisitionResult>>) -> Vec<AcquiredToken> {
     let outcomes = callers.into_iter().map(|caller| caller.join().expect("no panic"));
     outcomes
         .map(|outcome| outcome.unwrap_or_else(|error| panic!("{error}")))
         .collect()
 }
 
-pub(crate) fn text(served: &Served) -> &str {
-    served.token.secret.expose()
+pub(crate) fn text(served: &AcquiredToken) -> &str {
+    served.token.secret.expose_secret()
 }
 
 /// The number of the request that brought a token.
-pub(crate) fn nth(served: &Served) -> usize {
+pub(crate) fn nth(served: &AcquiredToken) -> usize {
     text(served)[1..].parse().expect("t and a number")
 }
 
 /// A remembered token of the present generation is the one that the cache holds.
-pub(crate) fn assert_memo_is_right(desk: &Desk, remembered: &[Served]) {
+pub(crate) fn assert_memo_is_right(desk: &Desk, remembered: &[AcquiredToken]) {
     let held = desk.held().expect("a token is held");
     let generation = desk.engine.generation();
     for served in remembered {

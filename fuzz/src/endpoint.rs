@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let endpoint = match Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, &text) {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert_eq!(*error.code(), Code::MsiEndpointMalformed);
             assert!(
                 message.starts_with("The environment variable MSI_ENDPOINT is "),
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
         Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, url.as_str()).expect("valid once more");
     assert_eq!(again.with_query(&[]), url, "it stays what it is");
 
-    let shown = endpoint.shown();
+    let shown = endpoint.without_query();
     assert!(
         !shown.contains(['?', '@', '#']) || url.path().contains('@'),
         "{shown}"

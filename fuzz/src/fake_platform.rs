@@ -7,9 +7,11 @@ use managed_identity_native::error::Error;
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 use managed_identity_native::options::identity::Identity;
 use managed_identity_native::options::resource::Resource;
-use managed_identity_native::options::{Given, RawConfiguration, Settings};
-use managed_identity_native::platform::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
-use managed_identity_native::source::{self, Ask, Source};
+use managed_identity_native::options::{ApplicationOptions, RawApplicationOptions, UntypedValue};
+use managed_identity_native::platform::{
+    BlockingPool, Clock, Environment, Files, FixedRandom, Platform, ReadError,
+};
+use managed_identity_native::source::{self, Source, TokenQuery};
 use managed_identity_native::token::Timestamp;
 
 /// The wall time of every check.
@@ -50,7 +52,7 @@ impl Files for Disk {
         path: &Path,
         limit: usize,
         follow_links: bool,
-    ) -> Result<zeroize::Zeroizing<Vec<u8>>, ReadFault> {
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, ReadError> {
         let path = path.to_owned();
         let look = Look {
             path,
@@ -71,19 +73,20 @@ impl Clock for Stopped {
 }
 
 /// A machine with this disk, on which no time passes.
-pub fn machine(disk: &Arc<Disk>) -> Machine {
-    Machine {
+pub fn machine(disk: &Arc<Disk>) -> Platform {
+    Platform {
         clock: Arc::new(Stopped),
         files: disk.clone(),
-        chance: Arc::new(Fixed(0.0)),
+        random: Arc::new(FixedRandom(0.0)),
         blocking: BlockingPool::default(),
     }
 }
 
 /// The source that these variables lead to, for an application without options.
 pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
-    let settings = Settings::parse(&RawConfiguration::default()).expect("no options are valid");
-    source::open(
+    let settings =
+        ApplicationOptions::parse(&RawApplicationOptions::default()).expect("no options are valid");
+    source::create(
         &Environment::from(variables),
         &settings,
         &machine(&Arc::default()),
@@ -91,13 +94,13 @@ pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Sour
 }
 
 /// What a token for this resource is asked for with.
-pub fn ask(resource: &str) -> Ask {
-    Ask {
-        resource: Resource::parse(&Given::Text(resource.into())).expect("a resource"),
+pub fn ask(resource: &str) -> TokenQuery {
+    TokenQuery {
+        resource: Resource::parse(&UntypedValue::String(resource.into())).expect("a resource"),
         identity: Identity::SystemAssigned,
         capabilities: None,
         claims: None,
-        refused_token: None,
+        refused_token_hash: None,
         correlation_id: "00000000-0000-4000-8000-000000000000".into(),
     }
 }

@@ -5,7 +5,7 @@
 //! as it is or encoded, and tokens.
 
 use managed_identity_native::redaction::Redactor;
-use managed_identity_native::source::Report;
+use managed_identity_native::source::ErrorContext;
 use managed_identity_native::token::Secret;
 use serde_json::Value;
 
@@ -173,7 +173,7 @@ fn check_body(text: &str) {
     let request = source
         .request(&fake_platform::ask("https://vault.azure.net"), &machine)
         .expect("a request");
-    let report = Report::about(&*source);
+    let report = ErrorContext::new(&*source);
     let echoed = |text: String, (name, echo, _): &(&str, &str, &str)| text.replace(name, echo);
     let body = ECHOES.iter().fold(text.to_owned(), echoed);
     let granted = serde_json::from_str::<Value>(&body).is_ok_and(|body| body["access_token"] == OPAQUE);
@@ -184,7 +184,7 @@ fn check_body(text: &str) {
     });
     let hidden: Vec<String> = hidden.map(|(_, _, telling)| packed(telling)).collect();
     for status in [200, 400, 403] {
-        let error = report.refusal(
+        let error = report.response_error(
             &fake_platform::response(&request, status, body.as_bytes()),
             None,
             2,
@@ -192,7 +192,7 @@ fn check_body(text: &str) {
         );
         let shown = packed(&format!("{error} {error:?}"));
         assert!(!hidden.iter().any(|telling| shown.contains(telling)), "{error}");
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(message.chars().count() < LONGEST_MESSAGE, "{message}");
         assert!(!message.chars().any(char::is_control), "{message:?}");
         let code = error.code().as_str();

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use managed_identity_native::options::Given;
+use managed_identity_native::options::UntypedValue;
 use managed_identity_native::options::resource::Resource;
 use managed_identity_native::token::Secret;
 
@@ -15,7 +15,7 @@ const ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
 /// Checks what becomes of a resource.
 pub fn check(data: &[u8]) {
     let given = String::from_utf8_lossy(data);
-    let Ok(resource) = Resource::parse(&Given::Text(given.clone().into_owned())) else {
+    let Ok(resource) = Resource::parse(&UntypedValue::String(given.clone().into_owned())) else {
         return assert_is_refused_alike(&given);
     };
     let text = resource.as_str();
@@ -48,13 +48,13 @@ pub fn check(data: &[u8]) {
         .request(&fake_platform::ask(&given), &machine)
         .expect("a request");
     assert_eq!(request.url.as_str(), ENDPOINT);
-    let body = request.body.as_ref().map(Secret::expose);
+    let body = request.body.as_ref().map(Secret::expose_secret);
     assert_eq!(body, Some(&*format!("resource={}", encoded(text))));
 }
 
 /// The suffix does not decide: what is refused is refused with it too, unless it holds the path itself.
 fn assert_is_refused_alike(given: &str) {
-    let suffixed = Given::Text(format!("{given}/.default"));
+    let suffixed = UntypedValue::String(format!("{given}/.default"));
     assert!(
         given.ends_with("/.default") || Resource::parse(&suffixed).is_err(),
         "{given:?}"

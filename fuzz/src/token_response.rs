@@ -7,7 +7,7 @@ use std::fmt;
 
 use managed_identity_native::error::ErrorNumber;
 use managed_identity_native::options::identity::IdKind;
-use managed_identity_native::source::Answer;
+use managed_identity_native::source::TokenResponse;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ const SPOILT: &str = r#""\ud800":[NaN,-Infinity,1e999,"\udc00 \ud83d"],"x":{"err
 /// Checks what is read from a body.
 pub fn check(body: &[u8]) {
     let fields = Fields::read(body);
-    let answer = Answer::read(body);
+    let answer = TokenResponse::parse(body);
     let Some(fields) = fields else {
         // Values are repaired, a structure never is.
         assert!(answer.is_none() || is_framed(body), "whether it is an answer");
@@ -58,7 +58,7 @@ pub fn check(body: &[u8]) {
     let answer = answer.expect("an answer, as it is strictly JSON");
     check_against(answer, &fields);
     if let Some(spoilt) = spoilt(body) {
-        let answer = Answer::read(&spoilt).expect("an answer with values that JSON does not have");
+        let answer = TokenResponse::parse(&spoilt).expect("an answer with values that JSON does not have");
         check_against(answer, &fields);
     }
 }
@@ -79,7 +79,7 @@ fn spoilt(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether an answer says what the oracle read.
-fn check_against(mut answer: Answer, fields: &Fields) {
+fn check_against(mut answer: TokenResponse, fields: &Fields) {
     let field = |name| fields.value(name);
     for (kind, value) in [
         (IdKind::ClientId, field("client_id")),
@@ -97,7 +97,7 @@ fn check_against(mut answer: Answer, fields: &Fields) {
     };
     for (said, places) in [
         (answer.trace_id(), &["trace_id", "traceid", "error"][..]),
-        (answer.code(), &["error", "errorcode", "errors", "code"]),
+        (answer.error_code(), &["error", "errorcode", "errors", "code"]),
         (
             answer.correlation_id(),
             &["correlation_id", "correlationid", "error"],
@@ -105,7 +105,7 @@ fn check_against(mut answer: Answer, fields: &Fields) {
     ] {
         assert!(said.is_none_or(|said| stands(said, places)), "{said:?}");
     }
-    if let Some(sentence) = answer.sentence() {
+    if let Some(sentence) = answer.error_description() {
         let halves = ["title", "detail"].map(|half| {
             let texts = fields.any_case(half).filter_map(Value::as_str);
             texts.map(str::to_owned).collect::<Vec<_>>()
@@ -142,22 +142,22 @@ fn check_against(mut answer: Answer, fields: &Fields) {
         .filter(|token| !token.is_empty());
     assert_eq!(
         answer
-            .token()
-            .map(|token| token.expose().to_owned())
+            .raw_token()
+            .map(|token| token.expose_secret().to_owned())
             .filter(|token| !token.is_empty())
             .as_deref(),
         token,
         "what is to be kept out of messages"
     );
-    let grant = answer.grant(NOW, None);
+    let grant = answer.take_token(NOW, None);
     assert_eq!(
-        grant.as_ref().map(|grant| grant.token.secret.expose()),
+        grant.as_ref().map(|grant| grant.token.secret.expose_secret()),
         token.filter(
             |token| !fields.is_error() && !token.contains(|c: char| c == '\u{fffd}' || c.is_control())
         ),
         "the token, only without an error"
     );
-    assert!(answer.grant(NOW, None).is_none(), "a token is taken once");
+    assert!(answer.take_token(NOW, None).is_none(), "a token is taken once");
     let Some(grant) = grant else { return };
     assert_in_range(grant.token.expires_on.millis());
     assert!(
@@ -168,7 +168,7 @@ fn check_against(mut answer: Answer, fields: &Fields) {
 }
 
 /// An identity is confirmed by its own field, if that is a string, in any case, and by no other text.
-fn assert_names_only(answer: &Answer, kind: IdKind, value: Option<&Value>) {
+fn assert_names_only(answer: &TokenResponse, kind: IdKind, value: Option<&Value>) {
     let named = value.and_then(Value::as_str);
     let swapped: String = named
         .unwrap_or("id")
@@ -181,8 +181,12 @@ fn assert_names_only(answer: &Answer, kind: IdKind, value: Option<&Value>) {
             }
         })
         .collect();
-    assert_eq!(answer.is_for(kind, &swapped), named.is_some(), "{kind:?}");
-    assert!(!answer.is_for(kind, &format!("{swapped}x")), "{kind:?}");
+    assert_eq!(
+        answer.is_for_identity(kind, &swapped),
+        named.is_some(),
+        "{kind:?}"
+    );
+    assert!(!answer.is_for_identity(kind, &format!("{swapped}x")), "{kind:?}");
 }
 
 /// Whether a text stands anywhere in a value.

@@ -1,41 +1,47 @@
 //! When the token of an answer ends, by the clock of the system and by that of the caller, which a test can replace.
 
-use super::task::Pilot;
+use super::task::AcquisitionTask;
 use crate::http::{Response, is_success};
 use crate::platform::WallClocks;
-use crate::source::{Answer, Grant};
+use crate::source::{GrantedToken, TokenResponse};
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
-impl Pilot {
+impl AcquisitionTask {
     /// The token that an answer grants, as it came `now`.
-    pub(super) fn granted(&self, response: &Response, now: Timestamp) -> Option<(Answer, Grant)> {
+    pub(super) fn parse_grant(
+        &self,
+        response: &Response,
+        now: Timestamp,
+    ) -> Option<(TokenResponse, GrantedToken)> {
         let sent_at = response
             .headers
             .date
             .as_deref()
             .and_then(Timestamp::from_http_date);
         let granted_at = |now| {
-            let mut answer = Answer::read(&response.body).filter(|_| is_success(response.status))?;
-            let grant = answer.grant(now, sent_at)?;
+            let mut answer = TokenResponse::parse(&response.body).filter(|_| is_success(response.status))?;
+            let grant = answer.take_token(now, sent_at)?;
             Some((answer, grant))
         };
         let (answer, mut grant) = granted_at(now)?;
-        if !self.plan.key.key.is_of_one_thread() {
+        if !self.context.key.cache_key.is_thread_local() {
             return Some((answer, grant));
         }
         // A test has replaced the caller's clock, and the endpoint may go by that one or by the system's. A lifetime is
         // the same on both; an instant is one of the clock on which it makes sense, and the earlier one if it does on
         // both. On the caller's clock the lifetime begins with the call: what that clock says now is not known here.
-        let called_at = self.plan.called_at.caller;
-        let lifetime = |grant: &Grant, from| {
-            let lifetime = grant.cacheable.then(|| grant.token.expires_on.since(from))?;
+        let called_at = self.context.called_at.caller;
+        let lifetime = |grant: &GrantedToken, from| {
+            let lifetime = grant
+                .cacheable
+                .then(|| grant.token.expires_on.saturating_duration_since(from))?;
             // Longer ones were cut to this.
             (!lifetime.is_zero() && lifetime < MAX_TOKEN_LIFETIME).then_some(lifetime)
         };
         let by_caller = granted_at(called_at).and_then(|(_, grant)| lifetime(&grant, called_at));
         let lifetimes = [lifetime(&grant, now), by_caller];
         if let Some(lifetime) = lifetimes.into_iter().flatten().min() {
-            grant.token = Token::new(grant.token.secret, now, now.plus(lifetime));
+            grant.token = Token::new(grant.token.secret, now, now.saturating_add(lifetime));
         }
         grant.token.offset_ms = WallClocks {
             system: now,
@@ -46,7 +52,7 @@ impl Pilot {
     }
 
     /// The time by the clock of who started the flight, too.
-    pub(super) fn now(&self) -> WallClocks {
-        self.plan.called_at.when(self.engine.machine.clock.now())
+    pub(super) fn wall_clocks(&self) -> WallClocks {
+        self.context.called_at.when(self.client.platform.clock.now())
     }
 }

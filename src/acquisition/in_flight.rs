@@ -9,57 +9,57 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::cache::{Key, Stored};
+use crate::cache::{CacheKey, CachedToken};
 use crate::error::Error;
-use crate::http::retry_loop::{Deadline, Progress};
+use crate::http::retry_loop::{AttemptStats, Deadline};
 use crate::http::retry_policy::RetryOptions;
 use crate::http::timer::timeout_at;
 use crate::http::waiters::Waiters;
-use crate::metadata::{Metadata, RefreshReason, TokenSource};
+use crate::metadata::{CacheRefreshReason, Metadata, TokenSource};
 use crate::options::resource::is_guid;
 use crate::platform::{Clock, WallClocks};
-use crate::source::{Report, SourceName, tenant};
+use crate::source::{ErrorContext, SourceName, tenant_id};
 use crate::token::{Timestamp, Token};
 
 /// A caller whose token is nearly expired waits this long for another, from the flight's start.
-const PATIENCE: Duration = Duration::from_secs(2);
+const NEAR_EXPIRY_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a flight was started, which decides who may join it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum AcquisitionTrigger {
     /// Nothing was cached.
-    Empty,
+    CacheMiss,
     /// The caller wants a new token.
-    Forced,
+    ForceRefresh,
     /// A service refused the cached token, whose hash goes along where the source takes it.
-    Claims(Option<String>),
+    ClaimsChallenge(Option<String>),
     /// A token is to be replaced in good time.
-    Refresh,
+    BackgroundRefresh,
 }
 
-impl Reason {
+impl AcquisitionTrigger {
     /// Whether a caller with this reason may share a flight that was started for another. `from_shelf`: such a flight
     /// may bring a token from a cache outside of this process.
-    pub fn may_join(&self, flight: &Self, from_shelf: bool) -> bool {
+    pub fn can_share(&self, flight: &Self, from_shelf: bool) -> bool {
         let brings_another = |flight: &Self| match flight {
-            Self::Forced => true,
-            Self::Empty => !from_shelf,
+            Self::ForceRefresh => true,
+            Self::CacheMiss => !from_shelf,
             _ => false,
         };
         match self {
-            Self::Empty | Self::Refresh => true,
-            Self::Forced => brings_another(flight),
-            Self::Claims(None) => brings_another(flight) || *flight == Self::Claims(None),
-            Self::Claims(Some(_)) => self == flight,
+            Self::CacheMiss | Self::BackgroundRefresh => true,
+            Self::ForceRefresh => brings_another(flight),
+            Self::ClaimsChallenge(None) => brings_another(flight) || *flight == Self::ClaimsChallenge(None),
+            Self::ClaimsChallenge(Some(_)) => self == flight,
         }
     }
 }
 
 /// What callers must agree in to share a flight.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct FlightKey {
+pub struct CoalescingKey {
     /// What is asked for.
-    pub key: Key,
+    pub cache_key: CacheKey,
     /// Which transport carries it.
     pub transport: usize,
     /// Whether it is asked for once only.
@@ -69,16 +69,16 @@ pub struct FlightKey {
     /// The `claims` parameter of its requests, for a source that takes one.
     pub claims: Option<String>,
     /// For how long an identity that is not found is asked for again.
-    pub identity_wait: Option<Duration>,
+    pub identity_not_found_timeout: Option<Duration>,
     /// Whether it is asked first whether anybody is there.
-    pub probe: bool,
+    pub needs_probe: bool,
     /// Which cache outside of this process is looked into.
-    pub shelf: Option<String>,
+    pub persistent_store: Option<String>,
 }
 
 /// A token that was served.
 #[derive(Clone, Debug)]
-pub struct Served {
+pub struct AcquiredToken {
     /// The token.
     pub token: Arc<Token>,
     /// Whether it was there before this call.
@@ -92,133 +92,133 @@ pub struct Served {
 }
 
 /// What a flight brought.
-pub type Outcome = Result<Served, Error>;
+pub type AcquisitionResult = Result<AcquiredToken, Error>;
 
 /// How a flight ended.
 #[derive(Clone, Debug)]
-pub enum Landing {
+pub enum Completion {
     /// With a token, or an error that no retry would better.
-    Ended(Outcome),
+    Finished(AcquisitionResult),
     /// At the time of the last of its waiters, each of which says so for itself; or after the last has left.
-    OutOfTime,
+    TimedOut,
 }
 
 /// What is known of a flight by now.
 #[derive(Clone, Default)]
-struct Known {
+struct Status {
     /// A valid token, if not as good a one as is under way.
-    spare: Option<Served>,
+    fallback: Option<AcquiredToken>,
     /// The token that was under way, with which something remains to be done.
-    arrived: Option<Served>,
-    landing: Option<Landing>,
+    token: Option<AcquiredToken>,
+    completion: Option<Completion>,
 }
 
 /// One chain of requests that is under way.
-pub struct Flight {
+pub struct InFlightRequest {
     /// Flights are counted.
-    pub number: u64,
+    pub sequence: u64,
     /// How often the cache was cleared before it started.
     pub epoch: u64,
     /// Why it was started.
-    pub reason: Reason,
+    pub trigger: AcquisitionTrigger,
     /// The same in the words of its metadata.
-    pub refresh_reason: RefreshReason,
+    pub cache_refresh_reason: CacheRefreshReason,
     /// When the last of its waiters gives up.
     pub deadline: Deadline,
     /// Its waiters that have neither given up nor left. They join under the lock under which it ends without any.
     pub waiters: Waiters,
     /// Whether what it brings is no longer wanted in the cache: a caller has asked for another token since.
-    pub outdated: AtomicBool,
+    pub superseded: AtomicBool,
     /// How far it is.
-    pub progress: Progress,
+    pub stats: AttemptStats,
     /// Who is asked.
-    pub report: Report,
+    pub error_context: ErrorContext,
     /// How far the clock of the caller who started it was ahead of the system's then, in milliseconds.
     pub offset_ms: i64,
-    started: Instant,
-    known: watch::Sender<Known>,
+    started_at: Instant,
+    status: watch::Sender<Status>,
 }
 
-impl Flight {
+impl InFlightRequest {
     /// A flight that starts now; one in the background goes on for all of `total` without waiters.
     pub fn new(
         number: u64,
         epoch: u64,
-        (reason, refresh_reason): (Reason, RefreshReason),
+        (reason, refresh_reason): (AcquisitionTrigger, CacheRefreshReason),
         total: Duration,
         in_background: bool,
-        report: Report,
+        report: ErrorContext,
         called_at: WallClocks,
     ) -> Arc<Self> {
         Arc::new(Self {
-            number,
+            sequence: number,
             epoch,
-            reason,
-            refresh_reason,
-            deadline: Deadline::within(total),
+            trigger: reason,
+            cache_refresh_reason: refresh_reason,
+            deadline: Deadline::after(total),
             waiters: Waiters::new(in_background.then(|| Instant::now() + total)),
-            outdated: AtomicBool::new(false),
-            progress: Progress::default(),
-            report,
+            superseded: AtomicBool::new(false),
+            stats: AttemptStats::default(),
+            error_context: report,
             offset_ms: called_at.offset_ms(),
-            started: Instant::now(),
-            known: watch::Sender::new(Known::default()),
+            started_at: Instant::now(),
+            status: watch::Sender::new(Status::default()),
         })
     }
 
     /// Tells every waiter how it ended; only the first call counts.
-    pub fn land(&self, landing: Landing) {
-        self.known.send_if_modified(|known| {
-            let first = known.landing.is_none();
+    pub fn complete(&self, landing: Completion) {
+        self.status.send_if_modified(|known| {
+            let first = known.completion.is_none();
             if first {
-                known.landing = Some(landing);
+                known.completion = Some(landing);
             }
             first
         });
     }
 
     /// A valid token, if not as good a one as is under way: it is served instead of a failure or a long wait.
-    pub fn fall_back_on(&self, served: Served) {
-        self.known.send_modify(|known| known.spare = Some(served));
+    pub fn set_fallback(&self, served: AcquiredToken) {
+        self.status.send_modify(|known| known.fallback = Some(served));
     }
 
     /// The token has come, and nobody's time runs out on what remains to be done with it.
-    pub fn arrived(&self, served: Served) {
-        self.known.send_modify(|known| known.arrived = Some(served));
+    pub fn set_token(&self, served: AcquiredToken) {
+        self.status.send_modify(|known| known.token = Some(served));
     }
 
     /// What is told of it so far.
     pub fn metadata(&self) -> Metadata {
         Metadata {
             token_source: None,
-            refresh_reason: self.refresh_reason,
-            attempts: self.progress.attempts(),
-            in_http: self.progress.in_http(),
-            in_cache: self.progress.in_cache(),
-            total: self.started.elapsed(),
-            endpoint: self.report.endpoint().to_owned(),
+            cache_refresh_reason: self.cache_refresh_reason,
+            attempts: self.stats.attempts(),
+            http_time: self.stats.http_time(),
+            cache_time: self.stats.cache_time(),
+            total_time: self.started_at.elapsed(),
+            endpoint: self.error_context.endpoint().to_owned(),
         }
     }
 
     /// Whether it has told its waiters how it ended.
-    pub fn has_landed(&self) -> bool {
-        self.known.borrow().landing.is_some()
+    pub fn is_complete(&self) -> bool {
+        self.status.borrow().completion.is_some()
     }
 
     /// A waiter that gives up after `total`. `fallback` is served instead of a failure or a long wait.
-    pub fn waiter(
+    pub fn add_waiter(
         self: &Arc<Self>,
         total: Duration,
-        fallback: Option<Served>,
+        fallback: Option<AcquiredToken>,
         tenant: Option<String>,
         (clock, called_at): (Arc<dyn Clock>, WallClocks),
     ) -> Waiter {
-        self.deadline.put_off(total);
+        self.deadline.extend_to(total);
         self.waiters.join();
         Waiter {
-            flight: self.clone(),
-            total,
-            since: Instant::now(),
+            request: self.clone(),
+            timeout: total,
+            started_at: Instant::now(),
             fallback,
             tenant,
             clock,
@@ -229,10 +229,10 @@ impl Flight {
 
 /// A caller who waits for a flight, with a timer of its own. Dropping the waiter means leaving.
 pub struct Waiter {
-    flight: Arc<Flight>,
-    total: Duration,
-    since: Instant,
-    fallback: Option<Served>,
+    request: Arc<InFlightRequest>,
+    timeout: Duration,
+    started_at: Instant,
+    fallback: Option<AcquiredToken>,
     tenant: Option<String>,
     clock: Arc<dyn Clock>,
     called_at: WallClocks,
@@ -241,20 +241,20 @@ pub struct Waiter {
 impl Waiter {
     /// Which source is asked.
     pub fn source(&self) -> SourceName {
-        self.flight.report.source()
+        self.request.error_context.source()
     }
 
     /// Whether the endpoint's certificate is verified against the roots of this process.
     pub fn is_verified(&self) -> bool {
-        let report = &self.flight.report;
+        let report = &self.request.error_context;
         report.endpoint().starts_with("https:") && report.source() != SourceName::ServiceFabric
     }
 
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
-    pub async fn wait(self) -> Outcome {
-        let outcome = self.outcome().await.and_then(|served| {
-            let report = &self.flight.report;
-            served.of_tenant(self.tenant.as_deref(), report)?;
+    pub async fn wait(self) -> AcquisitionResult {
+        let outcome = self.wait_for_result().await.and_then(|served| {
+            let report = &self.request.error_context;
+            served.check_tenant(self.tenant.as_deref(), report)?;
             Ok(served)
         });
         match outcome {
@@ -262,39 +262,39 @@ impl Waiter {
                 served.metadata = self.metadata(served.metadata.token_source);
                 Ok(served)
             }
-            Err(error) => Err(error.with(|facts| facts.metadata = Some(self.metadata(None)))),
+            Err(error) => Err(error.map_details(|facts| facts.metadata = Some(self.metadata(None)))),
         }
     }
 
     fn metadata(&self, token_source: Option<TokenSource>) -> Metadata {
         let mut metadata = Metadata {
             token_source,
-            total: self.since.elapsed(),
-            ..self.flight.metadata()
+            total_time: self.started_at.elapsed(),
+            ..self.request.metadata()
         };
         if token_source == Some(TokenSource::Cache) && metadata.attempts == 0 {
-            metadata.refresh_reason = RefreshReason::NotApplicable;
+            metadata.cache_refresh_reason = CacheRefreshReason::NotApplicable;
         }
         metadata
     }
 
-    async fn outcome(&self) -> Outcome {
-        let timer = self.since + self.total;
-        let mut known = self.flight.known.subscribe();
+    async fn wait_for_result(&self) -> AcquisitionResult {
+        let timer = self.started_at + self.timeout;
+        let mut known = self.request.status.subscribe();
         loop {
-            let Known {
-                spare,
-                arrived,
-                landing,
+            let Status {
+                fallback: spare,
+                token: arrived,
+                completion: landing,
             } = known.borrow_and_update().clone();
-            if let Some(Landing::Ended(Ok(served))) = landing {
+            if let Some(Completion::Finished(Ok(served))) = landing {
                 return Ok(served);
             }
             let fallback = [&self.fallback, &spare]
                 .into_iter()
                 .flatten()
                 .find(|served| self.is_valid(served));
-            let until = fallback.map_or(timer, |_| timer.min(self.flight.started + PATIENCE));
+            let until = fallback.map_or(timer, |_| timer.min(self.request.started_at + NEAR_EXPIRY_WAIT));
             // The sender lives in the flight, which this waiter holds: it is not closed.
             if landing.is_none() && timeout_at(until, known.changed()).await.is_some() {
                 continue;
@@ -304,33 +304,35 @@ impl Waiter {
             match served.find(|served| self.is_valid(served)) {
                 Some(served) => return Ok(served.clone()),
                 None => match landing {
-                    Some(Landing::Ended(failed)) => return failed,
-                    Some(Landing::OutOfTime) => return Err(self.out_of_time()),
-                    None if until == timer => return Err(self.out_of_time()),
+                    Some(Completion::Finished(failed)) => return failed,
+                    Some(Completion::TimedOut) => return Err(self.timeout_error()),
+                    None if until == timer => return Err(self.timeout_error()),
                     None => {}
                 },
             }
         }
     }
 
-    fn is_valid(&self, served: &Served) -> bool {
+    fn is_valid(&self, served: &AcquiredToken) -> bool {
         served.token.is_valid(self.called_at.when(self.clock.now()))
     }
 
-    fn out_of_time(&self) -> Error {
-        self.flight.report.out_of_time(self.total, &self.flight.progress)
+    fn timeout_error(&self) -> Error {
+        self.request
+            .error_context
+            .timed_out(self.timeout, &self.request.stats)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.flight.waiters.leave();
+        self.request.waiters.leave();
     }
 }
 
-impl Served {
+impl AcquiredToken {
     /// A token from the cache.
-    pub fn cached(stored: Stored, generation: u32, now: WallClocks, metadata: Metadata) -> Self {
+    pub fn from_cache(stored: CachedToken, generation: u32, now: WallClocks, metadata: Metadata) -> Self {
         // By a clock that a test moves it is looked up each time.
         let is_fresh = !now.disagree() && stored.fresh_until > now.latest(stored.token.offset_ms);
         let fresh_until = is_fresh.then_some(stored.fresh_until);
@@ -345,12 +347,14 @@ impl Served {
 
     /// Refuses a token of another tenant than the one that is wanted. The tenant of a token that is not a JWT cannot be
     /// told; and only a GUID names a tenant that can be compared: `common` and its like name none, a domain any.
-    pub fn of_tenant(&self, wanted: Option<&str>, report: &Report) -> Result<(), Error> {
+    pub fn check_tenant(&self, wanted: Option<&str>, report: &ErrorContext) -> Result<(), Error> {
         let Some(wanted) = wanted.filter(|wanted| is_guid(wanted)) else {
             return Ok(());
         };
-        match tenant(self.token.secret.expose()) {
-            Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => Err(report.other_tenant(wanted, &tenant)),
+        match tenant_id(self.token.secret.expose_secret()) {
+            Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => {
+                Err(report.tenant_mismatch(wanted, &tenant))
+            }
             _ => Ok(()),
         }
     }
@@ -362,37 +366,43 @@ mod tests {
 
     #[test]
     fn who_may_join_whom() {
-        let [one, two] = ["a", "b"].map(|hash| Reason::Claims(Some(hash.into())));
+        let [one, two] = ["a", "b"].map(|hash| AcquisitionTrigger::ClaimsChallenge(Some(hash.into())));
         let all = [
-            Reason::Empty,
-            Reason::Forced,
-            Reason::Refresh,
-            Reason::Claims(None),
+            AcquisitionTrigger::CacheMiss,
+            AcquisitionTrigger::ForceRefresh,
+            AcquisitionTrigger::BackgroundRefresh,
+            AcquisitionTrigger::ClaimsChallenge(None),
             one.clone(),
             two.clone(),
         ];
-        let joined_by = |reason: &Reason, from_shelf| {
+        let joined_by = |reason: &AcquisitionTrigger, from_shelf| {
             all.iter()
-                .map(|flight| reason.may_join(flight, from_shelf))
+                .map(|flight| reason.can_share(flight, from_shelf))
                 .collect::<Vec<_>>()
         };
-        let joined = |reason: &Reason| joined_by(reason, false);
-        assert_eq!(joined(&Reason::Empty), [true; 6]);
-        assert_eq!(joined(&Reason::Refresh), [true; 6]);
-        assert_eq!(joined(&Reason::Forced), [true, true, false, false, false, false]);
+        let joined = |reason: &AcquisitionTrigger| joined_by(reason, false);
+        assert_eq!(joined(&AcquisitionTrigger::CacheMiss), [true; 6]);
+        assert_eq!(joined(&AcquisitionTrigger::BackgroundRefresh), [true; 6]);
         assert_eq!(
-            joined(&Reason::Claims(None)),
+            joined(&AcquisitionTrigger::ForceRefresh),
+            [true, true, false, false, false, false]
+        );
+        assert_eq!(
+            joined(&AcquisitionTrigger::ClaimsChallenge(None)),
             [true, true, false, true, false, false]
         );
         assert_eq!(joined(&one), [false, false, false, false, true, false]);
-        let joined_where_others_keep = |reason: &Reason| joined_by(reason, true);
-        assert_eq!(joined_where_others_keep(&Reason::Empty), [true; 6]);
+        let joined_where_others_keep = |reason: &AcquisitionTrigger| joined_by(reason, true);
         assert_eq!(
-            joined_where_others_keep(&Reason::Forced),
+            joined_where_others_keep(&AcquisitionTrigger::CacheMiss),
+            [true; 6]
+        );
+        assert_eq!(
+            joined_where_others_keep(&AcquisitionTrigger::ForceRefresh),
             [false, true, false, false, false, false]
         );
         assert_eq!(
-            joined_where_others_keep(&Reason::Claims(None)),
+            joined_where_others_keep(&AcquisitionTrigger::ClaimsChallenge(None)),
             [false, true, false, true, false, false]
         );
         assert_eq!(joined(&two), [false, false, false, false, false, true]);

@@ -29,32 +29,34 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use self::capabilities::with_continuous_access;
+use self::capabilities::with_cae_capability;
 use self::probe::Presence;
 use self::resource_check::ResourceAliases;
 use self::state::State;
-use self::task::Pilot;
-use self::trigger::{reason, refresh_reason};
-use crate::acquisition::in_flight::{Flight, FlightKey, Reason, Served, Waiter};
-use crate::cache::{Found, Key};
+use self::task::AcquisitionTask;
+use self::trigger::{acquisition_trigger, cache_refresh_reason};
+use crate::acquisition::in_flight::{
+    AcquiredToken, AcquisitionTrigger, CoalescingKey, InFlightRequest, Waiter,
+};
+use crate::cache::{CacheKey, Lookup};
 use crate::error::{Cause, Code, Error};
-use crate::http::endpoint_limiter::Gates;
+use crate::http::endpoint_limiter::EndpointLimiters;
 use crate::http::tls::ProcessRoots;
 use crate::http::{Transport, local_error};
-use crate::metadata::{Metadata, RefreshReason};
-use crate::options::Settings;
-use crate::options::request::{TokenRequest, Wish};
-use crate::platform::{CallerClock, Environment, Machine, WallClocks};
-use crate::source::{self, Ask, Report, Source, SourceName};
-use crate::token::{REFRESH_SPREAD, Timestamp, Token};
+use crate::metadata::{CacheRefreshReason, Metadata};
+use crate::options::ApplicationOptions;
+use crate::options::request::{CachePolicy, TokenRequest};
+use crate::platform::{CallerClock, Environment, Platform, WallClocks};
+use crate::source::{self, ErrorContext, Source, SourceName, TokenQuery};
+use crate::token::{MAX_REFRESH_JITTER, Timestamp, Token};
 
 /// Where flights run: asked when the first one starts.
-pub type Spawner = fn() -> io::Result<Handle>;
+pub type RuntimeHandleFn = fn() -> io::Result<Handle>;
 
 /// What a call of [`Engine::acquire`] leads to.
-pub enum Acquired {
+pub enum Acquisition {
     /// A token from the cache, at once.
-    Served(Served),
+    Ready(AcquiredToken),
     /// Somebody must wait.
     Pending(Waiter),
 }
@@ -63,12 +65,12 @@ pub enum Acquired {
 type LastProbe = tokio::sync::Mutex<Option<(Instant, Result<Presence, Error>)>>;
 
 /// What the applications of one process share.
-pub struct Engine {
-    machine: Machine,
-    native: Arc<dyn Transport>,
-    gates: Gates,
-    spawner: Spawner,
-    spreads: RandomState,
+pub struct TokenClient {
+    platform: Platform,
+    native_transport: Arc<dyn Transport>,
+    endpoint_limiters: EndpointLimiters,
+    runtime_handle: RuntimeHandleFn,
+    jitter_hasher: RandomState,
     generation: AtomicU32,
     /// Whether IMDS, or a stand-in for it, has ever answered at its default address.
     imds_has_responded: AtomicBool,
@@ -81,39 +83,39 @@ pub struct Engine {
 }
 
 /// What one caller brings to a flight.
-struct Boarding {
-    wish: Wish,
+struct CallerOptions {
+    cache_policy: CachePolicy,
     tenant: Option<String>,
-    total: Duration,
+    total_timeout: Duration,
 }
 
 /// Everything that a flight goes by.
-struct Plan {
+struct AcquisitionContext {
     source: Arc<dyn Source>,
-    ask: Ask,
-    settings: Settings,
+    query: TokenQuery,
+    options: ApplicationOptions,
     /// What vouches for an https endpoint.
     roots: ProcessRoots,
-    key: FlightKey,
+    key: CoalescingKey,
     /// The token that was cached before: nothing that the endpoint says of it is repeated.
-    earlier: Option<Arc<Token>>,
+    previous_token: Option<Arc<Token>>,
     /// When it was made.
-    began: Timestamp,
+    started_at: Timestamp,
     /// When it was made, by the clock of the caller, too.
     called_at: WallClocks,
     /// A refresh behind a caller keeps its place to its end.
-    place: Option<OwnedSemaphorePermit>,
+    background_refresh_permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Engine {
+impl TokenClient {
     /// An engine with nothing cached and nothing under way.
-    pub fn new(machine: Machine, native: Arc<dyn Transport>, spawner: Spawner) -> Arc<Self> {
+    pub fn new(machine: Platform, native: Arc<dyn Transport>, spawner: RuntimeHandleFn) -> Arc<Self> {
         Arc::new(Self {
-            gates: Gates::new(machine.clock.clone()),
-            machine,
-            native,
-            spawner,
-            spreads: RandomState::new(),
+            endpoint_limiters: EndpointLimiters::new(machine.clock.clone()),
+            platform: machine,
+            native_transport: native,
+            runtime_handle: spawner,
+            jitter_hasher: RandomState::new(),
             generation: AtomicU32::new(0),
             imds_has_responded: AtomicBool::new(false),
             imds_silent_until: Mutex::default(),
@@ -124,110 +126,124 @@ impl Engine {
     }
 
     /// The machine that it works on.
-    pub fn machine(&self) -> &Machine {
-        &self.machine
+    pub fn platform(&self) -> &Platform {
+        &self.platform
     }
 
     /// A token from the cache, or a place among those who wait for one.
     pub fn acquire(
         self: &Arc<Self>,
-        settings: &Settings,
+        settings: &ApplicationOptions,
         request: TokenRequest,
         env: &Environment,
         caller: CallerClock,
-    ) -> Result<Acquired, Error> {
-        let source = source::open(env, settings, &self.machine)?;
+    ) -> Result<Acquisition, Error> {
+        let source = source::create(env, settings, &self.platform)?;
         let total = request.timeout.unwrap_or(settings.timeouts.total);
-        let boarding = Boarding {
-            wish: request.wish,
+        let boarding = CallerOptions {
+            cache_policy: request.cache_policy,
             tenant: request.tenant.clone(),
-            total,
+            total_timeout: total,
         };
-        let plan = self.plan(source, settings, request, ProcessRoots::of(env), caller)?;
+        let plan = self.prepare_context(
+            source,
+            settings,
+            request,
+            ProcessRoots::from_environment(env),
+            caller,
+        )?;
         let mut departure = None;
-        let acquired = self.board(boarding, plan, &mut departure);
+        let acquired = self.lookup_or_start(boarding, plan, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
-        if let Some(Departure { runtime, pilot }) = departure {
-            runtime.spawn(pilot.fly());
+        if let Some(ReadyTask { runtime, task: pilot }) = departure {
+            runtime.spawn(pilot.run());
         }
         acquired
     }
 
     /// Looks the token up, joins a flight or makes one ready, all under one lock.
-    fn board(
+    fn lookup_or_start(
         self: &Arc<Self>,
-        Boarding { wish, tenant, total }: Boarding,
-        mut plan: Plan,
-        departure: &mut Option<Departure>,
-    ) -> Result<Acquired, Error> {
+        CallerOptions {
+            cache_policy: wish,
+            tenant,
+            total_timeout: total,
+        }: CallerOptions,
+        mut plan: AcquisitionContext,
+        departure: &mut Option<ReadyTask>,
+    ) -> Result<Acquisition, Error> {
         let mut state = self.lock();
-        let now = plan.called_at.when(self.machine.clock.now());
-        let found = state.find(&plan.key.key, now);
-        plan.earlier = found.token().cloned();
-        let report = Report::about(&*plan.source);
+        let now = plan.called_at.when(self.platform.clock.now());
+        let found = state.lookup(&plan.key.cache_key, now);
+        plan.previous_token = found.token().cloned();
+        let report = ErrorContext::new(&*plan.source);
         let cached = |stored, reason| {
-            let metadata = Metadata::cached(reason, report.endpoint().to_owned());
-            let served = Served::cached(stored, self.generation(), now, metadata);
-            served.of_tenant(tenant.as_deref(), &report)?;
+            let metadata = Metadata::from_cache(reason, report.endpoint().to_owned());
+            let served = AcquiredToken::from_cache(stored, self.generation(), now, metadata);
+            served.check_tenant(tenant.as_deref(), &report)?;
             Ok(served)
         };
-        let refresh_reason = refresh_reason(wish, &found);
-        let reason = reason(wish, &found, &*plan.source);
+        let refresh_reason = cache_refresh_reason(wish, &found);
+        let reason = acquisition_trigger(wish, &found, &*plan.source);
         let fallback = match (wish, found) {
-            (Wish::Any, Found::Serve(stored)) => {
-                return cached(stored, RefreshReason::NotApplicable).map(Acquired::Served);
+            (CachePolicy::UseCache, Lookup::Fresh(stored)) => {
+                return cached(stored, CacheRefreshReason::NotApplicable).map(Acquisition::Ready);
             }
-            (Wish::Any, Found::ServeAndRefresh(stored)) => {
+            (CachePolicy::UseCache, Lookup::StaleWhileRevalidate(stored)) => {
                 // The caller is served: its own timeout is not the refresh's.
-                let total = plan.settings.timeouts.total;
-                *departure = self.refresh_behind(&mut state, plan, total);
-                return cached(stored, refresh_reason).map(Acquired::Served);
+                let total = plan.options.timeouts.total;
+                *departure = self.start_background_refresh(&mut state, plan, total);
+                return cached(stored, refresh_reason).map(Acquisition::Ready);
             }
-            (Wish::Any, Found::RefreshFirst(stored)) => Some(cached(stored, refresh_reason)?),
+            (CachePolicy::UseCache, Lookup::NearExpiry(stored)) => Some(cached(stored, refresh_reason)?),
             _ => None,
         };
-        if let Reason::Claims(hash) = &reason {
-            plan.ask.refused_token.clone_from(hash);
+        if let AcquisitionTrigger::ClaimsChallenge(hash) = &reason {
+            plan.query.refused_token_hash.clone_from(hash);
         }
-        let flight = match state.joinable(&plan.key, &reason, plan.called_at) {
+        let flight = match state.find_shareable(&plan.key, &reason, plan.called_at) {
             Some(flight) => {
                 // A pause that is too long for this caller is no reason to keep them waiting.
-                let gate = self.gates.gate(&plan.source.endpoint().with_query(&[]));
-                if let Some(pause) = gate.paused_for().filter(|pause| *pause > total)
-                    && flight.progress.is_paused()
+                let gate = self
+                    .endpoint_limiters
+                    .limiter(&plan.source.endpoint().with_query(&[]));
+                if let Some(pause) = gate.blocked_for().filter(|pause| *pause > total)
+                    && flight.stats.is_paused()
                 {
-                    let error = report.paused(pause, flight.progress.attempts());
-                    return fallback.map(Acquired::Served).ok_or(error);
+                    let error = report.retry_after_too_long(pause, flight.stats.attempts());
+                    return fallback.map(Acquisition::Ready).ok_or(error);
                 }
                 flight
             }
-            None => match self.prepare(&mut state, (reason, refresh_reason), plan, total) {
-                Ok(ready) => departure.insert(ready).pilot.flight.clone(),
-                Err(error) => return fallback.map(Acquired::Served).ok_or(error),
+            None => match self.create_task(&mut state, (reason, refresh_reason), plan, total) {
+                Ok(ready) => departure.insert(ready).task.in_flight.clone(),
+                Err(error) => return fallback.map(Acquisition::Ready).ok_or(error),
             },
         };
-        let clocks = (self.machine.clock.clone(), now);
-        Ok(Acquired::Pending(flight.waiter(total, fallback, tenant, clocks)))
+        let clocks = (self.platform.clock.clone(), now);
+        Ok(Acquisition::Pending(
+            flight.add_waiter(total, fallback, tenant, clocks),
+        ))
     }
 
     /// Which host this is, without asking it.
-    pub fn source_name(&self, settings: &Settings, env: &Environment) -> SourceName {
-        source::name(env, settings, &self.machine)
+    pub fn detect_source(&self, settings: &ApplicationOptions, env: &Environment) -> SourceName {
+        source::detect_name(env, settings, &self.platform)
     }
 
     /// Whether the environment has a source that the application may use, without asking it.
-    pub fn has_source(&self, settings: &Settings, env: &Environment) -> bool {
-        source::is_any_there(env, settings, &self.machine)
+    pub fn has_source(&self, settings: &ApplicationOptions, env: &Environment) -> bool {
+        source::is_any_detected(env, settings, &self.platform)
     }
 
     /// Forgets every token. Flights under way still answer their waiters, but store nothing.
     pub fn clear(&self) {
         let mut state = self.lock();
         state.cache.clear();
-        state.flights.clear();
-        state.cleared += 1;
-        state.cleared_at = Some(self.machine.clock.now());
-        state.unwanted.clear();
+        state.in_flight.clear();
+        state.epoch += 1;
+        state.cleared_at = Some(self.platform.clock.now());
+        state.invalidated_at.clear();
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -236,15 +252,15 @@ impl Engine {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn plan(
+    fn prepare_context(
         &self,
         source: Arc<dyn Source>,
-        settings: &Settings,
+        settings: &ApplicationOptions,
         request: TokenRequest,
         roots: ProcessRoots,
         caller: CallerClock,
-    ) -> Result<Plan, Error> {
-        let began = self.machine.clock.now();
+    ) -> Result<AcquisitionContext, Error> {
+        let began = self.platform.clock.now();
         let called_at = WallClocks {
             system: began,
             caller: caller.now,
@@ -253,84 +269,87 @@ impl Engine {
         let thread = called_at.disagree().then_some(caller.thread);
         let mut settings = settings.clone();
         if thread.is_some() {
-            settings.shelf = None;
+            settings.persistent_cache = None;
         }
-        let capabilities = if request.continuous_access {
-            Some(with_continuous_access(settings.capabilities.as_deref()))
+        let capabilities = if request.enable_cae {
+            Some(with_cae_capability(settings.capabilities.as_deref()))
         } else {
             settings.capabilities.clone()
         };
-        let ask = Ask {
+        let ask = TokenQuery {
             resource: request.resource,
             identity: settings.identity.clone(),
             capabilities,
             claims: request.claims,
-            refused_token: None,
+            refused_token_hash: None,
             correlation_id: request.correlation_id,
         };
         let claims = source
             .claims_parameter(&ask)
-            .map_err(|error| error.with(|facts| facts.source = Some(source.name())))?;
-        let key = FlightKey {
-            key: Key::of(&*source, &ask).of_thread(thread),
+            .map_err(|error| error.map_details(|facts| facts.source = Some(source.name())))?;
+        let key = CoalescingKey {
+            cache_key: CacheKey::new(&*source, &ask).for_thread(thread),
             claims,
-            transport: settings.transport.as_ref().unwrap_or(&self.native).id(),
+            transport: settings.transport.as_ref().unwrap_or(&self.native_transport).id(),
             disable_internal_retries: settings.disable_internal_retries,
             retry_options: settings.retry_options,
-            identity_wait: request.identity_wait,
-            shelf: settings
-                .shelf
+            identity_not_found_timeout: request.identity_not_found_timeout,
+            persistent_store: settings
+                .persistent_cache
                 .as_ref()
-                .map(|shelf| shelf.store.label().to_owned()),
-            probe: request.for_credential && source.may_be_nowhere() && !self.imds_has_responded(),
+                .map(|shelf| shelf.store.id().to_owned()),
+            needs_probe: request.is_credential_call && source.needs_probe() && !self.imds_has_responded(),
         };
-        Ok(Plan {
+        Ok(AcquisitionContext {
             source,
-            ask,
-            settings,
+            query: ask,
+            options: settings,
             roots,
             key,
-            earlier: None,
-            began,
+            previous_token: None,
+            started_at: began,
             called_at,
-            place: None,
+            background_refresh_permit: None,
         })
     }
 
     /// A refresh, if none is under way and its endpoint is not busy with others.
-    fn refresh_behind(
+    fn start_background_refresh(
         self: &Arc<Self>,
         state: &mut State,
-        mut plan: Plan,
+        mut plan: AcquisitionContext,
         total: Duration,
-    ) -> Option<Departure> {
+    ) -> Option<ReadyTask> {
         if state
-            .joinable(&plan.key, &Reason::Refresh, plan.called_at)
+            .find_shareable(&plan.key, &AcquisitionTrigger::BackgroundRefresh, plan.called_at)
             .is_some()
         {
             return None;
         }
-        plan.place = Some(
-            self.gates
-                .gate(&plan.source.endpoint().with_query(&[]))
-                .refresh()?,
+        plan.background_refresh_permit = Some(
+            self.endpoint_limiters
+                .limiter(&plan.source.endpoint().with_query(&[]))
+                .try_acquire_refresh_permit()?,
         );
         // Without a thread to run it there is no refresh; the token at hand is valid.
-        let reason = (Reason::Refresh, RefreshReason::ProactivelyRefreshed);
-        self.prepare(state, reason, plan, total).ok()
+        let reason = (
+            AcquisitionTrigger::BackgroundRefresh,
+            CacheRefreshReason::ProactivelyRefreshed,
+        );
+        self.create_task(state, reason, plan, total).ok()
     }
 
     /// A flight that others can join from now on; the caller lets it go when the lock is open.
-    fn prepare(
+    fn create_task(
         self: &Arc<Self>,
         state: &mut State,
-        reason: (Reason, RefreshReason),
-        plan: Plan,
+        reason: (AcquisitionTrigger, CacheRefreshReason),
+        plan: AcquisitionContext,
         total: Duration,
-    ) -> Result<Departure, Error> {
-        let runtime = (self.spawner)().map_err(|error| {
+    ) -> Result<ReadyTask, Error> {
+        let runtime = (self.runtime_handle)().map_err(|error| {
             let message = format!("The network thread could not be started ({error}).");
-            Error::new(Code::NetworkUnavailable, message).with(|facts| {
+            Error::new(Code::NetworkUnavailable, message).map_details(|facts| {
                 facts.retryable = true;
                 facts.cause = Some(Cause {
                     code: local_error::code(&error),
@@ -338,34 +357,34 @@ impl Engine {
                 });
             })
         })?;
-        state.started += 1;
-        let report = Report::about(&*plan.source).naming(plan.source.identity_id(&plan.ask));
-        let in_background = plan.place.is_some();
-        let flight = Flight::new(
-            state.started,
-            state.cleared,
+        state.last_sequence += 1;
+        let report = ErrorContext::new(&*plan.source).with_identity(plan.source.identity_id(&plan.query));
+        let in_background = plan.background_refresh_permit.is_some();
+        let flight = InFlightRequest::new(
+            state.last_sequence,
+            state.epoch,
             reason,
             total,
             in_background,
             report,
             plan.called_at,
         );
-        let flights = state.flights.entry(plan.key.clone()).or_default();
+        let flights = state.in_flight.entry(plan.key.clone()).or_default();
         flights.push(flight.clone());
-        Ok(Departure {
+        Ok(ReadyTask {
             runtime,
-            pilot: Pilot {
-                engine: self.clone(),
-                flight,
-                plan,
+            task: AcquisitionTask {
+                client: self.clone(),
+                in_flight: flight,
+                context: plan,
                 presence: OnceLock::new(),
             },
         })
     }
 
-    fn spread(&self, key: &Key) -> Duration {
-        let high = u32::try_from(self.spreads.hash_one(key) >> 32).unwrap_or_default();
-        REFRESH_SPREAD.mul_f64(f64::from(high) / f64::from(u32::MAX))
+    fn refresh_jitter(&self, key: &CacheKey) -> Duration {
+        let high = u32::try_from(self.jitter_hasher.hash_one(key) >> 32).unwrap_or_default();
+        MAX_REFRESH_JITTER.mul_f64(f64::from(high) / f64::from(u32::MAX))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -374,9 +393,9 @@ impl Engine {
 }
 
 /// A flight that is about to leave.
-struct Departure {
+struct ReadyTask {
     runtime: Handle,
-    pilot: Pilot,
+    task: AcquisitionTask,
 }
 
 #[cfg(test)]

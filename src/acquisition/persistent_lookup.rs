@@ -7,145 +7,153 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::task::{Brought, Keep, Pilot, Stop};
-use crate::acquisition::in_flight::Reason;
-use crate::cache::persistent::{Guard, Place, Shelf};
+use super::task::{AcquisitionTask, FetchedToken, PersistentUpdate, Stop};
+use crate::acquisition::in_flight::AcquisitionTrigger;
+use crate::cache::persistent::{LockGuard, PersistentCache, RecordId};
 use crate::error::Error;
-use crate::token::{Age, Timestamp, Token};
+use crate::token::{Freshness, Timestamp, Token};
 
 /// The cache may take so long, or half of the time that is left, before the source is asked.
-const LOOKING: Duration = Duration::from_secs(10);
+const PERSISTENT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A token's place in a cache outside of this process, held while the flight works at it.
-pub(super) struct Shelving<'a> {
-    shelf: &'a Shelf,
-    place: Place,
-    guard: Option<Guard>,
+pub(super) struct PersistentEntry<'a> {
+    cache: &'a PersistentCache,
+    record_id: RecordId,
+    lock: Option<LockGuard>,
     /// A valid token from there, but not for long, and when it was kept.
-    spare: Option<(Arc<Token>, Timestamp)>,
+    stale_token: Option<(Arc<Token>, Timestamp)>,
     /// Whether tokens are safe there.
-    is_open: bool,
+    is_usable: bool,
     /// When the look ended.
-    looked: Timestamp,
+    looked_up_at: Timestamp,
 }
 
-impl Pilot {
+impl AcquisitionTask {
     /// Looks into the cache outside of this process, if there is one, then asks the source.
-    pub(super) async fn chain(&self) -> Result<(Brought, Option<Shelving<'_>>), Stop> {
-        let Some(shelf) = &self.plan.settings.shelf else {
-            return Ok((self.ask().await?, None));
+    pub(super) async fn acquire(&self) -> Result<(FetchedToken, Option<PersistentEntry<'_>>), Stop> {
+        let Some(shelf) = &self.context.options.persistent_cache else {
+            return Ok((self.fetch_token().await?, None));
         };
         let looking = Instant::now();
-        let until = looking + LOOKING.min(self.flight.deadline.left() / 2);
-        let found = Place::find(&self.plan.key.key, shelf, &self.engine.machine);
+        let until = looking + PERSISTENT_LOOKUP_TIMEOUT.min(self.in_flight.deadline.remaining() / 2);
+        let found = RecordId::compute(&self.context.key.cache_key, shelf, &self.client.platform);
         let Ok(Some(place)) = timeout_at(until, found).await else {
-            self.flight.progress.looked(looking.elapsed());
-            return Ok((self.ask().await?, None));
+            self.in_flight.stats.add_cache_time(looking.elapsed());
+            return Ok((self.fetch_token().await?, None));
         };
-        let mut shelving = Shelving {
-            shelf,
-            place,
-            guard: None,
-            spare: None,
-            is_open: false,
-            looked: self.plan.began,
+        let mut shelving = PersistentEntry {
+            cache: shelf,
+            record_id: place,
+            lock: None,
+            stale_token: None,
+            is_usable: false,
+            looked_up_at: self.context.started_at,
         };
-        let looked = timeout_at(until, self.look(&mut shelving)).await;
-        self.flight.progress.looked(looking.elapsed());
-        shelving.looked = self.now().system;
+        let looked = timeout_at(until, self.lookup_persistent(&mut shelving)).await;
+        self.in_flight.stats.add_cache_time(looking.elapsed());
+        shelving.looked_up_at = self.wall_clocks().system;
         match looked {
-            Ok(Err(error)) => Err(self.flight.report.signed(error, 0).into()),
+            Ok(Err(error)) => Err(self.in_flight.error_context.with_source(error, 0).into()),
             Ok(Ok(Some(brought))) => Ok((brought, None)),
-            Ok(Ok(None)) | Err(_) => match (self.ask().await, &shelving.spare) {
+            Ok(Ok(None)) | Err(_) => match (self.fetch_token().await, &shelving.stale_token) {
                 // What is valid is not withheld because no other can be had.
-                (Err(_), Some((spare, saved_at))) if spare.is_valid(self.now()) => {
-                    Ok((Brought::shelved(spare.clone(), *saved_at), None))
-                }
-                (asked, _) => Ok((asked?, shelving.is_open.then_some(shelving))),
+                (Err(_), Some((spare, saved_at))) if spare.is_valid(self.wall_clocks()) => Ok((
+                    FetchedToken::from_persistent_cache(spare.clone(), *saved_at),
+                    None,
+                )),
+                (asked, _) => Ok((asked?, shelving.is_usable.then_some(shelving))),
             },
         }
     }
 
     /// Looks for a token in the cache outside of this process. Where there is none, whoever returns from here is the one
     /// process that asks for it, if the cache can see to that.
-    async fn look(&self, shelving: &mut Shelving<'_>) -> Result<Option<Brought>, Error> {
-        let store = &shelving.shelf.store;
-        shelving.is_open = store.open().await?;
-        if !shelving.is_open {
+    async fn lookup_persistent(
+        &self,
+        shelving: &mut PersistentEntry<'_>,
+    ) -> Result<Option<FetchedToken>, Error> {
+        let store = &shelving.cache.store;
+        shelving.is_usable = store.prepare().await?;
+        if !shelving.is_usable {
             return Ok(None);
         }
-        if let Some(brought) = self.shelved(shelving).await {
+        if let Some(brought) = self.load_persistent(shelving).await {
             return Ok(Some(brought));
         }
-        shelving.guard = store.hold(&shelving.place.entry).await;
-        match shelving.guard {
+        shelving.lock = store.lock(&shelving.record_id.entry).await;
+        match shelving.lock {
             // Whoever held it may have brought a token.
-            Some(_) => Ok(self.shelved(shelving).await),
+            Some(_) => Ok(self.load_persistent(shelving).await),
             None => Ok(None),
         }
     }
 
     /// A token from the cache outside of this process that would do here. One that is valid, but not for long, is left
     /// with the waiters for the time when no other can be had.
-    async fn shelved(&self, shelving: &mut Shelving<'_>) -> Option<Brought> {
+    async fn load_persistent(&self, shelving: &mut PersistentEntry<'_>) -> Option<FetchedToken> {
         // Who wants another token than the cached one does not want that of another process either.
-        let refresh = match self.flight.reason {
-            Reason::Forced | Reason::Claims(_) => return None,
-            Reason::Refresh => true,
-            Reason::Empty => false,
+        let refresh = match self.in_flight.trigger {
+            AcquisitionTrigger::ForceRefresh | AcquisitionTrigger::ClaimsChallenge(_) => return None,
+            AcquisitionTrigger::BackgroundRefresh => true,
+            AcquisitionTrigger::CacheMiss => false,
         };
-        let Shelving { shelf, place, .. } = shelving;
+        let PersistentEntry {
+            cache: shelf,
+            record_id: place,
+            ..
+        } = shelving;
         let record = shelf.store.load(&place.entry).await?;
-        let clocks = self.now();
+        let clocks = self.wall_clocks();
         let now = clocks.system;
-        let since = self.engine.lock().unwanted_before(&self.plan.key.key);
-        let (token, saved_at) = place.token(&record, since, now)?;
+        let since = self.client.lock().invalidated_before(&self.context.key.cache_key);
+        let (token, saved_at) = place.decode(&record, since, now)?;
         let token = Arc::new(token);
-        let brought = Brought::shelved(token.clone(), saved_at);
-        match token.age(
+        let brought = FetchedToken::from_persistent_cache(token.clone(), saved_at);
+        match token.freshness(
             clocks.latest(token.offset_ms),
-            self.engine.spread(&self.plan.key.key),
+            self.client.refresh_jitter(&self.context.key.cache_key),
         ) {
-            Age::Fresh => Some(brought),
+            Freshness::Fresh => Some(brought),
             // What would only take the place of its like is no refresh.
             _ if refresh => None,
-            Age::Ageing => Some(brought),
-            Age::Expired => None,
-            Age::NearlyExpired => {
-                self.flight.fall_back_on(self.unstored(&brought));
-                shelving.spare = Some((token, saved_at));
+            Freshness::Stale => Some(brought),
+            Freshness::Expired => None,
+            Freshness::NearExpiry => {
+                self.in_flight.set_fallback(self.uncached_result(&brought));
+                shelving.stale_token = Some((token, saved_at));
                 None
             }
         }
     }
 
     /// Has the cache outside of this process keep a token, unless it is no longer wanted, or a later one is there.
-    pub(super) async fn keep(&self, keep: Keep, shelving: Shelving<'_>) {
-        let Shelving {
-            shelf,
-            place,
-            guard,
-            looked,
+    pub(super) async fn persist(&self, keep: PersistentUpdate, shelving: PersistentEntry<'_>) {
+        let PersistentEntry {
+            cache: shelf,
+            record_id: place,
+            lock: guard,
+            looked_up_at: looked,
             ..
         } = shelving;
         let keeping = Instant::now();
-        let now = self.engine.machine.clock.now();
+        let now = self.client.platform.clock.now();
         // Somebody else may have lost patience with whoever holds the guard.
         if guard.is_some()
             && let Some(record) = shelf.store.load(&place.entry).await
-            && place.token(&record, Some(looked), now).is_some()
+            && place.decode(&record, Some(looked), now).is_some()
         {
             return;
         }
-        if !self.is_wanted(&self.engine.lock()) {
+        if !self.may_store(&self.client.lock()) {
             return;
         }
         let record = match keep {
-            Keep::Token(token) => place.record(&token, now),
-            Keep::Nothing => Zeroizing::default(),
+            PersistentUpdate::Store(token) => place.encode(&token, now),
+            PersistentUpdate::Delete => Zeroizing::default(),
         };
         shelf.store.save(&place.entry, record).await;
         drop(guard);
-        self.flight.progress.looked(keeping.elapsed());
+        self.in_flight.stats.add_cache_time(keeping.elapsed());
     }
 }

@@ -1,51 +1,52 @@
 //! What a caller with other credentials is told while it is not known whether IMDS is there: nothing that takes long.
 
 use super::probe::{PROBE_TIMEOUT, Presence};
-use super::task::Pilot;
+use super::task::AcquisitionTask;
 use crate::error::Error;
-use crate::http::retry_loop::End;
-use crate::http::retry_policy::retry_after;
-use crate::http::{FaultKind, Response};
+use crate::http::retry_loop::AttemptOutcome;
+use crate::http::retry_policy::parse_retry_after;
+use crate::http::{Response, TransportErrorKind};
 use crate::source::is_identity_missing;
 
 const NOT_FOUND: u16 = 404;
 
-impl Pilot {
+impl AcquisitionTask {
     /// Sends the probe, where there has to be one. An error says that there is no IMDS.
-    pub(super) async fn probe(&self) -> Result<(), Error> {
-        if !self.plan.key.probe {
+    pub(super) async fn probe_if_needed(&self) -> Result<(), Error> {
+        if !self.context.key.needs_probe {
             return Ok(());
         }
-        let probed = self.engine.probe_once(&self.plan).await;
-        let presence = probed.map_err(|error| self.flight.report.redact_error(error))?;
+        let probed = self.client.probe_coalesced(&self.context).await;
+        let presence = probed.map_err(|error| self.in_flight.error_context.redact_error(error))?;
         if presence == Presence::Silent {
             // A caller whose time runs out during the token request has learned as much.
-            let error = self.flight.report.no_answer(PROBE_TIMEOUT);
-            self.flight.progress.failed(error);
+            let error = self.in_flight.error_context.probe_timeout(PROBE_TIMEOUT);
+            self.in_flight.stats.record_error(error);
         }
         let _ = self.presence.set(presence); // Once for each acquisition.
         Ok(())
     }
 
     /// Whether the token request, like the probe before it, had no response.
-    pub(super) fn is_silent(&self, end: &End) -> bool {
-        let has_timed_out = matches!(end, End::Fault(fault) if fault.kind == FaultKind::RequestTimeout);
+    pub(super) fn had_no_response(&self, end: &AttemptOutcome) -> bool {
+        let has_timed_out = matches!(end, AttemptOutcome::TransportError(fault) if fault.kind == TransportErrorKind::RequestTimeout);
         has_timed_out && self.presence.get() == Some(&Presence::Silent)
     }
 
     /// Whether a further attempt is worth a caller's time: until IMDS has answered, not after what is probably another
     /// service's response, nor after silence.
-    pub(super) fn is_worth_waiting(&self, end: &End) -> bool {
+    pub(super) fn is_worth_retrying(&self, end: &AttemptOutcome) -> bool {
         match self.presence.get() {
             None | Some(Presence::Responded) => true,
-            Some(_) if self.engine.imds_has_responded() => true,
+            Some(_) if self.client.imds_has_responded() => true,
             Some(Presence::Silent) => false,
             Some(Presence::Inconclusive) => match end {
-                End::Answer(response) => {
-                    let is_awaited = self.plan.key.identity_wait.is_some() && is_identity_missing(response);
+                AttemptOutcome::Response(response) => {
+                    let is_awaited = self.context.key.identity_not_found_timeout.is_some()
+                        && is_identity_missing(response);
                     is_awaited
                         || response.status != NOT_FOUND
-                            && !self.engine.is_foreign(&*self.plan.source, response)
+                            && !self.client.is_foreign(&*self.context.source, response)
                 }
                 _ => true,
             },
@@ -53,25 +54,32 @@ impl Pilot {
     }
 
     /// The error of a token request's end. Remembers a silence, so that the next caller is not kept waiting by it.
-    pub(super) fn failure(&self, end: &End) -> Error {
-        if self.is_silent(end) {
-            self.engine.note_silence();
+    pub(super) fn handle_failure(&self, end: &AttemptOutcome) -> Error {
+        if self.had_no_response(end) {
+            self.client.record_silence();
         }
-        self.error(end)
+        self.error_from_end(end)
     }
 
     /// The error of a response without a token, from the endpoint or from something else in its place.
-    pub(super) fn refusal(&self, response: &Response) -> Error {
-        let retryable = self.plan.source.policy().status(response.status).is_some();
-        let earlier = self.plan.earlier.as_ref().map(|token| &token.secret);
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
-        let error = if self.engine.is_foreign(&*self.plan.source, response) {
-            report.foreign(response, earlier, attempts, retryable)
+    pub(super) fn error_from_response(&self, response: &Response) -> Error {
+        let retryable = self
+            .context
+            .source
+            .policy()
+            .status_limit(response.status)
+            .is_some();
+        let earlier = self.context.previous_token.as_ref().map(|token| &token.secret);
+        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let error = if self.client.is_foreign(&*self.context.source, response) {
+            report.foreign_response(response, earlier, attempts, retryable)
         } else {
-            report.refusal(response, earlier, attempts, retryable)
+            report.response_error(response, earlier, attempts, retryable)
         };
-        let now = self.engine.machine.clock.now();
+        let now = self.client.platform.clock.now();
         let asked_for = response.headers.retry_after.as_deref();
-        error.with(|facts| facts.retry_after = asked_for.and_then(|value| retry_after(value, now)))
+        error.map_details(|facts| {
+            facts.retry_after = asked_for.and_then(|value| parse_retry_after(value, now))
+        })
     }
 }

@@ -11,21 +11,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Engine, Plan};
+use super::{AcquisitionContext, TokenClient};
 use crate::error::Error;
 use crate::http::timer::timeout_at;
 use crate::http::tls::ProcessRoots;
-use crate::http::{Fault, FaultKind, Response};
-use crate::options::{Given, Settings};
+use crate::http::{Response, TransportError, TransportErrorKind};
+use crate::options::{ApplicationOptions, UntypedValue};
 use crate::platform::Environment;
 use crate::source::{
-    self, Evidence, Report, RequestKind, Source, SourceName, imds_evidence, is_container_host,
+    self, ErrorContext, Evidence, RequestKind, Source, SourceName, imds_evidence, is_container_host,
 };
 
 /// The time for a probe, unless a caller says otherwise: IMDS usually answers in milliseconds.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For so long, a probe without a response is enough, after a token request had none either.
-const SILENCE: Duration = Duration::from_mins(5);
+const MAX_SILENCE_AGE: Duration = Duration::from_mins(5);
 /// The connect timeout of a probe ends with the probe. This part of the probe's time more shows which of both it was.
 const GRACE: f64 = 0.05;
 
@@ -51,22 +51,26 @@ pub(super) enum Presence {
     Silent,
 }
 
-impl Engine {
+impl TokenClient {
     /// Asks the source of this environment whether it is there. Only a wrong `timeout` is an error.
     pub fn probe(
         self: &Arc<Self>,
-        settings: &Settings,
-        given: &Given,
+        settings: &ApplicationOptions,
+        given: &UntypedValue,
         env: &Environment,
     ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
-        let limit = given.millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
-        let name = self.source_name(settings, env);
-        let opened = source::open(env, settings, &self.machine);
-        let (engine, settings, roots) = (self.clone(), settings.clone(), ProcessRoots::of(env));
+        let limit = given.as_millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
+        let name = self.detect_source(settings, env);
+        let opened = source::create(env, settings, &self.platform);
+        let (engine, settings, roots) = (
+            self.clone(),
+            settings.clone(),
+            ProcessRoots::from_environment(env),
+        );
         Ok(async move {
             let answered = match opened {
                 Ok(source) => match engine.send_probe(&source, &settings, &roots, limit).await {
-                    Ok(Presence::Silent) => Err(Report::about(&*source).no_answer(limit)),
+                    Ok(Presence::Silent) => Err(ErrorContext::new(&*source).probe_timeout(limit)),
                     other => other,
                 },
                 Err(error) => Err(error),
@@ -74,14 +78,14 @@ impl Engine {
             Availability {
                 available: answered.is_ok(),
                 source: name,
-                reason: answered.err().map(|error| error.facts().message.clone()),
+                reason: answered.err().map(|error| error.details().message.clone()),
             }
         })
     }
 
     /// Probes IMDS once, however many acquisitions want to know at one time. An error says that there is no IMDS, or
     /// why it could not be asked.
-    pub(super) async fn probe_once(&self, plan: &Plan) -> Result<Presence, Error> {
+    pub(super) async fn probe_coalesced(&self, plan: &AcquisitionContext) -> Result<Presence, Error> {
         let since = Instant::now();
         let probe = self
             .probes
@@ -98,12 +102,12 @@ impl Engine {
             return outcome.clone();
         }
         let mut outcome = self
-            .send_probe(&plan.source, &plan.settings, &plan.roots, PROBE_TIMEOUT)
+            .send_probe(&plan.source, &plan.options, &plan.roots, PROBE_TIMEOUT)
             .await;
         // A caller's own client does not tell whether its connection was accepted.
-        let is_connected = plan.settings.transport.is_none();
+        let is_connected = plan.options.transport.is_none();
         if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_break_silence()) {
-            outcome = Err(Report::about(&*plan.source).no_answer(PROBE_TIMEOUT));
+            outcome = Err(ErrorContext::new(&*plan.source).probe_timeout(PROBE_TIMEOUT));
         }
         *last = Some((Instant::now(), outcome.clone()));
         outcome
@@ -113,28 +117,28 @@ impl Engine {
     async fn send_probe(
         &self,
         source: &Arc<dyn Source>,
-        settings: &Settings,
+        settings: &ApplicationOptions,
         roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
-        let report = Report::about(&**source);
+        let report = ErrorContext::new(&**source);
         let prober = source.clone();
         let until = Instant::now() + limit;
         let mut request = self
-            .build_request(source.directory_of_request(), limit, move |machine| {
+            .build_request(source.request_directory(), limit, move |machine| {
                 prober.probe(machine)
             })
             .await?;
         report.add_secrets(request.secrets.iter().cloned());
-        let gate = self.gates.gate(&request.url);
-        if gate.paused_for().is_some() {
+        let gate = self.endpoint_limiters.limiter(&request.url);
+        if gate.blocked_for().is_some() {
             return Ok(Presence::Inconclusive); // It answered: with a 429.
         }
-        let transport = settings.transport.as_ref().unwrap_or(&self.native);
+        let transport = settings.transport.as_ref().unwrap_or(&self.native_transport);
         let mut exchange = pin!(async {
-            roots.equip(&mut request, limit).await;
-            let _place = if transport.takes_a_place() {
-                Some(gate.probe().await)
+            roots.attach_to(&mut request, limit).await;
+            let _place = if transport.needs_request_permit() {
+                Some(gate.acquire_probe_permit().await)
             } else {
                 None
             };
@@ -150,27 +154,31 @@ impl Engine {
                 None => return Ok(Presence::Silent),
             },
         };
-        let is_undecided = source.may_be_nowhere() && !self.imds_has_responded();
+        let is_undecided = source.needs_probe() && !self.imds_has_responded();
         match answered {
-            Ok(response) if is_container_host(&response) => Err(report.refusal(&response, None, 1, false)),
+            Ok(response) if is_container_host(&response) => {
+                Err(report.response_error(&response, None, 1, false))
+            }
             Ok(response) if is_undecided => match imds_evidence(&response, RequestKind::Probe) {
                 Evidence::Imds => {
                     self.imds_has_responded.store(true, Ordering::Relaxed);
                     Ok(Presence::Responded)
                 }
-                Evidence::Foreign => Err(report.foreign(&response, None, 1, false)),
+                Evidence::Foreign => Err(report.foreign_response(&response, None, 1, false)),
                 Evidence::Inconclusive => Ok(Presence::Inconclusive),
             },
             Ok(_) => Ok(Presence::Responded),
             Err(fault) if is_oversized(&fault) && !is_undecided => Ok(Presence::Responded),
-            Err(fault) if fault.kind == FaultKind::ConnectTimeout && limit <= settings.timeouts.connect => {
-                Err(report.no_answer(limit))
+            Err(fault)
+                if fault.kind == TransportErrorKind::ConnectTimeout && limit <= settings.timeouts.connect =>
+            {
+                Err(report.probe_timeout(limit))
             }
             Err(fault) => {
-                let error = report.fault(&fault, 1, false);
-                let is_absent =
-                    is_undecided && (is_foreign(&fault) || fault.kind == FaultKind::CallersTimeout);
-                Err(error.with(|facts| facts.unavailable |= is_absent))
+                let error = report.transport_error(&fault, 1, false);
+                let is_absent = is_undecided
+                    && (is_foreign(&fault) || fault.kind == TransportErrorKind::CustomClientTimeout);
+                Err(error.map_details(|facts| facts.unavailable |= is_absent))
             }
         }
     }
@@ -181,7 +189,7 @@ impl Engine {
     }
 
     /// Remembers that IMDS has answered a token request, if this response is from it.
-    pub(super) fn note_response(&self, source: &dyn Source, response: &Response) {
+    pub(super) fn record_response(&self, source: &dyn Source, response: &Response) {
         if self.evidence(source, response) == Some(Evidence::Imds) {
             self.imds_has_responded.store(true, Ordering::Relaxed);
         }
@@ -193,23 +201,23 @@ impl Engine {
     }
 
     /// The same of what came in place of a response.
-    pub(super) fn is_foreign_fault(&self, source: &dyn Source, fault: &Fault) -> bool {
-        source.may_be_nowhere() && !self.imds_has_responded() && is_foreign(fault)
+    pub(super) fn is_foreign_error(&self, source: &dyn Source, fault: &TransportError) -> bool {
+        source.needs_probe() && !self.imds_has_responded() && is_foreign(fault)
     }
 
     /// What the response to a token request shows; `None` where that is not in question.
     fn evidence(&self, source: &dyn Source, response: &Response) -> Option<Evidence> {
-        let is_undecided = source.may_be_nowhere() && !self.imds_has_responded();
+        let is_undecided = source.needs_probe() && !self.imds_has_responded();
         is_undecided.then(|| imds_evidence(response, RequestKind::Token))
     }
 
     /// Remembers that not even a token request was answered.
-    pub(super) fn note_silence(&self) {
+    pub(super) fn record_silence(&self) {
         let mut until = self
             .imds_silent_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + SILENCE);
+        *until = Some(Instant::now() + MAX_SILENCE_AGE);
     }
 
     /// Whether a probe without a response may be followed by a token request.
@@ -223,11 +231,14 @@ impl Engine {
 }
 
 /// Whether a fault shows that something listens that is not IMDS.
-fn is_foreign(fault: &Fault) -> bool {
-    fault.kind == FaultKind::NotHttp || is_oversized(fault)
+fn is_foreign(fault: &TransportError) -> bool {
+    fault.kind == TransportErrorKind::NotHttp || is_oversized(fault)
 }
 
 /// Whether the endpoint has answered with more than a response may have.
-fn is_oversized(fault: &Fault) -> bool {
-    matches!(fault.kind, FaultKind::BodyTooLarge | FaultKind::WireLimit)
+fn is_oversized(fault: &TransportError) -> bool {
+    matches!(
+        fault.kind,
+        TransportErrorKind::BodyTooLarge | TransportErrorKind::WireLimit
+    )
 }

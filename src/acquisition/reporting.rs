@@ -2,89 +2,96 @@
 
 use std::time::Duration;
 
-use super::Plan;
-use super::task::Pilot;
-use crate::acquisition::in_flight::{Outcome, Reason};
+use super::AcquisitionContext;
+use super::task::AcquisitionTask;
+use crate::acquisition::in_flight::{AcquisitionResult, AcquisitionTrigger};
 use crate::error::Error;
-use crate::events::{Event, What};
-use crate::http::retry_loop::{End, Witness};
-use crate::http::{Fault, Response};
+use crate::events::{Event, EventKind};
+use crate::http::retry_loop::{AttemptOutcome, RetryObserver};
+use crate::http::{Response, TransportError};
 use crate::log::Level;
 
-impl Pilot {
+impl AcquisitionTask {
     /// Writes the outcome to the log; the outcome of a background refresh is also an event.
-    pub(super) fn tell(&self, outcome: &Outcome) {
-        if self.plan.place.is_some() {
-            self.notice(|| What::Refresh(outcome.clone()));
+    pub(super) fn report_outcome(&self, outcome: &AcquisitionResult) {
+        if self.context.background_refresh_permit.is_some() {
+            self.emit(|| EventKind::Refresh(outcome.clone()));
         }
         match outcome {
             Ok(served) => self.log(Level::Info, || {
-                let left = served.token.expires_on.since(self.engine.machine.clock.now());
+                let left = served
+                    .token
+                    .expires_on
+                    .saturating_duration_since(self.client.platform.clock.now());
                 format!("got a token for {} s", left.as_secs())
             }),
-            Err(error) if self.flight.reason == Reason::Refresh => {
+            Err(error) if self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh => {
                 self.log(Level::Warning, || format!("a refresh failed: {error}"));
             }
             Err(error) => self.log(Level::Error, || error.to_string()),
         }
     }
 
-    fn notice(&self, what: impl FnOnce() -> What) {
-        let Plan { ask, settings, .. } = &self.plan;
-        settings.observation.notice(|| Event {
+    fn emit(&self, what: impl FnOnce() -> EventKind) {
+        let AcquisitionContext {
+            query: ask,
+            options: settings,
+            ..
+        } = &self.context;
+        settings.event_listener.emit(|| Event {
             correlation_id: ask.correlation_id.clone(),
             resource: ask.resource.as_str().to_owned(),
-            source: self.flight.report.source(),
-            endpoint: self.flight.report.endpoint().to_owned(),
-            what: what(),
+            source: self.in_flight.error_context.source(),
+            endpoint: self.in_flight.error_context.endpoint().to_owned(),
+            kind: what(),
         });
     }
 
     pub(super) fn log(&self, level: Level, words: impl FnOnce() -> String) {
-        let now = self.engine.machine.clock.now();
-        let words = || self.flight.report.redact(&words());
-        self.plan
-            .settings
+        let now = self.client.platform.clock.now();
+        let words = || self.in_flight.error_context.redact(&words());
+        self.context
+            .options
             .log
-            .write(level, now, &self.plan.ask.correlation_id, words);
+            .write(level, now, &self.context.query.correlation_id, words);
     }
 }
 
-impl Witness for Pilot {
-    fn leaving(&self) {
+impl RetryObserver for AcquisitionTask {
+    fn on_request(&self) {
         self.log(Level::Info, || {
-            let report = &self.flight.report;
+            let report = &self.in_flight.error_context;
             format!("asking {} at {}", report.source().as_str(), report.endpoint())
         });
     }
 
-    fn returned(&self, answer: &Result<Response, Fault>, took: Duration) {
+    fn on_response(&self, answer: &Result<Response, TransportError>, took: Duration) {
         if let Ok(response) = answer {
-            self.engine.note_response(&*self.plan.source, response);
+            self.client.record_response(&*self.context.source, response);
         }
-        self.notice(|| What::Request {
-            attempt: self.flight.progress.attempts(),
+        self.emit(|| EventKind::Request {
+            attempt: self.in_flight.stats.attempts(),
             status: answer.as_ref().ok().map(|answer| answer.status),
-            fault: answer.as_ref().err().map(Fault::name),
+            fault: answer.as_ref().err().map(TransportError::code),
             took,
         });
     }
 
-    fn can_retry(&self, end: &End) -> bool {
-        self.is_worth_waiting(end)
+    fn can_retry(&self, end: &AttemptOutcome) -> bool {
+        self.is_worth_retrying(end)
     }
 
-    fn retrying(&self, end: &End, wait: Duration) -> Error {
-        let error = self.error(end);
+    fn on_retry(&self, end: &AttemptOutcome, wait: Duration) -> Error {
+        let error = self.error_from_end(end);
         self.log(Level::Warning, || {
             format!(
                 "{}; trying again in {} ms",
-                error.facts().message.trim_end_matches('.'),
+                error.details().message.trim_end_matches('.'),
                 wait.as_millis()
             )
         });
-        self.notice(|| What::Retry {
-            attempt: self.flight.progress.attempts(),
+        self.emit(|| EventKind::Retry {
+            attempt: self.in_flight.stats.attempts(),
             error: error.clone(),
             wait,
         });

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::task::{Pilot, Stop};
+use super::task::{AcquisitionTask, Stop};
 use crate::error::Error;
-use crate::http::retry_loop::{Chain, End};
+use crate::http::retry_loop::{AttemptOutcome, RetryLoop};
 use crate::http::{Request, is_success};
-use crate::source::{Answer, is_other_resource};
+use crate::source::{TokenResponse, is_other_resource};
 
 /// A process asks for a handful of resources; more than this come from a caller that makes them up.
 const MAX_ALIASES: usize = 1_024;
@@ -38,22 +38,26 @@ impl ResourceAliases {
     }
 }
 
-impl Pilot {
+impl AcquisitionTask {
     /// Sends a request, and once more over a new connection if its response is for another resource.
-    pub(super) async fn run_checked(&self, chain: &Chain<'_>, mut request: Request) -> Result<End, Stop> {
-        let end = self.run(chain, &request).await;
+    pub(super) async fn run_checked(
+        &self,
+        chain: &RetryLoop<'_>,
+        mut request: Request,
+    ) -> Result<AttemptOutcome, Stop> {
+        let end = self.run_retry_loop(chain, &request).await;
         // A caller's own client answers for itself.
-        let is_native = chain.transport.id() == self.engine.native.id();
-        let Some(first) = self.other_resource(&end).filter(|_| is_native) else {
+        let is_native = chain.transport.id() == self.client.native_transport.id();
+        let Some(first) = self.mismatched_resource(&end).filter(|_| is_native) else {
             return Ok(end);
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
-        let end = self.run(chain, &request).await;
-        match self.other_resource(&end) {
+        let end = self.run_retry_loop(chain, &request).await;
+        match self.mismatched_resource(&end) {
             Some(second) if is_other_resource(&first, &second) => {
-                return Err(Stop::Failed(self.unexpected_resource(&end)));
+                return Err(Stop::Failed(self.resource_mismatch_error(&end)));
             }
             Some(_) => self.remember_alias(first),
             None => {}
@@ -63,33 +67,35 @@ impl Pilot {
 
     /// The resource that a response with a token names, if it is another than the one that was asked for, and not
     /// known as this endpoint's name for it.
-    fn other_resource(&self, end: &End) -> Option<String> {
-        let End::Answer(response) = end else { return None };
+    fn mismatched_resource(&self, end: &AttemptOutcome) -> Option<String> {
+        let AttemptOutcome::Response(response) = end else {
+            return None;
+        };
         if !is_success(response.status) {
             return None;
         }
-        let answer = Answer::read(&response.body)?;
-        let (asked, named) = (self.plan.ask.resource.as_str(), answer.resource()?);
-        let endpoint = self.flight.report.endpoint();
+        let answer = TokenResponse::parse(&response.body)?;
+        let (asked, named) = (self.context.query.resource.as_str(), answer.resource()?);
+        let endpoint = self.in_flight.error_context.endpoint();
         let is_other =
-            is_other_resource(asked, named) && !self.engine.resource_aliases.contains(endpoint, asked, named);
+            is_other_resource(asked, named) && !self.client.resource_aliases.contains(endpoint, asked, named);
         is_other.then(|| named.to_owned())
     }
 
     fn remember_alias(&self, named: String) {
-        let endpoint = self.flight.report.endpoint();
-        let asked = self.plan.ask.resource.as_str();
-        self.engine.resource_aliases.insert(endpoint, asked, named);
+        let endpoint = self.in_flight.error_context.endpoint();
+        let asked = self.context.query.resource.as_str();
+        self.client.resource_aliases.insert(endpoint, asked, named);
     }
 
-    fn unexpected_resource(&self, end: &End) -> Error {
+    fn resource_mismatch_error(&self, end: &AttemptOutcome) -> Error {
         match end {
-            End::Answer(response) => self.flight.report.unusable(
+            AttemptOutcome::Response(response) => self.in_flight.error_context.unusable_response(
                 "its tokens are for other resources than the one asked for, and not twice for the same",
                 response,
-                self.flight.progress.attempts(),
+                self.in_flight.stats.attempts(),
             ),
-            end => self.error(end),
+            end => self.error_from_end(end),
         }
     }
 }

@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::task::Pilot;
-use super::{Engine, Plan};
+use super::task::AcquisitionTask;
+use super::{AcquisitionContext, TokenClient};
 use crate::error::{Code, Error};
-use crate::http::retry_loop::ChallengeRequest;
+use crate::http::retry_loop::ChallengeFuture;
 use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
-use crate::platform::Machine;
+use crate::platform::Platform;
 
-impl Engine {
+impl TokenClient {
     /// Builds a request. Where files of a directory are read for that, it happens on a thread of the pool.
     pub(super) async fn build_request<T: Send + 'static>(
         &self,
         directory: Option<&Path>,
         limit: Duration,
-        build: impl FnOnce(&Machine) -> Result<T, Error> + Send + 'static,
+        build: impl FnOnce(&Platform) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let Some(directory) = directory else {
-            return build(&self.machine);
+            return build(&self.platform);
         };
-        let machine = self.machine.clone();
+        let machine = self.platform.clone();
         let place = directory.to_string_lossy();
-        let built = self.machine.blocking.run(&place, move || build(&machine));
+        let built = self.platform.blocking.run(&place, move || build(&machine));
         match timeout_at(Instant::now() + limit, built).await {
             Some(Some(built)) => built,
             Some(None) => {
@@ -39,22 +39,25 @@ impl Engine {
                     "A file in {place} could not be read within {} ms. Check that its file system responds.",
                     limit.as_millis()
                 );
-                Err(Error::new(Code::UnableToReadSecretFile, message).with(|facts| facts.retryable = true))
+                Err(Error::new(Code::UnableToReadSecretFile, message)
+                    .map_details(|facts| facts.retryable = true))
             }
         }
     }
 }
 
-impl Pilot {
+impl AcquisitionTask {
     /// The request for a token, with the roots that its endpoint is verified against.
     pub(super) async fn first_request(&self) -> Result<Request, Error> {
-        let (source, ask) = (self.plan.source.clone(), self.plan.ask.clone());
-        let directory = self.plan.source.directory_of_request();
-        let limit = self.plan.settings.timeouts.request;
-        let build = move |machine: &Machine| source.request(&ask, machine);
-        let mut request = self.engine.build_request(directory, limit, build).await?;
-        self.flight.report.add_secrets(request.secrets.iter().cloned());
-        self.plan.roots.equip(&mut request, limit).await;
+        let (source, ask) = (self.context.source.clone(), self.context.query.clone());
+        let directory = self.context.source.request_directory();
+        let limit = self.context.options.timeouts.request;
+        let build = move |machine: &Platform| source.request(&ask, machine);
+        let mut request = self.client.build_request(directory, limit, build).await?;
+        self.in_flight
+            .error_context
+            .add_secrets(request.secrets.iter().cloned());
+        self.context.roots.attach_to(&mut request, limit).await;
         Ok(request)
     }
 
@@ -63,35 +66,37 @@ impl Pilot {
         &'a self,
         request: &'a Request,
         response: &Response,
-    ) -> ChallengeRequest<'a> {
-        let Plan {
+    ) -> ChallengeFuture<'a> {
+        let AcquisitionContext {
             source,
-            ask,
-            settings,
+            query: ask,
+            options: settings,
             ..
-        } = &self.plan;
+        } = &self.context;
         let status = Some(response.status);
-        let built: ChallengeRequest<'_> = match source.directory_of_challenge(response) {
+        let built: ChallengeFuture<'_> = match source.challenge_directory(response) {
             None => {
-                let built = source.challenge(ask, response, &self.engine.machine);
+                let built = source.answer_challenge(ask, response, &self.client.platform);
                 Box::pin(async { built })
             }
             Some(directory) => {
                 let directory = directory.to_owned();
                 let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
-                let build = move |machine: &Machine| source.challenge(&ask, &response, machine);
+                let build = move |machine: &Platform| source.answer_challenge(&ask, &response, machine);
                 Box::pin(async move {
                     let limit = settings.timeouts.request;
-                    self.engine.build_request(Some(&directory), limit, build).await
+                    self.client.build_request(Some(&directory), limit, build).await
                 })
             }
         };
         Box::pin(async move {
             let built = built.await;
-            let built = built.map_err(|error| error.with(|facts| facts.status = status))?;
+            let built = built.map_err(|error| error.map_details(|facts| facts.status = status))?;
             Ok(built.map(|answer| {
-                self.flight.report.add_secrets(answer.secrets.iter().cloned());
-                answer.verified_as(request)
+                self.in_flight
+                    .error_context
+                    .add_secrets(answer.secrets.iter().cloned());
+                answer.with_roots_of(request)
             }))
         })
     }

@@ -9,10 +9,12 @@ use tokio::time::{Instant, timeout};
 
 use super::probe::Presence;
 use super::state::State;
-use super::{Engine, Plan};
-use crate::acquisition::in_flight::{Flight, Landing, Outcome, Reason, Served};
+use super::{AcquisitionContext, TokenClient};
+use crate::acquisition::in_flight::{
+    AcquiredToken, AcquisitionResult, AcquisitionTrigger, Completion, InFlightRequest,
+};
 use crate::error::{Code, Error};
-use crate::http::retry_loop::{Awaited, Chain, End};
+use crate::http::retry_loop::{AttemptOutcome, IdentityNotFoundRetry, RetryLoop};
 use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
 use crate::log::Level;
@@ -21,19 +23,19 @@ use crate::source::is_identity_missing;
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
-const KEEPING: Duration = Duration::from_secs(1);
+const PERSIST_WAIT: Duration = Duration::from_secs(1);
 
 /// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
-pub(super) struct Pilot {
-    pub(super) engine: Arc<Engine>,
-    pub(super) flight: Arc<Flight>,
-    pub(super) plan: Plan,
+pub(super) struct AcquisitionTask {
+    pub(super) client: Arc<TokenClient>,
+    pub(super) in_flight: Arc<InFlightRequest>,
+    pub(super) context: AcquisitionContext,
     /// What the probe showed, where there was one.
     pub(super) presence: OnceLock<Presence>,
 }
 
 /// What a flight brought.
-pub(super) struct Brought {
+pub(super) struct FetchedToken {
     pub(super) token: Arc<Token>,
     /// Whether its expiry is known.
     cacheable: bool,
@@ -56,16 +58,16 @@ impl From<Error> for Stop {
 }
 
 /// What is left to do in the cache outside of this process, once the one inside has what came.
-pub(super) enum Keep {
+pub(super) enum PersistentUpdate {
     /// The token takes its place there.
-    Token(Arc<Token>),
+    Store(Arc<Token>),
     /// The token cannot be kept; the one that is there is not wanted any more.
-    Nothing,
+    Delete,
 }
 
-impl Brought {
+impl FetchedToken {
     /// A token that was found in the cache outside of this process.
-    pub(super) fn shelved(token: Arc<Token>, saved_at: Timestamp) -> Self {
+    pub(super) fn from_persistent_cache(token: Arc<Token>, saved_at: Timestamp) -> Self {
         Self {
             token,
             cacheable: true,
@@ -74,122 +76,145 @@ impl Brought {
     }
 }
 
-impl Pilot {
-    pub(super) async fn fly(self) {
-        let mut chain = Box::pin(self.chain());
+impl AcquisitionTask {
+    pub(super) async fn run(self) {
+        let mut chain = Box::pin(self.acquire());
         let (brought, shelving) = loop {
-            match timeout_at(self.flight.deadline.at(), chain.as_mut()).await {
+            match timeout_at(self.in_flight.deadline.instant(), chain.as_mut()).await {
                 Some(Ok(brought)) => break brought,
-                Some(Err(Stop::Failed(error))) => return self.fail(error),
-                Some(Err(Stop::Unattended)) if self.ends_if(|flight| flight.waiters.have_left()) => {
-                    return self.end_without_waiters();
+                Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
+                Some(Err(Stop::Unattended)) if self.finish_if(|flight| flight.waiters.have_left()) => {
+                    return self.expire_if_no_waiters();
                 }
                 // A caller has come in the moment in which it would have ended.
-                Some(Err(Stop::Unattended)) => chain.set(self.chain()),
-                None if self.ends_if(|flight| flight.deadline.at() <= Instant::now()) => {
-                    self.tell(&Err(self.out_of_time()));
-                    return self.flight.land(Landing::OutOfTime);
+                Some(Err(Stop::Unattended)) => chain.set(self.acquire()),
+                None if self.finish_if(|flight| flight.deadline.instant() <= Instant::now()) => {
+                    self.report_outcome(&Err(self.timeout_error()));
+                    return self.in_flight.complete(Completion::TimedOut);
                 }
                 None => {}
             }
         };
         let (served, keep) = self.store(brought);
         if let (Some(shelving), Some(keep)) = (shelving, keep) {
-            let left = served.token.expires_on.since(self.engine.machine.clock.now());
-            self.flight.arrived(served.clone());
-            let mut keeping = Box::pin(self.keep(keep, shelving));
-            let is_kept = left > 2 * KEEPING && timeout(KEEPING, keeping.as_mut()).await.is_ok();
-            self.land(Ok(served));
+            let left = served
+                .token
+                .expires_on
+                .saturating_duration_since(self.client.platform.clock.now());
+            self.in_flight.set_token(served.clone());
+            let mut keeping = Box::pin(self.persist(keep, shelving));
+            let is_kept = left > 2 * PERSIST_WAIT && timeout(PERSIST_WAIT, keeping.as_mut()).await.is_ok();
+            self.finish(Ok(served));
             if !is_kept {
                 keeping.await;
             }
         } else {
-            self.land(Ok(served));
+            self.finish(Ok(served));
         }
     }
 
     /// Ends the flight if this holds of it, for want of waiters. Under the lock, so that no caller joins between the look
     /// and the end.
-    fn ends_if(&self, holds: impl FnOnce(&Flight) -> bool) -> bool {
-        let mut state = self.engine.lock();
-        let ends = holds(&self.flight);
+    fn finish_if(&self, holds: impl FnOnce(&InFlightRequest) -> bool) -> bool {
+        let mut state = self.client.lock();
+        let ends = holds(&self.in_flight);
         if ends {
-            state.remove(&self.plan.key, &self.flight);
+            state.remove(&self.context.key, &self.in_flight);
             // What was not even tried has not failed.
-            if self.flight.progress.attempts() > 0 {
-                self.failed(&mut state);
+            if self.in_flight.stats.attempts() > 0 {
+                self.record_refresh_failure(&mut state);
             }
         }
         ends
     }
 
     /// Says that the last caller has left, where a reader may wonder why nothing further is sent.
-    fn end_without_waiters(&self) {
-        if self.plan.place.is_some() {
-            self.tell(&Err(self.out_of_time()));
+    fn expire_if_no_waiters(&self) {
+        if self.context.background_refresh_permit.is_some() {
+            self.report_outcome(&Err(self.timeout_error()));
         } else {
             self.log(Level::Info, || {
                 "no caller waits for this token any more: nothing further is sent".to_owned()
             });
         }
-        self.flight.land(Landing::OutOfTime);
+        self.in_flight.complete(Completion::TimedOut);
     }
 
-    fn out_of_time(&self) -> Error {
-        let total = self.plan.settings.timeouts.total;
-        self.flight.report.out_of_time(total, &self.flight.progress)
+    fn timeout_error(&self) -> Error {
+        let total = self.context.options.timeouts.total;
+        self.in_flight
+            .error_context
+            .timed_out(total, &self.in_flight.stats)
     }
 
     /// Asks the source until it answers with a token or an error that no retry would better.
-    pub(super) async fn ask(&self) -> Result<Brought, Stop> {
-        let Plan { source, settings, .. } = &self.plan;
-        let (machine, report, progress) = (&self.engine.machine, &self.flight.report, &self.flight.progress);
+    pub(super) async fn fetch_token(&self) -> Result<FetchedToken, Stop> {
+        let AcquisitionContext {
+            source,
+            options: settings,
+            ..
+        } = &self.context;
+        let (machine, report, progress) = (
+            &self.client.platform,
+            &self.in_flight.error_context,
+            &self.in_flight.stats,
+        );
         // Neither a probe is sent nor a file read for callers who have left.
-        if self.flight.waiters.have_left() {
+        if self.in_flight.waiters.have_left() {
             return Err(Stop::Unattended);
         }
-        report.add_secrets(self.plan.earlier.as_ref().map(|token| token.secret.clone()));
-        self.probe().await?;
+        report.add_secrets(
+            self.context
+                .previous_token
+                .as_ref()
+                .map(|token| token.secret.clone()),
+        );
+        self.probe_if_needed().await?;
         let request = self
             .first_request()
             .await
-            .map_err(|error| report.signed(error, 0))?;
-        let gate = self.engine.gates.gate(&request.url);
-        let transport = settings.transport.as_ref().unwrap_or(&self.engine.native);
-        let chain = Chain {
+            .map_err(|error| report.with_source(error, 0))?;
+        let gate = self.client.endpoint_limiters.limiter(&request.url);
+        let transport = settings
+            .transport
+            .as_ref()
+            .unwrap_or(&self.client.native_transport);
+        let chain = RetryLoop {
             transport: &**transport,
-            gate: &gate,
+            limiter: &gate,
             policy: (!settings.disable_internal_retries).then(|| source.policy()),
             retry_options: settings.retry_options,
             connect_timeout: settings.timeouts.connect,
             request_timeout: settings.timeouts.request,
             last_request_timeout: settings.timeouts.last_request,
-            deadline: &self.flight.deadline,
-            waiters: &self.flight.waiters,
-            awaited: self.plan.key.identity_wait.map(|within| Awaited {
-                within,
-                is_missing: is_identity_missing,
+            deadline: &self.in_flight.deadline,
+            waiters: &self.in_flight.waiters,
+            identity_not_found: self.context.key.identity_not_found_timeout.map(|within| {
+                IdentityNotFoundRetry {
+                    window: within,
+                    is_missing: is_identity_missing,
+                }
             }),
-            machine,
-            progress,
+            platform: machine,
+            stats: progress,
         };
         let end = self.run_checked(&chain, request).await?;
         match end {
-            End::Answer(mut response) => {
+            AttemptOutcome::Response(mut response) => {
                 response.keep_connection();
-                Ok(self.read(&response)?)
+                Ok(self.parse_token_response(&response)?)
             }
-            End::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.failure(&end))),
+            AttemptOutcome::Unattended => Err(Stop::Unattended),
+            end => Err(Stop::Failed(self.handle_failure(&end))),
         }
     }
 
     /// Sends a request until no retry would better its outcome, and tells what the transport has to tell of it.
-    pub(super) async fn run(&self, chain: &Chain<'_>, request: &Request) -> End {
+    pub(super) async fn run_retry_loop(&self, chain: &RetryLoop<'_>, request: &Request) -> AttemptOutcome {
         let challenge = |response: &Response| self.challenge_request(request, response);
         let mut end = chain.run(request, &challenge, self).await;
         if let Some(warning) = request.notes.take_warning() {
-            if let End::Fault(fault) = &mut end {
+            if let AttemptOutcome::TransportError(fault) = &mut end {
                 fault.explain_tls(&warning);
             }
             self.log(Level::Warning, || warning);
@@ -198,22 +223,22 @@ impl Pilot {
     }
 
     /// The token of an answer.
-    fn read(&self, response: &Response) -> Result<Brought, Error> {
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
-        let now = self.engine.machine.clock.now();
-        let Some((answer, grant)) = self.granted(response, now) else {
-            return Err(self.refusal(response));
+    fn parse_token_response(&self, response: &Response) -> Result<FetchedToken, Error> {
+        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let now = self.client.platform.clock.now();
+        let Some((answer, grant)) = self.parse_grant(response, now) else {
+            return Err(self.error_from_response(response));
         };
-        self.plan
+        self.context
             .source
-            .confirm(&self.plan.ask, &answer)
+            .verify_response(&self.context.query, &answer)
             .map_err(|error| {
                 report
-                    .signed(error, attempts)
-                    .with(|facts| facts.status = Some(response.status))
+                    .with_source(error, attempts)
+                    .map_details(|facts| facts.status = Some(response.status))
             })?;
         if grant.cacheable && grant.token.expires_on <= now {
-            return Err(report.unusable(
+            return Err(report.unusable_response(
                 "its token has already expired (is this host's clock right?)",
                 response,
                 attempts,
@@ -229,150 +254,164 @@ impl Pilot {
                 )
             });
         }
-        Ok(Brought {
+        Ok(FetchedToken {
             token: Arc::new(grant.token),
             cacheable: grant.cacheable,
             saved_at: None,
         })
     }
 
-    pub(super) fn error(&self, end: &End) -> Error {
-        let (report, attempts) = (&self.flight.report, self.flight.progress.attempts());
+    pub(super) fn error_from_end(&self, end: &AttemptOutcome) -> Error {
+        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         match end {
-            End::Answer(response) => self.refusal(response),
-            End::Fault(fault) => {
-                let retryable = self.plan.source.policy().fault(fault.kind).is_some();
+            AttemptOutcome::Response(response) => self.error_from_response(response),
+            AttemptOutcome::TransportError(fault) => {
+                let retryable = self.context.source.policy().error_limit(fault.kind).is_some();
                 let is_absent =
-                    self.is_silent(end) || self.engine.is_foreign_fault(&*self.plan.source, fault);
+                    self.had_no_response(end) || self.client.is_foreign_error(&*self.context.source, fault);
                 report
-                    .fault(fault, attempts, retryable)
-                    .with(|facts| facts.unavailable |= is_absent)
+                    .transport_error(fault, attempts, retryable)
+                    .map_details(|facts| facts.unavailable |= is_absent)
             }
-            End::Paused(pause) => report.paused(*pause, attempts),
-            End::Stopped(error) => report.signed(error.clone(), attempts),
-            End::Unattended => self.out_of_time(),
+            AttemptOutcome::BlockedByRetryAfter(pause) => report.retry_after_too_long(*pause, attempts),
+            AttemptOutcome::ChallengeFailed(error) => report.with_source(error.clone(), attempts),
+            AttemptOutcome::Unattended => self.timeout_error(),
         }
     }
 
     /// Whether what it brings is still to be cached.
-    pub(super) fn is_wanted(&self, state: &State) -> bool {
-        self.flight.epoch == state.cleared && !self.flight.outdated.load(Ordering::Relaxed)
+    pub(super) fn may_store(&self, state: &State) -> bool {
+        self.in_flight.epoch == state.epoch && !self.in_flight.superseded.load(Ordering::Relaxed)
     }
 
     /// Tells the waiters how it ended.
-    fn land(&self, outcome: Outcome) {
-        self.tell(&outcome);
-        self.flight.land(Landing::Ended(outcome));
+    fn finish(&self, outcome: AcquisitionResult) {
+        self.report_outcome(&outcome);
+        self.in_flight.complete(Completion::Finished(outcome));
     }
 
     /// Nothing came.
-    fn fail(&self, error: Error) {
-        let mut state = self.engine.lock();
-        state.remove(&self.plan.key, &self.flight);
-        self.failed(&mut state);
+    fn finish_with_error(&self, error: Error) {
+        let mut state = self.client.lock();
+        state.remove(&self.context.key, &self.in_flight);
+        self.record_refresh_failure(&mut state);
         drop(state);
-        self.land(Err(error));
+        self.finish(Err(error));
     }
 
     /// Puts the next refresh off, if this was one.
-    fn failed(&self, state: &mut State) {
-        if self.flight.epoch == state.cleared && self.flight.reason == Reason::Refresh {
-            state.cache.failed(&self.plan.key.key, self.now());
+    fn record_refresh_failure(&self, state: &mut State) {
+        if self.in_flight.epoch == state.epoch
+            && self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh
+        {
+            state
+                .cache
+                .record_refresh_failure(&self.context.key.cache_key, self.wall_clocks());
         }
     }
 
     /// Stores what came. From now on nobody joins: whoever comes is answered from the cache.
-    fn store(&self, brought: Brought) -> (Served, Option<Keep>) {
-        let mut state = self.engine.lock();
-        state.remove(&self.plan.key, &self.flight);
-        let key = &self.plan.key.key;
-        let clocks = self.now();
+    fn store(&self, brought: FetchedToken) -> (AcquiredToken, Option<PersistentUpdate>) {
+        let mut state = self.client.lock();
+        state.remove(&self.context.key, &self.in_flight);
+        let key = &self.context.key.cache_key;
+        let clocks = self.wall_clocks();
         let now = clocks.system;
         let is_late = brought
             .saved_at
-            .is_some_and(|saved_at| state.is_late(key, &brought.token, saved_at));
-        if is_late && let Some(stored) = state.cache.find(key, clocks).stored() {
+            .is_some_and(|saved_at| state.is_stale_record(key, &brought.token, saved_at));
+        if is_late && let Some(stored) = state.cache.lookup(key, clocks).cached_token() {
             let metadata = Metadata {
                 token_source: Some(TokenSource::Cache),
-                ..self.flight.metadata()
+                ..self.in_flight.metadata()
             };
-            let served = Served::cached(stored, self.engine.generation(), clocks, metadata);
+            let served = AcquiredToken::from_cache(stored, self.client.generation(), clocks, metadata);
             return (served, None);
         }
-        let served = self.unstored(&brought);
-        let Brought {
+        let served = self.uncached_result(&brought);
+        let FetchedToken {
             token,
             cacheable,
             saved_at,
         } = brought;
-        let (number, spread) = (self.flight.number, self.engine.spread(key));
+        let (number, spread) = (self.in_flight.sequence, self.client.refresh_jitter(key));
         // What a caller did not want is not served again, even if its successor cannot be kept.
-        let unwanted = matches!(self.flight.reason, Reason::Forced | Reason::Claims(_));
-        if unwanted && self.flight.epoch == state.cleared {
-            state.replaced(key, self.plan.began, now);
+        let unwanted = matches!(
+            self.in_flight.trigger,
+            AcquisitionTrigger::ForceRefresh | AcquisitionTrigger::ClaimsChallenge(_)
+        );
+        if unwanted && self.in_flight.epoch == state.epoch {
+            state.invalidate_before(key, self.context.started_at, now);
         }
-        let stored = if cacheable && !is_late && self.is_wanted(&state) {
+        let stored = if cacheable && !is_late && self.may_store(&state) {
             let flight = saved_at.is_none().then_some(number);
-            Some(state.cache.store(key.clone(), token.clone(), flight, spread, now))
+            Some(
+                state
+                    .cache
+                    .insert(key.clone(), token.clone(), flight, spread, now),
+            )
         } else {
             None
         };
         let replaced = if let Some(stored) = stored {
             stored == Some(true)
         } else {
-            self.failed(&mut state);
+            self.record_refresh_failure(&mut state);
             if unwanted {
-                state.outdate(key, number);
+                state.mark_superseded(key, number);
             }
-            unwanted && state.cache.forget(key, number)
+            unwanted && state.cache.remove(key, number)
         };
         // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if replaced && self.flight.reason != Reason::Refresh && !key.is_of_one_thread() {
-            self.engine.generation.fetch_add(1, Ordering::Release);
+        if replaced
+            && self.in_flight.trigger != AcquisitionTrigger::BackgroundRefresh
+            && !key.is_thread_local()
+        {
+            self.client.generation.fetch_add(1, Ordering::Release);
         }
         let is_stored = stored.flatten().is_some();
-        let served = Served {
-            fresh_until: (is_stored && !key.is_of_one_thread())
+        let served = AcquiredToken {
+            fresh_until: (is_stored && !key.is_thread_local())
                 .then(|| token.fresh_until(spread))
                 .filter(|until| *until > now),
-            generation: self.engine.generation(),
+            generation: self.client.generation(),
             ..served
         };
         let keep = if saved_at.is_some() {
             None
         } else if is_stored {
-            Some(Keep::Token(token))
+            Some(PersistentUpdate::Store(token))
         } else {
-            (unwanted && !cacheable).then_some(Keep::Nothing)
+            (unwanted && !cacheable).then_some(PersistentUpdate::Delete)
         };
         (served, keep)
     }
 
     /// What came, as it is served to somebody who must look again next time.
-    pub(super) fn unstored(&self, brought: &Brought) -> Served {
+    pub(super) fn uncached_result(&self, brought: &FetchedToken) -> AcquiredToken {
         let from_cache = brought.saved_at.is_some();
-        Served {
+        AcquiredToken {
             token: brought.token.clone(),
             from_cache,
             fresh_until: None,
-            generation: self.engine.generation(),
+            generation: self.client.generation(),
             metadata: Metadata {
                 token_source: Some(if from_cache {
                     TokenSource::Cache
                 } else {
                     TokenSource::IdentityProvider
                 }),
-                ..self.flight.metadata()
+                ..self.in_flight.metadata()
             },
         }
     }
 }
 
-impl Drop for Pilot {
+impl Drop for AcquisitionTask {
     fn drop(&mut self) {
         // Reached without a landing only by a panic: a bug, but one that nobody may hang on.
-        if !self.flight.has_landed() {
-            self.fail(Error::new(
+        if !self.in_flight.is_complete() {
+            self.finish_with_error(Error::new(
                 Code::FailedResponse,
                 "Internal error: an acquisition ended without an outcome.",
             ));

@@ -1,33 +1,39 @@
 //! Why a token is acquired.
 
-use super::capabilities::sha256;
-use crate::acquisition::in_flight::Reason;
-use crate::cache::Found;
-use crate::metadata::RefreshReason;
-use crate::options::request::Wish;
+use super::capabilities::sha256_hex;
+use crate::acquisition::in_flight::AcquisitionTrigger;
+use crate::cache::Lookup;
+use crate::metadata::CacheRefreshReason;
+use crate::options::request::CachePolicy;
 use crate::source::Source;
 
 /// The reason of a flight, which decides who may share it.
-pub(super) fn reason(wish: Wish, found: &Found, source: &dyn Source) -> Reason {
+pub(super) fn acquisition_trigger(
+    wish: CachePolicy,
+    found: &Lookup,
+    source: &dyn Source,
+) -> AcquisitionTrigger {
     match wish {
-        Wish::New => Reason::Forced,
-        Wish::Other => {
-            let refused = found.token().filter(|_| source.takes_refused_token());
-            Reason::Claims(refused.map(|token| sha256(&token.secret)))
+        CachePolicy::ForceRefresh => AcquisitionTrigger::ForceRefresh,
+        CachePolicy::ReplaceRefused => {
+            let refused = found.token().filter(|_| source.supports_token_revocation_hash());
+            AcquisitionTrigger::ClaimsChallenge(refused.map(|token| sha256_hex(&token.secret)))
         }
-        Wish::Any => match found {
-            Found::Nothing { .. } => Reason::Empty,
-            _ => Reason::Refresh,
+        CachePolicy::UseCache => match found {
+            Lookup::Miss { .. } => AcquisitionTrigger::CacheMiss,
+            _ => AcquisitionTrigger::BackgroundRefresh,
         },
     }
 }
 
 /// The same as a result's metadata tells it.
-pub(super) fn refresh_reason(wish: Wish, found: &Found) -> RefreshReason {
+pub(super) fn cache_refresh_reason(wish: CachePolicy, found: &Lookup) -> CacheRefreshReason {
     match (wish, found) {
-        (Wish::New | Wish::Other, _) => RefreshReason::ForceRefreshOrClaims,
-        (Wish::Any, Found::Nothing { expired: true }) => RefreshReason::Expired,
-        (Wish::Any, Found::Nothing { expired: false }) => RefreshReason::NoCachedAccessToken,
-        (Wish::Any, _) => RefreshReason::ProactivelyRefreshed,
+        (CachePolicy::ForceRefresh | CachePolicy::ReplaceRefused, _) => {
+            CacheRefreshReason::ForceRefreshOrClaims
+        }
+        (CachePolicy::UseCache, Lookup::Miss { expired: true }) => CacheRefreshReason::Expired,
+        (CachePolicy::UseCache, Lookup::Miss { expired: false }) => CacheRefreshReason::NoCachedAccessToken,
+        (CachePolicy::UseCache, _) => CacheRefreshReason::ProactivelyRefreshed,
     }
 }

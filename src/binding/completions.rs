@@ -12,38 +12,39 @@ use napi::{Env, Result, Status};
 use napi_derive::napi;
 use tokio::task::AbortHandle;
 
-use super::environment_end::EnvironmentEnd;
+use super::environment_end::EnvironmentTeardown;
 use super::records::AcquisitionOutcome;
 use super::runtime;
 use crate::acquisition::in_flight::Waiter;
 
 /// The face's function, which never throws; held weakly, but while somebody waits.
-type ArrivalFunction = ThreadsafeFunction<Arrival, (), Arrival, Status, false, true>;
+type CompletionFunction =
+    ThreadsafeFunction<CompletionArguments, (), CompletionArguments, Status, false, true>;
 
 /// The number of a call, and how it ended.
-type Arrival = FnArgs<(u32, AcquisitionOutcome)>;
+type CompletionArguments = FnArgs<(u32, AcquisitionOutcome)>;
 
 /// The functions of every environment of this process, as long as they are there.
-static EVERYWHERE: Mutex<Vec<Weak<RwLock<ArrivalFunction>>>> = Mutex::new(Vec::new());
+static CHANNELS: Mutex<Vec<Weak<RwLock<CompletionFunction>>>> = Mutex::new(Vec::new());
 
 /// The calls of one environment that wait.
 #[napi]
-pub struct Arrivals {
-    tell: Arc<RwLock<ArrivalFunction>>,
+pub struct CompletionChannel {
+    tell: Arc<RwLock<CompletionFunction>>,
     waiting: Arc<Mutex<HashMap<u32, AbortHandle>>>,
-    end: EnvironmentEnd,
+    end: EnvironmentTeardown,
 }
 
 #[napi]
-impl Arrivals {
+impl CompletionChannel {
     /// Takes the function that is told of each outcome.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
-        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: ArrivalFunction,
+        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: CompletionFunction,
     ) -> Result<Self> {
         let tell = Arc::new(RwLock::new(tell));
-        let mut everywhere = lock(&EVERYWHERE);
+        let mut everywhere = lock(&CHANNELS);
         if everywhere.len() == everywhere.capacity() {
             everywhere.retain(|function| function.strong_count() > 0);
         }
@@ -51,30 +52,30 @@ impl Arrivals {
         Ok(Self {
             tell,
             waiting: Arc::default(),
-            end: EnvironmentEnd::of(env)?,
+            end: EnvironmentTeardown::from_env(env)?,
         })
     }
 
     /// Keeps the process alive, or no longer does: for as long as somebody waits.
     #[napi(catch_unwind)]
     #[allow(deprecated, reason = "a clone holds the function, not the process")]
-    pub fn keep_alive(&self, env: &Env, wanted: bool) -> Result<()> {
+    pub fn set_ref(&self, env: &Env, wanted: bool) -> Result<()> {
         let mut tell = self.tell.write().unwrap_or_else(PoisonError::into_inner);
         if wanted { tell.refer(env) } else { tell.unref(env) }
     }
 
     /// Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on.
     #[napi(catch_unwind)]
-    pub fn release(&self, call: u32) {
+    pub fn cancel(&self, call: u32) {
         if let Some(task) = lock(&self.waiting).remove(&call) {
             task.abort();
         }
     }
 }
 
-impl Arrivals {
+impl CompletionChannel {
     /// Has the outcome of a call come in under this number.
-    pub(super) fn expect(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
+    pub(super) fn register(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
         let (tell, waiting, end) = (self.tell.clone(), self.waiting.clone(), self.end.clone());
         let runtime = runtime::handle()?;
         let mut waiting_now = lock(&self.waiting); // Until it is listed, it cannot be struck off.
@@ -96,8 +97,8 @@ impl Arrivals {
 }
 
 /// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
-pub(super) fn tell_cleared() {
-    let everywhere = lock(&EVERYWHERE).clone();
+pub(super) fn notify_cleared() {
+    let everywhere = lock(&CHANNELS).clone();
     for tell in everywhere.iter().filter_map(Weak::upgrade) {
         let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
         // An environment that has ended has no tokens.

@@ -31,20 +31,20 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::FailureRecord;
-use crate::acquisition::Engine;
+use self::records::JsError;
+use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
 use crate::options::identity;
-use crate::platform::{Chance as _, Machine, SystemChance, variable};
+use crate::platform::{Platform, RandomSource as _, SystemRandom, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
 /// What all applications of this process share.
-static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
-    let machine = Machine::real();
+static TOKEN_CLIENT: LazyLock<Arc<TokenClient>> = LazyLock::new(|| {
+    let machine = Platform::system();
     let native = Arc::new(NativeTransport::new(machine.clone()));
-    Engine::new(machine, native, runtime::handle)
+    TokenClient::new(machine, native, runtime::handle)
 });
 
 /// The version of the package.
@@ -67,8 +67,8 @@ pub fn error_codes() -> Vec<&'static str> {
 
 /// What is wrong with an id, if anything; `name` says where it came from.
 #[napi(catch_unwind)]
-pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
-    let id = untyped_value::given(&id)?;
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsError>> {
+    let id = untyped_value::from_js(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
@@ -82,14 +82,14 @@ pub fn redact(text: String, secrets: Vec<String>) -> String {
 /// Changes whenever a remembered token may no longer be the cached one.
 #[napi(catch_unwind)]
 pub fn generation() -> u32 {
-    ENGINE.generation()
+    TOKEN_CLIENT.generation()
 }
 
 /// Forgets every cached token of the process.
 #[napi(catch_unwind)]
 pub fn clear_cache() {
-    ENGINE.clear();
-    completions::tell_cleared();
+    TOKEN_CLIENT.clear();
+    completions::notify_cleared();
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.
@@ -101,7 +101,7 @@ pub fn correlation_id_prefix() -> String {
             clippy::cast_sign_loss,
             reason = "from 0 to below `most`"
         )]
-        let drawn = (SystemChance.fraction() * f64::from(most)) as u32;
+        let drawn = (SystemRandom.next_fraction() * f64::from(most)) as u32;
         drawn
     };
     let (first, second, third) = (draw(u32::MAX), draw(0x1_0000), draw(0x1000));

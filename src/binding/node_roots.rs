@@ -15,7 +15,7 @@ use napi_derive::napi;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::environment_end::EnvironmentEnd;
+use super::environment_end::EnvironmentTeardown;
 use crate::platform::{self, NodeRootsReader, Pem};
 
 /// How long a thread may take to hand its roots over, before those that it handed over last are used.
@@ -23,11 +23,11 @@ const MAX_READ_TIME: Duration = Duration::from_secs(1);
 
 /// JavaScript's function, which never throws and never rejects. Its parameter is the version that native code has; 0 is
 /// none.
-type ReadFunction = ThreadsafeFunction<u32, Promise<NodeRootsRecord>, u32, Status, false, true>;
+type ReadFunction = ThreadsafeFunction<u32, Promise<JsNodeRoots>, u32, Status, false, true>;
 
 /// The roots of a thread at one time.
 #[napi(object, object_to_js = false)]
-pub struct NodeRootsRecord {
+pub struct JsNodeRoots {
     /// Counted from 1 in each thread.
     pub version: u32,
     /// PEM; absent if the version is the one that native code has.
@@ -50,7 +50,7 @@ impl NodeRoots {
     ) -> Result<Self> {
         Ok(Self(Arc::new(Reader {
             read,
-            environment_end: EnvironmentEnd::of(env)?,
+            environment_end: EnvironmentTeardown::from_env(env)?,
             last: Mutex::default(),
         })))
     }
@@ -58,7 +58,7 @@ impl NodeRoots {
 
 pub(super) struct Reader {
     read: ReadFunction,
-    environment_end: EnvironmentEnd,
+    environment_end: EnvironmentTeardown,
     /// What was read last, with its version. Held while reading, so that callers of one moment share one reading.
     last: Mutex<Option<(u32, platform::NodeRoots)>>,
 }

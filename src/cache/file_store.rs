@@ -12,19 +12,19 @@ use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::file_cleanup::{self, LOCK, RECORD, TEMPORARY};
-use super::persistent::{Doing, Guard, Store};
+use super::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::{Code, Error};
-use crate::platform::{BlockingPool, CheckedDirectory, FolderFault, Machine, PrivateFolder};
+use crate::platform::{BlockingPool, CheckedDirectory, DirectoryError, Platform, PrivateDirectory};
 
 /// How often a lock that another process holds is tried again.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
-const LAST_LOOK: Duration = Duration::from_millis(100);
+const INITIAL_LOCK_POLL: Duration = Duration::from_millis(5);
+const MAX_LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// A folder of records.
-pub struct DiskStore {
-    folder: PrivateFolder,
-    label: String,
-    machine: Machine,
+pub struct FileStore {
+    directory: PrivateDirectory,
+    id: String,
+    platform: Platform,
 }
 
 /// The lock of an entry. Its file is closed on a thread of the pool, since that can block as well.
@@ -34,31 +34,31 @@ struct HeldLock {
     pool: BlockingPool,
 }
 
-impl DiskStore {
+impl FileStore {
     /// The store in this folder, which must belong to the user that this process acts as when it is used.
-    pub fn at(path: &Path, machine: Machine) -> Self {
+    pub fn new(path: &Path, machine: Platform) -> Self {
         Self {
-            folder: PrivateFolder::at(path),
-            label: path.display().to_string(),
-            machine,
+            directory: PrivateDirectory::new(path),
+            id: path.display().to_string(),
+            platform: machine,
         }
     }
 
     /// Does something with the folder once it is checked, on a thread of the pool. `None` where that panicked.
-    async fn with_folder<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CheckedDirectory) -> T + Send + 'static,
-    ) -> Option<Result<T, FolderFault>> {
-        let folder = self.folder.clone();
+    ) -> Option<Result<T, DirectoryError>> {
+        let folder = self.directory.clone();
         let checked = move || folder.check().map(|directory| work(&directory));
-        self.machine.blocking.run(&self.label, checked).await
+        self.platform.blocking.run(&self.id, checked).await
     }
 
-    async fn lock(&self, entry: &str) -> Option<Guard> {
-        let mut look = FIRST_LOOK;
+    async fn poll_lock(&self, entry: &str) -> Option<LockGuard> {
+        let mut look = INITIAL_LOCK_POLL;
         loop {
             let name = format!("{entry}.{LOCK}");
-            let (place, pool) = (self.label.clone(), self.machine.blocking.clone());
+            let (place, pool) = (self.id.clone(), self.platform.blocking.clone());
             let lock = move |directory: &CheckedDirectory| {
                 let file = directory.try_lock(&name)?;
                 Ok(file.map(|file| HeldLock {
@@ -67,38 +67,38 @@ impl DiskStore {
                     pool,
                 }))
             };
-            let locked: std::io::Result<_> = self.with_folder(lock).await?.ok()?;
+            let locked: std::io::Result<_> = self.run_blocking(lock).await?.ok()?;
             match locked {
                 Ok(Some(lock)) => return Some(Box::new(lock)),
                 Ok(None) => sleep(look).await,
                 Err(_) => return None, // A file system without locks: each process asks for itself.
             }
-            look = (look * 2).min(LAST_LOOK);
+            look = (look * 2).min(MAX_LOCK_POLL);
         }
     }
 
     /// The error for a folder in which tokens are not safe; `None` if it only cannot be used just now.
-    fn untrusted(&self, fault: &FolderFault) -> Option<Error> {
+    fn untrusted_directory_error(&self, fault: &DirectoryError) -> Option<Error> {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
         let why = match fault {
-            FolderFault::Failed(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => return None,
-            FolderFault::UnknownUser(_) => return None,
-            FolderFault::Failed(error) => format!("cannot be used ({error})"),
-            FolderFault::NotAFolder => "is no directory, or a link to one".to_owned(),
-            FolderFault::Foreign => "belongs to another user".to_owned(),
-            FolderFault::Open => "may be looked into by others: give it the mode 0700".to_owned(),
-            FolderFault::ForeignParent(parent) => format!(
+            DirectoryError::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => return None,
+            DirectoryError::UnknownUser(_) => return None,
+            DirectoryError::Io(error) => format!("cannot be used ({error})"),
+            DirectoryError::NotADirectory => "is no directory, or a link to one".to_owned(),
+            DirectoryError::WrongOwner => "belongs to another user".to_owned(),
+            DirectoryError::TooPermissive => "may be looked into by others: give it the mode 0700".to_owned(),
+            DirectoryError::ParentWrongOwner(parent) => format!(
                 "lies below {}, which belongs to another user, who could put another directory in its place",
                 parent.display()
             ),
-            FolderFault::OpenParent(parent) => format!(
+            DirectoryError::ParentTooPermissive(parent) => format!(
                 "lies below {}, to which others may write, so that they could put another directory in its place: \
                  take that right from them (chmod go-w), or name another directory",
                 parent.display()
             ),
         };
-        let message = format!("cache.directory ({}) {why}.", self.label);
+        let message = format!("cache.directory ({}) {why}.", self.id);
         Some(Error::new(Code::InvalidConfiguration, message))
     }
 }
@@ -114,44 +114,44 @@ impl Drop for HeldLock {
     }
 }
 
-impl Store for DiskStore {
-    fn label(&self) -> &str {
-        &self.label
+impl RecordStore for FileStore {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+    fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async {
-            match self.with_folder(|_| ()).await {
+            match self.run_blocking(|_| ()).await {
                 Some(Ok(())) => Ok(true),
-                Some(Err(fault)) => self.untrusted(&fault).map_or(Ok(false), Err),
+                Some(Err(fault)) => self.untrusted_directory_error(&fault).map_or(Ok(false), Err),
                 None => Ok(false),
             }
         })
     }
 
-    fn hold<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Guard>> {
-        Box::pin(self.lock(entry))
+    fn lock<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
+        Box::pin(self.poll_lock(entry))
     }
 
-    fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+    fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         let name = format!("{entry}.{RECORD}");
         Box::pin(async move {
             let read = self
-                .with_folder(move |directory| directory.read(&name))
+                .run_blocking(move |directory| directory.read(&name))
                 .await?
                 .ok()??;
             Some(Zeroizing::new(str::from_utf8(&read).ok()?.to_owned()))
         })
     }
 
-    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
+    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()> {
         let (name, by_way_of) = (format!("{entry}.{RECORD}"), format!("{entry}.{TEMPORARY}"));
-        let cleanup = file_cleanup::is_due(&self.label)
-            .then(|| (self.machine.clock.now(), self.machine.chance.fraction()));
+        let cleanup = file_cleanup::is_due(&self.id)
+            .then(|| (self.platform.clock.now(), self.platform.random.next_fraction()));
         Box::pin(async move {
             // A disk that is full or read-only costs the next process a request, and this one nothing.
             let _ = self
-                .with_folder(move |directory| {
+                .run_blocking(move |directory| {
                     // First, since it may free what the record needs.
                     if let Some((now, start)) = cleanup {
                         file_cleanup::clean(directory, now, start);

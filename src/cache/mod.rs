@@ -5,4 +5,4 @@ pub mod file_store;
 mod memory;
 pub mod persistent;
 
-pub use self::memory::{Cache, Found, Key, Stored};
+pub use self::memory::{Cache, CacheKey, CachedToken, Lookup};

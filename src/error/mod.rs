@@ -113,7 +113,7 @@ pub struct Cause {
 
 /// The facts of an error, all public: the binding hands them over as they are.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct ErrorDetails {
     /// The stable code.
     pub code: Code,
     /// What was tried, what came back, and the remedy where it is known.
@@ -144,12 +144,12 @@ pub struct Facts {
 
 /// Why there is no token.
 #[derive(Clone)]
-pub struct Error(Arc<Facts>);
+pub struct Error(Arc<ErrorDetails>);
 
 impl Error {
     /// A code and a message; nothing else is known yet.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Arc::new(Facts {
+        Self(Arc::new(ErrorDetails {
             code,
             message: message.into(),
             correlation_id: None,
@@ -168,13 +168,13 @@ impl Error {
 
     /// Adds what else is known.
     #[must_use]
-    pub fn with(mut self, add: impl FnOnce(&mut Facts)) -> Self {
+    pub fn map_details(mut self, add: impl FnOnce(&mut ErrorDetails)) -> Self {
         add(Arc::make_mut(&mut self.0));
         self
     }
 
     /// Everything that is known of it.
-    pub fn facts(&self) -> &Facts {
+    pub fn details(&self) -> &ErrorDetails {
         &self.0
     }
 
@@ -213,8 +213,11 @@ mod tests {
     #[test]
     fn a_clone_does_not_change_with_its_original() {
         let first = Error::new(Code::FailedResponse, "no token");
-        let second = first.clone().with(|facts| facts.status = Some(503));
-        assert_eq!((first.facts().status, second.facts().status), (None, Some(503)));
+        let second = first.clone().map_details(|facts| facts.status = Some(503));
+        assert_eq!(
+            (first.details().status, second.details().status),
+            (None, Some(503))
+        );
         assert_eq!(second.to_string(), "managed_identity_failed_response: no token");
     }
 }

@@ -14,7 +14,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
-use super::{Fault, tls};
+use super::{TransportError, tls};
 
 /// The SHA-1 of a certificate's DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,24 +47,24 @@ impl Thumbprint {
 
 /// Says, inside of a TLS error, that the certificate has another thumbprint.
 #[derive(Debug)]
-pub struct Mismatch;
+pub struct ThumbprintMismatch;
 
-impl std::fmt::Display for Mismatch {
+impl std::fmt::Display for ThumbprintMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the server's certificate has another thumbprint")
     }
 }
 
-impl std::error::Error for Mismatch {}
+impl std::error::Error for ThumbprintMismatch {}
 
 /// A TLS configuration that accepts one certificate only.
-pub fn only(thumbprint: Thumbprint) -> Result<ClientConfig, Fault> {
+pub fn pinned_tls_config(thumbprint: Thumbprint) -> Result<ClientConfig, TransportError> {
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
-    let verifier = Arc::new(Pin {
+    let verifier = Arc::new(PinnedCertVerifier {
         thumbprint,
         algorithms,
     });
-    let mut config = tls::builder()?
+    let mut config = tls::tls_builder()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
@@ -74,12 +74,12 @@ pub fn only(thumbprint: Thumbprint) -> Result<ClientConfig, Fault> {
 }
 
 #[derive(Debug)]
-struct Pin {
+struct PinnedCertVerifier {
     thumbprint: Thumbprint,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Pin {
+impl ServerCertVerifier for PinnedCertVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -91,7 +91,7 @@ impl ServerCertVerifier for Pin {
         if Thumbprint::of(end_entity) == self.thumbprint {
             Ok(ServerCertVerified::assertion())
         } else {
-            let mismatch = CertificateError::Other(OtherError(Arc::new(Mismatch)));
+            let mismatch = CertificateError::Other(OtherError(Arc::new(ThumbprintMismatch)));
             Err(rustls::Error::InvalidCertificate(mismatch))
         }
     }

@@ -13,23 +13,23 @@ use crate::platform::Clock;
 use crate::token::Timestamp;
 
 /// Connections to one endpoint.
-const CONNECTIONS: usize = 32;
+const MAX_CONCURRENT_REQUESTS: usize = 32;
 /// Of these, for a probe only: whether somebody is there shows however many acquisitions are under way.
-const PROBES: usize = 1;
+const RESERVED_PROBES: usize = 1;
 /// Of these, refreshes behind callers: IMDS throttles more than five at a time.
-const REFRESHES: usize = 5;
+const MAX_BACKGROUND_REFRESHES: usize = 5;
 /// Exchanges to one endpoint that go on although no caller waits for them.
 const MAX_UNATTENDED: usize = 32;
 /// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const MAX_RETRY_AFTER_BLOCK: Duration = Duration::from_mins(1);
 
 /// The gates of all endpoints.
-pub struct Gates {
-    by_origin: Mutex<HashMap<String, Arc<Gate>>>,
+pub struct EndpointLimiters {
+    by_origin: Mutex<HashMap<String, Arc<EndpointLimiter>>>,
     clock: Arc<dyn Clock>,
 }
 
-impl Gates {
+impl EndpointLimiters {
     /// Without any endpoint; pauses end by Tokio's clock or by this one.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -39,84 +39,85 @@ impl Gates {
     }
 
     /// The gate that every request to this address passes.
-    pub fn gate(&self, url: &Url) -> Arc<Gate> {
+    pub fn limiter(&self, url: &Url) -> Arc<EndpointLimiter> {
         let origin = format!(
             "{}:{}",
             url.host_str().unwrap_or_default(),
             url.port_or_known_default().unwrap_or(0)
         );
-        let gate = || Arc::new(Gate::new(self.clock.clone()));
+        let gate = || Arc::new(EndpointLimiter::new(self.clock.clone()));
         lock(&self.by_origin).entry(origin).or_insert_with(gate).clone()
     }
 }
 
 /// What the requests to one endpoint share.
-pub struct Gate {
-    connections: Semaphore,
+pub struct EndpointLimiter {
+    requests: Semaphore,
     probes: Semaphore,
     refreshes: Arc<Semaphore>,
     unattended: Mutex<UnattendedExchanges>,
-    closed_until: Mutex<Option<(Instant, Timestamp)>>,
+    blocked_until: Mutex<Option<(Instant, Timestamp)>>,
     clock: Arc<dyn Clock>,
 }
 
-impl Gate {
+impl EndpointLimiter {
     /// Open, and with all its places free.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            connections: Semaphore::new(CONNECTIONS - PROBES),
-            probes: Semaphore::new(PROBES),
-            refreshes: Arc::new(Semaphore::new(REFRESHES)),
+            requests: Semaphore::new(MAX_CONCURRENT_REQUESTS - RESERVED_PROBES),
+            probes: Semaphore::new(RESERVED_PROBES),
+            refreshes: Arc::new(Semaphore::new(MAX_BACKGROUND_REFRESHES)),
             unattended: Mutex::default(),
-            closed_until: Mutex::default(),
+            blocked_until: Mutex::default(),
             clock,
         }
     }
 
     /// A place for one exchange; waits until one is free.
-    pub async fn connection(&self) -> impl Drop {
+    pub async fn acquire_request_permit(&self) -> impl Drop {
         // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
-        Place(self.connections.acquire().await.ok())
+        Place(self.requests.acquire().await.ok())
     }
 
     /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
-    pub async fn probe(&self) -> impl Drop {
+    pub async fn acquire_probe_permit(&self) -> impl Drop {
         Place(tokio::select! {
             biased;
-            place = self.connections.acquire() => place.ok(),
+            place = self.requests.acquire() => place.ok(),
             place = self.probes.acquire() => place.ok(),
         })
     }
 
     /// A place for one refresh behind a caller, if there is one now.
-    pub fn refresh(&self) -> Option<OwnedSemaphorePermit> {
+    pub fn try_acquire_refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
         self.refreshes.clone().try_acquire_owned().ok()
     }
 
     /// Lets an exchange that no caller waits for go on without a place, until there are too many of them.
-    pub fn unattended(&self) -> UnattendedExchange<'_> {
+    pub fn register_unattended(&self) -> UnattendedExchange<'_> {
         let (end, ended) = oneshot::channel();
         let number = lock(&self.unattended).add(end);
         UnattendedExchange {
-            gate: self,
+            limiter: self,
             number,
             ended,
         }
     }
 
     /// Closes the gate for as long as a 429 asked for, but at most a minute.
-    pub fn pause(&self, pause: Duration) {
-        let pause = pause.min(LONGEST_PAUSE);
-        if self.paused_for().is_none_or(|left| left < pause) {
-            *lock(&self.closed_until) = Some((Instant::now() + pause, self.clock.now().plus(pause)));
+    pub fn block_for(&self, pause: Duration) {
+        let pause = pause.min(MAX_RETRY_AFTER_BLOCK);
+        if self.blocked_for().is_none_or(|left| left < pause) {
+            *lock(&self.blocked_until) =
+                Some((Instant::now() + pause, self.clock.now().saturating_add(pause)));
         }
     }
 
     /// How long the gate stays closed: to the end of the pause by either clock, since one of them may have stood still.
-    pub fn paused_for(&self) -> Option<Duration> {
-        let (until, until_wall) = (*lock(&self.closed_until))?;
+    pub fn blocked_for(&self) -> Option<Duration> {
+        let (until, until_wall) = (*lock(&self.blocked_until))?;
         let left = until.saturating_duration_since(Instant::now());
-        Some(left.min(until_wall.since(self.clock.now()))).filter(|left| !left.is_zero())
+        Some(left.min(until_wall.saturating_duration_since(self.clock.now()))).filter(|left| !left.is_zero())
     }
 }
 
@@ -165,7 +166,7 @@ impl UnattendedExchanges {
 
 /// An exchange that has gone on without a place.
 pub struct UnattendedExchange<'a> {
-    gate: &'a Gate,
+    limiter: &'a EndpointLimiter,
     number: u64,
     ended: oneshot::Receiver<()>,
 }
@@ -173,7 +174,7 @@ pub struct UnattendedExchange<'a> {
 impl UnattendedExchange<'_> {
     /// Notes whether callers wait for it again.
     pub fn set_attended(&self, is_attended: bool) {
-        let mut exchanges = lock(&self.gate.unattended);
+        let mut exchanges = lock(&self.limiter.unattended);
         if let Some(entry) = exchanges.remove(self.number) {
             exchanges.push(Entry { is_attended, ..entry });
         }
@@ -188,7 +189,7 @@ impl UnattendedExchange<'_> {
 
 impl Drop for UnattendedExchange<'_> {
     fn drop(&mut self) {
-        lock(&self.gate.unattended).remove(self.number);
+        lock(&self.limiter.unattended).remove(self.number);
     }
 }
 
@@ -212,41 +213,41 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_the_longest_asked_for_and_at_most_a_minute() {
-        let gate = Gate::new(FakeClock::new());
-        assert_eq!(gate.paused_for(), None);
-        gate.pause(Duration::from_secs(20));
-        gate.pause(Duration::from_secs(10));
-        assert_eq!(gate.paused_for(), Some(Duration::from_secs(20)));
-        gate.pause(Duration::from_hours(1));
-        assert_eq!(gate.paused_for(), Some(LONGEST_PAUSE));
-        tokio::time::advance(LONGEST_PAUSE).await;
-        assert_eq!(gate.paused_for(), None);
+        let gate = EndpointLimiter::new(FakeClock::new());
+        assert_eq!(gate.blocked_for(), None);
+        gate.block_for(Duration::from_secs(20));
+        gate.block_for(Duration::from_secs(10));
+        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(20)));
+        gate.block_for(Duration::from_hours(1));
+        assert_eq!(gate.blocked_for(), Some(MAX_RETRY_AFTER_BLOCK));
+        tokio::time::advance(MAX_RETRY_AFTER_BLOCK).await;
+        assert_eq!(gate.blocked_for(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_ends_by_the_clock_that_went_on() {
         let clock = FakeClock::new();
-        let gate = Gate::new(clock.clone());
-        gate.pause(Duration::from_secs(50));
-        clock.leap(Duration::from_secs(20));
-        assert_eq!(gate.paused_for(), Some(Duration::from_secs(30)));
-        clock.leap(Duration::from_hours(10));
-        assert_eq!(gate.paused_for(), None);
+        let gate = EndpointLimiter::new(clock.clone());
+        gate.block_for(Duration::from_secs(50));
+        clock.jump(Duration::from_secs(20));
+        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(30)));
+        clock.jump(Duration::from_hours(10));
+        assert_eq!(gate.blocked_for(), None);
         // A pause that has ended by one clock is none that a later one has to outlast.
-        gate.pause(Duration::from_secs(10));
-        assert_eq!(gate.paused_for(), Some(Duration::from_secs(10)));
+        gate.block_for(Duration::from_secs(10));
+        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(10)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_ends_by_the_monotonic_clock_where_the_wall_clock_is_put_back() {
         let clock = FakeClock::new();
-        let gate = Gate::new(clock.clone());
-        clock.leap(Duration::from_hours(1));
-        gate.pause(Duration::from_secs(50));
+        let gate = EndpointLimiter::new(clock.clone());
+        clock.jump(Duration::from_hours(1));
+        gate.block_for(Duration::from_secs(50));
         clock.put_back(Duration::from_hours(1));
-        assert_eq!(gate.paused_for(), Some(Duration::from_secs(50)));
+        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(50)));
         tokio::time::advance(Duration::from_secs(50)).await;
-        assert_eq!(gate.paused_for(), None);
+        assert_eq!(gate.blocked_for(), None);
     }
 
     fn has_to_end(exchange: &mut UnattendedExchange<'_>) -> bool {
@@ -255,20 +256,20 @@ mod tests {
 
     #[tokio::test]
     async fn of_too_many_exchanges_without_callers_the_oldest_ends() {
-        let gate = Gate::new(FakeClock::new());
-        let mut exchanges: Vec<_> = (0..MAX_UNATTENDED).map(|_| gate.unattended()).collect();
+        let gate = EndpointLimiter::new(FakeClock::new());
+        let mut exchanges: Vec<_> = (0..MAX_UNATTENDED).map(|_| gate.register_unattended()).collect();
         assert!(!exchanges.iter_mut().any(has_to_end));
         // One to which callers have come back stays; one that they have left again is the youngest.
         exchanges[0].set_attended(true);
         exchanges[1].set_attended(true);
         exchanges[1].set_attended(false);
-        exchanges.push(gate.unattended());
+        exchanges.push(gate.register_unattended());
         let ended: Vec<_> = exchanges.iter_mut().map(has_to_end).collect();
         assert_eq!(ended.iter().position(|ended| *ended), Some(2));
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         // Whatever ends by itself makes way too.
         exchanges.remove(3);
-        exchanges.push(gate.unattended());
+        exchanges.push(gate.register_unattended());
         assert!(!exchanges[3..].iter_mut().any(has_to_end));
         for exchange in &exchanges {
             exchange.set_attended(true);
@@ -277,13 +278,13 @@ mod tests {
             !exchanges.iter_mut().any(has_to_end),
             "callers wait for all of them"
         );
-        assert!(has_to_end(&mut gate.unattended()));
+        assert!(has_to_end(&mut gate.register_unattended()));
     }
 
     #[tokio::test]
     async fn one_gate_per_endpoint_with_its_places() {
-        let gates = Gates::new(FakeClock::new());
-        let gate = |url: &str| gates.gate(&Url::parse(url).expect("a URL"));
+        let gates = EndpointLimiters::new(FakeClock::new());
+        let gate = |url: &str| gates.limiter(&Url::parse(url).expect("a URL"));
         assert!(Arc::ptr_eq(
             &gate("http://127.0.0.1:80/a"),
             &gate("http://127.0.0.1/b?c")
@@ -293,9 +294,9 @@ mod tests {
             &gate("http://127.0.0.1:81/a")
         ));
         let gate = gate("http://127.0.0.1");
-        let held: Vec<_> = std::iter::from_fn(|| gate.refresh()).collect();
-        assert_eq!(held.len(), REFRESHES);
+        let held: Vec<_> = std::iter::from_fn(|| gate.try_acquire_refresh_permit()).collect();
+        assert_eq!(held.len(), MAX_BACKGROUND_REFRESHES);
         drop(held);
-        assert!(gate.refresh().is_some());
+        assert!(gate.try_acquire_refresh_permit().is_some());
     }
 }

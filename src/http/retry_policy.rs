@@ -7,14 +7,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::FaultKind;
+use super::TransportErrorKind;
 use crate::token::Timestamp;
 
 /// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
-pub const JITTER: f64 = 0.2;
+pub const MAX_JITTER_FRACTION: f64 = 0.2;
 /// A wait that the endpoint asked for is longer by up to this, or by the share if that is more: it may have asked a
 /// whole fleet for the same.
-const LEAST_SPREAD: Duration = Duration::from_secs(1);
+const MIN_JITTER: Duration = Duration::from_secs(1);
 const TOO_MANY_REQUESTS: u16 = 429;
 /// The longest wait of an exponential one, unless the caller says so: the Azure SDK's.
 const MAX_DELAY: Duration = Duration::from_secs(64);
@@ -23,48 +23,52 @@ const MAX_RETRIES: u32 = 10;
 
 /// How the waits between tries grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wait {
+pub enum Backoff {
     /// Always as long.
-    Constant(Duration),
+    Fixed(Duration),
     /// Twice as long each time, up to a limit.
-    Doubling(Duration, Duration),
+    Exponential(Duration, Duration),
     /// Any time up to one that doubles, up to a limit: spreads a fleet that was refused at one time.
     FullJitter(Duration, Duration),
 }
 
-impl Wait {
+impl Backoff {
     /// How long before this retry, without the jitter; the first is 0.
-    pub fn before(self, retry: u32) -> Duration {
+    pub fn delay_before_retry(self, retry: u32) -> Duration {
         match self {
-            Self::Constant(wait) => wait,
-            Self::Doubling(first, most) | Self::FullJitter(first, most) => {
+            Self::Fixed(wait) => wait,
+            Self::Exponential(first, most) | Self::FullJitter(first, most) => {
                 first.saturating_mul(1 << retry.min(16)).min(most)
             }
         }
     }
 
     /// The same with the jitter of this fraction.
-    pub fn jittered(self, retry: u32, fraction: f64) -> Duration {
-        let wait = self.before(retry);
+    pub fn jittered_delay(self, retry: u32, fraction: f64) -> Duration {
+        let wait = self.delay_before_retry(retry);
         match self {
-            Self::Constant(_) | Self::Doubling(..) => wait + wait.mul_f64(JITTER * fraction),
+            Self::Fixed(_) | Self::Exponential(..) => wait + wait.mul_f64(MAX_JITTER_FRACTION * fraction),
             Self::FullJitter(..) => wait.mul_f64(fraction),
         }
     }
 }
 
 /// A wait that an endpoint asked for, with the jitter of this fraction.
-pub fn spread(asked_for: Duration, fraction: f64) -> Duration {
-    asked_for + asked_for.mul_f64(JITTER).max(LEAST_SPREAD).mul_f64(fraction)
+pub fn with_jitter(asked_for: Duration, fraction: f64) -> Duration {
+    asked_for
+        + asked_for
+            .mul_f64(MAX_JITTER_FRACTION)
+            .max(MIN_JITTER)
+            .mul_f64(fraction)
 }
 
 /// How often, and after what waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Budget {
+pub enum RetryLimit {
     /// So many retries.
-    Count(u32, Wait),
+    Attempts(u32, Backoff),
     /// As many as start within this long of the first try.
-    Within(Duration, Wait),
+    Window(Duration, Backoff),
 }
 
 /// What a caller wants instead of the numbers of the policies; by default nothing.
@@ -80,17 +84,17 @@ pub struct RetryOptions {
 
 impl RetryOptions {
     /// A policy's budget with these numbers in place of its own.
-    fn replace(&self, budget: Budget) -> Budget {
+    fn replace(&self, budget: RetryLimit) -> RetryLimit {
         let wait = |wait| match self.delay {
-            Some(first) => Wait::Doubling(first, self.max_delay.unwrap_or(MAX_DELAY)),
+            Some(first) => Backoff::Exponential(first, self.max_delay.unwrap_or(MAX_DELAY)),
             None => wait,
         };
         match (budget, self.max_retries) {
-            (Budget::Count(_, table) | Budget::Within(_, table), Some(most)) => {
-                Budget::Count(most, wait(table))
+            (RetryLimit::Attempts(_, table) | RetryLimit::Window(_, table), Some(most)) => {
+                RetryLimit::Attempts(most, wait(table))
             }
-            (Budget::Count(most, table), None) => Budget::Count(most, wait(table)),
-            (Budget::Within(limit, table), None) => Budget::Within(limit, wait(table)),
+            (RetryLimit::Attempts(most, table), None) => RetryLimit::Attempts(most, wait(table)),
+            (RetryLimit::Window(limit, table), None) => RetryLimit::Window(limit, wait(table)),
         }
     }
 
@@ -106,86 +110,95 @@ impl RetryOptions {
 }
 
 /// Statuses, from and to, and what they allow.
-pub type StatusRule = (u16, u16, Budget);
+pub type StatusRule = (u16, u16, RetryLimit);
 
 /// What one kind of host allows.
 #[derive(Debug)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// Which statuses are tried again. The first rule that fits counts.
     pub statuses: &'static [StatusRule],
     /// Refused, reset, or closed without an answer.
-    pub disconnected: Budget,
+    pub disconnected: RetryLimit,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A time-out, no route, an unknown name: once more, wherever.
-const LOST: Budget = Budget::Count(1, Wait::Constant(SECOND));
+const TRANSIENT_ERROR: RetryLimit = RetryLimit::Attempts(1, Backoff::Fixed(SECOND));
 
 /// A sidecar that starts with its container is refused or reset for some seconds.
-const STARTING: Budget = Budget::Within(
+const ENDPOINT_STARTING: RetryLimit = RetryLimit::Window(
     Duration::from_secs(10),
-    Wait::Doubling(Duration::from_millis(250), Duration::from_secs(2)),
+    Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2)),
 );
 
-const IMDS_BUSY: Budget = Budget::Count(3, Wait::Doubling(SECOND, Duration::from_secs(4)));
+const IMDS_SERVER_ERROR: RetryLimit =
+    RetryLimit::Attempts(3, Backoff::Exponential(SECOND, Duration::from_secs(4)));
 /// IMDS answers 410 while it is updated, which can take 70 seconds.
-const IMDS_UPDATING: Budget = Budget::Count(7, Wait::Constant(Duration::from_secs(10)));
+const IMDS_GONE: RetryLimit = RetryLimit::Attempts(7, Backoff::Fixed(Duration::from_secs(10)));
 const IMDS_STATUSES: &[StatusRule] = &[
-    (404, 404, IMDS_BUSY),
-    (408, 408, IMDS_BUSY),
-    (410, 410, IMDS_UPDATING),
-    (429, 429, IMDS_BUSY),
-    (500, 599, IMDS_BUSY),
+    (404, 404, IMDS_SERVER_ERROR),
+    (408, 408, IMDS_SERVER_ERROR),
+    (410, 410, IMDS_GONE),
+    (429, 429, IMDS_SERVER_ERROR),
+    (500, 599, IMDS_SERVER_ERROR),
 ];
 
-const BUSY: Budget = Budget::Count(3, Wait::Constant(SECOND));
+const SERVER_ERROR: RetryLimit = RetryLimit::Attempts(3, Backoff::Fixed(SECOND));
 /// 429 without `Retry-After`, wherever: a fleet that starts together is let through a few at a time.
 const THROTTLED_RETRIES: u32 = 7;
-const THROTTLED_WAIT: Wait = Wait::FullJitter(Duration::from_secs(2), Duration::from_secs(8));
+const THROTTLED_BACKOFF: Backoff = Backoff::FullJitter(Duration::from_secs(2), Duration::from_secs(8));
 
 /// IMDS at its own address: nobody there means that this is no virtual machine.
-pub const IMDS_DEFAULT: Policy = Policy {
+pub const IMDS_DEFAULT: RetryPolicy = RetryPolicy {
     statuses: IMDS_STATUSES,
-    disconnected: LOST,
+    disconnected: TRANSIENT_ERROR,
 };
 /// IMDS at an address that somebody configured.
-pub const IMDS_CONFIGURED: Policy = Policy {
+pub const IMDS_CONFIGURED: RetryPolicy = RetryPolicy {
     statuses: IMDS_STATUSES,
-    disconnected: STARTING,
+    disconnected: ENDPOINT_STARTING,
 };
 /// Every other host.
-pub const CONFIGURED: Policy = Policy {
+pub const DEFAULT: RetryPolicy = RetryPolicy {
     statuses: &[
-        (404, 404, BUSY),
-        (408, 408, BUSY),
-        (429, 429, BUSY),
-        (500, 500, BUSY),
-        (502, 504, BUSY),
+        (404, 404, SERVER_ERROR),
+        (408, 408, SERVER_ERROR),
+        (429, 429, SERVER_ERROR),
+        (500, 500, SERVER_ERROR),
+        (502, 504, SERVER_ERROR),
     ],
-    disconnected: STARTING,
+    disconnected: ENDPOINT_STARTING,
 };
 
-impl Policy {
+impl RetryPolicy {
     /// What an answer of this status allows, by these options. Whether it says how long to wait makes a difference
     /// where the endpoint throttles.
-    pub fn after_status(&self, status: u16, says_how_long: bool, options: &RetryOptions) -> Option<Budget> {
-        let budget = self.status(status)?;
+    pub fn after_status(
+        &self,
+        status: u16,
+        says_how_long: bool,
+        options: &RetryOptions,
+    ) -> Option<RetryLimit> {
+        let budget = self.status_limit(status)?;
         if status == TOO_MANY_REQUESTS && !says_how_long {
             // These waits are what lets a fleet through: options limit them, and do not replace them.
             let most = options.max_retries.unwrap_or(THROTTLED_RETRIES);
-            return Some(Budget::Count(most.min(THROTTLED_RETRIES), THROTTLED_WAIT));
+            return Some(RetryLimit::Attempts(
+                most.min(THROTTLED_RETRIES),
+                THROTTLED_BACKOFF,
+            ));
         }
         Some(options.replace(budget))
     }
 
     /// What a fault allows, by these options.
-    pub fn after_fault(&self, kind: FaultKind, options: &RetryOptions) -> Option<Budget> {
-        Some(options.replace(self.fault(kind)?))
+    pub fn after_error(&self, kind: TransportErrorKind, options: &RetryOptions) -> Option<RetryLimit> {
+        Some(options.replace(self.error_limit(kind)?))
     }
 
     /// What an answer of this status allows.
-    pub fn status(&self, status: u16) -> Option<Budget> {
+    pub fn status_limit(&self, status: u16) -> Option<RetryLimit> {
         self.statuses
             .iter()
             .find(|(from, to, _)| (*from..=*to).contains(&status))
@@ -193,44 +206,44 @@ impl Policy {
     }
 
     /// What a fault allows.
-    pub fn fault(&self, kind: FaultKind) -> Option<Budget> {
-        use FaultKind as F;
+    pub fn error_limit(&self, kind: TransportErrorKind) -> Option<RetryLimit> {
+        use TransportErrorKind as F;
         match kind {
-            F::Refused | F::Reset | F::Closed => Some(self.disconnected),
+            F::ConnectionRefused | F::ConnectionReset | F::ConnectionClosed => Some(self.disconnected),
             // Ports and descriptors become free again, and a refused permission costs a second.
             F::ConnectTimeout
             | F::RequestTimeout
-            | F::CallersTimeout
-            | F::Unroutable
+            | F::CustomClientTimeout
+            | F::Unreachable
             | F::NameResolution
-            | F::Local => Some(LOST),
+            | F::Local => Some(TRANSIENT_ERROR),
             F::Tls
             | F::ThumbprintMismatch
             | F::NotHttp
             | F::BodyTooLarge
             | F::WireLimit
-            | F::CallersClient
-            | F::Unsendable => None,
+            | F::CustomClient
+            | F::InvalidRequest => None,
         }
     }
 }
 
 /// Longer than anybody waits; whatever is longer is read as this, so that no sum overflows.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Reads `Retry-After`: seconds, or an HTTP date. What is over a day is a day.
-pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds = value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs);
-        return Some(seconds.min(LONGEST_RETRY_AFTER));
+        let seconds = value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
+        return Some(seconds.min(MAX_RETRY_AFTER));
     }
     let until = httpdate::parse_http_date(value)
         .ok()?
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()?;
     let until = Timestamp::from_secs(i64::try_from(until.as_secs()).ok()?);
-    Some(until.since(now).min(LONGEST_RETRY_AFTER))
+    Some(until.saturating_duration_since(now).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -239,16 +252,18 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_limit() {
-        let doubling = Wait::Doubling(Duration::from_millis(250), Duration::from_secs(2));
-        let waits: Vec<_> = (0..6).map(|retry| doubling.before(retry).as_millis()).collect();
+        let doubling = Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2));
+        let waits: Vec<_> = (0..6)
+            .map(|retry| doubling.delay_before_retry(retry).as_millis())
+            .collect();
         assert_eq!(waits, [250, 500, 1_000, 2_000, 2_000, 2_000]);
-        assert_eq!(doubling.before(u32::MAX), Duration::from_secs(2));
+        assert_eq!(doubling.delay_before_retry(u32::MAX), Duration::from_secs(2));
     }
 
     #[test]
     fn retry_after_has_two_forms() {
         let now = Timestamp::from_secs(1_700_000_000);
-        let seconds = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        let seconds = |value| parse_retry_after(value, now).map(|wait| wait.as_secs());
         assert_eq!(seconds(" 120 "), Some(120));
         assert_eq!(seconds("0"), Some(0));
         assert_eq!(seconds("Tue, 14 Nov 2023 22:13:50 GMT"), Some(30));

@@ -1,11 +1,11 @@
 //! Which identity a token is for: the host's own, or one that somebody assigned to it.
 
 use crate::error::{Code, Error};
-use crate::options::Given;
+use crate::options::UntypedValue;
 use crate::options::resource::is_guid;
 
 /// No Azure id is near this; a longer one would not fit a request line that hosts accept.
-const LIMIT: usize = 2_048;
+const MAX_ID_BYTES: usize = 2_048;
 
 /// What programs write in place of a value that is missing.
 const MISSING_VALUES: [&str; 3] = ["undefined", "null", "[object Object]"];
@@ -47,7 +47,7 @@ pub enum IdKind {
 
 impl IdKind {
     /// The kind that an id's shape tells: a GUID is taken for a client id.
-    fn told_by(id: &str) -> Option<Self> {
+    fn from_id(id: &str) -> Option<Self> {
         if is_guid(id) {
             Some(Self::ClientId)
         } else if is_resource_id(id) {
@@ -71,20 +71,20 @@ impl IdKind {
 ///
 /// A text that is empty, quoted, padded or the word `undefined` comes from a variable that is unset or misread: it
 /// must not become another identity, and the endpoint's own answer would not say what is wrong with it.
-pub fn check_id<'a>(name: &str, given: &'a Given) -> Result<&'a str, Error> {
+pub fn check_id<'a>(name: &str, given: &'a UntypedValue) -> Result<&'a str, Error> {
     let refused = |code, what: &str| Err(Error::new(code, format!("{name} {what}.")));
     let empty = "give the identity's id, or leave it out for the system-assigned identity";
     let id = match given {
-        Given::Text(id) => id.as_str(),
-        other => return refused(Code::MissingId, &format!("is {}; {empty}", other.kind())),
+        UntypedValue::String(id) => id.as_str(),
+        other => return refused(Code::MissingId, &format!("is {}; {empty}", other.type_name())),
     };
     if id.trim_matches(is_blank).is_empty() {
         return refused(Code::MissingId, &format!("is an empty string; {empty}"));
     }
-    if id.len() > LIMIT {
+    if id.len() > MAX_ID_BYTES {
         return refused(
             Code::InvalidConfiguration,
-            &format!("is longer than the {LIMIT} bytes that an id can have"),
+            &format!("is longer than the {MAX_ID_BYTES} bytes that an id can have"),
         );
     }
     if let Some(value) = MISSING_VALUES.iter().find(|value| **value == id) {
@@ -114,7 +114,7 @@ fn is_blank(c: char) -> bool {
 
 /// Returns an id if it has the form of one: only then may a message show it, since a secret may stand in the wrong
 /// variable.
-pub fn presentable(id: &str) -> Option<&str> {
+pub fn printable_id(id: &str) -> Option<&str> {
     let is_path = || {
         id.len() <= MAX_SHOWN_ID
             && id
@@ -164,19 +164,19 @@ impl Identity {
     ///
     /// An id that is present but empty is an error: an unset environment variable must not silently
     /// become another identity.
-    pub fn parse(given: [(IdKind, &Given); 3], of_either_kind: &Given) -> Result<Self, Error> {
+    pub fn parse(given: [(IdKind, &UntypedValue); 3], of_either_kind: &UntypedValue) -> Result<Self, Error> {
         let mut present = given
             .into_iter()
             .map(|(kind, given)| (kind.option(), Some(kind), given))
             .chain([(EITHER_KIND, None, of_either_kind)])
-            .filter(|(.., given)| !matches!(given, Given::Absent));
+            .filter(|(.., given)| !matches!(given, UntypedValue::Undefined));
         let Some((option, kind, id)) = present.next() else {
             return Ok(Self::SystemAssigned);
         };
         if let Some((other, _, other_id)) = present.next() {
             let empty = [(option, id), (other, other_id)]
                 .into_iter()
-                .find(|(_, given)| matches!(given, Given::Text(id) if id.trim_matches(is_blank).is_empty()));
+                .find(|(_, given)| matches!(given, UntypedValue::String(id) if id.trim_matches(is_blank).is_empty()));
             let remedy = match empty {
                 Some((option, _)) => format!(".{option} is an empty string; leave it out"),
                 None => "name a user-assigned identity by one id only".to_owned(),
@@ -188,7 +188,7 @@ impl Identity {
         }
         let name = format!("managedIdentityIdParams.{option}");
         let id = check_id(&name, id)?;
-        match kind.or_else(|| IdKind::told_by(id)) {
+        match kind.or_else(|| IdKind::from_id(id)) {
             Some(kind) => Ok(Self::UserAssigned {
                 kind,
                 id: id.to_owned(),
@@ -216,19 +216,19 @@ impl Identity {
 mod tests {
     use super::*;
 
-    fn parse(client: Given, resource: Given, object: Given) -> Result<Identity, Error> {
+    fn parse(client: UntypedValue, resource: UntypedValue, object: UntypedValue) -> Result<Identity, Error> {
         Identity::parse(
             [
                 (IdKind::ClientId, &client),
                 (IdKind::ResourceId, &resource),
                 (IdKind::ObjectId, &object),
             ],
-            &Given::Absent,
+            &UntypedValue::Undefined,
         )
     }
 
-    fn of_either_kind(id: &str, client: Given) -> Result<Identity, Error> {
-        let absent = &Given::Absent;
+    fn of_either_kind(id: &str, client: UntypedValue) -> Result<Identity, Error> {
+        let absent = &UntypedValue::Undefined;
         Identity::parse(
             [
                 (IdKind::ClientId, &client),
@@ -245,38 +245,62 @@ mod tests {
         let path =
             "/Subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
         for (id, kind) in [(guid, IdKind::ClientId), (path, IdKind::ResourceId)] {
-            let identity = of_either_kind(id, Given::Absent).expect("valid");
+            let identity = of_either_kind(id, UntypedValue::Undefined).expect("valid");
             assert_eq!(identity, Identity::UserAssigned { kind, id: id.into() });
         }
         for (id, client, code) in [
-            ("my-identity", Given::Absent, Code::InvalidConfiguration),
-            ("/subscription/x", Given::Absent, Code::InvalidConfiguration),
-            ("/subscriptions/", Given::Absent, Code::InvalidConfiguration),
+            ("my-identity", UntypedValue::Undefined, Code::InvalidConfiguration),
+            (
+                "/subscription/x",
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
+            (
+                "/subscriptions/",
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
             (
                 &path.replace("/g/", "//"),
-                Given::Absent,
+                UntypedValue::Undefined,
                 Code::InvalidConfiguration,
             ),
             (
                 &path.replace("/g/", "/a b/"),
-                Given::Absent,
+                UntypedValue::Undefined,
                 Code::InvalidConfiguration,
             ),
             (
                 &path.replace("/g/", "/../"),
-                Given::Absent,
+                UntypedValue::Undefined,
                 Code::InvalidConfiguration,
             ),
-            (&format!("{path}?x=1"), Given::Absent, Code::InvalidConfiguration),
-            (&format!("{path}\n"), Given::Absent, Code::InvalidConfiguration),
-            (&format!("{path}/"), Given::Absent, Code::InvalidConfiguration),
-            (&format!("/x{path}"), Given::Absent, Code::InvalidConfiguration),
+            (
+                &format!("{path}?x=1"),
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
+            (
+                &format!("{path}\n"),
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
+            (
+                &format!("{path}/"),
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
+            (
+                &format!("/x{path}"),
+                UntypedValue::Undefined,
+                Code::InvalidConfiguration,
+            ),
             (
                 &path.replace("ManagedIdentity", "Compute"),
-                Given::Absent,
+                UntypedValue::Undefined,
                 Code::InvalidConfiguration,
             ),
-            ("", Given::Absent, Code::MissingId),
+            ("", UntypedValue::Undefined, Code::MissingId),
             (guid, guid.into(), Code::InvalidIdType),
         ] {
             let error = of_either_kind(id, client).expect_err("refused");
@@ -287,9 +311,18 @@ mod tests {
 
     #[test]
     fn none_is_the_systems_and_one_is_that() {
-        let none = parse(Given::Absent, Given::Absent, Given::Absent);
+        let none = parse(
+            UntypedValue::Undefined,
+            UntypedValue::Undefined,
+            UntypedValue::Undefined,
+        );
         assert_eq!(none.expect("valid"), Identity::SystemAssigned);
-        let one = parse(Given::Absent, Given::Absent, Given::Text("o".into())).expect("valid");
+        let one = parse(
+            UntypedValue::Undefined,
+            UntypedValue::Undefined,
+            UntypedValue::String("o".into()),
+        )
+        .expect("valid");
         assert_eq!(
             one,
             Identity::UserAssigned {
@@ -301,18 +334,38 @@ mod tests {
 
     #[test]
     fn what_cannot_be_an_id_names_its_option() {
-        let text = |text: &str| Given::Text(text.into());
+        let text = |text: &str| UntypedValue::String(text.into());
         for (given, code) in [
-            ((text("a"), text("b"), Given::Absent), Code::InvalidIdType),
-            ((text("a"), Given::Absent, text("")), Code::InvalidIdType),
-            ((text(""), Given::Absent, Given::Absent), Code::MissingId),
-            ((text(" \t"), Given::Absent, Given::Absent), Code::MissingId),
             (
-                (Given::Number(5.0), Given::Absent, Given::Absent),
+                (text("a"), text("b"), UntypedValue::Undefined),
+                Code::InvalidIdType,
+            ),
+            (
+                (text("a"), UntypedValue::Undefined, text("")),
+                Code::InvalidIdType,
+            ),
+            (
+                (text(""), UntypedValue::Undefined, UntypedValue::Undefined),
                 Code::MissingId,
             ),
             (
-                (text(&"x".repeat(LIMIT + 1)), Given::Absent, Given::Absent),
+                (text(" \t"), UntypedValue::Undefined, UntypedValue::Undefined),
+                Code::MissingId,
+            ),
+            (
+                (
+                    UntypedValue::Number(5.0),
+                    UntypedValue::Undefined,
+                    UntypedValue::Undefined,
+                ),
+                Code::MissingId,
+            ),
+            (
+                (
+                    text(&"x".repeat(MAX_ID_BYTES + 1)),
+                    UntypedValue::Undefined,
+                    UntypedValue::Undefined,
+                ),
                 Code::InvalidConfiguration,
             ),
         ] {
@@ -342,7 +395,7 @@ mod tests {
         ] {
             let error = check_id("X", &id.as_str().into()).expect_err("refused");
             assert_eq!(*error.code(), Code::InvalidConfiguration, "{id:?}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.starts_with("X ") && message.contains(said) && !message.contains(guid),
                 "{message}"
@@ -357,13 +410,13 @@ mod tests {
 
     #[test]
     fn of_two_ids_the_empty_one_is_named() {
-        let text = |text: &str| Given::Text(text.into());
+        let text = |text: &str| UntypedValue::String(text.into());
         for (client, object, said) in [
             ("a", "", ".userAssignedObjectId is an empty string"),
             (" ", "b", ".userAssignedClientId is an empty string"),
             ("a", "b", "by one id only"),
         ] {
-            let error = parse(text(client), Given::Absent, text(object)).expect_err("refused");
+            let error = parse(text(client), UntypedValue::Undefined, text(object)).expect_err("refused");
             assert_eq!(*error.code(), Code::InvalidIdType);
             assert!(error.to_string().contains(said), "{error}");
         }
@@ -373,7 +426,7 @@ mod tests {
     fn only_what_has_the_form_of_an_id_is_shown() {
         let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
         for id in [guid, "/subscriptions/s/resourceGroups/g", "/Subscriptions/s"] {
-            assert_eq!(presentable(id), Some(id));
+            assert_eq!(printable_id(id), Some(id));
         }
         let long = format!("/subscriptions/{}", "x".repeat(MAX_SHOWN_ID));
         for id in [
@@ -384,7 +437,7 @@ mod tests {
             "/subscriptions/\n",
             &long,
         ] {
-            assert_eq!(presentable(id), None, "{id}");
+            assert_eq!(printable_id(id), None, "{id}");
         }
     }
 }

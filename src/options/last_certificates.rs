@@ -11,7 +11,7 @@ pub struct LastCertificates(Mutex<Option<(PathBuf, Pem)>>);
 
 impl LastCertificates {
     /// What this file held, if it was the last one.
-    pub fn of(&self, path: &Path) -> Option<Pem> {
+    pub fn get(&self, path: &Path) -> Option<Pem> {
         let last = self.lock();
         last.as_ref()
             .filter(|(of, _)| of == path)

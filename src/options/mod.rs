@@ -8,6 +8,6 @@ pub mod resource;
 mod retry_options;
 mod untyped_value;
 
-pub use self::application::{RawConfiguration, Settings, Timeouts};
+pub use self::application::{ApplicationOptions, RawApplicationOptions, Timeouts};
 pub use self::last_certificates::LastCertificates;
-pub use self::untyped_value::{Given, wrong};
+pub use self::untyped_value::{UntypedValue, type_error};

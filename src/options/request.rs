@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::options::resource::Resource;
-use crate::options::{Given, wrong};
+use crate::options::{UntypedValue, type_error};
 
 /// The fields of a request as a caller gave them.
 #[derive(Default)]
@@ -13,29 +13,29 @@ use crate::options::{Given, wrong};
     reason = "each is the field of its name; index.d.ts documents them"
 )]
 pub struct RawRequest {
-    pub resource: Given,
-    pub scopes: Given,
-    pub force_refresh: Given,
-    pub claims: Given,
-    pub timeout: Given,
-    pub tenant_id: Given,
-    pub enable_cae: Given,
-    pub retry_identity_not_found: Given,
+    pub resource: UntypedValue,
+    pub scopes: UntypedValue,
+    pub force_refresh: UntypedValue,
+    pub claims: UntypedValue,
+    pub timeout: UntypedValue,
+    pub tenant_id: UntypedValue,
+    pub enable_cae: UntypedValue,
+    pub retry_identity_not_found: UntypedValue,
     /// Whether the call comes from `getToken`.
-    pub for_credential: bool,
+    pub is_credential_call: bool,
     /// The face looks at the signal; what arrives is whether it is one.
-    pub abort_signal: Given,
+    pub abort_signal: UntypedValue,
 }
 
 /// Whether what is cached will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum CachePolicy {
     /// Any token that is valid.
-    Any,
+    UseCache,
     /// A new one, because the caller says so.
-    New,
+    ForceRefresh,
     /// Another one than the cached one, which a service refused.
-    Other,
+    ReplaceRefused,
 }
 
 /// What one call asks for.
@@ -44,7 +44,7 @@ pub struct TokenRequest {
     /// What the token is for.
     pub resource: Resource,
     /// Whether what is cached will do.
-    pub wish: Wish,
+    pub cache_policy: CachePolicy,
     /// The claims challenge of the service that refused a token, as text.
     pub claims: Option<String>,
     /// How long this call may take; `None` is the application's own limit.
@@ -54,47 +54,50 @@ pub struct TokenRequest {
     /// The only tenant of which a token will do.
     pub tenant: Option<String>,
     /// Whether the caller handles claims challenges of continuous access evaluation.
-    pub continuous_access: bool,
+    pub enable_cae: bool,
     /// For how long an identity that is not found is asked for again.
-    pub identity_wait: Option<Duration>,
+    pub identity_not_found_timeout: Option<Duration>,
     /// Whether the caller has other credentials to try, and wants to know soon that there is no identity.
-    pub for_credential: bool,
+    pub is_credential_call: bool,
 }
 
 impl TokenRequest {
     /// Checks every field; the error names the one that is wrong.
     pub fn parse(raw: &RawRequest, correlation_id: String) -> Result<Self, Error> {
-        let resource = Resource::parse(audience(raw)?)?;
-        let force_refresh = raw.force_refresh.flag("forceRefresh")?;
-        let claims = raw.claims.text("claims")?;
-        let timeout = raw.timeout.millis("timeout")?;
-        if !matches!(raw.abort_signal, Given::Absent | Given::Boolean(true)) {
-            return Err(wrong("abortSignal", "an AbortSignal", &Given::Other));
+        let resource = Resource::parse(resource_or_scope(raw)?)?;
+        let force_refresh = raw.force_refresh.as_bool("forceRefresh")?;
+        let claims = raw.claims.as_str("claims")?;
+        let timeout = raw.timeout.as_millis("timeout")?;
+        if !matches!(
+            raw.abort_signal,
+            UntypedValue::Undefined | UntypedValue::Boolean(true)
+        ) {
+            return Err(type_error("abortSignal", "an AbortSignal", &UntypedValue::Other));
         }
         let wish = match (force_refresh, claims) {
-            (true, _) => Wish::New,
-            (false, Some(_)) => Wish::Other,
-            (false, None) => Wish::Any,
+            (true, _) => CachePolicy::ForceRefresh,
+            (false, Some(_)) => CachePolicy::ReplaceRefused,
+            (false, None) => CachePolicy::UseCache,
         };
         Ok(Self {
             resource,
-            wish,
+            cache_policy: wish,
             claims: claims.map(str::to_owned),
             timeout,
             correlation_id,
-            tenant: raw.tenant_id.text("tenantId")?.map(str::to_owned),
-            continuous_access: raw.enable_cae.flag("enableCae")?,
-            identity_wait: raw.retry_identity_not_found.millis("retryIdentityNotFound")?,
-            for_credential: raw.for_credential,
+            tenant: raw.tenant_id.as_str("tenantId")?.map(str::to_owned),
+            enable_cae: raw.enable_cae.as_bool("enableCae")?,
+            identity_not_found_timeout: raw.retry_identity_not_found.as_millis("retryIdentityNotFound")?,
+            is_credential_call: raw.is_credential_call,
         })
     }
 }
 
 /// The one resource that is asked for, be it as a list of scopes.
-fn audience(raw: &RawRequest) -> Result<&Given, Error> {
+fn resource_or_scope(raw: &RawRequest) -> Result<&UntypedValue, Error> {
     match &raw.scopes {
-        Given::Absent => Ok(&raw.resource),
-        Given::List(scopes) => {
+        UntypedValue::Undefined => Ok(&raw.resource),
+        UntypedValue::Array(scopes) => {
             let [scope] = scopes.as_slice() else {
                 let message = format!(
                     "A managed identity's token is for exactly one scope; scopes has {}.",
@@ -114,7 +117,7 @@ mod tests {
 
     fn raw() -> RawRequest {
         RawRequest {
-            resource: Given::Text("https://a".into()),
+            resource: UntypedValue::String("https://a".into()),
             ..RawRequest::default()
         }
     }
@@ -123,33 +126,38 @@ mod tests {
     fn fields_say_what_will_do() {
         let wish = |force_refresh, claims: &str| {
             let raw = RawRequest {
-                force_refresh: Given::Boolean(force_refresh),
-                claims: Given::Text(claims.into()),
+                force_refresh: UntypedValue::Boolean(force_refresh),
+                claims: UntypedValue::String(claims.into()),
                 ..raw()
             };
-            TokenRequest::parse(&raw, String::new()).expect("valid").wish
+            TokenRequest::parse(&raw, String::new())
+                .expect("valid")
+                .cache_policy
         };
-        assert_eq!(wish(false, ""), Wish::Any);
-        assert_eq!(wish(false, "{}"), Wish::Other);
-        assert_eq!(wish(true, "{}"), Wish::New);
+        assert_eq!(wish(false, ""), CachePolicy::UseCache);
+        assert_eq!(wish(false, "{}"), CachePolicy::ReplaceRefused);
+        assert_eq!(wish(true, "{}"), CachePolicy::ForceRefresh);
     }
 
     #[test]
     fn a_wrong_field_is_named() {
         type Wrong = (fn(&mut RawRequest), &'static str);
         let cases: [Wrong; 5] = [
-            (|raw| raw.resource = Given::Absent, "invalid_resource: "),
+            (|raw| raw.resource = UntypedValue::Undefined, "invalid_resource: "),
             (
-                |raw| raw.force_refresh = Given::Text("yes".into()),
+                |raw| raw.force_refresh = UntypedValue::String("yes".into()),
                 "invalid_configuration: forceRefresh ",
             ),
-            (|raw| raw.claims = Given::Object, "invalid_configuration: claims "),
             (
-                |raw| raw.timeout = Given::Number(-1.0),
+                |raw| raw.claims = UntypedValue::Object,
+                "invalid_configuration: claims ",
+            ),
+            (
+                |raw| raw.timeout = UntypedValue::Number(-1.0),
                 "invalid_configuration: timeout ",
             ),
             (
-                |raw| raw.abort_signal = Given::Boolean(false),
+                |raw| raw.abort_signal = UntypedValue::Boolean(false),
                 "invalid_configuration: abortSignal ",
             ),
         ];

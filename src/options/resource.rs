@@ -1,15 +1,15 @@
 //! What a token is for: the audience. `/.default` is removed here and nowhere else.
 
 use crate::error::{Code, Error};
-use crate::options::Given;
+use crate::options::UntypedValue;
 
 /// A resource in the shape of a scope ends so.
 const DEFAULT_SCOPE_SUFFIX: &str = "/.default";
 /// Audiences are short; a longer one would not fit a request line that hosts accept.
-const LIMIT: usize = 2_048;
+const MAX_RESOURCE_BYTES: usize = 2_048;
 const EXAMPLE: &str = "https://vault.azure.net";
 /// Hosts of Azure's APIs have half of it.
-const LONGEST_HOST: usize = 80;
+const MAX_HOST_LENGTH: usize = 80;
 
 /// An absolute URI or a GUID that names the API a token is for, exactly as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,27 +17,27 @@ pub struct Resource(String);
 
 impl Resource {
     /// Takes what a caller gave. Everything but an absolute URI or a GUID is `invalid_resource`.
-    pub fn parse(given: &Given) -> Result<Self, Error> {
+    pub fn parse(given: &UntypedValue) -> Result<Self, Error> {
         let text = match given {
-            Given::Text(text) => text,
-            Given::Absent => {
-                return Err(invalid(&format!(
+            UntypedValue::String(text) => text,
+            UntypedValue::Undefined => {
+                return Err(invalid_resource(&format!(
                     "None was given: name the API that the token is for, such as {EXAMPLE}."
                 )));
             }
             other => {
-                return Err(invalid(&format!(
+                return Err(invalid_resource(&format!(
                     "It is {}; give a string, such as {EXAMPLE}.",
-                    other.kind()
+                    other.type_name()
                 )));
             }
         };
         let resource = text.strip_suffix(DEFAULT_SCOPE_SUFFIX).unwrap_or(text);
-        let is_proper = resource.len() <= LIMIT && !resource.contains(unprintable);
+        let is_proper = resource.len() <= MAX_RESOURCE_BYTES && !resource.contains(is_unprintable);
         if is_proper && (is_absolute_uri(resource) || is_guid(resource)) {
             Ok(Self(resource.to_owned()))
         } else {
-            Err(invalid(&fault_of(resource)))
+            Err(invalid_resource(&describe_problem(resource)))
         }
     }
 
@@ -48,24 +48,27 @@ impl Resource {
 }
 
 /// The first sentence is msal-node's, and fixed; what follows is about the case at hand.
-fn invalid(fault: &str) -> Error {
+fn invalid_resource(fault: &str) -> Error {
     let message = format!("The supplied resource is an invalid URL. {fault}");
     Error::new(Code::InvalidResource, message)
 }
 
 /// What is wrong with a text, and what helps. It is not repeated, for it may be anything, a secret in the wrong
 /// place too; but for a host's name, which is what most people write who leave the scheme out.
-fn fault_of(text: &str) -> String {
+fn describe_problem(text: &str) -> String {
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     if text.trim_matches(blank).is_empty() {
         format!("It is empty; name the API that the token is for, such as {EXAMPLE}.")
-    } else if text.len() > LIMIT {
-        format!("It has {} bytes, and at most {LIMIT} are sent.", text.len())
-    } else if text.contains(unprintable) && !text.trim_matches(blank).contains(unprintable) {
+    } else if text.len() > MAX_RESOURCE_BYTES {
+        format!(
+            "It has {} bytes, and at most {MAX_RESOURCE_BYTES} are sent.",
+            text.len()
+        )
+    } else if text.contains(is_unprintable) && !text.trim_matches(blank).contains(is_unprintable) {
         "It has white space before or behind it: take that away.".to_owned()
-    } else if text.contains(unprintable) {
+    } else if text.contains(is_unprintable) {
         "It contains white space or control characters, which no resource has.".to_owned()
-    } else if let Some(host) = host_alone(text) {
+    } else if let Some(host) = bare_host(text) {
         format!("It has no scheme: did you mean https://{host}?")
     } else if text.contains(':') {
         format!("It has no scheme and host as {EXAMPLE} has, and is no api:// or urn: name either.")
@@ -76,14 +79,14 @@ fn fault_of(text: &str) -> String {
 
 /// A host's name where a URL should stand, perhaps with slashes around it. Capitals are not taken: names of
 /// permissions and many secrets have them.
-fn host_alone(text: &str) -> Option<&str> {
+fn bare_host(text: &str) -> Option<&str> {
     let name = text.strip_prefix("//").unwrap_or(text);
     let labels: Vec<&str> = name.strip_suffix('/').unwrap_or(name).split('.').collect();
     let is_label = |label: &&str| {
         let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         !label.is_empty() && label.bytes().all(known)
     };
-    let is_host = labels.len() > 1 && name.len() <= LONGEST_HOST && labels.iter().all(is_label);
+    let is_host = labels.len() > 1 && name.len() <= MAX_HOST_LENGTH && labels.iter().all(is_label);
     let ends_in_letters = labels
         .last()
         .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_lowercase()));
@@ -92,7 +95,7 @@ fn host_alone(text: &str) -> Option<&str> {
 
 /// White space and control characters. U+FEFF is white space to JavaScript; U+FFFD is what a lone UTF-16 surrogate
 /// arrives as.
-fn unprintable(c: char) -> bool {
+fn is_unprintable(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "\u{feff}\u{fffd}".contains(c)
 }
 
@@ -127,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Option<String> {
-        Resource::parse(&Given::Text(text.into()))
+        Resource::parse(&UntypedValue::String(text.into()))
             .ok()
             .map(|resource| resource.0)
     }
@@ -194,12 +197,15 @@ mod tests {
         ] {
             assert_eq!(parsed(text), None, "{text:?}");
         }
-        assert_eq!(parsed(&format!("https://a/{}", "x".repeat(LIMIT))), None);
+        assert_eq!(
+            parsed(&format!("https://a/{}", "x".repeat(MAX_RESOURCE_BYTES))),
+            None
+        );
         for given in [
-            Given::Absent,
-            Given::Number(5.0),
-            Given::Object,
-            Given::Boolean(true),
+            UntypedValue::Undefined,
+            UntypedValue::Number(5.0),
+            UntypedValue::Object,
+            UntypedValue::Boolean(true),
         ] {
             let error = Resource::parse(&given).expect_err("refused");
             let error = error.to_string();
@@ -210,13 +216,13 @@ mod tests {
 
     #[test]
     fn the_error_says_what_is_wrong() {
-        let text = |text: &str| Given::Text(text.into());
+        let text = |text: &str| UntypedValue::String(text.into());
         for (given, said) in [
-            (Given::Absent, "None was given"),
-            (Given::Object, "It is an object; give a string"),
+            (UntypedValue::Undefined, "None was given"),
+            (UntypedValue::Object, "It is an object; give a string"),
             (text(""), "It is empty"),
             (text("/.default"), "It is empty"),
-            (text(&"x".repeat(LIMIT + 1)), "It has 2049 bytes"),
+            (text(&"x".repeat(MAX_RESOURCE_BYTES + 1)), "It has 2049 bytes"),
             (text(" https://a"), "white space before or behind"),
             (text("https://a\u{feff}"), "white space before or behind"),
             (text("https://a b"), "contains white space or control"),
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_not_repeated() {
-        let long = "a".repeat(LONGEST_HOST);
+        let long = "a".repeat(MAX_HOST_LENGTH);
         for text in [
             "User.Read",
             "s3cret",
@@ -251,7 +257,7 @@ mod tests {
             "user:secret@vault.azure.net/ ",
             &format!("{long}.net"),
         ] {
-            let error = Resource::parse(&Given::Text(text.into())).expect_err("refused");
+            let error = Resource::parse(&UntypedValue::String(text.into())).expect_err("refused");
             assert!(!error.to_string().contains(text.trim()), "{error}");
             assert!(!error.to_string().contains("did you mean"), "{error}");
         }

@@ -1,22 +1,22 @@
 //! `system.retryOptions`: other numbers and delays of retries, under the Azure SDK's names.
 
-use super::{Given, RawConfiguration, wrong};
+use super::{RawApplicationOptions, UntypedValue, type_error};
 use crate::error::{Code, Error};
 use crate::http::retry_policy::RetryOptions;
 
 const MAX_RETRIES: u32 = 10;
 
 /// The options; the defaults where retries are switched off, so that such callers share their requests.
-pub(super) fn parse(raw: &RawConfiguration, are_disabled: bool) -> Result<RetryOptions, Error> {
-    raw.retry_options.group("system.retryOptions")?;
+pub(super) fn parse(raw: &RawApplicationOptions, are_disabled: bool) -> Result<RetryOptions, Error> {
+    raw.retry_options.expect_object("system.retryOptions")?;
     let options = RetryOptions {
         max_retries: max_retries(&raw.max_retries)?,
         delay: raw
             .retry_delay_in_ms
-            .millis_from(0, "system.retryOptions.retryDelayInMs")?,
+            .as_millis_from(0, "system.retryOptions.retryDelayInMs")?,
         max_delay: raw
             .max_retry_delay_in_ms
-            .millis_from(0, "system.retryOptions.maxRetryDelayInMs")?,
+            .as_millis_from(0, "system.retryOptions.maxRetryDelayInMs")?,
     };
     Ok(if are_disabled {
         RetryOptions::default()
@@ -25,11 +25,11 @@ pub(super) fn parse(raw: &RawConfiguration, are_disabled: bool) -> Result<RetryO
     })
 }
 
-fn max_retries(given: &Given) -> Result<Option<u32>, Error> {
+fn max_retries(given: &UntypedValue) -> Result<Option<u32>, Error> {
     const OPTION: &str = "system.retryOptions.maxRetries";
     match given {
-        Given::Absent => Ok(None),
-        Given::Number(number) => (0..=MAX_RETRIES)
+        UntypedValue::Undefined => Ok(None),
+        UntypedValue::Number(number) => (0..=MAX_RETRIES)
             .find(|retries| (f64::from(*retries) - number).abs() < f64::EPSILON)
             .map(Some)
             .ok_or_else(|| {
@@ -38,7 +38,7 @@ fn max_retries(given: &Given) -> Result<Option<u32>, Error> {
                     format!("{OPTION} is {number}; it must be a whole number from 0 to {MAX_RETRIES}."),
                 )
             }),
-        other => Err(wrong(OPTION, "a whole number", other)),
+        other => Err(type_error(OPTION, "a whole number", other)),
     }
 }
 
@@ -48,21 +48,29 @@ mod tests {
 
     use super::*;
 
-    fn given(retries: Given, delay: Given, max_delay: Given) -> RawConfiguration {
-        RawConfiguration {
-            retry_options: Given::Object,
+    fn given(retries: UntypedValue, delay: UntypedValue, max_delay: UntypedValue) -> RawApplicationOptions {
+        RawApplicationOptions {
+            retry_options: UntypedValue::Object,
             max_retries: retries,
             retry_delay_in_ms: delay,
             max_retry_delay_in_ms: max_delay,
-            ..RawConfiguration::default()
+            ..RawApplicationOptions::default()
         }
     }
 
     #[test]
     fn what_is_given_counts_and_what_is_absent_does_not() {
-        let nothing = given(Given::Absent, Given::Absent, Given::Absent);
+        let nothing = given(
+            UntypedValue::Undefined,
+            UntypedValue::Undefined,
+            UntypedValue::Undefined,
+        );
         assert_eq!(parse(&nothing, false).expect("valid"), RetryOptions::default());
-        let least = given(Given::Number(0.0), Given::Number(0.0), Given::Number(0.0));
+        let least = given(
+            UntypedValue::Number(0.0),
+            UntypedValue::Number(0.0),
+            UntypedValue::Number(0.0),
+        );
         let expected = RetryOptions {
             max_retries: Some(0),
             delay: Some(Duration::ZERO),
@@ -70,7 +78,11 @@ mod tests {
         };
         assert_eq!(parse(&least, false).expect("valid"), expected);
         assert_eq!(parse(&least, true).expect("valid"), RetryOptions::default());
-        let most = given(Given::Number(10.0), Given::Number(600_000.0), Given::Number(0.5));
+        let most = given(
+            UntypedValue::Number(10.0),
+            UntypedValue::Number(600_000.0),
+            UntypedValue::Number(0.5),
+        );
         let expected = RetryOptions {
             max_retries: Some(10),
             delay: Some(Duration::from_mins(10)),
@@ -81,36 +93,42 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_although_retries_are_switched_off() {
-        use Given::Absent;
+        use UntypedValue::Undefined;
         let wrong_numbers = |below: f64, above: f64| {
             [
-                Given::Number(below),
-                Given::Number(above),
-                Given::Number(f64::NAN),
-                Given::Text("3".into()),
-                Given::Boolean(true),
+                UntypedValue::Number(below),
+                UntypedValue::Number(above),
+                UntypedValue::Number(f64::NAN),
+                UntypedValue::String("3".into()),
+                UntypedValue::Boolean(true),
             ]
         };
         let mut cases = Vec::new();
-        for retries in wrong_numbers(-1.0, 11.0).into_iter().chain([Given::Number(2.5)]) {
-            cases.push((given(retries, Absent, Absent), "system.retryOptions.maxRetries "));
+        for retries in wrong_numbers(-1.0, 11.0)
+            .into_iter()
+            .chain([UntypedValue::Number(2.5)])
+        {
+            cases.push((
+                given(retries, Undefined, Undefined),
+                "system.retryOptions.maxRetries ",
+            ));
         }
         for delay in wrong_numbers(-0.5, 600_001.0) {
             let delays = [
                 (
-                    given(Absent, delay.clone(), Absent),
+                    given(Undefined, delay.clone(), Undefined),
                     "system.retryOptions.retryDelayInMs ",
                 ),
                 (
-                    given(Absent, Absent, delay),
+                    given(Undefined, Undefined, delay),
                     "system.retryOptions.maxRetryDelayInMs ",
                 ),
             ];
             cases.extend(delays);
         }
-        let group = RawConfiguration {
-            retry_options: Given::Number(3.0),
-            ..RawConfiguration::default()
+        let group = RawApplicationOptions {
+            retry_options: UntypedValue::Number(3.0),
+            ..RawApplicationOptions::default()
         };
         cases.push((group, "system.retryOptions "));
         for (raw, option) in cases {

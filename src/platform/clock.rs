@@ -54,13 +54,14 @@ impl WallClocks {
     pub fn when(self, system: Timestamp) -> Self {
         Self {
             system,
-            caller: system.ahead(self.offset_ms()),
+            caller: system.with_offset(self.offset_ms()),
         }
     }
 
     /// The later of both, on the system's clock, for a token that was dated when the caller's was `offset_ms` ahead.
     pub fn latest(self, offset_ms: i64) -> Timestamp {
-        self.system.max(self.caller.ahead(offset_ms.saturating_neg()))
+        self.system
+            .max(self.caller.with_offset(offset_ms.saturating_neg()))
     }
 }
 

@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 /// Why a file could not be read.
 #[derive(Debug)]
-pub enum ReadFault {
+pub enum ReadError {
     /// It is a link, a directory, a pipe or a device.
-    NotRegular,
+    NotAFile,
     /// The operating system refused because of its permissions.
-    Denied(std::io::Error),
+    PermissionDenied(std::io::Error),
     /// The operating system refused for another reason; absent included.
-    Failed(std::io::Error),
+    Io(std::io::Error),
     /// It holds more than the limit.
     TooLarge,
 }
@@ -26,7 +26,7 @@ pub trait Files: Send + Sync {
     /// Tells whether a path is a regular file.
     fn is_regular(&self, path: &Path) -> bool;
     /// Reads a file of at most `limit` bytes. With `follow_links` false, a link is refused.
-    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault>;
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError>;
 }
 
 /// The files of the operating system.
@@ -41,23 +41,23 @@ impl Files for SystemFiles {
         std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
     }
 
-    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError> {
         let file = open(path, follow_links)?;
-        let metadata = file.metadata().map_err(fault)?;
+        let metadata = file.metadata().map_err(read_error)?;
         if !metadata.is_file() {
-            return Err(ReadFault::NotRegular);
+            return Err(ReadError::NotAFile);
         }
         if metadata.len() > limit as u64 {
-            return Err(ReadFault::TooLarge);
+            return Err(ReadError::TooLarge);
         }
         // One byte over the limit tells a file that grew after the check.
         let expected = usize::try_from(metadata.len()).map_or(limit, |size| size.min(limit));
         let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
         file.take(limit as u64 + 1)
             .read_to_end(&mut bytes)
-            .map_err(fault)?;
+            .map_err(read_error)?;
         if bytes.len() > limit {
-            Err(ReadFault::TooLarge)
+            Err(ReadError::TooLarge)
         } else {
             Ok(bytes)
         }
@@ -69,7 +69,7 @@ impl Files for SystemFiles {
     clippy::disallowed_methods,
     reason = "this is the one place that opens real files"
 )]
-fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadFault> {
+fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
     use std::os::unix::fs::OpenOptionsExt;
 
     // O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
@@ -82,9 +82,9 @@ fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadFault> {
             // What O_NOFOLLOW answers for a link: ELOOP on Linux and macOS, EMLINK on FreeBSD.
             let link = matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK));
             if link && !follow_links {
-                ReadFault::NotRegular
+                ReadError::NotAFile
             } else {
-                fault(error)
+                read_error(error)
             }
         })
 }
@@ -94,7 +94,7 @@ fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadFault> {
     clippy::disallowed_methods,
     reason = "this is the one place that opens real files"
 )]
-fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadFault> {
+fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
     use std::os::windows::fs::OpenOptionsExt;
 
     // Opens a link itself instead of what it points to; `is_file` of a link is then false.
@@ -108,14 +108,14 @@ fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadFault> {
         .read(true)
         .custom_flags(flags)
         .open(path)
-        .map_err(fault)
+        .map_err(read_error)
 }
 
-fn fault(error: std::io::Error) -> ReadFault {
+fn read_error(error: std::io::Error) -> ReadError {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
-        ReadFault::Denied(error)
+        ReadError::PermissionDenied(error)
     } else {
-        ReadFault::Failed(error)
+        ReadError::Io(error)
     }
 }
 
@@ -143,14 +143,14 @@ mod tests {
 
         let read = |path: &Path, limit, follow| SystemFiles.read(path, limit, follow);
         assert_eq!(*read(&file, 5, false).expect("readable"), b"12345");
-        assert!(matches!(read(&file, 4, false), Err(ReadFault::TooLarge)));
-        assert!(matches!(read(&link, 5, false), Err(ReadFault::NotRegular)));
+        assert!(matches!(read(&file, 4, false), Err(ReadError::TooLarge)));
+        assert!(matches!(read(&link, 5, false), Err(ReadError::NotAFile)));
         assert_eq!(*read(&link, 5, true).expect("followed"), b"12345");
-        assert!(matches!(read(&pipe, 5, false), Err(ReadFault::NotRegular)));
-        assert!(matches!(read(&folder, 5, false), Err(ReadFault::NotRegular)));
+        assert!(matches!(read(&pipe, 5, false), Err(ReadError::NotAFile)));
+        assert!(matches!(read(&folder, 5, false), Err(ReadError::NotAFile)));
         assert!(matches!(
             read(&folder.join("none.key"), 5, false),
-            Err(ReadFault::Failed(_))
+            Err(ReadError::Io(_))
         ));
         assert!(SystemFiles.is_regular(&file) && !SystemFiles.is_regular(&folder));
         std::fs::remove_dir_all(&folder).expect("cleaned");

@@ -21,31 +21,31 @@ use std::sync::Arc;
 pub use self::blocking::{BlockingPool, MAX_BLOCKING_THREADS};
 pub use self::clock::{CallerClock, Clock, SystemClock, WallClocks};
 pub use self::environment::{Environment, variable};
-pub use self::files::{Files, ReadFault, SystemFiles};
+pub use self::files::{Files, ReadError, SystemFiles};
 pub use self::node_roots::{NodeRoots, NodeRootsReader, Pem};
-pub use self::private_dir::{CheckedDirectory, FolderFault, PrivateFolder};
-pub use self::random::{Chance, Fixed, SystemChance};
+pub use self::private_dir::{CheckedDirectory, DirectoryError, PrivateDirectory};
+pub use self::random::{FixedRandom, RandomSource, SystemRandom};
 
 /// Clock, files and chance of one machine, and the threads for what can block there.
 #[derive(Clone)]
-pub struct Machine {
+pub struct Platform {
     /// Wall time, for expiry.
     pub clock: Arc<dyn Clock>,
     /// The files of the host.
     pub files: Arc<dyn Files>,
     /// Random fractions, for jitter.
-    pub chance: Arc<dyn Chance>,
+    pub random: Arc<dyn RandomSource>,
     /// Threads for calls that can block.
     pub blocking: BlockingPool,
 }
 
-impl Machine {
+impl Platform {
     /// The machine that this process runs on.
-    pub fn real() -> Self {
+    pub fn system() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             files: Arc::new(SystemFiles),
-            chance: Arc::new(SystemChance),
+            random: Arc::new(SystemRandom),
             blocking: BlockingPool::default(),
         }
     }

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::clock;
-use super::files::{Files, ReadFault, SystemFiles};
+use super::files::{Files, ReadError, SystemFiles};
 use crate::token::Timestamp;
 
 /// No file here is larger: an endpoint's whole answer has a limit of this.
-const LIMIT: usize = 1_048_576;
+const MAX_FILE_BYTES: usize = 1_048_576;
 
 /// A folder that no other user may look into.
 #[derive(Clone, Debug)]
-pub struct PrivateFolder {
+pub struct PrivateDirectory {
     path: PathBuf,
 }
 
@@ -31,26 +31,26 @@ pub struct CheckedDirectory {
 
 /// Why a folder cannot be trusted.
 #[derive(Debug)]
-pub enum FolderFault {
+pub enum DirectoryError {
     /// It cannot be made, or not be looked at.
-    Failed(io::Error),
+    Io(io::Error),
     /// It is a link, a file or the like.
-    NotAFolder,
+    NotADirectory,
     /// It belongs to another user.
-    Foreign,
+    WrongOwner,
     /// Others may look into it.
-    Open,
+    TooPermissive,
     /// A directory or link on the way to it belongs to another user, who can put another folder in its place.
-    ForeignParent(PathBuf),
+    ParentWrongOwner(PathBuf),
     /// Others may write to a directory on the way to it, and so put another folder in its place.
-    OpenParent(PathBuf),
+    ParentTooPermissive(PathBuf),
     /// It cannot be told which user this process acts as.
     UnknownUser(io::Error),
 }
 
-impl PrivateFolder {
+impl PrivateDirectory {
     /// A folder at this absolute path, which is neither made nor looked at yet.
-    pub fn at(path: &Path) -> Self {
+    pub fn new(path: &Path) -> Self {
         Self {
             // Without a slash at its end, by which the system would follow a link.
             path: path.components().collect(),
@@ -59,8 +59,8 @@ impl PrivateFolder {
 
     /// Makes it if it is not there, and checks whose it is: now, since the process may act as another user than before.
     #[cfg(unix)]
-    pub fn check(&self) -> Result<CheckedDirectory, FolderFault> {
-        let user = super::user::effective_user_id().map_err(FolderFault::UnknownUser)?;
+    pub fn check(&self) -> Result<CheckedDirectory, DirectoryError> {
+        let user = super::user::effective_user_id().map_err(DirectoryError::UnknownUser)?;
         let path = super::safe_path::private_directory(&self.path, user)?;
         Ok(CheckedDirectory { path })
     }
@@ -71,17 +71,17 @@ impl PrivateFolder {
         clippy::disallowed_methods,
         reason = "this makes the directory of the one place that writes files"
     )]
-    pub fn check(&self) -> Result<CheckedDirectory, FolderFault> {
+    pub fn check(&self) -> Result<CheckedDirectory, DirectoryError> {
         std::fs::create_dir_all(&self.path).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
-                FolderFault::NotAFolder
+                DirectoryError::NotADirectory
             } else {
-                FolderFault::Failed(error)
+                DirectoryError::Io(error)
             }
         })?;
-        let metadata = std::fs::symlink_metadata(&self.path).map_err(FolderFault::Failed)?;
+        let metadata = std::fs::symlink_metadata(&self.path).map_err(DirectoryError::Io)?;
         if !metadata.is_dir() {
-            return Err(FolderFault::NotAFolder);
+            return Err(DirectoryError::NotADirectory);
         }
         Ok(CheckedDirectory {
             path: self.path.clone(),
@@ -110,7 +110,7 @@ impl CheckedDirectory {
 
     /// The content of a file; `None` if it cannot be read.
     pub fn read(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let read: Result<_, ReadFault> = SystemFiles.read(&self.path.join(name), LIMIT, false);
+        let read: Result<_, ReadError> = SystemFiles.read(&self.path.join(name), MAX_FILE_BYTES, false);
         read.ok()
     }
 
@@ -195,7 +195,7 @@ mod tests {
             .mode(0o700)
             .create(&path)
             .expect("made");
-        let directory = PrivateFolder::at(&path).check().expect("safe");
+        let directory = PrivateDirectory::new(&path).check().expect("safe");
         let lock = || directory.try_lock("a.lock").expect("no error");
         let held = lock().expect("free");
         assert!(lock().is_none() && !is_removed(&held));

@@ -3,26 +3,26 @@
 use std::hash::{BuildHasher, RandomState};
 
 /// Draws random fractions.
-pub trait Chance: Send + Sync {
+pub trait RandomSource: Send + Sync {
     /// A number from 0 (included) to 1 (excluded).
-    fn fraction(&self) -> f64;
+    fn next_fraction(&self) -> f64;
 }
 
 /// Fractions seeded by the operating system.
-pub struct SystemChance;
+pub struct SystemRandom;
 
-impl Chance for SystemChance {
-    fn fraction(&self) -> f64 {
+impl RandomSource for SystemRandom {
+    fn next_fraction(&self) -> f64 {
         // Every `RandomState` has keys of its own, so hashing nothing gives another number each time.
         fraction_of(RandomState::new().hash_one(()))
     }
 }
 
 /// Always the same fraction: the replacement for tests.
-pub struct Fixed(pub f64);
+pub struct FixedRandom(pub f64);
 
-impl Chance for Fixed {
-    fn fraction(&self) -> f64 {
+impl RandomSource for FixedRandom {
+    fn next_fraction(&self) -> f64 {
         self.0
     }
 }
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn fractions_stay_in_range_and_vary() {
-        let drawn: Vec<f64> = (0..100).map(|_| SystemChance.fraction()).collect();
+        let drawn: Vec<f64> = (0..100).map(|_| SystemRandom.next_fraction()).collect();
         assert!(drawn.iter().all(|fraction| (0.0..1.0).contains(fraction)));
         assert!(
             drawn

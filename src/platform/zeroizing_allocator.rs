@@ -9,4 +9,4 @@ use std::alloc::System;
 use zeroizing_alloc::ZeroAlloc;
 
 #[global_allocator]
-static OVERWRITING: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);

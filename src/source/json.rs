@@ -14,15 +14,15 @@ const REPLACEMENT: &str = "\\ufffd";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Parses a text, as it is or repaired.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     serde_json::from_slice(text)
         .ok()
-        .or_else(|| serde_json::from_str(&repaired(text)).ok())
+        .or_else(|| serde_json::from_str(&repair(text)).ok())
 }
 
 /// The text without the values that a strict parser refuses; valid JSON stays as it is.
-fn repaired(text: &[u8]) -> String {
+fn repair(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut rest = &*text;
     let mut repaired = String::with_capacity(text.len());
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Option<Value> {
-        read(text)
+        parse(text)
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::token::{Secret, Timestamp, Token};
 
 /// The fields of an answer that anybody here looks at; all may be absent or of any type.
 #[derive(Default)]
-pub struct Answer {
+pub struct TokenResponse {
     access_token: Value,
     expires_on: Value,
     expires_in: Value,
@@ -32,7 +32,7 @@ pub struct Answer {
 
 /// A token as the endpoint granted it.
 #[derive(Debug)]
-pub struct Grant {
+pub struct GrantedToken {
     /// The token.
     pub token: Token,
     /// Whether its expiry is known: a token without one is served once.
@@ -41,10 +41,10 @@ pub struct Grant {
     pub clock_ahead: Option<Duration>,
 }
 
-impl Answer {
+impl TokenResponse {
     /// Reads a body; `None` if it is no JSON object.
-    pub fn read(body: &[u8]) -> Option<Self> {
-        json::read(body)
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        json::parse(body)
     }
 
     /// The place of a field.
@@ -63,17 +63,23 @@ impl Answer {
     }
 
     /// Takes the token out. `None` without one, or beside an error. `sent_at` is the `Date` of the response.
-    pub fn grant(&mut self, now: Timestamp, sent_at: Option<Timestamp>) -> Option<Grant> {
+    pub fn take_token(&mut self, now: Timestamp, sent_at: Option<Timestamp>) -> Option<GrantedToken> {
         if self.error.is_error() {
             return None;
         }
         let Value::String(token) = self.access_token.take() else {
             return None;
         };
-        let secret = Some(Secret::new(token)).filter(|secret| is_token(secret.expose()))?;
-        let expiry = expiry::read(&self.expires_on, &self.expires_in, secret.expose(), now, sent_at);
+        let secret = Some(Secret::new(token)).filter(|secret| is_token(secret.expose_secret()))?;
+        let expiry = expiry::parse_expiry(
+            &self.expires_on,
+            &self.expires_in,
+            secret.expose_secret(),
+            now,
+            sent_at,
+        );
         let expires_on = expiry.as_ref().map_or(now, |expiry| expiry.expires_on);
-        Some(Grant {
+        Some(GrantedToken {
             token: Token::new(secret, now, expires_on),
             cacheable: expiry.is_some(),
             clock_ahead: expiry.and_then(|expiry| expiry.clock_ahead),
@@ -81,20 +87,20 @@ impl Answer {
     }
 
     /// Whatever stands where a token does, beside an error too.
-    pub fn token(&self) -> Option<Secret> {
+    pub fn raw_token(&self) -> Option<Secret> {
         self.access_token
             .as_str()
             .map(|token| Secret::new(token.to_owned()))
     }
 
     /// The code of an error.
-    pub fn code(&self) -> Option<&str> {
+    pub fn error_code(&self) -> Option<&str> {
         self.error.code()
     }
 
     /// The sentence of an error.
-    pub fn sentence(&self) -> Option<Cow<'_, str>> {
-        self.error.sentence()
+    pub fn error_description(&self) -> Option<Cow<'_, str>> {
+        self.error.description()
     }
 
     /// The id under which the service remembers this exchange.
@@ -123,7 +129,7 @@ impl Answer {
     }
 
     /// Tells whether the answer names the identity that was asked for.
-    pub fn is_for(&self, kind: IdKind, id: &str) -> bool {
+    pub fn is_for_identity(&self, kind: IdKind, id: &str) -> bool {
         let fields: &[&Value] = match kind {
             IdKind::ClientId => &[&self.client_id],
             IdKind::ObjectId => &[&self.object_id],
@@ -147,19 +153,19 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Not derived: where a name is there twice, the last one counts, as for `JSON.parse`.
-impl<'de> Deserialize<'de> for Answer {
+impl<'de> Deserialize<'de> for TokenResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Answer;
+            type Value = TokenResponse;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Answer, A::Error> {
-                let mut answer = Answer::default();
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<TokenResponse, A::Error> {
+                let mut answer = TokenResponse::default();
                 while let Some(name) = fields.next_key::<String>()? {
                     if let Some(field) = answer.field(&name) {
                         *field = fields.next_value()?;
@@ -185,15 +191,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-    fn read(value: &Value) -> Answer {
-        Answer::read(value.to_string().as_bytes()).expect("an object")
+    fn read(value: &Value) -> TokenResponse {
+        TokenResponse::parse(value.to_string().as_bytes()).expect("an object")
     }
 
     #[test]
     fn a_token_is_a_string_beside_no_error() {
-        let granted = |value| read(&value).grant(NOW, None);
+        let granted = |value| read(&value).take_token(NOW, None);
         let grant = granted(json!({"access_token": "t", "expires_in": "60"})).expect("granted");
-        assert_eq!((grant.token.secret.expose(), grant.cacheable), ("t", true));
+        assert_eq!((grant.token.secret.expose_secret(), grant.cacheable), ("t", true));
         assert_eq!(grant.token.expires_on, Timestamp::from_secs(1_700_000_060));
         let once = granted(json!({"access_token": "t", "error": null})).expect("granted");
         assert_eq!((once.token.expires_on, once.cacheable), (NOW, false));
@@ -212,9 +218,15 @@ mod tests {
 
     #[test]
     fn of_two_fields_of_one_name_the_last_counts() {
-        let mut answer = Answer::read(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
+        let mut answer =
+            TokenResponse::parse(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
         assert_eq!(
-            answer.grant(NOW, None).expect("granted").token.secret.expose(),
+            answer
+                .take_token(NOW, None)
+                .expect("granted")
+                .token
+                .secret
+                .expose_secret(),
             "b"
         );
     }
@@ -235,9 +247,9 @@ mod tests {
                 format!(r#"{{"access_token": "t", {other}}}"#),
                 format!(r#"{{{other}, "access_token": "t"}}"#),
             ] {
-                let mut answer = Answer::read(body.as_bytes()).expect("an object");
-                let grant = answer.grant(NOW, None).expect("granted");
-                assert_eq!(grant.token.secret.expose(), "t", "{body}");
+                let mut answer = TokenResponse::parse(body.as_bytes()).expect("an object");
+                let grant = answer.take_token(NOW, None).expect("granted");
+                assert_eq!(grant.token.secret.expose_secret(), "t", "{body}");
             }
         }
         for refused in [
@@ -249,8 +261,8 @@ mod tests {
             r#"{"access_token": "t", "error": "\ud800"}"#,
             r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,
         ] {
-            let mut answer = Answer::read(refused.as_bytes()).expect("an object");
-            assert!(answer.grant(NOW, None).is_none(), "{refused}");
+            let mut answer = TokenResponse::parse(refused.as_bytes()).expect("an object");
+            assert!(answer.take_token(NOW, None).is_none(), "{refused}");
         }
     }
 
@@ -267,17 +279,23 @@ mod tests {
             "{\"access_token\":\"t\"} x",
             "\u{0}",
         ] {
-            assert!(Answer::read(body.as_bytes()).is_none(), "{body:?}");
+            assert!(TokenResponse::parse(body.as_bytes()).is_none(), "{body:?}");
         }
-        assert!(Answer::read(&[0xff, b'{', b'}']).is_none());
-        assert!(Answer::read("[".repeat(100_000).as_bytes()).is_none());
-        assert!(Answer::read("\u{feff} {}".as_bytes()).is_some());
+        assert!(TokenResponse::parse(&[0xff, b'{', b'}']).is_none());
+        assert!(TokenResponse::parse("[".repeat(100_000).as_bytes()).is_none());
+        assert!(TokenResponse::parse("\u{feff} {}".as_bytes()).is_some());
     }
 
     #[test]
     fn an_identity_is_confirmed_by_its_own_field_in_any_case() {
         let answer = read(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
-        assert!(answer.is_for(IdKind::ClientId, "abc") && answer.is_for(IdKind::ResourceId, "/sub/X"));
-        assert!(!answer.is_for(IdKind::ClientId, "abd") && !answer.is_for(IdKind::ObjectId, "5"));
+        assert!(
+            answer.is_for_identity(IdKind::ClientId, "abc")
+                && answer.is_for_identity(IdKind::ResourceId, "/sub/X")
+        );
+        assert!(
+            !answer.is_for_identity(IdKind::ClientId, "abd")
+                && !answer.is_for_identity(IdKind::ObjectId, "5")
+        );
     }
 }

@@ -18,13 +18,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
-use crate::http::NATIVE;
+use crate::http::NATIVE_TRANSPORT_ID;
 use crate::http::{
-    Exchange, Fault, FaultKind, Request, Response, ResponseHeaders, ReusableConnection, Transport,
+    Request, Response, ResponseFuture, ResponseHeaders, ReusableConnection, Transport, TransportError,
+    TransportErrorKind,
 };
 use crate::options::resource::Resource;
-use crate::options::{Given, RawConfiguration, Settings};
-use crate::platform::{BlockingPool, Clock, Environment, Files, Fixed, Machine, ReadFault};
+use crate::options::{ApplicationOptions, RawApplicationOptions, UntypedValue};
+use crate::platform::{BlockingPool, Clock, Environment, Files, FixedRandom, Platform, ReadError};
 use crate::token::Timestamp;
 
 /// The wall time at which every test starts.
@@ -61,7 +62,7 @@ impl FakeClock {
     }
 
     /// The wall clock alone moves: the machine slept.
-    pub(crate) fn leap(&self, by: Duration) {
+    pub(crate) fn jump(&self, by: Duration) {
         *lock(&self.ahead) += by;
     }
 
@@ -74,15 +75,15 @@ impl FakeClock {
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         START
-            .plus(self.began.elapsed())
-            .plus(*lock(&self.ahead))
-            .minus(*lock(&self.behind))
+            .saturating_add(self.began.elapsed())
+            .saturating_add(*lock(&self.ahead))
+            .saturating_sub(*lock(&self.behind))
     }
 }
 
 /// What stands at a path.
 #[derive(Clone)]
-pub(crate) enum Entry {
+pub(crate) enum FakeEntry {
     File(Vec<u8>),
     /// A link to a file of this content.
     Link(Vec<u8>),
@@ -117,12 +118,12 @@ impl HungFile {
 /// Files that exist nowhere else.
 #[derive(Default)]
 pub(crate) struct FakeFiles {
-    entries: Mutex<HashMap<PathBuf, Entry>>,
+    entries: Mutex<HashMap<PathBuf, FakeEntry>>,
     reads: AtomicUsize,
 }
 
 impl FakeFiles {
-    pub(crate) fn put(&self, path: &str, entry: Entry) {
+    pub(crate) fn put(&self, path: &str, entry: FakeEntry) {
         lock(&self.entries).insert(path.into(), entry);
     }
 
@@ -133,7 +134,7 @@ impl FakeFiles {
             begun: Semaphore::new(0),
             released: Mutex::new(released),
         });
-        self.put(path, Entry::Hung(hung.clone()));
+        self.put(path, FakeEntry::Hung(hung.clone()));
         HungFile {
             hung,
             _release: release,
@@ -147,37 +148,39 @@ impl FakeFiles {
 
 impl Files for FakeFiles {
     fn is_regular(&self, path: &Path) -> bool {
-        matches!(lock(&self.entries).get(path), Some(Entry::File(_)))
+        matches!(lock(&self.entries).get(path), Some(FakeEntry::File(_)))
     }
 
-    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let entry = lock(&self.entries).get(path).cloned();
         match entry {
-            Some(Entry::Hung(hung)) => {
+            Some(FakeEntry::Hung(hung)) => {
                 hung.begun.add_permits(1);
                 let _ = lock(&hung.released).recv();
-                Err(ReadFault::Failed(io::ErrorKind::NotFound.into()))
+                Err(ReadError::Io(io::ErrorKind::NotFound.into()))
             }
-            Some(Entry::File(bytes)) if bytes.len() > limit => Err(ReadFault::TooLarge),
-            Some(Entry::File(bytes)) => Ok(Zeroizing::new(bytes)),
-            Some(Entry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes)),
-            Some(Entry::Link(_) | Entry::Pipe) => Err(ReadFault::NotRegular),
-            Some(Entry::Locked) => Err(ReadFault::Denied(io::ErrorKind::PermissionDenied.into())),
-            None => Err(ReadFault::Failed(io::ErrorKind::NotFound.into())),
+            Some(FakeEntry::File(bytes)) if bytes.len() > limit => Err(ReadError::TooLarge),
+            Some(FakeEntry::File(bytes)) => Ok(Zeroizing::new(bytes)),
+            Some(FakeEntry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes)),
+            Some(FakeEntry::Link(_) | FakeEntry::Pipe) => Err(ReadError::NotAFile),
+            Some(FakeEntry::Locked) => Err(ReadError::PermissionDenied(
+                io::ErrorKind::PermissionDenied.into(),
+            )),
+            None => Err(ReadError::Io(io::ErrorKind::NotFound.into())),
         }
     }
 }
 
 /// An answer to be given.
 #[derive(Clone, Default)]
-pub(crate) struct Reply {
+pub(crate) struct FakeResponse {
     pub(crate) status: u16,
     pub(crate) body: String,
     pub(crate) headers: ResponseHeaders,
 }
 
-impl Reply {
+impl FakeResponse {
     pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
         Self {
             status,
@@ -219,75 +222,77 @@ impl Reply {
 }
 
 /// What becomes of one request.
-pub(crate) enum Play {
-    Reply(Reply),
-    Fault(FaultKind),
+pub(crate) enum FakeOutcome {
+    Response(FakeResponse),
+    Error(TransportErrorKind),
     /// Nobody accepts the connection: a fault after the connect timeout.
     NoConnection,
     /// No answer, ever.
     Silence,
     Panic,
-    After(Duration, Box<Play>),
+    After(Duration, Box<FakeOutcome>),
 }
 
-impl Play {
+impl FakeOutcome {
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self::After(wait, Box::new(self))
     }
 }
 
-impl From<Reply> for Play {
-    fn from(reply: Reply) -> Self {
-        Self::Reply(reply)
+impl From<FakeResponse> for FakeOutcome {
+    fn from(reply: FakeResponse) -> Self {
+        Self::Response(reply)
     }
 }
 
-impl From<FaultKind> for Play {
-    fn from(kind: FaultKind) -> Self {
-        Self::Fault(kind)
+impl From<TransportErrorKind> for FakeOutcome {
+    fn from(kind: TransportErrorKind) -> Self {
+        Self::Error(kind)
     }
 }
 
-type Script = dyn Fn(usize, &Request) -> Play + Send + Sync;
+type Script = dyn Fn(usize, &Request) -> FakeOutcome + Send + Sync;
 
 /// A network that records what is sent and plays a script.
-pub(crate) struct FakeNet {
+pub(crate) struct FakeTransport {
     id: usize,
     script: Mutex<Arc<Script>>,
     sent: Mutex<Vec<(Instant, Request)>>,
-    under_way: AtomicUsize,
-    most_under_way: AtomicUsize,
-    kept: Arc<AtomicUsize>,
+    in_flight: AtomicUsize,
+    max_in_flight: AtomicUsize,
+    kept_connections: Arc<AtomicUsize>,
 }
 
-impl FakeNet {
+impl FakeTransport {
     /// What becomes of a request is told by its number, from 0, and itself.
-    pub(crate) fn playing(script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static) -> Arc<Self> {
-        Self::numbered(NATIVE, script)
+    pub(crate) fn scripted(
+        script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::numbered(NATIVE_TRANSPORT_ID, script)
     }
 
     /// A transport of another number than the native one's.
     pub(crate) fn numbered(
         id: usize,
-        script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static,
+        script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
             script: Mutex::new(Arc::new(script)),
             sent: Mutex::default(),
-            under_way: AtomicUsize::new(0),
-            most_under_way: AtomicUsize::new(0),
-            kept: Arc::default(),
+            in_flight: AtomicUsize::new(0),
+            max_in_flight: AtomicUsize::new(0),
+            kept_connections: Arc::default(),
         })
     }
 
     /// Hands out `t0`, `t1`, … that live for so many seconds.
-    pub(crate) fn granting(lifetime: u64) -> Arc<Self> {
-        Self::playing(move |nth, _| Reply::token(&format!("t{nth}"), lifetime).into())
+    pub(crate) fn always_granting(lifetime: u64) -> Arc<Self> {
+        Self::scripted(move |nth, _| FakeResponse::token(&format!("t{nth}"), lifetime).into())
     }
 
     /// From now on another script; the numbers go on.
-    pub(crate) fn play(&self, script: impl Fn(usize, &Request) -> Play + Send + Sync + 'static) {
+    pub(crate) fn set_script(&self, script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static) {
         *lock(&self.script) = Arc::new(script);
     }
 
@@ -308,60 +313,60 @@ impl FakeNet {
         sent.iter().map(|(at, _)| (*at - since).as_millis()).collect()
     }
 
-    pub(crate) fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn most_under_way(&self) -> usize {
-        self.most_under_way.load(Ordering::Relaxed)
+    pub(crate) fn max_in_flight(&self) -> usize {
+        self.max_in_flight.load(Ordering::Relaxed)
     }
 
     /// How many connections were kept, once their responses were read.
-    pub(crate) fn kept(&self) -> usize {
-        self.kept.load(Ordering::Relaxed)
+    pub(crate) fn kept_connections(&self) -> usize {
+        self.kept_connections.load(Ordering::Relaxed)
     }
 
     fn connection(&self) -> ReusableConnection {
-        let kept = self.kept.clone();
+        let kept = self.kept_connections.clone();
         ReusableConnection::new(move || {
             kept.fetch_add(1, Ordering::Relaxed);
         })
     }
 }
 
-impl Transport for FakeNet {
-    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a> {
+impl Transport for FakeTransport {
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a> {
         Box::pin(async move {
             let nth = {
                 let mut sent = lock(&self.sent);
                 sent.push((Instant::now(), request.clone()));
                 sent.len() - 1
             };
-            let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
-            self.most_under_way.fetch_max(now, Ordering::Relaxed);
-            let _under_way = UnderWay(&self.under_way);
+            let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+            self.max_in_flight.fetch_max(now, Ordering::Relaxed);
+            let _under_way = InFlightGuard(&self.in_flight);
             let script = lock(&self.script).clone();
             let mut play = script(nth, request);
             loop {
                 match play {
-                    Play::After(wait, next) => {
+                    FakeOutcome::After(wait, next) => {
                         sleep(wait).await;
                         play = *next;
                     }
-                    Play::Reply(reply) => {
+                    FakeOutcome::Response(reply) => {
                         let connection = Some(self.connection());
                         return Ok(Response {
                             connection,
                             ..reply.to(request)
                         });
                     }
-                    Play::Fault(kind) => return Err(Fault::of(kind)),
-                    Play::NoConnection => {
+                    FakeOutcome::Error(kind) => return Err(TransportError::new(kind)),
+                    FakeOutcome::NoConnection => {
                         sleep(connect_timeout).await;
-                        return Err(Fault::of(FaultKind::ConnectTimeout));
+                        return Err(TransportError::new(TransportErrorKind::ConnectTimeout));
                     }
-                    Play::Silence => pending::<()>().await,
-                    Play::Panic => panic!("the transport has a bug"),
+                    FakeOutcome::Silence => pending::<()>().await,
+                    FakeOutcome::Panic => panic!("the transport has a bug"),
                 }
             }
         })
@@ -372,34 +377,34 @@ impl Transport for FakeNet {
     }
 
     /// Only the native transport does: any other stands for a caller's own client.
-    fn takes_a_place(&self) -> bool {
-        self.id == NATIVE
+    fn needs_request_permit(&self) -> bool {
+        self.id == NATIVE_TRANSPORT_ID
     }
 }
 
-struct UnderWay<'a>(&'a AtomicUsize);
+struct InFlightGuard<'a>(&'a AtomicUsize);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A machine with this clock and these files, and no jitter.
-pub(crate) fn machine(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Machine {
-    Machine {
+pub(crate) fn platform(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Platform {
+    Platform {
         clock: clock.clone(),
         files: files.clone(),
-        chance: Arc::new(Fixed(0.0)),
+        random: Arc::new(FixedRandom(0.0)),
         blocking: BlockingPool::default(),
     }
 }
 
 /// The defaults, but for what this changes.
-pub(crate) fn settings(change: impl FnOnce(&mut RawConfiguration)) -> Settings {
-    let mut raw = RawConfiguration::default();
+pub(crate) fn options(change: impl FnOnce(&mut RawApplicationOptions)) -> ApplicationOptions {
+    let mut raw = RawApplicationOptions::default();
     change(&mut raw);
-    Settings::parse(&raw).expect("valid options")
+    ApplicationOptions::parse(&raw).expect("valid options")
 }
 
 pub(crate) fn resource(text: &str) -> Resource {
@@ -414,9 +419,9 @@ pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {
     owned.collect::<HashMap<_, _>>().into()
 }
 
-impl From<&str> for Given {
+impl From<&str> for UntypedValue {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::String(text.to_owned())
     }
 }
 

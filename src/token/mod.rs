@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 use crate::platform::WallClocks;
 
 /// A lifetime over this has a `refresh_on`, at its half.
-const PROACTIVE_LIFETIME: Duration = Duration::from_hours(2);
+const MIN_LIFETIME_FOR_REFRESH: Duration = Duration::from_hours(2);
 /// A token with less than this left is nearly expired.
-pub const NEARLY_EXPIRED: Duration = Duration::from_mins(5);
+pub const NEAR_EXPIRY_WINDOW: Duration = Duration::from_mins(5);
 /// The refreshes of one fleet are spread over this long after `refresh_on`.
-pub const REFRESH_SPREAD: Duration = Duration::from_mins(5);
+pub const MAX_REFRESH_JITTER: Duration = Duration::from_mins(5);
 
 /// No managed identity's token lives longer: Entra's live for 24 hours and some minutes.
 pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_hours(48);
@@ -35,7 +35,7 @@ impl Secret {
     }
 
     /// Shows it: only for the wire, for the caller that asked, and for taking it out of messages.
-    pub fn expose(&self) -> &str {
+    pub fn expose_secret(&self) -> &str {
         &self.0
     }
 }
@@ -65,7 +65,7 @@ impl Timestamp {
     pub fn from_http_date(text: &str) -> Option<Self> {
         let instant = httpdate::parse_http_date(text).ok()?;
         let since = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        Some(Self::from_secs(0).plus(since))
+        Some(Self::from_secs(0).saturating_add(since))
     }
 
     /// Milliseconds since 1970.
@@ -75,7 +75,7 @@ impl Timestamp {
 
     /// This long after it.
     #[must_use]
-    pub fn plus(self, duration: Duration) -> Self {
+    pub fn saturating_add(self, duration: Duration) -> Self {
         Self(
             self.0
                 .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
@@ -84,7 +84,7 @@ impl Timestamp {
 
     /// This long before it.
     #[must_use]
-    pub fn minus(self, duration: Duration) -> Self {
+    pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(
             self.0
                 .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
@@ -93,25 +93,25 @@ impl Timestamp {
 
     /// The same instant on a clock that is so many milliseconds ahead.
     #[must_use]
-    pub const fn ahead(self, offset_ms: i64) -> Self {
+    pub const fn with_offset(self, offset_ms: i64) -> Self {
         Self(self.0.saturating_add(offset_ms))
     }
 
     /// The time from an earlier instant to this one; nothing if that one is later.
-    pub fn since(self, earlier: Self) -> Duration {
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
 /// How old a token is, which decides what happens when it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Age {
+pub enum Freshness {
     /// Served, and nothing else happens.
     Fresh,
     /// Served, and refreshed behind the caller.
-    Ageing,
+    Stale,
     /// Refreshed first; served if that brings nothing.
-    NearlyExpired,
+    NearExpiry,
     /// Never served.
     Expired,
 }
@@ -133,8 +133,8 @@ pub struct Token {
 impl Token {
     /// A token received `now` that ends at `expires_on`.
     pub fn new(secret: Secret, now: Timestamp, expires_on: Timestamp) -> Self {
-        let lifetime = expires_on.since(now);
-        let refresh_on = (lifetime > PROACTIVE_LIFETIME).then(|| now.plus(lifetime / 2));
+        let lifetime = expires_on.saturating_duration_since(now);
+        let refresh_on = (lifetime > MIN_LIFETIME_FOR_REFRESH).then(|| now.saturating_add(lifetime / 2));
         Self {
             secret,
             expires_on,
@@ -145,7 +145,7 @@ impl Token {
 
     /// The same token, dated by a clock that is so far ahead of the system's.
     #[must_use]
-    pub fn dated(&self, offset_ms: i64) -> Self {
+    pub fn with_clock_offset(&self, offset_ms: i64) -> Self {
         Self {
             offset_ms,
             ..self.clone()
@@ -158,33 +158,33 @@ impl Token {
     }
 
     /// When it ends, on the clock of the caller.
-    pub fn told_expires_on(&self) -> Timestamp {
-        self.expires_on.ahead(self.offset_ms)
+    pub fn caller_expires_on(&self) -> Timestamp {
+        self.expires_on.with_offset(self.offset_ms)
     }
 
     /// When it should be replaced, on the clock of the caller.
-    pub fn told_refresh_on(&self) -> Option<Timestamp> {
-        Some(self.refresh_on?.ahead(self.offset_ms))
+    pub fn caller_refresh_on(&self) -> Option<Timestamp> {
+        Some(self.refresh_on?.with_offset(self.offset_ms))
     }
 
     /// When it stops being fresh. `spread` is what a fleet's members differ by.
     pub fn fresh_until(&self, spread: Duration) -> Timestamp {
-        let nearly_expired = self.expires_on.minus(NEARLY_EXPIRED);
+        let nearly_expired = self.expires_on.saturating_sub(NEAR_EXPIRY_WINDOW);
         self.refresh_on.map_or(nearly_expired, |refresh_on| {
-            refresh_on.plus(spread).min(nearly_expired)
+            refresh_on.saturating_add(spread).min(nearly_expired)
         })
     }
 
     /// How old it is at this instant.
-    pub fn age(&self, now: Timestamp, spread: Duration) -> Age {
+    pub fn freshness(&self, now: Timestamp, spread: Duration) -> Freshness {
         if now >= self.expires_on {
-            Age::Expired
+            Freshness::Expired
         } else if now < self.fresh_until(spread) {
-            Age::Fresh
-        } else if now > self.expires_on.minus(NEARLY_EXPIRED) {
-            Age::NearlyExpired
+            Freshness::Fresh
+        } else if now > self.expires_on.saturating_sub(NEAR_EXPIRY_WINDOW) {
+            Freshness::NearExpiry
         } else {
-            Age::Ageing
+            Freshness::Stale
         }
     }
 }
@@ -196,7 +196,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     fn living(lifetime: Duration) -> Token {
-        Token::new(Secret::new("t".into()), NOW, NOW.plus(lifetime))
+        Token::new(Secret::new("t".into()), NOW, NOW.saturating_add(lifetime))
     }
 
     #[test]
@@ -212,45 +212,53 @@ mod tests {
         let over = Duration::from_hours(2) + Duration::from_secs(2);
         assert_eq!(
             living(over).refresh_on,
-            Some(NOW.plus(Duration::from_secs(3_601)))
+            Some(NOW.saturating_add(Duration::from_secs(3_601)))
         );
         let day = living(Duration::from_hours(24));
-        assert_eq!(day.refresh_on, Some(NOW.plus(Duration::from_hours(12))));
+        assert_eq!(day.refresh_on, Some(NOW.saturating_add(Duration::from_hours(12))));
     }
 
     #[test]
     fn ages_follow_each_other() {
         let spread = Duration::from_mins(1);
         let day = living(Duration::from_hours(24));
-        let half = NOW.plus(Duration::from_hours(12));
+        let half = NOW.saturating_add(Duration::from_hours(12));
         let second = Duration::from_secs(1);
         for (instant, age) in [
-            (NOW, Age::Fresh),
-            (half.plus(spread).minus(second), Age::Fresh),
-            (half.plus(spread), Age::Ageing),
-            (day.expires_on.minus(NEARLY_EXPIRED), Age::Ageing),
+            (NOW, Freshness::Fresh),
             (
-                day.expires_on.minus(NEARLY_EXPIRED).plus(second),
-                Age::NearlyExpired,
+                half.saturating_add(spread).saturating_sub(second),
+                Freshness::Fresh,
             ),
-            (day.expires_on.minus(second), Age::NearlyExpired),
-            (day.expires_on, Age::Expired),
+            (half.saturating_add(spread), Freshness::Stale),
+            (
+                day.expires_on.saturating_sub(NEAR_EXPIRY_WINDOW),
+                Freshness::Stale,
+            ),
+            (
+                day.expires_on
+                    .saturating_sub(NEAR_EXPIRY_WINDOW)
+                    .saturating_add(second),
+                Freshness::NearExpiry,
+            ),
+            (day.expires_on.saturating_sub(second), Freshness::NearExpiry),
+            (day.expires_on, Freshness::Expired),
         ] {
-            assert_eq!(day.age(instant, spread), age, "{instant:?}");
+            assert_eq!(day.freshness(instant, spread), age, "{instant:?}");
         }
     }
 
     #[test]
     fn a_short_token_is_never_ageing_before_its_last_minutes() {
         let hour = living(Duration::from_hours(1));
-        let last = hour.expires_on.minus(NEARLY_EXPIRED);
+        let last = hour.expires_on.saturating_sub(NEAR_EXPIRY_WINDOW);
         assert_eq!(
-            hour.age(last.minus(Duration::from_secs(1)), REFRESH_SPREAD),
-            Age::Fresh
+            hour.freshness(last.saturating_sub(Duration::from_secs(1)), MAX_REFRESH_JITTER),
+            Freshness::Fresh
         );
         assert_eq!(
-            hour.age(last.plus(Duration::from_millis(1)), REFRESH_SPREAD),
-            Age::NearlyExpired
+            hour.freshness(last.saturating_add(Duration::from_millis(1)), MAX_REFRESH_JITTER),
+            Freshness::NearExpiry
         );
     }
 
@@ -278,12 +286,20 @@ mod tests {
     #[test]
     fn instants_do_not_overflow() {
         let end = Timestamp::from_secs(i64::MAX);
-        assert_eq!(end.plus(Duration::MAX), Timestamp::from_millis(i64::MAX));
         assert_eq!(
-            Timestamp::from_millis(i64::MIN).minus(Duration::MAX).millis(),
+            end.saturating_add(Duration::MAX),
+            Timestamp::from_millis(i64::MAX)
+        );
+        assert_eq!(
+            Timestamp::from_millis(i64::MIN)
+                .saturating_sub(Duration::MAX)
+                .millis(),
             i64::MIN
         );
-        assert_eq!(Timestamp::from_millis(i64::MIN).since(end), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_millis(i64::MIN).saturating_duration_since(end),
+            Duration::ZERO
+        );
     }
 }
 

@@ -6,13 +6,15 @@ const TENANT: (&str, &str) = (v::AZURE_TENANT_ID, "8f7d9c1e-0000-4000-8000-00000
 const FILE: (&str, &str) = (v::AZURE_FEDERATED_TOKEN_FILE, "/token");
 const ML: [(&str, &str); 2] = [(v::MSI_ENDPOINT, "http://h/t"), (v::MSI_SECRET, "s")];
 
-fn capabilities(items: &[&str]) -> crate::options::Given {
-    crate::options::Given::List(items.iter().map(|item| (*item).into()).collect())
+fn capabilities(items: &[&str]) -> crate::options::UntypedValue {
+    crate::options::UntypedValue::Array(items.iter().map(|item| (*item).into()).collect())
 }
 
 fn slow() -> Desk {
-    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
-    desk.files.put("/token", Entry::File(b"assertion".to_vec()));
+    let desk = Desk::playing(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
+    });
+    desk.files.put("/token", FakeEntry::File(b"assertion".to_vec()));
     desk
 }
 
@@ -109,12 +111,14 @@ async fn callers_who_differ_share_neither_flight_nor_token() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_who_ask_in_another_way_share_the_token_but_not_the_flight() {
-    let other_net = FakeNet::numbered(7, |_, _| Play::from(Reply::token("other", DAY)).after(seconds(2)));
+    let other_net = FakeTransport::numbered(7, |_, _| {
+        FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(2))
+    });
     let desk = slow();
     let by_other = desk.call().by(other_net.clone());
     let once = desk
         .call()
-        .set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true));
+        .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let waiters = vec![
         desk.call().waiter(),
         by_other.clone().waiter(),
@@ -130,11 +134,13 @@ async fn callers_who_ask_in_another_way_share_the_token_but_not_the_flight() {
 #[tokio::test(start_paused = true)]
 async fn callers_who_differ_in_nothing_that_matters_share_both() {
     let desk = slow();
-    let net = FakeNet::numbered(7, |_, _| Play::from(Reply::token("other", DAY)).after(seconds(1)));
+    let net = FakeTransport::numbered(7, |_, _| {
+        FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(1))
+    });
     let changes: [(Change, Change); 4] = [
         (
             |call| call,
-            |call| call.set(|raw| raw.request_timeout = crate::options::Given::Number(5.0)),
+            |call| call.set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(5.0)),
         ),
         (|call| call, |call| call.env(&[(v::MSI_SECRET, "alone")])),
         (
@@ -167,11 +173,11 @@ async fn callers_who_differ_in_nothing_that_matters_share_both() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_kept_under_what_was_asked_for_whatever_the_answer_names() {
     let body = r#"{"access_token":"t","expires_in":3600,"resource":"https://other.example/"}"#;
-    let desk = Desk::playing(move |_, _| Reply::new(200, body).into());
+    let desk = Desk::playing(move |_, _| FakeResponse::new(200, body).into());
     desk.call().token().await;
     desk.call().served();
     assert!(matches!(
         desk.for_resource("https://other.example/").acquire(),
-        Ok(Acquired::Pending(_))
+        Ok(Acquisition::Pending(_))
     ));
 }

@@ -13,8 +13,10 @@ const NBF_IN_OTHER_WORDS: &str =
 const LATER_NBF: &str = r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#;
 
 fn slow() -> Desk {
-    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
-    desk.files.put("/token", Entry::File(b"assertion".to_vec()));
+    let desk = Desk::playing(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
+    });
+    desk.files.put("/token", FakeEntry::File(b"assertion".to_vec()));
     desk
 }
 
@@ -24,7 +26,7 @@ fn claims_sent(desk: &Desk) -> Vec<Option<String>> {
         assert_eq!(request.url.query(), None);
         let body = request.body.as_ref().expect("a form");
         let parameter = body
-            .expose()
+            .expose_secret()
             .split('&')
             .find_map(|pair| pair.strip_prefix("claims="))?;
         let decoded = percent_encoding::percent_decode_str(parameter).decode_utf8();
@@ -60,7 +62,7 @@ async fn callers_share_a_request_only_with_equal_merged_claims() {
 async fn token_for_claims_replaces_the_refused_one() {
     let desk = slow();
     let mut call = desk.call().env(&WORKLOAD);
-    call.request.continuous_access = true;
+    call.request.enable_cae = true;
     assert_eq!(call.clone().token().await, "t0");
     assert_eq!(call.clone().claims(NBF).token().await, "t1");
     assert_eq!(text(&call.served()), "t1");
@@ -80,7 +82,11 @@ async fn token_for_claims_replaces_the_refused_one() {
 #[tokio::test(start_paused = true)]
 async fn forced_request_carries_its_claims() {
     let desk = slow();
-    let call = desk.call().env(&WORKLOAD).claims(NBF).wish(Wish::New);
+    let call = desk
+        .call()
+        .env(&WORKLOAD)
+        .claims(NBF)
+        .wish(CachePolicy::ForceRefresh);
     assert_eq!(call.token().await, "t0");
     assert!(
         claims_sent(&desk)[0]
@@ -95,7 +101,7 @@ async fn claims_that_are_not_an_object_are_refused_before_any_input_or_output() 
     for claims in ["nbf", "[]", "7"] {
         let error = desk.call().env(&WORKLOAD).claims(claims).error().await;
         assert_eq!(*error.code(), Code::InvalidConfiguration, "{claims}");
-        assert!(error.facts().source.is_some());
+        assert!(error.details().source.is_some());
     }
     assert_eq!((desk.net.count(), desk.files.reads()), (0, 0));
     // Sources that take no claims go on ignoring what is in them.
@@ -109,7 +115,7 @@ async fn only_a_guid_names_another_tenant() {
         r#"{"tid":"8f7d9c1e-0000-4000-8000-00000000000a"}"#,
     );
     let jwt = format!("h.{payload}.s");
-    let desk = Desk::playing(move |_, _| Reply::token(&jwt, DAY).into());
+    let desk = Desk::playing(move |_, _| FakeResponse::token(&jwt, DAY).into());
     for (tenant, is_taken) in [
         ("common", true),
         ("organizations", true),

@@ -4,23 +4,23 @@ use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::log::{Log, Sink};
+use crate::log::{Log, LogSink};
 use crate::test_support::START;
 
 #[derive(Default)]
 struct Lines(Mutex<Vec<(Level, String)>>);
 
-impl Sink for Lines {
-    fn line(&self, level: Level, line: String) {
+impl LogSink for Lines {
+    fn write_line(&self, level: Level, line: String) {
         self.0.lock().expect("not poisoned").push((level, line));
     }
 }
 
 /// A response that was sent so many seconds before now, with an `expires_on` in so many seconds from now.
-fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> Reply {
+fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> FakeResponse {
     let expires_on = START.millis() / 1_000 + expires_on;
     let body = format!(r#"{{"access_token":"t","expires_on":"{expires_on}","expires_in":"{expires_in}"}}"#);
-    let mut reply = Reply::new(200, body);
+    let mut reply = FakeResponse::new(200, body);
     let now = UNIX_EPOCH + Duration::from_millis(START.millis().unsigned_abs());
     reply.headers.date = sent_ago.map(|ago| httpdate::fmt_http_date(now - seconds(ago)));
     reply
@@ -33,7 +33,7 @@ async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning(
     let mut call = desk.call();
     call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
     let served = call.outcome().await.expect("a token");
-    assert_eq!(served.token.expires_on, START.plus(seconds(DAY - 1)));
+    assert_eq!(served.token.expires_on, START.saturating_add(seconds(DAY - 1)));
     desk.call().served();
     assert_eq!(desk.net.count(), 1);
     let lines = lines.0.lock().expect("not poisoned");
@@ -50,11 +50,11 @@ async fn with_a_clock_that_is_right_it_is_an_old_token() {
         let error = desk.call().error().await;
         assert_eq!(*error.code(), Code::FailedResponse, "{sent_ago:?}");
         assert!(
-            error.facts().message.contains("has already expired"),
+            error.details().message.contains("has already expired"),
             "{sent_ago:?}"
         );
         let pending = desk.call().acquire();
-        assert!(matches!(pending, Ok(Acquired::Pending(_))), "nothing is kept");
+        assert!(matches!(pending, Ok(Acquisition::Pending(_))), "nothing is kept");
     }
 }
 
@@ -63,5 +63,5 @@ async fn with_a_clock_that_is_behind_the_earlier_end_counts() {
     let day = i64::try_from(DAY).expect("a day");
     let desk = Desk::playing(move |_, _| response(None, day + 3_600, HOUR).into());
     let served = desk.call().outcome().await.expect("a token");
-    assert_eq!(served.token.expires_on, START.plus(seconds(HOUR)));
+    assert_eq!(served.token.expires_on, START.saturating_add(seconds(HOUR)));
 }

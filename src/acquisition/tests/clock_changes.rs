@@ -3,7 +3,7 @@
 
 use super::persistent_cache::{FakeStore, Process};
 use super::*;
-use crate::cache::persistent::Shelf;
+use crate::cache::persistent::PersistentCache;
 
 /// Within what clocks of one machine differ by, just beyond it, and far beyond it, in milliseconds.
 const CLOSE: [i64; 2] = [4_000, -4_000];
@@ -21,8 +21,8 @@ impl Call {
 }
 
 /// When the token ends, as the caller is told it: milliseconds after the system's start.
-pub(super) fn told(served: &Served) -> i64 {
-    served.token.told_expires_on().millis() - test_support::START.millis()
+pub(super) fn told(served: &AcquiredToken) -> i64 {
+    served.token.caller_expires_on().millis() - test_support::START.millis()
 }
 
 pub(super) const HOUR_MS: i64 = 3_600_000;
@@ -35,7 +35,7 @@ pub(super) fn millis(ms: i64) -> Duration {
 async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cache() {
     for ahead in CLOSE {
         let store = Arc::<FakeStore>::default();
-        let process = Process::new(&store, FakeNet::granting(HOUR));
+        let process = Process::new(&store, FakeTransport::always_granting(HOUR));
         let first = process.call().ahead(ahead, 1).outcome().await.expect("a token");
         assert_eq!((told(&first), first.fresh_until.is_some()), (HOUR_MS, true));
         assert_eq!(store.counts(), (3, 1), "{ahead}");
@@ -44,7 +44,7 @@ async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cach
             assert!(Arc::ptr_eq(&served.token, &first.token));
             assert_eq!(served.fresh_until, first.fresh_until);
         }
-        let other = Process::new(&store, FakeNet::granting(HOUR));
+        let other = Process::new(&store, FakeTransport::always_granting(HOUR));
         assert_eq!(other.call().ahead(ahead, 1).token().await, "t0");
         assert_eq!(
             other.0.net.count(),
@@ -59,13 +59,13 @@ async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
     for ahead in CLOSE.into_iter().chain(APART) {
         let desk = Desk::granting(HOUR);
         desk.call().token().await;
-        desk.net.play(|_, _| Reply::new(400, "").into());
+        desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
         // The clock that is ahead sees the token's end earlier, the one behind no later.
         let lasts = HOUR_MS - ahead.max(0);
         if lasts > 0 {
-            desk.clock.leap(millis(lasts - 1));
+            desk.clock.jump(millis(lasts - 1));
             assert_eq!(desk.call().ahead(ahead, 1).token().await, "t0", "{ahead}");
-            desk.clock.leap(millis(1));
+            desk.clock.jump(millis(1));
         }
         desk.call().ahead(ahead, 1).error().await;
         if ahead > 0 && ahead < HOUR_MS {
@@ -82,16 +82,19 @@ async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
 async fn clocks_that_differ_by_more_read_and_write_no_persistent_cache() {
     for ahead in APART {
         let store = Arc::<FakeStore>::default();
-        Process::new(&store, FakeNet::granting(HOUR)).call().token().await;
+        Process::new(&store, FakeTransport::always_granting(HOUR))
+            .call()
+            .token()
+            .await;
         let (before, record) = (store.counts(), store.records().clone());
         let process = Process::new(
             &store,
-            FakeNet::playing(|nth, _| Reply::token(&format!("own{nth}"), HOUR).into()),
+            FakeTransport::scripted(|nth, _| FakeResponse::token(&format!("own{nth}"), HOUR).into()),
         );
         let call = || process.call().ahead(ahead, 1);
         assert_eq!(call().token().await, "own0", "{ahead}");
-        assert_eq!(call().wish(Wish::New).token().await, "own1");
-        assert_eq!(call().wish(Wish::Other).token().await, "own2");
+        assert_eq!(call().wish(CachePolicy::ForceRefresh).token().await, "own1");
+        assert_eq!(call().wish(CachePolicy::ReplaceRefused).token().await, "own2");
         assert_eq!(text(&call().served()), "own2");
         assert_eq!(store.counts(), before);
         assert_eq!(*store.records(), record);
@@ -107,7 +110,7 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
         ..FakeStore::default()
     });
     let mut call = Desk::granting(HOUR).call().ahead(TWO_HOURS, 1);
-    call.settings = call.settings.with_shelf(Shelf {
+    call.settings = call.settings.with_persistent_cache(PersistentCache {
         store,
         hostname: "host".into(),
     });
@@ -129,7 +132,7 @@ async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
         let forced = desk
             .call()
             .ahead(ahead, 1)
-            .wish(Wish::New)
+            .wish(CachePolicy::ForceRefresh)
             .outcome()
             .await
             .expect("a token");
@@ -143,7 +146,9 @@ async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_by_different_clocks_share_no_request() {
-    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(1)));
+    let desk = Desk::playing(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
+    });
     let waiters = [(0, 1), (TWO_HOURS, 1), (TWO_HOURS, 2), (-TWO_HOURS, 1), (0, 2)]
         .map(|(ahead, thread)| desk.call().ahead(ahead, thread).waiter());
     // The same thread joins by whatever clock it has meanwhile, as long as that is a replaced one.
@@ -158,8 +163,9 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
         (TWO_HOURS, ["t0", "t1"]),
         (-TWO_HOURS, ["t0", "t0"]),
     ] {
-        let desk =
-            Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(1)));
+        let desk = Desk::playing(|nth, _| {
+            FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
+        });
         let first = desk.call().ahead(10 * HOUR_MS, 1).waiter();
         let second = desk.call().ahead(10 * HOUR_MS + moved, 1).waiter();
         assert_eq!(all(vec![first, second]).await, expected, "{moved}");
@@ -176,7 +182,7 @@ async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads()
     desk.call().token().await;
     let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
     assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
-    assert_eq!(served.metadata.refresh_reason, RefreshReason::Expired);
+    assert_eq!(served.metadata.cache_refresh_reason, CacheRefreshReason::Expired);
     for (ahead, thread, expected) in [(0, 1, "t0"), (0, 2, "t0"), (TWO_HOURS, 1, "t1")] {
         assert_eq!(text(&desk.call().ahead(ahead, thread).served()), expected);
     }
@@ -185,7 +191,7 @@ async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads()
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
-    let desk = Desk::playing(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
     for requests in 1..=2 {
         let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
         assert_eq!((text(&served).as_str(), desk.net.count()), ("once", requests));
@@ -212,10 +218,10 @@ async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_th
     let desk = Desk::granting(HOUR);
     desk.call().token().await;
     desk.net
-        .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+        .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
     let call = || desk.call().ahead(TWO_HOURS / 4, 1);
     assert_eq!(text(&call().served()), "t0");
-    assert_eq!(call().wish(Wish::New).token().await, "once");
+    assert_eq!(call().wish(CachePolicy::ForceRefresh).token().await, "once");
     assert_eq!(call().token().await, "once", "t0 was not wanted any more");
     assert_eq!(text(&desk.call().served()), "t0");
 }
@@ -226,7 +232,7 @@ async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
     desk.call().token().await;
     let by_replaced_clock = || text(&desk.call().ahead(TWO_HOURS / 4, 1).served());
     assert_eq!(by_replaced_clock(), "t0");
-    assert_eq!(desk.call().wish(Wish::New).token().await, "t1");
+    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "t1");
     assert_eq!(by_replaced_clock(), "t1");
 }
 

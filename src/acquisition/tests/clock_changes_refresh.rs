@@ -6,12 +6,12 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_counts_from_the_call_on_the_callers_clock_and_from_the_answer_on_the_systems() {
     for ahead in [20_000, -20_000, TWO_HOURS, -TWO_HOURS, TO_1970] {
-        let desk = Desk::playing(|_, _| Play::from(Reply::token("t", HOUR)).after(seconds(2)));
+        let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
         let served = desk.call().ahead(ahead, 1).outcome().await.expect("a token");
         assert_eq!(told(&served), ahead + HOUR_MS, "{ahead}");
         assert_eq!(
             served.token.expires_on,
-            test_support::START.plus(seconds(HOUR + 2))
+            test_support::START.saturating_add(seconds(HOUR + 2))
         );
         // The caller's clock stood still meanwhile.
         assert_eq!(
@@ -40,7 +40,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
             (start + ahead.max(0) + 600, 600), // or by the one that is ahead.
         ] {
             let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-            let desk = Desk::playing(move |_, _| Reply::new(200, body.clone()).into());
+            let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
             let served = desk
                 .call()
                 .ahead(ahead * 1_000, 1)
@@ -52,7 +52,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
         // Before both, or 56 years ahead of one, which no token's life is.
         let ended = start + ahead.clamp(-7_200, 0) - 1;
         let body = format!(r#"{{"access_token":"t","expires_on":{ended}}}"#);
-        let desk = Desk::playing(move |_, _| Reply::new(200, body.clone()).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
         let error = desk.call().ahead(ahead * 1_000, 1).error().await;
         assert_eq!(*error.code(), Code::FailedResponse);
     }
@@ -89,7 +89,7 @@ async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
         let desk = Desk::granting(HOUR);
         desk.call().ahead(ahead, 1).token().await;
         // The caller's clock stands still while real time passes.
-        desk.clock.leap(seconds(HOUR));
+        desk.clock.jump(seconds(HOUR));
         let still = desk
             .call()
             .ahead(ahead - HOUR_MS, 1)
@@ -115,8 +115,8 @@ async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_
     let served = desk.call().ahead(half, 1).served();
     assert_eq!((text(&served).as_str(), served.fresh_until), ("t1", None));
     assert_eq!(
-        served.token.told_refresh_on(),
-        first.token.refresh_on.map(|on| on.ahead(half))
+        served.token.caller_refresh_on(),
+        first.token.refresh_on.map(|on| on.with_offset(half))
     );
     assert_eq!(text(&desk.call().served()), "t0");
     assert_eq!(desk.net.count(), 2);
@@ -126,7 +126,7 @@ async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_
 async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
     let desk = Desk::granting(DAY);
     desk.call().token().await;
-    desk.net.play(|_, _| Reply::new(400, "").into());
+    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
     // After so many seconds of that clock, in no time by any other: 30 s after the first failure, then 60.
     for (after, requests) in [(0, 2), (29, 2), (30, 3), (89, 3), (90, 4)] {
@@ -135,8 +135,8 @@ async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
         assert_eq!(desk.net.count(), requests, "{after}");
     }
     // For everybody else nothing has failed.
-    desk.net.play(|_, _| Reply::token("new", DAY).into());
-    desk.clock.leap(seconds(DAY / 2 + 300));
+    desk.net.set_script(|_, _| FakeResponse::token("new", DAY).into());
+    desk.clock.jump(seconds(DAY / 2 + 300));
     assert_eq!(text(&desk.call().served()), "t0");
     settle().await;
     assert_eq!(text(&desk.call().served()), "new");
@@ -147,7 +147,7 @@ async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_th
     let desk = Desk::granting(HOUR);
     desk.call().token().await;
     let four_minutes_left = HOUR_MS - 240_000;
-    desk.net.play(|_, _| Reply::new(400, "").into());
+    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
     let served = desk
         .call()
         .ahead(four_minutes_left, 1)
@@ -160,7 +160,8 @@ async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_th
         "t0",
         "not again at once"
     );
-    desk.net.play(|_, _| Reply::token("new", HOUR).into());
+    desk.net
+        .set_script(|_, _| FakeResponse::token("new", HOUR).into());
     assert_eq!(
         desk.call().ahead(four_minutes_left + 30_000, 1).token().await,
         "new"
@@ -174,8 +175,8 @@ async fn a_fallback_that_expires_by_the_callers_clock_while_it_waits_is_not_serv
         for ahead in [4_000, TWO_HOURS] {
             let desk = Desk::granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);
             desk.call().token().await;
-            desk.net.play(|_, _| Play::Silence);
-            desk.clock.leap(millis(HOUR_MS - left));
+            desk.net.set_script(|_, _| FakeOutcome::Silence);
+            desk.clock.jump(millis(HOUR_MS - left));
             let call = desk.call().ahead(ahead, 1).within(seconds(5));
             assert_eq!(all(vec![call.waiter()]).await, [expected], "{left} {ahead}");
         }

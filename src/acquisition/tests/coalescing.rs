@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
-    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(1)));
+    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let mut tasks = Vec::new();
     for nth in 0..1_000 {
         tasks.push(tokio::spawn(desk.call().waiter().wait()));
@@ -25,12 +25,12 @@ async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
 #[tokio::test(start_paused = true)]
 async fn an_error_is_everybodys_and_not_remembered() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Play::from(Reply::new(
+        0 => FakeOutcome::from(FakeResponse::new(
             400,
             r#"{"error":"invalid_request","correlation_id":"c"}"#,
         ))
         .after(seconds(1)),
-        _ => Reply::token("t", DAY).into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let tasks: Vec<_> = (0..1_000)
         .map(|_| tokio::spawn(desk.call().waiter().wait()))
@@ -38,7 +38,7 @@ async fn an_error_is_everybodys_and_not_remembered() {
     for task in tasks {
         let error = task.await.expect("no panic").expect_err("an error");
         assert_eq!(error.code().as_str(), "invalid_request");
-        let facts = error.facts();
+        let facts = error.details();
         assert_eq!(
             (facts.correlation_id.as_deref(), facts.attempts),
             (Some("c"), Some(1))
@@ -50,7 +50,7 @@ async fn an_error_is_everybodys_and_not_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_goes_on_without_its_waiters_and_its_token_is_kept() {
-    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(1)));
+    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let waiter = desk.call().waiter();
     settle().await;
     drop(waiter);
@@ -80,12 +80,13 @@ async fn under_way(starter: &str) -> (Desk, Call) {
     if STARTERS[3..].contains(&starter) {
         call.clone().token().await;
     }
-    desk.net
-        .play(|nth, _| Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(5)));
+    desk.net.set_script(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(5))
+    });
     let wish = match starter {
-        "forced" => Wish::New,
-        "claims" | "claims with a hash" => Wish::Other,
-        _ => Wish::Any,
+        "forced" => CachePolicy::ForceRefresh,
+        "claims" | "claims with a hash" => CachePolicy::ReplaceRefused,
+        _ => CachePolicy::UseCache,
     };
     if starter == "refresh" {
         advance(seconds(HOUR - 299)).await;
@@ -97,20 +98,20 @@ async fn under_way(starter: &str) -> (Desk, Call) {
 #[tokio::test(start_paused = true)]
 async fn who_joins_which_flight() {
     for (starter, wish, joins) in [
-        ("empty", Wish::Any, true),
-        ("empty", Wish::New, true),
-        ("empty", Wish::Other, true),
-        ("forced", Wish::Any, true),
-        ("forced", Wish::New, true),
-        ("forced", Wish::Other, true),
-        ("claims", Wish::Any, true),
-        ("claims", Wish::New, false),
-        ("claims", Wish::Other, true),
-        ("refresh", Wish::Any, true),
-        ("refresh", Wish::New, false),
-        ("refresh", Wish::Other, false),
-        ("claims with a hash", Wish::New, false),
-        ("claims with a hash", Wish::Other, true),
+        ("empty", CachePolicy::UseCache, true),
+        ("empty", CachePolicy::ForceRefresh, true),
+        ("empty", CachePolicy::ReplaceRefused, true),
+        ("forced", CachePolicy::UseCache, true),
+        ("forced", CachePolicy::ForceRefresh, true),
+        ("forced", CachePolicy::ReplaceRefused, true),
+        ("claims", CachePolicy::UseCache, true),
+        ("claims", CachePolicy::ForceRefresh, false),
+        ("claims", CachePolicy::ReplaceRefused, true),
+        ("refresh", CachePolicy::UseCache, true),
+        ("refresh", CachePolicy::ForceRefresh, false),
+        ("refresh", CachePolicy::ReplaceRefused, false),
+        ("claims with a hash", CachePolicy::ForceRefresh, false),
+        ("claims with a hash", CachePolicy::ReplaceRefused, true),
     ] {
         let (desk, call) = under_way(starter).await;
         let before = desk.net.count();
@@ -124,15 +125,15 @@ async fn claims_join_only_a_flight_with_their_own_hash() {
     let desk = Desk::granting(HOUR);
     let call = desk.call().env(SERVICE_FABRIC);
     call.clone().token().await;
-    desk.net.play(|nth, _| {
+    desk.net.set_script(|nth, _| {
         let wait = if nth == 2 { 1 } else { 10 };
-        Play::from(Reply::token(&format!("t{nth}"), HOUR)).after(seconds(wait))
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(wait))
     });
     // A flight against t0, which takes long; meanwhile t0 is replaced by t2.
-    leave_once_sent(call.clone().wish(Wish::Other)).await;
-    assert_eq!(call.clone().wish(Wish::New).token().await, "t2");
-    leave_once_sent(call.clone().wish(Wish::Other)).await;
-    leave_once_sent(call.wish(Wish::Other)).await;
+    leave_once_sent(call.clone().wish(CachePolicy::ReplaceRefused)).await;
+    assert_eq!(call.clone().wish(CachePolicy::ForceRefresh).token().await, "t2");
+    leave_once_sent(call.clone().wish(CachePolicy::ReplaceRefused)).await;
+    leave_once_sent(call.wish(CachePolicy::ReplaceRefused)).await;
     let urls: Vec<_> = desk
         .net
         .requests()
@@ -150,13 +151,13 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
     let desk = Desk::granting(HOUR);
     desk.call().token().await;
     advance(seconds(HOUR - 299)).await;
-    desk.net.play(|nth, _| match nth {
-        1 => Play::from(Reply::token("older", HOUR)).after(seconds(1)),
-        _ => Reply::token("newer", HOUR).into(),
+    desk.net.set_script(|nth, _| match nth {
+        1 => FakeOutcome::from(FakeResponse::token("older", HOUR)).after(seconds(1)),
+        _ => FakeResponse::token("newer", HOUR).into(),
     });
     let refreshed = tokio::spawn(desk.call().waiter().wait());
     settle().await;
-    assert_eq!(desk.call().wish(Wish::New).token().await, "newer");
+    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "newer");
     let older = refreshed.await.expect("no panic").expect("a token");
     assert_eq!((text(&older).as_str(), older.fresh_until), ("older", None));
     assert_eq!(text(&desk.call().served()), "newer");
@@ -166,7 +167,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
     let desk = Desk::playing(|nth, _| {
         let wait = if nth == 0 { 5 } else { 10 };
-        Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(wait))
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(wait))
     });
     let first = tokio::spawn(desk.call().waiter().wait());
     settle().await;
@@ -188,16 +189,16 @@ async fn a_flight_that_failed_before_a_clear_does_not_put_off_what_came_after() 
     let desk = Desk::granting(DAY);
     desk.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.play(|nth, _| match nth {
-        1 => Play::from(Reply::new(400, "")).after(seconds(5)),
-        _ => Reply::token(&format!("t{nth}"), DAY).into(),
+    desk.net.set_script(|nth, _| match nth {
+        1 => FakeOutcome::from(FakeResponse::new(400, "")).after(seconds(5)),
+        _ => FakeResponse::token(&format!("t{nth}"), DAY).into(),
     });
     desk.call().served();
     settle().await;
     desk.engine.clear();
     assert_eq!(desk.call().token().await, "t2");
     sleep(seconds(6)).await;
-    desk.clock.leap(seconds(DAY / 2 + 300));
+    desk.clock.jump(seconds(DAY / 2 + 300));
     desk.call().served();
     settle().await;
     assert_eq!(desk.net.count(), 4);

@@ -5,30 +5,32 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
     const KEYS: usize = 10_000;
-    let desk = Desk::playing(|_, _| Play::from(Reply::token("old", DAY)).after(Duration::from_millis(1)));
+    let desk = Desk::playing(|_, _| {
+        FakeOutcome::from(FakeResponse::token("old", DAY)).after(Duration::from_millis(1))
+    });
     let resources: Vec<_> = (0..KEYS).map(|nth| format!("https://{nth}.example")).collect();
     let waiters: Vec<_> = resources
         .iter()
         .map(|one| desk.for_resource(one).waiter())
         .collect();
     all(waiters).await;
-    assert_eq!((desk.net.count(), desk.net.most_under_way()), (KEYS, 31));
+    assert_eq!((desk.net.count(), desk.net.max_in_flight()), (KEYS, 31));
 
     advance(seconds(DAY / 2 + 300)).await;
     desk.net
-        .play(|_, _| Play::from(Reply::token("new", DAY)).after(seconds(1)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", DAY)).after(seconds(1)));
     for one in &resources {
         desk.for_resource(one).served();
     }
     settle().await;
-    assert_eq!((desk.net.count(), desk.net.under_way()), (KEYS + 5, 5));
+    assert_eq!((desk.net.count(), desk.net.in_flight()), (KEYS + 5, 5));
     // Places that are free again are taken by whoever asks next, and a place is given back at the end.
     sleep(seconds(1)).await;
     for one in &resources {
         desk.for_resource(one).served();
     }
     settle().await;
-    assert_eq!((desk.net.count(), desk.net.under_way()), (KEYS + 10, 5));
+    assert_eq!((desk.net.count(), desk.net.in_flight()), (KEYS + 10, 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,16 +45,17 @@ async fn every_endpoint_has_places_of_its_own() {
             (0..40).map(move |nth| desk.for_resource(&format!("https://{nth}.example")).env(&env))
         })
         .collect();
-    desk.net
-        .play(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
+    desk.net.set_script(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
+    });
     all(calls.iter().map(|call| call.clone().waiter()).collect()).await;
-    assert_eq!(desk.net.most_under_way(), 3 * 31);
+    assert_eq!(desk.net.max_in_flight(), 3 * 31);
     advance(seconds(DAY / 2 + 300)).await;
     for call in calls {
         call.served();
     }
     settle().await;
-    assert_eq!(desk.net.under_way(), 3 * 5);
+    assert_eq!(desk.net.in_flight(), 3 * 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +68,7 @@ async fn a_refresh_keeps_its_place_between_its_tries() {
         .collect())
     .await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.play(|_, _| Reply::new(503, "").into());
+    desk.net.set_script(|_, _| FakeResponse::new(503, "").into());
     for _ in 0..6 {
         for one in &resources {
             desk.for_resource(one).served();
@@ -86,12 +89,12 @@ async fn who_must_wait_is_not_held_up_by_refreshes() {
         .collect())
     .await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.play(|_, request| {
+    desk.net.set_script(|_, request| {
         let new = request.url.as_str().contains("new.example");
         if new {
-            Reply::token("new", DAY).into()
+            FakeResponse::token("new", DAY).into()
         } else {
-            Play::Silence
+            FakeOutcome::Silence
         }
     });
     for one in &resources {
@@ -106,15 +109,15 @@ async fn who_must_wait_is_not_held_up_by_refreshes() {
 #[tokio::test(start_paused = true)]
 async fn a_429_holds_back_every_caller_of_its_endpoint() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(429, "").retry_after("20").into(),
-        _ => Reply::token("t", DAY).into(),
+        0 => FakeResponse::new(429, "").retry_after("20").into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let once = desk
         .call()
-        .set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true));
+        .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let refused = once.error().await;
     assert_eq!(
-        (refused.facts().status, refused.facts().retryable),
+        (refused.details().status, refused.details().retryable),
         (Some(429), true)
     );
 
@@ -124,7 +127,7 @@ async fn a_429_holds_back_every_caller_of_its_endpoint() {
         .within(seconds(19))
         .error()
         .await;
-    let facts = short.facts();
+    let facts = short.details();
     assert_eq!(
         (facts.status, facts.retryable, facts.attempts),
         (Some(429), true, Some(0))

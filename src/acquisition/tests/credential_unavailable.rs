@@ -11,30 +11,30 @@ pub(super) const APP_SERVICE: &[(&str, &str)] = &[
 pub(super) const CONTAINER_HOST: &str = "connecting to 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.";
 
 pub(super) fn is_unavailable(error: &Error) -> bool {
-    error.facts().unavailable
+    error.details().unavailable
 }
 
 fn once(call: Call) -> Call {
-    call.set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true))
+    call.set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true))
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
     for (fault, expected) in [
-        (FaultKind::Refused, true),
-        (FaultKind::Reset, true),
-        (FaultKind::Closed, true),
-        (FaultKind::ConnectTimeout, true),
-        (FaultKind::Unroutable, true),
-        (FaultKind::Local, false),
-        (FaultKind::NameResolution, true),
-        (FaultKind::Tls, true),
-        (FaultKind::CallersClient, true),
-        (FaultKind::RequestTimeout, false),
-        (FaultKind::ThumbprintMismatch, false),
-        (FaultKind::NotHttp, false),
-        (FaultKind::BodyTooLarge, false),
-        (FaultKind::Unsendable, false),
+        (TransportErrorKind::ConnectionRefused, true),
+        (TransportErrorKind::ConnectionReset, true),
+        (TransportErrorKind::ConnectionClosed, true),
+        (TransportErrorKind::ConnectTimeout, true),
+        (TransportErrorKind::Unreachable, true),
+        (TransportErrorKind::Local, false),
+        (TransportErrorKind::NameResolution, true),
+        (TransportErrorKind::Tls, true),
+        (TransportErrorKind::CustomClient, true),
+        (TransportErrorKind::RequestTimeout, false),
+        (TransportErrorKind::ThumbprintMismatch, false),
+        (TransportErrorKind::NotHttp, false),
+        (TransportErrorKind::BodyTooLarge, false),
+        (TransportErrorKind::InvalidRequest, false),
     ] {
         let desk = Desk::playing(move |_, _| fault.into());
         let error = once(desk.call()).env(APP_SERVICE).error().await;
@@ -68,7 +68,7 @@ async fn an_answer_may_say_that_there_is_no_identity() {
         (200, "{}", false),
         (301, "", false),
     ] {
-        let desk = Desk::playing(move |_, _| Reply::new(status, body).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(status, body).into());
         let error = once(desk.call()).env(APP_SERVICE).error().await;
         assert_eq!(is_unavailable(&error), expected, "{status} {body}: {error}");
     }
@@ -76,9 +76,9 @@ async fn an_answer_may_say_that_there_is_no_identity() {
 
 #[tokio::test(start_paused = true)]
 async fn who_runs_out_of_time_is_told_by_what_happened_before() {
-    let refused = || FaultKind::Refused.into();
-    let busy = || Reply::new(503, "").into();
-    for (play, expected) in [(refused as fn() -> Play, true), (busy, false)] {
+    let refused = || TransportErrorKind::ConnectionRefused.into();
+    let busy = || FakeResponse::new(503, "").into();
+    for (play, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {
         let desk = Desk::playing(move |_, _| play());
         let call = desk.call().env(APP_SERVICE);
         // Somebody with more time keeps the requests going on.

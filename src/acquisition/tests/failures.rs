@@ -7,7 +7,7 @@ use crate::test_support::START;
 async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
     let desk = Desk::playing(|nth, _| {
         let body = format!(r#"{{"access_token":"t{nth}","expires_on":"soon"}}"#);
-        Play::from(Reply::new(200, body)).after(seconds(1))
+        FakeOutcome::from(FakeResponse::new(200, body)).after(seconds(1))
     });
     let waiters = vec![desk.call().waiter(), desk.call().waiter()];
     assert_eq!(all(waiters).await, ["t0", "t0"]);
@@ -16,7 +16,7 @@ async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
         (text(&served).as_str(), served.fresh_until, desk.net.count()),
         ("t1", None, 2)
     );
-    assert_eq!(served.token.expires_on, START.plus(seconds(2)));
+    assert_eq!(served.token.expires_on, START.saturating_add(seconds(2)));
     assert_eq!(served.token.refresh_on, None);
 }
 
@@ -30,17 +30,17 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
         (now + 1, true),
     ] {
         let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-        let desk = Desk::playing(move |_, _| Reply::new(200, body.clone()).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
         match desk.call().outcome().await {
             Ok(served) => assert!(good, "{}", text(&served)),
             Err(error) => {
                 assert!(!good, "{error}");
                 assert_eq!(*error.code(), Code::FailedResponse);
                 assert_eq!(
-                    (error.facts().status, error.facts().attempts),
+                    (error.details().status, error.details().attempts),
                     (Some(200), Some(1))
                 );
-                assert!(error.facts().message.contains("expired"), "{error}");
+                assert!(error.details().message.contains("expired"), "{error}");
             }
         }
     }
@@ -66,20 +66,20 @@ async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
         (400, TOKEN, "managed_identity_failed_response"),
         (500, TOKEN, "managed_identity_failed_response"),
     ] {
-        let desk = Desk::playing(move |_, _| Reply::new(status, body).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(status, body).into());
         let error = desk.call().error().await;
         assert_eq!(
-            (error.code().as_str(), error.facts().status),
+            (error.code().as_str(), error.details().status),
             (code, Some(status)),
             "{body}"
         );
         assert!(
-            matches!(desk.call().acquire(), Ok(Acquired::Pending(_))),
+            matches!(desk.call().acquire(), Ok(Acquisition::Pending(_))),
             "nothing is kept"
         );
     }
     for status in [200, 201, 202, 203, 206, 299] {
-        let desk = Desk::playing(move |_, _| Reply::new(status, TOKEN).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(status, TOKEN).into());
         assert_eq!(desk.call().token().await, "t", "{status}");
         desk.call().served();
     }
@@ -100,52 +100,59 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
         (&configured, 501, false),
         (&configured, 503, true),
     ] {
-        let desk = Desk::playing(move |_, _| Reply::new(status, "<html>").into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(status, "<html>").into());
         let error = desk.call().env(variables).error().await;
         assert_eq!(
-            (error.facts().status, error.facts().retryable),
+            (error.details().status, error.details().retryable),
             (Some(status), retryable)
         );
         assert_eq!(*error.code(), Code::FailedResponse);
     }
     for (kind, retryable) in [
-        (FaultKind::Refused, true),
-        (FaultKind::RequestTimeout, true),
-        (FaultKind::NameResolution, true),
-        (FaultKind::Tls, false),
-        (FaultKind::BodyTooLarge, false),
-        (FaultKind::ThumbprintMismatch, false),
+        (TransportErrorKind::ConnectionRefused, true),
+        (TransportErrorKind::RequestTimeout, true),
+        (TransportErrorKind::NameResolution, true),
+        (TransportErrorKind::Tls, false),
+        (TransportErrorKind::BodyTooLarge, false),
+        (TransportErrorKind::ThumbprintMismatch, false),
     ] {
         let desk = Desk::playing(move |_, _| kind.into());
-        assert_eq!(desk.call().error().await.facts().retryable, retryable, "{kind:?}");
+        assert_eq!(
+            desk.call().error().await.details().retryable,
+            retryable,
+            "{kind:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
-    let desk = Desk::playing(|_, _| Reply::new(503, "").retry_after("121").into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").retry_after("121").into());
     let started = Instant::now();
     let error = desk.call().error().await;
-    assert_eq!((error.facts().status, error.facts().retryable), (Some(503), true));
+    assert_eq!(
+        (error.details().status, error.details().retryable),
+        (Some(503), true)
+    );
     assert_eq!((started.elapsed(), desk.net.count()), (Duration::ZERO, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn disabled_retries_are_one_request() {
-    let desk = Desk::playing(|_, _| Reply::new(503, "").into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").into());
     let once = desk
         .call()
-        .set(|raw| raw.disable_internal_retries = crate::options::Given::Boolean(true));
+        .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let error = once.error().await;
-    assert_eq!((desk.net.count(), error.facts().attempts), (1, Some(1)));
-    assert!(error.facts().retryable, "later it may do");
+    assert_eq!((desk.net.count(), error.details().attempts), (1, Some(1)));
+    assert!(error.details().retryable, "later it may do");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_panics_leaves_nobody_hanging() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Play::Panic.after(seconds(1)),
-        _ => Reply::token("t", DAY).into(),
+        0 => FakeOutcome::Panic.after(seconds(1)),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let waiters = (0..100).map(|_| desk.call().waiter()).collect();
     assert_eq!(all(waiters).await, ["managed_identity_failed_response"; 100]);
@@ -154,21 +161,21 @@ async fn a_transport_that_panics_leaves_nobody_hanging() {
 
 #[tokio::test(start_paused = true)]
 async fn panics_give_their_places_back() {
-    let desk = Desk::playing(|_, _| Play::Panic);
+    let desk = Desk::playing(|_, _| FakeOutcome::Panic);
     for nth in 0..100 {
         desk.for_resource(&format!("https://{nth}.example")).error().await;
     }
-    desk.net.play(|_, _| Reply::token("t", DAY).into());
+    desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
     assert_eq!(desk.call().within(seconds(1)).token().await, "t");
 
     // Those of refreshes too.
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.play(|_, _| Play::Panic);
+    desk.net.set_script(|_, _| FakeOutcome::Panic);
     for _ in 0..20 {
         assert_eq!(text(&desk.call().served()), "t");
         sleep(seconds(301)).await;
     }
-    desk.net.play(|_, _| Reply::token("new", DAY).into());
+    desk.net.set_script(|_, _| FakeResponse::token("new", DAY).into());
     desk.call().served();
     settle().await;
     assert_eq!(text(&desk.call().served()), "new");
@@ -182,7 +189,7 @@ async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
     NO_THREADS.set(false);
     assert_eq!(*error.code(), Code::NetworkUnavailable);
     assert!(
-        error.facts().retryable && error.to_string().contains("no threads left"),
+        error.details().retryable && error.to_string().contains("no threads left"),
         "{error}"
     );
     assert_eq!(desk.call().token().await, "t0");
@@ -212,7 +219,7 @@ async fn what_cannot_be_asked_for_fails_before_any_request() {
     ]);
     let error = workload.error().await;
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.facts();
+    let facts = error.details();
     assert_eq!(
         (facts.source, facts.attempts),
         (Some(SourceName::WorkloadIdentity), Some(0))
@@ -226,12 +233,14 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     let desk = Desk::playing(|_, request| {
         let key = request.headers.iter().find(|(name, _)| *name == "Authorization");
-        match key.map(|(_, value)| value.expose()) {
-            None => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
+        match key.map(|(_, value)| value.expose_secret()) {
+            None => FakeResponse::new(401, "")
+                .challenge(format!("Basic realm={KEY}"))
+                .into(),
             Some("Basic the-key") => {
-                Reply::new(200, r#"{"access_token":"t","expires_in":3600,"client_id":"ID"}"#).into()
+                FakeResponse::new(200, r#"{"access_token":"t","expires_in":3600,"client_id":"ID"}"#).into()
             }
-            Some(_) => Reply::new(401, r#"{"error":"bad key the-wrong-one"}"#).into(),
+            Some(_) => FakeResponse::new(401, r#"{"error":"bad key the-wrong-one"}"#).into(),
         }
     });
     let call = desk.call().env(&[
@@ -242,30 +251,30 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
         let id = id.to_owned();
         call.clone().set(move |raw| {
             raw.user_assigned_client_id = id.as_str().into();
-            raw.disable_internal_retries = crate::options::Given::Boolean(true);
+            raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true);
         })
     };
-    desk.files.put(KEY, Entry::File(b"the-wrong-one\n".to_vec()));
+    desk.files.put(KEY, FakeEntry::File(b"the-wrong-one\n".to_vec()));
     let error = of("id").error().await;
     assert_eq!(
-        (error.facts().status, error.facts().attempts),
+        (error.details().status, error.details().attempts),
         (Some(401), Some(2))
     );
     assert!(!format!("{error:?}").contains("the-wrong-one"), "{error:?}");
 
-    desk.files.put(KEY, Entry::File(b"the-key\n".to_vec()));
+    desk.files.put(KEY, FakeEntry::File(b"the-key\n".to_vec()));
     assert_eq!(of("id").token().await, "t");
     let error = of("other").error().await;
     assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
     assert_eq!(
-        (error.facts().status, error.facts().source),
+        (error.details().status, error.details().source),
         (Some(200), Some(SourceName::AzureArc))
     );
 
-    desk.files.put(KEY, Entry::Pipe);
+    desk.files.put(KEY, FakeEntry::Pipe);
     let error = of("third").error().await;
     assert_eq!(
-        (error.code(), error.facts().attempts),
+        (error.code(), error.details().attempts),
         (&Code::UnableToReadSecretFile, Some(1))
     );
 }
@@ -273,15 +282,15 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
 #[tokio::test(start_paused = true)]
 async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(429, "").retry_after("30").into(),
-        _ => Reply::token("t", HOUR).into(),
+        0 => FakeResponse::new(429, "").retry_after("30").into(),
+        _ => FakeResponse::token("t", HOUR).into(),
     });
     let patient = tokio::spawn(desk.call().waiter().wait());
     settle().await;
     let began = Instant::now();
     let error = desk.call().within(seconds(20)).error().await;
-    assert_eq!(error.facts().status, Some(429), "{error}");
-    assert!(error.facts().retryable);
+    assert_eq!(error.details().status, Some(429), "{error}");
+    assert!(error.details().retryable);
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(desk.call().within(seconds(40)).token().await, "t");
     assert!(patient.await.expect("no panic").is_ok());
@@ -290,18 +299,18 @@ async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once()
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
-    let desk = Desk::playing(|_, _| Reply::token("earlier/token+0", DAY).into());
+    let desk = Desk::playing(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
     desk.call().token().await;
-    desk.net.play(|_, _| {
-        Reply::new(
+    desk.net.set_script(|_, _| {
+        FakeResponse::new(
             400,
             r#"{"message":"you have earlier%2Ftoken&#43;0, which will do"}"#,
         )
         .into()
     });
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let error = desk.call().wish(wish).error().await;
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(message.contains("you have <redacted>, which will do"), "{error}");
     }
 }
@@ -312,18 +321,23 @@ async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
-        1 => FaultKind::Reset.into(),
-        _ => Reply::new(401, "")
+        0 => FakeResponse::new(401, "")
+            .challenge(format!("Basic realm={KEY}"))
+            .into(),
+        1 => TransportErrorKind::ConnectionReset.into(),
+        _ => FakeResponse::new(401, "")
             .challenge("Basic realm=/tmp/pS7%2BkQ/9zLmW3xTb5Y==.key")
             .into(),
     });
-    desk.files.put(KEY, Entry::File(SECRET.into()));
+    desk.files.put(KEY, FakeEntry::File(SECRET.into()));
     let endpoint = [
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
     ];
     let error = desk.call().env(&endpoint).error().await;
     assert_eq!(*error.code(), Code::InvalidFilePath);
-    assert!(error.facts().message.contains("names /tmp/<redacted>"), "{error}");
+    assert!(
+        error.details().message.contains("names /tmp/<redacted>"),
+        "{error}"
+    );
 }

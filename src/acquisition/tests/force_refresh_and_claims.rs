@@ -6,7 +6,7 @@ use super::*;
 const HASH: &str = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
 
 fn handing_out(secret: &'static str) -> Desk {
-    Desk::playing(move |_, _| Reply::token(secret, HOUR).into())
+    Desk::playing(move |_, _| FakeResponse::token(secret, HOUR).into())
 }
 
 fn hash_of(request: &crate::http::Request) -> Option<String> {
@@ -20,7 +20,13 @@ fn hash_of(request: &crate::http::Request) -> Option<String> {
 async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
     let desk = handing_out("test_token");
     let call = desk.call().env(SERVICE_FABRIC);
-    for wish in [Wish::Other, Wish::Any, Wish::Other, Wish::New, Wish::Other] {
+    for wish in [
+        CachePolicy::ReplaceRefused,
+        CachePolicy::UseCache,
+        CachePolicy::ReplaceRefused,
+        CachePolicy::ForceRefresh,
+        CachePolicy::ReplaceRefused,
+    ] {
         call.clone().wish(wish).token().await;
     }
     let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
@@ -35,9 +41,9 @@ async fn the_hash_is_of_an_unexpired_token_only() {
     let call = desk.call().env(SERVICE_FABRIC);
     call.clone().token().await;
     advance(seconds(HOUR - 1)).await;
-    call.clone().wish(Wish::Other).token().await;
+    call.clone().wish(CachePolicy::ReplaceRefused).token().await;
     advance(seconds(HOUR)).await;
-    call.wish(Wish::Other).token().await;
+    call.wish(CachePolicy::ReplaceRefused).token().await;
     let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
     assert_eq!(hashes, [None, Some(HASH.to_owned()), None]);
 }
@@ -55,7 +61,7 @@ async fn no_other_host_is_sent_a_hash() {
         let desk = handing_out("test_token");
         let call = desk.call().env(variables);
         call.clone().token().await;
-        call.wish(Wish::Other).token().await;
+        call.wish(CachePolicy::ReplaceRefused).token().await;
         assert_eq!(desk.net.count(), 2);
         assert!(
             desk.net
@@ -68,7 +74,7 @@ async fn no_other_host_is_sent_a_hash() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_takes_the_cached_ones_place() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let desk = Desk::granting(DAY);
         assert_eq!(desk.call().token().await, "t0");
         let served = desk.call().wish(wish).outcome().await.expect("a token");
@@ -79,10 +85,10 @@ async fn a_new_token_takes_the_cached_ones_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_that_fails_leaves_the_cached_one() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let desk = Desk::granting(DAY);
         desk.call().token().await;
-        desk.net.play(|_, _| Reply::new(400, "").into());
+        desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
         assert_eq!(*desk.call().wish(wish).error().await.code(), Code::FailedResponse);
         assert_eq!(text(&desk.call().served()), "t0");
         assert_eq!(desk.engine.generation(), 0);
@@ -91,11 +97,11 @@ async fn a_replacement_that_fails_leaves_the_cached_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot_be_kept() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let desk = Desk::granting(DAY);
         desk.call().token().await;
         desk.net
-            .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
+            .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
         let generation = desk.engine.generation();
         assert_eq!(desk.call().wish(wish).token().await, "once");
         assert_ne!(desk.engine.generation(), generation);
@@ -117,14 +123,24 @@ async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cache
     let first = desk.call().outcome().await.expect("a token");
     assert_eq!((first.generation, desk.engine.generation()), (0, 0));
     desk.for_resource("https://other.example")
-        .wish(Wish::New)
+        .wish(CachePolicy::ForceRefresh)
         .token()
         .await;
     assert_eq!(desk.engine.generation(), 0, "nothing was replaced");
 
-    let forced = desk.call().wish(Wish::New).outcome().await.expect("a token");
+    let forced = desk
+        .call()
+        .wish(CachePolicy::ForceRefresh)
+        .outcome()
+        .await
+        .expect("a token");
     assert_eq!((forced.generation, desk.engine.generation()), (1, 1));
-    let other = desk.call().wish(Wish::Other).outcome().await.expect("a token");
+    let other = desk
+        .call()
+        .wish(CachePolicy::ReplaceRefused)
+        .outcome()
+        .await
+        .expect("a token");
     assert_eq!((other.generation, desk.engine.generation()), (2, 2));
     assert_eq!(desk.call().served().generation, 2);
 
@@ -149,14 +165,14 @@ async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() 
     assert_eq!(desk.call().token().await, "t0");
     advance(seconds(DAY / 2 + 300)).await;
     // A slow refresh behind a caller, then a forced token that cannot be cached.
-    desk.net.play(|nth, _| match nth {
-        1 => Play::from(Reply::token("late", DAY)).after(seconds(5)),
-        2 => Reply::new(200, r#"{"access_token":"once"}"#).into(),
-        _ => Reply::token("anew", DAY).into(),
+    desk.net.set_script(|nth, _| match nth {
+        1 => FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(5)),
+        2 => FakeResponse::new(200, r#"{"access_token":"once"}"#).into(),
+        _ => FakeResponse::token("anew", DAY).into(),
     });
     assert_eq!(text(&desk.call().served()), "t0");
     settle().await;
-    assert_eq!(desk.call().wish(Wish::New).token().await, "once");
+    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "once");
     sleep(seconds(10)).await;
     assert_eq!(desk.call().token().await, "anew");
     assert_eq!(desk.net.count(), 4);
@@ -167,19 +183,23 @@ async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() 
 fn slow_at_first(once: bool) -> Desk {
     Desk::playing(move |nth, _| {
         let reply = match nth {
-            1 if once => Reply::new(200, r#"{"access_token":"t1"}"#),
-            _ => Reply::token(&format!("t{nth}"), DAY),
+            1 if once => FakeResponse::new(200, r#"{"access_token":"t1"}"#),
+            _ => FakeResponse::token(&format!("t{nth}"), DAY),
         };
-        Play::from(reply).after(seconds(if nth == 0 { 5 } else { 1 }))
+        FakeOutcome::from(reply).after(seconds(if nth == 0 { 5 } else { 1 }))
     })
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_one() {
     let desk = slow_at_first(false);
-    let slow = tokio::spawn(desk.call().wish(Wish::Other).waiter().wait());
+    let slow = tokio::spawn(desk.call().wish(CachePolicy::ReplaceRefused).waiter().wait());
     settle().await;
-    for (wish, another) in [(Wish::New, "t1"), (Wish::Other, "t2"), (Wish::New, "t3")] {
+    for (wish, another) in [
+        (CachePolicy::ForceRefresh, "t1"),
+        (CachePolicy::ReplaceRefused, "t2"),
+        (CachePolicy::ForceRefresh, "t3"),
+    ] {
         assert_eq!(desk.call().wish(wish).token().await, another);
         assert_eq!(text(&desk.call().served()), another);
     }
@@ -190,9 +210,9 @@ async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_o
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_flight_whose_token_is_not_wanted_any_more() {
     let desk = slow_at_first(true);
-    let slow = tokio::spawn(desk.call().wish(Wish::Other).waiter().wait());
+    let slow = tokio::spawn(desk.call().wish(CachePolicy::ReplaceRefused).waiter().wait());
     settle().await;
-    assert_eq!(desk.call().wish(Wish::New).token().await, "t1");
+    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "t1");
     assert_eq!(desk.call().token().await, "t2");
     assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
     assert_eq!(text(&desk.call().served()), "t2");

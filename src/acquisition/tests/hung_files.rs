@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use super::persistent_cache::{FakeStore, Process};
 use super::*;
-use crate::options::Given;
-use crate::platform::{Files, ReadFault};
+use crate::options::UntypedValue;
+use crate::platform::{Files, ReadError};
 
 const TOKEN_FILE: &str = "/var/run/secrets/token";
 const WORKLOAD: &[(&str, &str)] = &[
@@ -48,7 +48,7 @@ async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchan
     advance(seconds(10)).await;
     let error = waiting.await.expect("no panic").expect_err("an error");
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.facts();
+    let facts = error.details();
     assert_eq!((facts.retryable, facts.attempts), (true, Some(0)));
     assert!(
         facts.message.contains("/var/run/secrets could not be read"),
@@ -62,7 +62,7 @@ async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchan
     assert_eq!(desk.files.reads(), 1);
     // Once the file system responds again, so does the source.
     drop(hung);
-    desk.files.put(TOKEN_FILE, Entry::File(b"assertion".to_vec()));
+    desk.files.put(TOKEN_FILE, FakeEntry::File(b"assertion".to_vec()));
     assert_eq!(desk.call().env(WORKLOAD).token().await, "t0");
 }
 
@@ -71,9 +71,11 @@ async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchan
 async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
     let desk = Desk::playing(|_, request| {
         if request.url.host_str() == Some("h") {
-            return Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into();
+            return FakeResponse::new(401, "")
+                .challenge(format!("Basic realm={KEY}"))
+                .into();
         }
-        Reply::token("t", DAY).into()
+        FakeResponse::token("t", DAY).into()
     });
     let hung = desk.files.hang(KEY);
     let began = Instant::now();
@@ -87,7 +89,7 @@ async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other
     advance(seconds(9)).await;
     let error = patient.await.expect("no panic").expect_err("an error");
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.facts();
+    let facts = error.details();
     assert_eq!((facts.status, facts.attempts), (Some(401), Some(1)));
     assert_eq!(began.elapsed(), seconds(10));
 }
@@ -96,8 +98,10 @@ async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other
 #[tokio::test(start_paused = true)]
 async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
-        _ => Reply::token("t", DAY).into(),
+        0 => FakeResponse::new(401, "")
+            .challenge(format!("Basic realm={KEY}"))
+            .into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let hung = desk.files.hang(KEY);
     let waiting = tokio::spawn(desk.call().env(ARC).within(seconds(1)).waiter().wait());
@@ -114,7 +118,7 @@ async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
     let call = desk.call().env(WORKLOAD);
     let found = desk
         .engine
-        .probe(&call.settings, &Given::Absent, &call.env)
+        .probe(&call.settings, &UntypedValue::Undefined, &call.env)
         .expect("a probe");
     let probing = tokio::spawn(found);
     hung.read().await;
@@ -127,7 +131,7 @@ async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
 #[tokio::test(start_paused = true)]
 async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let hung = process.0.files.hang("/etc/machine-id");
     let began = Instant::now();
     let waiting = tokio::spawn(process.call().within(seconds(4)).waiter().wait());
@@ -136,7 +140,7 @@ async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
     advance(seconds(2)).await;
     let served = waiting.await.expect("no panic").expect("a token");
     assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
-    assert_eq!(served.metadata.in_cache, seconds(2));
+    assert_eq!(served.metadata.cache_time, seconds(2));
     assert_eq!(began.elapsed(), seconds(2));
     // Without the machine's id it cannot be told whose records are there.
     assert_eq!(store.counts(), (0, 0));
@@ -150,18 +154,18 @@ async fn panic_of_what_reads_files_is_an_error_of_its_call() {
             false
         }
 
-        fn read(&self, _: &Path, _: usize, _: bool) -> Result<Zeroizing<Vec<u8>>, ReadFault> {
+        fn read(&self, _: &Path, _: usize, _: bool) -> Result<Zeroizing<Vec<u8>>, ReadError> {
             panic!("a bug")
         }
     }
-    let (clock, net) = (FakeClock::new(), FakeNet::granting(DAY));
-    let mut machine = test_support::machine(&clock, &Arc::default());
+    let (clock, net) = (FakeClock::new(), FakeTransport::always_granting(DAY));
+    let mut machine = test_support::platform(&clock, &Arc::default());
     machine.files = Arc::new(Broken);
     let mut call = Desk::with(net.clone()).call().env(WORKLOAD);
-    call.engine = Engine::new(machine, net, spawner);
+    call.engine = TokenClient::new(machine, net, spawner);
     let error = call.error().await;
     assert_eq!(*error.code(), Code::FailedResponse);
-    assert!(error.facts().message.starts_with("Internal error"), "{error}");
+    assert!(error.details().message.starts_with("Internal error"), "{error}");
 }
 
 /// Lets time pass while a thread hangs, for which the paused clock stands still by itself.

@@ -3,7 +3,7 @@
 use super::credential_unavailable::{CONTAINER_HOST, is_unavailable};
 use super::probe::{probed, sent};
 use super::*;
-use crate::options::Given;
+use crate::options::UntypedValue;
 
 const REFUSED: &str =
     r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
@@ -12,17 +12,19 @@ const CONFIGURED: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "ht
 pub(super) const VAULT: &str = "https://vault.azure.net";
 
 /// A network whose every response comes from `reply`.
-pub(super) fn answering(reply: impl Fn() -> Play + Send + Sync + 'static) -> Desk {
+pub(super) fn answering(reply: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Desk {
     Desk::playing(move |_, _| reply())
 }
 
-pub(super) fn refused() -> Reply {
-    Reply::new(400, REFUSED).server("IMDS/150.870.65.1324")
+pub(super) fn refused() -> FakeResponse {
+    FakeResponse::new(400, REFUSED).server("IMDS/150.870.65.1324")
 }
 
 async fn availability(desk: &Desk) -> crate::acquisition::probe::Availability {
     let call = desk.call();
-    let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+    let probe = call
+        .engine
+        .probe(&call.settings, &UntypedValue::Undefined, &call.env);
     probe.expect("begun").await
 }
 
@@ -44,12 +46,12 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
         (502, HTML, "nginx"),
         (503, HTML, "nginx"),
     ] {
-        let desk = answering(move || Reply::new(status, body).server(server).into());
+        let desk = answering(move || FakeResponse::new(status, body).server(server).into());
         let started = Instant::now();
         let error = desk.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{status} {body}: {error}");
         assert_eq!(*error.code(), Code::FailedResponse);
-        let message = &error.facts().message;
+        let message = &error.details().message;
         for word in [
             "Something other than",
             &status.to_string(),
@@ -67,7 +69,7 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
             (vec!["probe".to_owned()], Duration::ZERO)
         );
         // Nothing of it is remembered: the machine may have woken up in another network.
-        desk.net.play(|_, _| Reply::token("t", DAY).into());
+        desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
         assert_eq!(desk.call().for_credential().token().await, "t");
     }
 }
@@ -75,9 +77,9 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
     for fault in [
-        FaultKind::NotHttp,
-        FaultKind::BodyTooLarge,
-        FaultKind::CallersTimeout,
+        TransportErrorKind::NotHttp,
+        TransportErrorKind::BodyTooLarge,
+        TransportErrorKind::CustomClientTimeout,
     ] {
         let desk = answering(move || fault.into());
         let error = desk.call().for_credential().error().await;
@@ -86,8 +88,8 @@ async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
         assert!(!availability(&desk).await.available, "{fault:?}");
     }
     let desk = Desk::playing(|_, request| match request.url.query() {
-        None => Reply::new(404, "").into(),
-        Some(_) => FaultKind::NotHttp.into(),
+        None => FakeResponse::new(404, "").into(),
+        Some(_) => TransportErrorKind::NotHttp.into(),
     });
     assert!(is_unavailable(&desk.call().for_credential().error().await));
 }
@@ -101,8 +103,10 @@ async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry(
         (404, r#"{"message":"no route"}"#),
     ] {
         let desk = Desk::playing(move |_, request| match request.url.query() {
-            None => Reply::new(403, "no").into(),
-            Some(_) => Reply::new(status, body).server("Metadata Server for VM").into(),
+            None => FakeResponse::new(403, "no").into(),
+            Some(_) => FakeResponse::new(status, body)
+                .server("Metadata Server for VM")
+                .into(),
         });
         let started = Instant::now();
         let error = desk.call().for_credential().error().await;
@@ -123,19 +127,19 @@ async fn acquire_token_says_what_answered_and_keeps_the_retry_table() {
         (404, HTML, vec![0, 1_000, 3_000, 7_000]),
         (502, HTML, vec![0, 1_000, 3_000, 7_000]),
     ] {
-        let desk = answering(move || Reply::new(status, body).server("gateway/7").into());
+        let desk = answering(move || FakeResponse::new(status, body).server("gateway/7").into());
         let started = Instant::now();
         let error = desk.call().error().await;
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(
             message.contains("Something other than") && message.contains("Server: gateway/7"),
             "{message}"
         );
         assert_eq!(
-            (error.facts().status, desk.net.times(started)),
+            (error.details().status, desk.net.times(started)),
             (Some(status), times)
         );
-        assert_eq!(error.facts().retryable, status > 403);
+        assert_eq!(error.details().retryable, status > 403);
     }
 }
 
@@ -146,7 +150,7 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
         "404 page not found",
         "no AzureAssignedIdentity found for pod:default/app",
     ] {
-        let desk = answering(move || Reply::new(404, body).into());
+        let desk = answering(move || FakeResponse::new(404, body).into());
         let started = Instant::now();
         let error = desk.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{error}");
@@ -155,7 +159,7 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
             (vec!["probe".into(), VAULT.into()], Duration::ZERO)
         );
     }
-    let desk = answering(|| Reply::new(404, "").server("IMDS/1").into());
+    let desk = answering(|| FakeResponse::new(404, "").server("IMDS/1").into());
     let started = Instant::now();
     desk.call().for_credential().error().await;
     assert_eq!(desk.net.times(started), [0, 0, 1_000, 3_000, 7_000]);
@@ -164,11 +168,11 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
     let desk = Desk::playing(|nth, _| match nth {
-        0..3 => Reply::new(404, "Identity not found").into(),
-        _ => Reply::token("t", DAY).into(),
+        0..3 => FakeResponse::new(404, "Identity not found").into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let mut call = desk.call().for_credential();
-    call.request.identity_wait = Some(seconds(60));
+    call.request.identity_not_found_timeout = Some(seconds(60));
     assert_eq!(call.token().await, "t");
 }
 
@@ -177,8 +181,8 @@ async fn imds_that_is_being_updated_is_awaited() {
     // A 429 without Retry-After is retried after a random time, which here is none.
     for (status, wait) in [(410, 10), (503, 1), (500, 1), (429, 0)] {
         let desk = Desk::playing(move |nth, _| match nth {
-            0..2 => Reply::new(status, "").into(),
-            _ => Reply::token("t", DAY).into(),
+            0..2 => FakeResponse::new(status, "").into(),
+            _ => FakeResponse::token("t", DAY).into(),
         });
         let started = Instant::now();
         assert_eq!(desk.call().for_credential().token().await, "t", "{status}");
@@ -188,10 +192,10 @@ async fn imds_that_is_being_updated_is_awaited() {
             "{status}"
         );
     }
-    let desk = answering(|| Reply::new(503, "").into());
+    let desk = answering(|| FakeResponse::new(503, "").into());
     let error = desk.call().for_credential().error().await;
     assert!(!is_unavailable(&error), "{error}");
-    assert!(!error.facts().message.contains("Something other"), "{error}");
+    assert!(!error.details().message.contains("Something other"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,7 +210,7 @@ async fn stand_ins_for_imds_go_on_working() {
         (400, "missing header"),
         (500, ""),
     ] {
-        let desk = probed(move || Reply::new(status, body).into());
+        let desk = probed(move || FakeResponse::new(status, body).into());
         assert_eq!(desk.call().for_credential().token().await, "t1", "{body}");
         let storage = desk.for_resource("https://storage.azure.com");
         assert_eq!(storage.for_credential().token().await, "t2", "{body}");
@@ -221,19 +225,19 @@ async fn stand_ins_for_imds_go_on_working() {
 #[tokio::test(start_paused = true)]
 async fn any_answer_of_imds_is_remembered_and_no_other() {
     for (reply, is_remembered) in [
-        (Reply::token("t", DAY), true),
-        (Reply::new(400, REFUSED), true),
-        (Reply::new(400, "").server("IMDS/1"), true),
-        (Reply::new(400, ""), false),
-        (Reply::new(401, "Unauthorized"), false),
-        (Reply::new(403, CONTAINER_HOST), false),
+        (FakeResponse::token("t", DAY), true),
+        (FakeResponse::new(400, REFUSED), true),
+        (FakeResponse::new(400, "").server("IMDS/1"), true),
+        (FakeResponse::new(400, ""), false),
+        (FakeResponse::new(401, "Unauthorized"), false),
+        (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
         let desk = answering({
             let reply = reply.clone();
             move || reply.clone().into()
         });
         let _ = desk.call().outcome().await;
-        desk.net.play(|_, _| Reply::token("t", DAY).into());
+        desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
         desk.for_resource("https://a").for_credential().token().await;
         let has_probed = sent(&desk).iter().any(|one| one == "probe");
         assert_eq!(has_probed, !is_remembered, "{} {}", reply.status, reply.body);
@@ -249,11 +253,11 @@ async fn any_answer_of_imds_is_remembered_and_no_other() {
 async fn after_imds_has_answered_nothing_is_foreign() {
     let desk = answering(|| refused().into());
     desk.call().for_credential().error().await;
-    desk.net.play(|_, _| Reply::new(502, HTML).into());
+    desk.net.set_script(|_, _| FakeResponse::new(502, HTML).into());
     let started = Instant::now();
     let error = desk.call().for_credential().error().await;
     assert!(
-        !is_unavailable(&error) && !error.facts().message.contains("Something other"),
+        !is_unavailable(&error) && !error.details().message.contains("Something other"),
         "{error}"
     );
     assert_eq!(started.elapsed(), seconds(7));
@@ -264,17 +268,17 @@ async fn after_imds_has_answered_nothing_is_foreign() {
 async fn is_available_tells_imds_from_what_else_answers() {
     for (reply, expected) in [
         (refused(), true),
-        (Reply::new(503, ""), true),
-        (Reply::new(404, ""), true),
-        (Reply::new(200, HTML), false),
-        (Reply::new(401, ""), false),
-        (Reply::new(403, CONTAINER_HOST), false),
+        (FakeResponse::new(503, ""), true),
+        (FakeResponse::new(404, ""), true),
+        (FakeResponse::new(200, HTML), false),
+        (FakeResponse::new(401, ""), false),
+        (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
         let desk = answering(move || reply.clone().into());
         let found = availability(&desk).await;
         assert_eq!(found.available, expected, "{:?}", found.reason);
     }
-    for play in [|| Play::Silence, || Play::NoConnection] {
+    for play in [|| FakeOutcome::Silence, || FakeOutcome::NoConnection] {
         let found = availability(&answering(play)).await;
         let reason = found.reason.expect("not available");
         assert!(
@@ -287,11 +291,13 @@ async fn is_available_tells_imds_from_what_else_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_configured_address_is_not_judged() {
     for (status, body) in [(200, HTML), (401, ""), (302, "")] {
-        let desk = answering(move || Reply::new(status, body).into());
+        let desk = answering(move || FakeResponse::new(status, body).into());
         let call = desk.call().env(CONFIGURED);
         let error = call.clone().for_credential().error().await;
         assert!(!is_unavailable(&error), "{error}");
-        let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+        let probe = call
+            .engine
+            .probe(&call.settings, &UntypedValue::Undefined, &call.env);
         assert!(probe.expect("begun").await.available, "{status}");
     }
 }
@@ -299,11 +305,11 @@ async fn a_configured_address_is_not_judged() {
 #[tokio::test(start_paused = true)]
 async fn a_fault_of_this_process_says_nothing_about_an_identity() {
     // At the probe, and at the token request.
-    let at_probe = answering(|| FaultKind::Local.into());
-    let at_token = probed(|| Reply::new(404, "").into());
-    at_token.net.play(|nth, _| match nth {
-        0 => Reply::new(404, "").into(),
-        _ => FaultKind::Local.into(),
+    let at_probe = answering(|| TransportErrorKind::Local.into());
+    let at_token = probed(|| FakeResponse::new(404, "").into());
+    at_token.net.set_script(|nth, _| match nth {
+        0 => FakeResponse::new(404, "").into(),
+        _ => TransportErrorKind::Local.into(),
     });
     for (desk, requests) in [(at_probe, 1), (at_token, 3)] {
         let error = desk.call().for_credential().error().await;
@@ -312,12 +318,12 @@ async fn a_fault_of_this_process_says_nothing_about_an_identity() {
             (false, requests),
             "{error}"
         );
-        assert!(error.facts().message.contains("this process itself"), "{error}");
+        assert!(error.details().message.contains("this process itself"), "{error}");
     }
     // It may pass: one more request after a second.
     let desk = Desk::playing(|nth, _| match nth {
-        0 => FaultKind::Local.into(),
-        _ => Reply::token("t", DAY).into(),
+        0 => TransportErrorKind::Local.into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let started = Instant::now();
     assert_eq!(desk.call().token().await, "t");

@@ -11,10 +11,10 @@ const PROBE: Duration = Duration::from_millis(1_050);
 #[tokio::test(start_paused = true)]
 async fn a_slow_imds_gives_a_token() {
     for millis in [1_500, 2_500, 9_900] {
-        let slow = move |reply: Reply| Play::from(reply).after(Duration::from_millis(millis));
+        let slow = move |reply: FakeResponse| FakeOutcome::from(reply).after(Duration::from_millis(millis));
         let desk = Desk::playing(move |_, request| match request.url.query() {
             None => slow(refused()),
-            Some(_) => slow(Reply::token("t", DAY).server("IMDS/1")),
+            Some(_) => slow(FakeResponse::token("t", DAY).server("IMDS/1")),
         });
         let started = Instant::now();
         assert_eq!(desk.call().for_credential().token().await, "t");
@@ -30,7 +30,7 @@ async fn a_slow_imds_gives_a_token() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_stays_silent_is_given_up_after_the_probe_alone_for_five_minutes() {
-    let desk = answering(|| Play::Silence);
+    let desk = answering(|| FakeOutcome::Silence);
     let ask = async || {
         let (before, started) = (desk.net.count(), Instant::now());
         let error = desk.call().for_credential().error().await;
@@ -47,14 +47,14 @@ async fn an_endpoint_that_stays_silent_is_given_up_after_the_probe_alone_for_fiv
     assert_eq!(ask().await, both);
     // acquireToken neither profits nor suffers from it.
     desk.net
-        .play(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(5)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)));
     assert_eq!(desk.call().token().await, "t");
     desk.for_resource("https://a").for_credential().token().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_in_the_grace_of_the_probe_is_used() {
-    let desk = probed(|| Play::from(refused()).after(Duration::from_millis(1_040)));
+    let desk = probed(|| FakeOutcome::from(refused()).after(Duration::from_millis(1_040)));
     let started = Instant::now();
     desk.call().for_credential().token().await;
     assert_eq!(started.elapsed(), Duration::from_millis(1_040));
@@ -63,30 +63,30 @@ async fn a_response_in_the_grace_of_the_probe_is_used() {
 #[tokio::test(start_paused = true)]
 async fn after_a_silent_probe_the_token_request_is_retried_only_if_imds_has_answered_it() {
     let desk = Desk::playing(|_, request| match request.url.query() {
-        None => Play::Silence,
-        Some(_) => Reply::new(503, "").into(),
+        None => FakeOutcome::Silence,
+        Some(_) => FakeResponse::new(503, "").into(),
     });
     let error = desk.call().for_credential().error().await;
     assert_eq!((sent(&desk).len(), is_unavailable(&error)), (2, false));
 
     let desk = Desk::playing(|nth, request| match (nth, request.url.query()) {
-        (_, None) => Play::Silence,
-        (1, _) => Reply::new(503, "").server("IMDS/1").into(),
-        _ => Reply::token("t", DAY).into(),
+        (_, None) => FakeOutcome::Silence,
+        (1, _) => FakeResponse::new(503, "").server("IMDS/1").into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     assert_eq!(desk.call().for_credential().token().await, "t");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
-    let desk = answering(|| Play::Silence);
+    let desk = answering(|| FakeOutcome::Silence);
     let error = desk.call().for_credential().within(seconds(4)).error().await;
     assert_eq!(
         (error.code(), is_unavailable(&error)),
         (&Code::NetworkUnavailable, true)
     );
     assert!(
-        error.facts().message.contains("did not answer a probe"),
+        error.details().message.contains("did not answer a probe"),
         "{error}"
     );
 }
@@ -94,8 +94,8 @@ async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
 #[tokio::test(start_paused = true)]
 async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
     let desk = Desk::playing(|_, request| match request.url.query() {
-        None => Play::Silence,
-        Some(_) => Play::from(Reply::token("t", DAY)).after(Duration::from_millis(1_500)),
+        None => FakeOutcome::Silence,
+        Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(Duration::from_millis(1_500)),
     });
     let started = Instant::now();
     let calls =
@@ -107,7 +107,7 @@ async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callers_client_that_is_silent_may_have_no_connection() {
-    let client = FakeNet::numbered(7, |_, _| Play::Silence);
+    let client = FakeTransport::numbered(7, |_, _| FakeOutcome::Silence);
     let desk = Desk::granting(DAY);
     let started = Instant::now();
     let error = desk.call().by(client.clone()).for_credential().error().await;

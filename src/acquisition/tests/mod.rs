@@ -29,13 +29,14 @@ use std::cell::Cell;
 use tokio::time::{Instant, advance, sleep};
 
 use super::*;
-use crate::acquisition::in_flight::Outcome;
-use crate::http::FaultKind;
+use crate::acquisition::in_flight::AcquisitionResult;
+use crate::http::TransportErrorKind;
 use crate::log::Level;
-use crate::options::RawConfiguration;
+use crate::options::RawApplicationOptions;
 use crate::platform::{Clock as _, variable as v};
 use crate::test_support::{
-    self, Entry, FakeClock, FakeFiles, FakeNet, Play, Reply, environment, resource, settings,
+    self, FakeClock, FakeEntry, FakeFiles, FakeOutcome, FakeResponse, FakeTransport, environment, options,
+    resource,
 };
 
 const HOUR: u64 = 3_600;
@@ -71,16 +72,16 @@ async fn settle() {
 
 /// An engine, with everything around it in the test's hands.
 struct Desk {
-    engine: Arc<Engine>,
+    engine: Arc<TokenClient>,
     clock: Arc<FakeClock>,
     files: Arc<FakeFiles>,
-    net: Arc<FakeNet>,
+    net: Arc<FakeTransport>,
 }
 
 impl Desk {
-    fn with(net: Arc<FakeNet>) -> Self {
+    fn with(net: Arc<FakeTransport>) -> Self {
         let (clock, files) = (FakeClock::new(), Arc::new(FakeFiles::default()));
-        let engine = Engine::new(test_support::machine(&clock, &files), net.clone(), spawner);
+        let engine = TokenClient::new(test_support::platform(&clock, &files), net.clone(), spawner);
         Self {
             engine,
             clock,
@@ -91,11 +92,11 @@ impl Desk {
 
     /// Hands out `t0`, `t1`, … that live for so many seconds.
     fn granting(lifetime: u64) -> Self {
-        Self::with(FakeNet::granting(lifetime))
+        Self::with(FakeTransport::always_granting(lifetime))
     }
 
-    fn playing(script: impl Fn(usize, &crate::http::Request) -> Play + Send + Sync + 'static) -> Self {
-        Self::with(FakeNet::playing(script))
+    fn playing(script: impl Fn(usize, &crate::http::Request) -> FakeOutcome + Send + Sync + 'static) -> Self {
+        Self::with(FakeTransport::scripted(script))
     }
 
     fn call(&self) -> Call {
@@ -103,18 +104,18 @@ impl Desk {
             engine: self.engine.clone(),
             clock: self.clock.clone(),
             ahead: (0, 0),
-            settings: settings(|_| {}),
+            settings: options(|_| {}),
             env: Environment::default(),
             request: TokenRequest {
                 resource: resource("https://vault.azure.net"),
-                wish: Wish::Any,
+                cache_policy: CachePolicy::UseCache,
                 claims: None,
                 timeout: None,
                 correlation_id: "call-1".into(),
                 tenant: None,
-                continuous_access: false,
-                identity_wait: None,
-                for_credential: false,
+                enable_cae: false,
+                identity_not_found_timeout: None,
+                is_credential_call: false,
             },
         }
     }
@@ -129,8 +130,8 @@ impl Desk {
 /// One call of `acquireToken`.
 #[derive(Clone)]
 struct Call {
-    engine: Arc<Engine>,
-    settings: Settings,
+    engine: Arc<TokenClient>,
+    settings: ApplicationOptions,
     env: Environment,
     request: TokenRequest,
     clock: Arc<FakeClock>,
@@ -139,15 +140,15 @@ struct Call {
 }
 
 impl Call {
-    fn wish(mut self, wish: Wish) -> Self {
-        self.request.wish = wish;
+    fn wish(mut self, wish: CachePolicy) -> Self {
+        self.request.cache_policy = wish;
         self
     }
 
     /// Answers a claims challenge.
     fn claims(mut self, claims: &str) -> Self {
         self.request.claims = Some(claims.to_owned());
-        self.wish(Wish::Other)
+        self.wish(CachePolicy::ReplaceRefused)
     }
 
     fn within(mut self, total: Duration) -> Self {
@@ -155,8 +156,8 @@ impl Call {
         self
     }
 
-    fn set(mut self, change: impl FnOnce(&mut RawConfiguration)) -> Self {
-        self.settings = settings(change);
+    fn set(mut self, change: impl FnOnce(&mut RawApplicationOptions)) -> Self {
+        self.settings = options(change);
         self
     }
 
@@ -170,9 +171,9 @@ impl Call {
         self
     }
 
-    fn acquire(self) -> Result<Acquired, Error> {
+    fn acquire(self) -> Result<Acquisition, Error> {
         let (ahead, thread) = self.ahead;
-        let now = self.clock.now().ahead(ahead);
+        let now = self.clock.now().with_offset(ahead);
         self.engine.acquire(
             &self.settings,
             self.request,
@@ -182,26 +183,26 @@ impl Call {
     }
 
     /// What is served without anybody having to wait.
-    fn served(self) -> Served {
+    fn served(self) -> AcquiredToken {
         match self.acquire() {
-            Ok(Acquired::Served(served)) => served,
-            Ok(Acquired::Pending(_)) => panic!("somebody must wait"),
+            Ok(Acquisition::Ready(served)) => served,
+            Ok(Acquisition::Pending(_)) => panic!("somebody must wait"),
             Err(error) => panic!("{error}"),
         }
     }
 
     fn waiter(self) -> Waiter {
         match self.acquire() {
-            Ok(Acquired::Pending(waiter)) => waiter,
-            Ok(Acquired::Served(served)) => panic!("served {}", text(&served)),
+            Ok(Acquisition::Pending(waiter)) => waiter,
+            Ok(Acquisition::Ready(served)) => panic!("served {}", text(&served)),
             Err(error) => panic!("{error}"),
         }
     }
 
-    async fn outcome(self) -> Outcome {
+    async fn outcome(self) -> AcquisitionResult {
         match self.acquire()? {
-            Acquired::Served(served) => Ok(served),
-            Acquired::Pending(waiter) => waiter.wait().await,
+            Acquisition::Ready(served) => Ok(served),
+            Acquisition::Pending(waiter) => waiter.wait().await,
         }
     }
 
@@ -214,8 +215,8 @@ impl Call {
     }
 }
 
-fn text(served: &Served) -> String {
-    served.token.secret.expose().to_owned()
+fn text(served: &AcquiredToken) -> String {
+    served.token.secret.expose_secret().to_owned()
 }
 
 /// Waits for all, and gives what each got: a token's text or an error's code.

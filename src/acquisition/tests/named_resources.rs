@@ -10,8 +10,8 @@ const ARC: &[(&str, &str)] = &[
 const KEY: &str = "/var/opt/azcmagent/tokens/a.key";
 
 /// A token for a resource of this name.
-fn named(token: &str, resource: &str) -> Reply {
-    Reply::new(
+fn named(token: &str, resource: &str) -> FakeResponse {
+    FakeResponse::new(
         200,
         format!(r#"{{"access_token":"{token}","expires_in":{DAY},"resource":"{resource}"}}"#),
     )
@@ -37,13 +37,13 @@ async fn spelling_that_differs_in_a_slash_is_one_name() {
     assert_eq!(needed_new_connection(&desk), [false, true]);
     // It is known from now on, whichever answers.
     for expected in ["t2", "t3"] {
-        let call = desk.call().env(APP_SERVICE).wish(Wish::New);
+        let call = desk.call().env(APP_SERVICE).wish(CachePolicy::ForceRefresh);
         assert_eq!(call.token().await, expected);
     }
     // Another name is not.
     desk.net
-        .play(|nth, _| named(&format!("t{nth}"), "https://other.example").into());
-    let call = desk.call().env(APP_SERVICE).wish(Wish::New);
+        .set_script(|nth, _| named(&format!("t{nth}"), "https://other.example").into());
+    let call = desk.call().env(APP_SERVICE).wish(CachePolicy::ForceRefresh);
     assert_eq!(call.token().await, "t5");
 }
 
@@ -53,7 +53,7 @@ async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
     let call = desk.call().env(APP_SERVICE);
     assert_eq!(*call.clone().error().await.code(), Code::FailedResponse);
     desk.net
-        .play(|_, _| named("mine", "https://vault.azure.net").into());
+        .set_script(|_, _| named("mine", "https://vault.azure.net").into());
     assert_eq!(call.token().await, "mine");
     assert_eq!(desk.net.count(), 3);
 }
@@ -66,10 +66,13 @@ async fn repeated_challenge_and_its_answer_have_new_connections() {
         match nth {
             1 => named("stray", "https://other.example").into(),
             _ if is_answer => named("t", "https://vault.azure.net").into(),
-            _ => Reply::new(401, "").challenge(format!("Basic realm={KEY}")).into(),
+            _ => FakeResponse::new(401, "")
+                .challenge(format!("Basic realm={KEY}"))
+                .into(),
         }
     });
-    desk.files.put(KEY, Entry::File(b"a-key-of-the-agent".to_vec()));
+    desk.files
+        .put(KEY, FakeEntry::File(b"a-key-of-the-agent".to_vec()));
     assert_eq!(desk.call().env(ARC).token().await, "t");
     assert_eq!(needed_new_connection(&desk), [false, false, true, true]);
 }

@@ -13,8 +13,9 @@ async fn left(remaining: u64) -> Desk {
 #[tokio::test(start_paused = true)]
 async fn a_new_token_is_waited_for() {
     let desk = left(299).await;
-    desk.net
-        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(Duration::from_millis(1_900)));
+    desk.net.set_script(|_, _| {
+        FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_900))
+    });
     let served = desk.call().waiter().wait().await.expect("a token");
     assert_eq!((text(&served).as_str(), served.from_cache), ("new", false));
     assert_eq!(text(&desk.call().served()), "new");
@@ -25,10 +26,10 @@ async fn a_new_token_is_waited_for() {
 async fn the_old_one_is_served_if_no_other_can_be_had() {
     for play in [400, 503, 0, 1] {
         let desk = left(299).await;
-        desk.net.play(move |_, _| match play {
-            0 => FaultKind::Reset.into(),
-            1 => Play::Panic,
-            status => Reply::new(status, "").into(),
+        desk.net.set_script(move |_, _| match play {
+            0 => TransportErrorKind::ConnectionReset.into(),
+            1 => FakeOutcome::Panic,
+            status => FakeResponse::new(status, "").into(),
         });
         let started = Instant::now();
         let served = desk.call().waiter().wait().await.expect("a token");
@@ -60,7 +61,7 @@ async fn the_old_one_is_served_if_no_thread_can_be_started() {
 async fn patience_is_two_seconds_from_the_flights_start() {
     let desk = left(299).await;
     desk.net
-        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(5)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
     let started = Instant::now();
     let first = tokio::spawn(desk.call().waiter().wait());
     sleep(Duration::from_millis(1_500)).await;
@@ -96,7 +97,7 @@ async fn an_endpoint_that_hands_out_nearly_expired_tokens_is_asked_every_thirty_
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_meanwhile_is_asked_every_thirty_seconds() {
     let desk = left(299).await;
-    desk.net.play(|_, _| Reply::new(400, "").into());
+    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
     for _ in 0..298 {
         assert_eq!(desk.call().token().await, "t0");
         sleep(seconds(1)).await;
@@ -108,7 +109,7 @@ async fn an_endpoint_that_fails_meanwhile_is_asked_every_thirty_seconds() {
 async fn an_endpoint_that_brings_nothing_to_keep_is_asked_every_thirty_seconds() {
     let desk = left(299).await;
     desk.net
-        .play(|_, _| Reply::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
+        .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
     for _ in 0..298 {
         desk.call().token().await;
         sleep(seconds(1)).await;
@@ -121,18 +122,18 @@ async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
     // It fails after the token's end.
     let desk = left(1).await;
     desk.net
-        .play(|_, _| Play::from(Reply::new(400, "")).after(Duration::from_millis(1_500)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500)));
     assert_eq!(*desk.call().error().await.code(), Code::FailedResponse);
 
     // It takes longer than patience lasts: there is nothing to fall back on.
     let desk = left(1).await;
     desk.net
-        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(6)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
     assert_eq!(desk.call().token().await, "new");
 
     // It never comes.
     let desk = left(1).await;
-    desk.net.play(|_, _| Play::Silence);
+    desk.net.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let error = desk.call().within(seconds(4)).error().await;
     assert_eq!(
@@ -143,10 +144,10 @@ async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
     // The machine sleeps meanwhile.
     let desk = left(299).await;
     desk.net
-        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(6)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
     let waiter = tokio::spawn(desk.call().waiter().wait());
     settle().await;
-    desk.clock.leap(seconds(HOUR));
+    desk.clock.jump(seconds(HOUR));
     let served = waiter.await.expect("no panic").expect("a token");
     assert_eq!(text(&served), "new");
 }
@@ -154,7 +155,7 @@ async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
 #[tokio::test(start_paused = true)]
 async fn a_short_total_timeout_is_no_reason_to_fail() {
     let desk = left(299).await;
-    desk.net.play(|_, _| Play::Silence);
+    desk.net.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let served = desk.call().within(seconds(1)).outcome().await.expect("a token");
     assert_eq!((text(&served).as_str(), started.elapsed()), ("t0", seconds(1)));

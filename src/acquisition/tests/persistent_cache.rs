@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::cache::persistent::{Doing, Guard, Shelf, Store};
+use crate::cache::persistent::{BoxFuture, LockGuard, PersistentCache, RecordStore};
 use crate::metadata::TokenSource;
 
 /// A shelf in memory, which counts how often it is used.
@@ -33,12 +33,12 @@ impl FakeStore {
     }
 }
 
-impl Store for FakeStore {
-    fn label(&self) -> &'static str {
+impl RecordStore for FakeStore {
+    fn id(&self) -> &'static str {
         "fake"
     }
 
-    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+    fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async {
             if self.refuses {
                 return Err(Error::new(Code::InvalidConfiguration, "not safe"));
@@ -47,11 +47,11 @@ impl Store for FakeStore {
         })
     }
 
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
-        Box::pin(async { Some(Box::new(self.held.clone().lock_owned().await) as Guard) })
+    fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
+        Box::pin(async { Some(Box::new(self.held.clone().lock_owned().await) as LockGuard) })
     }
 
-    fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+    fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         self.loads.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
             sleep(self.delays[0]).await;
@@ -59,7 +59,7 @@ impl Store for FakeStore {
         })
     }
 
-    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
+    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()> {
         self.saves.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             sleep(self.delays[1]).await;
@@ -72,13 +72,13 @@ impl Store for FakeStore {
 pub(super) struct Process(pub(super) Desk, pub(super) Arc<FakeStore>);
 
 impl Process {
-    pub(super) fn new(store: &Arc<FakeStore>, net: Arc<FakeNet>) -> Self {
+    pub(super) fn new(store: &Arc<FakeStore>, net: Arc<FakeTransport>) -> Self {
         Self(Desk::with(net), store.clone())
     }
 
     pub(super) fn call(&self) -> Call {
         let mut call = self.0.call();
-        call.settings = call.settings.with_shelf(Shelf {
+        call.settings = call.settings.with_persistent_cache(PersistentCache {
             store: self.1.clone(),
             hostname: "host".into(),
         });
@@ -89,7 +89,7 @@ impl Process {
 #[tokio::test(start_paused = true)]
 async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     let store = Arc::<FakeStore>::default();
-    let first = Process::new(&store, FakeNet::granting(DAY));
+    let first = Process::new(&store, FakeTransport::always_granting(DAY));
     let served = first.call().outcome().await.expect("a token");
     assert!(!served.from_cache);
     // It is read once more when nobody else works at it, and before it is written.
@@ -97,13 +97,13 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     first.call().served();
     assert_eq!(store.counts(), (3, 1));
 
-    let second = Process::new(&store, FakeNet::playing(|_, _| panic!("no request")));
+    let second = Process::new(&store, FakeTransport::scripted(|_, _| panic!("no request")));
     let served = second.call().outcome().await.expect("a token");
     assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
     let metadata = &served.metadata;
     assert_eq!(metadata.token_source, Some(TokenSource::Cache));
-    assert_eq!(metadata.refresh_reason, RefreshReason::NotApplicable);
-    assert_eq!((metadata.attempts, metadata.in_http), (0, Duration::ZERO));
+    assert_eq!(metadata.cache_refresh_reason, CacheRefreshReason::NotApplicable);
+    assert_eq!((metadata.attempts, metadata.http_time), (0, Duration::ZERO));
     assert_eq!(store.counts(), (4, 1));
     second.call().served();
     assert_eq!(store.counts(), (4, 1));
@@ -111,13 +111,13 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_gets_one_and_the_others_find_it() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        let first = Process::new(&store, FakeNet::granting(DAY));
+        let first = Process::new(&store, FakeTransport::always_granting(DAY));
         first.call().token().await;
         assert_eq!(first.call().wish(wish).token().await, "t1");
         assert_eq!(store.counts(), (4, 2));
-        let second = Process::new(&store, FakeNet::granting(DAY));
+        let second = Process::new(&store, FakeTransport::always_granting(DAY));
         assert_eq!(second.call().token().await, "t1");
         assert_eq!(second.0.net.count(), 0);
     }
@@ -126,7 +126,7 @@ async fn who_wants_another_token_gets_one_and_the_others_find_it() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_takes_what_another_process_has_brought_meanwhile() {
     let store = Arc::<FakeStore>::default();
-    let [first, second] = [0, 1].map(|_| Process::new(&store, FakeNet::granting(DAY)));
+    let [first, second] = [0, 1].map(|_| Process::new(&store, FakeTransport::always_granting(DAY)));
     first.call().token().await;
     second.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
@@ -142,26 +142,32 @@ async fn a_refresh_takes_what_another_process_has_brought_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn what_expired_or_is_damaged_is_replaced_and_what_is_valid_is_a_last_resort() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeNet::granting(HOUR)).call().token().await;
+    Process::new(&store, FakeTransport::always_granting(HOUR))
+        .call()
+        .token()
+        .await;
     let entry = store.records().keys().next().cloned().expect("a record");
 
     // Two minutes are left: another is asked for, and this one served if there is none.
-    let late = Process::new(&store, FakeNet::playing(|_, _| Reply::new(400, "").into()));
-    late.0.clock.leap(seconds(HOUR - 120));
+    let late = Process::new(
+        &store,
+        FakeTransport::scripted(|_, _| FakeResponse::new(400, "").into()),
+    );
+    late.0.clock.jump(seconds(HOUR - 120));
     let served = late.call().outcome().await.expect("a token");
     assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
     assert_eq!(late.0.net.count(), 1);
 
-    let later = Process::new(&store, FakeNet::granting(HOUR));
-    later.0.clock.leap(seconds(HOUR));
+    let later = Process::new(&store, FakeTransport::always_granting(HOUR));
+    later.0.clock.jump(seconds(HOUR));
     later.call().token().await;
     assert_eq!(later.0.net.count(), 1);
 
     store.records().insert(entry, "{".into());
-    let other = Process::new(&store, FakeNet::granting(HOUR));
+    let other = Process::new(&store, FakeTransport::always_granting(HOUR));
     other.call().token().await;
     assert_eq!(other.0.net.count(), 1);
-    let after = Process::new(&store, FakeNet::granting(HOUR));
+    let after = Process::new(&store, FakeTransport::always_granting(HOUR));
     after.call().token().await;
     assert_eq!(after.0.net.count(), 0);
 }
@@ -169,8 +175,11 @@ async fn what_expired_or_is_damaged_is_replaced_and_what_is_valid_is_a_last_reso
 #[tokio::test(start_paused = true)]
 async fn processes_that_start_together_make_one_request_between_them() {
     let store = Arc::<FakeStore>::default();
-    let slow =
-        || FakeNet::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
+    let slow = || {
+        FakeTransport::scripted(|nth, _| {
+            FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
+        })
+    };
     let processes: Vec<_> = (0..4).map(|_| Process::new(&store, slow())).collect();
     let told = all(processes.iter().map(|process| process.call().waiter()).collect()).await;
     assert_eq!(told, ["t0"; 4]);
@@ -181,7 +190,7 @@ async fn processes_that_start_together_make_one_request_between_them() {
 #[tokio::test(start_paused = true)]
 async fn a_cleared_cache_believes_nothing_from_before_and_keeps_nothing_of_what_was_under_way() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
     advance(seconds(1)).await;
     process.0.engine.clear();
@@ -190,8 +199,8 @@ async fn a_cleared_cache_believes_nothing_from_before_and_keeps_nothing_of_what_
     process
         .0
         .net
-        .play(|_, _| Play::from(Reply::token("late", DAY)).after(seconds(1)));
-    let waiter = process.call().wish(Wish::New).waiter();
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(1)));
+    let waiter = process.call().wish(CachePolicy::ForceRefresh).waiter();
     process.0.engine.clear();
     assert_eq!(all(vec![waiter]).await, ["late"]);
     assert_eq!(store.counts().1, 2);
@@ -202,7 +211,7 @@ async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_e
     let store = Arc::<FakeStore>::default();
     let process = Process::new(
         &store,
-        FakeNet::playing(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into()),
+        FakeTransport::scripted(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into()),
     );
     process.call().token().await;
     assert_eq!(store.counts(), (2, 0));
@@ -211,7 +220,7 @@ async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_e
         refuses: true,
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let error = process.call().error().await;
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert_eq!(process.0.net.count(), 0);

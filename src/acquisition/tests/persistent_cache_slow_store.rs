@@ -8,9 +8,12 @@ use crate::metadata::TokenSource;
 #[tokio::test(start_paused = true)]
 async fn a_fresh_token_is_served_whoever_works_at_the_entry() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+    Process::new(&store, FakeTransport::always_granting(DAY))
+        .call()
+        .token()
+        .await;
     let _held = store.held.lock().await;
-    let other = Process::new(&store, FakeNet::granting(DAY));
+    let other = Process::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     assert_eq!(other.call().token().await, "t0");
     assert_eq!((other.0.net.count(), started.elapsed()), (0, Duration::ZERO));
@@ -21,7 +24,7 @@ async fn who_never_lets_go_of_an_entry_is_waited_for_ten_seconds_or_half_the_tim
     for (call_within, waited) in [(None, 10), (Some(4), 2)] {
         let store = Arc::<FakeStore>::default();
         let _held = store.held.lock().await;
-        let process = Process::new(&store, FakeNet::granting(DAY));
+        let process = Process::new(&store, FakeTransport::always_granting(DAY));
         let mut call = process.call();
         call.request.timeout = call_within.map(seconds);
         let started = Instant::now();
@@ -38,7 +41,7 @@ async fn a_store_that_does_not_answer_is_as_good_as_none() {
         delays: [seconds(DAY), Duration::ZERO],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     assert_eq!(process.call().within(seconds(5)).token().await, "t0");
     assert_eq!(started.elapsed(), Duration::from_millis(2_500));
@@ -50,7 +53,7 @@ async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
         delays: [Duration::ZERO, seconds(7)],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     let patient = tokio::spawn(process.call().waiter().wait());
     let impatient = tokio::spawn(process.call().within(Duration::from_millis(300)).waiter().wait());
@@ -69,17 +72,20 @@ async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
 }
 
 /// A process that finds a token with so many seconds left.
-async fn finding(left: u64, net: Arc<FakeNet>) -> Process {
+async fn finding(left: u64, net: Arc<FakeTransport>) -> Process {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeNet::granting(HOUR)).call().token().await;
+    Process::new(&store, FakeTransport::always_granting(HOUR))
+        .call()
+        .token()
+        .await;
     let late = Process::new(&store, net);
-    late.0.clock.leap(seconds(HOUR - left));
+    late.0.clock.jump(seconds(HOUR - left));
     late
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_nearly_expired_token_is_served_after_two_seconds() {
-    let late = finding(200, FakeNet::playing(|_, _| Play::Silence)).await;
+    let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     for (call, waited) in [(late.call(), 2), (late.call().within(seconds(1)), 0)] {
         let started = Instant::now();
         let served = call.outcome().await.expect("a token");
@@ -92,13 +98,14 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
     }
     assert_eq!(late.0.net.count(), 1);
 
-    let late = finding(200, FakeNet::playing(|_, _| Play::Silence)).await;
+    let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     let started = Instant::now();
     assert_eq!(late.call().within(seconds(1)).token().await, "t0");
     assert_eq!(started.elapsed(), seconds(1));
 
     // What comes after all is served from then on.
-    let net = FakeNet::playing(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(5)));
+    let net =
+        FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
     let late = finding(200, net).await;
     assert_eq!(late.call().token().await, "t0");
     sleep(seconds(5)).await;
@@ -108,25 +115,31 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
 #[tokio::test(start_paused = true)]
 async fn what_expires_while_another_is_asked_for_is_not_served() {
     for silent in [true, false] {
-        let net = FakeNet::playing(move |_, _| {
+        let net = FakeTransport::scripted(move |_, _| {
             if silent {
-                Play::Silence
+                FakeOutcome::Silence
             } else {
-                Play::from(Reply::new(400, "")).after(Duration::from_millis(1_500))
+                FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500))
             }
         });
         let late = finding(1, net).await;
         let error = late.call().within(seconds(9)).error().await;
-        assert_eq!(error.facts().attempts, Some(1), "{error}");
+        assert_eq!(error.details().attempts, Some(1), "{error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        Process::new(&store, FakeNet::granting(DAY)).call().token().await;
-        let process = Process::new(&store, FakeNet::playing(|_, _| Reply::token("new", DAY).into()));
+        Process::new(&store, FakeTransport::always_granting(DAY))
+            .call()
+            .token()
+            .await;
+        let process = Process::new(
+            &store,
+            FakeTransport::scripted(|_, _| FakeResponse::token("new", DAY).into()),
+        );
         let waiters = vec![process.call().waiter(), process.call().wish(wish).waiter()];
         // The first call may find the token of the second, since threads that read files are in no order.
         let tokens = all(waiters).await;
@@ -142,13 +155,12 @@ async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
         delays: [Duration::ZERO, Duration::from_millis(900)],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeNet::granting(HOUR));
+    let process = Process::new(&store, FakeTransport::always_granting(HOUR));
     process.call().token().await;
     advance(seconds(HOUR - 200)).await;
-    process
-        .0
-        .net
-        .play(|_, _| Play::from(Reply::token("new", HOUR)).after(Duration::from_millis(1_600)));
+    process.0.net.set_script(|_, _| {
+        FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_600))
+    });
     let started = Instant::now();
     assert_eq!(process.call().token().await, "new");
     assert_eq!(started.elapsed(), seconds(2));
@@ -157,29 +169,41 @@ async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
 #[tokio::test(start_paused = true)]
 async fn what_is_found_does_not_take_the_place_of_what_another_call_has_brought() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
+    Process::new(&store, FakeTransport::always_granting(DAY))
+        .call()
+        .token()
+        .await;
     // It is read before, and landed after.
     let slow = Arc::new(FakeStore {
         records: Mutex::new(store.records().clone()),
         delays: [seconds(2), Duration::ZERO],
         ..FakeStore::default()
     });
-    let process = Process::new(&slow, FakeNet::playing(|_, _| Reply::token("new", HOUR).into()));
+    let process = Process::new(
+        &slow,
+        FakeTransport::scripted(|_, _| FakeResponse::token("new", HOUR).into()),
+    );
     let plain = tokio::spawn(process.call().waiter().wait());
     settle().await;
     // It has no shelf, and shares no flight with the other.
-    assert_eq!(process.0.call().wish(Wish::New).token().await, "new");
+    assert_eq!(
+        process.0.call().wish(CachePolicy::ForceRefresh).token().await,
+        "new"
+    );
     assert_eq!(text(&plain.await.expect("no panic").expect("a token")), "new");
     assert_eq!(text(&process.call().served()), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_spare_does_not_take_the_place_of_a_better_token() {
-    let refusing = FakeNet::playing(|_, _| Play::from(Reply::new(400, "")).after(seconds(1)));
+    let refusing =
+        FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(seconds(1)));
     let late = finding(200, refusing).await;
     let unlucky = tokio::spawn(late.call().waiter().wait());
     settle().await;
-    late.0.net.play(|_, _| Reply::token("long", DAY).into());
+    late.0
+        .net
+        .set_script(|_, _| FakeResponse::token("long", DAY).into());
     assert_eq!(late.0.call().token().await, "long");
     assert_eq!(text(&unlucky.await.expect("no panic").expect("a token")), "long");
     assert_eq!(text(&late.call().served()), "long");
@@ -187,14 +211,14 @@ async fn a_spare_does_not_take_the_place_of_a_better_token() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept() {
-    for wish in [Wish::New, Wish::Other] {
+    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        let process = Process::new(&store, FakeNet::granting(DAY));
+        let process = Process::new(&store, FakeTransport::always_granting(DAY));
         process.call().token().await;
         advance(seconds(1)).await;
-        process.0.net.play(|nth, _| match nth {
-            1 => Reply::new(200, r#"{"access_token":"once"}"#).into(),
-            _ => Reply::token("new", DAY).into(),
+        process.0.net.set_script(|nth, _| match nth {
+            1 => FakeResponse::new(200, r#"{"access_token":"once"}"#).into(),
+            _ => FakeResponse::token("new", DAY).into(),
         });
         assert_eq!(process.call().wish(wish).token().await, "once");
         assert!(store.records().values().all(String::is_empty));
@@ -205,50 +229,66 @@ async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept(
 #[tokio::test(start_paused = true)]
 async fn a_record_from_before_another_token_was_asked_for_is_not_believed() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeNet::granting(DAY));
+    let process = Process::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
     let old = store.records().clone();
     advance(seconds(1)).await;
     process
         .0
         .net
-        .play(|_, _| Reply::new(200, r#"{"access_token":"once"}"#).into());
-    process.call().wish(Wish::New).token().await;
+        .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
+    process.call().wish(CachePolicy::ForceRefresh).token().await;
     // As if it could not be removed.
     *store.records() = old;
-    process.0.net.play(|_, _| Reply::token("new", DAY).into());
+    process
+        .0
+        .net
+        .set_script(|_, _| FakeResponse::token("new", DAY).into());
     assert_eq!(process.call().token().await, "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
     let store = Arc::<FakeStore>::default();
-    let slow = FakeNet::playing(|_, _| Play::from(Reply::token("old", DAY)).after(seconds(9)));
+    let slow =
+        FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("old", DAY)).after(seconds(9)));
     let process = Process::new(&store, slow);
     let first = tokio::spawn(process.call().waiter().wait());
     settle().await;
     // Another process loses patience with the lock, and keeps what it got without it.
-    let other = Process::new(&store, FakeNet::playing(|_, _| Reply::token("new", DAY).into()));
-    other.0.clock.leap(seconds(1));
+    let other = Process::new(
+        &store,
+        FakeTransport::scripted(|_, _| FakeResponse::token("new", DAY).into()),
+    );
+    other.0.clock.jump(seconds(1));
     assert_eq!(
-        other.call().wish(Wish::New).within(seconds(4)).token().await,
+        other
+            .call()
+            .wish(CachePolicy::ForceRefresh)
+            .within(seconds(4))
+            .token()
+            .await,
         "new"
     );
-    process.0.clock.leap(seconds(2));
+    process.0.clock.jump(seconds(2));
     assert_eq!(text(&first.await.expect("no panic").expect("a token")), "old");
-    let last = Process::new(&store, FakeNet::granting(DAY));
-    last.0.clock.leap(seconds(30));
+    let last = Process::new(&store, FakeTransport::always_granting(DAY));
+    last.0.clock.jump(seconds(30));
     assert_eq!(last.call().token().await, "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeNet::granting(DAY)).call().token().await;
-    let net = FakeNet::playing(|_, _| Play::from(Reply::token("new", HOUR)).after(seconds(1)));
+    Process::new(&store, FakeTransport::always_granting(DAY))
+        .call()
+        .token()
+        .await;
+    let net =
+        FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(1)));
     let process = Process::new(&store, net);
-    let mut other = process.call().wish(Wish::New);
-    other.request.identity_wait = Some(seconds(10)); // Of another flight than the next.
+    let mut other = process.call().wish(CachePolicy::ForceRefresh);
+    other.request.identity_not_found_timeout = Some(seconds(10)); // Of another flight than the next.
     let forced = tokio::spawn(other.waiter().wait());
     settle().await;
     process.1.held.try_lock().expect_err("held by the flight");
@@ -265,7 +305,7 @@ async fn a_token_that_ends_soon_does_not_wait_until_it_is_kept() {
             delays: [Duration::ZERO, Duration::from_millis(900)],
             ..FakeStore::default()
         });
-        let process = Process::new(&store, FakeNet::granting(lifetime));
+        let process = Process::new(&store, FakeTransport::always_granting(lifetime));
         let started = Instant::now();
         assert_eq!(process.call().token().await, "t0");
         assert_eq!(started.elapsed(), waited, "{lifetime}");

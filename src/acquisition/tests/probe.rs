@@ -2,7 +2,7 @@
 
 use super::credential_unavailable::{APP_SERVICE, CONTAINER_HOST, is_unavailable};
 use super::*;
-use crate::options::Given;
+use crate::options::UntypedValue;
 
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 const CONFIGURED_IMDS: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://10.0.0.4")];
@@ -10,16 +10,16 @@ const CONFIGURED_IMDS: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST
 impl Call {
     /// As `getToken` calls.
     pub(super) fn for_credential(mut self) -> Self {
-        self.request.for_credential = true;
+        self.request.is_credential_call = true;
         self
     }
 }
 
 /// A network in which a request without a query, the probe, is answered by `probe`, and each other one by a token.
-pub(super) fn probed(probe: impl Fn() -> Play + Send + Sync + 'static) -> Desk {
+pub(super) fn probed(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Desk {
     Desk::playing(move |nth, request| match request.url.query() {
         None => probe(),
-        Some(_) => Reply::token(&format!("t{nth}"), DAY).into(),
+        Some(_) => FakeResponse::token(&format!("t{nth}"), DAY).into(),
     })
 }
 
@@ -40,7 +40,7 @@ pub(super) fn sent(desk: &Desk) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_given_for() {
-    let desk = probed(|| Reply::new(400, "").into());
+    let desk = probed(|| FakeResponse::new(400, "").into());
     desk.call().for_credential().token().await;
     let requests = desk.net.requests();
     assert_eq!(
@@ -55,7 +55,7 @@ async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_giv
 
 #[tokio::test(start_paused = true)]
 async fn the_token_is_asked_for_when_the_probe_is_answered_and_not_before() {
-    let desk = probed(|| Play::from(Reply::new(400, "")).after(Duration::from_millis(999)));
+    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999)));
     let started = Instant::now();
     desk.call().for_credential().token().await;
     assert_eq!(desk.net.times(started), [0, 999]);
@@ -63,7 +63,7 @@ async fn the_token_is_asked_for_when_the_probe_is_answered_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_second_without_a_connection_there_is_no_identity() {
-    let desk = probed(|| Play::NoConnection);
+    let desk = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = desk.call().for_credential().error().await;
     assert_eq!(started.elapsed(), seconds(1));
@@ -71,23 +71,23 @@ async fn after_a_second_without_a_connection_there_is_no_identity() {
     assert!(is_unavailable(&error), "{error}");
     assert!(
         error
-            .facts()
+            .details()
             .message
             .contains("did not answer a probe within 1000 ms"),
         "{error}"
     );
-    assert_eq!(error.facts().endpoint.as_deref(), Some(IMDS));
+    assert_eq!(error.details().endpoint.as_deref(), Some(IMDS));
     settle().await;
-    assert_eq!((sent(&desk), desk.net.under_way()), (vec!["probe".to_owned()], 0));
+    assert_eq!((sent(&desk), desk.net.in_flight()), (vec!["probe".to_owned()], 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_failed_is_forgotten() {
-    let desk = probed(|| Play::NoConnection);
+    let desk = probed(|| FakeOutcome::NoConnection);
     desk.call().for_credential().error().await;
-    desk.net.play(|_, request| match request.url.query() {
-        None => Reply::new(400, "").into(),
-        Some(_) => Reply::token("t", DAY).into(),
+    desk.net.set_script(|_, request| match request.url.query() {
+        None => FakeResponse::new(400, "").into(),
+        Some(_) => FakeResponse::token("t", DAY).into(),
     });
     assert_eq!(desk.call().for_credential().token().await, "t");
     assert_eq!(sent(&desk), ["probe", "probe", "https://vault.azure.net"]);
@@ -96,24 +96,27 @@ async fn a_probe_that_failed_is_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_the_probe_that_proves_nothing_is_followed_by_a_token_request() {
     for status in [400, 403, 404, 408, 410, 429, 500, 503] {
-        let desk = probed(move || Reply::new(status, "what?").into());
+        let desk = probed(move || FakeResponse::new(status, "what?").into());
         assert_eq!(desk.call().for_credential().token().await, "t1", "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_answer_of_imds_is_none() {
-    let container = probed(|| Reply::new(403, CONTAINER_HOST).into());
+    let container = probed(|| FakeResponse::new(403, CONTAINER_HOST).into());
     let error = container.call().for_credential().error().await;
-    assert_eq!((error.facts().status, is_unavailable(&error)), (Some(403), true));
+    assert_eq!(
+        (error.details().status, is_unavailable(&error)),
+        (Some(403), true)
+    );
     assert_eq!(sent(&container), ["probe"]);
 
     for fault in [
-        FaultKind::Refused,
-        FaultKind::Reset,
-        FaultKind::Closed,
-        FaultKind::Unroutable,
-        FaultKind::CallersClient,
+        TransportErrorKind::ConnectionRefused,
+        TransportErrorKind::ConnectionReset,
+        TransportErrorKind::ConnectionClosed,
+        TransportErrorKind::Unreachable,
+        TransportErrorKind::CustomClient,
     ] {
         let desk = probed(move || fault.into());
         let started = Instant::now();
@@ -129,7 +132,7 @@ async fn what_is_no_answer_of_imds_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_to_imds_may_take_no_longer_than_its_probe() {
-    let desk = probed(|| Play::NoConnection);
+    let desk = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = desk.call().for_credential().error().await;
     assert_eq!((started.elapsed(), is_unavailable(&error)), (seconds(1), true));
@@ -137,12 +140,12 @@ async fn a_connection_to_imds_may_take_no_longer_than_its_probe() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_share_a_probe_and_what_it_brings() {
-    let desk = probed(|| Play::from(Reply::new(400, "")).after(Duration::from_millis(500)));
+    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
     let callers = (0..1_000).map(|_| desk.call().for_credential().waiter());
     assert_eq!(all(callers.collect()).await, ["t1"; 1_000]);
     assert_eq!(sent(&desk), ["probe", "https://vault.azure.net"]);
 
-    let desk = probed(|| Play::NoConnection);
+    let desk = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let first = desk.call().for_credential().waiter();
     sleep(Duration::from_millis(600)).await;
@@ -157,7 +160,7 @@ async fn a_thousand_callers_share_a_probe_and_what_it_brings() {
 
 #[tokio::test(start_paused = true)]
 async fn imds_that_has_answered_is_not_probed_again() {
-    let desk = probed(|| Reply::new(400, "").into());
+    let desk = probed(|| FakeResponse::new(400, "").into());
     desk.call().for_credential().token().await;
     desk.for_resource("https://storage.azure.com")
         .for_credential()
@@ -167,7 +170,7 @@ async fn imds_that_has_answered_is_not_probed_again() {
     user_assigned.for_credential().token().await;
     desk.engine.clear();
     desk.call().for_credential().token().await;
-    desk.clock.leap(seconds(2 * DAY));
+    desk.clock.jump(seconds(2 * DAY));
     desk.call().for_credential().token().await;
     let probes = sent(&desk).into_iter().filter(|one| one == "probe");
     assert_eq!((probes.count(), desk.net.count()), (1, 6));
@@ -175,7 +178,7 @@ async fn imds_that_has_answered_is_not_probed_again() {
 
 #[tokio::test(start_paused = true)]
 async fn only_get_token_probes_and_only_where_nothing_is_configured() {
-    let desk = probed(|| Play::Silence);
+    let desk = probed(|| FakeOutcome::Silence);
     let hour = |resource: &str| desk.for_resource(resource);
     hour("https://a").token().await;
     hour("https://b")
@@ -189,7 +192,7 @@ async fn only_get_token_probes_and_only_where_nothing_is_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_token_is_served_without_a_probe() {
-    let desk = probed(|| Play::Silence);
+    let desk = probed(|| FakeOutcome::Silence);
     desk.call().token().await;
     assert_eq!(text(&desk.call().for_credential().served()), "t0");
     assert_eq!(desk.net.count(), 1);
@@ -198,8 +201,8 @@ async fn a_cached_token_is_served_without_a_probe() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_probe_is_no_business_of_acquire_token() {
     let desk = Desk::playing(|_, request| match request.url.query() {
-        None => Play::NoConnection,
-        Some(_) => Play::from(Reply::token("t", DAY)).after(seconds(5)),
+        None => FakeOutcome::NoConnection,
+        Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)),
     });
     let started = Instant::now();
     let credential = tokio::spawn(desk.call().for_credential().waiter().wait());
@@ -211,7 +214,7 @@ async fn a_failing_probe_is_no_business_of_acquire_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
-    let desk = probed(|| Play::Silence);
+    let desk = probed(|| FakeOutcome::Silence);
     let started = Instant::now();
     let hasty = desk.call().for_credential().within(Duration::from_millis(300));
     let error = hasty.error().await;
@@ -231,11 +234,11 @@ async fn one_probe_serves_all_who_want_to_know_at_one_time() {
             .map(|one| desk.for_resource(one).for_credential().waiter())
             .into()
     };
-    let desk = probed(|| Play::from(Reply::new(400, "")).after(Duration::from_millis(500)));
+    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
     all(calls(&desk)).await;
     assert_eq!(sent(&desk).iter().filter(|one| *one == "probe").count(), 1);
 
-    let desk = probed(|| Play::NoConnection);
+    let desk = probed(|| FakeOutcome::NoConnection);
     let began = Instant::now();
     assert_eq!(
         all(calls(&desk)).await,
@@ -253,8 +256,8 @@ async fn one_probe_serves_all_who_want_to_know_at_one_time() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_waits_for_no_acquisition() {
     let desk = Desk::playing(|_, request| match request.url.query() {
-        None => Reply::new(400, "").into(),
-        Some(_) => Play::Silence,
+        None => FakeResponse::new(400, "").into(),
+        Some(_) => FakeOutcome::Silence,
     });
     let waiters: Vec<_> = (0..100)
         .map(|nth| desk.for_resource(&format!("https://{nth}.example")).waiter())
@@ -266,28 +269,32 @@ async fn a_probe_waits_for_no_acquisition() {
         env,
         ..
     } = desk.call();
-    let probe = engine.probe(&settings, &Given::Absent, &env).expect("begun");
+    let probe = engine
+        .probe(&settings, &UntypedValue::Undefined, &env)
+        .expect("begun");
     assert!(probe.await.available);
-    assert_eq!(desk.net.most_under_way(), 32);
+    assert_eq!(desk.net.max_in_flight(), 32);
     drop(waiters);
 }
 
 #[tokio::test(start_paused = true)]
 async fn probes_by_callers_clients_wait_for_no_place() {
     // Such a client may itself wait for a token of the same endpoint, which needs a place then.
-    let desk = probed(|| Play::Silence);
-    let client = FakeNet::numbered(7, |_, _| {
-        Play::from(Reply::new(400, "")).after(Duration::from_millis(900))
+    let desk = probed(|| FakeOutcome::Silence);
+    let client = FakeTransport::numbered(7, |_, _| {
+        FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(900))
     });
     let call = desk.call().env(CONFIGURED_IMDS).by(client.clone());
     let probes: Vec<_> = (0..40)
         .map(|_| {
-            let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+            let probe = call
+                .engine
+                .probe(&call.settings, &UntypedValue::Undefined, &call.env);
             tokio::spawn(probe.expect("begun"))
         })
         .collect();
     settle().await;
-    assert_eq!(client.most_under_way(), 40);
+    assert_eq!(client.max_in_flight(), 40);
     assert_eq!(desk.call().env(CONFIGURED_IMDS).token().await, "t0");
     for probe in probes {
         assert!(probe.await.expect("no panic").available);
@@ -301,9 +308,12 @@ async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
         (v::MSI_SECRET, "hush-header"),
     ];
     for env in [APP_SERVICE, &machine_learning] {
-        let desk = Desk::playing(|_, _| Reply::new(403, format!("{CONTAINER_HOST} hush-header")).into());
+        let desk =
+            Desk::playing(|_, _| FakeResponse::new(403, format!("{CONTAINER_HOST} hush-header")).into());
         let call = desk.call().env(env);
-        let probe = call.engine.probe(&call.settings, &Given::Absent, &call.env);
+        let probe = call
+            .engine
+            .probe(&call.settings, &UntypedValue::Undefined, &call.env);
         let reason = probe.expect("begun").await.reason.expect("refused");
         assert!(
             reason.contains("connectex") && !reason.contains("hush"),
@@ -311,6 +321,10 @@ async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
         );
         // The probe itself holds none.
         let headers = &desk.net.requests()[0].headers;
-        assert!(headers.iter().all(|(_, value)| value.expose() != "hush-header"));
+        assert!(
+            headers
+                .iter()
+                .all(|(_, value)| value.expose_secret() != "hush-header")
+        );
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::strategies::{Answer, Event, answers, events, playing};
 use super::*;
-use crate::options::Given;
+use crate::options::UntypedValue;
 use crate::platform::Clock as _;
 use crate::test_support::proptest::{config, paused};
 use crate::token::Timestamp;
@@ -16,7 +16,7 @@ const TICK: u128 = 2;
 /// A call that was made, and what must hold of it.
 struct Made {
     resource: usize,
-    wish: Wish,
+    wish: CachePolicy,
     timeout: u64,
     /// How many requests had been sent when the cache was last cleared before it.
     cleared_at: usize,
@@ -24,7 +24,7 @@ struct Made {
     took: u128,
     /// The wall time when it was answered.
     answered: Timestamp,
-    outcome: Outcome,
+    outcome: AcquisitionResult,
 }
 
 impl Made {
@@ -52,7 +52,11 @@ impl Made {
             "request {nth} was sent before the cache was cleared"
         );
         if served.from_cache {
-            prop_assert_eq!(self.wish, Wish::Any, "from the cache, although not wanted");
+            prop_assert_eq!(
+                self.wish,
+                CachePolicy::UseCache,
+                "from the cache, although not wanted"
+            );
             prop_assert!(served.token.expires_on > self.answered, "an expired token");
         }
         Ok(())
@@ -60,7 +64,7 @@ impl Made {
 }
 
 /// The resource and the request that a token is from.
-fn origin(served: &Served) -> (usize, usize) {
+fn origin(served: &AcquiredToken) -> (usize, usize) {
     let text = text(served);
     let (resource, nth) = text.split_once('-').expect("both");
     (
@@ -69,10 +73,10 @@ fn origin(served: &Served) -> (usize, usize) {
     )
 }
 
-fn call(desk: &Desk, resource: usize, wish: Wish) -> Call {
+fn call(desk: &Desk, resource: usize, wish: CachePolicy) -> Call {
     let call = desk.for_resource(&format!("https://a/{resource}")).wish(wish);
     // One request a flight: the retries have properties of their own.
-    call.set(|raw| raw.disable_internal_retries = Given::Boolean(true))
+    call.set(|raw| raw.disable_internal_retries = UntypedValue::Boolean(true))
 }
 
 /// Lets everything happen, and gives what came of every call.
@@ -92,8 +96,8 @@ async fn follow(desk: &Desk, events: Vec<(u64, Event)>) -> Vec<Made> {
                 let (acquired, acquired_at) = (call.acquire(), clock.now());
                 waiting.push(tokio::spawn(async move {
                     let (outcome, answered) = match acquired {
-                        Ok(Acquired::Served(served)) => (Ok(served), acquired_at),
-                        Ok(Acquired::Pending(waiter)) => (waiter.wait().await, clock.now()),
+                        Ok(Acquisition::Ready(served)) => (Ok(served), acquired_at),
+                        Ok(Acquisition::Pending(waiter)) => (waiter.wait().await, clock.now()),
                         Err(error) => (Err(error), acquired_at),
                     };
                     Made {
@@ -112,7 +116,7 @@ async fn follow(desk: &Desk, events: Vec<(u64, Event)>) -> Vec<Made> {
                 cleared_at = desk.net.count();
                 desk.engine.clear();
             }
-            Event::Sleep { seconds: asleep } => desk.clock.leap(seconds(asleep)),
+            Event::Sleep { seconds: asleep } => desk.clock.jump(seconds(asleep)),
         }
     }
     let mut made = Vec::new();
@@ -141,7 +145,7 @@ async fn check(events: Vec<(u64, Event)>, answers: Vec<Answer>) -> Result<(), Te
         let (resource, _) = origin(served);
         let fresh = served.fresh_until.is_some_and(|until| until > desk.clock.now());
         if fresh && served.generation == desk.engine.generation() {
-            let held = call(&desk, resource, Wish::Any).served();
+            let held = call(&desk, resource, CachePolicy::UseCache).served();
             prop_assert!(
                 Arc::ptr_eq(&held.token, &served.token),
                 "{} is remembered, {} is held",
@@ -152,8 +156,11 @@ async fn check(events: Vec<(u64, Event)>, answers: Vec<Answer>) -> Result<(), Te
     }
     // The longest that anybody can have waited.
     sleep(seconds(121)).await;
-    prop_assert!(desk.engine.lock().flights.is_empty(), "a flight that never ends");
-    prop_assert_eq!(desk.net.under_way(), 0);
+    prop_assert!(
+        desk.engine.lock().in_flight.is_empty(),
+        "a flight that never ends"
+    );
+    prop_assert_eq!(desk.net.in_flight(), 0);
     Ok(())
 }
 
@@ -163,7 +170,7 @@ async fn check_one_at_a_time(pauses: Vec<u64>, answers: Vec<Answer>) -> Result<(
     let events = pauses.into_iter().map(|pause| {
         let call = Event::Call {
             resource: 0,
-            wish: Wish::Any,
+            wish: CachePolicy::UseCache,
             timeout: 120_000,
         };
         (pause, call)
@@ -172,9 +179,9 @@ async fn check_one_at_a_time(pauses: Vec<u64>, answers: Vec<Answer>) -> Result<(
         made.check()?;
     }
     prop_assert!(
-        desk.net.most_under_way() <= 1,
+        desk.net.max_in_flight() <= 1,
         "{} at a time",
-        desk.net.most_under_way()
+        desk.net.max_in_flight()
     );
     Ok(())
 }

@@ -1,17 +1,20 @@
 //! Fresh, ageing and expired tokens.
 
 use super::*;
-use crate::log::{Log, Sink};
+use crate::log::{Log, LogSink};
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_token_is_served_without_a_request() {
     let desk = Desk::granting(DAY);
     let first = desk.call().outcome().await.expect("a token");
     assert!(!first.from_cache);
-    assert_eq!(first.token.expires_on, test_support::START.plus(seconds(DAY)));
+    assert_eq!(
+        first.token.expires_on,
+        test_support::START.saturating_add(seconds(DAY))
+    );
     assert_eq!(
         first.token.refresh_on,
-        Some(test_support::START.plus(seconds(DAY / 2)))
+        Some(test_support::START.saturating_add(seconds(DAY / 2)))
     );
     advance(Duration::from_millis(DAY / 2 * 1_000 - 1)).await;
     let second = desk.call().served();
@@ -25,9 +28,16 @@ async fn a_fresh_token_is_served_without_a_request() {
 async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() {
     let desk = Desk::granting(DAY);
     let first = desk.call().outcome().await.expect("a token");
-    desk.net
-        .play(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(5)));
-    advance(first.fresh_until.expect("fresh").since(test_support::START)).await;
+    desk.net.set_script(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
+    });
+    advance(
+        first
+            .fresh_until
+            .expect("fresh")
+            .saturating_duration_since(test_support::START),
+    )
+    .await;
     for _ in 0..100 {
         let served = desk.call().served();
         assert!(
@@ -59,8 +69,8 @@ async fn no_refresh_starts_before_its_spread_has_ended() {
     let desk = Desk::granting(DAY);
     let first = desk.call().outcome().await.expect("a token");
     let fresh_until = first.fresh_until.expect("fresh");
-    let last = fresh_until.minus(Duration::from_millis(1));
-    advance(last.since(test_support::START)).await;
+    let last = fresh_until.saturating_sub(Duration::from_millis(1));
+    advance(last.saturating_duration_since(test_support::START)).await;
     desk.call().served();
     settle().await;
     assert_eq!(desk.net.count(), 1);
@@ -76,9 +86,16 @@ async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
     for round in 0..3 {
         for nth in 0..50 {
             let call = desk.for_resource(&format!("https://{nth}.example"));
-            let served = call.wish(Wish::New).outcome().await.expect("a token");
+            let served = call
+                .wish(CachePolicy::ForceRefresh)
+                .outcome()
+                .await
+                .expect("a token");
             let refresh_on = served.token.refresh_on.expect("half of a day");
-            let spread = served.fresh_until.expect("fresh").since(refresh_on);
+            let spread = served
+                .fresh_until
+                .expect("fresh")
+                .saturating_duration_since(refresh_on);
             assert!(
                 served.fresh_until >= Some(refresh_on) && spread <= seconds(300),
                 "{spread:?}"
@@ -102,7 +119,7 @@ async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
     assert_eq!(first.token.refresh_on, None);
     assert_eq!(
         first.fresh_until,
-        Some(test_support::START.plus(seconds(HOUR - 300)))
+        Some(test_support::START.saturating_add(seconds(HOUR - 300)))
     );
     advance(seconds(HOUR - 301)).await;
     desk.call().served();
@@ -116,11 +133,11 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
         let desk = Desk::granting(DAY);
         desk.call().token().await;
         let started = Instant::now();
-        desk.net.play(move |_, _| {
+        desk.net.set_script(move |_, _| {
             if fault {
-                FaultKind::Tls.into()
+                TransportErrorKind::Tls.into()
             } else {
-                Reply::new(400, "").into()
+                FakeResponse::new(400, "").into()
             }
         });
         advance(seconds(DAY / 2 + 300)).await;
@@ -141,9 +158,9 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
 async fn a_refresh_that_works_ends_the_backing_off() {
     let desk = Desk::granting(DAY);
     desk.call().token().await;
-    desk.net.play(|nth, _| match nth {
-        1 | 2 => Reply::new(400, "").into(),
-        _ => Reply::token("new", DAY).into(),
+    desk.net.set_script(|nth, _| match nth {
+        1 | 2 => FakeResponse::new(400, "").into(),
+        _ => FakeResponse::token("new", DAY).into(),
     });
     advance(seconds(DAY / 2 + 300)).await;
     for pause in [0, 30, 60] {
@@ -163,7 +180,7 @@ async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
     desk.call().token().await;
     let started = Instant::now();
     desk.net
-        .play(|_, _| Reply::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
+        .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
     advance(seconds(DAY / 2 + 300)).await;
     for _ in 0..60 {
         assert_eq!(text(&desk.call().served()), "t0");
@@ -176,8 +193,8 @@ async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
 #[derive(Default)]
 struct Lines(Mutex<Vec<(Level, String)>>);
 
-impl Sink for Lines {
-    fn line(&self, level: Level, line: String) {
+impl LogSink for Lines {
+    fn write_line(&self, level: Level, line: String) {
         self.0.lock().expect("unpoisoned").push((level, line));
     }
 }
@@ -188,7 +205,7 @@ async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
     let desk = Desk::granting(DAY);
     desk.call().token().await;
     desk.net
-        .play(|_, _| Reply::new(400, r#"{"error":"invalid_request"}"#).into());
+        .set_script(|_, _| FakeResponse::new(400, r#"{"error":"invalid_request"}"#).into());
     advance(seconds(DAY / 2 + 300)).await;
     let mut call = desk.call();
     call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
@@ -210,15 +227,20 @@ async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
     let desk = Desk::granting(HOUR);
     desk.call().token().await;
     desk.net
-        .play(|_, _| Reply::new(400, r#"{"error":"invalid_request"}"#).into());
+        .set_script(|_, _| FakeResponse::new(400, r#"{"error":"invalid_request"}"#).into());
     advance(seconds(HOUR)).await;
-    for wish in [Wish::Any, Wish::New, Wish::Other] {
+    for wish in [
+        CachePolicy::UseCache,
+        CachePolicy::ForceRefresh,
+        CachePolicy::ReplaceRefused,
+    ] {
         assert_eq!(
             desk.call().wish(wish).error().await.code().as_str(),
             "invalid_request"
         );
     }
-    desk.net.play(|_, _| Reply::token("new", HOUR).into());
+    desk.net
+        .set_script(|_, _| FakeResponse::token("new", HOUR).into());
     assert_eq!(desk.call().token().await, "new");
 }
 
@@ -228,7 +250,7 @@ async fn a_machine_that_slept_wakes_with_expired_tokens() {
         let desk = Desk::granting(HOUR);
         desk.call().token().await;
         // The monotonic clock stood still.
-        desk.clock.leap(seconds(slept));
+        desk.clock.jump(seconds(slept));
         desk.call().token().await;
         assert_eq!(desk.net.count(), expected, "{slept}");
     }
@@ -239,11 +261,11 @@ async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
     let lines = Arc::new(Lines::default());
     let desk = Desk::granting(DAY);
     desk.call().token().await;
-    desk.net.play(|_, _| Play::Silence);
+    desk.net.set_script(|_, _| FakeOutcome::Silence);
     advance(seconds(DAY / 2 + 300)).await;
     let mut call = desk
         .call()
-        .set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+        .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
     call.within(seconds(1)).served();
     sleep(seconds(119)).await;

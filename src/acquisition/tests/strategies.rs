@@ -10,13 +10,13 @@ use super::*;
 pub(super) enum Event {
     Call {
         resource: usize,
-        wish: Wish,
+        wish: CachePolicy,
         timeout: u64,
     },
     /// A call whose caller leaves at once.
     Leave {
         resource: usize,
-        wish: Wish,
+        wish: CachePolicy,
     },
     Clear,
     /// The machine sleeps for so many seconds.
@@ -42,8 +42,8 @@ pub(super) enum Answer {
 
 const RESOURCES: usize = 2;
 
-fn wish() -> impl Strategy<Value = Wish> {
-    prop_oneof![4 => Just(Wish::Any), 1 => Just(Wish::New), 1 => Just(Wish::Other)]
+fn wish() -> impl Strategy<Value = CachePolicy> {
+    prop_oneof![4 => Just(CachePolicy::UseCache), 1 => Just(CachePolicy::ForceRefresh), 1 => Just(CachePolicy::ReplaceRefused)]
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -74,17 +74,19 @@ pub(super) fn answers() -> impl Strategy<Value = Vec<Answer>> {
 }
 
 /// Tokens say what they are for and which request brought them.
-pub(super) fn playing(answers: Vec<Answer>) -> Arc<FakeNet> {
-    FakeNet::playing(move |nth, request| {
+pub(super) fn playing(answers: Vec<Answer>) -> Arc<FakeTransport> {
+    FakeTransport::scripted(move |nth, request| {
         let resource = resource_of(request.url.as_str());
         match answers[nth % answers.len()] {
             Answer::Token { lifetime, after } => {
-                let reply = Reply::token(&format!("{resource}-{nth}"), lifetime);
-                Play::from(reply).after(Duration::from_millis(after))
+                let reply = FakeResponse::token(&format!("{resource}-{nth}"), lifetime);
+                FakeOutcome::from(reply).after(Duration::from_millis(after))
             }
-            Answer::Refusal { after } => Play::from(Reply::new(400, "")).after(Duration::from_millis(after)),
-            Answer::Silence => Play::Silence,
-            Answer::Panic => Play::Panic,
+            Answer::Refusal { after } => {
+                FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(after))
+            }
+            Answer::Silence => FakeOutcome::Silence,
+            Answer::Panic => FakeOutcome::Panic,
         }
     })
 }

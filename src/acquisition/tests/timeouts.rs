@@ -4,8 +4,9 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn each_waiter_gives_up_in_its_own_time() {
-    let desk = Desk::playing(|_, _| Play::Silence);
-    let long = |call: Call| call.set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
+    let long =
+        |call: Call| call.set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     let started = Instant::now();
     let totals = [20, 5, 10];
     let tasks = totals.map(|total| tokio::spawn(long(desk.call()).within(seconds(total)).waiter().wait()));
@@ -13,12 +14,12 @@ async fn each_waiter_gives_up_in_its_own_time() {
         let error = task.await.expect("no panic").expect_err("an error");
         assert_eq!(*error.code(), Code::NetworkUnavailable);
         let said = format!("within {} ms", total * 1_000);
-        assert!(error.facts().message.contains(&said), "{error}");
+        assert!(error.details().message.contains(&said), "{error}");
     }
     assert_eq!(started.elapsed(), seconds(20));
     settle().await;
     assert_eq!(
-        (desk.net.count(), desk.net.under_way()),
+        (desk.net.count(), desk.net.in_flight()),
         (1, 0),
         "the flight has ended"
     );
@@ -26,7 +27,7 @@ async fn each_waiter_gives_up_in_its_own_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
-    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(8)));
+    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
     let patient = tokio::spawn(desk.call().waiter().wait());
     let hasty = desk.call().within(seconds(5)).error().await;
@@ -43,7 +44,7 @@ async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_prolongs_the_flight() {
-    let desk = Desk::playing(|_, _| Play::from(Reply::token("t", DAY)).after(seconds(8)));
+    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
     let first = tokio::spawn(desk.call().within(seconds(5)).waiter().wait());
     sleep(seconds(3)).await;
@@ -56,7 +57,7 @@ async fn who_joins_prolongs_the_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
-    let desk = Desk::playing(|_, _| Reply::new(503, "").retry_after("4").into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").retry_after("4").into());
     let started = Instant::now();
     let first = tokio::spawn(desk.call().within(seconds(6)).waiter().wait());
     sleep(seconds(1)).await;
@@ -66,16 +67,19 @@ async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
     assert_eq!(started.elapsed(), seconds(3));
     let error = first.await.expect("no panic").expect_err("an error");
     // The second try is at 4 s; a third, at 8 s, would be too late.
-    assert_eq!((error.facts().status, started.elapsed()), (Some(503), seconds(4)));
+    assert_eq!(
+        (error.details().status, started.elapsed()),
+        (Some(503), seconds(4))
+    );
     assert_eq!(desk.net.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own() {
-    let desk = Desk::playing(|_, _| Play::Silence);
+    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
     let patient = desk
         .call()
-        .set(|raw| raw.request_timeout = crate::options::Given::Number(600_000.0));
+        .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     drop(patient.within(seconds(3)).waiter());
     sleep(seconds(1)).await;
     let joined = desk.call().within(seconds(10)).waiter();
@@ -83,19 +87,19 @@ async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own
     sleep(seconds(11)).await;
     let error = joined.wait().await.expect_err("out of time");
     assert_eq!(*error.code(), Code::NetworkUnavailable);
-    assert!(!error.facts().message.contains("within 3000 ms"), "{error}");
+    assert!(!error.details().message.contains("within 3000 ms"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn out_of_time_says_how_often_and_what_happened_before() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
-        1 => FaultKind::NameResolution.into(),
-        _ => Play::Silence,
+        0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
+        1 => TransportErrorKind::NameResolution.into(),
+        _ => FakeOutcome::Silence,
     });
     let error = desk.call().within(seconds(9)).error().await;
     assert_eq!(*error.code(), Code::NetworkUnavailable);
-    let facts = error.facts();
+    let facts = error.details();
     assert_eq!((facts.attempts, facts.retryable), (Some(3), true));
     assert_eq!(facts.source, Some(SourceName::DefaultToImds));
     assert_eq!(
@@ -109,16 +113,16 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
     );
 
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
-        _ => Play::Silence,
+        0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
+        _ => FakeOutcome::Silence,
     });
     let error = desk.call().within(seconds(9)).error().await;
     assert_eq!(
-        (error.facts().status, error.facts().attempts),
+        (error.details().status, error.details().attempts),
         (Some(503), Some(2))
     );
     assert!(
-        error.facts().message.ends_with(
+        error.details().message.ends_with(
             "(totalTimeout), after 2 requests; before that: The instance metadata service (IMDS) at \
                         http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back. (error busy)."
         ),
@@ -128,11 +132,11 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
 
 #[tokio::test(start_paused = true)]
 async fn the_applications_total_holds_where_the_call_names_none() {
-    let desk = Desk::playing(|_, _| Play::Silence);
+    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let call = desk
         .call()
-        .set(|raw| raw.total_timeout = crate::options::Given::Number(7_000.0));
+        .set(|raw| raw.total_timeout = crate::options::UntypedValue::Number(7_000.0));
     call.clone().error().await;
     assert_eq!(started.elapsed(), seconds(7));
     call.within(seconds(3)).error().await;
@@ -141,11 +145,11 @@ async fn the_applications_total_holds_where_the_call_names_none() {
 
 #[tokio::test(start_paused = true)]
 async fn the_starters_timeouts_and_retries_rule_the_flight() {
-    let desk = Desk::playing(|_, _| Play::Silence);
+    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let hasty = desk
         .call()
-        .set(|raw| raw.request_timeout = crate::options::Given::Number(500.0));
+        .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(500.0));
     let waiters = vec![hasty.waiter(), desk.call().waiter()];
     assert_eq!(all(waiters).await, ["network_unavailable"; 2]);
     assert_eq!(desk.net.times(started), [0, 1_500]);
@@ -154,13 +158,16 @@ async fn the_starters_timeouts_and_retries_rule_the_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_laptop_without_imds_knows_after_seven_seconds() {
-    let desk = Desk::playing(|_, _| Play::NoConnection);
+    let desk = Desk::playing(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = desk.call().error().await;
     assert_eq!(
         (error.code(), started.elapsed()),
         (&Code::NetworkUnavailable, seconds(7))
     );
-    assert_eq!(error.facts().attempts, Some(2));
-    assert!(error.facts().message.contains("There is no IMDS here"), "{error}");
+    assert_eq!(error.details().attempts, Some(2));
+    assert!(
+        error.details().message.contains("There is no IMDS here"),
+        "{error}"
+    );
 }

@@ -8,9 +8,9 @@ const HANGS: &str = "hangs.example";
 fn hanging() -> Desk {
     Desk::playing(|_, request| {
         if request.url.as_str().contains(HANGS) {
-            Play::Silence
+            FakeOutcome::Silence
         } else {
-            Reply::token("t", DAY).into()
+            FakeResponse::token("t", DAY).into()
         }
     })
 }
@@ -21,7 +21,7 @@ fn hang(desk: &Desk, nth: usize) -> Call {
 
 /// How many flights callers could join.
 fn joinable(desk: &Desk) -> usize {
-    desk.engine.lock().flights.len()
+    desk.engine.lock().in_flight.len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,10 +44,10 @@ async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
         assert_eq!(desk.for_resource("https://good.example").token().await, "t");
         assert_eq!(started.elapsed(), Duration::ZERO, "{calls}");
         assert_eq!(desk.net.count(), before + 1);
-        assert!(desk.net.under_way() <= 32, "{}", desk.net.under_way());
+        assert!(desk.net.in_flight() <= 32, "{}", desk.net.in_flight());
         // Nothing is sent for callers who are gone, and nothing of them stays.
         sleep(seconds(300)).await;
-        assert_eq!((desk.net.count(), desk.net.under_way()), (before + 1, 0));
+        assert_eq!((desk.net.count(), desk.net.in_flight()), (before + 1, 0));
         assert_eq!(joinable(&desk), 0);
     }
 }
@@ -55,8 +55,8 @@ async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_anew() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(410, "").into(),
-        _ => Reply::token("t", DAY).into(),
+        0 => FakeResponse::new(410, "").into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let waiters = [desk.call().waiter(), desk.call().waiter()];
     let started = Instant::now();
@@ -74,8 +74,8 @@ async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_an
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
     let desk = Desk::playing(|nth, _| match nth {
-        0 => Reply::new(429, "").retry_after("30").into(),
-        _ => Reply::token("t", DAY).into(),
+        0 => FakeResponse::new(429, "").retry_after("30").into(),
+        _ => FakeResponse::token("t", DAY).into(),
     });
     let first = tokio::spawn(desk.call().waiter().wait());
     settle().await;
@@ -101,7 +101,7 @@ async fn a_caller_who_leaves_at_once_has_nothing_sent() {
     let nested = Arc::new(Nested(desk.engine.clone()));
     drop(desk.call().by(nested).waiter());
     let mut probing = desk.call();
-    probing.request.for_credential = true;
+    probing.request.is_credential_call = true;
     drop(probing.waiter());
     settle().await;
     assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
@@ -113,7 +113,9 @@ async fn a_caller_who_leaves_at_once_has_nothing_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
-    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(5)));
+    let desk = Desk::playing(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
+    });
     let first = desk.call().waiter();
     sleep(seconds(1)).await;
     drop(first);
@@ -133,11 +135,11 @@ async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
 async fn retries_resume_for_who_joins_again() {
     let desk = Desk::playing(|nth, _| {
         let reply = if nth == 0 {
-            Reply::new(503, "")
+            FakeResponse::new(503, "")
         } else {
-            Reply::token("t", DAY)
+            FakeResponse::token("t", DAY)
         };
-        Play::from(reply).after(seconds(5))
+        FakeOutcome::from(reply).after(seconds(5))
     });
     let first = desk.call().waiter();
     let started = Instant::now();
@@ -150,7 +152,7 @@ async fn retries_resume_for_who_joins_again() {
 
 #[tokio::test(start_paused = true)]
 async fn waiters_whose_time_is_up_have_left_as_well() {
-    let desk = Desk::playing(|_, _| Play::from(Reply::new(503, "")).after(seconds(4)));
+    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
     let patient = desk.call().within(seconds(60)).waiter();
     let hurried = tokio::spawn(desk.call().within(seconds(2)).waiter().wait());
     sleep(seconds(1)).await;
@@ -166,9 +168,9 @@ async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
     let desk = Desk::granting(DAY);
     desk.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.play(|nth, _| match nth {
-        1..4 => Reply::new(503, "").into(),
-        _ => Reply::token("new", DAY).into(),
+    desk.net.set_script(|nth, _| match nth {
+        1..4 => FakeResponse::new(503, "").into(),
+        _ => FakeResponse::token("new", DAY).into(),
     });
     desk.call().served();
     settle().await;
@@ -186,12 +188,13 @@ async fn a_caller_served_the_old_token_leaves_like_any_other() {
     desk.call().token().await;
     advance(seconds(HOUR - 200)).await;
     desk.net
-        .play(|_, _| Play::from(Reply::new(503, "")).after(seconds(5)));
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(5)));
     assert_eq!(desk.call().token().await, "t0");
     sleep(seconds(20)).await;
     assert_eq!(desk.net.count(), 2);
     // The next attempt is put off, as after any refresh that failed.
-    desk.net.play(|_, _| Reply::token("new", HOUR).into());
+    desk.net
+        .set_script(|_, _| FakeResponse::token("new", HOUR).into());
     assert_eq!(text(&desk.call().served()), "t0");
     sleep(seconds(30)).await;
     assert_eq!(desk.call().token().await, "new");
@@ -213,10 +216,12 @@ async fn a_refresh_that_sent_nothing_has_not_failed() {
 async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
     let desk = Desk::playing(|_, _| {
         let challenge = "Basic realm=/var/opt/azcmagent/tokens/k.key";
-        Play::from(Reply::new(401, "").challenge(challenge)).after(seconds(1))
+        FakeOutcome::from(FakeResponse::new(401, "").challenge(challenge)).after(seconds(1))
     });
-    desk.files
-        .put("/var/opt/azcmagent/tokens/k.key", Entry::File(b"key".to_vec()));
+    desk.files.put(
+        "/var/opt/azcmagent/tokens/k.key",
+        FakeEntry::File(b"key".to_vec()),
+    );
     let call = desk.call().env(&[
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
@@ -229,15 +234,15 @@ async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
 }
 
 /// A caller's client that itself waits for a token, by the native transport.
-struct Nested(Arc<Engine>);
+struct Nested(Arc<TokenClient>);
 
 impl Transport for Nested {
-    fn send<'a>(&'a self, request: &'a crate::http::Request, _: Duration) -> crate::http::Exchange<'a> {
+    fn send<'a>(&'a self, request: &'a crate::http::Request, _: Duration) -> crate::http::ResponseFuture<'a> {
         Box::pin(async move {
             let mut call = Desk::granting(DAY).for_resource("https://inner.example");
             call.engine = self.0.clone();
             call.token().await;
-            Ok(Reply::token("outer", DAY).to(request))
+            Ok(FakeResponse::token("outer", DAY).to(request))
         })
     }
 
@@ -245,7 +250,7 @@ impl Transport for Nested {
         9
     }
 
-    fn takes_a_place(&self) -> bool {
+    fn needs_request_permit(&self) -> bool {
         false
     }
 }
@@ -271,16 +276,16 @@ async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_cloc
     let desk = Desk::granting(12 * HOUR);
     desk.call().token().await;
     // The monotonic clock stood still for nearly all of the token's life.
-    desk.clock.leap(seconds(12 * HOUR - 180));
+    desk.clock.jump(seconds(12 * HOUR - 180));
     assert_eq!(desk.call().token().await, "t1");
     // And the back-off of refreshes that fail.
     let desk = Desk::granting(DAY);
     desk.call().token().await;
-    desk.clock.leap(seconds(DAY / 2 + 300));
-    desk.net.play(|_, _| Reply::new(400, "").into());
+    desk.clock.jump(seconds(DAY / 2 + 300));
+    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
     desk.call().served();
     settle().await;
-    desk.clock.leap(seconds(40));
+    desk.clock.jump(seconds(40));
     desk.call().served();
     settle().await;
     assert_eq!(desk.net.count(), 3);
@@ -288,17 +293,19 @@ async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_cloc
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
-    let desk = Desk::playing(|nth, _| Play::from(Reply::token(&format!("t{nth}"), DAY)).after(seconds(1)));
+    let desk = Desk::playing(|nth, _| {
+        FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
+    });
     let number = |most: f64| {
-        move |raw: &mut RawConfiguration| {
-            raw.retry_options = crate::options::Given::Object;
-            raw.max_retries = crate::options::Given::Number(most);
+        move |raw: &mut RawApplicationOptions| {
+            raw.retry_options = crate::options::UntypedValue::Object;
+            raw.max_retries = crate::options::UntypedValue::Number(most);
         }
     };
     let waiters = vec![
         desk.call().waiter(),
         desk.call()
-            .set(|raw| raw.retry_options = crate::options::Given::Object)
+            .set(|raw| raw.retry_options = crate::options::UntypedValue::Object)
             .waiter(),
         desk.call().set(number(1.0)).waiter(),
         desk.call().set(number(1.0)).waiter(),
@@ -317,28 +324,28 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         (400, "Fri, 15 Jan 2027 08:00:30 GMT", Some(30)),
         (400, "soon", None),
     ] {
-        let desk = Desk::playing(move |_, _| Reply::new(status, "").retry_after(value).into());
+        let desk = Desk::playing(move |_, _| FakeResponse::new(status, "").retry_after(value).into());
         let error = desk.call().error().await;
         assert_eq!(
-            error.facts().retry_after,
+            error.details().retry_after,
             expected.map(seconds),
             "{status} {value}"
         );
     }
     // What is left of it, for a caller who is not let through.
-    let desk = Desk::playing(|_, _| Reply::new(429, "").retry_after("40").into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let short = desk.call().within(seconds(30));
     short.clone().error().await;
     sleep(seconds(5)).await;
     let error = short.error().await;
     assert_eq!(
-        (error.facts().retry_after, desk.net.count()),
+        (error.details().retry_after, desk.net.count()),
         (Some(seconds(35)), 1)
     );
     // And for one whose time is up while a flight waits that others started.
-    let desk = Desk::playing(|_, _| Reply::new(429, "").retry_after("40").into());
+    let desk = Desk::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let _patient = desk.call().waiter();
     let hurried = tokio::spawn(desk.call().within(seconds(20)).waiter().wait());
     let error = hurried.await.expect("no panic").expect_err("out of time");
-    assert_eq!(error.facts().retry_after, Some(seconds(40)));
+    assert_eq!(error.details().retry_after, Some(seconds(40)));
 }

@@ -29,11 +29,11 @@ const MAX_RECORD_AGE: Duration = Duration::from_hours(48);
 const MAX_TEMPORARY_AGE: Duration = Duration::from_mins(10);
 
 /// When this process last cleaned each folder.
-static CLEANED: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+static LAST_CLEANUPS: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 /// Returns whether a folder is to be cleaned, and counts it as cleaned then.
 pub(super) fn is_due(folder: &str) -> bool {
-    let mut cleaned = CLEANED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cleaned = LAST_CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
     cleaned.retain(|_, at| at.elapsed() < INTERVAL);
     if cleaned.contains_key(folder) {
         return false;
@@ -73,7 +73,7 @@ fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
     let is_older = |name: &str, age| {
         directory
             .modified(name)
-            .is_none_or(|modified| modified.plus(age) < now)
+            .is_none_or(|modified| modified.saturating_add(age) < now)
     };
     if is_older(&temporary, MAX_TEMPORARY_AGE) {
         let _ = directory.remove(&temporary);
@@ -81,7 +81,7 @@ fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
     let is_expired = || {
         let expires_on = directory
             .read(&record)
-            .and_then(|record| persistent::expires_on(str::from_utf8(&record).ok()?));
+            .and_then(|record| persistent::record_expiry(str::from_utf8(&record).ok()?));
         match expires_on {
             Some(expires_on) => expires_on <= now,
             None => is_older(&record, MAX_RECORD_AGE),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use super::*;
-use crate::platform::{Clock, PrivateFolder, SystemClock};
+use crate::platform::{Clock, PrivateDirectory, SystemClock};
 
 /// A folder of records for one test.
 struct Folder {
@@ -29,7 +29,7 @@ impl Folder {
             .mode(0o700)
             .create(&path)
             .expect("made");
-        let directory = PrivateFolder::at(&path).check().expect("safe");
+        let directory = PrivateDirectory::new(&path).check().expect("safe");
         let now = SystemClock.now();
         Self { path, directory, now }
     }
@@ -83,9 +83,9 @@ async fn expired_record_goes_with_its_lock_and_valid_record_stays() {
     let folder = Folder::new();
     folder.record(1, folder.now);
     folder.put(1, LOCK, "", NOW);
-    folder.record(2, folder.now.plus(HOUR));
+    folder.record(2, folder.now.saturating_add(HOUR));
     folder.put(2, LOCK, "", HOUR * 100);
-    folder.record(3, folder.now.minus(HOUR));
+    folder.record(3, folder.now.saturating_sub(HOUR));
     folder.clean();
     assert!(!folder.has(1, RECORD) && !folder.has(1, LOCK));
     assert!(folder.has(2, RECORD) && folder.has(2, LOCK));
@@ -98,7 +98,7 @@ async fn lock_without_record_goes_unless_it_is_held() {
     let folder = Folder::new();
     folder.put(1, LOCK, "", NOW);
     folder.put(2, LOCK, "", HOUR * 100);
-    folder.record(2, folder.now.minus(HOUR));
+    folder.record(2, folder.now.saturating_sub(HOUR));
     let held = folder.directory.try_lock(&name(2, LOCK)).expect("locked");
     folder.clean();
     assert!(!folder.has(1, LOCK));
@@ -116,7 +116,7 @@ async fn unfinished_file_goes_once_it_is_old() {
     let folder = Folder::new();
     for (entry, age) in [(1, NOW), (2, HOUR)] {
         folder.put(entry, TEMPORARY, "{", age);
-        folder.record(entry, folder.now.plus(HOUR));
+        folder.record(entry, folder.now.saturating_add(HOUR));
     }
     folder.put(3, TEMPORARY, "{", HOUR);
     folder.clean();
@@ -157,7 +157,7 @@ async fn work_is_limited_and_all_get_their_turn() {
     let folder = Folder::new();
     let entries = u32::try_from(MAX_ENTRIES).expect("few") + 50;
     for entry in 0..entries {
-        folder.record(entry, folder.now.minus(HOUR));
+        folder.record(entry, folder.now.saturating_sub(HOUR));
     }
     clean(&folder.directory, folder.now, 0.9);
     assert_eq!(folder.count(), 50);

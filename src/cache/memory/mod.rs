@@ -12,23 +12,23 @@ use tokio::time::Instant;
 use crate::options::identity::Identity;
 use crate::options::resource::Resource;
 use crate::platform::WallClocks;
-use crate::source::{Ask, Source, SourceName};
-use crate::token::{Age, Timestamp, Token};
+use crate::source::{Source, SourceName, TokenQuery};
+use crate::token::{Freshness, Timestamp, Token};
 
 /// The first pause after a refresh that failed; also the pause between refreshes of a token that is
 /// nearly expired, whatever came of them.
-const BACK_OFF: Duration = Duration::from_secs(30);
+const INITIAL_BACKOFF: Duration = Duration::from_secs(30);
 /// No pause is longer.
-const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// Expired tokens are swept out when the cache has grown to this, and to twice what was left then.
-const SWEEP_FROM: usize = 64;
+const INITIAL_SWEEP_THRESHOLD: usize = 64;
 
 /// What makes one token another's.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct CacheKey {
     source: SourceName,
     endpoint: String,
-    scope: String,
+    partition: String,
     identity: Identity,
     capabilities: Option<String>,
     resource: Resource,
@@ -36,13 +36,13 @@ pub struct Key {
     thread: Option<u32>,
 }
 
-impl Key {
+impl CacheKey {
     /// The key of what is asked for.
-    pub fn of(source: &dyn Source, ask: &Ask) -> Self {
+    pub fn new(source: &dyn Source, ask: &TokenQuery) -> Self {
         Self {
             source: source.name(),
             endpoint: source.endpoint().with_query(&[]).into(),
-            scope: source.cache_scope().to_owned(),
+            partition: source.cache_partition().to_owned(),
             identity: ask.identity.clone(),
             capabilities: ask.capabilities.clone(),
             resource: ask.resource.clone(),
@@ -52,18 +52,18 @@ impl Key {
 
     /// The key of the same token for one thread alone, or for all.
     #[must_use]
-    pub fn of_thread(mut self, thread: Option<u32>) -> Self {
+    pub fn for_thread(mut self, thread: Option<u32>) -> Self {
         self.thread = thread;
         self
     }
 
     /// Whether one thread alone sees the token.
-    pub const fn is_of_one_thread(&self) -> bool {
+    pub const fn is_thread_local(&self) -> bool {
         self.thread.is_some()
     }
 
     /// The key in words, for a cache outside of this process.
-    pub fn text(&self) -> String {
+    pub fn canonical_string(&self) -> String {
         let (kind, id) = match &self.identity {
             Identity::SystemAssigned => ("systemAssigned", ""),
             Identity::UserAssigned { kind, id } => (kind.option(), id.as_str()),
@@ -71,7 +71,7 @@ impl Key {
         serde_json::json!([
             self.source.as_str(),
             self.endpoint,
-            self.scope,
+            self.partition,
             kind,
             id,
             self.capabilities,
@@ -83,34 +83,36 @@ impl Key {
 
 /// What the cache has for a key.
 #[derive(Debug)]
-pub enum Found {
+pub enum Lookup {
     /// Nothing that is valid.
-    Nothing {
+    Miss {
         /// Whether there was a token, which has expired.
         expired: bool,
     },
     /// A token to serve; nothing is to be done.
-    Serve(Stored),
+    Fresh(CachedToken),
     /// A token to serve, and one to be had behind the caller.
-    ServeAndRefresh(Stored),
+    StaleWhileRevalidate(CachedToken),
     /// A token to serve if no other can be had at once.
-    RefreshFirst(Stored),
+    NearExpiry(CachedToken),
 }
 
-impl Found {
+impl Lookup {
     /// The valid token, and how long it may be served.
-    pub fn stored(self) -> Option<Stored> {
+    pub fn cached_token(self) -> Option<CachedToken> {
         match self {
-            Self::Nothing { .. } => None,
-            Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => Some(stored),
+            Self::Miss { .. } => None,
+            Self::Fresh(stored) | Self::StaleWhileRevalidate(stored) | Self::NearExpiry(stored) => {
+                Some(stored)
+            }
         }
     }
 
     /// The valid token, if there is one.
     pub fn token(&self) -> Option<&Arc<Token>> {
         match self {
-            Self::Nothing { .. } => None,
-            Self::Serve(stored) | Self::ServeAndRefresh(stored) | Self::RefreshFirst(stored) => {
+            Self::Miss { .. } => None,
+            Self::Fresh(stored) | Self::StaleWhileRevalidate(stored) | Self::NearExpiry(stored) => {
                 Some(&stored.token)
             }
         }
@@ -119,7 +121,7 @@ impl Found {
 
 /// A token, and how long it may be served without another look.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct CachedToken {
     /// The token.
     pub token: Arc<Token>,
     /// The end of its freshness.
@@ -130,45 +132,45 @@ pub struct Stored {
 struct Entry {
     token: Arc<Token>,
     /// The flight that brought it: an older flight's token does not replace a newer one's.
-    flight: u64,
-    spread: Duration,
+    sequence: u64,
+    refresh_jitter: Duration,
     /// When the last attempt to replace it ended; for a new token, when it came.
-    attempted: Instant,
+    last_attempt: Instant,
     /// The same by the wall clocks, which go on while a machine sleeps and when a test moves them.
-    attempted_at: Timestamp,
+    last_attempt_at: Timestamp,
     /// How many attempts failed in a row.
     failures: u32,
 }
 
 impl Entry {
     /// Whether a refresh behind a caller may start.
-    fn may_refresh(&self, now: Timestamp) -> bool {
+    fn can_refresh(&self, now: Timestamp) -> bool {
         let doublings = self.failures.saturating_sub(1).min(8);
-        let back_off = BACK_OFF.saturating_mul(1 << doublings).min(LONGEST_BACK_OFF);
-        self.failures == 0 || self.has_paused(back_off, now)
+        let back_off = INITIAL_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
+        self.failures == 0 || self.is_pause_over(back_off, now)
     }
 
     /// Whether a caller may be made to wait for another token.
-    fn may_be_waited_for(&self, now: Timestamp) -> bool {
-        self.has_paused(BACK_OFF, now)
+    fn can_block_on_refresh(&self, now: Timestamp) -> bool {
+        self.is_pause_over(INITIAL_BACKOFF, now)
     }
 
     /// Whether so much time has passed since the last attempt, by any clock.
-    fn has_paused(&self, pause: Duration, now: Timestamp) -> bool {
-        self.attempted.elapsed() >= pause || now.since(self.attempted_at) >= pause
+    fn is_pause_over(&self, pause: Duration, now: Timestamp) -> bool {
+        self.last_attempt.elapsed() >= pause || now.saturating_duration_since(self.last_attempt_at) >= pause
     }
 
-    fn stored(&self) -> Stored {
-        Stored {
+    fn cached_token(&self) -> CachedToken {
+        CachedToken {
             token: self.token.clone(),
-            fresh_until: self.token.fresh_until(self.spread),
+            fresh_until: self.token.fresh_until(self.refresh_jitter),
         }
     }
 }
 
 /// The tokens of this process.
 pub struct Cache {
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<CacheKey, Entry>,
     sweep_at: usize,
 }
 
@@ -176,7 +178,7 @@ impl Default for Cache {
     fn default() -> Self {
         Self {
             entries: HashMap::new(),
-            sweep_at: SWEEP_FROM,
+            sweep_at: INITIAL_SWEEP_THRESHOLD,
         }
     }
 }
@@ -184,42 +186,47 @@ impl Default for Cache {
 impl Cache {
     /// Looks a key up. A token that has expired is removed, unless only the clock of one caller says so and others
     /// see the token too.
-    pub fn find(&mut self, key: &Key, now: impl Into<WallClocks>) -> Found {
+    pub fn lookup(&mut self, key: &CacheKey, now: impl Into<WallClocks>) -> Lookup {
         let clocks = now.into();
         let Some(entry) = self.entries.get(key) else {
-            return Found::Nothing { expired: false };
+            return Lookup::Miss { expired: false };
         };
         let now = clocks.latest(entry.token.offset_ms);
-        match entry.token.age(now, entry.spread) {
-            Age::Expired => {
-                if key.is_of_one_thread() || entry.token.expires_on <= clocks.system {
+        match entry.token.freshness(now, entry.refresh_jitter) {
+            Freshness::Expired => {
+                if key.is_thread_local() || entry.token.expires_on <= clocks.system {
                     self.entries.remove(key);
                 }
-                Found::Nothing { expired: true }
+                Lookup::Miss { expired: true }
             }
-            Age::Ageing if entry.may_refresh(now) => Found::ServeAndRefresh(entry.stored()),
-            Age::NearlyExpired if entry.may_be_waited_for(now) => Found::RefreshFirst(entry.stored()),
+            Freshness::Stale if entry.can_refresh(now) => Lookup::StaleWhileRevalidate(entry.cached_token()),
+            Freshness::NearExpiry if entry.can_block_on_refresh(now) => {
+                Lookup::NearExpiry(entry.cached_token())
+            }
             // Fresh, or the last attempt was too short a while ago.
-            Age::Fresh | Age::Ageing | Age::NearlyExpired => Found::Serve(entry.stored()),
+            Freshness::Fresh | Freshness::Stale | Freshness::NearExpiry => {
+                Lookup::Fresh(entry.cached_token())
+            }
         }
     }
 
     /// Looks up the key of one thread, whose clock is not the system's. `may_share`: the token that all threads see
     /// will do, too. It is copied, so that what happens by this clock does not reach the others.
-    pub fn find_of_thread(&mut self, key: &Key, now: WallClocks, may_share: bool) -> Found {
+    pub fn lookup_thread_local(&mut self, key: &CacheKey, now: WallClocks, may_share: bool) -> Lookup {
         let mut expired = false;
         let mut own = self.entries.get_mut(key);
         if let Some(own) = own.as_deref_mut()
             && now.were_set_back_since(own.token.offset_ms)
         {
             // From here on it ages by the time that passes on this clock, as if it had come now.
-            own.token = Arc::new(own.token.dated(now.offset_ms()));
+            own.token = Arc::new(own.token.with_clock_offset(now.offset_ms()));
         }
-        let own = own.map(|own| own.flight);
-        let common = self.entries.get(&key.clone().of_thread(None));
-        if let Some(common) = common.filter(|common| may_share && own.is_none_or(|own| common.flight > own)) {
+        let own = own.map(|own| own.sequence);
+        let common = self.entries.get(&key.clone().for_thread(None));
+        if let Some(common) = common.filter(|common| may_share && own.is_none_or(|own| common.sequence > own))
+        {
             // A clock that is ahead has aged it. On one that was set back it ages from now on.
-            let token = common.token.dated(now.offset_ms().min(0));
+            let token = common.token.with_clock_offset(now.offset_ms().min(0));
             if token.is_valid(now) {
                 let copy = Entry {
                     token: Arc::new(token),
@@ -230,8 +237,8 @@ impl Cache {
                 expired = true;
             }
         }
-        match self.find(key, now) {
-            Found::Nothing { expired: false } => Found::Nothing { expired },
+        match self.lookup(key, now) {
+            Lookup::Miss { expired: false } => Lookup::Miss { expired },
             found => found,
         }
     }
@@ -239,16 +246,16 @@ impl Cache {
     /// Stores what a flight brought, unless a later flight brought something already. Tells whether
     /// it took another token's place. `None` instead of the flight: it was found outside of this process, and the token
     /// of any flight takes its place.
-    pub fn store(
+    pub fn insert(
         &mut self,
-        key: Key,
+        key: CacheKey,
         token: Arc<Token>,
         flight: Option<u64>,
         spread: Duration,
         now: Timestamp,
     ) -> Option<bool> {
         let held = self.entries.get(&key);
-        if held.is_some_and(|held| flight.is_some_and(|flight| held.flight > flight)) {
+        if held.is_some_and(|held| flight.is_some_and(|flight| held.sequence > flight)) {
             return None;
         }
         let replaced = held.is_some();
@@ -256,42 +263,42 @@ impl Cache {
             key,
             Entry {
                 token,
-                flight: flight.unwrap_or(0),
-                spread,
-                attempted: Instant::now(),
-                attempted_at: now,
+                sequence: flight.unwrap_or(0),
+                refresh_jitter: spread,
+                last_attempt: Instant::now(),
+                last_attempt_at: now,
                 failures: 0,
             },
         );
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|_, entry| entry.token.expires_on > now);
-            self.sweep_at = SWEEP_FROM.max(self.entries.len() * 2);
+            self.sweep_at = INITIAL_SWEEP_THRESHOLD.max(self.entries.len() * 2);
         }
         Some(replaced)
     }
 
     /// Until when the token of a key is valid.
-    pub fn ends(&self, key: &Key) -> Option<Timestamp> {
+    pub fn expires_on(&self, key: &CacheKey) -> Option<Timestamp> {
         self.entries.get(key).map(|entry| entry.token.expires_on)
     }
 
     /// The flight that brought the token of a key; 0 for one that was found outside of this process.
-    pub fn flight(&self, key: &Key) -> Option<u64> {
-        self.entries.get(key).map(|entry| entry.flight)
+    pub fn sequence(&self, key: &CacheKey) -> Option<u64> {
+        self.entries.get(key).map(|entry| entry.sequence)
     }
 
     /// Forgets a token, unless a later flight brought it. Tells whether there was one.
-    pub fn forget(&mut self, key: &Key, flight: u64) -> bool {
-        let older = self.entries.get(key).is_some_and(|held| held.flight <= flight);
+    pub fn remove(&mut self, key: &CacheKey, flight: u64) -> bool {
+        let older = self.entries.get(key).is_some_and(|held| held.sequence <= flight);
         older && self.entries.remove(key).is_some()
     }
 
     /// Notes that no other token could be had: the next attempt is put off.
-    pub fn failed(&mut self, key: &Key, now: impl Into<WallClocks>) {
+    pub fn record_refresh_failure(&mut self, key: &CacheKey, now: impl Into<WallClocks>) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.failures = entry.failures.saturating_add(1);
-            entry.attempted = Instant::now();
-            entry.attempted_at = now.into().latest(entry.token.offset_ms);
+            entry.last_attempt = Instant::now();
+            entry.last_attempt_at = now.into().latest(entry.token.offset_ms);
         }
     }
 

@@ -3,61 +3,65 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::source::{self, Ask};
-use crate::test_support::{Entry, FakeClock, FakeFiles, START, environment, machine, resource, settings};
+use crate::source::{self, TokenQuery};
+use crate::test_support::{FakeClock, FakeEntry, FakeFiles, START, environment, options, platform, resource};
 
 const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
 struct Nowhere;
 
-impl Store for Nowhere {
-    fn label(&self) -> &'static str {
+impl RecordStore for Nowhere {
+    fn id(&self) -> &'static str {
         "nowhere"
     }
 
-    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+    fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async { Ok(true) })
     }
 
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+    fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
         Box::pin(async { None })
     }
 
-    fn load<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+    fn load<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         Box::pin(async { None })
     }
 
-    fn save<'a>(&'a self, _: &'a str, _: Zeroizing<String>) -> Doing<'a, ()> {
+    fn save<'a>(&'a self, _: &'a str, _: Zeroizing<String>) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 }
 
 /// The place of a resource's token on a host of this name and machine id.
-fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> Place {
+fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> RecordId {
     let files = Arc::new(FakeFiles::default());
     if let Some(id) = machine_id {
-        files.put("/etc/machine-id", Entry::File(id.into()));
+        files.put("/etc/machine-id", FakeEntry::File(id.into()));
     }
-    let machine = machine(&FakeClock::new(), &files);
-    let settings = settings(|_| {});
-    let source = source::open(&environment(&[]), &settings, &machine).expect("opened");
-    let ask = Ask {
+    let machine = platform(&FakeClock::new(), &files);
+    let settings = options(|_| {});
+    let source = source::create(&environment(&[]), &settings, &machine).expect("opened");
+    let ask = TokenQuery {
         resource: resource(text),
         identity: settings.identity,
         capabilities: None,
         claims: None,
-        refused_token: None,
+        refused_token_hash: None,
         correlation_id: String::new(),
     };
-    let shelf = Shelf {
+    let shelf = PersistentCache {
         store: Arc::new(Nowhere),
         hostname: hostname.into(),
     };
-    Place::of(&Key::of(&*source, &ask), &shelf, &machine)
+    RecordId::new(&CacheKey::new(&*source, &ask), &shelf, &machine)
 }
 
 fn token(lifetime: std::time::Duration) -> Token {
-    Token::new(Secret::new("a-token".into()), START, START.plus(lifetime))
+    Token::new(
+        Secret::new("a-token".into()),
+        START,
+        START.saturating_add(lifetime),
+    )
 }
 
 #[tokio::test]
@@ -65,10 +69,10 @@ async fn a_token_is_given_back_as_it_was() {
     let place = place("https://a", "host", Some("m-1\n"));
     for lifetime in [HOUR, HOUR * 24] {
         let kept = token(lifetime);
-        let record = place.record(&kept, START);
-        let (token, saved_at) = place.token(&record, None, START).expect("believed");
+        let record = place.encode(&kept, START);
+        let (token, saved_at) = place.decode(&record, None, START).expect("believed");
         assert_eq!(saved_at, START);
-        assert_eq!(token.secret.expose(), "a-token");
+        assert_eq!(token.secret.expose_secret(), "a-token");
         assert_eq!(
             (token.expires_on, token.refresh_on),
             (kept.expires_on, kept.refresh_on)
@@ -80,15 +84,15 @@ async fn a_token_is_given_back_as_it_was() {
 async fn a_record_of_a_longer_life_than_any_token_has_is_cut_short() {
     let place = place("https://a", "host", Some("m-1\n"));
     let kept = token(HOUR * 24 * 3_650);
-    let record = place.record(&kept, START);
-    let (token, _) = place.token(&record, None, START).expect("believed");
-    assert_eq!(token.expires_on, START.plus(HOUR * 48));
+    let record = place.encode(&kept, START);
+    let (token, _) = place.decode(&record, None, START).expect("believed");
+    assert_eq!(token.expires_on, START.saturating_add(HOUR * 48));
 }
 
 #[tokio::test]
 async fn another_key_host_or_machine_has_a_place_of_its_own_and_believes_nothing_of_ours() {
     let ours = place("https://a", "host", Some("m-1"));
-    let record = ours.record(&token(HOUR), START);
+    let record = ours.encode(&token(HOUR), START);
     for other in [
         place("https://b", "host", Some("m-1")),
         place("https://a", "other", Some("m-1")),
@@ -96,40 +100,40 @@ async fn another_key_host_or_machine_has_a_place_of_its_own_and_believes_nothing
         place("https://a", "host", None),
     ] {
         assert_ne!(other.entry, ours.entry);
-        assert!(other.token(&record, None, START).is_none());
+        assert!(other.decode(&record, None, START).is_none());
     }
     let again = place("https://a", "host", Some("m-1"));
     assert_eq!(again.entry, ours.entry);
-    assert!(again.token(&record, None, START).is_some());
+    assert!(again.decode(&record, None, START).is_some());
 }
 
 #[tokio::test]
 async fn what_is_cut_changed_or_of_another_time_is_ignored() {
     let place = place("https://a", "host", None);
-    let record = place.record(&token(HOUR), START);
+    let record = place.encode(&token(HOUR), START);
     for end in 0..record.len() {
-        assert!(place.token(&record[..end], None, START).is_none(), "{end} bytes");
+        assert!(place.decode(&record[..end], None, START).is_none(), "{end} bytes");
     }
-    let later = START.plus(HOUR);
+    let later = START.saturating_add(HOUR);
     for (from, to) in [
         ("\"version\":1", "\"version\":2"),
         ("a-token", "b-token"),
         (
-            &*START.plus(HOUR).millis().to_string(),
-            &*START.plus(HOUR * 2).millis().to_string(),
+            &*START.saturating_add(HOUR).millis().to_string(),
+            &*START.saturating_add(HOUR * 2).millis().to_string(),
         ),
         ("\"refresh_on_ms\":null", "\"refresh_on_ms\":5"),
         (&*START.millis().to_string(), &*later.millis().to_string()),
     ] {
         let changed = record.replace(from, to);
         assert_ne!(changed, *record, "{from}");
-        assert!(place.token(&changed, None, later).is_none(), "{from}");
+        assert!(place.decode(&changed, None, later).is_none(), "{from}");
     }
-    let before = START.minus(std::time::Duration::from_millis(1));
-    assert!(place.token(&record, None, before).is_none(), "from the future");
+    let before = START.saturating_sub(std::time::Duration::from_millis(1));
+    assert!(place.decode(&record, None, before).is_none(), "from the future");
     assert!(
-        place.token(&record, Some(START), START).is_none(),
+        place.decode(&record, Some(START), START).is_none(),
         "cleared since"
     );
-    assert!(place.token(&record, Some(before), START).is_some());
+    assert!(place.decode(&record, Some(before), START).is_some());
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::delay::Spent;
-use super::endpoint_limiter::Gate;
-use super::retry_policy::{Policy, RetryOptions, retry_after, spread};
+use super::delay::RetryCounts;
+use super::endpoint_limiter::EndpointLimiter;
+use super::retry_policy::{RetryOptions, RetryPolicy, parse_retry_after, with_jitter};
 use super::timer::timeout_at;
 use super::waiters::Waiters;
-use super::{Fault, FaultKind, Request, Response, Transport};
+use super::{Request, Response, Transport, TransportError, TransportErrorKind};
 use crate::error::Error;
-use crate::platform::Machine;
+use crate::platform::Platform;
 
 const TOO_MANY_REQUESTS: u16 = 429;
 /// How often a wait looks at the wall clock.
@@ -30,52 +30,52 @@ pub struct Deadline(Mutex<Instant>);
 
 impl Deadline {
     /// This long from now.
-    pub fn within(total: Duration) -> Self {
+    pub fn after(total: Duration) -> Self {
         Self(Mutex::new(Instant::now() + total))
     }
 
     /// Not before this long from now.
-    pub fn put_off(&self, total: Duration) {
+    pub fn extend_to(&self, total: Duration) {
         let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *at = at.max(Instant::now() + total);
     }
 
     /// The instant.
-    pub fn at(&self) -> Instant {
+    pub fn instant(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How much time is left.
-    pub fn left(&self) -> Duration {
-        self.at().saturating_duration_since(Instant::now())
+    pub fn remaining(&self) -> Duration {
+        self.instant().saturating_duration_since(Instant::now())
     }
 
-    pub(super) fn holds(&self, wait: Duration) -> bool {
-        wait <= self.left()
+    pub(super) fn allows(&self, wait: Duration) -> bool {
+        wait <= self.remaining()
     }
 }
 
 /// What a chain of requests has done so far, for those who give up on it.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct AttemptStats {
     attempts: AtomicU32,
-    in_http: AtomicU64,
-    in_cache: AtomicU64,
-    first_try: OnceLock<Instant>,
+    http_time: AtomicU64,
+    cache_time: AtomicU64,
+    first_attempt_at: OnceLock<Instant>,
     /// Whether it waits for a pause to end that a 429 asked for.
     is_paused: AtomicBool,
-    last: Mutex<Option<Error>>,
+    last_error: Mutex<Option<Error>>,
 }
 
-impl Progress {
+impl AttemptStats {
     /// How many requests were sent.
     pub fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Relaxed)
     }
 
     /// How long the requests took, all together.
-    pub fn in_http(&self) -> Duration {
-        Duration::from_micros(self.in_http.load(Ordering::Relaxed))
+    pub fn http_time(&self) -> Duration {
+        Duration::from_micros(self.http_time.load(Ordering::Relaxed))
     }
 
     /// Whether nothing is sent because the endpoint has asked for a pause.
@@ -84,37 +84,42 @@ impl Progress {
     }
 
     /// How the last finished try failed.
-    pub fn last(&self) -> Option<Error> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn last_error(&self) -> Option<Error> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    fn tried(&self) {
+    fn record_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.first_try.get_or_init(Instant::now);
+        self.first_attempt_at.get_or_init(Instant::now);
     }
 
-    fn took(&self, time: Duration) {
-        self.in_http.fetch_add(micros(time), Ordering::Relaxed);
+    fn add_http_time(&self, time: Duration) {
+        self.http_time.fetch_add(micros(time), Ordering::Relaxed);
     }
 
     /// How long a cache outside of this process took.
-    pub fn in_cache(&self) -> Duration {
-        Duration::from_micros(self.in_cache.load(Ordering::Relaxed))
+    pub fn cache_time(&self) -> Duration {
+        Duration::from_micros(self.cache_time.load(Ordering::Relaxed))
     }
 
     /// Notes how long a cache outside of this process took.
-    pub fn looked(&self, time: Duration) {
-        self.in_cache.fetch_add(micros(time), Ordering::Relaxed);
+    pub fn add_cache_time(&self, time: Duration) {
+        self.cache_time.fetch_add(micros(time), Ordering::Relaxed);
     }
 
     /// How long ago the first request was sent.
-    pub(super) fn since_first_try(&self) -> Duration {
-        self.first_try.get().map_or(Duration::ZERO, Instant::elapsed)
+    pub(super) fn since_first_attempt(&self) -> Duration {
+        self.first_attempt_at
+            .get()
+            .map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// Notes how the last finished try failed.
-    pub fn failed(&self, error: Error) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    pub fn record_error(&self, error: Error) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
 
@@ -123,59 +128,59 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// How a chain of requests ended.
-pub enum End {
+pub enum AttemptOutcome {
     /// The endpoint answered, with whatever status.
-    Answer(Response),
+    Response(Response),
     /// No answer came.
-    Fault(Fault),
+    TransportError(TransportError),
     /// The endpoint had asked for a pause that the deadline cannot hold.
-    Paused(Duration),
+    BlockedByRetryAfter(Duration),
     /// The challenge cannot be answered.
-    Stopped(Error),
+    ChallengeFailed(Error),
     /// The last caller has left.
     Unattended,
 }
 
 /// What to send after a response that is a challenge; `None` if it is not one.
-pub type Challenge<'a> = dyn Fn(&Response) -> ChallengeRequest<'a> + Send + Sync + 'a;
+pub type ChallengeHandler<'a> = dyn Fn(&Response) -> ChallengeFuture<'a> + Send + Sync + 'a;
 
 /// The request that follows a response. Building it can take a while, since a file may have to be read for it.
-pub type ChallengeRequest<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
+pub type ChallengeFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
 /// Watches a chain of requests.
-pub trait Witness: Sync {
+pub trait RetryObserver: Sync {
     /// A request leaves.
-    fn leaving(&self) {}
+    fn on_request(&self) {}
 
     /// It ended, after so long.
-    fn returned(&self, _: &Result<Response, Fault>, _: Duration) {}
+    fn on_response(&self, _: &Result<Response, TransportError>, _: Duration) {}
 
     /// Whether a try that ended so may be followed by another, where the policy allows one.
-    fn can_retry(&self, _: &End) -> bool {
+    fn can_retry(&self, _: &AttemptOutcome) -> bool {
         true
     }
 
     /// A try ended so and is followed by another after this wait. Gives the words for it.
-    fn retrying(&self, end: &End, wait: Duration) -> Error;
+    fn on_retry(&self, end: &AttemptOutcome, wait: Duration) -> Error;
 }
 
 /// An identity that does not exist yet, maybe.
 #[derive(Clone, Copy)]
-pub struct Awaited {
+pub struct IdentityNotFoundRetry {
     /// For how long it is asked for again.
-    pub within: Duration,
+    pub window: Duration,
     /// Whether an answer says that it is not found.
     pub is_missing: fn(&Response) -> bool,
 }
 
 /// Everything that one chain of requests goes by.
-pub struct Chain<'a> {
+pub struct RetryLoop<'a> {
     /// Carries the requests.
     pub transport: &'a dyn Transport,
     /// The gate of the endpoint.
-    pub gate: &'a Gate,
+    pub limiter: &'a EndpointLimiter,
     /// When to try again; `None` is never.
-    pub policy: Option<&'static Policy>,
+    pub policy: Option<&'static RetryPolicy>,
     /// What the caller wants instead of the policy's numbers.
     pub retry_options: RetryOptions,
     /// One connection attempt.
@@ -189,17 +194,22 @@ pub struct Chain<'a> {
     /// The callers that it works for.
     pub waiters: &'a Waiters,
     /// What is waited for beyond the policy.
-    pub awaited: Option<Awaited>,
+    pub identity_not_found: Option<IdentityNotFoundRetry>,
     /// Wall time and chance.
-    pub machine: &'a Machine,
+    pub platform: &'a Platform,
     /// Where it says how far it is.
-    pub progress: &'a Progress,
+    pub stats: &'a AttemptStats,
 }
 
-impl Chain<'_> {
+impl RetryLoop<'_> {
     /// Sends until there is an answer that no retry would better.
-    pub async fn run(&self, request: &Request, challenge: &Challenge<'_>, witness: &dyn Witness) -> End {
-        let mut spent = Spent::default();
+    pub async fn run(
+        &self,
+        request: &Request,
+        challenge: &ChallengeHandler<'_>,
+        witness: &dyn RetryObserver,
+    ) -> AttemptOutcome {
+        let mut spent = RetryCounts::default();
         loop {
             let limit = if spent.is_last {
                 self.last_request_timeout
@@ -208,36 +218,36 @@ impl Chain<'_> {
             };
             let mut end = self.attempt(request, limit, challenge, witness).await;
             let can_retry = witness.can_retry(&end);
-            let Some(wait) = can_retry.then(|| self.wait_after(&end, &mut spent)).flatten() else {
+            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut spent)).flatten() else {
                 return end;
             };
-            if let End::Answer(response) = &mut end {
+            if let AttemptOutcome::Response(response) = &mut end {
                 response.keep_connection();
             }
             if self.waiters.have_left() {
-                return End::Unattended;
+                return AttemptOutcome::Unattended;
             }
-            self.progress.failed(witness.retrying(&end, wait));
+            self.stats.record_error(witness.on_retry(&end, wait));
             drop(end);
-            let is_paused = self.gate.paused_for().is_some();
+            let is_paused = self.limiter.blocked_for().is_some();
             if self.pause(wait, is_paused).await.is_none() {
-                return End::Unattended;
+                return AttemptOutcome::Unattended;
             }
         }
     }
 
     /// Sends nothing for a while; `None` when the last caller has left meanwhile.
     async fn pause(&self, wait: Duration, was_asked_for: bool) -> Option<()> {
-        self.progress.is_paused.store(was_asked_for, Ordering::Relaxed);
+        self.stats.is_paused.store(was_asked_for, Ordering::Relaxed);
         let waited = self.waiters.unless_left(self.sleep(wait)).await;
-        self.progress.is_paused.store(false, Ordering::Relaxed);
+        self.stats.is_paused.store(false, Ordering::Relaxed);
         waited
     }
 
     /// Sleeps until one of the clocks says that the time is over: the monotonic one stands still while a machine sleeps.
     async fn sleep(&self, wait: Duration) {
-        let clock = &self.machine.clock;
-        let wall_until = clock.now().plus(wait);
+        let clock = &self.platform.clock;
+        let wall_until = clock.now().saturating_add(wait);
         let mut left = wait;
         while !left.is_zero() {
             let part = left.min(CLOCK_CHECK_INTERVAL);
@@ -253,23 +263,23 @@ impl Chain<'_> {
         &self,
         request: &Request,
         limit: Duration,
-        challenge: &Challenge<'_>,
-        witness: &dyn Witness,
-    ) -> End {
+        challenge: &ChallengeHandler<'_>,
+        witness: &dyn RetryObserver,
+    ) -> AttemptOutcome {
         let mut answer = match self.exchange(request, limit, witness).await {
             Ok(answer) => answer,
             Err(end) => return end,
         };
         match challenge(&answer).await {
-            Ok(None) => End::Answer(answer),
+            Ok(None) => AttemptOutcome::Response(answer),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;
                 // Held meanwhile, it would be a second connection in the place of one.
                 answer.keep_connection();
                 let answered = self.exchange(&second, limit, witness).await;
-                answered.map_or_else(|end| end, End::Answer)
+                answered.map_or_else(|end| end, AttemptOutcome::Response)
             }
-            Err(error) => End::Stopped(error),
+            Err(error) => AttemptOutcome::ChallengeFailed(error),
         }
     }
 
@@ -277,75 +287,78 @@ impl Chain<'_> {
         &self,
         request: &Request,
         limit: Duration,
-        witness: &dyn Witness,
-    ) -> Result<Response, End> {
-        let place = self.place().await?;
-        self.progress.tried();
-        witness.leaving();
+        witness: &dyn RetryObserver,
+    ) -> Result<Response, AttemptOutcome> {
+        let place = self.acquire_permit().await?;
+        self.stats.record_attempt();
+        witness.on_request();
         let left = Instant::now();
         let sent = timeout_at(left + limit, self.transport.send(request, self.connect_timeout));
         let returned = self
-            .carried(place, sent)
+            .run_exchange(place, sent)
             .await?
-            .unwrap_or_else(|| Err(Fault::of(FaultKind::RequestTimeout)));
+            .unwrap_or_else(|| Err(TransportError::new(TransportErrorKind::RequestTimeout)));
         let took = left.elapsed();
-        self.progress.took(took);
-        witness.returned(&returned, took);
-        let answer = returned.map_err(End::Fault)?;
+        self.stats.add_http_time(took);
+        witness.on_response(&returned, took);
+        let answer = returned.map_err(AttemptOutcome::TransportError)?;
         if answer.status == TOO_MANY_REQUESTS
-            && let Some(pause) = self.asked_for(&answer)
+            && let Some(pause) = self.retry_after(&answer)
         {
-            self.gate.pause(pause);
+            self.limiter.block_for(pause);
         }
         Ok(answer)
     }
 
     /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
-    async fn place(&self) -> Result<Option<impl Drop>, End> {
+    async fn acquire_permit(&self) -> Result<Option<impl Drop>, AttemptOutcome> {
         let place = loop {
-            while let Some(pause) = self.gate.paused_for() {
-                if !self.deadline.holds(pause) {
-                    return Err(End::Paused(pause));
+            while let Some(pause) = self.limiter.blocked_for() {
+                if !self.deadline.allows(pause) {
+                    return Err(AttemptOutcome::BlockedByRetryAfter(pause));
                 }
                 // The jitter may not carry a request beyond the deadline that holds the pause.
-                let pause = spread(pause, self.fraction()).min(self.deadline.left());
-                self.pause(pause, true).await.ok_or(End::Unattended)?;
+                let pause = with_jitter(pause, self.random_fraction()).min(self.deadline.remaining());
+                self.pause(pause, true).await.ok_or(AttemptOutcome::Unattended)?;
             }
-            let place = if self.transport.takes_a_place() {
-                let place = self.waiters.unless_left(self.gate.connection()).await;
-                Some(place.ok_or(End::Unattended)?)
+            let place = if self.transport.needs_request_permit() {
+                let place = self
+                    .waiters
+                    .unless_left(self.limiter.acquire_request_permit())
+                    .await;
+                Some(place.ok_or(AttemptOutcome::Unattended)?)
             } else {
                 None
             };
             // The wait for a place may have been long enough for another caller's 429.
-            if self.gate.paused_for().is_none() {
+            if self.limiter.blocked_for().is_none() {
                 break place;
             }
         };
         if self.waiters.have_left() {
-            return Err(End::Unattended);
+            return Err(AttemptOutcome::Unattended);
         }
         Ok(place)
     }
 
     /// Sees an exchange through. When the last caller has left, it goes on without its place: its token may still be
     /// of use, and must not cost others theirs.
-    async fn carried<T>(
+    async fn run_exchange<T>(
         &self,
         place: Option<impl Drop>,
         exchange: impl Future<Output = T>,
-    ) -> Result<T, End> {
+    ) -> Result<T, AttemptOutcome> {
         let mut exchange = pin!(exchange);
         if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
             return Ok(ended);
         }
         drop(place);
-        let mut unattended = self.gate.unattended();
+        let mut unattended = self.limiter.register_unattended();
         loop {
             tokio::select! {
                 biased;
                 ended = exchange.as_mut() => return Ok(ended),
-                () = unattended.must_end() => return Err(End::Unattended),
+                () = unattended.must_end() => return Err(AttemptOutcome::Unattended),
                 () = self.waiters.any_joined() => {}
             }
             unattended.set_attended(true);
@@ -356,12 +369,12 @@ impl Chain<'_> {
         }
     }
 
-    pub(super) fn asked_for(&self, answer: &Response) -> Option<Duration> {
-        retry_after(answer.headers.retry_after.as_deref()?, self.machine.clock.now())
+    pub(super) fn retry_after(&self, answer: &Response) -> Option<Duration> {
+        parse_retry_after(answer.headers.retry_after.as_deref()?, self.platform.clock.now())
     }
 
-    pub(super) fn fraction(&self) -> f64 {
-        self.machine.chance.fraction()
+    pub(super) fn random_fraction(&self) -> f64 {
+        self.platform.random.next_fraction()
     }
 }
 

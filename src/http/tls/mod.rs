@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Code, Error};
 use crate::http::timer::timeout_at;
-use crate::http::{Fault, FaultKind, Request, Url};
-use crate::platform::{Environment, Machine, NodeRoots, NodeRootsReader, Pem, variable};
+use crate::http::{Request, TransportError, TransportErrorKind, Url};
+use crate::platform::{Environment, NodeRoots, NodeRootsReader, Pem, Platform, variable};
 
 /// A file of extra trust roots is no longer than this.
 const CERTIFICATES_LIMIT: usize = 4_194_304;
@@ -31,19 +31,19 @@ const SYSTEM_ROOTS: &str = "the system's trust roots";
 ///
 /// It has no `Debug` that shows it: a proxy's address may hold a password.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Internet {
+pub struct ProxyConfig {
     /// The proxy for https.
     pub proxy: Option<String>,
     /// Hosts that need none.
     pub no_proxy: Option<String>,
 }
 
-impl Internet {
+impl ProxyConfig {
     /// Reads it from the environment; the lower-case spelling wins, as it does for curl.
     ///
     /// A proxy that is not an http or https URL is an error that names the variable: a proxy that is mandatory must not
     /// be passed by silently.
-    pub fn of(env: &Environment) -> Result<Self, Error> {
+    pub fn from_environment(env: &Environment) -> Result<Self, Error> {
         let either = |lower, upper| {
             [lower, upper]
                 .into_iter()
@@ -58,14 +58,14 @@ impl Internet {
             .any(|host| host.trim() == "*");
         let proxy = either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY)
             .filter(|_| !never)
-            .map(|(name, url)| proxy_url(name, url))
+            .map(|(name, url)| parse_proxy_url(name, url))
             .transpose()?;
         Ok(Self { proxy, no_proxy })
     }
 }
 
 /// The URL of a proxy. It is not repeated in the error: it may hold a password.
-fn proxy_url(name: &str, text: &str) -> Result<String, Error> {
+fn parse_proxy_url(name: &str, text: &str) -> Result<String, Error> {
     let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if is_web {
         return Ok(text.trim().to_owned());
@@ -77,7 +77,7 @@ fn proxy_url(name: &str, text: &str) -> Result<String, Error> {
     Err(Error::new(Code::InvalidConfiguration, message))
 }
 
-impl fmt::Debug for Internet {
+impl fmt::Debug for ProxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Internet")
             .field("proxy", &self.proxy.is_some())
@@ -134,7 +134,7 @@ pub struct ProcessRoots {
 
 impl ProcessRoots {
     /// Those of the thread and the environment that a call comes from.
-    pub fn of(env: &Environment) -> Self {
+    pub fn from_environment(env: &Environment) -> Self {
         Self {
             node: env.node_roots().cloned(),
             extra_file: env.read(variable::NODE_EXTRA_CA_CERTS).map(str::to_owned),
@@ -144,7 +144,7 @@ impl ProcessRoots {
     /// Gives a request the roots of this process, if it is verified against them.
     ///
     /// A thread that does not hand its roots over within `limit` goes without: the others count.
-    pub async fn equip(&self, request: &mut Request, limit: Duration) {
+    pub async fn attach_to(&self, request: &mut Request, limit: Duration) {
         if request.needs_process_roots() {
             let node = match &self.node {
                 Some(reader) => timeout_at(Instant::now() + limit, reader.read()).await.flatten(),
@@ -160,7 +160,7 @@ impl ProcessRoots {
 
 /// A TLS configuration, and what its builder has to tell the reader of the log.
 #[derive(Clone)]
-pub struct Built {
+pub struct BuiltConfig {
     /// The configuration.
     pub config: Arc<ClientConfig>,
     /// What was left out, and why.
@@ -169,14 +169,14 @@ pub struct Built {
 
 /// The TLS configurations of this process, by what each was built from.
 #[derive(Default)]
-pub struct ClientConfigs(Mutex<HashMap<Roots, Built>>);
+pub struct ClientConfigs(Mutex<HashMap<Roots, BuiltConfig>>);
 
 /// Configurations that are kept. A process has one or two; more come from roots that change.
 const MAX_CONFIGS: usize = 8;
 
 impl ClientConfigs {
     /// The configuration that trusts these roots. Files are read on a thread of the pool, unless it was built before.
-    pub async fn get(&self, machine: &Machine, roots: &Roots) -> Result<Built, Fault> {
+    pub async fn get(&self, machine: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
         if let Some(built) = self.lock().get(roots) {
             return Ok(built.clone());
         }
@@ -184,7 +184,7 @@ impl ClientConfigs {
         let read = move || client_config(&files, &wanted);
         let built = machine.blocking.run(&roots.place(), read).await;
         let built = built.unwrap_or_else(|| {
-            Err(tls(
+            Err(tls_error(
                 "internal error: reading the trust roots ended without an outcome".to_owned(),
             ))
         })?;
@@ -199,24 +199,26 @@ impl ClientConfigs {
         Ok(built)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Roots, Built>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Roots, BuiltConfig>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Builds a configuration that trusts these roots. Reads files, so it can block.
-pub fn client_config(machine: &Machine, roots: &Roots) -> Result<Built, Fault> {
-    let (config, warning) = match roots {
-        Roots::Only(pem) => (only(certificates(pem.as_bytes()))?, None),
-        Roots::Process { node: Some(node), .. } if node.is_exclusive => {
-            (only(certificates(node.certificates.as_bytes()))?, None)
-        }
-        Roots::Process { node, extra_file } => {
-            let mut further = node
-                .as_ref()
-                .map(|node| certificates(node.certificates.as_bytes()))
-                .unwrap_or_default();
-            let warning = extra_file.as_deref().and_then(|path| match file(machine, path) {
+pub fn client_config(machine: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
+    let (config, warning) =
+        match roots {
+            Roots::Only(pem) => (tls_with_only(parse_certificates(pem.as_bytes()))?, None),
+            Roots::Process { node: Some(node), .. } if node.is_exclusive => (
+                tls_with_only(parse_certificates(node.certificates.as_bytes()))?,
+                None,
+            ),
+            Roots::Process { node, extra_file } => {
+                let mut further = node
+                    .as_ref()
+                    .map(|node| parse_certificates(node.certificates.as_bytes()))
+                    .unwrap_or_default();
+                let warning = extra_file.as_deref().and_then(|path| match read_certificates(machine, path) {
                 Some(found) => {
                     further.extend(found);
                     None
@@ -225,32 +227,32 @@ pub fn client_config(machine: &Machine, roots: &Roots) -> Result<Built, Fault> {
                     "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate; it is ignored"
                 )),
             });
-            (with_systems(machine, further)?, warning)
-        }
-    };
-    Ok(Built {
+                (tls_with_system_roots(machine, further)?, warning)
+            }
+        };
+    Ok(BuiltConfig {
         config: Arc::new(config),
         warning,
     })
 }
 
 /// A configuration that trusts these certificates and nothing else.
-fn only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+fn tls_with_only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
-        return Err(tls(
+        return Err(tls_error(
             "there are no trust roots: none of the certificates can be read".to_owned(),
         ));
     }
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    Ok(tls_builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The start of every TLS configuration here: ring, and the versions that rustls holds safe.
-pub fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Fault> {
+pub fn tls_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TransportError> {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| tls(error.to_string()))
+        .map_err(|error| tls_error(error.to_string()))
 }
 
 /// Where the distributions keep their trust roots; the first that can be read counts.
@@ -264,45 +266,51 @@ const BUNDLES: [&str; 5] = [
 ];
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
-fn with_systems(machine: &Machine, further: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+fn tls_with_system_roots(
+    machine: &Platform,
+    further: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
-    if let Some(bundle) = BUNDLES.iter().find_map(|path| file(machine, path)) {
+    if let Some(bundle) = BUNDLES.iter().find_map(|path| read_certificates(machine, path)) {
         roots.add_parsable_certificates(bundle);
     }
     roots.add_parsable_certificates(further);
     if roots.is_empty() {
-        return Err(tls(format!(
+        return Err(tls_error(format!(
             "there are no trust roots: Node.js has told none, and none of {} can be read",
             BUNDLES.join(", ")
         )));
     }
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    Ok(tls_builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(any(windows, target_vendor = "apple"))]
-fn with_systems(_: &Machine, mut further: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Fault> {
+fn with_systems(
+    _: &Platform,
+    mut further: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, TransportError> {
     // One that cannot be parsed would make the verifier refuse all.
     further.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(further, provider)
-        .map_err(|error| tls(error.to_string()))?;
-    Ok(builder()?
+        .map_err(|error| tls_error(error.to_string()))?;
+    Ok(tls_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
 }
 
 /// The certificates of a PEM file; `None` if there is none that can be read.
-fn file(machine: &Machine, path: &str) -> Option<Vec<CertificateDer<'static>>> {
+fn read_certificates(machine: &Platform, path: &str) -> Option<Vec<CertificateDer<'static>>> {
     let pem = machine
         .files
         .read(Path::new(path), CERTIFICATES_LIMIT, true)
         .ok()?;
-    Some(certificates(&pem)).filter(|found| !found.is_empty())
+    Some(parse_certificates(&pem)).filter(|found| !found.is_empty())
 }
 
 /// The certificates of a PEM text. What is between them is skipped.
-fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+fn parse_certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)
         .collect()
@@ -311,7 +319,7 @@ fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
 /// Whether a PEM text has a certificate that can vouch for a server.
 pub fn has_certificate(pem: &[u8]) -> bool {
     let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(certificates(pem)).0 > 0
+    store.add_parsable_certificates(parse_certificates(pem)).0 > 0
 }
 
 /// Whether a text can be the name that a TLS handshake asks for.
@@ -319,9 +327,9 @@ pub fn is_server_name(text: &str) -> bool {
     matches!(ServerName::try_from(text), Ok(ServerName::DnsName(_)))
 }
 
-fn tls(message: String) -> Fault {
-    Fault {
-        kind: FaultKind::Tls,
+fn tls_error(message: String) -> TransportError {
+    TransportError {
+        kind: TransportErrorKind::Tls,
         cause: Some(Cause { code: None, message }),
     }
 }

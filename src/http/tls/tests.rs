@@ -7,7 +7,7 @@ use tokio::time::{advance, timeout};
 use super::*;
 use crate::http::Route;
 use crate::http::certificate_pin::Thumbprint;
-use crate::test_support::{self, CERTIFICATE, Entry, FakeClock, FakeFiles};
+use crate::test_support::{self, CERTIFICATE, FakeClock, FakeEntry, FakeFiles};
 
 const SYSTEMS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -15,12 +15,12 @@ const EXTRA: &str = "/extra.pem";
 /// PEM that holds no certificate.
 const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
 
-fn machine(files: &[(&str, &str)]) -> (Machine, Arc<FakeFiles>) {
+fn machine(files: &[(&str, &str)]) -> (Platform, Arc<FakeFiles>) {
     let fake = Arc::new(FakeFiles::default());
     for (path, text) in files {
-        fake.put(path, Entry::File(text.as_bytes().to_vec()));
+        fake.put(path, FakeEntry::File(text.as_bytes().to_vec()));
     }
-    (test_support::machine(&FakeClock::new(), &fake), fake)
+    (test_support::platform(&FakeClock::new(), &fake), fake)
 }
 
 fn node(certificates: &str, is_exclusive: bool) -> NodeRoots {
@@ -65,7 +65,7 @@ async fn each_place_of_roots_is_enough_alone() {
         (&[(SYSTEMS, CERTIFICATE)], Roots::Only(Pem::new(&b"text"[..]))),
     ] {
         let fault = client_config(&machine(files).0, &roots).err().expect("no roots");
-        assert_eq!(fault.kind, FaultKind::Tls);
+        assert_eq!(fault.kind, TransportErrorKind::Tls);
         assert!(fault.cause.expect("a cause").message.contains("no trust roots"));
     }
 }
@@ -130,7 +130,7 @@ async fn configuration_is_built_once_for_the_same_roots() {
     // A file that was missing is looked for again.
     let missing = process(None, Some(EXTRA));
     assert!(get(&missing).await.warning.is_some());
-    files.put(EXTRA, Entry::File(CERTIFICATE.as_bytes().to_vec()));
+    files.put(EXTRA, FakeEntry::File(CERTIFICATE.as_bytes().to_vec()));
     assert_eq!(get(&missing).await.warning, None);
     for nth in 0..3 * MAX_CONFIGS {
         get(&process(node(&nth.to_string(), false), None)).await;
@@ -195,7 +195,7 @@ async fn thread_that_stands_still_is_not_waited_for_beyond_the_limit() {
     };
     let mut request = Request::get(Url::parse("https://a.example").expect("a URL"));
     let started = Instant::now();
-    roots.equip(&mut request, LIMIT).await;
+    roots.attach_to(&mut request, LIMIT).await;
     assert_eq!(started.elapsed(), LIMIT);
     assert_eq!(request.roots, process(None, Some(EXTRA)));
 }
@@ -216,25 +216,29 @@ async fn roots_are_read_only_for_a_request_that_needs_them() {
     let reader = Arc::new(Counting::default());
     let mut env = Environment::from([(variable::NODE_EXTRA_CA_CERTS, EXTRA)]);
     env.set_node_roots(reader.clone());
-    let roots = ProcessRoots::of(&env);
-    let request = |url: &str, route| Request::get(Url::parse(url).expect("a URL")).by(route);
+    let roots = ProcessRoots::from_environment(&env);
+    let request = |url: &str, route| Request::get(Url::parse(url).expect("a URL")).with_route(route);
     let pin = Thumbprint::parse("a9993e364706816aba3e25717850c26c9cd0d89d").expect("a thumbprint");
     let token_proxy = Route::TokenProxy { server_name: None };
     let mut own = request("https://h/", token_proxy.clone());
     own.roots = Roots::Only(Pem::new(CERTIFICATE.as_bytes()));
     for mut unneeded in [
         request("http://h/", Route::Direct),
-        request("https://h/", Route::Pinned(pin)),
+        request("https://h/", Route::PinnedCertificate(pin)),
         own,
     ] {
         let before = unneeded.roots.clone();
-        roots.equip(&mut unneeded, LIMIT).await;
+        roots.attach_to(&mut unneeded, LIMIT).await;
         assert_eq!(unneeded.roots, before);
     }
     assert_eq!(reader.0.load(std::sync::atomic::Ordering::Relaxed), 0);
-    for route in [Route::Direct, Route::Internet(Internet::default()), token_proxy] {
+    for route in [
+        Route::Direct,
+        Route::ProxyAware(ProxyConfig::default()),
+        token_proxy,
+    ] {
         let mut needed = request("https://h/", route);
-        roots.equip(&mut needed, LIMIT).await;
+        roots.attach_to(&mut needed, LIMIT).await;
         assert_eq!(needed.roots, process(node(CERTIFICATE, true), Some(EXTRA)));
     }
     assert_eq!(reader.0.load(std::sync::atomic::Ordering::Relaxed), 3);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::last_certificates::LastCertificates;
 use super::retry_options;
-use super::untyped_value::{Given, wrong};
-use crate::cache::persistent::Shelf;
+use super::untyped_value::{UntypedValue, type_error};
+use crate::cache::persistent::PersistentCache;
 use crate::error::{Code, Error};
-use crate::events::Observation;
+use crate::events::EventListenerSlot;
 use crate::http::Transport;
 use crate::http::retry_policy::RetryOptions;
-use crate::log::{Level, Log, Sink};
+use crate::log::{Level, Log, LogSink};
 use crate::options::identity::{IdKind, Identity};
 use crate::source_name::SourceName;
 
@@ -25,7 +25,7 @@ const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// One acquisition, retries and waits included.
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 /// All capabilities together; a longer list would not fit a request line that hosts accept.
-const CAPABILITIES_LIMIT: usize = 2_048;
+const MAX_CAPABILITIES_BYTES: usize = 2_048;
 
 /// The options as a caller gave them.
 #[derive(Default)]
@@ -33,38 +33,38 @@ const CAPABILITIES_LIMIT: usize = 2_048;
     missing_docs,
     reason = "each is the option of its name; index.d.ts documents them"
 )]
-pub struct RawConfiguration {
-    pub configuration: Given,
-    pub managed_identity_id_params: Given,
-    pub user_assigned_client_id: Given,
-    pub user_assigned_resource_id: Given,
-    pub user_assigned_object_id: Given,
-    pub user_assigned_id: Given,
-    pub client_capabilities: Given,
-    pub source: Given,
-    pub cache: Given,
-    pub cache_directory: Given,
-    pub cache_plugin: Given,
-    pub before_cache_access: Given,
-    pub after_cache_access: Given,
-    pub system: Given,
-    pub disable_internal_retries: Given,
-    pub retry_options: Given,
-    pub max_retries: Given,
-    pub retry_delay_in_ms: Given,
-    pub max_retry_delay_in_ms: Given,
-    pub connect_timeout: Given,
-    pub request_timeout: Given,
-    pub total_timeout: Given,
-    pub network_client: Given,
-    pub send_get_request: Given,
-    pub send_post_request: Given,
-    pub logger_options: Given,
-    pub logger_callback: Given,
-    pub log_level: Given,
-    pub pii_logging_enabled: Given,
-    pub on_background_token_refresh: Given,
-    pub enable_azure_proxy: Given,
+pub struct RawApplicationOptions {
+    pub configuration: UntypedValue,
+    pub managed_identity_id_params: UntypedValue,
+    pub user_assigned_client_id: UntypedValue,
+    pub user_assigned_resource_id: UntypedValue,
+    pub user_assigned_object_id: UntypedValue,
+    pub user_assigned_id: UntypedValue,
+    pub client_capabilities: UntypedValue,
+    pub source: UntypedValue,
+    pub cache: UntypedValue,
+    pub cache_directory: UntypedValue,
+    pub cache_plugin: UntypedValue,
+    pub before_cache_access: UntypedValue,
+    pub after_cache_access: UntypedValue,
+    pub system: UntypedValue,
+    pub disable_internal_retries: UntypedValue,
+    pub retry_options: UntypedValue,
+    pub max_retries: UntypedValue,
+    pub retry_delay_in_ms: UntypedValue,
+    pub max_retry_delay_in_ms: UntypedValue,
+    pub connect_timeout: UntypedValue,
+    pub request_timeout: UntypedValue,
+    pub total_timeout: UntypedValue,
+    pub network_client: UntypedValue,
+    pub send_get_request: UntypedValue,
+    pub send_post_request: UntypedValue,
+    pub logger_options: UntypedValue,
+    pub logger_callback: UntypedValue,
+    pub log_level: UntypedValue,
+    pub pii_logging_enabled: UntypedValue,
+    pub on_background_token_refresh: UntypedValue,
+    pub enable_azure_proxy: UntypedValue,
 }
 
 /// How long things may take.
@@ -82,7 +82,7 @@ pub struct Timeouts {
 
 /// The settings of one application.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ApplicationOptions {
     /// Whom to act as.
     pub identity: Identity,
     /// What goes out as `xms_cc`; `None` without capabilities.
@@ -100,36 +100,37 @@ pub struct Settings {
     /// Where lines for the reader go.
     pub log: Log,
     /// Who observes.
-    pub observation: Observation,
+    pub event_listener: EventListenerSlot,
     /// The folder in which tokens are to be kept.
     pub cache_directory: Option<PathBuf>,
     /// The cache outside of this process.
-    pub shelf: Option<Shelf>,
+    pub persistent_cache: Option<PersistentCache>,
     /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
     pub azure_proxy: Option<Arc<LastCertificates>>,
 }
 
-impl Settings {
+impl ApplicationOptions {
     /// Checks every option; the error names the one that is wrong.
-    pub fn parse(raw: &RawConfiguration) -> Result<Self, Error> {
-        raw.configuration.group("configuration")?;
-        raw.managed_identity_id_params.group("managedIdentityIdParams")?;
-        raw.system.group("system")?;
-        raw.network_client.group("system.networkClient")?;
-        if raw.network_client != Given::Absent {
+    pub fn parse(raw: &RawApplicationOptions) -> Result<Self, Error> {
+        raw.configuration.expect_object("configuration")?;
+        raw.managed_identity_id_params
+            .expect_object("managedIdentityIdParams")?;
+        raw.system.expect_object("system")?;
+        raw.network_client.expect_object("system.networkClient")?;
+        if raw.network_client != UntypedValue::Undefined {
             raw.send_get_request
-                .function("system.networkClient.sendGetRequestAsync")?;
+                .expect_function("system.networkClient.sendGetRequestAsync")?;
             raw.send_post_request
-                .function("system.networkClient.sendPostRequestAsync")?;
+                .expect_function("system.networkClient.sendPostRequestAsync")?;
         }
-        if raw.on_background_token_refresh != Given::Absent {
+        if raw.on_background_token_refresh != UntypedValue::Undefined {
             raw.on_background_token_refresh
-                .function("system.onBackgroundTokenRefresh")?;
+                .expect_function("system.onBackgroundTokenRefresh")?;
         }
-        let request_timeout = raw.request_timeout.millis("system.requestTimeout")?;
+        let request_timeout = raw.request_timeout.as_millis("system.requestTimeout")?;
         let disable_internal_retries = raw
             .disable_internal_retries
-            .flag("system.disableInternalRetries")?;
+            .as_bool("system.disableInternalRetries")?;
         Ok(Self {
             identity: Identity::parse(
                 [
@@ -139,30 +140,30 @@ impl Settings {
                 ],
                 &raw.user_assigned_id,
             )?,
-            capabilities: capabilities(&raw.client_capabilities)?,
-            sources: sources(&raw.source)?,
+            capabilities: parse_capabilities(&raw.client_capabilities)?,
+            sources: parse_sources(&raw.source)?,
             timeouts: Timeouts {
                 connect: raw
                     .connect_timeout
-                    .millis("system.connectTimeout")?
+                    .as_millis("system.connectTimeout")?
                     .unwrap_or(CONNECT_TIMEOUT),
                 request: request_timeout.unwrap_or(REQUEST_TIMEOUT),
                 last_request: request_timeout.unwrap_or(LAST_REQUEST_TIMEOUT),
                 total: raw
                     .total_timeout
-                    .millis("system.totalTimeout")?
+                    .as_millis("system.totalTimeout")?
                     .unwrap_or(TOTAL_TIMEOUT),
             },
             disable_internal_retries,
             retry_options: retry_options::parse(raw, disable_internal_retries)?,
             transport: None,
-            log: Log::new(log_level(raw)?, None),
-            observation: Observation::default(),
-            cache_directory: cache_directory(raw)?,
-            shelf: None,
+            log: Log::new(parse_log_level(raw)?, None),
+            event_listener: EventListenerSlot::default(),
+            cache_directory: parse_cache_directory(raw)?,
+            persistent_cache: None,
             azure_proxy: raw
                 .enable_azure_proxy
-                .flag("system.enableAzureProxy")?
+                .as_bool("system.enableAzureProxy")?
                 .then(Arc::default),
         })
     }
@@ -176,34 +177,34 @@ impl Settings {
 
     /// The same with a cache outside of this process.
     #[must_use]
-    pub fn with_shelf(mut self, shelf: Shelf) -> Self {
-        self.shelf = Some(shelf);
+    pub fn with_persistent_cache(mut self, shelf: PersistentCache) -> Self {
+        self.persistent_cache = Some(shelf);
         self
     }
 
     /// The same with a reader of lines.
     #[must_use]
-    pub fn with_sink(mut self, sink: Arc<dyn Sink>) -> Self {
+    pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
         self.log = Log::new(self.log.level(), Some(sink));
         self
     }
 }
 
 /// At most one of a directory and a plug-in; the plug-in is the binding's to wrap.
-fn cache_directory(raw: &RawConfiguration) -> Result<Option<PathBuf>, Error> {
-    raw.cache.group("cache")?;
-    raw.cache_plugin.group("cache.cachePlugin")?;
-    let has_plugin = raw.cache_plugin != Given::Absent;
+fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>, Error> {
+    raw.cache.expect_object("cache")?;
+    raw.cache_plugin.expect_object("cache.cachePlugin")?;
+    let has_plugin = raw.cache_plugin != UntypedValue::Undefined;
     if has_plugin {
         raw.before_cache_access
-            .function("cache.cachePlugin.beforeCacheAccess")?;
+            .expect_function("cache.cachePlugin.beforeCacheAccess")?;
         raw.after_cache_access
-            .function("cache.cachePlugin.afterCacheAccess")?;
+            .expect_function("cache.cachePlugin.afterCacheAccess")?;
     }
-    let Given::Text(text) = &raw.cache_directory else {
+    let UntypedValue::String(text) = &raw.cache_directory else {
         return match &raw.cache_directory {
-            Given::Absent => Ok(None),
-            other => Err(wrong("cache.directory", "a string", other)),
+            UntypedValue::Undefined => Ok(None),
+            other => Err(type_error("cache.directory", "a string", other)),
         };
     };
     let refused = |why: &str| {
@@ -222,24 +223,24 @@ fn cache_directory(raw: &RawConfiguration) -> Result<Option<PathBuf>, Error> {
     Ok(Some(path))
 }
 
-fn sources(given: &Given) -> Result<Option<Arc<[SourceName]>>, Error> {
+fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
     let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
-    let parse = |option: &str, given: &Given| match given {
-        Given::Text(text) => SourceName::parse(text).ok_or_else(|| {
+    let parse = |option: &str, given: &UntypedValue| match given {
+        UntypedValue::String(text) => SourceName::parse(text).ok_or_else(|| {
             let names = SourceName::ALL.map(SourceName::as_str).join(", ");
             let message = format!("{option} is not one of ManagedIdentitySourceNames: {names}, Imds.");
             Error::new(Code::InvalidConfiguration, message)
         }),
-        other if option == "source" => Err(wrong(option, expected, other)),
-        other => Err(wrong(option, "one of ManagedIdentitySourceNames", other)),
+        other if option == "source" => Err(type_error(option, expected, other)),
+        other => Err(type_error(option, "one of ManagedIdentitySourceNames", other)),
     };
     let chosen = match given {
-        Given::Absent => return Ok(None),
-        Given::List(items) if items.is_empty() => {
+        UntypedValue::Undefined => return Ok(None),
+        UntypedValue::Array(items) if items.is_empty() => {
             let message = format!("source must be {expected}.");
             return Err(Error::new(Code::InvalidConfiguration, message));
         }
-        Given::List(items) => items
+        UntypedValue::Array(items) => items
             .iter()
             .enumerate()
             .map(|(index, item)| parse(&format!("source[{index}]"), item))
@@ -249,18 +250,18 @@ fn sources(given: &Given) -> Result<Option<Arc<[SourceName]>>, Error> {
     Ok(Some(chosen))
 }
 
-fn capabilities(given: &Given) -> Result<Option<String>, Error> {
+fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
     let items = match given {
-        Given::Absent => return Ok(None),
-        Given::List(items) => items,
-        other => return Err(wrong("clientCapabilities", "an array of strings", other)),
+        UntypedValue::Undefined => return Ok(None),
+        UntypedValue::Array(items) => items,
+        other => return Err(type_error("clientCapabilities", "an array of strings", other)),
     };
     let mut joined = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         match item {
-            Given::Text(text) if !text.is_empty() => joined.push(text.as_str()),
+            UntypedValue::String(text) if !text.is_empty() => joined.push(text.as_str()),
             other => {
-                return Err(wrong(
+                return Err(type_error(
                     &format!("clientCapabilities[{index}]"),
                     "a string that is not empty",
                     other,
@@ -269,33 +270,33 @@ fn capabilities(given: &Given) -> Result<Option<String>, Error> {
         }
     }
     let joined = joined.join(",");
-    if joined.len() > CAPABILITIES_LIMIT {
+    if joined.len() > MAX_CAPABILITIES_BYTES {
         return Err(Error::new(
             Code::InvalidConfiguration,
-            format!("clientCapabilities are longer than {CAPABILITIES_LIMIT} bytes together."),
+            format!("clientCapabilities are longer than {MAX_CAPABILITIES_BYTES} bytes together."),
         ));
     }
     Ok(Some(joined).filter(|joined| !joined.is_empty()))
 }
 
-fn log_level(raw: &RawConfiguration) -> Result<Level, Error> {
-    raw.logger_options.group("system.loggerOptions")?;
+fn parse_log_level(raw: &RawApplicationOptions) -> Result<Level, Error> {
+    raw.logger_options.expect_object("system.loggerOptions")?;
     // Nothing that this package logs is personal, so the switch has nothing to switch.
     raw.pii_logging_enabled
-        .flag("system.loggerOptions.piiLoggingEnabled")?;
-    if raw.logger_callback != Given::Absent {
+        .as_bool("system.loggerOptions.piiLoggingEnabled")?;
+    if raw.logger_callback != UntypedValue::Undefined {
         raw.logger_callback
-            .function("system.loggerOptions.loggerCallback")?;
+            .expect_function("system.loggerOptions.loggerCallback")?;
     }
     match &raw.log_level {
-        Given::Absent => Ok(Level::Info),
-        Given::Number(number) => Level::from_number(*number).ok_or_else(|| {
+        UntypedValue::Undefined => Ok(Level::Info),
+        UntypedValue::Number(number) => Level::from_number(*number).ok_or_else(|| {
             Error::new(
                 Code::InvalidConfiguration,
                 format!("system.loggerOptions.logLevel is {number}; it must be one of LogLevel, 0 to 4."),
             )
         }),
-        other => Err(wrong(
+        other => Err(type_error(
             "system.loggerOptions.logLevel",
             "one of LogLevel, 0 to 4",
             other,

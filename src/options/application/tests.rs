@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn refused(raw: &RawConfiguration) -> String {
-    Settings::parse(raw).err().expect("refused").to_string()
+fn refused(raw: &RawApplicationOptions) -> String {
+    ApplicationOptions::parse(raw).err().expect("refused").to_string()
 }
 
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
-    let settings = Settings::parse(&RawConfiguration::default()).expect("valid");
+    let settings = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("valid");
     let [connect, request, last_request, total] = [3_000, 10_000, 30_000, 120_000].map(Duration::from_millis);
     assert_eq!(
         settings.timeouts,
@@ -30,11 +30,11 @@ fn the_defaults_are_those_of_the_documentation() {
 #[test]
 fn a_request_timeout_that_is_given_holds_for_every_exchange() {
     for millis in [10_000.0, 500.0, 45_000.0] {
-        let raw = RawConfiguration {
-            request_timeout: Given::Number(millis),
-            ..RawConfiguration::default()
+        let raw = RawApplicationOptions {
+            request_timeout: UntypedValue::Number(millis),
+            ..RawApplicationOptions::default()
         };
-        let timeouts = Settings::parse(&raw).expect("valid").timeouts;
+        let timeouts = ApplicationOptions::parse(&raw).expect("valid").timeouts;
         let expected = Duration::from_secs_f64(millis / 1_000.0);
         assert_eq!((timeouts.request, timeouts.last_request), (expected, expected));
     }
@@ -42,13 +42,20 @@ fn a_request_timeout_that_is_given_holds_for_every_exchange() {
 
 #[test]
 fn capabilities_are_joined_in_their_order() {
-    let list = |items: &[&str]| Given::List(items.iter().map(|item| Given::Text((*item).into())).collect());
+    let list = |items: &[&str]| {
+        UntypedValue::Array(
+            items
+                .iter()
+                .map(|item| UntypedValue::String((*item).into()))
+                .collect(),
+        )
+    };
     let joined = |client_capabilities| {
-        let raw = RawConfiguration {
+        let raw = RawApplicationOptions {
             client_capabilities,
-            ..RawConfiguration::default()
+            ..RawApplicationOptions::default()
         };
-        Settings::parse(&raw).expect("valid").capabilities
+        ApplicationOptions::parse(&raw).expect("valid").capabilities
     };
     assert_eq!(joined(list(&["cp1", "cp2"])).as_deref(), Some("cp1,cp2"));
     assert_eq!(joined(list(&[])), None);
@@ -56,73 +63,76 @@ fn capabilities_are_joined_in_their_order() {
 
 #[test]
 fn every_wrong_option_is_named() {
-    type Wrong = (fn(&mut RawConfiguration), &'static str);
+    type Wrong = (fn(&mut RawApplicationOptions), &'static str);
     let cases: [Wrong; 20] = [
         (
-            |raw| raw.enable_azure_proxy = Given::Text("true".into()),
+            |raw| raw.enable_azure_proxy = UntypedValue::String("true".into()),
             "system.enableAzureProxy",
         ),
         (|raw| raw.source = "".into(), "source"),
         (|raw| raw.source = "appservice".into(), "source"),
-        (|raw| raw.source = Given::Object, "source"),
-        (|raw| raw.source = Given::List(vec![]), "source"),
+        (|raw| raw.source = UntypedValue::Object, "source"),
+        (|raw| raw.source = UntypedValue::Array(vec![]), "source"),
         (
-            |raw| raw.source = Given::List(vec!["Imds".into(), Given::Number(1.0)]),
+            |raw| raw.source = UntypedValue::Array(vec!["Imds".into(), UntypedValue::Number(1.0)]),
             "source[1]",
         ),
-        (|raw| raw.configuration = Given::Number(1.0), "configuration"),
         (
-            |raw| raw.managed_identity_id_params = Given::Text("id".into()),
+            |raw| raw.configuration = UntypedValue::Number(1.0),
+            "configuration",
+        ),
+        (
+            |raw| raw.managed_identity_id_params = UntypedValue::String("id".into()),
             "managedIdentityIdParams",
         ),
-        (|raw| raw.system = Given::List(vec![]), "system"),
+        (|raw| raw.system = UntypedValue::Array(vec![]), "system"),
         (
-            |raw| raw.client_capabilities = Given::Text("cp1".into()),
+            |raw| raw.client_capabilities = UntypedValue::String("cp1".into()),
             "clientCapabilities",
         ),
         (
-            |raw| raw.client_capabilities = Given::List(vec![Given::Number(1.0)]),
+            |raw| raw.client_capabilities = UntypedValue::Array(vec![UntypedValue::Number(1.0)]),
             "clientCapabilities[0]",
         ),
         (
-            |raw| raw.client_capabilities = Given::List(vec![Given::Text(String::new())]),
+            |raw| raw.client_capabilities = UntypedValue::Array(vec![UntypedValue::String(String::new())]),
             "clientCapabilities[0]",
         ),
         (
-            |raw| raw.connect_timeout = Given::Number(0.0),
+            |raw| raw.connect_timeout = UntypedValue::Number(0.0),
             "system.connectTimeout",
         ),
         (
-            |raw| raw.request_timeout = Given::Text("1".into()),
+            |raw| raw.request_timeout = UntypedValue::String("1".into()),
             "system.requestTimeout",
         ),
         (
-            |raw| raw.total_timeout = Given::Number(600_001.0),
+            |raw| raw.total_timeout = UntypedValue::Number(600_001.0),
             "system.totalTimeout",
         ),
         (
-            |raw| raw.disable_internal_retries = Given::Number(1.0),
+            |raw| raw.disable_internal_retries = UntypedValue::Number(1.0),
             "system.disableInternalRetries",
         ),
         (
-            |raw| raw.network_client = Given::Object,
+            |raw| raw.network_client = UntypedValue::Object,
             "system.networkClient.sendGetRequestAsync",
         ),
         (
-            |raw| raw.logger_callback = Given::Object,
+            |raw| raw.logger_callback = UntypedValue::Object,
             "system.loggerOptions.loggerCallback",
         ),
         (
-            |raw| raw.log_level = Given::Number(5.0),
+            |raw| raw.log_level = UntypedValue::Number(5.0),
             "system.loggerOptions.logLevel",
         ),
         (
-            |raw| raw.pii_logging_enabled = Given::Number(1.0),
+            |raw| raw.pii_logging_enabled = UntypedValue::Number(1.0),
             "system.loggerOptions.piiLoggingEnabled",
         ),
     ];
     for (spoil, option) in cases {
-        let mut raw = RawConfiguration::default();
+        let mut raw = RawApplicationOptions::default();
         spoil(&mut raw);
         let said = refused(&raw);
         assert!(

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::private_dir::FolderFault;
+use super::private_dir::DirectoryError;
 
 /// As many links as Linux follows on one path.
 const MAX_LINKS: usize = 40;
@@ -25,47 +25,47 @@ const OWN_DIRECTORY: u32 = 0o700;
 struct Walk {
     user: u32,
     /// Where it is: a path without links, all of it checked but its last part.
-    at: PathBuf,
+    path: PathBuf,
     /// The components that are left, the next one last.
-    left: Vec<OsString>,
+    remaining: Vec<OsString>,
     links: usize,
 }
 
 /// Finds the directory at an absolute path, makes it and what is missing above it, and checks that it is this user's
 /// alone. Returns its path without links.
-pub(super) fn private_directory(path: &Path, user: u32) -> Result<PathBuf, FolderFault> {
+pub(super) fn private_directory(path: &Path, user: u32) -> Result<PathBuf, DirectoryError> {
     let mut walk = Walk {
         user,
-        at: PathBuf::from("/"),
-        left: Vec::new(),
+        path: PathBuf::from("/"),
+        remaining: Vec::new(),
         links: 0,
     };
     walk.add(path);
-    while let Some(component) = walk.left.pop() {
-        walk.go(&component)?;
+    while let Some(component) = walk.remaining.pop() {
+        walk.enter(&component)?;
     }
-    let metadata = look_at(&walk.at)?;
+    let metadata = inspect(&walk.path)?;
     if metadata.uid() != user {
-        return Err(FolderFault::Foreign);
+        return Err(DirectoryError::WrongOwner);
     }
     if metadata.mode() & ACCESSIBLE_BY_OTHERS != 0 {
-        return Err(FolderFault::Open);
+        return Err(DirectoryError::TooPermissive);
     }
-    Ok(walk.at)
+    Ok(walk.path)
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "this checks the directory of the one place that writes files"
 )]
-fn look_at(path: &Path) -> Result<Metadata, FolderFault> {
-    std::fs::symlink_metadata(path).map_err(FolderFault::Failed)
+fn inspect(path: &Path) -> Result<Metadata, DirectoryError> {
+    std::fs::symlink_metadata(path).map_err(DirectoryError::Io)
 }
 
 impl Walk {
     fn add(&mut self, path: &Path) {
         let components = path.components().rev();
-        self.left
+        self.remaining
             .extend(components.filter_map(|component| match component {
                 Component::Normal(name) => Some(name.to_owned()),
                 Component::ParentDir => Some("..".into()),
@@ -73,49 +73,49 @@ impl Walk {
             }));
     }
 
-    fn go(&mut self, component: &OsString) -> Result<(), FolderFault> {
+    fn enter(&mut self, component: &OsString) -> Result<(), DirectoryError> {
         if component == ".." {
-            self.at.pop();
+            self.path.pop();
             return Ok(());
         }
         self.check_parent()?;
-        let next = self.at.join(component);
-        let metadata = made(&next)?;
-        if metadata.is_symlink() && !self.left.is_empty() {
+        let next = self.path.join(component);
+        let metadata = create_or_inspect(&next)?;
+        if metadata.is_symlink() && !self.remaining.is_empty() {
             self.follow(&next, &metadata)
         } else if metadata.is_dir() {
-            self.at = next;
+            self.path = next;
             Ok(())
         } else {
-            Err(FolderFault::NotAFolder)
+            Err(DirectoryError::NotADirectory)
         }
     }
 
     /// Others must not be able to rename what lies in the directory that the walk has come to.
-    fn check_parent(&self) -> Result<(), FolderFault> {
-        let metadata = look_at(&self.at)?;
+    fn check_parent(&self) -> Result<(), DirectoryError> {
+        let metadata = inspect(&self.path)?;
         let mode = metadata.mode();
         if !self.is_trusted(&metadata) {
-            Err(FolderFault::ForeignParent(self.at.clone()))
+            Err(DirectoryError::ParentWrongOwner(self.path.clone()))
         } else if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-            Err(FolderFault::OpenParent(self.at.clone()))
+            Err(DirectoryError::ParentTooPermissive(self.path.clone()))
         } else {
             Ok(())
         }
     }
 
-    fn follow(&mut self, link: &Path, metadata: &Metadata) -> Result<(), FolderFault> {
+    fn follow(&mut self, link: &Path, metadata: &Metadata) -> Result<(), DirectoryError> {
         // Anyone can lay a link in /tmp, and change later where it leads.
         if !self.is_trusted(metadata) {
-            return Err(FolderFault::ForeignParent(link.to_owned()));
+            return Err(DirectoryError::ParentWrongOwner(link.to_owned()));
         }
         self.links += 1;
         if self.links > MAX_LINKS {
-            return Err(FolderFault::Failed(io::Error::from_raw_os_error(libc::ELOOP)));
+            return Err(DirectoryError::Io(io::Error::from_raw_os_error(libc::ELOOP)));
         }
-        let target = std::fs::read_link(link).map_err(FolderFault::Failed)?;
+        let target = std::fs::read_link(link).map_err(DirectoryError::Io)?;
         if target.is_absolute() {
-            self.at = PathBuf::from("/");
+            self.path = PathBuf::from("/");
         }
         self.add(&target);
         Ok(())
@@ -131,13 +131,13 @@ impl Walk {
     clippy::disallowed_methods,
     reason = "this makes the directory of the one place that writes files"
 )]
-fn made(path: &Path) -> Result<Metadata, FolderFault> {
-    match look_at(path) {
-        Err(FolderFault::Failed(error)) if error.kind() == io::ErrorKind::NotFound => {
+fn create_or_inspect(path: &Path) -> Result<Metadata, DirectoryError> {
+    match inspect(path) {
+        Err(DirectoryError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             match std::fs::DirBuilder::new().mode(OWN_DIRECTORY).create(path) {
                 // Another process may have been faster.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(FolderFault::Failed(error)),
-                _ => look_at(path),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(DirectoryError::Io(error)),
+                _ => inspect(path),
             }
         }
         found => found,

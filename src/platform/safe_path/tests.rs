@@ -49,7 +49,7 @@ impl Drop for Place {
     }
 }
 
-fn check(path: &Path) -> Result<PathBuf, FolderFault> {
+fn check(path: &Path) -> Result<PathBuf, DirectoryError> {
     private_directory(path, effective_user_id().expect("a user"))
 }
 
@@ -64,7 +64,7 @@ async fn directories_that_are_missing_are_made_for_this_user_alone() {
     let path = place.0.join("a/b/c");
     assert_eq!(check(&path).expect("safe"), path);
     for made in ["a", "a/b", "a/b/c"] {
-        let mode = look_at(&place.0.join(made)).expect("made").mode();
+        let mode = inspect(&place.0.join(made)).expect("made").mode();
         assert_eq!(mode & 0o777, 0o700, "{made}");
     }
     assert_eq!(check(&path).expect("safe"), path);
@@ -86,10 +86,10 @@ async fn parent_that_others_may_write_to_is_refused_unless_it_is_sticky() {
         let parent = place.directory("parent", mode);
         match check(&parent.join("between/tokens")) {
             Ok(_) => assert!(is_safe, "{mode:o}"),
-            Err(FolderFault::OpenParent(path)) => {
+            Err(DirectoryError::ParentTooPermissive(path)) => {
                 assert_eq!((path, is_safe), (parent.clone(), false), "{mode:o}");
                 // Nothing is made below it.
-                assert!(look_at(&parent.join("between")).is_err(), "{mode:o}");
+                assert!(inspect(&parent.join("between")).is_err(), "{mode:o}");
             }
             Err(fault) => panic!("{mode:o}: {fault:?}"),
         }
@@ -111,13 +111,16 @@ async fn links_on_the_way_are_followed_and_what_they_lead_through_is_checked() {
     }
     place.link("through-open", "open/inner");
     let fault = check(&place.0.join("through-open/tokens")).expect_err("refused");
-    assert!(matches!(fault, FolderFault::OpenParent(_)), "{fault:?}");
+    assert!(
+        matches!(fault, DirectoryError::ParentTooPermissive(_)),
+        "{fault:?}"
+    );
     place.link("circle", "circle");
     let fault = check(&place.0.join("circle/tokens")).expect_err("refused");
-    assert!(matches!(fault, FolderFault::Failed(_)), "{fault:?}");
+    assert!(matches!(fault, DirectoryError::Io(_)), "{fault:?}");
     // The directory itself may not be a link.
     let fault = check(&place.0.join("absolute")).expect_err("refused");
-    assert!(matches!(fault, FolderFault::NotAFolder), "{fault:?}");
+    assert!(matches!(fault, DirectoryError::NotADirectory), "{fault:?}");
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn directory_itself_must_be_for_this_user_alone() {
     }
     // Neither by way of what lies above it.
     let fault = check(&place.directory("open", 0o755).join("a/..")).expect_err("refused");
-    assert!(matches!(fault, FolderFault::Open), "{fault:?}");
+    assert!(matches!(fault, DirectoryError::TooPermissive), "{fault:?}");
 }
 
 #[tokio::test]
@@ -144,14 +147,14 @@ async fn what_belongs_to_another_user_is_refused_everywhere_on_the_way() {
     for below in ["tokens", "between/tokens"] {
         let fault = check(&foreign.join(below)).expect_err("refused");
         assert!(
-            matches!(&fault, FolderFault::ForeignParent(path) if *path == foreign),
+            matches!(&fault, DirectoryError::ParentWrongOwner(path) if *path == foreign),
             "{fault:?}"
         );
     }
     // Its owner can make it sticky, and can rename what lies there all the same.
     place.directory("sticky/foreign", 0o1755);
     let fault = check(&foreign.join("tokens")).expect_err("refused");
-    assert!(matches!(fault, FolderFault::ForeignParent(_)), "{fault:?}");
+    assert!(matches!(fault, DirectoryError::ParentWrongOwner(_)), "{fault:?}");
     // Another user's link in a directory such as /tmp.
     let link = place.link("sticky/link", "../real");
     place.directory("real", 0o700);
@@ -159,14 +162,14 @@ async fn what_belongs_to_another_user_is_refused_everywhere_on_the_way() {
     std::os::unix::fs::lchown(&link, Some(OTHER_USER), None).expect("given away");
     let fault = check(&link.join("tokens")).expect_err("refused");
     assert!(
-        matches!(&fault, FolderFault::ForeignParent(path) if *path == link),
+        matches!(&fault, DirectoryError::ParentWrongOwner(path) if *path == link),
         "{fault:?}"
     );
     // And the directory itself.
     let tokens = place.directory("sticky/tokens", 0o700);
     chown(&tokens, Some(OTHER_USER), None).expect("given away");
     let fault = check(&tokens).expect_err("refused");
-    assert!(matches!(fault, FolderFault::Foreign), "{fault:?}");
+    assert!(matches!(fault, DirectoryError::WrongOwner), "{fault:?}");
     assert_eq!(
         private_directory(&tokens, OTHER_USER).expect("safe for its owner"),
         tokens

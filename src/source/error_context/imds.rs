@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::{NAME, Report, WORDS, beginning, quotable, sentences};
+use super::{ErrorContext, MAX_ID_CHARS, MAX_QUOTED_CHARS, body_start, format_message, quotable_body};
 use crate::error::{Code, Error};
 use crate::http::Response;
 use crate::source::imds_evidence::is_html;
 use crate::token::Secret;
 
-impl Report {
+impl ErrorContext {
     /// Something other than IMDS has answered at IMDS's default address. `earlier` as in [`Report::refusal`].
-    pub fn foreign(
+    pub fn foreign_response(
         &self,
         response: &Response,
         earlier: Option<&Secret>,
@@ -34,35 +34,37 @@ impl Report {
             .headers
             .server
             .as_deref()
-            .and_then(|name| shown(name, NAME))
+            .and_then(|name| shown(name, MAX_ID_CHARS))
         {
             what = format!("{what}, Server: {server}");
         }
-        let text = beginning(response);
+        let text = body_start(response);
         // A page for people would fill the message with its markup.
-        let words = quotable(response, &text).filter(|_| !is_html(response));
-        if let Some(words) = words.and_then(|words| shown(words, WORDS)) {
+        let words = quotable_body(response, &text).filter(|_| !is_html(response));
+        if let Some(words) = words.and_then(|words| shown(words, MAX_QUOTED_CHARS)) {
             what = format!("{what}, {}", words.trim_end_matches('.'));
         }
-        let message = sentences(&what, attempts, self.off_azure);
-        self.error(Code::FailedResponse, message, attempts).with(|facts| {
-            facts.status = Some(response.status);
-            facts.retryable = retryable;
-            facts.unavailable = true;
-        })
+        let message = format_message(&what, attempts, self.unreachable_remedy);
+        self.error(Code::FailedResponse, message, attempts)
+            .map_details(|facts| {
+                facts.status = Some(response.status);
+                facts.retryable = retryable;
+                facts.unavailable = true;
+            })
     }
 
     /// A probe was not answered.
-    pub fn no_answer(&self, waited: Duration) -> Error {
+    pub fn probe_timeout(&self, waited: Duration) -> Error {
         let message = format!(
             "{} did not answer a probe within {} ms. {}",
             self.subject(),
             waited.as_millis(),
-            self.off_azure
+            self.unreachable_remedy
         );
-        self.error(Code::UnreachableNetwork, message, 0).with(|facts| {
-            facts.retryable = true;
-            facts.unavailable = true;
-        })
+        self.error(Code::UnreachableNetwork, message, 0)
+            .map_details(|facts| {
+                facts.retryable = true;
+                facts.unavailable = true;
+            })
     }
 }

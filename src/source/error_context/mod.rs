@@ -10,23 +10,23 @@ use std::time::Duration;
 
 use self::remedies::{is_about_identity, names_no_identity, remedy};
 use super::entra_codes::names_no_federation;
-use super::quotation::{Told, quotable, quotable_object};
-use super::token_response::Answer;
+use super::quotation::{QuotedError, quotable_body, quotable_object};
+use super::token_response::TokenResponse;
 use super::{Source, SourceName};
 use crate::error::{Cause, Code, Error};
-use crate::http::retry_loop::Progress;
-use crate::http::{BODY_LIMIT, Fault, FaultKind, Response};
-use crate::options::identity::presentable;
+use crate::http::retry_loop::AttemptStats;
+use crate::http::{MAX_BODY_BYTES, Response, TransportError, TransportErrorKind};
+use crate::options::identity::printable_id;
 use crate::redaction::KnownSecrets;
 use crate::token::Secret;
 
 /// So many characters of the service's words are quoted.
-const WORDS: usize = 500;
+const MAX_QUOTED_CHARS: usize = 500;
 /// So much is quoted of a tenant.
-const NAME: usize = 100;
+const MAX_ID_CHARS: usize = 100;
 const UNAUTHORIZED: u16 = 401;
 /// The remedy is looked for in so many bytes of a body: every known response is shorter.
-const SEARCHED_BYTES: usize = 65_536;
+const MAX_SEARCHED_BYTES: usize = 65_536;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
@@ -34,23 +34,23 @@ const NOT_FOUND: u16 = 404;
 const NO_IMDS: [&str; 2] = ["169.254.169.254:80", "connectex"];
 
 /// Who is asked, for errors about it.
-pub struct Report {
+pub struct ErrorContext {
     source: SourceName,
     endpoint: String,
-    off_azure: &'static str,
+    unreachable_remedy: &'static str,
     tls_remedy: &'static str,
     /// The id that the requests name, if it may be shown.
     identity_id: Option<String>,
     known_secrets: KnownSecrets,
 }
 
-impl Report {
+impl ErrorContext {
     /// A report about one source.
-    pub fn about(source: &dyn Source) -> Self {
+    pub fn new(source: &dyn Source) -> Self {
         Self {
             source: source.name(),
-            endpoint: source.endpoint().shown(),
-            off_azure: source.unreachable_remedy(),
+            endpoint: source.endpoint().without_query(),
+            unreachable_remedy: source.unreachable_remedy(),
             tls_remedy: source.tls_remedy(),
             identity_id: None,
             known_secrets: KnownSecrets::default(),
@@ -59,8 +59,8 @@ impl Report {
 
     /// The same about requests that name this identity, which an error about an unknown identity then shows.
     #[must_use]
-    pub fn naming(mut self, identity_id: Option<&str>) -> Self {
-        self.identity_id = identity_id.and_then(presentable).map(str::to_owned);
+    pub fn with_identity(mut self, identity_id: Option<&str>) -> Self {
+        self.identity_id = identity_id.and_then(printable_id).map(str::to_owned);
         self
     }
 
@@ -76,14 +76,14 @@ impl Report {
 
     /// Returns an error without any secret of this acquisition.
     pub fn redact_error(&self, error: Error) -> Error {
-        error.with(|facts| {
+        error.map_details(|facts| {
             facts.message = self.redact(&facts.message);
             facts.cause = facts.cause.take().map(|cause| self.redact_cause(cause));
         })
     }
 
     fn redact_cause(&self, Cause { code, message }: Cause) -> Cause {
-        let message = self.known_secrets.redactor().redact(&message, WORDS);
+        let message = self.known_secrets.redactor().redact(&message, MAX_QUOTED_CHARS);
         Cause { code, message }
     }
 
@@ -98,32 +98,37 @@ impl Report {
     }
 
     /// The endpoint answered, but not with a token. `earlier` is one that it gave before, and could repeat.
-    pub fn refusal(
+    pub fn response_error(
         &self,
         response: &Response,
         earlier: Option<&Secret>,
         attempts: u32,
         retryable: bool,
     ) -> Error {
-        let answer = Answer::read(&response.body);
-        let text = beginning(response);
+        let answer = TokenResponse::parse(&response.body);
+        let text = body_start(response);
         let no_imds = is_container_host(response);
         self.add_secrets(response.secrets.iter().chain(earlier).cloned());
-        self.add_secrets(answer.as_ref().and_then(Answer::token));
+        self.add_secrets(answer.as_ref().and_then(TokenResponse::raw_token));
         let redactor = self.known_secrets.redactor();
         let clean = |text: &str, most| redactor.redact(text, most);
-        let told = Told::by(answer.as_ref(), &clean);
+        let told = QuotedError::new(answer.as_ref(), &clean);
         let words = match &answer {
             Some(answer) => answer
-                .sentence()
+                .error_description()
                 // A code that can be none is the only thing that was said, at times.
-                .or(answer.code().filter(|_| told.code.is_none()).map(Cow::Borrowed))
+                .or(answer
+                    .error_code()
+                    .filter(|_| told.code.is_none())
+                    .map(Cow::Borrowed))
                 .or_else(|| quotable_object(&told, response, &text).map(Cow::Borrowed)),
-            None => quotable(response, &text).map(Cow::Borrowed),
+            None => quotable_body(response, &text).map(Cow::Borrowed),
         };
-        let is_named =
-            told.code.is_some() || answer.as_ref().is_some_and(|answer| answer.sentence().is_some());
-        let words = words.map(|words| clean(&words, WORDS));
+        let is_named = told.code.is_some()
+            || answer
+                .as_ref()
+                .is_some_and(|answer| answer.error_description().is_some());
+        let words = words.map(|words| clean(&words, MAX_QUOTED_CHARS));
         let remedy = if no_imds {
             Some(self.source.unreachable_remedy())
         } else {
@@ -133,13 +138,14 @@ impl Report {
                 self.source.refused_remedy().filter(|_| is_refused)
             })
         };
-        let message = self.told(response, answer.is_some(), words.as_deref(), &told.ids(), remedy);
+        let message =
+            self.describe_response(response, answer.is_some(), words.as_deref(), &told.ids(), remedy);
         let code = match told.code {
             _ if no_imds => Code::UnreachableNetwork,
             Some(code) => Code::Service(code.into()),
             None => Code::FailedResponse,
         };
-        self.error(code, message, attempts).with(|facts| {
+        self.error(code, message, attempts).map_details(|facts| {
             facts.status = Some(response.status);
             facts.number = told.number;
             facts.correlation_id = told.correlation_id;
@@ -149,150 +155,153 @@ impl Report {
     }
 
     /// The token is of another tenant than the only one of which it will do.
-    pub fn other_tenant(&self, wanted: &str, got: &str) -> Error {
+    pub fn tenant_mismatch(&self, wanted: &str, got: &str) -> Error {
         let message = format!(
             "The identity is of the tenant {}, and tenantId asks for {}: a managed identity has tokens of its own \
              tenant only.",
-            self.known_secrets.redactor().redact(got, NAME),
-            self.known_secrets.redactor().redact(wanted, NAME)
+            self.known_secrets.redactor().redact(got, MAX_ID_CHARS),
+            self.known_secrets.redactor().redact(wanted, MAX_ID_CHARS)
         );
-        self.signed(Error::new(Code::InvalidConfiguration, message), 0)
+        self.with_source(Error::new(Code::InvalidConfiguration, message), 0)
     }
 
     /// The endpoint answered with a token that is of no use.
-    pub fn unusable(&self, why: &str, response: &Response, attempts: u32) -> Error {
+    pub fn unusable_response(&self, why: &str, response: &Response, attempts: u32) -> Error {
         let message = format!("{} answered {}, but {why}.", self.subject(), response.status);
         self.error(Code::FailedResponse, message, attempts)
-            .with(|facts| facts.status = Some(response.status))
+            .map_details(|facts| facts.status = Some(response.status))
     }
 
     /// No answer came.
-    pub fn fault(&self, fault: &Fault, attempts: u32, retryable: bool) -> Error {
+    pub fn transport_error(&self, fault: &TransportError, attempts: u32, retryable: bool) -> Error {
         let subject = self.subject();
         let (code, what) = match fault.kind {
-            FaultKind::Refused => (Code::UnreachableNetwork, "refused the connection"),
-            FaultKind::Reset => (
+            TransportErrorKind::ConnectionRefused => (Code::UnreachableNetwork, "refused the connection"),
+            TransportErrorKind::ConnectionReset => (
                 Code::UnreachableNetwork,
                 "broke the connection off before its answer was complete",
             ),
-            FaultKind::Closed => (
+            TransportErrorKind::ConnectionClosed => (
                 Code::UnreachableNetwork,
                 "closed the connection without an answer",
             ),
-            FaultKind::Unroutable => (Code::UnreachableNetwork, "cannot be reached from here"),
-            FaultKind::Local => (
+            TransportErrorKind::Unreachable => (Code::UnreachableNetwork, "cannot be reached from here"),
+            TransportErrorKind::Local => (
                 Code::UnreachableNetwork,
                 "was not asked: this process itself could not open a connection",
             ),
-            FaultKind::NameResolution => (
+            TransportErrorKind::NameResolution => (
                 Code::UnreachableNetwork,
                 "has a host name that cannot be resolved",
             ),
-            FaultKind::Tls => (Code::UnreachableNetwork, "could not agree on a TLS connection"),
-            FaultKind::CallersClient => (
+            TransportErrorKind::Tls => (Code::UnreachableNetwork, "could not agree on a TLS connection"),
+            TransportErrorKind::CustomClient => (
                 Code::UnreachableNetwork,
                 "was not reached: system.networkClient failed",
             ),
-            FaultKind::ThumbprintMismatch => (
+            TransportErrorKind::ThumbprintMismatch => (
                 Code::InvalidServerThumbprint,
                 "has a certificate with another thumbprint than IDENTITY_SERVER_THUMBPRINT; nothing was sent to it",
             ),
-            FaultKind::ConnectTimeout => (
+            TransportErrorKind::ConnectTimeout => (
                 Code::NetworkUnavailable,
                 "accepted no connection in time (system.connectTimeout)",
             ),
-            FaultKind::RequestTimeout => (
+            TransportErrorKind::RequestTimeout => (
                 Code::NetworkUnavailable,
                 "gave no answer in time (system.requestTimeout)",
             ),
-            FaultKind::CallersTimeout => (
+            TransportErrorKind::CustomClientTimeout => (
                 Code::NetworkUnavailable,
                 "gave system.networkClient no answer in time",
             ),
-            FaultKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
-            FaultKind::BodyTooLarge => (Code::FailedResponse, "answered 200, with too much"),
-            FaultKind::WireLimit => (
+            TransportErrorKind::NotHttp => (Code::FailedResponse, "answered with something that is no HTTP"),
+            TransportErrorKind::BodyTooLarge => (Code::FailedResponse, "answered 200, with too much"),
+            TransportErrorKind::WireLimit => (
                 Code::FailedResponse,
                 "sent more than 64 KiB before the head of its response was complete, or more than 2 MiB in all",
             ),
-            FaultKind::Unsendable => (
+            TransportErrorKind::InvalidRequest => (
                 Code::InvalidConfiguration,
                 "was not asked: the request cannot be sent",
             ),
         };
         let cause = fault.cause.clone().map(|cause| self.redact_cause(cause));
         let detail = match (&cause, fault.kind) {
-            (_, FaultKind::BodyTooLarge) => format!(" (over {BODY_LIMIT} bytes)"),
+            (_, TransportErrorKind::BodyTooLarge) => format!(" (over {MAX_BODY_BYTES} bytes)"),
             // A thumbprint has been spoken of already, in better words than those of the TLS library.
             // So has a time limit; which library noticed it first is a matter of chance.
-            (None, _) | (_, FaultKind::ThumbprintMismatch | FaultKind::ConnectTimeout) => String::new(),
+            (None, _) | (_, TransportErrorKind::ThumbprintMismatch | TransportErrorKind::ConnectTimeout) => {
+                String::new()
+            }
             (Some(cause), _) => format!(" ({})", cause.message),
         };
         let remedy = match fault.kind {
-            FaultKind::Refused
-            | FaultKind::Unroutable
-            | FaultKind::NameResolution
-            | FaultKind::ConnectTimeout => self.off_azure,
-            FaultKind::Tls => self.tls_remedy,
-            FaultKind::Local => {
+            TransportErrorKind::ConnectionRefused
+            | TransportErrorKind::Unreachable
+            | TransportErrorKind::NameResolution
+            | TransportErrorKind::ConnectTimeout => self.unreachable_remedy,
+            TransportErrorKind::Tls => self.tls_remedy,
+            TransportErrorKind::Local => {
                 "That says nothing about the endpoint: look at this process's limits of open files and ports, and at \
                  what a firewall or a sandbox of this host lets it do."
             }
             _ => "",
         };
-        let message = sentences(&format!("{subject} {what}{detail}"), attempts, remedy);
-        self.error(code, message, attempts).with(|facts| {
+        let message = format_message(&format!("{subject} {what}{detail}"), attempts, remedy);
+        self.error(code, message, attempts).map_details(|facts| {
             facts.retryable = retryable;
-            facts.unavailable = fault.kind == FaultKind::ConnectTimeout
-                || facts.code == Code::UnreachableNetwork && fault.kind != FaultKind::Local;
+            facts.unavailable = fault.kind == TransportErrorKind::ConnectTimeout
+                || facts.code == Code::UnreachableNetwork && fault.kind != TransportErrorKind::Local;
             facts.cause = cause;
-            facts.status = (fault.kind == FaultKind::BodyTooLarge).then_some(200);
+            facts.status = (fault.kind == TransportErrorKind::BodyTooLarge).then_some(200);
         })
     }
 
     /// A caller's time is up.
-    pub fn out_of_time(&self, total: Duration, progress: &Progress) -> Error {
+    pub fn timed_out(&self, total: Duration, progress: &AttemptStats) -> Error {
         let attempts = progress.attempts();
         let mut message = format!(
             "{} gave no token within {} ms (totalTimeout){}",
             self.subject(),
             total.as_millis(),
-            times(attempts)
+            attempts_text(attempts)
         );
-        if let Some(last) = progress.last() {
-            message = format!("{message}; before that: {}", last.facts().message);
+        if let Some(last) = progress.last_error() {
+            message = format!("{message}; before that: {}", last.details().message);
         }
-        let message = finished(message);
+        let message = with_period(message);
         self.error(Code::NetworkUnavailable, message, attempts)
-            .with(|facts| {
+            .map_details(|facts| {
                 facts.retryable = true;
-                if let Some(last) = progress.last() {
-                    facts.status = last.facts().status;
-                    facts.unavailable = last.facts().unavailable;
-                    facts.retry_after = last.facts().retry_after;
-                    facts.cause.clone_from(&last.facts().cause);
+                if let Some(last) = progress.last_error() {
+                    facts.status = last.details().status;
+                    facts.unavailable = last.details().unavailable;
+                    facts.retry_after = last.details().retry_after;
+                    facts.cause.clone_from(&last.details().cause);
                 }
             })
     }
 
     /// The endpoint asked for a pause that is longer than the caller has.
-    pub fn paused(&self, pause: Duration, attempts: u32) -> Error {
+    pub fn retry_after_too_long(&self, pause: Duration, attempts: u32) -> Error {
         let message = format!(
             "{} has asked this process, with a 429, to leave it alone for another {} ms, which is longer than \
              this call may take.",
             self.subject(),
             pause.as_millis()
         );
-        self.error(Code::FailedResponse, message, attempts).with(|facts| {
-            facts.status = Some(429);
-            facts.retryable = true;
-            facts.retry_after = Some(pause);
-        })
+        self.error(Code::FailedResponse, message, attempts)
+            .map_details(|facts| {
+                facts.status = Some(429);
+                facts.retryable = true;
+                facts.retry_after = Some(pause);
+            })
     }
 
     /// An error of this source, made elsewhere.
-    pub fn signed(&self, error: Error, attempts: u32) -> Error {
-        self.redact_error(error).with(|facts| {
+    pub fn with_source(&self, error: Error, attempts: u32) -> Error {
+        self.redact_error(error).map_details(|facts| {
             facts.source = Some(self.source);
             facts.endpoint = Some(self.endpoint.clone());
             facts.attempts = Some(attempts);
@@ -300,14 +309,14 @@ impl Report {
     }
 
     fn subject(&self) -> String {
-        format!("{} at {}", self.source.label(), self.endpoint)
+        format!("{} at {}", self.source.display_name(), self.endpoint)
     }
 
     fn error(&self, code: Code, message: String, attempts: u32) -> Error {
-        self.signed(Error::new(code, message), attempts)
+        self.with_source(Error::new(code, message), attempts)
     }
 
-    fn told(
+    fn describe_response(
         &self,
         response: &Response,
         json: bool,
@@ -337,17 +346,17 @@ impl Report {
             (Some(remedy), Some(id)) => format!("{remedy} The request named {id}."),
             (remedy, _) => remedy.unwrap_or_default().to_owned(),
         };
-        sentences(&told, 0, &remedy)
+        format_message(&told, 0, &remedy)
     }
 }
 
 /// A sentence, how often it was tried if more than once, and the remedy.
-fn sentences(what: &str, attempts: u32, remedy: &str) -> String {
-    let what = finished(format!("{what}{}", times(attempts)));
+fn format_message(what: &str, attempts: u32, remedy: &str) -> String {
+    let what = with_period(format!("{what}{}", attempts_text(attempts)));
     format!("{what} {remedy}").trim_end().to_owned()
 }
 
-fn times(attempts: u32) -> String {
+fn attempts_text(attempts: u32) -> String {
     if attempts > 1 {
         format!(", after {attempts} requests")
     } else {
@@ -356,7 +365,7 @@ fn times(attempts: u32) -> String {
 }
 
 /// The same with a full stop, unless it ends like a sentence already.
-fn finished(mut text: String) -> String {
+fn with_period(mut text: String) -> String {
     if !text.ends_with(['.', '!', '?', '…']) {
         text.push('.');
     }
@@ -366,21 +375,21 @@ fn finished(mut text: String) -> String {
 /// Whether an answer says that the host has no such identity, or Entra no such federated credential: either can take
 /// minutes to become known after it was made.
 pub fn is_identity_missing(response: &Response) -> bool {
-    let text = beginning(response);
+    let text = body_start(response);
     response.status >= 400 && (names_no_identity(&text) || names_no_federation(&text))
 }
 
 /// Whether an answer comes from the host of a container, in place of IMDS.
 pub fn is_container_host(response: &Response) -> bool {
     response.status == FORBIDDEN && {
-        let text = beginning(response);
+        let text = body_start(response);
         NO_IMDS.iter().any(|sign| text.contains(sign))
     }
 }
 
 /// The text of a body, or the beginning of a long one.
-fn beginning(response: &Response) -> Cow<'_, str> {
-    String::from_utf8_lossy(&response.body[..response.body.len().min(SEARCHED_BYTES)])
+fn body_start(response: &Response) -> Cow<'_, str> {
+    String::from_utf8_lossy(&response.body[..response.body.len().min(MAX_SEARCHED_BYTES)])
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 /// Answers that are known, by their words, and what helps.
 const REMEDIES: [(&str, &str); 10] = [
-    ("Identity not found", ASSIGN),
-    ("No User Assigned or Delegated Managed Identity found", ASSIGN),
-    ("No MSI found for specified", ASSIGN),
+    ("Identity not found", ASSIGN_IDENTITY),
+    (
+        "No User Assigned or Delegated Managed Identity found",
+        ASSIGN_IDENTITY,
+    ),
+    ("No MSI found for specified", ASSIGN_IDENTITY),
     (
         "Multiple user assigned identities exist",
         "Name the one to use in managedIdentityIdParams.",
@@ -35,7 +38,8 @@ const REMEDIES: [(&str, &str); 10] = [
     ),
     ("AADSTS70021", NO_FEDERATION),
 ];
-const ASSIGN: &str = "Assign a managed identity to this host, or check the id in managedIdentityIdParams.";
+const ASSIGN_IDENTITY: &str =
+    "Assign a managed identity to this host, or check the id in managedIdentityIdParams.";
 const NO_FEDERATION: &str = "No federated credential of the application matches this service account: check the subject and the issuer.";
 const UNKNOWN_CLIENT: (&str, &str) = (
     "AADSTS700016",
@@ -54,10 +58,10 @@ pub(super) fn remedy(text: &str) -> Option<&'static str> {
 
 /// Whether a remedy is that for an identity which is unknown.
 pub(super) fn is_about_identity(remedy: &str) -> bool {
-    [ASSIGN, UNKNOWN_CLIENT.1].contains(&remedy)
+    [ASSIGN_IDENTITY, UNKNOWN_CLIENT.1].contains(&remedy)
 }
 
 /// Whether a text says that the identity is unknown.
 pub(super) fn names_no_identity(text: &str) -> bool {
-    remedy(text) == Some(ASSIGN)
+    remedy(text) == Some(ASSIGN_IDENTITY)
 }

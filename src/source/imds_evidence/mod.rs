@@ -4,7 +4,7 @@
 //! the workload identity proxy, Container Instances), without the headers of IMDS and partly in plain text. So only
 //! positive evidence counts, in both directions.
 
-use super::token_response::Answer;
+use super::token_response::TokenResponse;
 use crate::http::Response;
 use crate::http::retry_policy::IMDS_DEFAULT;
 
@@ -41,14 +41,14 @@ pub enum Evidence {
 pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let server = response.headers.server.as_deref().unwrap_or_default();
     let body = body(response);
-    let answer = Answer::read(body);
+    let answer = TokenResponse::parse(body);
     if server.to_ascii_lowercase().contains(IMDS_SERVER)
-        || answer.as_ref().is_some_and(Answer::has_token_or_error)
+        || answer.as_ref().is_some_and(TokenResponse::has_token_or_error)
     {
         return Evidence::Imds;
     }
     let status = response.status;
-    let is_retried = IMDS_DEFAULT.status(status).is_some();
+    let is_retried = IMDS_DEFAULT.status_limit(status).is_some();
     let is_foreign = matches!(status, 200..=399)
         || is_html(response)
         || !body.is_empty() && answer.is_some()
@@ -67,7 +67,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
 
 /// Whether the body is a page for people. An empty one is not, whatever its type.
 pub(super) fn is_html(response: &Response) -> bool {
-    let body = without_xml_declaration(body(response));
+    let body = skip_xml_declaration(body(response));
     if body.is_empty() {
         return false;
     }
@@ -91,7 +91,7 @@ fn body(response: &Response) -> &[u8] {
 }
 
 /// EC2's error pages are XHTML, which may begin with an XML declaration.
-fn without_xml_declaration(body: &[u8]) -> &[u8] {
+fn skip_xml_declaration(body: &[u8]) -> &[u8] {
     const END: &[u8] = b"?>";
     if !body.starts_with(b"<?xml") {
         return body;

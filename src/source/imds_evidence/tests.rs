@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http::{Request, Url};
-use crate::test_support::Reply;
+use crate::test_support::FakeResponse;
 
 use Evidence::{Foreign, Imds, Inconclusive};
 
@@ -16,7 +16,7 @@ const ERROR: &str =
     r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
 
 /// What a response says as the answer to a probe and to a token request.
-fn judged(reply: Reply) -> (Evidence, Evidence) {
+fn judged(reply: FakeResponse) -> (Evidence, Evidence) {
     let request = Request::get(Url::parse("http://169.254.169.254/").expect("a URL"));
     let response = reply.to(&request);
     (
@@ -25,12 +25,12 @@ fn judged(reply: Reply) -> (Evidence, Evidence) {
     )
 }
 
-fn of_type(mut reply: Reply, content_type: &str) -> Reply {
+fn of_type(mut reply: FakeResponse, content_type: &str) -> FakeResponse {
     reply.headers.content_type = Some(content_type.into());
     reply
 }
 
-fn from_server(mut reply: Reply, server: &str) -> Reply {
+fn from_server(mut reply: FakeResponse, server: &str) -> FakeResponse {
     reply.headers.server = Some(server.into());
     reply
 }
@@ -96,7 +96,7 @@ fn every_row_of_the_table() {
         (503, "", Inconclusive, Inconclusive),
         (599, "", Inconclusive, Inconclusive),
     ] {
-        let reply = Reply::new(status, body);
+        let reply = FakeResponse::new(status, body);
         assert_eq!(judged(reply), (probe, token), "{status} {body}");
     }
 }
@@ -112,12 +112,12 @@ fn the_name_of_imds_in_server_decides_before_everything_else() {
             (410, ""),
             (503, ""),
         ] {
-            let reply = from_server(Reply::new(status, body), server);
+            let reply = from_server(FakeResponse::new(status, body), server);
             assert_eq!(judged(reply), (Imds, Imds), "{server} {status} {body}");
         }
     }
     for server in ["EC2ws", "Metadata Server for VM", "nginx", ""] {
-        let reply = from_server(Reply::new(200, "ok"), server);
+        let reply = from_server(FakeResponse::new(200, "ok"), server);
         assert_eq!(judged(reply), (Foreign, Foreign), "{server}");
     }
 }
@@ -125,10 +125,10 @@ fn the_name_of_imds_in_server_decides_before_everything_else() {
 #[test]
 fn html_is_known_by_its_type_or_its_beginning_and_is_not_empty() {
     for content_type in ["text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml"] {
-        let page = of_type(Reply::new(404, "Not here"), content_type);
+        let page = of_type(FakeResponse::new(404, "Not here"), content_type);
         assert_eq!(judged(page), (Foreign, Foreign), "{content_type}");
         for empty in ["", " \r\n", "\u{feff}"] {
-            let updated = of_type(Reply::new(503, empty), content_type);
+            let updated = of_type(FakeResponse::new(503, empty), content_type);
             assert_eq!(
                 judged(updated),
                 (Inconclusive, Inconclusive),
@@ -143,7 +143,7 @@ fn html_is_known_by_its_type_or_its_beginning_and_is_not_empty() {
         "<body>x",
         XHTML,
     ] {
-        assert_eq!(judged(Reply::new(503, body)), (Foreign, Foreign), "{body}");
+        assert_eq!(judged(FakeResponse::new(503, body)), (Foreign, Foreign), "{body}");
     }
     for body in [
         "a <html> later",
@@ -152,7 +152,7 @@ fn html_is_known_by_its_type_or_its_beginning_and_is_not_empty() {
         "<?xml version=\"1.0\"?><Error/>",
         "<?xml",
     ] {
-        let text = of_type(Reply::new(503, body), "text/plain");
+        let text = of_type(FakeResponse::new(503, body), "text/plain");
         assert_eq!(judged(text), (Inconclusive, Inconclusive), "{body}");
     }
 }

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::test_support::Reply;
+use crate::test_support::FakeResponse;
 
 const KEY: &str = "/var/opt/azcmagent/tokens/abc.key";
 
 struct Agent {
     files: Arc<FakeFiles>,
-    machine: Machine,
+    machine: Platform,
     source: Arc<dyn Source>,
 }
 
@@ -17,13 +17,13 @@ impl Agent {
     fn new() -> Self {
         let files = Arc::new(FakeFiles::default());
         Self {
-            machine: test_support::machine(&FakeClock::new(), &files),
+            machine: test_support::platform(&FakeClock::new(), &files),
             files,
             source: opened(AZURE_ARC, &system_assigned()).expect("opened"),
         }
     }
 
-    fn holding(path: &str, entry: Entry) -> Self {
+    fn holding(path: &str, entry: FakeEntry) -> Self {
         let agent = Self::new();
         agent.files.put(path, entry);
         agent
@@ -38,9 +38,10 @@ impl Agent {
         let ask = ask(&system_assigned());
         let first = self.source.request(&ask, &self.machine)?;
         // The body of a challenge does not matter.
-        let mut reply = Reply::new(401, r#"{"error":"invalid_request"}"#);
+        let mut reply = FakeResponse::new(401, r#"{"error":"invalid_request"}"#);
         reply.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
-        self.source.challenge(&ask, &reply.to(&first), &self.machine)
+        self.source
+            .answer_challenge(&ask, &reply.to(&first), &self.machine)
     }
 
     fn refusal(&self, path: &str) -> Error {
@@ -52,7 +53,7 @@ impl Agent {
 fn authorization(request: Option<Request>) -> String {
     let request = request.expect("a second request");
     let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
-    sent.expect("a key").1.expose().to_owned()
+    sent.expect("a key").1.expose_secret().to_owned()
 }
 
 #[test]
@@ -61,10 +62,10 @@ fn only_a_401_is_a_challenge() {
     let ask = ask(&system_assigned());
     let first = agent.source.request(&ask, &agent.machine).expect("a request");
     for status in [200, 400, 403, 500] {
-        let answer = Reply::new(status, "")
+        let answer = FakeResponse::new(status, "")
             .challenge(format!("Basic realm={KEY}"))
             .to(&first);
-        let second = agent.source.challenge(&ask, &answer, &agent.machine);
+        let second = agent.source.answer_challenge(&ask, &answer, &agent.machine);
         assert!(second.expect("no error").is_none(), "{status}");
     }
     assert_eq!(agent.files.reads(), 0);
@@ -79,7 +80,7 @@ fn the_key_goes_along_with_the_same_request() {
         ("a-key \r\n\t", "a-key"),
         (" a key", " a key"),
     ] {
-        let agent = Agent::holding(KEY, Entry::File(content.into()));
+        let agent = Agent::holding(KEY, FakeEntry::File(content.into()));
         let first = agent
             .source
             .request(&ask(&system_assigned()), &agent.machine)
@@ -92,7 +93,7 @@ fn the_key_goes_along_with_the_same_request() {
         let shown = |headers: &[(&'static str, Secret)]| -> Vec<_> {
             headers
                 .iter()
-                .map(|(name, value)| (*name, value.expose().to_owned()))
+                .map(|(name, value)| (*name, value.expose_secret().to_owned()))
                 .collect()
         };
         let mut expected = shown(&first.headers);
@@ -100,7 +101,7 @@ fn the_key_goes_along_with_the_same_request() {
         expected.push(("Authorization", format!("Basic {key}")));
         assert_eq!(shown(&second.headers), expected);
         assert!(
-            second.secrets.iter().any(|secret| secret.expose() == key),
+            second.secrets.iter().any(|secret| secret.expose_secret() == key),
             "the key alone is a secret"
         );
     }
@@ -109,7 +110,7 @@ fn the_key_goes_along_with_the_same_request() {
 #[cfg(target_os = "linux")]
 #[test]
 fn scheme_and_realm_have_any_case_and_the_path_may_be_quoted() {
-    let agent = Agent::holding(KEY, Entry::File(b"k".to_vec()));
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     for header in [
         format!("Basic realm={KEY}"),
         format!("basic REALM={KEY}"),
@@ -127,7 +128,7 @@ fn scheme_and_realm_have_any_case_and_the_path_may_be_quoted() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_basic_challenge_is_found_among_all_lines_and_elements() {
-    let agent = Agent::holding(KEY, Entry::File(b"k".to_vec()));
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     let basic = &format!("Basic realm={KEY}");
     let parameters = &format!("Basic charset=\"UTF-8\", realm=\"{KEY}\", x=y");
     let escaped = &format!("Basic realm=\"{}\"", KEY.replace('/', "\\/"));
@@ -166,7 +167,7 @@ fn the_basic_challenge_is_found_among_all_lines_and_elements() {
 
 #[test]
 fn a_header_that_is_absent_or_of_another_form_is_told_apart() {
-    let agent = Agent::holding(KEY, Entry::File(b"k".to_vec()));
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     for (header, code) in [
         (None, Code::ChallengeMissing),
         (Some(""), Code::ChallengeMissing),
@@ -238,7 +239,7 @@ fn a_path_is_checked_before_anything_is_opened() {
             Code::InvalidFilePath,
         ),
     ] {
-        let agent = Agent::holding(path, Entry::File(b"k".to_vec()));
+        let agent = Agent::holding(path, FakeEntry::File(b"k".to_vec()));
         let error = agent.refusal(path);
         assert_eq!(*error.code(), code, "{path}");
         assert_eq!(agent.files.reads(), 0, "{path}");
@@ -249,31 +250,43 @@ fn a_path_is_checked_before_anything_is_opened() {
 #[test]
 fn a_file_is_a_readable_regular_one_of_moderate_size_with_a_key() {
     for (entry, code, said) in [
-        (Some(Entry::Pipe), Code::UnableToReadSecretFile, "no regular file"),
         (
-            Some(Entry::Link(b"k".to_vec())),
+            Some(FakeEntry::Pipe),
             Code::UnableToReadSecretFile,
             "no regular file",
         ),
         (
-            Some(Entry::Locked),
+            Some(FakeEntry::Link(b"k".to_vec())),
+            Code::UnableToReadSecretFile,
+            "no regular file",
+        ),
+        (
+            Some(FakeEntry::Locked),
             Code::UnableToReadSecretFile,
             "the group \"himds\"",
         ),
         (None, Code::UnableToReadSecretFile, "cannot be read"),
         (
-            Some(Entry::File(vec![b'k'; 4_097])),
+            Some(FakeEntry::File(vec![b'k'; 4_097])),
             Code::InvalidSecret,
             "more than 4096 bytes",
         ),
-        (Some(Entry::File(vec![])), Code::InvalidSecret, "no key"),
+        (Some(FakeEntry::File(vec![])), Code::InvalidSecret, "no key"),
         (
-            Some(Entry::File(b" \n\t".to_vec())),
+            Some(FakeEntry::File(b" \n\t".to_vec())),
             Code::InvalidSecret,
             "no key",
         ),
-        (Some(Entry::File(b"a\nb".to_vec())), Code::InvalidSecret, "no key"),
-        (Some(Entry::File(vec![0xff, 0xfe])), Code::InvalidSecret, "no key"),
+        (
+            Some(FakeEntry::File(b"a\nb".to_vec())),
+            Code::InvalidSecret,
+            "no key",
+        ),
+        (
+            Some(FakeEntry::File(vec![0xff, 0xfe])),
+            Code::InvalidSecret,
+            "no key",
+        ),
     ] {
         let agent = Agent::new();
         if let Some(entry) = entry {
@@ -286,7 +299,7 @@ fn a_file_is_a_readable_regular_one_of_moderate_size_with_a_key() {
             "{error}"
         );
     }
-    let largest = Agent::holding(KEY, Entry::File(vec![b'k'; 4_096]));
+    let largest = Agent::holding(KEY, FakeEntry::File(vec![b'k'; 4_096]));
     assert!(largest.challenged(Some(&format!("Basic realm={KEY}"))).is_ok());
 }
 
@@ -295,7 +308,7 @@ fn a_file_is_a_readable_regular_one_of_moderate_size_with_a_key() {
 fn the_key_is_read_anew_each_time() {
     let agent = Agent::new();
     for key in ["one", "two"] {
-        agent.files.put(KEY, Entry::File(key.into()));
+        agent.files.put(KEY, FakeEntry::File(key.into()));
         let second = agent
             .challenged(Some(&format!("Basic realm={KEY}")))
             .expect("answered");
@@ -341,18 +354,18 @@ fn a_user_assigned_identity_must_be_confirmed_by_its_own_field() {
     assert!(confirmed(&system_assigned(), &json!({})).is_ok());
 }
 
-fn confirmed(settings: &Settings, answer: &Value) -> Result<(), Error> {
+fn confirmed(settings: &ApplicationOptions, answer: &Value) -> Result<(), Error> {
     let source = opened(AZURE_ARC, settings).expect("opened");
-    let answer = Answer::read(answer.to_string().as_bytes()).expect("an object");
-    source.confirm(&ask(settings), &answer)
+    let answer = TokenResponse::parse(answer.to_string().as_bytes()).expect("an object");
+    source.verify_response(&ask(settings), &answer)
 }
 
 #[test]
 fn no_other_host_echoes_an_identity() {
     let settings = user_assigned(IdKind::ClientId, "id");
-    let answer = Answer::read(br#"{"client_id":"other"}"#).expect("an object");
+    let answer = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
     for variables in [APP_SERVICE, MACHINE_LEARNING, &[], WORKLOAD_IDENTITY] {
         let source = opened(variables, &settings).expect("opened");
-        assert!(source.confirm(&ask(&settings), &answer).is_ok());
+        assert!(source.verify_response(&ask(&settings), &answer).is_ok());
     }
 }

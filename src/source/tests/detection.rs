@@ -1,7 +1,7 @@
 //! Which host this is.
 
 use super::*;
-use crate::options::Given;
+use crate::options::UntypedValue;
 
 /// The order of detection, written from the contract's table.
 fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
@@ -37,7 +37,7 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
         (v::AZURE_CLIENT_ID, "f"),
     ];
     let without_agent = machine(&[]);
-    let with_agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let with_agent = machine(&[(HIMDS, FakeEntry::File(vec![]))]);
     let identities = [
         system_assigned(),
         user_assigned(IdKind::ClientId, "i"),
@@ -63,10 +63,14 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
             for (himds, machine) in [(false, &without_agent), (true, &with_agent)] {
                 for settings in &identities {
                     let expected = expected(is_set, himds && cfg!(target_os = "linux"));
-                    assert_eq!(name(&env, settings, machine), expected, "{variables:?} {himds}");
-                    let opened = match open(&env, settings, machine) {
+                    assert_eq!(
+                        detect_name(&env, settings, machine),
+                        expected,
+                        "{variables:?} {himds}"
+                    );
+                    let opened = match create(&env, settings, machine) {
                         Ok(source) => Some(source.name()),
-                        Err(error) => error.facts().source,
+                        Err(error) => error.details().source,
                     };
                     assert_eq!(opened, Some(expected), "{variables:?} {himds}");
                 }
@@ -80,17 +84,25 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
 fn the_agent_is_a_regular_file_at_one_of_two_places() {
     let settings = system_assigned();
     for (path, entry, expected) in [
-        (HIMDS, Entry::File(vec![]), SourceName::AzureArc),
+        (HIMDS, FakeEntry::File(vec![]), SourceName::AzureArc),
         (
             "/var/opt/azcmagent/bin/himds",
-            Entry::File(vec![]),
+            FakeEntry::File(vec![]),
             SourceName::AzureArc,
         ),
-        (HIMDS, Entry::Pipe, SourceName::DefaultToImds),
-        ("/usr/bin/himds", Entry::File(vec![]), SourceName::DefaultToImds),
+        (HIMDS, FakeEntry::Pipe, SourceName::DefaultToImds),
+        (
+            "/usr/bin/himds",
+            FakeEntry::File(vec![]),
+            SourceName::DefaultToImds,
+        ),
     ] {
         let machine = machine(&[(path, entry)]);
-        assert_eq!(name(&environment(&[]), &settings, &machine), expected, "{path}");
+        assert_eq!(
+            detect_name(&environment(&[]), &settings, &machine),
+            expected,
+            "{path}"
+        );
     }
 }
 
@@ -106,14 +118,14 @@ fn the_names_are_those_that_callers_compare_with() {
         (SERVICE_FABRIC, "ServiceFabric"),
         (WORKLOAD_IDENTITY, "WorkloadIdentity"),
     ] {
-        let found = name(&environment(variables), &settings, &machine(&[]));
+        let found = detect_name(&environment(variables), &settings, &machine(&[]));
         assert_eq!(found.as_str(), expected);
     }
 }
 
 #[test]
 fn a_callers_transport_goes_with_every_host_but_service_fabric() {
-    let net = crate::test_support::FakeNet::granting(1);
+    let net = crate::test_support::FakeTransport::always_granting(1);
     for variables in [
         APP_SERVICE,
         AZURE_ARC,
@@ -127,12 +139,12 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
     let error = refused(opened(SERVICE_FABRIC, &system_assigned().with_transport(net)));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
-    assert_eq!(error.facts().source, Some(SourceName::ServiceFabric));
+    assert_eq!(error.details().source, Some(SourceName::ServiceFabric));
 }
 
 #[test]
 fn what_comes_after_a_sources_variables_has_no_say() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+    let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     for variables in [
         SERVICE_FABRIC,
         APP_SERVICE,
@@ -144,17 +156,17 @@ fn what_comes_after_a_sources_variables_has_no_say() {
     ] {
         let settings = system_assigned();
         let asked = |variables: &[(&str, &str)]| {
-            let source = open(&environment(variables), &settings, &machine).expect("valid");
+            let source = create(&environment(variables), &settings, &machine).expect("valid");
             let request = source.request(&ask(&settings), &machine).expect("a request");
             let headers: Vec<_> = request
                 .headers
                 .iter()
-                .map(|(name, value)| format!("{name}: {}", value.expose()))
+                .map(|(name, value)| format!("{name}: {}", value.expose_secret()))
                 .collect();
             (source.name(), request.url, headers, request.route)
         };
         let expected = asked(variables);
-        for later in &v::ALL[expected.0.variables()..] {
+        for later in &v::ALL[expected.0.relevant_variable_count()..] {
             let changed = with(variables, &[(later, "https://elsewhere.example")]);
             assert_eq!(asked(&changed), expected, "{later}");
         }
@@ -167,8 +179,8 @@ fn everything() -> Vec<(&'static str, &'static str)> {
     [SERVICE_FABRIC, MACHINE_LEARNING, WORKLOAD_IDENTITY, agent].concat()
 }
 
-fn choosing(sources: &[&str]) -> Settings {
-    settings(|raw| raw.source = Given::List(sources.iter().map(|name| (*name).into()).collect()))
+fn choosing(sources: &[&str]) -> ApplicationOptions {
+    options(|raw| raw.source = UntypedValue::Array(sources.iter().map(|name| (*name).into()).collect()))
 }
 
 #[test]
@@ -183,9 +195,9 @@ fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
         "WorkloadIdentity",
         "DefaultToImds",
     ] {
-        let one = settings(|raw| raw.source = name_of.into());
+        let one = options(|raw| raw.source = name_of.into());
         for settings in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
-            let found = name(&environment(&everything), &settings, &machine(&[]));
+            let found = detect_name(&environment(&everything), &settings, &machine(&[]));
             assert_eq!(found.as_str(), name_of);
             let opened = opened(&everything, &settings).expect("complete");
             assert_eq!(opened.name().as_str(), name_of);
@@ -223,7 +235,7 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
     let chosen = choosing(&["AppService", "AzureArc"]);
     let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
     assert_eq!(
-        (error.code(), error.facts().unavailable),
+        (error.code(), error.details().unavailable),
         (&Code::InvalidConfiguration, true)
     );
     for word in [
@@ -234,9 +246,9 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let env = environment(&[]);
-    assert_eq!(name(&env, &chosen, &machine(&[])), SourceName::AppService);
-    assert!(!is_any_there(&env, &chosen, &machine(&[])));
-    assert!(is_any_there(
+    assert_eq!(detect_name(&env, &chosen, &machine(&[])), SourceName::AppService);
+    assert!(!is_any_detected(&env, &chosen, &machine(&[])));
+    assert!(is_any_detected(
         &env,
         &choosing(&["AppService", "Imds"]),
         &machine(&[])
@@ -248,16 +260,16 @@ fn imds_is_the_same_source_under_both_names() {
     let key = |name| {
         let settings = choosing(&[name]);
         let source = opened(&everything(), &settings).expect("always there");
-        crate::cache::Key::of(&*source, &ask(&settings)).text()
+        crate::cache::CacheKey::new(&*source, &ask(&settings)).canonical_string()
     };
     let plain = opened(&[], &system_assigned()).expect("always there");
-    let detected = crate::cache::Key::of(&*plain, &ask(&system_assigned())).text();
+    let detected = crate::cache::CacheKey::new(&*plain, &ask(&system_assigned())).canonical_string();
     assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
 }
 
 #[test]
 fn every_variable_of_a_chosen_source_counts() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+    let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     let lists: [&[&str]; 4] = [
         &["AppService"],
         &["WorkloadIdentity", "AppService"],
@@ -268,7 +280,7 @@ fn every_variable_of_a_chosen_source_counts() {
         let settings = choosing(chosen);
         for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
             let asked = |variables: &[(&str, &str)]| {
-                let source = open(&environment(variables), &settings, &machine).ok()?;
+                let source = create(&environment(variables), &settings, &machine).ok()?;
                 let request = source.request(&ask(&settings), &machine).ok()?;
                 Some((source.name(), request.url))
             };

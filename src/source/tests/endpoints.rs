@@ -56,7 +56,7 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
                 &system_assigned(),
             ));
             assert_eq!(error.code().as_str(), code, "{address}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
@@ -72,7 +72,7 @@ fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
         opened(&variables, &system_assigned())
     };
     let error = refused(opened_at("http://münchen.example/token"));
-    assert!(error.facts().message.contains("Punycode"), "{error}");
+    assert!(error.details().message.contains("Punycode"), "{error}");
     assert!(opened_at("http://xn--mnchen-3ya.example/token").is_ok());
     assert!(opened_at("http://127.0.0.1/müsli").is_ok());
 }
@@ -94,7 +94,7 @@ fn what_must_be_https_is() {
         let plain = with(variables, &[(variable, "http://10.0.0.4/token")]);
         let error = refused(opened(&plain, &system_assigned()));
         assert_eq!(error.code().as_str(), code);
-        assert!(error.facts().message.contains(variable), "{error}");
+        assert!(error.details().message.contains(variable), "{error}");
     }
 }
 
@@ -135,7 +135,7 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
                 &system_assigned(),
             ));
             assert_eq!(*error.code(), Code::InvalidConfiguration, "{secret:?}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("sh\n"),
                 "{message}"
@@ -171,11 +171,11 @@ fn line_ends_at_the_end_of_a_secret_are_removed() {
                 request
                     .headers
                     .iter()
-                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose() == sent),
+                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose_secret() == sent),
                 "{variable}"
             );
             // An endpoint that repeats it repeats what was sent.
-            assert_eq!(request.secrets.first().map(Secret::expose), Some(sent));
+            assert_eq!(request.secrets.first().map(Secret::expose_secret), Some(sent));
         }
     }
 }
@@ -190,7 +190,7 @@ fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
             let dirty = with(variables, &[(variable, dirty)]);
             let error = refused(opened(&dirty, &system_assigned()));
             assert_eq!(*error.code(), Code::InvalidConfiguration);
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
@@ -210,7 +210,7 @@ fn a_base_address_is_trimmed_and_has_no_query() {
     for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
         let source = opened(&[(host, base)], &system_assigned()).expect("valid");
         assert_eq!(
-            source.endpoint().shown(),
+            source.endpoint().without_query(),
             "http://h/metadata/identity/oauth2/token",
             "{base:?}"
         );

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::*;
-use crate::http::retry_policy::retry_after;
+use crate::http::retry_policy::parse_retry_after;
 use crate::source::expiry;
-use crate::test_support::{Reply, START};
+use crate::test_support::{FakeResponse, START};
 use crate::token::Timestamp;
 
 /// The last instant of a JavaScript `Date`, in milliseconds.
@@ -98,7 +98,7 @@ fn expiries() {
             serde_json::from_str(text).unwrap_or_default(),
         ] {
             for (on, within) in [(&value, &Value::Null), (&Value::Null, &value)] {
-                let read = expiry::read(on, within, text, START, Some(START));
+                let read = expiry::parse_expiry(on, within, text, START, Some(START));
                 assert!(
                     read.as_ref().is_none_or(|expiry| in_range(expiry.expires_on)),
                     "{text:?} {read:?}"
@@ -120,22 +120,26 @@ fn bodies() {
         r#"{"type":"about:blank","title":"t","status":403,"detail":"d","error_codes":[5,"6"],"timestamp":7}"#,
     ];
     let source = opened(APP_SERVICE, &system_assigned()).expect("opened");
-    let report = Report::about(&*source);
+    let report = ErrorContext::new(&*source);
     let request = source
         .request(&ask(&system_assigned()), &machine(&[]))
         .expect("a request");
     each(&bodies, |text| {
-        if let Some(grant) = Answer::read(text.as_bytes()).and_then(|mut answer| answer.grant(START, None)) {
+        if let Some(grant) =
+            TokenResponse::parse(text.as_bytes()).and_then(|mut answer| answer.take_token(START, None))
+        {
             assert!(
-                !grant.token.secret.expose().is_empty() && in_range(grant.token.expires_on),
+                !grant.token.secret.expose_secret().is_empty() && in_range(grant.token.expires_on),
                 "{text}"
             );
         }
         for status in [200, 400] {
-            let error = report.refusal(&Reply::new(status, text).to(&request), None, 1, false);
+            let error = report.response_error(&FakeResponse::new(status, text).to(&request), None, 1, false);
             let name = error.code().as_str();
             assert!(!name.is_empty() && name.len() <= 100, "{name}");
-            assert!(error.facts().message.chars().count() < 1_000 && !error.facts().message.contains('\n'));
+            assert!(
+                error.details().message.chars().count() < 1_000 && !error.details().message.contains('\n')
+            );
         }
     });
 }
@@ -152,8 +156,11 @@ fn challenges() {
     ];
     each(&headers, |text| {
         // There is no file at all, so no challenge can be answered.
-        let answer = Reply::new(401, "").challenge(text).to(&request);
-        assert!(source.challenge(&ask, &answer, &machine).is_err(), "{text:?}");
+        let answer = FakeResponse::new(401, "").challenge(text).to(&request);
+        assert!(
+            source.answer_challenge(&ask, &answer, &machine).is_err(),
+            "{text:?}"
+        );
     });
 }
 
@@ -166,7 +173,7 @@ fn waits() {
             "Friday, 15-Jan-27 08:00:30 GMT",
         ],
         |text| {
-            let wait = retry_after(text, START);
+            let wait = parse_retry_after(text, START);
             let bare = !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit());
             assert!(wait.is_some() || !bare, "{text:?}");
         },
@@ -191,6 +198,6 @@ fn addresses() {
             url.fragment().is_none() && url.as_str().ends_with("resource=https%3A%2F%2Fa%2F%26b"),
             "{url}"
         );
-        assert!(!endpoint.shown().contains('?'), "{text:?}");
+        assert!(!endpoint.without_query().contains('?'), "{text:?}");
     });
 }

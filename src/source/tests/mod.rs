@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::platform::variable as v;
-use crate::test_support::{self, Entry, FakeClock, FakeFiles, environment, resource, settings};
+use crate::test_support::{self, FakeClock, FakeEntry, FakeFiles, environment, options, resource};
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -52,16 +52,16 @@ const WORKLOAD_IDENTITY: Variables<'_> = &[
 ];
 
 /// A machine without files, but for these.
-fn machine(files: &[(&str, Entry)]) -> Machine {
+fn machine(files: &[(&str, FakeEntry)]) -> Platform {
     let fake = Arc::new(FakeFiles::default());
     for (path, entry) in files {
         fake.put(path, entry.clone());
     }
-    test_support::machine(&FakeClock::new(), &fake)
+    test_support::platform(&FakeClock::new(), &fake)
 }
 
-fn user_assigned(kind: IdKind, id: &str) -> Settings {
-    settings(|raw| {
+fn user_assigned(kind: IdKind, id: &str) -> ApplicationOptions {
+    options(|raw| {
         let option = match kind {
             IdKind::ClientId => &mut raw.user_assigned_client_id,
             IdKind::ResourceId => &mut raw.user_assigned_resource_id,
@@ -71,27 +71,27 @@ fn user_assigned(kind: IdKind, id: &str) -> Settings {
     })
 }
 
-fn system_assigned() -> Settings {
-    settings(|_| {})
+fn system_assigned() -> ApplicationOptions {
+    options(|_| {})
 }
 
 /// What an application with these settings asks for.
-fn ask(settings: &Settings) -> Ask {
-    Ask {
+fn ask(settings: &ApplicationOptions) -> TokenQuery {
+    TokenQuery {
         resource: resource("https://vault.azure.net"),
         identity: settings.identity.clone(),
         capabilities: settings.capabilities.clone(),
         claims: None,
-        refused_token: None,
+        refused_token_hash: None,
         correlation_id: "call-1".into(),
     }
 }
 
-fn opened(variables: Variables<'_>, settings: &Settings) -> Opened {
-    open(&environment(variables), settings, &machine(&[]))
+fn opened(variables: Variables<'_>, settings: &ApplicationOptions) -> SourceResult {
+    create(&environment(variables), settings, &machine(&[]))
 }
 
-fn refused(opened: Opened) -> Error {
+fn refused(opened: SourceResult) -> Error {
     opened.err().expect("refused")
 }
 

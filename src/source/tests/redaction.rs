@@ -2,24 +2,24 @@
 
 use super::*;
 use crate::error::Cause;
-use crate::http::tls::Internet;
-use crate::http::{Fault, FaultKind};
-use crate::test_support::Reply;
+use crate::http::tls::ProxyConfig;
+use crate::http::{TransportError, TransportErrorKind};
+use crate::test_support::FakeResponse;
 use crate::token::{Timestamp, Token};
 
 #[test]
 fn no_secret_shows_in_debug() {
-    let machine = machine(&[(FILE, Entry::File(b"hush-assertion".to_vec()))]);
+    let machine = machine(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
     let settings = system_assigned();
     let mut ask = ask(&settings);
-    ask.refused_token = Some("0123abcd".into());
+    ask.refused_token_hash = Some("0123abcd".into());
     let mut shown = Vec::new();
     for variables in [APP_SERVICE, MACHINE_LEARNING, SERVICE_FABRIC, WORKLOAD_IDENTITY] {
         let proxied = with(variables, &[(v::HTTPS_PROXY, "http://u:hush-password@proxy")]);
         let env = environment(&proxied);
-        let source = open(&env, &settings, &machine).expect("opened");
+        let source = create(&env, &settings, &machine).expect("opened");
         let request = source.request(&ask, &machine).expect("a request");
-        let response = Reply::new(200, r#"{"access_token":"hush-token"}"#).to(&request);
+        let response = FakeResponse::new(200, r#"{"access_token":"hush-token"}"#).to(&request);
         shown.push(format!(
             "{request:?} {:?} {response:?} {:?}",
             request.headers, request.route
@@ -28,19 +28,19 @@ fn no_secret_shows_in_debug() {
             "{:?} {:?} {:?}",
             request.secrets,
             request.body,
-            Internet::of(&env).expect("a proxy")
+            ProxyConfig::from_environment(&env).expect("a proxy")
         ));
     }
-    let grant = Answer::read(br#"{"access_token":"hush-token","expires_in":60}"#)
-        .and_then(|mut answer| answer.grant(Timestamp::from_secs(0), None))
+    let grant = TokenResponse::parse(br#"{"access_token":"hush-token","expires_in":60}"#)
+        .and_then(|mut answer| answer.take_token(Timestamp::from_secs(0), None))
         .expect("granted");
     let token = Token::new(
         Secret::new("hush-token".into()),
         Timestamp::from_secs(0),
         Timestamp::from_secs(9),
     );
-    let fault = Fault {
-        kind: FaultKind::Reset,
+    let fault = TransportError {
+        kind: TransportErrorKind::ConnectionReset,
         cause: Some(Cause {
             code: None,
             message: "words".into(),
@@ -54,7 +54,7 @@ fn no_secret_shows_in_debug() {
 
 #[test]
 fn every_secret_that_is_sent_is_known_to_the_answer() {
-    let machine = machine(&[(FILE, Entry::File(b"hush-assertion".to_vec()))]);
+    let machine = machine(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
     let settings = system_assigned();
     for (variables, secret) in [
         (APP_SERVICE, "hush-header"),
@@ -62,9 +62,9 @@ fn every_secret_that_is_sent_is_known_to_the_answer() {
         (MACHINE_LEARNING, "hush-secret"),
         (WORKLOAD_IDENTITY, "hush-assertion"),
     ] {
-        let source = open(&environment(variables), &settings, &machine).expect("opened");
+        let source = create(&environment(variables), &settings, &machine).expect("opened");
         let request = source.request(&ask(&settings), &machine).expect("a request");
-        let known: Vec<_> = request.secrets.iter().map(Secret::expose).collect();
+        let known: Vec<_> = request.secrets.iter().map(Secret::expose_secret).collect();
         assert_eq!(known, [secret]);
     }
 }

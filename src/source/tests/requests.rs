@@ -12,9 +12,13 @@ struct Sent {
     body: Option<String>,
 }
 
-fn sent(variables: Variables<'_>, settings: &Settings, change: impl FnOnce(&mut Ask)) -> Sent {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
-    let source = open(&environment(variables), settings, &machine).expect("opened");
+fn sent(
+    variables: Variables<'_>,
+    settings: &ApplicationOptions,
+    change: impl FnOnce(&mut TokenQuery),
+) -> Sent {
+    let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+    let source = create(&environment(variables), settings, &machine).expect("opened");
     let mut ask = ask(settings);
     change(&mut ask);
     let request = source.request(&ask, &machine).expect("a request");
@@ -24,13 +28,13 @@ fn sent(variables: Variables<'_>, settings: &Settings, change: impl FnOnce(&mut 
         headers: request
             .headers
             .iter()
-            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .map(|(name, value)| (*name, value.expose_secret().to_owned()))
             .collect(),
-        body: request.body.map(|body| body.expose().to_owned()),
+        body: request.body.map(|body| body.expose_secret().to_owned()),
     }
 }
 
-fn url(variables: Variables<'_>, settings: &Settings) -> String {
+fn url(variables: Variables<'_>, settings: &ApplicationOptions) -> String {
     sent(variables, settings, |_| {}).url
 }
 
@@ -172,7 +176,7 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
                 for _ in 0..2 {
                     let error = refused(opened(variables, &settings));
                     assert_eq!(error.code().as_str(), code);
-                    assert!(error.facts().source.is_some() && !error.facts().retryable);
+                    assert!(error.details().source.is_some() && !error.details().retryable);
                 }
             }
         }
@@ -181,8 +185,8 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
 
 #[test]
 fn parameters_have_their_order() {
-    let settings = settings(|raw| {
-        raw.client_capabilities = crate::options::Given::List(vec!["cp1".into(), "c,p&2".into()]);
+    let settings = options(|raw| {
+        raw.client_capabilities = crate::options::UntypedValue::Array(vec!["cp1".into(), "c,p&2".into()]);
         raw.user_assigned_client_id = "id".into();
     });
     let common = "resource=https%3A%2F%2Fvault.azure.net";
@@ -211,7 +215,7 @@ fn parameters_have_their_order() {
     let mut system = settings.clone();
     system.identity = Identity::SystemAssigned;
     let fabric = sent(SERVICE_FABRIC, &system, |ask| {
-        ask.refused_token = Some("abc".into());
+        ask.refused_token_hash = Some("abc".into());
     });
     let expected =
         format!("?api-version=2019-07-01-preview&{common}&token_sha256_to_refresh=abc&{capabilities}");
@@ -297,7 +301,7 @@ fn imds_base_is_the_variable_without_its_trailing_slashes() {
 fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
     const DEFAULT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token?";
     let settings = system_assigned();
-    let agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let agent = machine(&[(HIMDS, FakeEntry::File(vec![]))]);
     for (variables, start) in [
         (&[][..], DEFAULT),
         (&[(v::IDENTITY_ENDPOINT, "http://h:1/t")], DEFAULT),
@@ -319,7 +323,7 @@ fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
         if !cfg!(target_os = "linux") && variables.len() < 2 {
             continue;
         }
-        let source = open(&environment(variables), &settings, &agent).expect("opened");
+        let source = create(&environment(variables), &settings, &agent).expect("opened");
         let request = source.request(&ask(&settings), &agent).expect("a request");
         assert!(request.url.as_str().starts_with(start), "{}", request.url);
     }
@@ -328,9 +332,9 @@ fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
 #[test]
 fn machine_learning_names_the_environments_identity_unless_the_application_does() {
     let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
-    let scope = |settings: &Settings| {
+    let scope = |settings: &ApplicationOptions| {
         let source = opened(&variables, settings).expect("opened");
-        source.cache_scope().to_owned()
+        source.cache_partition().to_owned()
     };
     assert!(url(&variables, &system_assigned()).ends_with("&clientid=default"));
     let own = user_assigned(IdKind::ClientId, "own");
@@ -352,25 +356,25 @@ fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
         (SERVICE_FABRIC, 1),
         (WORKLOAD_IDENTITY, 2),
     ] {
-        let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+        let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
         let settings = system_assigned();
         // A proxy in the environment concerns nobody but the workload.
         let env = environment(&with(variables, &[(v::HTTPS_PROXY, "http://proxy:3128")]));
-        let source = open(&env, &settings, &machine).expect("opened");
+        let source = create(&env, &settings, &machine).expect("opened");
         let route = source
             .request(&ask(&settings), &machine)
             .expect("a request")
             .route;
         let kind = match route {
             Route::Direct => 0,
-            Route::Pinned(_) => 1,
+            Route::PinnedCertificate(_) => 1,
             Route::TokenProxy { .. } => 3,
-            Route::Internet(internet) => {
+            Route::ProxyAware(internet) => {
                 assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
                 2
             }
         };
         assert_eq!(kind, expected, "{}", source.name().as_str());
-        assert_eq!(source.takes_refused_token(), kind == 1);
+        assert_eq!(source.supports_token_revocation_hash(), kind == 1);
     }
 }

@@ -12,26 +12,26 @@ const DATA: (&str, &str) = (v::AZURE_KUBERNETES_CA_DATA, CERTIFICATE);
 const CA_FILE: (&str, &str) = (v::AZURE_KUBERNETES_CA_FILE, "/ca.pem");
 const BEHIND_PROXY: (&str, &str) = (v::HTTPS_PROXY, "\"not a URL\"");
 
-fn bound() -> Settings {
-    settings(|raw| raw.enable_azure_proxy = crate::options::Given::Boolean(true))
+fn bound() -> ApplicationOptions {
+    options(|raw| raw.enable_azure_proxy = crate::options::UntypedValue::Boolean(true))
 }
 
-fn open_with(variables: Variables<'_>, settings: &Settings) -> Opened {
+fn open_with(variables: Variables<'_>, settings: &ApplicationOptions) -> SourceResult {
     opened(&with(WORKLOAD_IDENTITY, variables), settings)
 }
 
 fn token_files() -> Arc<FakeFiles> {
     let files = Arc::new(FakeFiles::default());
-    files.put(FILE, Entry::File(b"assertion".to_vec()));
+    files.put(FILE, FakeEntry::File(b"assertion".to_vec()));
     files
 }
 
 fn request_with(
     variables: Variables<'_>,
-    settings: &Settings,
+    settings: &ApplicationOptions,
     files: &Arc<FakeFiles>,
 ) -> Result<Request, Error> {
-    let machine = test_support::machine(&FakeClock::new(), files);
+    let machine = test_support::platform(&FakeClock::new(), files);
     open_with(variables, settings)?.request(&ask(settings), &machine)
 }
 
@@ -48,7 +48,7 @@ fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
         (&[PROXY, SNI, DATA, BEHIND_PROXY], Some(SNI.1), only),
     ] {
         let files = token_files();
-        files.put(CA_FILE.1, Entry::Link(CERTIFICATE.into()));
+        files.put(CA_FILE.1, FakeEntry::Link(CERTIFICATE.into()));
         let request = request_with(variables, &bound(), &files).expect("a request");
         let plain = request_with(&[], &system_assigned(), &files).expect("a request");
         assert_eq!(
@@ -62,7 +62,7 @@ fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
             }
         );
         assert_eq!((request.roots, request.method), (roots, Method::Post));
-        let text = |body: &Option<Secret>| body.as_ref().map(|body| body.expose().to_owned());
+        let text = |body: &Option<Secret>| body.as_ref().map(|body| body.expose_secret().to_owned());
         assert_eq!(
             text(&request.body),
             text(&plain.body),
@@ -97,7 +97,7 @@ fn without_the_option_or_the_variables_nothing_changes() {
         (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], bound()),
     ] {
         let request = request_with(variables, &settings, &token_files()).expect("a request");
-        assert!(matches!(request.route, Route::Internet(_)));
+        assert!(matches!(request.route, Route::ProxyAware(_)));
         assert_eq!(request.url.host_str(), Some("login.microsoftonline.com"));
     }
 }
@@ -141,7 +141,7 @@ fn variable_that_is_wrong_is_named_before_anything_is_read() {
 fn file_of_the_authority_is_read_for_each_request() {
     let (files, settings) = (token_files(), bound());
     let roots = || request_with(&[PROXY, CA_FILE], &settings, &files).map(|request| request.roots);
-    let holds = |text: &str| files.put(CA_FILE.1, Entry::File(text.as_bytes().to_vec()));
+    let holds = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));
     let refused = || {
         let error = roots().expect_err("no authority");
         assert_eq!(*error.code(), Code::InvalidConfiguration);
@@ -170,13 +170,13 @@ fn file_of_the_authority_is_read_for_each_request() {
     assert_eq!(roots().expect("the one before"), first);
     holds("no certificate");
     refused();
-    files.put(CA_FILE.1, Entry::Locked);
+    files.put(CA_FILE.1, FakeEntry::Locked);
     refused();
 }
 
 #[test]
 fn callers_client_is_refused_where_it_would_have_to_know_the_proxys_name() {
-    let net = crate::test_support::FakeNet::numbered(7, |_, _| unreachable!("nothing is sent"));
+    let net = crate::test_support::FakeTransport::numbered(7, |_, _| unreachable!("nothing is sent"));
     let by_caller = bound().with_transport(net);
     for (variables, is_taken) in [
         (&[PROXY][..], true),

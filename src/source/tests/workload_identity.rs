@@ -6,12 +6,16 @@ use crate::http::Method;
 const TENANT: &str = "8f7d9c1e-0000-4000-8000-00000000000a";
 const CLIENT: &str = "8f7d9c1e-0000-4000-8000-00000000000b";
 
-fn holding(bytes: &[u8]) -> Machine {
-    machine(&[(FILE, Entry::File(bytes.to_vec()))])
+fn holding(bytes: &[u8]) -> Platform {
+    machine(&[(FILE, FakeEntry::File(bytes.to_vec()))])
 }
 
-fn request(variables: Variables<'_>, settings: &Settings, machine: &Machine) -> Result<Request, Error> {
-    open(&environment(variables), settings, machine)?.request(&ask(settings), machine)
+fn request(
+    variables: Variables<'_>,
+    settings: &ApplicationOptions,
+    machine: &Platform,
+) -> Result<Request, Error> {
+    create(&environment(variables), settings, machine)?.request(&ask(settings), machine)
 }
 
 /// The pairs of a form, decoded.
@@ -37,7 +41,7 @@ fn the_form_is_that_of_a_federated_credential() {
         request.url.as_str(),
         format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token")
     );
-    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let form = decoded(request.body.as_ref().expect("a form").expose_secret());
     let expected = [
         ("grant_type", "client_credentials"),
         ("client_id", CLIENT),
@@ -54,18 +58,18 @@ fn the_form_is_that_of_a_federated_credential() {
         request
             .secrets
             .iter()
-            .any(|secret| secret.expose().starts_with("header."))
+            .any(|secret| secret.expose_secret().starts_with("header."))
     );
 }
 
 #[test]
 fn capabilities_go_into_the_form_and_nothing_into_the_url() {
-    let settings = settings(|raw| {
-        raw.client_capabilities = crate::options::Given::List(vec!["CP1".into(), "other".into()]);
+    let settings = options(|raw| {
+        raw.client_capabilities = crate::options::UntypedValue::Array(vec!["CP1".into(), "other".into()]);
     });
     let request = request(WORKLOAD_IDENTITY, &settings, &holding(b"assertion")).expect("a request");
     assert_eq!(request.url.query(), None);
-    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let form = decoded(request.body.as_ref().expect("a form").expose_secret());
     let claims = r#"{"access_token":{"xms_cc":{"values":["CP1","other"]}}}"#;
     assert_eq!(form[5], ("claims".into(), claims.into()));
 }
@@ -88,7 +92,7 @@ fn byte_order_mark_before_the_assertion_is_removed() {
                 .body
                 .as_ref()
                 .expect("a form")
-                .expose(),
+                .expose_secret(),
         );
         assert_eq!(
             form[4],
@@ -169,7 +173,7 @@ fn the_applications_client_id_comes_before_the_environments() {
         &with(WORKLOAD_IDENTITY, &[(v::AZURE_CLIENT_ID, "")]),
     ] {
         let request = request(variables, &settings, &machine).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose());
+        let form = decoded(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[1], ("client_id".into(), "own".into()));
     }
 }
@@ -213,16 +217,19 @@ fn a_tenant_is_a_guid_or_a_domain() {
 fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
     for (entry, said) in [
         (None, "cannot be read"),
-        (Some(Entry::Locked), "cannot be read"),
-        (Some(Entry::Pipe), "is no regular file"),
-        (Some(Entry::File(vec![b'a'; 65_537])), "is larger than a token"),
-        (Some(Entry::File(vec![0xff])), "holds no text"),
-        (Some(Entry::File(b" \n".to_vec())), "is empty"),
+        (Some(FakeEntry::Locked), "cannot be read"),
+        (Some(FakeEntry::Pipe), "is no regular file"),
+        (
+            Some(FakeEntry::File(vec![b'a'; 65_537])),
+            "is larger than a token",
+        ),
+        (Some(FakeEntry::File(vec![0xff])), "holds no text"),
+        (Some(FakeEntry::File(b" \n".to_vec())), "is empty"),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
         let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err(said);
         assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(
             message.contains(said)
                 && message.contains(FILE)
@@ -235,13 +242,13 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
 #[test]
 fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
     let files = Arc::new(FakeFiles::default());
-    let machine = test_support::machine(&FakeClock::new(), &files);
+    let machine = test_support::platform(&FakeClock::new(), &files);
     let settings = system_assigned();
-    let source = open(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
+    let source = create(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
     for assertion in ["first", "second"] {
-        files.put(FILE, Entry::Link(assertion.into()));
+        files.put(FILE, FakeEntry::Link(assertion.into()));
         let request = source.request(&ask(&settings), &machine).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose());
+        let form = decoded(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[4].1, assertion);
     }
     assert_eq!(files.reads(), 2);
@@ -250,7 +257,7 @@ fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
 #[test]
 fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
     let pod = &WORKLOAD_IDENTITY[..2];
-    let chosen = settings(|raw| raw.source = "WorkloadIdentity".into());
+    let chosen = options(|raw| raw.source = "WorkloadIdentity".into());
     for settings in [
         system_assigned(),
         user_assigned(IdKind::ObjectId, "i"),
@@ -258,13 +265,13 @@ fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
         chosen,
     ] {
         assert_eq!(
-            name(&environment(pod), &settings, &machine(&[])),
+            detect_name(&environment(pod), &settings, &machine(&[])),
             SourceName::WorkloadIdentity
         );
         let error = refused(opened(pod, &settings));
         assert_eq!(*error.code(), Code::InvalidConfiguration);
-        assert!(!error.facts().unavailable, "{error}");
-        assert_eq!(error.facts().source, Some(SourceName::WorkloadIdentity));
+        assert!(!error.details().unavailable, "{error}");
+        assert_eq!(error.details().source, Some(SourceName::WorkloadIdentity));
         for word in [
             "AZURE_CLIENT_ID",
             "userAssignedClientId",
@@ -274,7 +281,7 @@ fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
             assert!(error.to_string().contains(word), "{error}");
         }
     }
-    let nodes = settings(|raw| raw.source = "Imds".into());
+    let nodes = options(|raw| raw.source = "Imds".into());
     let opened = opened(pod, &nodes).expect("chosen");
     assert_eq!(opened.name(), SourceName::DefaultToImds);
 }
@@ -283,13 +290,13 @@ fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
 fn only_a_missing_file_says_that_this_is_not_the_pod() {
     for (entry, is_unavailable) in [
         (None, true),
-        (Some(Entry::Locked), false),
-        (Some(Entry::Pipe), false),
-        (Some(Entry::File(b" \n".to_vec())), false),
-        (Some(Entry::File(vec![0xff])), false),
+        (Some(FakeEntry::Locked), false),
+        (Some(FakeEntry::Pipe), false),
+        (Some(FakeEntry::File(b" \n".to_vec())), false),
+        (Some(FakeEntry::File(vec![0xff])), false),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
         let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err("none");
-        assert_eq!(error.facts().unavailable, is_unavailable, "{error}");
+        assert_eq!(error.details().unavailable, is_unavailable, "{error}");
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::source;
-use crate::test_support::{self, FakeClock, FakeFiles, START, environment, resource, settings};
+use crate::test_support::{self, FakeClock, FakeFiles, START, environment, options, resource};
 use crate::token::Secret;
 
 const SPREAD: Duration = Duration::from_mins(1);
@@ -17,47 +17,47 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn key(text: &str) -> Key {
-    let settings = settings(|_| {});
-    let machine = test_support::machine(&FakeClock::new(), &Arc::new(FakeFiles::default()));
-    let source = source::open(&environment(&[]), &settings, &machine).expect("opened");
-    let ask = Ask {
+fn key(text: &str) -> CacheKey {
+    let settings = options(|_| {});
+    let machine = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
+    let source = source::create(&environment(&[]), &settings, &machine).expect("opened");
+    let ask = TokenQuery {
         resource: resource(text),
         identity: settings.identity,
         capabilities: None,
         claims: None,
-        refused_token: None,
+        refused_token_hash: None,
         correlation_id: String::new(),
     };
-    Key::of(&*source, &ask)
+    CacheKey::new(&*source, &ask)
 }
 
 fn token(secret: &str, lifetime: Duration) -> Arc<Token> {
     Arc::new(Token::new(
         Secret::new(secret.into()),
         START,
-        START.plus(lifetime),
+        START.saturating_add(lifetime),
     ))
 }
 
-fn holding(lifetime: Duration) -> (Cache, Key) {
+fn holding(lifetime: Duration) -> (Cache, CacheKey) {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    cache.store(key.clone(), token("t", lifetime), Some(1), SPREAD, START);
+    cache.insert(key.clone(), token("t", lifetime), Some(1), SPREAD, START);
     (cache, key)
 }
 
-fn held(cache: &mut Cache, key: &Key) -> Option<String> {
-    let found = cache.find(key, START);
-    found.token().map(|token| token.secret.expose().to_owned())
+fn held(cache: &mut Cache, key: &CacheKey) -> Option<String> {
+    let found = cache.lookup(key, START);
+    found.token().map(|token| token.secret.expose_secret().to_owned())
 }
 
 /// What is found, in one letter.
-fn letter(found: &Found) -> char {
+fn letter(found: &Lookup) -> char {
     match found {
-        Found::Nothing { .. } => '-',
-        Found::Serve(_) => 'S',
-        Found::ServeAndRefresh(_) => 'R',
-        Found::RefreshFirst(_) => 'F',
+        Lookup::Miss { .. } => '-',
+        Lookup::Fresh(_) => 'S',
+        Lookup::StaleWhileRevalidate(_) => 'R',
+        Lookup::NearExpiry(_) => 'F',
     }
 }
 
@@ -76,54 +76,65 @@ async fn what_is_found_follows_the_age() {
         (day * 2, '-'),
     ] {
         let (mut cache, key) = holding(day);
-        advance(BACK_OFF).await;
-        assert_eq!(letter(&cache.find(&key, START.plus(age))), expected, "{age:?}");
+        advance(INITIAL_BACKOFF).await;
+        assert_eq!(
+            letter(&cache.lookup(&key, START.saturating_add(age))),
+            expected,
+            "{age:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_removed_not_only_hidden() {
     let (mut cache, key) = holding(seconds(3_600));
-    assert_eq!(letter(&cache.find(&key, START.plus(seconds(3_600)))), '-');
+    assert_eq!(
+        letter(&cache.lookup(&key, START.saturating_add(seconds(3_600)))),
+        '-'
+    );
     // Not even for a clock that is set back.
-    assert_eq!(letter(&cache.find(&key, START)), '-');
+    assert_eq!(letter(&cache.lookup(&key, START)), '-');
     assert!(cache.entries.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
     let (mut cache, key) = holding(Duration::from_hours(24));
-    let ageing = START.plus(Duration::from_hours(13));
+    let ageing = START.saturating_add(Duration::from_hours(13));
     for pause in [30, 60, 120, 240, 300, 300, 300] {
-        assert_eq!(letter(&cache.find(&key, ageing)), 'R');
-        cache.failed(&key, ageing);
+        assert_eq!(letter(&cache.lookup(&key, ageing)), 'R');
+        cache.record_refresh_failure(&key, ageing);
         advance(seconds(pause - 1)).await;
-        assert_eq!(letter(&cache.find(&key, ageing)), 'S', "{pause}");
+        assert_eq!(letter(&cache.lookup(&key, ageing)), 'S', "{pause}");
         advance(seconds(1)).await;
     }
-    cache.failed(&key, ageing);
-    cache.store(
+    cache.record_refresh_failure(&key, ageing);
+    cache.insert(
         key.clone(),
         token("u", Duration::from_hours(24)),
         Some(2),
         SPREAD,
         START,
     );
-    assert_eq!(letter(&cache.find(&key, ageing)), 'R', "a new token starts anew");
+    assert_eq!(
+        letter(&cache.lookup(&key, ageing)),
+        'R',
+        "a new token starts anew"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
     let (mut cache, key) = holding(seconds(240));
     for attempt in 0..3 {
-        assert_eq!(letter(&cache.find(&key, START)), 'S', "{attempt}");
+        assert_eq!(letter(&cache.lookup(&key, START)), 'S', "{attempt}");
         advance(seconds(29)).await;
-        assert_eq!(letter(&cache.find(&key, START)), 'S', "{attempt}");
+        assert_eq!(letter(&cache.lookup(&key, START)), 'S', "{attempt}");
         advance(seconds(1)).await;
-        assert_eq!(letter(&cache.find(&key, START)), 'F', "{attempt}");
-        cache.failed(&key, START);
+        assert_eq!(letter(&cache.lookup(&key, START)), 'F', "{attempt}");
+        cache.record_refresh_failure(&key, START);
     }
-    let Found::Serve(stored) = cache.find(&key, START) else {
+    let Lookup::Fresh(stored) = cache.lookup(&key, START) else {
         panic!("held back");
     };
     assert!(stored.fresh_until <= START, "nobody may remember it");
@@ -134,7 +145,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
     let mut store = |secret, flight| {
         let hour = Duration::from_hours(1);
-        let stored = cache.store(key.clone(), token(secret, hour), Some(flight), SPREAD, START);
+        let stored = cache.insert(key.clone(), token(secret, hour), Some(flight), SPREAD, START);
         (stored, held(&mut cache, &key).expect("held"))
     };
     assert_eq!(store("two", 2), (Some(false), "two".into()));
@@ -145,7 +156,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_what_is_no_longer_held_is_nobodys() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    cache.failed(&key, START);
+    cache.record_refresh_failure(&key, START);
     assert!(cache.entries.is_empty());
 }
 
@@ -155,11 +166,11 @@ async fn tokens_that_nobody_asks_for_again_are_swept_out() {
     for nth in 0..1_000_u64 {
         let key = key(&format!("https://a/{nth}"));
         // Each has expired when the next comes.
-        let now = START.plus(seconds(nth * 100));
-        let token = Token::new(Secret::new("t".into()), now, now.plus(seconds(100)));
-        cache.store(key, Arc::new(token), Some(nth), SPREAD, now);
+        let now = START.saturating_add(seconds(nth * 100));
+        let token = Token::new(Secret::new("t".into()), now, now.saturating_add(seconds(100)));
+        cache.insert(key, Arc::new(token), Some(nth), SPREAD, now);
         assert!(
-            cache.entries.len() <= SWEEP_FROM,
+            cache.entries.len() <= INITIAL_SWEEP_THRESHOLD,
             "{nth}: {}",
             cache.entries.len()
         );
@@ -171,7 +182,7 @@ async fn valid_tokens_are_never_swept_out() {
     let mut cache = Cache::default();
     let keys: Vec<_> = (0..1_000).map(|nth| key(&format!("https://a/{nth}"))).collect();
     for (nth, key) in (0..).zip(&keys) {
-        cache.store(
+        cache.insert(
             key.clone(),
             token("t", Duration::from_hours(1)),
             Some(nth),

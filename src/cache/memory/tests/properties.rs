@@ -127,10 +127,10 @@ impl Model {
 }
 
 async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let keys: Vec<Key> = (0..KEYS).map(|nth| key(&format!("https://{nth}"))).collect();
+    let keys: Vec<CacheKey> = (0..KEYS).map(|nth| key(&format!("https://{nth}"))).collect();
     let (mut cache, mut model) = (Cache::default(), Model::default());
     for (nth, step) in steps.into_iter().enumerate() {
-        let now = START.plus(seconds(model.wall));
+        let now = START.saturating_add(seconds(model.wall));
         match step {
             Step::Store {
                 key,
@@ -139,8 +139,12 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 spread,
             } => {
                 let secret = format!("t{nth}");
-                let token = Token::new(Secret::new(secret.clone()), now, now.plus(seconds(lifetime)));
-                let stored = cache.store(
+                let token = Token::new(
+                    Secret::new(secret.clone()),
+                    now,
+                    now.saturating_add(seconds(lifetime)),
+                );
+                let stored = cache.insert(
                     keys[key].clone(),
                     Arc::new(token),
                     Some(flight),
@@ -160,13 +164,13 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(stored, model.store(key, known), "step {}: store", nth);
             }
             Step::Find { key } => {
-                let found = cache.find(&keys[key], now);
-                let secret = found.token().map(|token| token.secret.expose().to_owned());
+                let found = cache.lookup(&keys[key], now);
+                let secret = found.token().map(|token| token.secret.expose_secret().to_owned());
                 prop_assert_eq!((letter(&found), secret), model.find(key), "step {}: find", nth);
                 prop_assert!(found.token().is_none_or(|token| token.expires_on > now));
             }
             Step::Failed { key, times } => {
-                (0..times).for_each(|_| cache.failed(&keys[key], now));
+                (0..times).for_each(|_| cache.record_refresh_failure(&keys[key], now));
                 let clocks = (model.wall, model.running);
                 if let Some(known) = &mut model.tokens[key] {
                     known.failures += times;
@@ -174,7 +178,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::Forget { key, flight } => {
-                let forgotten = cache.forget(&keys[key], flight);
+                let forgotten = cache.remove(&keys[key], flight);
                 prop_assert_eq!(forgotten, model.forget(key, flight), "step {}: forget", nth);
             }
             Step::Clear => {

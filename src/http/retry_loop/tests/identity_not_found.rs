@@ -6,24 +6,24 @@ fn missing(response: &Response) -> bool {
     response.body.starts_with(b"Identity not found")
 }
 
-fn awaiting(within: u64, policy: Option<&'static Policy>) -> Conditions {
+fn awaiting(within: u64, policy: Option<&'static RetryPolicy>) -> Conditions {
     Conditions {
         policy,
-        awaited: Some(Awaited {
-            within: Duration::from_secs(within),
+        awaited: Some(IdentityNotFoundRetry {
+            window: Duration::from_secs(within),
             is_missing: missing,
         }),
-        ..Conditions::of(&CONFIGURED)
+        ..Conditions::of(&DEFAULT)
     }
 }
 
-fn not_found() -> Arc<FakeNet> {
-    answers(&[Reply::new(400, "Identity not found")])
+fn not_found() -> Arc<FakeTransport> {
+    answers(&[FakeResponse::new(400, "Identity not found")])
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_is_asked_for_again_until_the_time_is_over() {
-    let conditions = awaiting(30, Some(&CONFIGURED));
+    let conditions = awaiting(30, Some(&DEFAULT));
     let (times, end) = sent(&conditions, &not_found()).await;
     assert_eq!(times, [0, 1_000, 3_000, 7_000, 15_000, 25_000]);
     assert_eq!(status_of(&end), Some(400));
@@ -31,10 +31,10 @@ async fn it_is_asked_for_again_until_the_time_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn it_may_appear_and_other_answers_keep_their_own_budgets() {
-    let conditions = awaiting(30, Some(&CONFIGURED));
-    let mut replies = vec![Reply::new(400, "Identity not found"); 2];
-    replies.extend(vec![Reply::new(503, ""); 3]);
-    replies.push(Reply::token("t", 60));
+    let conditions = awaiting(30, Some(&DEFAULT));
+    let mut replies = vec![FakeResponse::new(400, "Identity not found"); 2];
+    replies.extend(vec![FakeResponse::new(503, ""); 3]);
+    replies.push(FakeResponse::token("t", 60));
     let (times, end) = sent(&conditions, &answers(&replies)).await;
     assert_eq!(times, [0, 1_000, 3_000, 4_000, 5_000, 6_000]);
     assert_eq!(status_of(&end), Some(200));
@@ -45,7 +45,7 @@ async fn it_may_appear_and_other_answers_keep_their_own_budgets() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_who_does_not_ask_for_it_waits_and_a_switch_turns_it_off() {
-    let (times, _) = sent(&Conditions::of(&CONFIGURED), &not_found()).await;
+    let (times, _) = sent(&Conditions::of(&DEFAULT), &not_found()).await;
     assert_eq!(times.len(), 1);
     let (times, _) = sent(&awaiting(30, None), &not_found()).await;
     assert_eq!(times.len(), 1);
@@ -55,11 +55,11 @@ async fn nobody_who_does_not_ask_for_it_waits_and_a_switch_turns_it_off() {
 async fn the_deadline_and_retry_after_hold() {
     let conditions = Conditions {
         total: Duration::from_secs(5),
-        ..awaiting(30, Some(&CONFIGURED))
+        ..awaiting(30, Some(&DEFAULT))
     };
     let (times, _) = sent(&conditions, &not_found()).await;
     assert_eq!(times, [0, 1_000, 3_000]);
-    let slow = answers(&[Reply::new(400, "Identity not found").retry_after("9")]);
-    let (times, _) = sent(&awaiting(30, Some(&CONFIGURED)), &slow).await;
+    let slow = answers(&[FakeResponse::new(400, "Identity not found").retry_after("9")]);
+    let (times, _) = sent(&awaiting(30, Some(&DEFAULT)), &slow).await;
     assert_eq!(times, [0, 9_000, 18_000, 27_000]);
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use super::*;
 use crate::error::Code;
 use crate::http::Url;
-use crate::http::retry_policy::{CONFIGURED, IMDS_CONFIGURED, IMDS_DEFAULT};
-use crate::platform::Fixed;
-use crate::test_support::{FakeClock, FakeFiles, FakeNet, Play, Reply, machine};
+use crate::http::retry_policy::{DEFAULT, IMDS_CONFIGURED, IMDS_DEFAULT};
+use crate::platform::FixedRandom;
+use crate::test_support::{FakeClock, FakeFiles, FakeOutcome, FakeResponse, FakeTransport, platform};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -24,32 +24,32 @@ type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + S
 
 /// What a chain goes by, but for the network.
 struct Conditions {
-    gate: Arc<Gate>,
-    policy: Option<&'static Policy>,
+    gate: Arc<EndpointLimiter>,
+    policy: Option<&'static RetryPolicy>,
     retry_options: RetryOptions,
     total: Duration,
     fraction: f64,
-    awaited: Option<Awaited>,
+    awaited: Option<IdentityNotFoundRetry>,
     clock: Arc<FakeClock>,
-    progress: Progress,
+    progress: AttemptStats,
     /// One caller, unless a test has it leave.
     waiters: Waiters,
 }
 
 impl Conditions {
-    fn of(policy: &'static Policy) -> Self {
+    fn of(policy: &'static RetryPolicy) -> Self {
         let clock = FakeClock::new();
         let waiters = Waiters::new(None);
         waiters.join();
         Self {
-            gate: Arc::new(Gate::new(clock.clone())),
+            gate: Arc::new(EndpointLimiter::new(clock.clone())),
             policy: Some(policy),
             retry_options: RetryOptions::default(),
             total: HOUR,
             fraction: 0.0,
             awaited: None,
             clock,
-            progress: Progress::default(),
+            progress: AttemptStats::default(),
             waiters,
         }
     }
@@ -57,34 +57,39 @@ impl Conditions {
     fn without_retries() -> Self {
         Self {
             policy: None,
-            ..Self::of(&CONFIGURED)
+            ..Self::of(&DEFAULT)
         }
     }
 
-    async fn run(&self, net: &FakeNet) -> End {
+    async fn run(&self, net: &FakeTransport) -> AttemptOutcome {
         self.run_with(net, &get(), &|_| Ok(None)).await
     }
 
-    async fn run_with(&self, net: &FakeNet, request: &Request, challenge: &SyncChallenge<'_>) -> End {
-        let challenge = |response: &Response| -> ChallengeRequest<'_> {
+    async fn run_with(
+        &self,
+        net: &FakeTransport,
+        request: &Request,
+        challenge: &SyncChallenge<'_>,
+    ) -> AttemptOutcome {
+        let challenge = |response: &Response| -> ChallengeFuture<'_> {
             let built = challenge(response);
             Box::pin(async { built })
         };
-        let mut machine = machine(&self.clock, &Arc::new(FakeFiles::default()));
-        machine.chance = Arc::new(Fixed(self.fraction));
-        let chain = Chain {
+        let mut machine = platform(&self.clock, &Arc::new(FakeFiles::default()));
+        machine.random = Arc::new(FixedRandom(self.fraction));
+        let chain = RetryLoop {
             transport: net,
-            gate: &self.gate,
+            limiter: &self.gate,
             policy: self.policy,
             retry_options: self.retry_options,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(10),
             last_request_timeout: Duration::from_secs(30),
-            deadline: &Deadline::within(self.total),
+            deadline: &Deadline::after(self.total),
             waiters: &self.waiters,
-            awaited: self.awaited,
-            machine: &machine,
-            progress: &self.progress,
+            identity_not_found: self.awaited,
+            platform: &machine,
+            stats: &self.progress,
         };
         chain.run(request, &challenge, &Waits).await
     }
@@ -93,8 +98,8 @@ impl Conditions {
 /// Puts each wait into words.
 struct Waits;
 
-impl Witness for Waits {
-    fn retrying(&self, _: &End, wait: Duration) -> Error {
+impl RetryObserver for Waits {
+    fn on_retry(&self, _: &AttemptOutcome, wait: Duration) -> Error {
         Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
     }
 }
@@ -103,33 +108,36 @@ fn get() -> Request {
     Request::get(Url::parse("http://127.0.0.1:8081/token?a=b").expect("a URL"))
 }
 
-fn answers(replies: &[Reply]) -> Arc<FakeNet> {
+fn answers(replies: &[FakeResponse]) -> Arc<FakeTransport> {
     let replies = replies.to_vec();
-    FakeNet::playing(move |nth, _| replies[nth.min(replies.len() - 1)].clone().into())
+    FakeTransport::scripted(move |nth, _| replies[nth.min(replies.len() - 1)].clone().into())
 }
 
-fn statuses(statuses: &[u16]) -> Arc<FakeNet> {
-    let replies: Vec<_> = statuses.iter().map(|status| Reply::new(*status, "")).collect();
+fn statuses(statuses: &[u16]) -> Arc<FakeTransport> {
+    let replies: Vec<_> = statuses
+        .iter()
+        .map(|status| FakeResponse::new(*status, ""))
+        .collect();
     answers(&replies)
 }
 
 /// When the requests of a chain left, in milliseconds, and how it ended.
-async fn sent(conditions: &Conditions, net: &FakeNet) -> (Vec<u128>, End) {
+async fn sent(conditions: &Conditions, net: &FakeTransport) -> (Vec<u128>, AttemptOutcome) {
     let started = Instant::now();
     let end = conditions.run(net).await;
     (net.times(started), end)
 }
 
-fn status_of(end: &End) -> Option<u16> {
+fn status_of(end: &AttemptOutcome) -> Option<u16> {
     match end {
-        End::Answer(answer) => Some(answer.status),
+        AttemptOutcome::Response(answer) => Some(answer.status),
         _ => None,
     }
 }
 
-fn fault_of(end: &End) -> Option<FaultKind> {
+fn fault_of(end: &AttemptOutcome) -> Option<TransportErrorKind> {
     match end {
-        End::Fault(fault) => Some(fault.kind),
+        AttemptOutcome::TransportError(fault) => Some(fault.kind),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn with(policy: &'static Policy, retry_options: RetryOptions) -> Conditions {
+fn with(policy: &'static RetryPolicy, retry_options: RetryOptions) -> Conditions {
     Conditions {
         retry_options,
         ..Conditions::of(policy)
@@ -21,19 +21,24 @@ fn retries(most: u32) -> RetryOptions {
 }
 
 /// When requests are sent to an endpoint that answers so, for ever.
-async fn times_of(conditions: &Conditions, play: impl Fn() -> Play + Send + Sync + 'static) -> Vec<u128> {
-    sent(conditions, &FakeNet::playing(move |_, _| play())).await.0
+async fn times_of(
+    conditions: &Conditions,
+    play: impl Fn() -> FakeOutcome + Send + Sync + 'static,
+) -> Vec<u128> {
+    sent(conditions, &FakeTransport::scripted(move |_, _| play()))
+        .await
+        .0
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_number_of_retries_replaces_that_of_every_row() {
-    let busy = || Reply::new(503, "").into();
-    let updating = || Reply::new(410, "").into();
-    let refused = || FaultKind::Refused.into();
-    let unknown = || FaultKind::NameResolution.into();
+    let busy = || FakeResponse::new(503, "").into();
+    let updating = || FakeResponse::new(410, "").into();
+    let refused = || TransportErrorKind::ConnectionRefused.into();
+    let unknown = || TransportErrorKind::NameResolution.into();
     for most in [0, 1, 2, 5, 10] {
         let expected = most as usize + 1;
-        for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
+        for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
             let conditions = || with(policy, retries(most));
             assert_eq!(times_of(&conditions(), busy).await.len(), expected);
             assert_eq!(times_of(&conditions(), refused).await.len(), expected);
@@ -47,13 +52,13 @@ async fn a_number_of_retries_replaces_that_of_every_row() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_of_all_sorts_count_together() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 => Reply::new(503, "").into(),
-        1 => FaultKind::Refused.into(),
-        2 => FaultKind::ConnectTimeout.into(),
-        _ => Reply::new(500, "").into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 => FakeResponse::new(503, "").into(),
+        1 => TransportErrorKind::ConnectionRefused.into(),
+        2 => TransportErrorKind::ConnectTimeout.into(),
+        _ => FakeResponse::new(500, "").into(),
     });
-    let (times, end) = sent(&with(&CONFIGURED, retries(3)), &net).await;
+    let (times, end) = sent(&with(&DEFAULT, retries(3)), &net).await;
     assert_eq!(
         (times, status_of(&end)),
         (vec![0, 1_000, 1_250, 2_250], Some(500))
@@ -67,7 +72,7 @@ async fn a_delay_doubles_up_to_the_longest() {
         delay,
         max_delay,
     };
-    let busy = || Reply::new(503, "").into();
+    let busy = || FakeResponse::new(503, "").into();
     for (options, expected) in [
         (
             delays(Some(millis(100)), None),
@@ -115,21 +120,21 @@ async fn without_a_number_an_endpoint_that_starts_keeps_its_ten_seconds_and_is_n
         delay,
         ..RetryOptions::default()
     };
-    let refused = || FaultKind::Refused.into();
-    let times = times_of(&with(&CONFIGURED, delay(Some(millis(1_000)))), refused).await;
+    let refused = || TransportErrorKind::ConnectionRefused.into();
+    let times = times_of(&with(&DEFAULT, delay(Some(millis(1_000)))), refused).await;
     assert_eq!(times, [0, 1_000, 3_000, 7_000]);
-    let times = times_of(&with(&CONFIGURED, delay(Some(millis(0)))), refused).await;
+    let times = times_of(&with(&DEFAULT, delay(Some(millis(0)))), refused).await;
     assert_eq!(times, [0; 11]);
-    let times = times_of(&with(&CONFIGURED, delay(Some(millis(200_000)))), refused).await;
+    let times = times_of(&with(&DEFAULT, delay(Some(millis(200_000)))), refused).await;
     assert_eq!(times, [0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn waits_after_a_429_are_limited_and_not_replaced() {
-    let throttled = || Reply::new(429, "").into();
+    let throttled = || FakeResponse::new(429, "").into();
     let most = |retry_options| Conditions {
         fraction: 1.0,
-        ..with(&CONFIGURED, retry_options)
+        ..with(&DEFAULT, retry_options)
     };
     assert_eq!(times_of(&most(retries(2)), throttled).await, [0, 2_000, 6_000]);
     assert_eq!(times_of(&most(retries(10)), throttled).await.len(), 8);
@@ -150,7 +155,7 @@ async fn what_an_endpoint_asks_for_is_waited_out_or_not_at_all() {
     let limited = |max_delay| Conditions {
         fraction: 0.5,
         ..with(
-            &CONFIGURED,
+            &DEFAULT,
             RetryOptions {
                 max_delay,
                 ..retries(1)
@@ -158,7 +163,7 @@ async fn what_an_endpoint_asks_for_is_waited_out_or_not_at_all() {
         )
     };
     for status in [429, 503] {
-        let asks = move || Reply::new(status, "").retry_after("5").into();
+        let asks = move || FakeResponse::new(status, "").retry_after("5").into();
         assert_eq!(times_of(&limited(None), asks).await, [0, 5_500]);
         assert_eq!(times_of(&limited(Some(millis(5_200))), asks).await, [0, 5_200]);
         assert_eq!(times_of(&limited(Some(millis(5_000))), asks).await, [0, 5_000]);
@@ -170,12 +175,15 @@ async fn what_an_endpoint_asks_for_is_waited_out_or_not_at_all() {
 async fn switched_off_retries_stay_off_and_a_challenge_is_answered_all_the_same() {
     let conditions = Conditions {
         policy: None,
-        ..with(&CONFIGURED, retries(10))
+        ..with(&DEFAULT, retries(10))
     };
-    assert_eq!(times_of(&conditions, || Reply::new(503, "").into()).await, [0]);
+    assert_eq!(
+        times_of(&conditions, || FakeResponse::new(503, "").into()).await,
+        [0]
+    );
     let net = statuses(&[401, 200]);
     let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
-    let end = with(&CONFIGURED, retries(0))
+    let end = with(&DEFAULT, retries(0))
         .run_with(&net, &get(), &challenge)
         .await;
     assert_eq!((status_of(&end), net.count()), (Some(200), 2));
@@ -184,27 +192,27 @@ async fn switched_off_retries_stay_off_and_a_challenge_is_answered_all_the_same(
 #[tokio::test(start_paused = true)]
 async fn an_identity_that_is_awaited_is_asked_for_again_as_before() {
     let conditions = Conditions {
-        awaited: Some(Awaited {
-            within: Duration::from_secs(10),
+        awaited: Some(IdentityNotFoundRetry {
+            window: Duration::from_secs(10),
             is_missing: |response| response.status == 400,
         }),
-        ..with(&CONFIGURED, retries(0))
+        ..with(&DEFAULT, retries(0))
     };
-    let missing = || Reply::new(400, "").into();
+    let missing = || FakeResponse::new(400, "").into();
     assert_eq!(times_of(&conditions, missing).await, [0, 1_000, 3_000, 7_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_last_try_after_a_time_out_has_three_times_as_long() {
     let started = Instant::now();
-    let silent = || Play::Silence;
-    let times = times_of(&with(&CONFIGURED, retries(2)), silent).await;
+    let silent = || FakeOutcome::Silence;
+    let times = times_of(&with(&DEFAULT, retries(2)), silent).await;
     assert_eq!(
         (times, started.elapsed().as_secs()),
         (vec![0, 11_000, 22_000], 52)
     );
     // Without a second attempt, the first is not one that follows a timeout.
     let started = Instant::now();
-    let times = times_of(&with(&CONFIGURED, retries(0)), silent).await;
+    let times = times_of(&with(&DEFAULT, retries(0)), silent).await;
     assert_eq!((times, started.elapsed().as_secs()), (vec![0], 10));
 }

@@ -11,7 +11,7 @@ use crate::test_support::proptest::{config, paused};
 enum Met {
     /// A status, and `Retry-After` in seconds.
     Status(u16, Option<u64>),
-    Fault(FaultKind),
+    Fault(TransportErrorKind),
 }
 
 /// The hosts that the table tells apart.
@@ -23,33 +23,33 @@ enum Host {
 }
 
 impl Host {
-    fn policy(self) -> &'static Policy {
+    fn policy(self) -> &'static RetryPolicy {
         match self {
             Self::ImdsDefault => &IMDS_DEFAULT,
             Self::ImdsConfigured => &IMDS_CONFIGURED,
-            Self::Other => &CONFIGURED,
+            Self::Other => &DEFAULT,
         }
     }
 }
 
 fn met() -> impl Strategy<Value = Met> {
     const STATUSES: [u16; 13] = [200, 301, 400, 401, 404, 408, 410, 429, 500, 501, 502, 503, 599];
-    use FaultKind as F;
-    const FAULTS: [FaultKind; 14] = [
-        F::Refused,
-        F::Reset,
-        F::Closed,
+    use TransportErrorKind as F;
+    const FAULTS: [TransportErrorKind; 14] = [
+        F::ConnectionRefused,
+        F::ConnectionReset,
+        F::ConnectionClosed,
         F::ConnectTimeout,
         F::RequestTimeout,
-        F::Unroutable,
+        F::Unreachable,
         F::Local,
         F::NameResolution,
         F::Tls,
         F::ThumbprintMismatch,
         F::NotHttp,
         F::BodyTooLarge,
-        F::CallersClient,
-        F::Unsendable,
+        F::CustomClient,
+        F::InvalidRequest,
     ];
     let asked_for = prop_oneof![3 => Just(None), 1 => (0..100_u64).prop_map(Some)];
     prop_oneof![
@@ -60,7 +60,7 @@ fn met() -> impl Strategy<Value = Met> {
             Just(Met::Status(410, None)),
             Just(Met::Status(429, None)),
             Just(Met::Status(503, None)),
-            Just(Met::Fault(F::Refused)),
+            Just(Met::Fault(F::ConnectionRefused)),
         ],
     ]
 }
@@ -94,7 +94,7 @@ struct Tally {
 
 impl Tally {
     fn allows(&mut self, host: Host, met: Met) -> Option<Allowed> {
-        use FaultKind as F;
+        use TransportErrorKind as F;
         let imds = !matches!(host, Host::Other);
         match met {
             Met::Status(status, asked_for) => {
@@ -125,18 +125,20 @@ impl Tally {
                     None => Allowed::jittered(wait, false),
                 })
             }
-            Met::Fault(F::Refused | F::Reset | F::Closed) if !matches!(host, Host::ImdsDefault) => {
+            Met::Fault(F::ConnectionRefused | F::ConnectionReset | F::ConnectionClosed)
+                if !matches!(host, Host::ImdsDefault) =>
+            {
                 let wait = [250, 500, 1_000].get(self.starting).copied().unwrap_or(2_000);
                 self.starting += 1;
                 Some(Allowed::jittered(wait, true))
             }
             Met::Fault(
-                F::Refused
-                | F::Reset
-                | F::Closed
+                F::ConnectionRefused
+                | F::ConnectionReset
+                | F::ConnectionClosed
                 | F::ConnectTimeout
                 | F::RequestTimeout
-                | F::Unroutable
+                | F::Unreachable
                 | F::Local
                 | F::NameResolution,
             ) => {
@@ -163,11 +165,11 @@ prop_compose! {
 }
 
 /// A network that plays this, and the last of it for ever.
-fn playing(met: &[Met]) -> Arc<FakeNet> {
+fn playing(met: &[Met]) -> Arc<FakeTransport> {
     let met = met.to_vec();
-    FakeNet::playing(move |nth, _| match met[nth.min(met.len() - 1)] {
+    FakeTransport::scripted(move |nth, _| match met[nth.min(met.len() - 1)] {
         Met::Status(status, asked_for) => {
-            let reply = Reply::new(status, "");
+            let reply = FakeResponse::new(status, "");
             match asked_for {
                 Some(seconds) => reply.retry_after(seconds.to_string()).into(),
                 None => reply.into(),
@@ -230,7 +232,7 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
 /// The last answer is the chain's, and it was the last for a reason: of its time, so much was over and
 /// so much was left, in milliseconds.
 fn assert_is_the_end(
-    end: &End,
+    end: &AttemptOutcome,
     met: Met,
     allowed: Option<Allowed>,
     fraction: f64,

@@ -8,60 +8,61 @@ fn seconds(seconds: u64) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn every_exchange_has_the_request_timeout_to_itself() {
-    let silent = FakeNet::playing(|_, _| Play::Silence);
+    let silent = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &silent).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &silent).await;
     // The last one has three times as long.
     assert_eq!((times, started.elapsed()), (vec![0, 11_000], seconds(41)));
-    assert_eq!(fault_of(&end), Some(FaultKind::RequestTimeout));
-    assert_eq!(silent.under_way(), 0);
+    assert_eq!(fault_of(&end), Some(TransportErrorKind::RequestTimeout));
+    assert_eq!(silent.in_flight(), 0);
 
     // A challenge and its answer are two exchanges.
-    let slow = FakeNet::playing(|nth, _| {
+    let slow = FakeTransport::scripted(|nth, _| {
         let status = if nth == 0 { 401 } else { 200 };
-        Play::from(Reply::new(status, "")).after(seconds(9))
+        FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(9))
     });
     let again = |answer: &Response| Ok((answer.status == 401).then(get));
-    let end = Conditions::of(&CONFIGURED).run_with(&slow, &get(), &again).await;
+    let end = Conditions::of(&DEFAULT).run_with(&slow, &get(), &again).await;
     assert_eq!((status_of(&end), slow.count()), (Some(200), 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_needs_twelve_seconds_for_every_answer_gives_a_token() {
-    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
-        let slow = FakeNet::playing(|_, _| Play::from(Reply::new(200, "")).after(seconds(12)));
+    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
+        let slow =
+            FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(200, "")).after(seconds(12)));
         let started = Instant::now();
         let (times, end) = sent(&Conditions::of(policy), &slow).await;
         assert_eq!((times, status_of(&end)), (vec![0, 11_000], Some(200)));
         assert_eq!(started.elapsed(), seconds(23));
     }
     // Patience lasts: another time-out would be the end, whatever came between.
-    let slow = FakeNet::playing(|nth, _| {
+    let slow = FakeTransport::scripted(|nth, _| {
         let status = if nth < 3 { 503 } else { 200 };
-        Play::from(Reply::new(status, "")).after(seconds(12))
+        FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(12))
     });
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &slow).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &slow).await;
     assert_eq!(
         (times, status_of(&end)),
         (vec![0, 11_000, 24_000, 37_000], Some(200))
     );
     // A connection that does not come about is not a slow answer.
     let started = Instant::now();
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 => Play::NoConnection,
-        _ => Play::Silence,
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 => FakeOutcome::NoConnection,
+        _ => FakeOutcome::Silence,
     });
-    sent(&Conditions::of(&CONFIGURED), &net).await;
+    sent(&Conditions::of(&DEFAULT), &net).await;
     assert_eq!(started.elapsed(), seconds(3 + 1 + 10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_laptop_without_imds_knows_after_seven_seconds() {
-    let net = FakeNet::playing(|_, _| Play::NoConnection);
+    let net = FakeTransport::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
     let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
     assert_eq!((times, started.elapsed()), (vec![0, 4_000], seconds(7)));
-    assert_eq!(fault_of(&end), Some(FaultKind::ConnectTimeout));
+    assert_eq!(fault_of(&end), Some(TransportErrorKind::ConnectTimeout));
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +70,7 @@ async fn a_form_is_sent_again_as_it_was() {
     let net = statuses(&[503, 429, 200]);
     let url = Url::parse("http://127.0.0.1/msi").expect("a URL");
     let request = Request::post(url, "resource=https%3A%2F%2Fa".into()).header("Metadata", "true");
-    let end = Conditions::of(&CONFIGURED)
+    let end = Conditions::of(&DEFAULT)
         .run_with(&net, &request, &|_| Ok(None))
         .await;
     assert_eq!(status_of(&end), Some(200));
@@ -77,9 +78,9 @@ async fn a_form_is_sent_again_as_it_was() {
         let headers: Vec<_> = request
             .headers
             .iter()
-            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .map(|(name, value)| (*name, value.expose_secret().to_owned()))
             .collect();
-        let body = request.body.as_ref().map(|body| body.expose().to_owned());
+        let body = request.body.as_ref().map(|body| body.expose_secret().to_owned());
         (request.method, request.url.clone(), headers, body)
     };
     let sent: Vec<_> = net.requests().iter().map(shown).collect();
@@ -97,7 +98,7 @@ async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
             get().header("Authorization", format!("Basic key{nth}"))
         }))
     };
-    let conditions = Conditions::of(&CONFIGURED);
+    let conditions = Conditions::of(&DEFAULT);
     let end = conditions.run_with(&net, &get(), &challenge).await;
     assert_eq!(status_of(&end), Some(200));
     let keys: Vec<_> = net
@@ -105,7 +106,7 @@ async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
         .iter()
         .map(|request| {
             let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
-            sent.map(|(_, value)| value.expose().to_owned())
+            sent.map(|(_, value)| value.expose_secret().to_owned())
         })
         .collect();
     let key = |nth| Some(format!("Basic key{nth}"));
@@ -119,13 +120,13 @@ async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let (net, seen) = (statuses(&[401]), kept.clone());
     let counted = Arc::downgrade(&net);
-    net.play(move |nth, _| {
-        let kept = counted.upgrade().map(|net| net.kept());
+    net.set_script(move |nth, _| {
+        let kept = counted.upgrade().map(|net| net.kept_connections());
         seen.lock().expect("not poisoned").push(kept);
-        Reply::new(if nth == 0 { 401 } else { 200 }, "").into()
+        FakeResponse::new(if nth == 0 { 401 } else { 200 }, "").into()
     });
     let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
-    let conditions = Conditions::of(&CONFIGURED);
+    let conditions = Conditions::of(&DEFAULT);
     let end = conditions.run_with(&net, &get(), &challenge).await;
     assert_eq!(status_of(&end), Some(200));
     assert_eq!(*kept.lock().expect("not poisoned"), [Some(0), Some(1)]);
@@ -135,7 +136,7 @@ async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
     let refused = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
     conditions.run_with(&net, &get(), &refused).await;
     conditions.run(&net).await;
-    assert_eq!((net.count(), net.kept()), (2, 0));
+    assert_eq!((net.count(), net.kept_connections()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,24 +155,22 @@ async fn without_retries_a_challenge_is_still_answered_but_only_once() {
 async fn a_challenge_that_cannot_be_answered_ends_the_chain() {
     let net = statuses(&[401]);
     let challenge = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
-    let end = Conditions::of(&CONFIGURED)
-        .run_with(&net, &get(), &challenge)
-        .await;
-    assert!(matches!(end, End::Stopped(error) if *error.code() == Code::InvalidSecret));
+    let end = Conditions::of(&DEFAULT).run_with(&net, &get(), &challenge).await;
+    assert!(matches!(end, AttemptOutcome::ChallengeFailed(error) if *error.code() == Code::InvalidSecret));
     assert_eq!(net.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn progress_tells_how_far_it_is_and_what_failed_last() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 => Reply::new(503, "").into(),
-        _ => Play::Silence,
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 => FakeResponse::new(503, "").into(),
+        _ => FakeOutcome::Silence,
     });
-    let conditions = Conditions::of(&CONFIGURED);
-    assert!(conditions.progress.last().is_none());
+    let conditions = Conditions::of(&DEFAULT);
+    assert!(conditions.progress.last_error().is_none());
     let cut = tokio::time::timeout(seconds(5), conditions.run(&net)).await;
     assert!(cut.is_err());
     assert_eq!(conditions.progress.attempts(), 2);
-    let last = conditions.progress.last().expect("a failure");
-    assert_eq!(last.facts().message, "again in 1000 ms");
+    let last = conditions.progress.last_error().expect("a failure");
+    assert_eq!(last.details().message, "again in 1000 ms");
 }

@@ -7,18 +7,18 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A chain that meets a 429 and gives up at once: it leaves a closed gate behind.
-async fn closed_gate(retry_after: &str) -> Arc<Gate> {
+async fn closed_gate(retry_after: &str) -> Arc<EndpointLimiter> {
     let throttled = Conditions::without_retries();
-    let net = answers(&[Reply::new(429, "").retry_after(retry_after)]);
+    let net = answers(&[FakeResponse::new(429, "").retry_after(retry_after)]);
     assert_eq!(status_of(&throttled.run(&net).await), Some(429));
     throttled.gate
 }
 
-fn through(gate: Arc<Gate>, total: Duration) -> Conditions {
+fn through(gate: Arc<EndpointLimiter>, total: Duration) -> Conditions {
     Conditions {
         gate,
         total,
-        ..Conditions::of(&CONFIGURED)
+        ..Conditions::of(&DEFAULT)
     }
 }
 
@@ -38,23 +38,26 @@ async fn retry_after_replaces_a_shorter_wait_only() {
         (429, "Fri, 15 Jan 2027 08:00:30 GMT", 30_000),
         (503, "Fri, 15 Jan 2027 07:00:00 GMT", 1_000),
     ] {
-        let net = answers(&[Reply::new(status, "").retry_after(value), Reply::new(200, "")]);
-        let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+        let net = answers(&[
+            FakeResponse::new(status, "").retry_after(value),
+            FakeResponse::new(200, ""),
+        ]);
+        let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
         assert_eq!(
             (times, status_of(&end)),
             (vec![0, second], Some(200)),
             "{status} {value}"
         );
     }
-    let net = answers(&[Reply::new(503, "").retry_after("3")]);
+    let net = answers(&[FakeResponse::new(503, "").retry_after("3")]);
     let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
     assert_eq!(times, [0, 3_000, 6_000, 10_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_does_not_make_a_status_one_that_is_retried() {
-    let net = answers(&[Reply::new(400, "").retry_after("1")]);
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+    let net = answers(&[FakeResponse::new(400, "").retry_after("1")]);
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
     assert_eq!((times, status_of(&end)), (vec![0], Some(400)));
 }
 
@@ -62,7 +65,7 @@ async fn retry_after_does_not_make_a_status_one_that_is_retried() {
 async fn a_retry_after_that_the_deadline_cannot_hold_ends_it_at_once() {
     let started = Instant::now();
     for value in ["31", "Fri, 15 Jan 2027 09:00:00 GMT"] {
-        let net = answers(&[Reply::new(503, "").retry_after(value)]);
+        let net = answers(&[FakeResponse::new(503, "").retry_after(value)]);
         let conditions = Conditions {
             total: seconds(30),
             ..Conditions::of(&IMDS_DEFAULT)
@@ -83,10 +86,10 @@ async fn an_absurd_retry_after_ends_it_without_a_panic() {
         "99999999999999999999999",
     ] {
         for fraction in [0.0, 0.999] {
-            let net = answers(&[Reply::new(503, "").retry_after(value)]);
+            let net = answers(&[FakeResponse::new(503, "").retry_after(value)]);
             let conditions = Conditions {
                 fraction,
-                ..Conditions::of(&CONFIGURED)
+                ..Conditions::of(&DEFAULT)
             };
             let (times, end) = sent(&conditions, &net).await;
             assert_eq!((times, status_of(&end)), (vec![0], Some(503)), "{value}");
@@ -108,7 +111,7 @@ async fn a_pause_that_the_deadline_cannot_hold_ends_it_at_once_and_unsent() {
     let started = Instant::now();
     let net = statuses(&[200]);
     let end = through(gate, seconds(19)).run(&net).await;
-    assert!(matches!(end, End::Paused(pause) if pause == seconds(20)));
+    assert!(matches!(end, AttemptOutcome::BlockedByRetryAfter(pause) if pause == seconds(20)));
     assert_eq!((net.count(), started.elapsed()), (0, Duration::ZERO));
 }
 
@@ -122,9 +125,9 @@ async fn no_pause_is_longer_than_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn only_a_429_with_retry_after_closes_the_gate() {
     for reply in [
-        Reply::new(503, "").retry_after("20"),
-        Reply::new(429, ""),
-        Reply::new(429, "").retry_after("soon"),
+        FakeResponse::new(503, "").retry_after("20"),
+        FakeResponse::new(429, ""),
+        FakeResponse::new(429, "").retry_after("soon"),
     ] {
         let first = Conditions::without_retries();
         first.run(&answers(&[reply])).await;
@@ -147,15 +150,15 @@ async fn a_chain_without_retries_waits_for_the_pause_too() {
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
     let started = Instant::now();
-    let net = FakeNet::playing(|nth, _| {
+    let net = FakeTransport::scripted(|nth, _| {
         let reply = if nth == 0 {
-            Reply::new(429, "").retry_after("10")
+            FakeResponse::new(429, "").retry_after("10")
         } else {
-            Reply::new(200, "")
+            FakeResponse::new(200, "")
         };
-        Play::from(reply).after(seconds(1))
+        FakeOutcome::from(reply).after(seconds(1))
     });
-    let gate = Arc::new(Gate::new(FakeClock::new()));
+    let gate = Arc::new(EndpointLimiter::new(FakeClock::new()));
     let chains: Vec<_> = (0..32)
         .map(|_| {
             let (net, gate) = (net.clone(), gate.clone());
@@ -178,9 +181,9 @@ async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn ten_seconds_for_an_endpoint_that_starts_count_from_the_first_try_not_from_a_pause() {
     let gate = closed_gate("20").await;
-    let net = FakeNet::playing(|nth, _| match nth {
-        0..4 => FaultKind::Refused.into(),
-        _ => Reply::new(200, "").into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0..4 => TransportErrorKind::ConnectionRefused.into(),
+        _ => FakeResponse::new(200, "").into(),
     });
     let (times, end) = sent(&through(gate, HOUR), &net).await;
     assert_eq!(times, [20_000, 20_250, 20_750, 21_750, 23_750]);
@@ -205,17 +208,17 @@ async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
 async fn wait_ends_when_the_wall_clock_says_so_after_a_suspension() {
     let conditions = Conditions::of(&IMDS_DEFAULT);
     let clock = conditions.clock.clone();
-    let net = FakeNet::playing(move |nth, _| {
+    let net = FakeTransport::scripted(move |nth, _| {
         if nth == 0 {
             // The machine sleeps during the wait of ten seconds, and the monotonic clock stands still meanwhile.
             let clock = clock.clone();
             tokio::spawn(async move {
                 sleep(Duration::from_millis(1_500)).await;
-                clock.leap(HOUR);
+                clock.jump(HOUR);
             });
-            Reply::new(410, "").into()
+            FakeResponse::new(410, "").into()
         } else {
-            Reply::new(200, "").into()
+            FakeResponse::new(200, "").into()
         }
     });
     let (times, end) = sent(&conditions, &net).await;

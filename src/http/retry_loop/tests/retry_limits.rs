@@ -25,7 +25,7 @@ async fn every_status_has_the_retries_of_its_row() {
         for (policy, expected) in [
             (&IMDS_DEFAULT, imds),
             (&IMDS_CONFIGURED, imds),
-            (&CONFIGURED, others),
+            (&DEFAULT, others),
         ] {
             let (times, end) = sent(&Conditions::of(policy), &statuses(&[status])).await;
             assert_eq!(times, expected, "{status}");
@@ -37,9 +37,13 @@ async fn every_status_has_the_retries_of_its_row() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
     let expected = [0, 250, 750, 1_750, 3_750, 5_750, 7_750, 9_750];
-    for kind in [FaultKind::Refused, FaultKind::Reset, FaultKind::Closed] {
-        for policy in [&IMDS_CONFIGURED, &CONFIGURED] {
-            let net = FakeNet::playing(move |_, _| kind.into());
+    for kind in [
+        TransportErrorKind::ConnectionRefused,
+        TransportErrorKind::ConnectionReset,
+        TransportErrorKind::ConnectionClosed,
+    ] {
+        for policy in [&IMDS_CONFIGURED, &DEFAULT] {
+            let net = FakeTransport::scripted(move |_, _| kind.into());
             let (times, end) = sent(&Conditions::of(policy), &net).await;
             assert_eq!(times, expected, "{kind:?}");
             assert_eq!(fault_of(&end), Some(kind));
@@ -49,18 +53,22 @@ async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_has_started_answers() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0..4 => FaultKind::Refused.into(),
-        _ => Reply::new(200, "").into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0..4 => TransportErrorKind::ConnectionRefused.into(),
+        _ => FakeResponse::new(200, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
     assert_eq!((times.last(), status_of(&end)), (Some(&3_750), Some(200)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_at_imds_own_address_is_asked_once_more() {
-    for kind in [FaultKind::Refused, FaultKind::Reset, FaultKind::Closed] {
-        let net = FakeNet::playing(move |_, _| kind.into());
+    for kind in [
+        TransportErrorKind::ConnectionRefused,
+        TransportErrorKind::ConnectionReset,
+        TransportErrorKind::ConnectionClosed,
+    ] {
+        let net = FakeTransport::scripted(move |_, _| kind.into());
         let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
         assert_eq!(times, [0, 1_000], "{kind:?}");
     }
@@ -68,23 +76,23 @@ async fn nobody_at_imds_own_address_is_asked_once_more() {
 
 #[tokio::test(start_paused = true)]
 async fn every_other_fault_has_the_retries_of_its_row() {
-    use FaultKind as F;
-    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
+    use TransportErrorKind as F;
+    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
         for (kind, expected) in [
             (F::ConnectTimeout, &[0, 1_000][..]),
             (F::RequestTimeout, &[0, 1_000]),
-            (F::CallersTimeout, &[0, 1_000]),
-            (F::Unroutable, &[0, 1_000]),
+            (F::CustomClientTimeout, &[0, 1_000]),
+            (F::Unreachable, &[0, 1_000]),
             (F::Local, &[0, 1_000]),
             (F::NameResolution, &[0, 1_000]),
             (F::Tls, &[0]),
             (F::ThumbprintMismatch, &[0]),
             (F::NotHttp, &[0]),
             (F::BodyTooLarge, &[0]),
-            (F::CallersClient, &[0]),
-            (F::Unsendable, &[0]),
+            (F::CustomClient, &[0]),
+            (F::InvalidRequest, &[0]),
         ] {
-            let net = FakeNet::playing(move |_, _| kind.into());
+            let net = FakeTransport::scripted(move |_, _| kind.into());
             let (times, end) = sent(&Conditions::of(policy), &net).await;
             assert_eq!(times, expected, "{kind:?}");
             assert_eq!(fault_of(&end), Some(kind));
@@ -118,26 +126,26 @@ async fn the_budget_follows_the_latest_status() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_does_not_use_up_what_a_fault_may_spend() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 => FaultKind::NameResolution.into(),
-        1..4 => Reply::new(503, "").into(),
-        4 => FaultKind::Reset.into(),
-        _ => Reply::new(200, "").into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 => TransportErrorKind::NameResolution.into(),
+        1..4 => FakeResponse::new(503, "").into(),
+        4 => TransportErrorKind::ConnectionReset.into(),
+        _ => FakeResponse::new(200, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
     assert_eq!(times, [0, 1_000, 2_000, 3_000, 4_000, 4_250]);
     assert_eq!(status_of(&end), Some(200));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_time_out_ends_it_whatever_came_between() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 | 2 => FaultKind::ConnectTimeout.into(),
-        _ => Reply::new(503, "").into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 | 2 => TransportErrorKind::ConnectTimeout.into(),
+        _ => FakeResponse::new(503, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&CONFIGURED), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
     assert_eq!(times, [0, 1_000, 2_000]);
-    assert_eq!(fault_of(&end), Some(FaultKind::ConnectTimeout));
+    assert_eq!(fault_of(&end), Some(TransportErrorKind::ConnectTimeout));
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,8 +164,8 @@ async fn jitter_adds_up_to_a_fifth_of_every_wait() {
     assert!((8_390..=8_400).contains(&times[3]), "{times:?}");
 
     // Longer waits leave room for fewer tries in ten seconds.
-    let refused = FakeNet::playing(|_, _| FaultKind::Refused.into());
-    let (times, _) = sent(&jittered(&CONFIGURED), &refused).await;
+    let refused = FakeTransport::scripted(|_, _| TransportErrorKind::ConnectionRefused.into());
+    let (times, _) = sent(&jittered(&DEFAULT), &refused).await;
     assert_eq!(times, [0, 275, 825, 1_925, 4_125, 6_325, 8_525]);
 }
 
@@ -170,17 +178,17 @@ async fn a_wait_that_was_asked_for_is_longer_by_a_second_or_a_fifth() {
         ("10", 11_000),
         ("40", 44_000),
     ] {
-        let asked = answers(&[Reply::new(503, "").retry_after(asked_for)]);
+        let asked = answers(&[FakeResponse::new(503, "").retry_after(asked_for)]);
         let conditions = Conditions {
             fraction: 0.5,
-            ..Conditions::of(&CONFIGURED)
+            ..Conditions::of(&DEFAULT)
         };
         let (times, _) = sent(&conditions, &asked).await;
         let expected: Vec<u128> = (0..4).map(|nth| nth * second).collect();
         assert_eq!(times, expected, "{asked_for}");
     }
     // One that is shorter than the table's own changes nothing about that.
-    let asked = answers(&[Reply::new(503, "").retry_after("2")]);
+    let asked = answers(&[FakeResponse::new(503, "").retry_after("2")]);
     let conditions = Conditions {
         fraction: 0.5,
         ..Conditions::of(&IMDS_DEFAULT)
@@ -191,7 +199,7 @@ async fn a_wait_that_was_asked_for_is_longer_by_a_second_or_a_fifth() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_chain_waits_for_any_time_up_to_two_seconds_doubling_to_eight() {
-    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &CONFIGURED] {
+    for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
         for (fraction, expected) in [
             (0.0, [0; 8]),
             (0.5, [0, 1_000, 3_000, 7_000, 11_000, 15_000, 19_000, 23_000]),
@@ -206,11 +214,11 @@ async fn a_throttled_chain_waits_for_any_time_up_to_two_seconds_doubling_to_eigh
         }
     }
     // What cannot be read says nothing; what can is a wait of the table's number.
-    let unreadable = answers(&[Reply::new(429, "").retry_after("soon")]);
-    let (times, _) = sent(&Conditions::of(&CONFIGURED), &unreadable).await;
+    let unreadable = answers(&[FakeResponse::new(429, "").retry_after("soon")]);
+    let (times, _) = sent(&Conditions::of(&DEFAULT), &unreadable).await;
     assert_eq!(times.len(), 8);
-    let readable = answers(&[Reply::new(429, "").retry_after("2")]);
-    let (times, _) = sent(&Conditions::of(&CONFIGURED), &readable).await;
+    let readable = answers(&[FakeResponse::new(429, "").retry_after("2")]);
+    let (times, _) = sent(&Conditions::of(&DEFAULT), &readable).await;
     assert_eq!(times, [0, 2_000, 4_000, 6_000]);
 }
 
@@ -232,8 +240,11 @@ async fn without_retries_one_request_is_sent() {
         let (times, end) = sent(&Conditions::without_retries(), &statuses(&[play])).await;
         assert_eq!((times, status_of(&end)), (vec![0], Some(play)));
     }
-    for kind in [FaultKind::Refused, FaultKind::NameResolution] {
-        let net = FakeNet::playing(move |_, _| kind.into());
+    for kind in [
+        TransportErrorKind::ConnectionRefused,
+        TransportErrorKind::NameResolution,
+    ] {
+        let net = FakeTransport::scripted(move |_, _| kind.into());
         let (times, end) = sent(&Conditions::without_retries(), &net).await;
         assert_eq!((times, fault_of(&end)), (vec![0], Some(kind)));
     }
@@ -241,9 +252,9 @@ async fn without_retries_one_request_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_two_kinds_share_the_one_retry_of_their_row() {
-    let net = FakeNet::playing(|nth, _| match nth {
-        0 => FaultKind::Refused.into(),
-        _ => FaultKind::ConnectTimeout.into(),
+    let net = FakeTransport::scripted(|nth, _| match nth {
+        0 => TransportErrorKind::ConnectionRefused.into(),
+        _ => TransportErrorKind::ConnectTimeout.into(),
     });
     let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
     assert_eq!(times, [0, 1_000]);

@@ -7,7 +7,11 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Runs a chain whose one caller leaves after so long; gives its end and how long it took.
-async fn left_after(conditions: &Conditions, net: &FakeNet, wait: Duration) -> (End, Duration) {
+async fn left_after(
+    conditions: &Conditions,
+    net: &FakeTransport,
+    wait: Duration,
+) -> (AttemptOutcome, Duration) {
     let started = Instant::now();
     let leaving = async {
         sleep(wait).await;
@@ -21,61 +25,63 @@ async fn left_after(conditions: &Conditions, net: &FakeNet, wait: Duration) -> (
 async fn every_wait_ends_with_the_last_caller() {
     let busy = Conditions::of(&IMDS_DEFAULT);
     let (end, took) = left_after(&busy, &statuses(&[410]), seconds(3)).await;
-    assert!(matches!(end, End::Unattended));
+    assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!(took, seconds(3));
 
-    let blocked = Conditions::of(&CONFIGURED);
-    blocked.gate.pause(seconds(30));
+    let blocked = Conditions::of(&DEFAULT);
+    blocked.gate.block_for(seconds(30));
     let net = statuses(&[200]);
     let (end, took) = left_after(&blocked, &net, seconds(3)).await;
-    assert!(matches!(end, End::Unattended));
+    assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!((took, net.count()), (seconds(3), 0));
 
-    let crowded = Conditions::of(&CONFIGURED);
+    let crowded = Conditions::of(&DEFAULT);
     let mut places = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.gate.connection().await);
+        places.push(crowded.gate.acquire_request_permit().await);
     }
     let (end, took) = left_after(&crowded, &net, seconds(3)).await;
-    assert!(matches!(end, End::Unattended));
+    assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!((took, net.count()), (seconds(3), 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_for_a_caller_who_has_left_before() {
-    let conditions = Conditions::of(&CONFIGURED);
+    let conditions = Conditions::of(&DEFAULT);
     conditions.waiters.leave();
     let net = statuses(&[200]);
-    assert!(matches!(conditions.run(&net).await, End::Unattended));
+    assert!(matches!(conditions.run(&net).await, AttemptOutcome::Unattended));
     assert_eq!(net.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_takes_no_place_waits_for_none_and_sends_nothing_without_callers() {
-    let crowded = Conditions::of(&CONFIGURED);
+    let crowded = Conditions::of(&DEFAULT);
     let mut places = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.gate.connection().await);
+        places.push(crowded.gate.acquire_request_permit().await);
     }
-    let net = FakeNet::numbered(7, |_, _| Reply::new(200, "").into());
+    let net = FakeTransport::numbered(7, |_, _| FakeResponse::new(200, "").into());
     assert_eq!(status_of(&crowded.run(&net).await), Some(200));
     crowded.waiters.leave();
-    assert!(matches!(crowded.run(&net).await, End::Unattended));
+    assert!(matches!(crowded.run(&net).await, AttemptOutcome::Unattended));
     assert_eq!(net.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
     for (status, is_final) in [(200, true), (400, true), (503, false), (429, false)] {
-        let net = FakeNet::playing(move |_, _| Play::from(Reply::new(status, "")).after(seconds(5)));
-        let conditions = Conditions::of(&CONFIGURED);
+        let net = FakeTransport::scripted(move |_, _| {
+            FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
+        });
+        let conditions = Conditions::of(&DEFAULT);
         let (end, took) = left_after(&conditions, &net, seconds(1)).await;
-        assert_eq!(matches!(end, End::Unattended), !is_final, "{status}");
+        assert_eq!(matches!(end, AttemptOutcome::Unattended), !is_final, "{status}");
         assert_eq!((took, net.count()), (seconds(5), 1), "{status}");
     }
     // Nor is a challenge answered.
-    let net = FakeNet::playing(|_, _| Play::from(Reply::new(401, "")).after(seconds(5)));
-    let conditions = Conditions::of(&CONFIGURED);
+    let net = FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(401, "")).after(seconds(5)));
+    let conditions = Conditions::of(&DEFAULT);
     let leaving = async {
         sleep(seconds(1)).await;
         conditions.waiters.leave();
@@ -83,17 +89,17 @@ async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
     let request = get();
     let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
     let (end, ()) = tokio::join!(conditions.run_with(&net, &request, &challenge), leaving);
-    assert!(matches!(end, End::Unattended));
+    assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!(net.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retries_resume_for_callers_who_come_back() {
-    let net = FakeNet::playing(|nth, _| {
+    let net = FakeTransport::scripted(|nth, _| {
         let status = if nth < 2 { 503 } else { 200 };
-        Play::from(Reply::new(status, "")).after(seconds(5))
+        FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
     });
-    let conditions = Conditions::of(&CONFIGURED);
+    let conditions = Conditions::of(&DEFAULT);
     let started = Instant::now();
     let callers = async {
         for wait in [1, 1, 1, 1] {
@@ -112,15 +118,15 @@ async fn retries_resume_for_callers_who_come_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
-    let conditions = Conditions::of(&CONFIGURED);
-    let net = FakeNet::playing(|_, _| Play::Silence);
+    let conditions = Conditions::of(&DEFAULT);
+    let net = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let others = async {
         let mut places = Vec::new();
         for _ in 0..30 {
-            places.push(conditions.gate.connection().await);
+            places.push(conditions.gate.acquire_request_permit().await);
         }
-        let last = conditions.gate.connection().await;
+        let last = conditions.gate.acquire_request_permit().await;
         assert_eq!(started.elapsed(), seconds(2));
         drop(last);
     };
@@ -132,22 +138,22 @@ async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
         conditions.waiters.leave();
     };
     let (end, (), ()) = tokio::join!(conditions.run(&net), others, leaving);
-    assert!(matches!(end, End::Unattended));
+    assert!(matches!(end, AttemptOutcome::Unattended));
     // It had its time all the same.
     assert_eq!(started.elapsed(), seconds(10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_of_too_many_ends_and_none_that_callers_came_back_to() {
-    let gate = Conditions::of(&CONFIGURED).gate;
-    let net = FakeNet::playing(|_, _| Play::Silence);
+    let gate = Conditions::of(&DEFAULT).gate;
+    let net = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let chains: Vec<_> = (0..40)
         .map(|nth| {
             let (net, gate) = (net.clone(), gate.clone());
             tokio::spawn(async move {
                 let conditions = Conditions {
                     gate,
-                    ..Conditions::of(&CONFIGURED)
+                    ..Conditions::of(&DEFAULT)
                 };
                 let callers = async {
                     sleep(Duration::from_millis(10 * nth + 10)).await;
@@ -163,14 +169,14 @@ async fn the_oldest_of_too_many_ends_and_none_that_callers_came_back_to() {
                 let chain = async {
                     sleep(Duration::from_millis(5 * nth)).await;
                     let end = conditions.run(&net).await;
-                    (matches!(end, End::Unattended), started.elapsed())
+                    (matches!(end, AttemptOutcome::Unattended), started.elapsed())
                 };
                 tokio::join!(chain, callers).0
             })
         })
         .collect();
     sleep(seconds(1)).await;
-    assert_eq!(net.under_way(), 32);
+    assert_eq!(net.in_flight(), 32);
     let mut ended_early = Vec::new();
     for (nth, chain) in chains.into_iter().enumerate() {
         let (is_unattended, took) = chain.await.expect("no panic");

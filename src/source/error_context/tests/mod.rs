@@ -11,8 +11,8 @@ use super::*;
 use crate::error::{Cause, ErrorNumber};
 use crate::http::Request;
 use crate::platform::variable as v;
-use crate::source::{self, Ask};
-use crate::test_support::{self, FakeClock, FakeFiles, Reply, environment, resource, settings};
+use crate::source::{self, TokenQuery};
+use crate::test_support::{self, FakeClock, FakeFiles, FakeResponse, environment, options, resource};
 use crate::token::Secret;
 
 const SECRET: &str = "Hush-Header-5";
@@ -23,25 +23,25 @@ const APP_SERVICE: &[(&str, &str)] = &[
 ];
 
 /// A host and what it is sent.
-fn asked(variables: &[(&str, &str)]) -> (Report, Request) {
-    let machine = test_support::machine(&FakeClock::new(), &Arc::new(FakeFiles::default()));
-    let settings = settings(|_| {});
-    let source = source::open(&environment(variables), &settings, &machine).expect("opened");
-    let ask = Ask {
+fn asked(variables: &[(&str, &str)]) -> (ErrorContext, Request) {
+    let machine = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
+    let settings = options(|_| {});
+    let source = source::create(&environment(variables), &settings, &machine).expect("opened");
+    let ask = TokenQuery {
         resource: resource("https://vault.azure.net"),
         identity: settings.identity,
         capabilities: None,
         claims: None,
-        refused_token: None,
+        refused_token_hash: None,
         correlation_id: "call-1".into(),
     };
     let request = source.request(&ask, &machine).expect("a request");
-    (Report::about(&*source), request)
+    (ErrorContext::new(&*source), request)
 }
 
 fn refusal_of(variables: &[(&str, &str)], status: u16, body: &str) -> Error {
     let (report, request) = asked(variables);
-    report.refusal(&Reply::new(status, body).to(&request), None, 2, true)
+    report.response_error(&FakeResponse::new(status, body).to(&request), None, 2, true)
 }
 
 fn refusal(status: u16, body: &str) -> Error {
@@ -49,5 +49,5 @@ fn refusal(status: u16, body: &str) -> Error {
 }
 
 fn message(status: u16, body: &str) -> String {
-    refusal(status, body).facts().message.clone()
+    refusal(status, body).details().message.clone()
 }

@@ -116,14 +116,14 @@ fn what_a_secret_is_made_of_does_not_matter() {
     request.secrets = ["  ", ".*(", ".*([a-z]"]
         .map(|secret| Secret::new(secret.into()))
         .to_vec();
-    let error = report.refusal(
-        &Reply::new(400, "a .*( b .*([A-Z] c").to(&request),
+    let error = report.response_error(
+        &FakeResponse::new(400, "a .*( b .*([A-Z] c").to(&request),
         None,
         1,
         false,
     );
     assert!(
-        error.facts().message.ends_with("a .*( b <redacted> c."),
+        error.details().message.ends_with("a .*( b <redacted> c."),
         "{error}"
     );
 }
@@ -140,7 +140,7 @@ fn short_secret_does_not_destroy_the_words_of_a_service() {
         let error = refusal_of(&variables, 400, &body);
         assert_eq!(error.code().as_str(), code);
         let words = format!("the {secret} is wrong: {code}");
-        assert!(error.facts().message.contains(&words), "{error}");
+        assert!(error.details().message.contains(&words), "{error}");
     }
 }
 
@@ -153,18 +153,18 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
         code: None,
         message: format!("certificate not valid for name {words}\nand more"),
     };
-    report.refusal(&Reply::new(400, "").to(&request), None, 1, false);
+    report.response_error(&FakeResponse::new(400, "").to(&request), None, 1, false);
     for kind in [
-        FaultKind::Tls,
-        FaultKind::NameResolution,
-        FaultKind::CallersClient,
-        FaultKind::Unsendable,
+        TransportErrorKind::Tls,
+        TransportErrorKind::NameResolution,
+        TransportErrorKind::CustomClient,
+        TransportErrorKind::InvalidRequest,
     ] {
-        let fault = Fault {
+        let fault = TransportError {
             kind,
             cause: Some(cause.clone()),
         };
-        let shown = shown(&report.fault(&fault, 1, false));
+        let shown = shown(&report.transport_error(&fault, 1, false));
         assert_eq!(
             shown.matches("name <redacted> and <redacted> and more").count(),
             3,
@@ -172,15 +172,15 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
         );
     }
     let error = Error::new(Code::InvalidFilePath, format!("a challenge names {words}"))
-        .with(|facts| facts.cause = Some(cause.clone()));
-    let shown = shown(&report.signed(error, 1));
+        .map_details(|facts| facts.cause = Some(cause.clone()));
+    let shown = shown(&report.with_source(error, 1));
     assert!(
         shown.contains("names <redacted> and <redacted>") && !shown.contains("earlier"),
         "{shown}"
     );
     let message = report
-        .other_tenant("t", &format!("x{words}"))
-        .facts()
+        .tenant_mismatch("t", &format!("x{words}"))
+        .details()
         .message
         .clone();
     assert!(

@@ -31,7 +31,7 @@ fn federation_that_was_just_made_is_waited_for_by_its_codes() {
         ),
     ] {
         let body = format!(r#"{{"error":"invalid_request","error_description":"{words}"}}"#);
-        let answer = |status| Reply::new(status, body.as_str()).to(&request);
+        let answer = |status| FakeResponse::new(status, body.as_str()).to(&request);
         assert_eq!(is_identity_missing(&answer(400)), is_missing, "{words}");
         assert_eq!(is_identity_missing(&answer(401)), is_missing, "{words}");
         assert!(!is_identity_missing(&answer(200)), "{words}");
@@ -46,9 +46,9 @@ fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
     let said = |id: Option<&str>, words: &str| {
         let (report, request) = asked(APP_SERVICE);
         let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
-        let response = Reply::new(400, &body).to(&request);
-        let error = report.naming(id).refusal(&response, None, 1, false);
-        error.facts().message.clone()
+        let response = FakeResponse::new(400, &body).to(&request);
+        let error = report.with_identity(id).response_error(&response, None, 1, false);
+        error.details().message.clone()
     };
     let unknown = [
         "Identity not found",
@@ -140,7 +140,7 @@ fn the_403_of_a_containers_host_says_that_there_is_no_imds() {
     ] {
         let error = refusal_of(&[], 403, body);
         assert_eq!(*error.code(), Code::UnreachableNetwork);
-        let facts = error.facts();
+        let facts = error.details();
         assert_eq!((facts.status, facts.retryable), (Some(403), false));
         assert!(facts.message.contains("There is no IMDS here"), "{error}");
     }
@@ -160,7 +160,7 @@ fn a_refusal_without_words_has_the_remedy_of_its_host() {
     ];
     for (variables, variable) in [(APP_SERVICE, "IDENTITY_HEADER"), (&learning, "MSI_SECRET")] {
         for (status, body) in [(403, ""), (401, ""), (403, "{}"), (403, "<html>Forbidden</html>")] {
-            let message = refusal_of(variables, status, body).facts().message.clone();
+            let message = refusal_of(variables, status, body).details().message.clone();
             assert!(
                 message.contains(&format!("The secret in {variable}")),
                 "{message}"
@@ -173,13 +173,13 @@ fn a_refusal_without_words_has_the_remedy_of_its_host() {
             (401, r#"{"error":"unauthorized_client"}"#),
             (403, r#"{"message":"Identity not found"}"#),
         ] {
-            let message = refusal_of(variables, status, body).facts().message.clone();
+            let message = refusal_of(variables, status, body).details().message.clone();
             assert!(!message.contains("The secret in"), "{message}");
         }
     }
     assert!(
         refusal_of(&[], 403, "")
-            .facts()
+            .details()
             .message
             .ends_with("answered 403.")
     );

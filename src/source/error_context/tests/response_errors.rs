@@ -7,7 +7,7 @@ fn a_message_says_who_answered_what_and_under_which_ids() {
     let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
         "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;
     let error = refusal(400, body);
-    let facts = error.facts();
+    let facts = error.details();
     assert_eq!(
         facts.message,
         "App Service's token endpoint at http://127.0.0.1:8081/msi/token answered 400: Not today. (error \
@@ -97,7 +97,7 @@ fn errors_of_every_shape_give_their_code_and_words() {
     ] {
         let error = refusal(502, body);
         assert_eq!(error.code().as_str(), code, "{body}");
-        let facts = error.facts();
+        let facts = error.details();
         assert_eq!(facts.status, Some(502), "{body}");
         assert!(
             facts.message.contains("answered 502") && facts.message.contains(words),
@@ -114,13 +114,13 @@ fn the_services_own_correlation_id_is_taken_from_every_shape() {
         r#"{"error":{"code":"X","correlationId":"the-id"}}"#,
     ] {
         assert_eq!(
-            refusal(400, body).facts().correlation_id.as_deref(),
+            refusal(400, body).details().correlation_id.as_deref(),
             Some("the-id"),
             "{body}"
         );
     }
     assert_eq!(
-        refusal(400, r#"{"correlation_id":""}"#).facts().correlation_id,
+        refusal(400, r#"{"correlation_id":""}"#).details().correlation_id,
         None
     );
 }
@@ -171,12 +171,12 @@ fn a_redirect_is_named_as_one() {
     for status in [301, 302, 307, 308] {
         let error = refusal(status, "");
         assert_eq!(
-            (error.code(), error.facts().status),
+            (error.code(), error.details().status),
             (&Code::FailedResponse, Some(status))
         );
         assert!(
             error
-                .facts()
+                .details()
                 .message
                 .contains("a redirect, which is never followed"),
             "{error}"
@@ -188,24 +188,33 @@ fn a_redirect_is_named_as_one() {
 fn whether_it_may_be_tried_again_is_passed_on() {
     let (report, request) = asked(APP_SERVICE);
     for retryable in [false, true] {
-        let refused = report.refusal(&Reply::new(503, "").to(&request), None, 1, retryable);
-        let broken = report.fault(&Fault::of(FaultKind::Reset), 1, retryable);
+        let refused = report.response_error(&FakeResponse::new(503, "").to(&request), None, 1, retryable);
+        let broken = report.transport_error(
+            &TransportError::new(TransportErrorKind::ConnectionReset),
+            1,
+            retryable,
+        );
         assert_eq!(
-            (refused.facts().retryable, broken.facts().retryable),
+            (refused.details().retryable, broken.details().retryable),
             (retryable, retryable)
         );
     }
-    assert!(report.paused(Duration::from_secs(5), 0).facts().retryable);
     assert!(
         report
-            .out_of_time(Duration::from_secs(5), &Progress::default())
-            .facts()
+            .retry_after_too_long(Duration::from_secs(5), 0)
+            .details()
+            .retryable
+    );
+    assert!(
+        report
+            .timed_out(Duration::from_secs(5), &AttemptStats::default())
+            .details()
             .retryable
     );
     assert!(
         !report
-            .unusable("why", &Reply::new(200, "").to(&request), 1)
-            .facts()
+            .unusable_response("why", &FakeResponse::new(200, "").to(&request), 1)
+            .details()
             .retryable
     );
 }
@@ -217,7 +226,7 @@ fn an_empty_field_hides_no_other_and_a_code_that_is_none_is_quoted() {
         r#"{"error":"x","error_description":"","message":"real words","correlation_id":"","correlationId":"cc"}"#,
     );
     assert!(error.to_string().contains("real words"), "{error}");
-    assert_eq!(error.facts().correlation_id.as_deref(), Some("cc"));
+    assert_eq!(error.details().correlation_id.as_deref(), Some("cc"));
     let error = refusal(400, r#"{"error":"Something bad happened"}"#);
     assert_eq!(error.code().as_str(), "managed_identity_failed_response");
     assert!(error.to_string().contains("Something bad happened"), "{error}");
@@ -248,7 +257,7 @@ fn a_sentence_is_quoted_whole() {
 
 #[test]
 fn the_first_of_the_services_numbers_is_passed_on_as_it_came() {
-    let number = |body: &str| refusal(400, body).facts().number.clone();
+    let number = |body: &str| refusal(400, body).details().number.clone();
     let text = |text: &str| Some(ErrorNumber::Text(text.to_owned()));
     assert_eq!(number(r#"{"error":"e","error_codes":["70021"]}"#), text("70021"));
     assert_eq!(

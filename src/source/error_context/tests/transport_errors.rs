@@ -4,18 +4,18 @@ use super::*;
 
 #[test]
 fn every_fault_has_its_code_and_words() {
-    use FaultKind as F;
+    use TransportErrorKind as F;
     const UNREACHABLE: Code = Code::UnreachableNetwork;
     let (report, _) = asked(&[]);
     for (kind, code, words, remedy) in [
-        (F::Refused, UNREACHABLE, "refused", true),
-        (F::Reset, UNREACHABLE, "broke the connection off", false),
-        (F::Closed, UNREACHABLE, "closed the connection", false),
-        (F::Unroutable, UNREACHABLE, "cannot be reached", true),
+        (F::ConnectionRefused, UNREACHABLE, "refused", true),
+        (F::ConnectionReset, UNREACHABLE, "broke the connection off", false),
+        (F::ConnectionClosed, UNREACHABLE, "closed the connection", false),
+        (F::Unreachable, UNREACHABLE, "cannot be reached", true),
         (F::Local, UNREACHABLE, "this process itself", false),
         (F::NameResolution, UNREACHABLE, "cannot be resolved", true),
         (F::Tls, UNREACHABLE, "TLS", false),
-        (F::CallersClient, UNREACHABLE, "system.networkClient", false),
+        (F::CustomClient, UNREACHABLE, "system.networkClient", false),
         (
             F::ThumbprintMismatch,
             Code::InvalidServerThumbprint,
@@ -36,19 +36,24 @@ fn every_fault_has_its_code_and_words() {
         ),
         (F::NotHttp, Code::FailedResponse, "no HTTP", false),
         (F::BodyTooLarge, Code::FailedResponse, "1048576 bytes", false),
-        (F::Unsendable, Code::InvalidConfiguration, "cannot be sent", false),
+        (
+            F::InvalidRequest,
+            Code::InvalidConfiguration,
+            "cannot be sent",
+            false,
+        ),
     ] {
         let cause = Cause {
             code: Some("ECODE"),
             message: "the socket's words".into(),
         };
-        let fault = Fault {
+        let fault = TransportError {
             kind,
             cause: Some(cause.clone()),
         };
-        let error = report.fault(&fault, 3, true);
+        let error = report.transport_error(&fault, 3, true);
         assert_eq!(*error.code(), code, "{kind:?}");
-        let facts = error.facts();
+        let facts = error.details();
         assert!(
             facts.message.contains(words) && facts.message.contains("after 3 requests"),
             "{error}"
@@ -69,8 +74,12 @@ fn every_fault_has_its_code_and_words() {
 #[test]
 fn a_variable_that_replaces_the_address_of_imds_is_named_when_nobody_is_there() {
     let replaced = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://127.0.0.1:9")];
-    let error = asked(&replaced).0.fault(&Fault::of(FaultKind::Refused), 1, true);
-    let message = &error.facts().message;
+    let error = asked(&replaced).0.transport_error(
+        &TransportError::new(TransportErrorKind::ConnectionRefused),
+        1,
+        true,
+    );
+    let message = &error.details().message;
     assert!(message.contains(v::AZURE_POD_IDENTITY_AUTHORITY_HOST), "{error}");
     assert!(!message.contains("firewall"), "{error}");
 }
@@ -86,22 +95,28 @@ fn a_tls_fault_has_the_remedy_of_its_host() {
         ),
     ];
     for (variables, remedy) in [(&fabric[..], "X.509 version 3"), (APP_SERVICE, "trust roots")] {
-        let error = asked(variables).0.fault(&Fault::of(FaultKind::Tls), 1, false);
-        assert!(error.facts().message.contains(remedy), "{error}");
+        let error =
+            asked(variables)
+                .0
+                .transport_error(&TransportError::new(TransportErrorKind::Tls), 1, false);
+        assert!(error.details().message.contains(remedy), "{error}");
     }
 }
 
 #[test]
 fn an_unusable_token_is_a_failed_response() {
     let (report, request) = asked(APP_SERVICE);
-    let error = report.unusable("it is stale", &Reply::new(200, "").to(&request), 4);
+    let error = report.unusable_response("it is stale", &FakeResponse::new(200, "").to(&request), 4);
     assert_eq!(*error.code(), Code::FailedResponse);
     assert!(
-        error.facts().message.ends_with("answered 200, but it is stale."),
+        error
+            .details()
+            .message
+            .ends_with("answered 200, but it is stale."),
         "{error}"
     );
     assert_eq!(
-        (error.facts().status, error.facts().attempts),
+        (error.details().status, error.details().attempts),
         (Some(200), Some(4))
     );
 }

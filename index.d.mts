@@ -1,4 +1,4 @@
-import face = require("./index.js");
+import native = require("./index.js");
 
 export * from "./index.js";
-export default face;
+export default native;

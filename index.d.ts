@@ -95,7 +95,7 @@ export declare class ManagedIdentityApplication {
    * @param scopes - One scope, such as `"https://vault.azure.net/.default"`, or an array of one.
    * @param options - What the client asks for besides.
    * @throws {CredentialUnavailableError} There is no managed identity here; `ChainedTokenCredential` of
-   * `@azure/identity` then tries its next credential. README lists when.
+   * `@azure/identity` then tries its next credential. docs/azure-sdk.md lists when.
    * @throws {ManagedIdentityError} `exactly_one_scope_expected`: an array of none or of several scopes.
    * @throws {ManagedIdentityError} `invalid_configuration`: an option of a wrong type, or a `tenantId` other
    * than that of the identity.
@@ -240,7 +240,7 @@ export type ManagedIdentityConfiguration = {
    *
    * For example, `"Imds"` uses the node's identity in a pod that has a workload identity.
    *
-   * Default: absent, the first source of README's table that the environment has. Limits: a value of
+   * Default: absent, the first source of the table in docs/configuration.md that the environment has. Limits: a value of
    * `ManagedIdentitySourceNames` or an array of them that is not empty, else `invalid_configuration`. Where the
    * environment has none of them, `acquireToken` rejects with `invalid_configuration`, `getToken` with a
    * `CredentialUnavailableError` of that code, and `getManagedIdentitySource()` gives the first of the list.
@@ -486,7 +486,7 @@ export type NodeSystemOptions = {
   /**
    * **New.** How often a request is retried, and after what delays, in place of the source's own numbers.
    *
-   * Default: those of README, under "Retries". Limits: an object, else `invalid_configuration`; unknown keys are
+   * Default: those in docs/wire-protocol.md. Limits: an object, else `invalid_configuration`; unknown keys are
    * ignored. What is retried stays the same, and so does Azure Arc's second request. `disableInternalRetries` wins over
    * it.
    */
@@ -1342,7 +1342,7 @@ export declare class ManagedIdentityError extends AuthError {
  * **New.** What `getToken` rejects with where there is no managed identity, so that a chain of credentials tries
  * the next one: the metadata service does not answer, or something else answers at its address; a configured endpoint
  * cannot be reached or does not know the identity; the token file of a workload identity is missing; the environment
- * has none of the sources that `source` allows. README lists when.
+ * has none of the sources that `source` allows. docs/azure-sdk.md lists when.
  */
 export declare class CredentialUnavailableError extends ManagedIdentityError {
   /**

@@ -7,14 +7,14 @@ import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.m
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityErrorCodes, version } = require("../index.js");
+const { ManagedIdentityErrorCodes, version } = require("managed-identity-native");
 const { adviceOn, adviceOnAbsence } = require("../cli/advice.js");
 const { render } = require("../cli/report.js");
 const {
   systemAssignedIdentity: system,
   tenantId,
   userAssignedIdentity: first,
-} = require("../emulator/index.js");
+} = require("managed-identity-native/emulator");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
 const DAY_SECONDS = 86_400;

@@ -5,12 +5,12 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import test from "ava";
-import { privateFolders, reasonAgainst } from "./support/arc.mjs";
+import { namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
 import { printed, startAzureCli } from "./support/azure-cli.mjs";
 import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
 const require = createRequire(import.meta.url);
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const NODE = process.execPath;
 const RESOURCE = "https://vault.azure.net";
@@ -128,8 +128,8 @@ test.serial("the emulator's files are gone when the command is", async (t) => {
   t.false(existsSync(stdout.trim()));
 });
 
-const ARC = reasonAgainst ? ` (${reasonAgainst})` : "";
-const arc = reasonAgainst ? test.skip : test.serial;
+const ARC = skipReason ? ` (${skipReason})` : "";
+const arc = skipReason ? test.skip : test.serial;
 
 arc(`AzureArc: tokens by every id, the doctor, and nothing left in the agent's place${ARC}`, async (t) => {
   const script = `
@@ -141,7 +141,7 @@ arc(`AzureArc: tokens by every id, the doctor, and nothing left in the agent's p
   `;
   const env = { CLIENT: userAssignedIdentity.clientId };
   const { code, stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: privateFolders,
+    before: namespaceCommand,
     env,
   }).ended;
   t.deepEqual([code, stderr], [0, ""]);
@@ -165,7 +165,7 @@ arc(`AzureArc: an agent that is installed is the reason, and comes before IMDS${
     "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net > /dev/null && echo came
   `;
   const { stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: privateFolders,
+    before: namespaceCommand,
   }).ended;
   t.regex(stdout, /^Source {6}AzureArc\n {12}because Azure Arc's agent is installed on this machine$/m);
   t.regex(stdout, /azcmagent show/);

@@ -14,7 +14,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { formats, write } = require("../cli/formats.js");
-const emulator = require("../emulator/index.js");
+const emulator = require("managed-identity-native/emulator");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 const READY = /answers until Ctrl-C or SIGTERM\.\n/;

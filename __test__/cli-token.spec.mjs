@@ -7,7 +7,7 @@ import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
-const { sources, tenantId, userAssignedIdentity } = require("../emulator/index.js");
+const { sources, tenantId, userAssignedIdentity } = require("managed-identity-native/emulator");
 
 /** Azure Arc's key files belong to root: it is played where that makes no difference, in cli-emulator.spec.mjs. */
 const PLAYED = sources.filter((source) => source !== "azure-arc");

@@ -15,7 +15,7 @@ function optionsOf(command) {
 }
 
 test("package.json's bin is this program", (t) => {
-  t.deepEqual(bin, { "managed-identity-native": "cli/main.js" });
+  t.deepEqual(bin, { "managed-identity-native": "dist/cli.js" });
   t.is(require.resolve(`../${bin["managed-identity-native"]}`), MAIN);
 });
 

@@ -6,13 +6,13 @@
 import { createRequire } from "node:module";
 import { isTokenCredential } from "@azure/core-auth";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
 import { claimsOf, getToken, SCOPE } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const HALF = 0.5;
 
@@ -49,7 +49,7 @@ test.serial("no scope, or several, is an error that says how many", async (t) =>
   const application = new ManagedIdentityApplication();
   await getToken(endpoint, SCOPE, undefined, application);
   for (const scopes of [[], [SCOPE, SCOPE], [SCOPE, "https://storage.azure.com/.default", SCOPE]]) {
-    const error = await refusal(
+    const error = await expectError(
       t,
       getToken(endpoint, scopes, undefined, application),
       "exactly_one_scope_expected",
@@ -71,7 +71,7 @@ test.serial("what is no scope is invalid_resource, before any request and never 
     t.notThrows(() => {
       promise = getToken(endpoint, scopes);
     });
-    const error = await refusal(t, promise, "invalid_resource", `value ${index}`);
+    const error = await expectError(t, promise, "invalid_resource", `value ${index}`);
     t.is(error.name, "ManagedIdentityError");
   }
   t.deepEqual(endpoint.requests, []);
@@ -89,7 +89,7 @@ test.serial("options whose reading fails reject with that failure", async (t) =>
   t.notThrows(() => {
     promise = getToken(endpoint, SCOPE, options);
   });
-  t.is(await rejection(t, promise), failure);
+  t.is(await expectRejection(t, promise), failure);
 });
 
 test.serial("it resolves with the token and its instants, in milliseconds, and nothing else", async (t) => {
@@ -186,7 +186,7 @@ test.serial("a thousand callers of one moment, acquireToken's among them, make o
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const application = new ManagedIdentityApplication();
-  const calls = atOneInstant(() =>
+  const calls = withFrozenClock(() =>
     Array.from({ length: 1_000 }, (_, index) => {
       if (index % 3 === 2) return acquire(endpoint, RESOURCE, application);
       const scopes = index % 3 === 0 ? SCOPE : [SCOPE];
@@ -212,8 +212,8 @@ test.serial("a failure that is shared is each caller's own error, of the class t
     [1, () => [credential(RESOURCE), credential([RESOURCE]), plain(), plain(), credential(SCOPE)]],
     [2, () => [plain(), plain(), credential(RESOURCE), credential([RESOURCE]), credential(SCOPE)]],
   ]) {
-    const calls = atOneInstant(start);
-    const errors = await Promise.all(calls.map(([, call]) => refusal(t, call)));
+    const calls = withFrozenClock(start);
+    const errors = await Promise.all(calls.map(([, call]) => expectError(t, call)));
     t.deepEqual(
       errors.map(({ name }) => name),
       calls.map(([name]) => name),

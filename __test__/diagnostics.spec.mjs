@@ -1,5 +1,5 @@
 // The channels of node:diagnostics_channel, and onBackgroundTokenRefresh's type. Each in a process of its own, since
-// channels are the process's. What a refresh behind a caller tells is in time.spec.mjs, where a clock moves.
+// channels are the process's. What a refresh behind a caller tells is in wall-clock.spec.mjs, where a clock moves.
 
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
@@ -8,7 +8,7 @@ import { startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** Notes every message of every channel as it is when it comes, from before the package is loaded or from after. */
 async function observe({ argument, require, report, ...program }) {
@@ -171,7 +171,7 @@ test("nobody subscribed, nothing crosses: native code has no observer", async (t
   const [count] = await runProcess(
     t,
     async ({ require, native, report }) => {
-      const binding = require("../../binding.js");
+      const binding = require("./binding.cjs");
       const { observe } = binding.ManagedIdentityApplication.prototype;
       let observed = 0;
       binding.ManagedIdentityApplication.prototype.observe = function (...given) {

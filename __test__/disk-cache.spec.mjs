@@ -21,12 +21,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess, startProcess, startWorker } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const isUnix = process.platform !== "win32";
 
@@ -121,7 +121,7 @@ if (isUnix) {
       };
       const path = paths[name] ?? directory;
       const application = new ManagedIdentityApplication({ cache: { directory: path } });
-      const error = await refusal(t, acquire(endpoint, `https://${name.length}.example`, application));
+      const error = await expectError(t, acquire(endpoint, `https://${name.length}.example`, application));
       t.is(error.errorCode, "invalid_configuration");
       t.true(error.message.includes("cache.directory"), error.message);
       t.is(endpoint.requests.length, 0);
@@ -135,7 +135,7 @@ if (isUnix) {
     if (process.getuid() === 0) chownSync(directory, 1, 1);
     const foreign = process.getuid() === 0 ? directory : "/";
     const application = new ManagedIdentityApplication({ cache: { directory: foreign } });
-    const error = await refusal(t, acquire(endpoint, "https://foreign.example", application));
+    const error = await expectError(t, acquire(endpoint, "https://foreign.example", application));
     t.regex(error.message, /^invalid_configuration: cache\.directory \(.*\) belongs to another user\.$/);
     t.is(endpoint.requests.length, 0);
   });
@@ -373,6 +373,6 @@ test("options that cannot be are refused by name", (t) => {
     t.true(error.errorMessage.startsWith(`${option} `), error.message);
   }
   for (const cache of [null, undefined, {}, { directory: null, cachePlugin: undefined }]) {
-    t.notThrows(() => within({}, () => new ManagedIdentityApplication({ cache })));
+    t.notThrows(() => withEnvironment({}, () => new ManagedIdentityApplication({ cache })));
   }
 });

@@ -7,7 +7,7 @@ import { printed, startAzureCli } from "./support/azure-cli.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { azureCliTokens } = require("../emulator/index.js");
+const { azureCliTokens } = require("managed-identity-native/emulator");
 const { commandOf } = require("../emulator/command.js");
 
 const VAULT = "https://vault.azure.net";
@@ -132,7 +132,7 @@ test.serial("the expiry as az printed it before 2.54: local time only", async (t
     }),
   }));
   const program = async ({ require: load, report }) => {
-    const { azureCliTokens: open } = load("../../emulator/index.js");
+    const { azureCliTokens: open } = load("managed-identity-native/emulator");
     report((await open()({ resource: "https://vault.azure.net" })).expiresOn.toISOString());
   };
   for (const [TZ, expected] of [

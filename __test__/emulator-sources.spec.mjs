@@ -20,7 +20,7 @@ const {
   tenantId,
   userAssignedIdentity: first,
   otherUserAssignedIdentity: second,
-} = require("../emulator/index.js");
+} = require("managed-identity-native/emulator");
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 

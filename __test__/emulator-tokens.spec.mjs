@@ -15,11 +15,11 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const emulator = require("../emulator/index.js");
+const emulator = require("managed-identity-native/emulator");
 
 const { systemAssignedIdentity, userAssignedIdentity, tenantId } = emulator;
 const EXPIRY = Math.floor(Date.now() / 1000) + 7000;
@@ -72,7 +72,7 @@ for (const source of SOURCES) {
     }));
     const endpoint = await startEndpoint(t, source, { tokens });
     const before = Date.now();
-    const result = await acquireOnce(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
+    const result = await acquireWithoutRetries(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
     t.is(result.accessToken, "given");
     const late = result.expiresOn.getTime() - EXPIRY * 1000;
     // Entra itself tells the seconds from the answer on, rounded up; the others tell the instant.
@@ -94,7 +94,7 @@ for (const source of SOURCES) {
       throw Object.assign(new Error("no luck today"), { status: 400 });
     });
     const endpoint = await startEndpoint(t, source, { tokens });
-    const error = await refusal(t, acquireOnce(endpoint));
+    const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.is(error.statusCode, 400);
     t.regex(error.errorMessage, /no luck today/);
     t.false(error.retryable);
@@ -126,7 +126,7 @@ for (const [what, thrown, words] of [
 ]) {
   test(`${what} is a 500`, async (t) => {
     const { tokens } = tokensThat(() => Promise.reject(thrown));
-    const error = await refusal(t, acquireOnce(await startEndpoint(t, "imds", { tokens })));
+    const error = await expectError(t, acquireWithoutRetries(await startEndpoint(t, "imds", { tokens })));
     t.is(error.statusCode, 500);
     t.regex(error.errorMessage, words);
   });
@@ -154,20 +154,20 @@ test("a scripted expiry replaces the token's own in the answer", async (t) => {
     tokens: () => ({ accessToken: "a", expiresOn: EXPIRY }),
   });
   endpoint.next({ expiresOn: EXPIRY - 100 });
-  t.is((await acquireOnce(endpoint)).expiresOn.getTime(), (EXPIRY - 100) * 1000);
+  t.is((await acquireWithoutRetries(endpoint)).expiresOn.getTime(), (EXPIRY - 100) * 1000);
 });
 
 test("whom the host refuses, the function never hears of", async (t) => {
   const { asked, tokens } = tokensThat(() => ({ accessToken: "a", expiresOn: EXPIRY }));
   const endpoint = await startEndpoint(t, "imds", { tokens, resources: ["https://elsewhere"] });
-  await refusal(t, acquireOnce(endpoint), "invalid_resource");
+  await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
   t.deepEqual(asked, []);
 });
 
 test("close does not wait for a token that does not come, and says that nobody waits for it", async (t) => {
   const { first, tokens } = tokensThat(() => new Promise(() => {}));
   const endpoint = await startEndpoint(t, "imds", { tokens });
-  const failed = refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+  const failed = expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   const { signal } = await first;
   t.false(signal.aborted);
   await endpoint.close();
@@ -182,7 +182,7 @@ test("a token that comes after close is not sent to nobody", async (t) => {
   });
   const { first, tokens } = tokensThat(() => late);
   const endpoint = await startEndpoint(t, "imds", { tokens });
-  const failed = refusal(t, acquireOnce(endpoint));
+  const failed = expectError(t, acquireWithoutRetries(endpoint));
   await first;
   await endpoint.close();
   await failed;
@@ -215,13 +215,14 @@ for (const [source, option, field] of STRANGERS) {
   test(`${source}: with anyIdentity every ${field} is somebody's, and always the same one's`, async (t) => {
     const { asked, tokens } = tokensThat(() => ({ accessToken: "a", expiresOn: EXPIRY }));
     const endpoint = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    const ask = (id) => acquireOnce(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
+    const ask = (id) =>
+      acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
     await ask(STRANGER);
     await ask(`${STRANGER.slice(0, -1)}6`);
     await ask(userAssignedIdentity[field]);
     await endpoint.close();
     const again = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    await acquireOnce(again, RESOURCE, { managedIdentityIdParams: { [option]: STRANGER } });
+    await acquireWithoutRetries(again, RESOURCE, { managedIdentityIdParams: { [option]: STRANGER } });
     const [stranger, neighbour, known, same] = asked.map(({ identity }) => identity);
     t.is(stranger[field], STRANGER);
     t.deepEqual(same, stranger);
@@ -231,8 +232,10 @@ for (const [source, option, field] of STRANGERS) {
       t.not(stranger[other], neighbour[other]);
     }
     const closed = await startEndpoint(t, source, { tokens });
-    const without = acquireOnce(closed, RESOURCE, { managedIdentityIdParams: { [option]: STRANGER } });
-    await refusal(t, without);
+    const without = acquireWithoutRetries(closed, RESOURCE, {
+      managedIdentityIdParams: { [option]: STRANGER },
+    });
+    await expectError(t, without);
     t.is(asked.length, 4);
   });
 }

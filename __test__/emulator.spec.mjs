@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import test from "ava";
 
 const require = createRequire(import.meta.url);
-const emulator = require("../emulator/index.js");
+const emulator = require("managed-identity-native/emulator");
 const { startEmulator } = emulator;
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -382,7 +382,7 @@ test("close ends held requests, can be repeated, and disposes", async (t) => {
 
 test("a closed endpoint lets the process end, idle connections and held requests or not", async (t) => {
   const script = `
-    const { startEmulator, sources } = require("./emulator/index.js");
+    const { startEmulator, sources } = require("managed-identity-native/emulator");
     const net = require("node:net");
     (async () => {
       for (const source of sources) {

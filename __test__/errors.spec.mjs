@@ -5,23 +5,23 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { AuthError, ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { AuthError, ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const USER_ASSIGNED = { managedIdentityIdParams: { userAssignedClientId: userAssignedIdentity.clientId } };
 const BY_OBJECT_ID = { managedIdentityIdParams: { userAssignedObjectId: userAssignedIdentity.objectId } };
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Asks with variables only: there is no endpoint. */
-function acquireWith(env, configuration = ONCE, request = RESOURCE) {
-  return within(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
+function acquireWith(env, configuration = NO_RETRIES, request = RESOURCE) {
+  return withEnvironment(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
 }
 
 /** A challenge of Azure Arc's. */
@@ -95,21 +95,21 @@ const CODES = [
     "www_authenticate_header_unsupported_format",
     { source: "azure-arc", fault: challenge(value), requests: 1 },
   ]),
-  ...[`${TOKENS}/a.txt`, `${TOKENS}/a.key.bak`, "/etc/shadow"].map((path) => [
+  ...[`${KEY_DIRECTORY}/a.txt`, `${KEY_DIRECTORY}/a.key.bak`, "/etc/shadow"].map((path) => [
     "invalid_file_extension",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
   ...[
     "/tmp/a.key",
     "a.key",
-    `${TOKENS}/../a.key`,
-    `${TOKENS}/deeper/a.key`,
-    `${TOKENS.toUpperCase()}/a.key`,
+    `${KEY_DIRECTORY}/../a.key`,
+    `${KEY_DIRECTORY}/deeper/a.key`,
+    `${KEY_DIRECTORY.toUpperCase()}/a.key`,
   ].map((path) => [
     "invalid_file_path",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
-  ...[`Basic realm=${TOKENS}/none.key`, `bAsIc ReAlM = "${TOKENS}/none.key" `].map((value) => [
+  ...[`Basic realm=${KEY_DIRECTORY}/none.key`, `bAsIc ReAlM = "${KEY_DIRECTORY}/none.key" `].map((value) => [
     "unable_to_read_secret_file",
     { source: "azure-arc", fault: challenge(value), requests: 1 },
   ]),
@@ -155,9 +155,9 @@ for (const [code, { source, fault = null, env, configuration, request, ...expect
   test(`${code}: ${setup}`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     endpoint.always(fault);
-    const error = await refusal(
+    const error = await expectError(
       t,
-      acquireWith({ ...endpoint.env, ...env }, { ...ONCE, ...configuration }, request),
+      acquireWith({ ...endpoint.env, ...env }, { ...NO_RETRIES, ...configuration }, request),
       code,
     );
     t.is(endpoint.requests.length, expected.requests ?? 0);
@@ -202,7 +202,7 @@ for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
       "http://127.0.0.1:1/#hush",
       "http://127.0.0.1:99999",
     ]) {
-      const error = await refusal(t, acquireWith({ ...more, [variable]: value }), code, value);
+      const error = await expectError(t, acquireWith({ ...more, [variable]: value }), code, value);
       t.true(error.message.includes(variable), error.message);
       t.false(error.message.includes("hush"));
       t.false(error.retryable);
@@ -214,9 +214,9 @@ for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
 test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", async (t) => {
   const code = "identity_endpoint_url_malformed";
   const fabric = { IDENTITY_HEADER: "x", IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
-  await refusal(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "http://127.0.0.1:1" }), code);
-  await refusal(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "x" }), code);
-  const error = await refusal(
+  await expectError(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "http://127.0.0.1:1" }), code);
+  await expectError(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "x" }), code);
+  const error = await expectError(
     t,
     acquireWith({ IDENTITY_ENDPOINT: "x", IMDS_ENDPOINT: "http://127.0.0.1:1" }),
     code,
@@ -224,15 +224,15 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
   t.is(error.source, "AzureArc");
 });
 
-(reasonAgainst ? test.skip : test)(
-  `Azure Arc's key files, each with its code${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `Azure Arc's key files, each with its code${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
       async ({ native, require, argument: tokens, report }) => {
         const fs = require("node:fs");
         const { execFileSync } = require("node:child_process");
-        const { startEmulator } = require("../../emulator/index.js");
+        const { startEmulator } = require("managed-identity-native/emulator");
         const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: tokens });
         Object.assign(process.env, endpoint.env);
         const file = `${tokens}/test.key`;
@@ -278,7 +278,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
         report({ authorization: second.headers.authorization });
         await endpoint.close();
       },
-      { argument: TOKENS, command: privateFolders },
+      { argument: KEY_DIRECTORY, command: namespaceCommand },
     );
     const invalid = { errorCode: "invalid_secret", attempts: 1, source: "AzureArc", requests: 1 };
     const unreadable = { ...invalid, errorCode: "unable_to_read_secret_file" };
@@ -299,8 +299,8 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
   },
 );
 
-(reasonAgainst ? test.skip : test)(
-  `Azure Arc's agent is noticed by its file${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `Azure Arc's agent is noticed by its file${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -317,7 +317,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
           fs.rmSync(`${folder}/himds`);
         }
       },
-      { command: privateFolders },
+      { command: namespaceCommand },
     );
     const [none, file] = ["DefaultToImds", "AzureArc"];
     t.deepEqual(reports, [none, none, file, none, file]);
@@ -326,7 +326,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
 
 test("a refusal of the service's: its words, status, code and ids; its correlation id wins", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });
-  const error = await refusal(t, acquireOnce(endpoint), "invalid_resource");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
   isComplete(t, error);
   t.is(error.statusCode, 400);
   t.is(error.source, "DefaultToImds");
@@ -350,7 +350,7 @@ for (const [shape, body] of [
   test(`the service's correlation id wins: ${shape}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 400, body });
-    const error = await refusal(t, acquireOnce(endpoint));
+    const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.is(error.correlationId, "of-the-service");
     t.true(error.message.includes("of-the-service"));
   });
@@ -359,7 +359,7 @@ for (const [shape, body] of [
 test("without one of the service's, the correlation id is the call's", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.always({ status: 400, body: "" });
-  const first = await refusal(t, acquireOnce(endpoint));
+  const first = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(first.correlationId, endpoint.requests[0].headers["x-ms-client-request-id"]);
 });
 
@@ -386,7 +386,7 @@ for (const [name, [fault, words]] of Object.entries(USELESS)) {
   test(`managed_identity_failed_response: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     isComplete(t, error);
     t.is(error.statusCode, fault.status ?? 200);
     t.is(error.source, "AppService");
@@ -401,7 +401,7 @@ for (const [name, [fault, words]] of Object.entries(USELESS)) {
 test("a token beside an error is none", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ body: (answer) => ({ ...answer, error: "denied" }) });
-  const error = await refusal(t, acquireOnce(endpoint), "denied");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
   t.is(error.statusCode, 200);
 });
 
@@ -409,7 +409,7 @@ test("a token with a status that is not a success is none", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [300, 400, 500]) {
     endpoint.next({ status, body: (answer) => answer });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.is(error.statusCode, status);
   }
 });
@@ -418,8 +418,8 @@ test("a token comes with every status of success, and is cached", async (t) => {
   for (const status of [200, 201, 202, 203, 206, 226]) {
     const endpoint = await startEndpoint(t);
     endpoint.next({ status, body: (answer) => answer });
-    t.false((await acquireOnce(endpoint)).fromCache, `${status}`);
-    t.true((await acquireOnce(endpoint)).fromCache, `${status}`);
+    t.false((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
+    t.true((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
     t.is(endpoint.requests.length, 1);
   }
 });
@@ -428,7 +428,7 @@ test("a success that names an error is an error", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [201, 206]) {
     endpoint.next({ status, body: (answer) => ({ ...answer, error: "denied" }) });
-    const error = await refusal(t, acquireOnce(endpoint), "denied");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
     t.is(error.statusCode, status);
   }
 });
@@ -436,7 +436,7 @@ test("a success that names an error is an error", async (t) => {
 test("the service's words are quoted up to 500 characters", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400, body: { message: "w".repeat(5000) } });
-  const { message } = await refusal(t, acquireOnce(endpoint));
+  const { message } = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(/w{2,}/.exec(message)[0].length, 500);
 });
 
@@ -444,7 +444,7 @@ test("a code that is none, such as a sentence, does not become the errorCode", a
   const endpoint = await startEndpoint(t);
   for (const error of ["not a code", "", "x\ny", "<b>", { code: "not a code" }, { code: 5 }, 5, []]) {
     endpoint.next({ status: 400, body: { error, message: "words" } });
-    await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   }
 });
 
@@ -453,7 +453,7 @@ test("a redirect to another origin is not followed: the second server sees nothi
   const other = await startEndpoint(t);
   for (const status of [301, 302, 303, 307, 308]) {
     endpoint.next({ status, headers: { Location: other.url }, body: "" });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.is(error.statusCode, status);
     t.true(error.message.includes("redirect"));
   }
@@ -467,7 +467,7 @@ test("a body that claims to be gzip is not unpacked", async (t) => {
     headers: { "Content-Encoding": "gzip" },
     body: (answer) => gzipSync(JSON.stringify(answer)),
   });
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.is(error.statusCode, 200);
   t.is(endpoint.requests[0].headers["accept-encoding"], "identity");
 });
@@ -480,11 +480,11 @@ for (const [name, headers] of [
     const endpoint = await startEndpoint(t);
     const padding = (bytes) => (answer) => ({ ...answer, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.true(error.message.includes("1048576"), error.message);
     t.false(error.retryable);
     endpoint.next({ headers, body: padding(1_000_000) });
-    t.false((await acquireOnce(endpoint)).fromCache);
+    t.false((await acquireWithoutRetries(endpoint)).fromCache);
   });
 }
 
@@ -499,7 +499,11 @@ for (const [name, fault] of Object.entries({
   test(`managed_identity_unreachable_network: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+    const error = await expectError(
+      t,
+      acquireWithoutRetries(endpoint),
+      "managed_identity_unreachable_network",
+    );
     isComplete(t, error);
     t.is(error.source, "AppService");
     t.is(error.endpoint, endpoint.url);
@@ -515,7 +519,7 @@ for (const [name, fault] of Object.entries({
 test("managed_identity_unreachable_network: a closed port", async (t) => {
   const endpoint = await startEndpoint(t);
   await endpoint.close();
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   isComplete(t, error);
   t.is(error.cause.code, "ECONNREFUSED");
   t.true(error.cause instanceof Error);
@@ -526,7 +530,7 @@ test("managed_identity_unreachable_network: a closed port", async (t) => {
 
 test("managed_identity_unreachable_network: a name that does not exist", async (t) => {
   const env = { IDENTITY_ENDPOINT: "http://nowhere.invalid/msi/token", IDENTITY_HEADER: "x" };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.is(error.cause.code, "ENOTFOUND");
   t.true(error.message.includes("cannot be resolved"), error.message);
 });
@@ -534,7 +538,7 @@ test("managed_identity_unreachable_network: a name that does not exist", async (
 test("managed_identity_unreachable_network: https at a port that speaks http", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: endpoint.url.replace("http:", "https:") };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("TLS"), error.message);
   t.false(error.retryable);
   t.deepEqual(endpoint.requests, []);
@@ -544,7 +548,7 @@ test("managed_identity_unreachable_network: https with a certificate that the sy
   const endpoint = await startEndpoint(t, "app-service", { secure: true });
   // Only Service Fabric and the workload identity know other roots than the system's.
   const env = { ...endpoint.env, NODE_EXTRA_CA_CERTS: "/none" };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("trust roots"), error.message);
   t.deepEqual(endpoint.requests, []);
 });
@@ -561,7 +565,7 @@ test("managed_identity_failed_response: a port that speaks no HTTP", async (t) =
     IDENTITY_ENDPOINT: `http://127.0.0.1:${server.address().port}/msi/token`,
     IDENTITY_HEADER: "x",
   };
-  const error = await refusal(t, acquireWith(env), "managed_identity_failed_response");
+  const error = await expectError(t, acquireWith(env), "managed_identity_failed_response");
   t.true(error.message.includes("no HTTP"), error.message);
   t.false(error.retryable);
 });
@@ -570,7 +574,7 @@ test("the endpoint of an error has no query", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}?own=hush` };
   endpoint.always({ status: 400, body: "" });
-  const error = await refusal(t, acquireWith(env));
+  const error = await expectError(t, acquireWith(env));
   t.is(error.endpoint, endpoint.url);
   t.false(error.message.includes("hush"));
 });
@@ -578,7 +582,7 @@ test("the endpoint of an error has no query", async (t) => {
 test("attempts counts the retries, and the message says how many", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 503 }, { status: 400 }]);
-  const error = await refusal(t, acquire(endpoint));
+  const error = await expectError(t, acquire(endpoint));
   t.is(error.attempts, 2);
   t.is(error.statusCode, 400);
   t.is(endpoint.requests.length, 2);
@@ -595,10 +599,10 @@ test("a 429's Retry-After that totalTimeout cannot hold fails at once, and says 
   const endpoint = await startEndpoint(t, "imds");
   endpoint.next({ status: 429, headers: { "Retry-After": "30" } });
   const request = { resource: RESOURCE, timeout: 5_000 };
-  const first = await refusal(t, acquire(endpoint, request));
+  const first = await expectError(t, acquire(endpoint, request));
   t.is(first.statusCode, 429);
   t.true(first.retryable);
-  const second = await refusal(t, acquire(endpoint, request), "managed_identity_failed_response");
+  const second = await expectError(t, acquire(endpoint, request), "managed_identity_failed_response");
   t.is(second.statusCode, 429);
   t.true(second.retryable);
   t.is(second.attempts, 0);
@@ -637,7 +641,7 @@ for (const [sign, [{ source, options, configuration, fault = null }, remedy]] of
   test(`the remedy for "${sign}" is in the message`, async (t) => {
     const endpoint = await startEndpoint(t, source, options);
     endpoint.always(fault);
-    const { message } = await refusal(t, acquireOnce(endpoint, RESOURCE, configuration));
+    const { message } = await expectError(t, acquireWithoutRetries(endpoint, RESOURCE, configuration));
     t.true(message.includes(sign) && message.includes(remedy), message);
   });
 }

@@ -8,8 +8,8 @@ import test from "ava";
 import "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
-const required = require("../index.js");
-const binding = require("../binding.js");
+const required = require("managed-identity-native");
+const binding = require("./support/binding.cjs");
 
 const NAMES = [
   "AuthError",
@@ -40,7 +40,7 @@ test("require gives what API.md lists, and nothing else", (t) => {
 });
 
 test("import gives the same instances, by name and as default", async (t) => {
-  for (const specifier of ["managed-identity-native", "../index.js"]) {
+  for (const specifier of ["managed-identity-native", "../dist/index.js"]) {
     const imported = await import(specifier);
     t.is(imported.default, required);
     for (const name of NAMES) t.is(imported[name], required[name], name);
@@ -141,6 +141,12 @@ test("errors and applications can be subclassed", (t) => {
   t.is(new Failure("a", "b").label, "mine");
   t.true(new Other("a", "b") instanceof Other);
   t.false(new Other("a", "b") instanceof required.ManagedIdentityError);
+});
+
+test("each class has its name", (t) => {
+  for (const name of NAMES.filter((name) => /^[A-Z]/.test(name) && typeof required[name] === "function")) {
+    t.is(required[name].name, name);
+  }
 });
 
 test("the classes cannot be called without new", (t) => {

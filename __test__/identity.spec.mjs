@@ -3,13 +3,17 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError, ManagedIdentityId } = require("../index.js");
+const {
+  ManagedIdentityApplication,
+  ManagedIdentityError,
+  ManagedIdentityId,
+} = require("managed-identity-native");
 
 const CLIENT_ID = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
 const RESOURCE_ID =
@@ -19,7 +23,7 @@ const RESOURCE_ID =
 async function sentBy(t, application) {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 }); // The emulator need not know these identities.
-  await refusal(t, acquire(endpoint, RESOURCE, application));
+  await expectError(t, acquire(endpoint, RESOURCE, application));
   const [{ query }] = endpoint.requests;
   const { "api-version": _, resource: __, ...identity } = query;
   return identity;
@@ -50,7 +54,7 @@ for (const [name, env, sent] of environments) {
 }
 
 test("fromEnvironment reads process.env by default, and takes further options", async (t) => {
-  const application = within({ AZURE_CLIENT_ID: CLIENT_ID }, () =>
+  const application = withEnvironment({ AZURE_CLIENT_ID: CLIENT_ID }, () =>
     ManagedIdentityApplication.fromEnvironment(undefined, { clientCapabilities: ["cp1"] }),
   );
   t.deepEqual(await sentBy(t, application), { client_id: CLIENT_ID, xms_cc: "cp1" });
@@ -139,7 +143,7 @@ test("lists of one scope that are asked for at one time get each its own token",
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const resources = ["https://one.example", "https://other.example", "https://one.example"];
-  const calls = atOneInstant(() =>
+  const calls = withFrozenClock(() =>
     resources.map((resource) => acquire(endpoint, { scopes: [`${resource}/.default`] }, application)),
   );
   const results = await Promise.all(calls);
@@ -162,7 +166,7 @@ test("no scope or several are refused by name, before any request", async (t) =>
     [{}, "invalid_resource"],
     [undefined, "invalid_resource"],
   ]) {
-    const error = await refusal(t, acquire(endpoint, { scopes }));
+    const error = await expectError(t, acquire(endpoint, { scopes }));
     t.is(error.errorCode, code);
   }
   t.is(endpoint.requests.length, 0);
@@ -170,7 +174,8 @@ test("no scope or several are refused by name, before any request", async (t) =>
 
 test("getManagedIdentitySourceAsync tells a host with IMDS from one without", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
-  const ask = (env) => within(env, () => new ManagedIdentityApplication().getManagedIdentitySourceAsync());
+  const ask = (env) =>
+    withEnvironment(env, () => new ManagedIdentityApplication().getManagedIdentitySourceAsync());
   t.is(await ask(endpoint.env), "Imds");
   t.is(endpoint.requests.length, 1);
   t.is(endpoint.requests[0].headers.metadata, undefined);

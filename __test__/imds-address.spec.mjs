@@ -4,10 +4,10 @@
 import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
 import {
-  ownAddress,
-  reasonAgainst,
-  reasonAgainstUnanswered,
-  unansweredAddress,
+  ownAddressCommand,
+  skipReason,
+  unansweredAddressCommand,
+  unansweredSkipReason,
 } from "./support/imds-address.mjs";
 import { runProcess } from "./support/program.mjs";
 
@@ -83,12 +83,12 @@ const OTHERS = {
 };
 const WITHOUT_SERVER = ["the connection is refused", "no connection is accepted"];
 
-const where = reasonAgainst === undefined ? test : test.skip;
-const whereUnanswered = reasonAgainstUnanswered === undefined ? test : test.skip;
+const where = skipReason === undefined ? test : test.skip;
+const whereUnanswered = unansweredSkipReason === undefined ? test : test.skip;
 
 test("README's table has every situation", (t) => {
-  if (reasonAgainst !== undefined) t.log(`skipped: ${reasonAgainst}`);
-  if (reasonAgainstUnanswered !== undefined) t.log(`skipped: ${reasonAgainstUnanswered}`);
+  if (skipReason !== undefined) t.log(`skipped: ${skipReason}`);
+  if (unansweredSkipReason !== undefined) t.log(`skipped: ${unansweredSkipReason}`);
   t.deepEqual(
     defaultAddressRows.map(({ situation }) => situation).sort(),
     [...Object.keys(FOREIGN), ...Object.keys(OTHERS), ...WITHOUT_SERVER].sort(),
@@ -105,7 +105,7 @@ const waiting = [];
 let running = 0;
 
 /** Runs a program in a process that has the address. */
-async function atAddress(t, program, argument, command = ownAddress) {
+async function atAddress(t, program, argument, command = ownAddressCommand) {
   if (running === MOST) {
     await new Promise((resolve) => {
       waiting.push(resolve);
@@ -124,12 +124,12 @@ async function atAddress(t, program, argument, command = ownAddress) {
 
 /** What getToken and acquireToken bring, as a chain and a caller see it. */
 async function outcomes({ native, require, argument, report }) {
-  const { answerAtAddress, askChain } = require("./imds-address.cjs");
-  const server = argument.answers && (await answerAtAddress(argument.answers));
+  const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+  const server = argument.answers && (await serveAtImdsAddress(argument.answers));
   const application = new native.ManagedIdentityApplication({ system: argument.system });
   const error = await application.getToken("https://vault.azure.net/.default").catch((thrown) => thrown);
   const before = server?.requests.length;
-  const chain = await askChain(application);
+  const chain = await getTokenFromChain(application);
   const { available, reason } = await application.isAvailable();
   report({
     error: { name: error.name, code: error.code, isOne: error instanceof native.CredentialUnavailableError },
@@ -147,10 +147,10 @@ for (const [situation, answers] of Object.entries(FOREIGN)) {
     const name = `${situation}, ${index + 1} (${any.status}, Server: ${any.headers.Server ?? "none"})`;
     where(`${name}: a chain moves on at once; not available; acquireToken says what answers`, async (t) => {
       const program = async ({ native, require, argument, report }) => {
-        const { answerAtAddress, askChain, doctor } = require("./imds-address.cjs");
-        const server = await answerAtAddress(argument);
+        const { serveAtImdsAddress, getTokenFromChain, doctor } = require("./imds-address.cjs");
+        const server = await serveAtImdsAddress(argument);
         const application = new native.ManagedIdentityApplication();
-        const chain = await askChain(application);
+        const chain = await getTokenFromChain(application);
         const requests = server.requests.length;
         const once = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
         const error = await once.acquireToken("https://vault.azure.net").catch((thrown) => thrown);
@@ -212,7 +212,7 @@ where("the connection is refused: a chain moves on", async (t) => {
 });
 
 whereUnanswered("no connection is accepted: a chain moves on after the probe alone", async (t) => {
-  const [found] = await atAddress(t, outcomes, {}, unansweredAddress);
+  const [found] = await atAddress(t, outcomes, {}, unansweredAddressCommand);
   const { code } = rowOf("no connection is accepted");
   t.deepEqual(found.error, { name: "CredentialUnavailableError", code, isOne: true });
   t.is(found.chain.token, "the-next");
@@ -245,11 +245,11 @@ where("IMDS that is ten seconds late: a chain moves on, and then after the probe
 for (const delay of [1_500, 2_500]) {
   where(`IMDS that needs ${delay} ms for an answer gives a token, and is not probed again`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
       const application = new native.ManagedIdentityApplication();
-      report(await askChain(application));
-      report(await askChain(application, "https://storage.azure.com/.default"));
+      report(await getTokenFromChain(application));
+      report(await getTokenFromChain(application, "https://storage.azure.com/.default"));
       report(server.requests);
       server.close();
     };
@@ -261,11 +261,11 @@ for (const delay of [1_500, 2_500]) {
 
 where("an answer of IMDS to acquireToken is remembered: no probe is sent", async (t) => {
   const program = async ({ native, require, report }) => {
-    const { answerAtAddress, askChain } = require("./imds-address.cjs");
-    const server = await answerAtAddress({ delay: 1_500 });
+    const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+    const server = await serveAtImdsAddress({ delay: 1_500 });
     const application = new native.ManagedIdentityApplication();
     await application.acquireToken("https://vault.azure.net");
-    report(await askChain(application, "https://storage.azure.com/.default"));
+    report(await getTokenFromChain(application, "https://storage.azure.com/.default"));
     report(server.requests);
     server.close();
   };
@@ -289,11 +289,11 @@ for (const [what, answers, token] of [
 ]) {
   where(`IMDS that ${what} gives a token and is available`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
       const application = new native.ManagedIdentityApplication();
       report(await application.isAvailable());
-      report(await askChain(application));
+      report(await getTokenFromChain(application));
       report(await application.getManagedIdentitySourceAsync());
       server.close();
     };
@@ -311,9 +311,9 @@ for (const any of [
   where(`for comparison: ManagedIdentityCredential before ${any.status} ${any.headers.Server}`, async (t) => {
     const program = async ({ require, argument, report }) => {
       const { ManagedIdentityCredential } = require("@azure/identity");
-      const { answerAtAddress, askChain } = require("./imds-address.cjs");
-      const server = await answerAtAddress(argument);
-      report(await askChain(new ManagedIdentityCredential()));
+      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+      const server = await serveAtImdsAddress(argument);
+      report(await getTokenFromChain(new ManagedIdentityCredential()));
       server.close();
     };
     const [{ token }] = await atAddress(t, program, { any });
@@ -323,16 +323,16 @@ for (const any of [
 
 where("a fault of this process itself: no port is left for a connection", async (t) => {
   const program = async ({ native, require, report }) => {
-    const { answerAtAddress, askChain } = require("./imds-address.cjs");
+    const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
     const { once } = require("node:events");
-    const server = await answerAtAddress({});
+    const server = await serveAtImdsAddress({});
     require("node:fs").writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "50000 50000");
     const socket = require("node:net").connect({ host: "169.254.169.254", port: 80 });
     await once(socket, "connect");
     const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
     const error = await application.getToken("https://vault.azure.net/.default").catch((thrown) => thrown);
     report([error.name, error.code, error.cause?.code]);
-    const { name, token } = await askChain(application);
+    const { name, token } = await getTokenFromChain(application);
     report([name, token ?? null]);
     socket.destroy();
     server.close();

@@ -6,7 +6,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { startProcess, startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, LogLevel, version } = require("../index.js");
+const { ManagedIdentityApplication, LogLevel, version } = require("managed-identity-native");
 
 const LINE =
   /^\[(\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)\] : \[([^\]]*)\] : managed-identity-native@(\S+) : (\w+) - .+/;

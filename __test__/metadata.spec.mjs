@@ -2,12 +2,12 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { acquire, acquireOnce, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquire, acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** What does not differ from run to run. */
 function factsOf({ metadata }) {
@@ -58,9 +58,9 @@ test("a token that is nearly expired and cannot be replaced: ProactivelyRefreshe
   const endpoint = await startEndpoint(t);
   const resource = resourceOf(t);
   endpoint.next({ expiresIn: 120 });
-  await acquireOnce(endpoint, resource);
+  await acquireWithoutRetries(endpoint, resource);
   // A token that came just now is not asked for anew within 30 s: it is served as it is.
-  const { metadata, fromCache } = await acquireOnce(endpoint, resource);
+  const { metadata, fromCache } = await acquireWithoutRetries(endpoint, resource);
   t.true(fromCache);
   t.deepEqual([metadata.cacheRefreshReason, metadata.attempts], ["NotApplicable", 0]);
 });
@@ -89,21 +89,24 @@ test("callers who wait for one request are told of the same request", async (t) 
 test("failures carry what successes carry, without a source of a token", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
-  const error = await refusal(t, acquireOnce(endpoint, resourceOf(t)));
+  const error = await expectError(t, acquireWithoutRetries(endpoint, resourceOf(t)));
   t.deepEqual(factsOf(error), {
     cacheRefreshReason: "NoCachedAccessToken",
     attempts: 1,
     tokenEndpoint: endpoint.env.IDENTITY_ENDPOINT,
   });
   t.true(error.metadata.durationInHttpInMs > 0);
-  const forced = await refusal(t, acquireOnce(endpoint, { resource: resourceOf(t), forceRefresh: true }));
+  const forced = await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: resourceOf(t), forceRefresh: true }),
+  );
   t.is(forced.metadata.cacheRefreshReason, "ForceRefreshOrClaims");
 });
 
 test("what never came to asking has none", async (t) => {
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within({}, () => new ManagedIdentityApplication().acquireToken("nonsense")),
+    withEnvironment({}, () => new ManagedIdentityApplication().acquireToken("nonsense")),
   );
   t.is(error.metadata, undefined);
 });
@@ -112,16 +115,16 @@ test("the endpoint is told without its query, and everything is frozen", async (
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.env.IDENTITY_ENDPOINT}?secret=hush` };
   const application = new ManagedIdentityApplication();
-  const result = await within(env, () => application.acquireToken(resourceOf(t)));
+  const result = await withEnvironment(env, () => application.acquireToken(resourceOf(t)));
   t.is(result.metadata.tokenEndpoint, endpoint.env.IDENTITY_ENDPOINT);
   t.true(Object.isFrozen(result.metadata));
-  const hit = await within(env, () => application.acquireToken(resourceOf(t)));
+  const hit = await withEnvironment(env, () => application.acquireToken(resourceOf(t)));
   t.true(Object.isFrozen(hit.metadata));
   endpoint.always({ status: 400 });
   const request = { resource: resourceOf(t), forceRefresh: true };
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within(env, () => application.acquireToken(request)),
+    withEnvironment(env, () => application.acquireToken(request)),
   );
   t.true(Object.isFrozen(error.metadata));
   t.is(error.metadata.tokenEndpoint, endpoint.env.IDENTITY_ENDPOINT);

@@ -3,11 +3,11 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 /** A client over fetch, as a user would write it, that keeps what it was given. */
 function fetchClient({ asText = false } = {}) {
@@ -203,7 +203,7 @@ test.serial("applications share a flight only if they share the client", async (
   const held = () => scripted(() => new Promise((resolve) => waiting.push(resolve)));
   const [one, other] = [held(), held()];
   const resource = `${RESOURCE}/shared`;
-  const tokens = within(endpoint.env, () =>
+  const tokens = withEnvironment(endpoint.env, () =>
     [one, one, other].map((client) => applicationWith(client).acquireToken(resource)),
   );
   // Each answer is another token, so the tokens tell who shared a flight.
@@ -249,7 +249,7 @@ test.serial("an application with a client and without retries decides nothing fo
   other.next({ status: 500 });
   const later = new ManagedIdentityApplication();
   t.is(
-    within(other.env, () => later.getManagedIdentitySource()),
+    withEnvironment(other.env, () => later.getManagedIdentitySource()),
     "DefaultToImds",
   );
   t.false((await acquire(other, `${RESOURCE}/first`, later)).fromCache);

@@ -17,7 +17,7 @@ import { installProject, runProgram } from "./packaging/project.mjs";
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
-const published = require("../index.js");
+const published = require("managed-identity-native");
 /** npm runs these by itself when a package is installed. */
 const INSTALL_SCRIPTS = ["preinstall", "install", "postinstall", "prepare"];
 const JOURNEY = {
@@ -181,7 +181,7 @@ for (const { name, version, executable } of nodes) {
 }
 
 test("the command line runs as it is installed: the emulator, and under it the doctor", async (t) => {
-  const cli = join("node_modules", "managed-identity-native", "cli", "main.js");
+  const cli = join("node_modules", "managed-identity-native", "dist", "cli.js");
   const told = await runProgram(project, [cli, "emulator", "--", process.execPath, cli, "doctor", "--json"]);
   t.is(told.source, "AppService");
   t.truthy(told.token);
@@ -212,7 +212,7 @@ for (const [name, bundle] of Object.entries(bundles)) {
       folder: deployed,
     });
     cpSync(join(project, "host.cjs"), join(deployed, "host.cjs"));
-    const emulator = join(project, "node_modules", packed.package.manifest.name, "emulator", "index.js");
+    const emulator = join(project, "node_modules", packed.package.manifest.name, "dist", "emulator.js");
     const { answers, requests, addOns } = await runProgram(deployed, ["host.cjs", path, emulator]);
     const answer = { version: published.version, tokenType: "Bearer", scopes: ["https://vault.azure.net"] };
     t.deepEqual(answers, [

@@ -1,5 +1,5 @@
 // A server that repeats the secret header, in whatever encoding: no error, no cause, no line of a log, no event and no
-// report of the doctor shows eight characters of it.
+// report of the doctor reveals eight characters of it.
 
 import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
@@ -8,12 +8,12 @@ import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
 import { run } from "./support/command-line.mjs";
-import { encodings, shows } from "./support/encodings.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { encodings, reveals } from "./support/encodings.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { LogLevel, ManagedIdentityApplication } = require("../index.js");
+const { LogLevel, ManagedIdentityApplication } = require("managed-identity-native");
 
 const KEY = "pS7+kQ/9zLmW3xTb5Y==";
 const TOKEN = "Opaque_Token.Without+Shape/0123456789";
@@ -63,16 +63,16 @@ for (const [form, write] of Object.entries(FORMS)) {
     const application = new ManagedIdentityApplication({ system: { loggerOptions } });
     for (const [name, encoded] of all) {
       said = encoded;
-      const error = await refusal(
+      const error = await expectError(
         t,
-        within(env, () => application.acquireToken("https://vault.azure.net")),
+        withEnvironment(env, () => application.acquireToken("https://vault.azure.net")),
       );
       t.true(error.errorMessage.includes(MARK), `${name}: ${error.errorMessage}`);
       const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
-      t.false(shows(shown, KEY), `${name}: ${shown}`);
+      t.false(reveals(shown, KEY), `${name}: ${shown}`);
     }
     while (heard.length < 4 * all.length) await new Promise((resolve) => setImmediate(resolve));
-    t.false(shows(heard.join("\n"), KEY));
+    t.false(reveals(heard.join("\n"), KEY));
   });
 }
 
@@ -89,16 +89,16 @@ test.serial("no encoding of the earlier token is repeated", async (t) => {
     system: { networkClient, disableInternalRetries: true },
   });
   const resource = "https://vault.azure.net/earlier";
-  await within(env, () => rejecting.acquireToken(resource));
+  await withEnvironment(env, () => rejecting.acquireToken(resource));
   for (const [name, encoded] of encodings(TOKEN)) {
     said = encoded;
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(env, () => rejecting.acquireToken({ resource, forceRefresh: true })),
+      withEnvironment(env, () => rejecting.acquireToken({ resource, forceRefresh: true })),
     );
     t.true(error.cause.message.includes(MARK), `${name}: ${error.errorMessage}`);
     const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
-    t.false(shows(shown, TOKEN), `${name}: ${shown}`);
+    t.false(reveals(shown, TOKEN), `${name}: ${shown}`);
   }
 });
 
@@ -112,7 +112,7 @@ test("the doctor repeats no encoding of the secret header", async (t) => {
     for (const args of from % (2 * each) === 0 ? [["--json"]] : [[]]) {
       const { stdout, stderr } = await run(t, ["doctor", "--timeout", "60000", ...args], { env });
       t.true(stdout.includes(MARK), stdout);
-      t.false(shows(stdout + stderr, KEY), stdout);
+      t.false(reveals(stdout + stderr, KEY), stdout);
     }
   }
 });
@@ -137,5 +137,5 @@ test("a secret in the claims of a token, and in the address, is not shown by the
     oid: MARK,
     roles: ["Reader", `x${MARK}`],
   });
-  t.false(shows(stdout, KEY), stdout);
+  t.false(reveals(stdout, KEY), stdout);
 });

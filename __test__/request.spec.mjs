@@ -1,8 +1,8 @@
 // The other fields of a request: what each takes, and that a wrong one is named before any request.
 
 import test from "ava";
-import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const WRONG = {
   forceRefresh: ["", "true", 0, 1, Number.NaN, {}, [], () => true, Symbol("true"), 1n, Object(true)],
@@ -36,9 +36,9 @@ for (const [field, values] of Object.entries(WRONG)) {
     for (const [index, value] of values.entries()) {
       let promise;
       t.notThrows(() => {
-        promise = acquireOnce(endpoint, { resource: RESOURCE, [field]: value });
+        promise = acquireWithoutRetries(endpoint, { resource: RESOURCE, [field]: value });
       });
-      const error = await refusal(t, promise, "invalid_configuration", `${field}, value ${index}`);
+      const error = await expectError(t, promise, "invalid_configuration", `${field}, value ${index}`);
       t.true(error.message.startsWith(`invalid_configuration: ${field} `), error.message);
       t.false(error.retryable);
     }
@@ -47,7 +47,7 @@ for (const [field, values] of Object.entries(WRONG)) {
 
   test(`${field}: undefined and null mean absent`, async (t) => {
     const endpoint = await startEndpoint(t);
-    for (const value of ABSENT) await acquireOnce(endpoint, { resource: RESOURCE, [field]: value });
+    for (const value of ABSENT) await acquireWithoutRetries(endpoint, { resource: RESOURCE, [field]: value });
     t.is(endpoint.requests.length, 1);
   });
 }
@@ -75,7 +75,10 @@ const NOT_FOUND = [
 test("workload-identity: retryIdentityNotFound does not wait where the issuer is another", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   endpoint.next({ status: 400, body: unknownFederation("AADSTS700211") });
-  const error = await rejection(t, acquire(endpoint, { resource: RESOURCE, retryIdentityNotFound: 60_000 }));
+  const error = await expectRejection(
+    t,
+    acquire(endpoint, { resource: RESOURCE, retryIdentityNotFound: 60_000 }),
+  );
   t.is(error.attempts, 1);
 });
 
@@ -84,7 +87,7 @@ for (const [source, what, body] of NOT_FOUND) {
     const endpoint = await startEndpoint(t, source);
     const resource = `https://${source}.example`;
     endpoint.next({ status: 400, body });
-    const impatient = await rejection(t, acquire(endpoint, resource));
+    const impatient = await expectRejection(t, acquire(endpoint, resource));
     t.is(impatient.statusCode, 400);
     t.is(endpoint.requests.length, 1);
     endpoint.next({ status: 400, body });
@@ -93,7 +96,7 @@ for (const [source, what, body] of NOT_FOUND) {
     // Whoever wants no retries has none.
     endpoint.next({ status: 400, body });
     const request = { resource, forceRefresh: true, retryIdentityNotFound: 60_000 };
-    const once = await rejection(t, acquireOnce(endpoint, request));
+    const once = await expectRejection(t, acquireWithoutRetries(endpoint, request));
     t.is(once.attempts, 1);
     t.is(endpoint.requests.length, 4);
   });
@@ -102,22 +105,22 @@ for (const [source, what, body] of NOT_FOUND) {
 test("values at the limits are taken", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const timeout of [10_000, 10_000.5, 600_000]) {
-    await acquireOnce(endpoint, { resource: RESOURCE, forceRefresh: true, timeout });
+    await acquireWithoutRetries(endpoint, { resource: RESOURCE, forceRefresh: true, timeout });
   }
   t.is(endpoint.requests.length, 3);
 });
 
 test("claims that are an empty string are none", async (t) => {
   const endpoint = await startEndpoint(t);
-  await acquireOnce(endpoint, { resource: RESOURCE });
-  const { fromCache } = await acquireOnce(endpoint, { resource: RESOURCE, claims: "" });
+  await acquireWithoutRetries(endpoint, { resource: RESOURCE });
+  const { fromCache } = await acquireWithoutRetries(endpoint, { resource: RESOURCE, claims: "" });
   t.true(fromCache);
 });
 
 test("unknown fields are ignored, those of msal-node included", async (t) => {
   const endpoint = await startEndpoint(t);
   const request = { resource: RESOURCE, scopes: ["x"], authority: "x", correlationId: "x", timeOut: "x" };
-  const { scopes, correlationId } = await acquireOnce(endpoint, request);
+  const { scopes, correlationId } = await acquireWithoutRetries(endpoint, request);
   t.deepEqual(scopes, [RESOURCE]);
   t.not(correlationId, "x");
   t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
@@ -131,8 +134,8 @@ test("a request that is frozen or inherited is read like any other, and not chan
     }
   }
   const frozen = Object.freeze({ resource: RESOURCE, forceRefresh: true });
-  await acquireOnce(endpoint, frozen);
-  await acquireOnce(endpoint, new Request());
+  await acquireWithoutRetries(endpoint, frozen);
+  await acquireWithoutRetries(endpoint, new Request());
   t.deepEqual(
     endpoint.requests.map(({ query }) => query.resource),
     [RESOURCE, "https://storage.azure.com"],
@@ -145,17 +148,21 @@ test("an error that a getter of the request throws rejects, and is not thrown", 
   const mine = new RangeError("mine");
   let promise;
   t.notThrows(() => {
-    promise = acquireOnce(endpoint, {
+    promise = acquireWithoutRetries(endpoint, {
       get resource() {
         throw mine;
       },
     });
   });
-  t.is(await rejection(t, promise), mine);
+  t.is(await expectRejection(t, promise), mine);
 });
 
 test("a wrong field is refused although a token is cached and remembered", async (t) => {
   const endpoint = await startEndpoint(t);
-  await acquireOnce(endpoint);
-  await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: "soon" }), "invalid_configuration");
+  await acquireWithoutRetries(endpoint);
+  await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: "soon" }),
+    "invalid_configuration",
+  );
 });

@@ -4,11 +4,11 @@ import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** What is given, and what is sent. */
 const RESOURCES = [
@@ -97,8 +97,8 @@ const NO_STRINGS = {
 
 /** The error that a request is refused with. */
 async function refused(t, endpoint, request, message) {
-  const promise = within(endpoint.env, () => new ManagedIdentityApplication().acquireToken(request));
-  const error = await refusal(t, promise, "invalid_resource", message);
+  const promise = withEnvironment(endpoint.env, () => new ManagedIdentityApplication().acquireToken(request));
+  const error = await expectError(t, promise, "invalid_resource", message);
   t.regex(error.message, /^invalid_resource: The supplied resource is an invalid URL\. [A-Z].*[.?]$/);
   return error;
 }
@@ -159,7 +159,7 @@ test("without any parameter it rejects, and is never thrown in the call", async 
       promise = application.acquireToken(...parameters);
     });
     t.true(promise instanceof Promise);
-    await refusal(t, promise, "invalid_resource");
+    await expectError(t, promise, "invalid_resource");
   }
 });
 

@@ -6,8 +6,8 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const HOUR_S = 3_600;

@@ -3,12 +3,12 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication, ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
 const withOptions = (retryOptions, system = {}) =>
   new ManagedIdentityApplication({ system: { ...system, retryOptions } });
@@ -73,7 +73,7 @@ for (const maxRetries of [0, 1, 5, 10]) {
     for (const status of [404, 408, 500, 503]) {
       const endpoint = await startEndpoint(t);
       endpoint.always({ status });
-      const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
+      const error = await expectError(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
       t.deepEqual([error.attempts, endpoint.requests.length], [maxRetries + 1, maxRetries + 1], `${status}`);
     }
   });
@@ -86,7 +86,7 @@ test("a 429 has at most seven retries, and maxRetryDelayInMs limits their waits"
   ]) {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 429 });
-    const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
+    const error = await expectError(t, acquire(endpoint, RESOURCE, withOptions({ ...FAST, maxRetries })));
     t.is(error.attempts, attempts);
   }
 });
@@ -94,7 +94,7 @@ test("a 429 has at most seven retries, and maxRetryDelayInMs limits their waits"
 test("an endpoint that asks for more than maxRetryDelayInMs is not asked again", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 503, headers: { "Retry-After": "60" } });
-  const error = await refusal(t, acquire(endpoint, RESOURCE, withOptions({ maxRetryDelayInMs: 1_000 })));
+  const error = await expectError(t, acquire(endpoint, RESOURCE, withOptions({ maxRetryDelayInMs: 1_000 })));
   t.deepEqual([error.attempts, error.retryAfterMs, error.retryable], [1, 60_000, true]);
 });
 
@@ -102,16 +102,16 @@ test("what is final stays final, and disableInternalRetries wins", async (t) => 
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 400 });
   const application = withOptions({ ...FAST, maxRetries: 10 });
-  t.is((await refusal(t, acquire(endpoint, RESOURCE, application))).attempts, 1);
+  t.is((await expectError(t, acquire(endpoint, RESOURCE, application))).attempts, 1);
   endpoint.next({ status: 503 });
   const once = withOptions({ ...FAST, maxRetries: 10 }, { disableInternalRetries: true });
-  t.is((await refusal(t, acquire(endpoint, RESOURCE, once))).attempts, 1);
+  t.is((await expectError(t, acquire(endpoint, RESOURCE, once))).attempts, 1);
 });
 
 test("callers share a request only if their options agree", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const calls = atOneInstant(() =>
+  const calls = withFrozenClock(() =>
     [{ maxRetries: 1 }, { maxRetries: 1 }, { maxRetries: 2 }, undefined, {}].map((options) =>
       acquire(endpoint, RESOURCE, withOptions(options)),
     ),

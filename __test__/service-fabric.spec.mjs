@@ -3,12 +3,12 @@
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import test from "ava";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const DAY_MS = 86_400_000;
 const CLAIMS = { resource: RESOURCE, claims: '{"access_token":{}}' };
@@ -19,7 +19,7 @@ function start(t, certificate, tls) {
 }
 
 function acquireWith(env, request = RESOURCE) {
-  return within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(request));
+  return withEnvironment(env, () => new ManagedIdentityApplication(NO_RETRIES).acquireToken(request));
 }
 
 /** A thumbprint of the right form that is no certificate's. */
@@ -54,7 +54,7 @@ for (const [name, certificate] of Object.entries(CERTIFICATES)) {
         ...endpoint.env,
         IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint),
       };
-      const error = await refusal(t, acquireWith(env), "invalid_server_thumbprint");
+      const error = await expectError(t, acquireWith(env), "invalid_server_thumbprint");
       t.is(error.source, "ServiceFabric");
       t.is(error.endpoint, endpoint.url);
       t.false(error.retryable);
@@ -94,7 +94,7 @@ test("a variable that is no SHA-1 is invalid_server_thumbprint, before any conne
     thumbprint.match(/../g).join("-"),
   ]) {
     const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: written };
-    const error = await refusal(t, acquireWith(env), "invalid_server_thumbprint", written);
+    const error = await expectError(t, acquireWith(env), "invalid_server_thumbprint", written);
     t.true(error.message.includes("IDENTITY_SERVER_THUMBPRINT"));
     t.is(error.source, "ServiceFabric");
     t.false("attempts" in error);
@@ -104,11 +104,11 @@ test("a variable that is no SHA-1 is invalid_server_thumbprint, before any conne
 
 test("a pin that changes counts at the next request, also on a connection that is kept alive", async (t) => {
   const endpoint = await start(t);
-  const application = new ManagedIdentityApplication(ONCE);
-  const ask = (env, resource) => within(env, () => application.acquireToken(resource));
+  const application = new ManagedIdentityApplication(NO_RETRIES);
+  const ask = (env, resource) => withEnvironment(env, () => application.acquireToken(resource));
   await ask(endpoint.env, "api://first");
   const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint) };
-  await refusal(t, ask(env, "api://second"), "invalid_server_thumbprint");
+  await expectError(t, ask(env, "api://second"), "invalid_server_thumbprint");
   await ask(endpoint.env, "api://third");
   t.deepEqual(
     endpoint.requests.map(({ query }) => query.resource),
@@ -118,7 +118,7 @@ test("a pin that changes counts at the next request, also on a connection that i
 
 test("an http endpoint is refused, before anything is sent", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric", { secure: false });
-  const error = await refusal(t, acquireOnce(endpoint), "identity_endpoint_url_malformed");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "identity_endpoint_url_malformed");
   t.true(error.message.includes("https"), error.message);
   t.is(error.source, "ServiceFabric");
   t.deepEqual(endpoint.requests, []);
@@ -128,7 +128,7 @@ test("a redirect to http is not followed", async (t) => {
   const endpoint = await start(t);
   const other = await startEndpoint(t, "service-fabric", { secure: false });
   endpoint.always({ status: 302, headers: { Location: other.url }, body: "" });
-  await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.deepEqual(other.requests, []);
 });
 
@@ -144,7 +144,7 @@ test("a server of TLS 1.1 is none to talk to", async (t) => {
     t.pass(`this OpenSSL cannot play one: ${error.code}`);
     return;
   }
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   t.false(error.retryable);
   t.true(error.message.includes("TLS"), error.message);
   t.deepEqual(endpoint.requests, []);
@@ -210,9 +210,9 @@ test("claims with a hash share a flight with claims of the same hash only", asyn
 test("errors of the cluster's: their code, words and correlation id", async (t) => {
   const endpoint = await start(t);
   const env = { ...endpoint.env, IDENTITY_HEADER: "wrong" };
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within(env, () => new ManagedIdentityApplication(ONCE).acquireToken(RESOURCE)),
+    withEnvironment(env, () => new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE)),
     "ManagedIdentityNotFound",
   );
   t.is(error.statusCode, 404);
@@ -229,6 +229,6 @@ test("a body over 1 MiB, a broken connection and silence end as they do elsewher
     [{ delay: 60_000 }, "network_unavailable"],
   ]) {
     endpoint.next(fault);
-    await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: 2_000 }), code);
+    await expectError(t, acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: 2_000 }), code);
   }
 });

@@ -1,5 +1,5 @@
 // Every snippet of README and docs/ stands by itself: what it uses it imports or declares, and the types agree. Of a
-// diff that holds for both sides. README's run too, with the emulator as README starts it.
+// diff that holds for both sides. Those of some pages run too, with the emulator as README starts it.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,6 +26,8 @@ const OPTIONS = {
   skipLibCheck: true,
   noEmit: true,
 };
+/** The pages whose snippets run, too. */
+const RUN = ["README.md", "docs/api.md", "docs/azure-sdk.md", "docs/configuration.md", "docs/errors.md"];
 /** Packages that a snippet may use and that are not installed here. */
 const ABSENT = ["vitest"];
 
@@ -70,9 +72,9 @@ test("each snippet can be copied as it stands", (t) => {
   t.is(status, 0, `${stdout}${stderr}`);
 });
 
-for (const { name, text } of snippetsOf("README.md")) {
+for (const { name, text } of RUN.flatMap(snippetsOf)) {
   test(`${name} runs with the emulator`, async (t) => {
-    // None of README's has types in it.
+    // None of them has types in it.
     const file = join(folderFor(t), name.replace(".mts", ".mjs"));
     writeFileSync(file, text);
     const { code, stderr } = await run(t, ["emulator", "--", process.execPath, file]);

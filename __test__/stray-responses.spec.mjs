@@ -3,10 +3,10 @@
 import { createRequire } from "node:module";
 import { setTimeout } from "node:timers/promises";
 import test from "ava";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { startRawEndpoint, tokenResponse, writeAfter } from "./support/raw-endpoint.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const RESPONSE_TIME = 3;
 
@@ -17,7 +17,7 @@ function resources(count) {
 /** Acquires a token for each resource at once, and again from the cache: both must be of the resource. */
 async function acquireAll(t, endpoint, wanted, application = new ManagedIdentityApplication()) {
   for (const round of ["new", "cached"]) {
-    const results = await within(endpoint.env, () =>
+    const results = await withEnvironment(endpoint.env, () =>
       Promise.all(wanted.map((resource) => application.acquireToken(resource))),
     );
     const wrong = results.filter(({ accessToken }, index) => accessToken !== `token for ${wanted[index]}`);
@@ -118,11 +118,11 @@ test("an endpoint's own spelling of a resource costs one request more, once", as
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   });
   const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-  const first = await within(endpoint.env, () => application.acquireToken(asked));
+  const first = await withEnvironment(endpoint.env, () => application.acquireToken(asked));
   t.is(first.accessToken, "token 1");
   t.is(first.metadata.attempts, 2);
   t.is(endpoint.counts.connections, 2, "the second request goes over a new connection");
-  const second = await within(endpoint.env, () =>
+  const second = await withEnvironment(endpoint.env, () =>
     application.acquireToken({ resource: asked, forceRefresh: true }),
   );
   t.is(second.accessToken, "token 2");
@@ -135,7 +135,7 @@ test("responses for a different resource each time are refused", async (t) => {
   );
   const application = new ManagedIdentityApplication();
   const error = await t.throwsAsync(
-    within(endpoint.env, () => application.acquireToken("https://vault.azure.net")),
+    withEnvironment(endpoint.env, () => application.acquireToken("https://vault.azure.net")),
   );
   t.is(error.errorCode, "managed_identity_failed_response");
   t.is(error.attempts, 2);
@@ -159,7 +159,7 @@ test("responses of a caller's own client are not compared", async (t) => {
   };
   const application = new ManagedIdentityApplication({ system: { networkClient } });
   const env = { IDENTITY_ENDPOINT: "http://127.0.0.1:1/own-client", IDENTITY_HEADER: "not-a-secret" };
-  const { accessToken } = await within(env, () => application.acquireToken("https://a.example"));
+  const { accessToken } = await withEnvironment(env, () => application.acquireToken("https://a.example"));
   t.is(accessToken, "a");
   t.is(requests, 1);
 });
@@ -170,7 +170,7 @@ test("100 calls one after another share few connections", async (t) => {
   );
   const application = new ManagedIdentityApplication();
   for (const resource of resources(100)) {
-    await within(endpoint.env, () => application.acquireToken(resource));
+    await withEnvironment(endpoint.env, () => application.acquireToken(resource));
   }
   t.is(endpoint.counts.requests, 100);
   t.true(endpoint.counts.connections <= 32, `${endpoint.counts.connections} connections`);

@@ -3,9 +3,9 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import test from "ava";
-import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { startProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 
 /** How many processes start together, and how many requests a second the endpoint lets through. */
@@ -75,14 +75,17 @@ test("retryAfterMs is how long the endpoint asked to wait", async (t) => {
     [429, "121", 121_000],
   ]) {
     endpoint.next({ status, headers: { "Retry-After": value } });
-    const error = await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, forceRefresh: true }));
+    const error = await expectError(
+      t,
+      acquireWithoutRetries(endpoint, { resource: RESOURCE, forceRefresh: true }),
+    );
     t.is(error.retryAfterMs, expected);
     t.is(error.statusCode, status);
   }
   // The 429 holds for every caller, whose error says how much of it is left.
-  const error = await refusal(
+  const error = await expectError(
     t,
-    acquireOnce(endpoint, { resource: "https://other.example", timeout: 5_000 }),
+    acquireWithoutRetries(endpoint, { resource: "https://other.example", timeout: 5_000 }),
   );
   t.is(error.statusCode, 429);
   t.true(error.retryAfterMs > 10_000 && error.retryAfterMs <= 60_000, String(error.retryAfterMs));
@@ -92,9 +95,9 @@ test("retryAfterMs is absent where the endpoint named no time, or did not answer
   const endpoint = await startEndpoint(t);
   for (const answer of [{ status: 503 }, { status: 400, headers: { "Retry-After": "soon" } }]) {
     endpoint.next(answer);
-    const error = await refusal(t, acquireOnce(endpoint));
+    const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.false("retryAfterMs" in error);
   }
-  const error = await refusal(t, acquire(endpoint, "nonsense"), "invalid_resource");
+  const error = await expectError(t, acquire(endpoint, "nonsense"), "invalid_resource");
   t.false("retryAfterMs" in error);
 });

@@ -5,13 +5,13 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import test from "ava";
-import { startDeaf } from "./support/deaf.mjs";
-import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
+import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 /** Over before anything can answer that is not to. */
 const SHORT = 50;
@@ -31,8 +31,8 @@ function isLate(t, error, { source = "AppService", attempts = 1, named }) {
 test("requestTimeout: no answer", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
-  const call = acquireOnce(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
-  const error = await refusal(t, call, "network_unavailable");
+  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
+  const error = await expectError(t, call, "network_unavailable");
   isLate(t, error, { named: "system.requestTimeout" });
   t.is(error.endpoint, endpoint.url);
 });
@@ -40,15 +40,15 @@ test("requestTimeout: no answer", async (t) => {
 test("requestTimeout: a body that does not end", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ headers: { "Content-Length": 100_000 } });
-  const call = acquireOnce(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
-  isLate(t, await refusal(t, call), { named: "system.requestTimeout" });
+  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
+  isLate(t, await expectError(t, call), { named: "system.requestTimeout" });
 });
 
 test("requestTimeout: once more, then an error", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const application = new ManagedIdentityApplication({ system: { requestTimeout: ENOUGH } });
-  const error = await refusal(t, acquire(endpoint, RESOURCE, application));
+  const error = await expectError(t, acquire(endpoint, RESOURCE, application));
   isLate(t, error, { attempts: 2, named: "system.requestTimeout" });
   t.is(endpoint.requests.length, 2);
 });
@@ -65,7 +65,7 @@ test("totalTimeout", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.hold();
   const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT } });
-  const error = await refusal(t, acquire(endpoint, RESOURCE, application));
+  const error = await expectError(t, acquire(endpoint, RESOURCE, application));
   isLate(t, error, { source: "DefaultToImds", named: `${SHORT} ms` });
   t.true(error.message.includes("totalTimeout"), error.message);
 });
@@ -74,7 +74,10 @@ test("timeout of a call replaces totalTimeout", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const system = { totalTimeout: 600_000 };
-  const error = await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: SHORT }, { system }));
+  const error = await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: SHORT }, { system }),
+  );
   isLate(t, error, { named: `${SHORT} ms` });
 });
 
@@ -84,7 +87,7 @@ test("timeout of a call replaces a shorter totalTimeout, too", async (t) => {
   const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT } });
   const short = acquire(endpoint, RESOURCE, application);
   const long = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 }, application);
-  isLate(t, await refusal(t, short), { named: `${SHORT} ms` });
+  isLate(t, await expectError(t, short), { named: `${SHORT} ms` });
   release();
   t.false((await long).fromCache);
   t.is(endpoint.requests.length, 1);
@@ -93,7 +96,11 @@ test("timeout of a call replaces a shorter totalTimeout, too", async (t) => {
 test("a fraction of a millisecond over one is taken", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
-  await refusal(t, acquireOnce(endpoint, { resource: RESOURCE, timeout: 1.5 }), "network_unavailable");
+  await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: 1.5 }),
+    "network_unavailable",
+  );
 });
 
 test("each waiter has a timer of its own, and the flight goes on for the last", async (t) => {
@@ -105,7 +112,7 @@ test("each waiter has a timer of its own, and the flight goes on for the last", 
   );
   const patient = [acquire(endpoint, RESOURCE, application), acquire(endpoint)];
   for (const [index, call] of calls.entries()) {
-    isLate(t, await refusal(t, call), { named: `${[10, 30, 60][index]} ms` });
+    isLate(t, await expectError(t, call), { named: `${[10, 30, 60][index]} ms` });
   }
   release();
   const results = await Promise.all(patient);
@@ -119,7 +126,7 @@ test("a late waiter that has time puts the end of the flight off", async (t) => 
   const starter = acquire(endpoint, { resource: RESOURCE, timeout: ENOUGH });
   await endpoint.waitForRequests(1);
   const late = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 });
-  isLate(t, await refusal(t, starter), { named: `${ENOUGH} ms` });
+  isLate(t, await expectError(t, starter), { named: `${ENOUGH} ms` });
   release();
   t.false((await late).fromCache);
   t.is(endpoint.requests.length, 1);
@@ -129,8 +136,8 @@ test("when all waiters have given up, the next call starts anew", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const request = { resource: RESOURCE, timeout: ENOUGH };
-  await refusal(t, acquire(endpoint, request), "network_unavailable");
-  await refusal(t, acquire(endpoint, request), "network_unavailable");
+  await expectError(t, acquire(endpoint, request), "network_unavailable");
+  await expectError(t, acquire(endpoint, request), "network_unavailable");
   t.is(endpoint.requests.length, 2);
   release();
   t.false((await acquire(endpoint)).fromCache);
@@ -145,7 +152,7 @@ test("a cached token needs no time", async (t) => {
 test("totalTimeout cuts the chain of retries; the error says what came before", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 503 });
-  const error = await refusal(t, acquire(endpoint, { resource: RESOURCE, timeout: 500 }));
+  const error = await expectError(t, acquire(endpoint, { resource: RESOURCE, timeout: 500 }));
   t.is(error.statusCode, 503);
   t.is(error.attempts, 1);
   t.true(error.retryable);
@@ -154,7 +161,7 @@ test("totalTimeout cuts the chain of retries; the error says what came before", 
 test("totalTimeout cuts an exchange of a retry; the error says what came before", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 503 }, { delay: 60_000 }]);
-  const error = await refusal(
+  const error = await expectError(
     t,
     acquire(endpoint, { resource: RESOURCE, timeout: 2_500 }),
     "network_unavailable",
@@ -165,14 +172,14 @@ test("totalTimeout cuts an exchange of a retry; the error says what came before"
 });
 
 (process.platform === "linux" ? test : test.skip)("connectTimeout: nobody accepts", async (t) => {
-  const port = await startDeaf(t);
+  const port = await startUnresponsiveServer(t);
   const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
   const application = new ManagedIdentityApplication({
     system: { connectTimeout: SHORT, disableInternalRetries: true },
   });
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within(env, () => application.acquireToken(RESOURCE)),
+    withEnvironment(env, () => application.acquireToken(RESOURCE)),
   );
   isLate(t, error, { named: "system.connectTimeout" });
   t.is(error.cause.code, "ETIMEDOUT");
@@ -199,7 +206,7 @@ test("applications with other limits for a connection share connections: 32 to a
   for (const connectTimeout of [2_999, 3_000, 60_000]) {
     const application = new ManagedIdentityApplication({ system: { connectTimeout } });
     const ask = (_, index) => application.acquireToken(`https://${connectTimeout}-${index}.example`);
-    await within(env, () => Promise.all(Array.from({ length: 100 }, ask)));
+    await withEnvironment(env, () => Promise.all(Array.from({ length: 100 }, ask)));
   }
   t.true(connections.most <= 32, `${connections.most}`);
 });

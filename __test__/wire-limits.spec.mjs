@@ -3,11 +3,11 @@
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
 import test from "ava";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { startProcess } from "./support/program.mjs";
 import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const LIMIT = 3_000;
 /** What a call may take beyond its limit: a tenth, and what a busy machine adds. */
@@ -77,12 +77,14 @@ async function startFlood(t, [start, repeated]) {
       const started = performance.now();
       const flooded = Array.from({ length: 31 }, async (_, index) => {
         const resource = `https://flooded-${index}.example`;
-        const error = await t.throwsAsync(within(flood.env, () => application.acquireToken(resource)));
+        const error = await t.throwsAsync(
+          withEnvironment(flood.env, () => application.acquireToken(resource)),
+        );
         return { error, took: performance.now() - started };
       });
       for (let call = 0; call < 40; call += 1) {
         const resource = `https://good-${call}.example`;
-        const { accessToken } = await within(good.env, () => application.acquireToken(resource));
+        const { accessToken } = await withEnvironment(good.env, () => application.acquireToken(resource));
         t.is(accessToken, `token for ${resource}`);
       }
       for (const { error, took } of await Promise.all(flooded)) {
@@ -107,7 +109,7 @@ test("64 KiB of header fields are refused, a little less is read", async (t) => 
       socket.write(tokenResponse(resource).replace("\r\n", `\r\n${field(length)}`)),
     );
     const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-    const call = within(endpoint.env, () => application.acquireToken("https://a.example"));
+    const call = withEnvironment(endpoint.env, () => application.acquireToken("https://a.example"));
     if (isRead) {
       t.is((await call).accessToken, "token for https://a.example");
     } else {
@@ -128,7 +130,9 @@ test("a token beside a body of nearly 1 MiB is read, in one piece and in chunks"
   ]) {
     const endpoint = await startRawEndpoint(t, ({ socket }) => socket.write(response));
     const application = new ManagedIdentityApplication();
-    const { accessToken } = await within(endpoint.env, () => application.acquireToken("https://a.example"));
+    const { accessToken } = await withEnvironment(endpoint.env, () =>
+      application.acquireToken("https://a.example"),
+    );
     t.is(accessToken, "token");
   }
 });

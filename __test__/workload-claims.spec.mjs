@@ -3,15 +3,15 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { claimsOf, during, getToken, SCOPE } from "./support/credential.mjs";
+import { claimsOf, getToken, SCOPE, withEndpoint } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 import { runProcess } from "./support/program.mjs";
-import { claimsChallenge, clientOf, startService } from "./support/protected-service.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { claimsChallenge, createClient, startProtectedService } from "./support/protected-service.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const NBF = { essential: true, value: "1700000000" };
 const CLAIMS = JSON.stringify({ access_token: { nbf: NBF } });
@@ -111,7 +111,7 @@ for (const [name, claims, clientCapabilities] of [
 test("callers share a request only if the merged claims are the same", async (t) => {
   const endpoint = await start(t);
   const ask = (claims) =>
-    within(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
+    withEnvironment(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
   const release = endpoint.hold();
   const other = JSON.stringify({ access_token: { nbf: { ...NBF, value: "1800000000" } } });
   const spaced = ` ${JSON.stringify({ access_token: { nbf: { value: NBF.value, essential: true } } }, null, 2)}\n`;
@@ -129,7 +129,7 @@ test("callers share a request only if the merged claims are the same", async (t)
 test("claims that are not a JSON object are refused before any request, here only", async (t) => {
   const endpoint = await start(t);
   for (const claims of ["nonsense", "[]", "null", '"text"', Buffer.from(CLAIMS).toString("base64")]) {
-    const error = await refusal(
+    const error = await expectError(
       t,
       acquire(endpoint, { resource: RESOURCE, claims }),
       "invalid_configuration",
@@ -137,7 +137,7 @@ test("claims that are not a JSON object are refused before any request, here onl
     t.true(error.message.includes("claims"), error.message);
     t.false(error.message.includes(claims), error.message);
     t.is(error.source, "WorkloadIdentity");
-    await refusal(t, getToken(endpoint, SCOPE, { claims }), "invalid_configuration");
+    await expectError(t, getToken(endpoint, SCOPE, { claims }), "invalid_configuration");
   }
   t.deepEqual(endpoint.requests, []);
   const other = await startEndpoint(t);
@@ -149,16 +149,16 @@ test.serial("a client of the Azure SDK answers a challenge with a token for its 
   const endpoint = await start(t);
   const challenge = claimsChallenge({ access_token: { nbf: NBF } });
   let revoked;
-  const service = await startService(t, (token) => (token === revoked ? challenge : undefined));
-  await during(endpoint, async () => {
+  const service = await startProtectedService(t, (token) => (token === revoked ? challenge : undefined));
+  await withEndpoint(endpoint, async () => {
     const application = new ManagedIdentityApplication();
-    const send = clientOf(service, application, SCOPE);
+    const send = createClient(service, application, SCOPE);
     t.is(await send(), 200);
     [revoked] = service.tokens;
     t.is(await send(), 200);
     t.is(await send(), 200);
     // The new token stands in the place of the refused one for other clients, too.
-    t.is(await clientOf(service, new ManagedIdentityApplication(), SCOPE)(), 200);
+    t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
   });
   const [first, , fresh] = service.tokens;
   t.not(fresh, first);

@@ -9,13 +9,17 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("../index.js");
-const { otherUserAssignedIdentity, tenantId, userAssignedIdentity } = require("../emulator/index.js");
+const { ManagedIdentityApplication } = require("managed-identity-native");
+const {
+  otherUserAssignedIdentity,
+  tenantId,
+  userAssignedIdentity,
+} = require("managed-identity-native/emulator");
 
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 
@@ -23,8 +27,8 @@ function start(t, options) {
   return startEndpoint(t, "workload-identity", options);
 }
 
-function acquireWith(env, configuration = ONCE, request = RESOURCE) {
-  return within(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
+function acquireWith(env, configuration = NO_RETRIES, request = RESOURCE) {
+  return withEnvironment(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
 }
 
 /** A folder that goes with the test. */
@@ -105,8 +109,8 @@ test("a resource id and an object id cannot be used", async (t) => {
     ["userAssignedResourceId", userAssignedIdentity.resourceId],
     ["userAssignedObjectId", userAssignedIdentity.objectId],
   ]) {
-    const call = acquireOnce(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
-    const error = await refusal(t, call, "invalid_managed_identity_id_type");
+    const call = acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
+    const error = await expectError(t, call, "invalid_managed_identity_id_type");
     t.is(error.source, "WorkloadIdentity");
     t.true(error.message.includes("userAssignedClientId"), error.message);
   }
@@ -120,7 +124,7 @@ test("tenants and clients do not share tokens", async (t) => {
   const second = await acquireWith(env);
   t.false(second.fromCache);
   t.true(first.accessToken !== second.accessToken);
-  await refusal(t, acquireWith({ ...endpoint.env, AZURE_TENANT_ID: "other.example" }), "invalid_request");
+  await expectError(t, acquireWith({ ...endpoint.env, AZURE_TENANT_ID: "other.example" }), "invalid_request");
 });
 
 test("the file is read anew for each request: Kubernetes replaces it", async (t) => {
@@ -129,9 +133,9 @@ test("the file is read anew for each request: Kubernetes replaces it", async (t)
   const env = { ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file };
   const assertions = [1, 2].map((hours) => endpoint.issueAssertion({ expiresIn: hours * 3600 }));
   writeFileSync(file, `${assertions[0]}\n`);
-  await acquireWith(env, ONCE, FORCED);
+  await acquireWith(env, NO_RETRIES, FORCED);
   writeFileSync(file, assertions[1]);
-  await acquireWith(env, ONCE, FORCED);
+  await acquireWith(env, NO_RETRIES, FORCED);
   const sent = endpoint.requests.map(({ form }) => form.client_assertion);
   t.true(sent[0] === assertions[0] && sent[1] === assertions[1]);
 });
@@ -142,7 +146,7 @@ test("a byte order mark before the token does not go along", async (t) => {
   const assertion = endpoint.issueAssertion();
   for (const content of [`\ufeff${assertion}`, `\ufeff${assertion}\r\n`, ` \ufeff ${assertion}`]) {
     writeFileSync(file, content);
-    await acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file }, ONCE, FORCED);
+    await acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file }, NO_RETRIES, FORCED);
     t.true(endpoint.requests.at(-1).form.client_assertion === assertion);
   }
 });
@@ -163,7 +167,7 @@ test("a file of no use is an error that names it, before any request", async (t)
     make("binary", Buffer.from([0xff, 0xfe])),
   ]) {
     const call = acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file });
-    const error = await refusal(t, call, "unable_to_read_secret_file", file);
+    const error = await expectError(t, call, "unable_to_read_secret_file", file);
     t.true(error.message.includes(file) && error.message.includes("AZURE_FEDERATED_TOKEN_FILE"));
     t.is(error.attempts, 0);
   }
@@ -182,7 +186,7 @@ for (const [code, overrides, remedy] of [
     const assertion = endpoint.issueAssertion(overrides);
     writeFileSync(file, assertion);
     const call = acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file });
-    const error = await refusal(t, call, "invalid_client");
+    const error = await expectError(t, call, "invalid_client");
     t.is(error.statusCode, 401);
     t.is(error.source, "WorkloadIdentity");
     t.is(error.endpoint, endpoint.url);
@@ -196,7 +200,7 @@ for (const [code, overrides, remedy] of [
 test("AADSTS700016, with its remedy", async (t) => {
   const endpoint = await start(t);
   const env = { ...endpoint.env, AZURE_CLIENT_ID: "00000000-0000-0000-0000-000000000000" };
-  const error = await refusal(t, acquireWith(env), "unauthorized_client");
+  const error = await expectError(t, acquireWith(env), "unauthorized_client");
   t.true(error.message.includes("AADSTS700016") && error.message.includes("AZURE_CLIENT_ID and"));
 });
 
@@ -204,20 +208,20 @@ test("AADSTS70021, with its remedy", async (t) => {
   const endpoint = await start(t);
   const words = "AADSTS70021: No matching federated identity record found for presented assertion.";
   endpoint.always({ status: 401, body: { error: "invalid_request", error_description: words } });
-  const error = await refusal(t, acquireOnce(endpoint), "invalid_request");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_request");
   t.true(error.message.includes("federated credential"), error.message);
 });
 
 test("AADSTS500011, with its remedy", async (t) => {
   const endpoint = await start(t, { resources: ["https://known.example"] });
-  const error = await refusal(t, acquireOnce(endpoint), "invalid_resource");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
   t.true(error.message.includes("check the audience"), error.message);
 });
 
 test("a certificate that nobody vouches for is refused, before anything is sent", async (t) => {
   const endpoint = await start(t);
   const { NODE_EXTRA_CA_CERTS: _, ...env } = endpoint.env;
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("NODE_EXTRA_CA_CERTS"), error.message);
   t.false(error.retryable);
   t.true(error.cause instanceof Error);
@@ -231,12 +235,12 @@ test("a certificate of another name, or one that expired, is refused", async (t)
     { notBefore: new Date(Date.now() - 2e9), notAfter: new Date(Date.now() - 1e9) },
   ]) {
     const endpoint = await start(t, { certificate });
-    await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
+    await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
     t.deepEqual(endpoint.requests, []);
   }
 });
 
-// Where other roots vouch for the server it works all the same: see trust.spec.mjs.
+// Where other roots vouch for the server it works all the same: see tls-trust.spec.mjs.
 test("NODE_EXTRA_CA_CERTS that cannot be read is named if nothing else vouches for the server", async (t) => {
   const endpoint = await start(t);
   const empty = join(folder(t), "ca.pem");
@@ -246,9 +250,9 @@ test("NODE_EXTRA_CA_CERTS that cannot be read is named if nothing else vouches f
     const loggerOptions = { loggerCallback: (level, line) => lines.push([level, line]) };
     const call = acquireWith(
       { ...endpoint.env, NODE_EXTRA_CA_CERTS },
-      { system: { ...ONCE.system, loggerOptions } },
+      { system: { ...NO_RETRIES.system, loggerOptions } },
     );
-    const error = await refusal(t, call, "managed_identity_unreachable_network");
+    const error = await expectError(t, call, "managed_identity_unreachable_network");
     t.true(error.message.includes(NODE_EXTRA_CA_CERTS), error.message);
     t.is(lines.filter(([level, line]) => level === 1 && line.includes(NODE_EXTRA_CA_CERTS)).length, 1);
   }
@@ -317,14 +321,14 @@ test("a proxy that is not an http(s) URL is named, and not passed by", async (t)
       proxy.url.replace("http://", ""),
       "nonsense",
     ]) {
-      const error = await refusal(
+      const error = await expectError(
         t,
         acquireWith({ ...endpoint.env, [variable]: value }),
         "invalid_configuration",
         value,
       );
       t.true(error.message.includes(variable) && !error.message.includes(value), error.message);
-      const { available, reason } = await within({ ...endpoint.env, [variable]: value }, () =>
+      const { available, reason } = await withEnvironment({ ...endpoint.env, [variable]: value }, () =>
         new ManagedIdentityApplication().isAvailable(),
       );
       t.true(!available && reason.includes(variable), reason);
@@ -344,7 +348,11 @@ test("a proxy that refuses, or is not there, is an unreachable network", async (
   const endpoint = await start(t);
   const proxy = await startProxy(t, true);
   for (const HTTPS_PROXY of [proxy.url, "http://127.0.0.1:1"]) {
-    await refusal(t, acquireWith({ ...endpoint.env, HTTPS_PROXY }), "managed_identity_unreachable_network");
+    await expectError(
+      t,
+      acquireWith({ ...endpoint.env, HTTPS_PROXY }),
+      "managed_identity_unreachable_network",
+    );
   }
   t.is(proxy.asked.length, 1);
   t.deepEqual(endpoint.requests, []);
@@ -365,10 +373,10 @@ test("no other source ever uses a proxy", async (t) => {
 test("the environment is the call's own: a proxy that appears later is used", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t);
-  await acquireWith(endpoint.env, ONCE, FORCED);
-  await acquireWith({ ...endpoint.env, HTTPS_PROXY: proxy.url }, ONCE, FORCED);
+  await acquireWith(endpoint.env, NO_RETRIES, FORCED);
+  await acquireWith({ ...endpoint.env, HTTPS_PROXY: proxy.url }, NO_RETRIES, FORCED);
   t.is(proxy.asked.length, 1);
-  await acquireWith(endpoint.env, ONCE, FORCED);
+  await acquireWith(endpoint.env, NO_RETRIES, FORCED);
   t.is(proxy.asked.length, 1);
   t.is(endpoint.requests.length, 3);
 });

@@ -29,8 +29,8 @@ const peerFolders = [
 /** Installs everything below `folder`; gives a folder, a version and sizes for each. */
 export async function install(folder) {
   const installed = { native: await installNative(join(folder, "native")) };
-  for (const [subject, name] of Object.entries(PEERS)) {
-    installed[subject] = await linkPeer(join(folder, subject), name);
+  for (const [contender, name] of Object.entries(PEERS)) {
+    installed[contender] = await linkPeer(join(folder, contender), name);
   }
   return installed;
 }

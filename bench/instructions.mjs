@@ -1,4 +1,4 @@
-// The figure that does not drift: how many instructions a cached call takes, counted by valgrind's callgrind as the
+// The metric that does not drift: how many instructions a cached call takes, counted by valgrind's callgrind as the
 // difference between a run with so many calls and one with twice as many.
 
 import { join } from "node:path";
@@ -6,18 +6,18 @@ import { measured, output } from "./processes.mjs";
 
 const CALLS = 100_000; // Enough for the compiler to be done within the first run.
 
-/** The count for each subject, or, as a string, why there is none. */
+/** The count for each contender, or, as a string, why there is none. */
 export async function instructions(installed, endpoint) {
   const found = await output("valgrind", ["--version"]).catch(() => undefined);
   if (found === undefined) return "valgrind is not installed";
   const counts = {};
-  for (const [subject, calls] of [
+  for (const [contender, calls] of [
     ["native", CALLS],
     ["msal", CALLS / 5],
   ]) {
-    const once = await counted(installed[subject].folder, { subject, calls }, endpoint);
-    const twice = await counted(installed[subject].folder, { subject, calls: 2 * calls }, endpoint);
-    counts[subject] = Math.round((twice - once) / calls);
+    const once = await counted(installed[contender].folder, { contender, calls }, endpoint);
+    const twice = await counted(installed[contender].folder, { contender, calls: 2 * calls }, endpoint);
+    counts[contender] = Math.round((twice - once) / calls);
   }
   return counts;
 }

@@ -1,4 +1,4 @@
-// What the figures were taken on.
+// What the metrics were taken on.
 
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { fileURLToPath } from "node:url";

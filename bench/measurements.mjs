@@ -1,4 +1,4 @@
-// What is run: each measurement is a program with its plan for every subject, and how often. The subjects of one
+// What is run: each measurement is a program with its plan for every contender, and how often. The contenders of one
 // measurement take turns, each time in a fresh process.
 
 const FIRST_TOKEN = "https://vault.example.net";
@@ -15,16 +15,16 @@ const START = {
 const NO_FORCE_REFRESH = "getToken has no way to skip the cache";
 const SLOW_TO_FILL = "each acquisition takes longer the more tokens there are: filling it would take minutes";
 
-/** For each subject the program's plan, or, as a string, why there is none. */
-function cached(tokens, inTurn, subjects) {
-  return (settings) => plans(subjects, { tokens, inTurn, batchMs: settings.batchMs });
+/** For each contender the program's plan, or, as a string, why there is none. */
+function cached(tokens, inTurn, contenders) {
+  return (settings) => plans(contenders, { tokens, inTurn, batchMs: settings.batchMs });
 }
 
-function plans(subjects, plan) {
+function plans(contenders, plan) {
   return Object.fromEntries(
-    Object.entries(subjects).map(([column, subject]) => [
+    Object.entries(contenders).map(([column, contender]) => [
       column,
-      subject.startsWith("not run: ") ? subject.slice(9) : { ...plan, subject },
+      contender.startsWith("not run: ") ? contender.slice(9) : { ...plan, contender },
     ]),
   );
 }
@@ -51,12 +51,12 @@ function started(program) {
   };
 }
 
-function loop(load, probe, subjects, { warm }) {
+function loop(load, probe, contenders, { warm }) {
   return {
     program: "loop.mjs",
     runs: "loop",
     plans: ({ callers, acquisitions, warmUps }) =>
-      plans(subjects, {
+      plans(contenders, {
         load,
         probe,
         count: load === "callers" ? callers : acquisitions,
@@ -66,15 +66,15 @@ function loop(load, probe, subjects, { warm }) {
 }
 
 export const measurements = {
-  "floor-bare": {
-    program: "floor.mjs",
+  "baseline-bare": {
+    program: "baseline.mjs",
     runs: "call",
-    plans: ({ batchMs }) => ({ node: { floor: "bare", batchMs } }),
+    plans: ({ batchMs }) => ({ node: { baseline: "bare", batchMs } }),
   },
-  "floor-fields": {
-    program: "floor.mjs",
+  "baseline-fields": {
+    program: "baseline.mjs",
     runs: "call",
-    plans: ({ batchMs }) => ({ node: { floor: "fields", batchMs } }),
+    plans: ({ batchMs }) => ({ node: { baseline: "fields", batchMs } }),
   },
   "cached-1": { program: "cached.mjs", runs: "call", plans: cached(1, false, everyone) },
   "cached-getToken": {
@@ -101,9 +101,9 @@ export const measurements = {
     program: "threads.mjs",
     runs: "call",
     plans: ({ threadsMs }) => ({
-      native: { subject: "native", threads: 4, forMs: threadsMs, sharesCache: true },
-      msal: { subject: "msal", threads: 4, forMs: threadsMs, sharesCache: false },
-      identity: { subject: "identity", threads: 4, forMs: threadsMs, sharesCache: false },
+      native: { contender: "native", threads: 4, forMs: threadsMs, sharesCache: true },
+      msal: { contender: "msal", threads: 4, forMs: threadsMs, sharesCache: false },
+      identity: { contender: "identity", threads: 4, forMs: threadsMs, sharesCache: false },
     }),
   },
   "start-require": started("start.cjs"),
@@ -137,8 +137,8 @@ export const measurements = {
     // V8's nursery doubles when it likes, by megabytes: of a fixed size, it is no part of what is held.
     flags: ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"],
     plans: ({ growth }) => ({
-      native: { subject: "native", ...growth.native },
-      msal: { subject: "msal", ...growth.msal },
+      native: { contender: "native", ...growth.native },
+      msal: { contender: "msal", ...growth.msal },
       identity: NO_FORCE_REFRESH,
     }),
   },

@@ -1,4 +1,4 @@
-// The processes of a run: the endpoint, and one fresh process for every figure, which must do what it says it did.
+// The processes of a run: the endpoint, and one fresh process for every metric, which must do what it says it did.
 
 import { execFile, fork, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,24 +1,25 @@
-// From the values of a run to figures: medians, spreads, ratios, and whether each goal is met.
+// From the values of a run to metrics: medians, spreads, ratios, and whether each goal is met.
 
-import { figures } from "./figures.mjs";
+import { metrics } from "./metrics.mjs";
 import { summary } from "./statistics.mjs";
 
-/** `measured` has, by measurement and subject, the values of each run, or why there are none. */
+/** `measured` has, by measurement and contender, the values of each run, or why there are none. */
 export function evaluate(measured) {
   const evaluated = new Map();
-  for (const figure of figures) {
-    const [measurement, key] = figure.of;
-    const subjects = Object.entries(measured[measurement] ?? {})
+  for (const metric of metrics) {
+    const [measurement, key] = metric.of;
+    const contenders = Object.entries(measured[measurement] ?? {})
       .filter(([, runs]) => typeof runs === "string" || runs[0][key] !== undefined)
-      .map(([subject, runs]) => [
-        subject,
-        typeof runs === "string" ? { notRun: runs } : summaryOf(runs, key, figure.unit),
+      .map(([contender, runs]) => [
+        contender,
+        typeof runs === "string" ? { notRun: runs } : summaryOf(runs, key, metric.unit),
       ]);
-    if (subjects.length > 0) evaluated.set(figure.id, { ...figure, subjects: Object.fromEntries(subjects) });
+    if (contenders.length > 0)
+      evaluated.set(metric.id, { ...metric, contenders: Object.fromEntries(contenders) });
   }
-  for (const figure of evaluated.values()) {
-    figure.ratio = ratio(figure.subjects.native, figure.subjects.msal);
-    figure.judged = (figure.goals ?? []).flatMap((goal) => judge(goal, figure, evaluated));
+  for (const metric of evaluated.values()) {
+    metric.ratio = ratio(metric.contenders.native, metric.contenders.msal);
+    metric.judged = (metric.goals ?? []).flatMap((goal) => judge(goal, metric, evaluated));
   }
   return [...evaluated.values()];
 }
@@ -34,13 +35,13 @@ function ratio(ours, theirs) {
 }
 
 /** A goal whose other side was not measured cannot be judged. */
-function judge(goal, figure, evaluated) {
-  const ours = figure.subjects.native;
+function judge(goal, metric, evaluated) {
+  const ours = metric.contenders.native;
   if (ours?.median === undefined) return [];
-  if (goal.subject === undefined) {
+  if (goal.contender === undefined) {
     return [{ words: `≤ ${goal.limit}`, met: ours.median <= goal.limit, at: ours.median }];
   }
-  const other = evaluated.get(goal.figure ?? figure.id)?.subjects[goal.subject];
+  const other = evaluated.get(goal.metric ?? metric.id)?.contenders[goal.contender];
   const at = ratio(ours, other);
   if (at === undefined) return [];
   const limit = goal.limit < 1 ? `1/${(1 / goal.limit).toLocaleString("en-GB")}` : `${goal.limit} ×`;

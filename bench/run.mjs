@@ -29,7 +29,6 @@ const { values: options } = parseArgs({
 });
 const only = options.only?.split(",");
 const resultsFolder = fileURLToPath(new URL("results", import.meta.url));
-const readme = fileURLToPath(new URL("../README.md", import.meta.url));
 
 const folder = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -50,16 +49,18 @@ raw.installed = sizes();
 
 const results = {
   machine: facts,
-  versions: Object.fromEntries(Object.entries(installed).map(([subject, { version }]) => [subject, version])),
+  versions: Object.fromEntries(
+    Object.entries(installed).map(([contender, { version }]) => [contender, version]),
+  ),
   settings,
-  figures: evaluate(raw),
+  metrics: evaluate(raw),
   raw,
 };
 console.log(pages(results).page);
 const complete = !options.quick && only === undefined;
 if (complete || options.out !== undefined) write(results, options.out ?? resultsFolder);
-if (complete && options.out === undefined && !embed(results, readme)) {
-  console.error("README.md has no place for the table: <!-- bench:start --> and <!-- bench:end --> mark it.");
+for (const file of complete && options.out === undefined ? embed(results) : []) {
+  console.error(`${file} does not have the markers <!-- bench:start --> and <!-- bench:end -->.`);
 }
 process.exit(); // Nothing is left but the removal of the folder.
 
@@ -67,23 +68,23 @@ function installedClass(from) {
   return createRequire(join(from, "package.json"))("managed-identity-native").ManagedIdentityApplication;
 }
 
-/** Every subject's runs, one of each in turn, each round beginning with another. */
+/** Every contender's runs, one of each in turn, each round beginning with another. */
 async function inTurns(id, { program, programs, plans, runs, flags }) {
   const endpoint = await startEndpoint();
   const found = Object.fromEntries(
-    Object.entries(plans(settings)).map(([subject, plan]) => [
-      subject,
+    Object.entries(plans(settings)).map(([contender, plan]) => [
+      contender,
       typeof plan === "string" ? plan : { plan, values: [] },
     ]),
   );
-  const running = Object.entries(found).filter(([, subject]) => typeof subject !== "string");
+  const running = Object.entries(found).filter(([, contender]) => typeof contender !== "string");
   for (let round = 0; round < settings.runs[runs]; round += 1) {
     console.error(`${id}, ${round + 1} of ${settings.runs[runs]}`);
     for (let place = 0; place < running.length; place += 1) {
-      const [subject, { plan, values }] = running[(place + round) % running.length];
+      const [contender, { plan, values }] = running[(place + round) % running.length];
       const job = {
-        folder: (installed[subject] ?? installed.native).folder,
-        program: programs?.[subject] ?? program,
+        folder: (installed[contender] ?? installed.native).folder,
+        program: programs?.[contender] ?? program,
         plan,
         flags,
       };
@@ -92,7 +93,10 @@ async function inTurns(id, { program, programs, plans, runs, flags }) {
   }
   endpoint.stop();
   return Object.fromEntries(
-    Object.entries(found).map(([subject, kept]) => [subject, typeof kept === "string" ? kept : kept.values]),
+    Object.entries(found).map(([contender, kept]) => [
+      contender,
+      typeof kept === "string" ? kept : kept.values,
+    ]),
   );
 }
 
@@ -103,14 +107,14 @@ async function countedInstructions() {
   endpoint.stop();
   if (typeof counts === "string") return { native: counts };
   return Object.fromEntries(
-    Object.entries(counts).map(([subject, count]) => [subject, [{ instructions: count }]]),
+    Object.entries(counts).map(([contender, count]) => [contender, [{ instructions: count }]]),
   );
 }
 
 function sizes() {
   return Object.fromEntries(
-    Object.entries(installed).map(([subject, { installedBytes, packages, addonBytes, notInstalled }]) => [
-      subject,
+    Object.entries(installed).map(([contender, { installedBytes, packages, addonBytes, notInstalled }]) => [
+      contender,
       notInstalled ?? [{ bytes: installedBytes, packages, addon: addonBytes }],
     ]),
   );

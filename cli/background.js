@@ -10,9 +10,12 @@ const { Complaint, UsageError } = require("./complaint.js");
 const { play } = require("./playing.js");
 const { askedToEnd } = require("./signals.js");
 
+/** The argument that makes the command line this process; it is not documented. */
+const SERVE = "--serve-in-background";
+
 /** Resolves with `{ source, env, url, pid }` once the endpoint listens. */
 async function startInBackground(settings) {
-  const child = fork(__filename, {
+  const child = fork(__filename, [SERVE], {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
     windowsHide: true,
@@ -43,6 +46,4 @@ async function serve(settings) {
   await endpoint.close();
 }
 
-if (require.main === module) process.once("message", serve);
-
-module.exports = { startInBackground };
+module.exports = { SERVE, serve, startInBackground };

@@ -3,7 +3,7 @@
 // Why the source is what it is. The rules are the package's, and are not repeated here: it is asked what the source
 // would be if a variable were another. For that process.env is changed and put back before anybody else runs.
 
-const { environmentVariables } = require("../binding.js");
+const { binding } = require("../lib/native-binding.js");
 
 /** Some value for a variable that has none, to see what would be if it had. */
 const PLACEHOLDER = "placeholder";
@@ -11,11 +11,13 @@ const PLACEHOLDER = "placeholder";
 /** The variables without any one of which the source would be another. */
 function decidingVariables(application) {
   const source = application.getManagedIdentitySource();
-  return environmentVariables().filter(
-    (name) =>
-      process.env[name] !== undefined &&
-      withVariable(name, undefined, () => application.getManagedIdentitySource()) !== source,
-  );
+  return binding
+    .environmentVariables()
+    .filter(
+      (name) =>
+        process.env[name] !== undefined &&
+        withVariable(name, undefined, () => application.getManagedIdentitySource()) !== source,
+    );
 }
 
 /**
@@ -24,7 +26,8 @@ function decidingVariables(application) {
  */
 function nearlySources(application) {
   const source = application.getManagedIdentitySource();
-  return environmentVariables()
+  return binding
+    .environmentVariables()
     .filter((name) => !process.env[name])
     .flatMap((missing) =>
       withVariable(missing, PLACEHOLDER, () => {

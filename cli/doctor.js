@@ -3,7 +3,7 @@
 // `doctor`: finds out where tokens come from here, whether they come, whose they are, and what to do if they do not.
 // It gathers the facts; report.js prints them. The package decides everything, the doctor only asks.
 
-const { ManagedIdentityError, version } = require("../index.js");
+const { ManagedIdentityError, version } = require("../lib/index.js");
 const { adviceOn, adviceOnAbsence, adviceOnEnvironment } = require("./advice.js");
 const { claimsOf } = require("./claims.js");
 const { nearlySources } = require("./detection.js");

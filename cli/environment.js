@@ -4,7 +4,7 @@
 // package itself; all that is known here is how a value may be shown.
 
 const { isAbsolute } = require("node:path");
-const { environmentVariables, redact } = require("../binding.js");
+const { binding } = require("../lib/native-binding.js");
 const { decidingVariables } = require("./detection.js");
 const { plain } = require("./terminal.js");
 
@@ -41,7 +41,7 @@ const REDACTED = "<redacted>";
 /** The variables that are set and mean something here: `{ name, value, decides }`, with a value to be shown. */
 function variables(application) {
   const deciding = decidingVariables(application);
-  return [...environmentVariables(), MANAGED_IDENTITY]
+  return [...binding.environmentVariables(), MANAGED_IDENTITY]
     .filter((name) => process.env[name] !== undefined)
     .map((name) => ({ name, value: shown(name, process.env[name]), decides: deciding.includes(name) }));
 }
@@ -89,7 +89,7 @@ function withoutSecrets(value, others = []) {
 
 /** A text as it was, unless there is something to take out: then it is in one line. */
 function cleanText(text, secrets) {
-  const redacted = redact(text, secrets);
+  const redacted = binding.redact(text, secrets);
   return redacted.includes(REDACTED) ? redacted : text;
 }
 

@@ -7,8 +7,8 @@ const {
   ManagedIdentityApplication,
   ManagedIdentityError,
   ManagedIdentitySourceNames,
-} = require("../index.js");
-const { namedBy } = require("../face/identity.js");
+} = require("../lib/index.js");
+const { identityFromEnvironment } = require("../lib/identity.js");
 const { UsageError } = require("./complaint.js");
 
 const KINDS = {
@@ -82,7 +82,7 @@ function namedByEnvironment(source, env = process.env) {
   try {
     ManagedIdentityApplication.fromEnvironment(env);
     const [entry] = Object.entries(
-      namedBy(env, { option: (object, name) => object[name], checkedId: (id) => id }),
+      identityFromEnvironment(env, { option: (object, name) => object[name], requireId: (id) => id }),
     );
     if (entry === undefined) return undefined;
     const [field, id] = entry;

@@ -7,6 +7,7 @@
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { hint, read } = require("./arguments.js");
+const { SERVE, serve } = require("./background.js");
 const { Complaint, UsageError } = require("./complaint.js");
 const { commandHelp, overview } = require("./help.js");
 const { EXIT, NAME } = require("./words.js");
@@ -77,10 +78,14 @@ function fail(error) {
   return complaint ? error.exitCode : EXIT.failed;
 }
 
-tolerateClosedPipe(process.stdout);
-tolerateClosedPipe(process.stderr);
-main(process.argv.slice(2))
-  .catch(fail)
-  .then((code) => {
-    process.exitCode = code;
-  });
+if (process.argv[2] === SERVE && process.send !== undefined) {
+  process.once("message", serve);
+} else {
+  tolerateClosedPipe(process.stdout);
+  tolerateClosedPipe(process.stderr);
+  main(process.argv.slice(2))
+    .catch(fail)
+    .then((code) => {
+      process.exitCode = code;
+    });
+}

@@ -6,7 +6,7 @@
 const { isAbsolute, join, resolve } = require("node:path");
 const { shown } = require("./arguments.js");
 const emulator = require("../emulator/index.js");
-const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../index.js");
+const { ManagedIdentityApplication, ManagedIdentitySourceNames } = require("../lib/index.js");
 const { Complaint, UsageError } = require("./complaint.js");
 const { rivals } = require("./detection.js");
 const { plain } = require("./terminal.js");

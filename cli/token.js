@@ -2,7 +2,7 @@
 
 // `token`: a token for a script. Nothing but the token ever goes to stdout; what is wrong goes to stderr.
 
-const { ManagedIdentityError } = require("../index.js");
+const { ManagedIdentityError } = require("../lib/index.js");
 const { claimsOf } = require("./claims.js");
 const { UsageError } = require("./complaint.js");
 const { withoutSecrets } = require("./environment.js");

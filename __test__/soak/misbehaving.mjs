@@ -13,8 +13,9 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { between, choose, randomFrom } from "./random.mjs";
 
-const INDEX = fileURLToPath(new URL("../../index.js", import.meta.url));
-const { ManagedIdentityApplication, ManagedIdentityError } = createRequire(import.meta.url)(INDEX);
+const require = createRequire(import.meta.url);
+const INDEX = require.resolve("managed-identity-native");
+const { ManagedIdentityApplication, ManagedIdentityError } = require(INDEX);
 
 const calls = Number(process.argv[2] ?? 20_000);
 /** What a call may take beyond a tenth more than its limit. */

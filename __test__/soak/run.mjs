@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { getHeapSpaceStatistics } from "node:v8";
 
-const { ManagedIdentityApplication } = createRequire(import.meta.url)("../../index.js");
+const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const count = Number(process.argv[2] ?? 100_000);
 const warmUp = Number(process.argv[3] ?? 30_000);

@@ -1,5 +1,5 @@
-// Azurite, Microsoft's emulator of Azure Storage, as a judge of our tokens: over https, since it takes bearer tokens
-// no other way, with a certificate of the test's.
+// Azurite, Microsoft's emulator of Azure Storage, as an independent verifier of tokens. It accepts bearer tokens over
+// https only, so it runs with a certificate of the test.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,17 +16,17 @@ const { createCertificate } = require("../../emulator/certificate.js");
 const ACCOUNT = "devstoreaccount1";
 const OPTIONS = [
   ...["--blobPort", "0"],
-  // It looks at issuer, audience and lifetime, not at the signature.
+  // Azurite verifies issuer, audience and lifetime, but not the signature.
   ...["--oauth", "basic"],
   "--inMemoryPersistence",
-  // Nothing that a test starts may speak to the internet.
+  // Tests must not send traffic to the internet.
   "--disableTelemetry",
-  // The client may be newer than Azurite, and speak a newer version of the protocol.
+  // The client may use a newer protocol version than Azurite supports.
   "--skipApiVersionCheck",
   "--silent",
 ];
 
-/** Starts Azurite; `url` is that of its account, `ca` what a client must trust, `caFile` where that lies. */
+/** Starts Azurite. `url` is the URL of its account, `ca` its certificate, `caFile` the path of that certificate. */
 export async function startAzurite() {
   const folder = await mkdtemp(join(tmpdir(), "azurite-"));
   const [certFile, keyFile] = ["certificate.pem", "key.pem"].map((name) => join(folder, name));
@@ -52,7 +52,7 @@ export async function startAzurite() {
   return { url: `${origin}/${ACCOUNT}`, ca: certificate.pem, caFile: certFile, close };
 }
 
-/** Where it listens, by what it prints. */
+/** The URL, taken from Azurite's output. */
 async function originOf({ stdout, stderr }) {
   const complaint = text(stderr);
   let printed = "";

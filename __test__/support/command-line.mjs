@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { environmentWith } from "./environment.mjs";
 
-export const MAIN = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 /** What starts it. */
 export const PROGRAM = [process.execPath, MAIN];
 

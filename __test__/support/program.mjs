@@ -102,7 +102,7 @@ function scope(argument, here, ways) {
     argument: ${argument},
     require: require("node:module").createRequire(${here}),
     get native() {
-      return this.require("../../index.js");
+      return this.require("managed-identity-native");
     },
     ${ways}
   }`;

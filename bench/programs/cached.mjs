@@ -1,15 +1,15 @@
 // The cached call: so many tokens are fetched, then asked for again, one call after the other.
 
 import { microseconds } from "./clock.mjs";
-import { inLanes } from "./lanes.mjs";
-import { expect, open, resource } from "./subject.mjs";
+import { runConcurrently } from "./concurrency.mjs";
+import { assertMeasured, open, resource } from "./contenders.mjs";
 
-const { subject, tokens, inTurn, batchMs } = JSON.parse(process.argv[2]);
-const { call, request, check, tokenOf } = await open(subject);
+const { contender, tokens, inTurn, batchMs } = JSON.parse(process.argv[2]);
+const { call, request, check, tokenOf } = await open(contender);
 
 const requests = Array.from({ length: tokens }, (_, number) => request(resource(number)));
 const fetched = [];
-await inLanes(tokens, 32, async (index) => {
+await runConcurrently(tokens, 32, async (index) => {
   const result = await call(requests[index]);
   check(result, false);
   fetched[index] = tokenOf(result);
@@ -24,7 +24,7 @@ const timed = await microseconds(async (count) => {
     result = await call(requests[index]);
   }
   check(result, true);
-  expect(tokenOf(result) === fetched[index], "the token that was fetched");
+  assertMeasured(tokenOf(result) === fetched[index], "the token that was fetched");
 }, batchMs);
 
 console.log(JSON.stringify({ values: timed, requests: tokens }));

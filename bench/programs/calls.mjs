@@ -1,9 +1,9 @@
 // A number of cached calls and nothing else, for callgrind: the difference between two numbers is what calls cost.
 
-import { open, resource } from "./subject.mjs";
+import { open, resource } from "./contenders.mjs";
 
-const { subject, calls } = JSON.parse(process.argv[2]);
-const { call, request, check } = await open(subject);
+const { contender, calls } = JSON.parse(process.argv[2]);
+const { call, request, check } = await open(contender);
 const asked = request(resource(0));
 
 check(await call(asked), false);

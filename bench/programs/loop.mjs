@@ -4,23 +4,23 @@
 // times, as a service has, or for the first time.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { inLanes } from "./lanes.mjs";
-import { expect, open, resource } from "./subject.mjs";
+import { runConcurrently } from "./concurrency.mjs";
+import { assertMeasured, open, resource } from "./contenders.mjs";
 
 const LANES = 32;
 const RESOLUTION_MS = 1;
 
-const { subject, load, count, probe, warmUps } = JSON.parse(process.argv[2]);
-const { call, request, refresh, check } = await open(subject);
+const { contender, load, count, probe, warmUps } = JSON.parse(process.argv[2]);
+const { call, request, refresh, check } = await open(contender);
 
 const loads = {
   async callers(round) {
     const results = await Promise.all(Array.from({ length: count }, () => call(request(resource(round)))));
     check(results[0], false); // The last may already be served from the cache.
-    expect(results.length === count, "a result for each");
+    assertMeasured(results.length === count, "a result for each");
   },
   async acquisitions() {
-    await inLanes(count, LANES, async (_, lane) => check(await call(refresh(resource(lane))), false));
+    await runConcurrently(count, LANES, async (_, lane) => check(await call(refresh(resource(lane))), false));
   },
 };
 
@@ -34,7 +34,7 @@ const probes = {
     await work();
     await pause(); // The delay that the work's last turn caused is seen by the timer after it.
     histogram.disable();
-    expect(histogram.count > 0, "samples");
+    assertMeasured(histogram.count > 0, "samples");
     // Each sample is the time between two firings of a timer, so that its period is no delay.
     const delay = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
     return { p99: delay(histogram.percentile(99)), max: delay(histogram.max) };

@@ -2,12 +2,12 @@
 // calls per second all threads make together.
 
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { expect, open, resource } from "./subject.mjs";
+import { assertMeasured, open, resource } from "./contenders.mjs";
 
 const BATCH = 500;
 
-async function work({ subject, forMs }) {
-  const { call, request, check } = await open(subject);
+async function work({ contender, forMs }) {
+  const { call, request, check } = await open(contender);
   const asked = request(resource(0));
   await call(asked);
   for (let warm = 0; warm < 20_000; warm += 1) await call(asked);
@@ -46,7 +46,7 @@ async function direct(plan) {
   const counts = await finished;
   const cpu = process.cpuUsage(cpuBefore);
   const calls = counts.reduce((sum, count) => sum + count, 0);
-  expect(
+  assertMeasured(
     counts.every((count) => count >= BATCH),
     "calls on every thread",
   );

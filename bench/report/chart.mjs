@@ -1,4 +1,4 @@
-// The headline figures as an SVG: for each a group of bars on a scale of its own, with the numbers beside them. Its
+// The headline metrics as an SVG: for each a group of bars on a scale of its own, with the numbers beside them. Its
 // background is transparent, and its colours follow the reader's light or dark theme.
 
 import { fraction, number } from "./numbers.mjs";
@@ -12,9 +12,9 @@ const GAP = 18;
 const TOP = 64;
 
 const SERIES = [
-  { subject: "native", name: "managed-identity-native" },
-  { subject: "msal", name: "@azure/msal-node" },
-  { subject: "identity", name: "@azure/identity" },
+  { contender: "native", name: "managed-identity-native" },
+  { contender: "msal", name: "@azure/msal-node" },
+  { contender: "identity", name: "@azure/identity" },
 ];
 
 const STYLE = `
@@ -35,30 +35,32 @@ const STYLE = `
     }
   `;
 
-export function chart(figures, { date, cpu, cores, node }) {
-  const drawn = figures.filter((figure) => figure.chart !== undefined && figure.subjects.native?.median > 0);
+export function chart(metrics, { date, cpu, cores, node }) {
+  const drawn = metrics.filter(
+    (metric) => metric.chart !== undefined && metric.contenders.native?.median > 0,
+  );
   const parts = [];
   let y = TOP;
-  for (const figure of drawn) {
-    const bars = SERIES.filter(({ subject }) => figure.subjects[subject]?.median >= 0);
-    const most = Math.max(...bars.map(({ subject }) => figure.subjects[subject].median));
+  for (const metric of drawn) {
+    const bars = SERIES.filter(({ contender }) => metric.contenders[contender]?.median >= 0);
+    const most = Math.max(...bars.map(({ contender }) => metric.contenders[contender].median));
     const middle = y + (bars.length * STEP) / 2;
-    parts.push(text(LABELS - 12, middle, figure.chart, 'class="label" text-anchor="end"'));
-    if (figure.ratio !== undefined) {
-      const shown = `${fraction(figure.ratio)} of msal-node`;
+    parts.push(text(LABELS - 12, middle, metric.chart, 'class="label" text-anchor="end"'));
+    if (metric.ratio !== undefined) {
+      const shown = `${fraction(metric.ratio)} of msal-node`;
       parts.push(text(LABELS - 12, middle + 15, shown, 'class="quiet" text-anchor="end"'));
     }
     const bottom = y + bars.length * STEP;
     parts.push(`<path class="axis" d="M${LABELS} ${y - 3}V${bottom}"/>`);
-    for (const { subject } of bars) {
-      const { median } = figure.subjects[subject];
+    for (const { contender } of bars) {
+      const { median } = metric.contenders[contender];
       const length = Math.max(1, (median / most) * BARS);
       parts.push(
-        `<rect class="${subject}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
+        `<rect class="${contender}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
       );
-      const value = `${number(median)} ${figure.unit.name}`;
+      const value = `${number(median)} ${metric.unit.name}`;
       parts.push(
-        text(LABELS + length + 6, y + BAR - 2.5, value, subject === "native" ? "" : 'class="quiet"'),
+        text(LABELS + length + 6, y + BAR - 2.5, value, contender === "native" ? "" : 'class="quiet"'),
       );
       y += STEP;
     }
@@ -78,9 +80,9 @@ export function chart(figures, { date, cpu, cores, node }) {
 }
 
 function legend() {
-  return SERIES.map(({ subject, name }, index) => {
+  return SERIES.map(({ contender, name }, index) => {
     const x = LABELS + index * 190;
-    return `<rect class="${subject}" x="${x}" y="32" width="12" height="12"/>${text(x + 18, 42, name, "")}`;
+    return `<rect class="${contender}" x="${x}" y="32" width="12" height="12"/>${text(x + 18, 42, name, "")}`;
   }).join("\n  ");
 }
 

@@ -79,7 +79,7 @@ impl AcquisitionTask {
         let now = self.client.platform.clock.now();
         let asked_for = response.headers.retry_after.as_deref();
         error.map_details(|facts| {
-            facts.retry_after = asked_for.and_then(|value| parse_retry_after(value, now))
+            facts.retry_after = asked_for.and_then(|value| parse_retry_after(value, now));
         })
     }
 }

@@ -13,7 +13,7 @@ use super::log_sink::{JsLogSink, LogFunction};
 use super::network_client::{JsTransport, SendFunction};
 use super::observer::{EventFunction, JsEventListener};
 use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
-use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsError};
+use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
 use super::untyped_value::from_js;
 use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::Acquisition;
@@ -27,10 +27,10 @@ use crate::token::Timestamp;
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its settings, parsed.
+/// An application: its options, parsed.
 #[napi]
 pub struct ManagedIdentityApplication {
-    settings: ApplicationOptions,
+    options: ApplicationOptions,
 }
 
 /// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
@@ -42,18 +42,18 @@ pub fn create_application(
     send: Option<SendFunction>,
     transport_id: Option<u32>,
     write_line: Option<LogFunction>,
-) -> Result<Either<ManagedIdentityApplication, JsError>> {
-    let mut settings = match ApplicationOptions::parse(&configuration.raw()?) {
-        Ok(settings) => settings,
+) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
+    let mut options = match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => options,
         Err(error) => return Ok(Either::B(error.into())),
     };
     if let (Some(send), Some(id)) = (send, transport_id) {
-        settings = settings.with_transport(Arc::new(JsTransport::new(env, send, id)?));
+        options = options.with_transport(Arc::new(JsTransport::new(env, send, id)?));
     }
     if let Some(write_line) = write_line {
-        settings = settings.with_log_sink(Arc::new(JsLogSink(write_line)));
+        options = options.with_log_sink(Arc::new(JsLogSink(write_line)));
     }
-    Ok(Either::A(ManagedIdentityApplication { settings }))
+    Ok(Either::A(ManagedIdentityApplication { options }))
 }
 
 #[napi]
@@ -61,7 +61,7 @@ impl ManagedIdentityApplication {
     /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
     #[napi(catch_unwind)]
     pub fn identity(&self) -> Option<JsIdentity> {
-        JsIdentity::of(&self.settings.identity)
+        JsIdentity::of(&self.options.identity)
     }
 
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
@@ -72,28 +72,30 @@ impl ManagedIdentityApplication {
         &self,
         resource: Option<Unknown<'_>>,
         force_refresh: Option<Unknown<'_>>,
-        wishes: Option<JsRequestOptions<'_>>,
+        request_options: Option<JsRequestOptions<'_>>,
         correlation_id: String,
         environment: &EnvironmentSnapshot,
-        arrivals: &CompletionChannel,
+        completions: &CompletionChannel,
         call: u32,
         now: Option<f64>,
     ) -> Result<Either<AcquisitionOutcome, u32>> {
         let raw = RawRequest {
             resource: from_js(&resource)?,
             force_refresh: from_js(&force_refresh)?,
-            ..wishes.map_or_else(|| Ok(RawRequest::default()), |wishes| wishes.raw())?
+            ..request_options.map_or_else(
+                || Ok(RawRequest::default()),
+                |request_options| request_options.raw(),
+            )?
         };
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.settings, request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(&self.options, request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
-                let variables =
-                    relevant_variable_count(&self.settings, waiter.source(), waiter.is_verified());
-                arrivals.register(call, waiter, resource)?;
+                let variables = relevant_variable_count(&self.options, waiter.source(), waiter.is_verified());
+                completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
             Ok(Acquisition::Ready(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
@@ -104,10 +106,10 @@ impl ManagedIdentityApplication {
     /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
     pub fn use_cache_directory(&mut self, hostname: String) {
-        if let Some(path) = &self.settings.cache_directory {
+        if let Some(path) = &self.options.cache_directory {
             let store = Arc::new(FileStore::new(path, TOKEN_CLIENT.platform().clone()));
-            self.settings = self
-                .settings
+            self.options = self
+                .options
                 .clone()
                 .with_persistent_cache(PersistentCache { store, hostname });
         }
@@ -117,8 +119,8 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
         let store = Arc::new(JsCachePlugin::new(access, id));
-        self.settings = self
-            .settings
+        self.options = self
+            .options
             .clone()
             .with_persistent_cache(PersistentCache { store, hostname });
     }
@@ -126,22 +128,20 @@ impl ManagedIdentityApplication {
     /// Tells an observer what happens from now on; only the first one is told.
     #[napi(catch_unwind)]
     pub fn observe(&self, notice: EventFunction) {
-        self.settings
-            .event_listener
-            .set(Box::new(JsEventListener(notice)));
+        self.options.event_listener.set(Box::new(JsEventListener(notice)));
     }
 
     /// Settles when the source has answered a probe or the time for it is over; or says at once what is
     /// wrong with `timeout`.
-    #[napi(catch_unwind, ts_return_type = "Promise<AvailabilityRecord> | FailureRecord")]
+    #[napi(catch_unwind, ts_return_type = "Promise<JsAvailability> | JsFailure")]
     pub fn probe<'env>(
         &self,
         env: &'env Env,
         timeout: Option<Unknown<'_>>,
         environment: &EnvironmentSnapshot,
-    ) -> Result<Either<Object<'env>, JsError>> {
+    ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let found = match TOKEN_CLIENT.probe(&self.settings, &timeout, &environment.0) {
+        let found = match TOKEN_CLIENT.probe(&self.options, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };
@@ -156,15 +156,13 @@ impl ManagedIdentityApplication {
     /// The name of the source that this environment leads to.
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
-        TOKEN_CLIENT
-            .detect_source(&self.settings, &environment.0)
-            .as_str()
+        TOKEN_CLIENT.detect_source(&self.options, &environment.0).as_str()
     }
 
     /// Whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
-        TOKEN_CLIENT.has_source(&self.settings, &environment.0)
+        TOKEN_CLIENT.has_source(&self.options, &environment.0)
     }
 }
 

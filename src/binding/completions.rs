@@ -30,8 +30,8 @@ static CHANNELS: Mutex<Vec<Weak<RwLock<CompletionFunction>>>> = Mutex::new(Vec::
 /// The calls of one environment that wait.
 #[napi]
 pub struct CompletionChannel {
-    tell: Arc<RwLock<CompletionFunction>>,
-    waiting: Arc<Mutex<HashMap<u32, AbortHandle>>>,
+    on_complete: Arc<RwLock<CompletionFunction>>,
+    pending: Arc<Mutex<HashMap<u32, AbortHandle>>>,
     end: EnvironmentTeardown,
 }
 
@@ -41,17 +41,18 @@ impl CompletionChannel {
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
-        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")] tell: CompletionFunction,
+        #[napi(ts_arg_type = "(call: number, outcome: AcquisitionOutcome) => void")]
+        on_complete: CompletionFunction,
     ) -> Result<Self> {
-        let tell = Arc::new(RwLock::new(tell));
-        let mut everywhere = lock(&CHANNELS);
-        if everywhere.len() == everywhere.capacity() {
-            everywhere.retain(|function| function.strong_count() > 0);
+        let on_complete = Arc::new(RwLock::new(on_complete));
+        let mut channels = lock(&CHANNELS);
+        if channels.len() == channels.capacity() {
+            channels.retain(|function| function.strong_count() > 0);
         }
-        everywhere.push(Arc::downgrade(&tell));
+        channels.push(Arc::downgrade(&on_complete));
         Ok(Self {
-            tell,
-            waiting: Arc::default(),
+            on_complete,
+            pending: Arc::default(),
             end: EnvironmentTeardown::from_env(env)?,
         })
     }
@@ -60,14 +61,18 @@ impl CompletionChannel {
     #[napi(catch_unwind)]
     #[allow(deprecated, reason = "a clone holds the function, not the process")]
     pub fn set_ref(&self, env: &Env, wanted: bool) -> Result<()> {
-        let mut tell = self.tell.write().unwrap_or_else(PoisonError::into_inner);
-        if wanted { tell.refer(env) } else { tell.unref(env) }
+        let mut on_complete = self.on_complete.write().unwrap_or_else(PoisonError::into_inner);
+        if wanted {
+            on_complete.refer(env)
+        } else {
+            on_complete.unref(env)
+        }
     }
 
     /// Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on.
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
-        if let Some(task) = lock(&self.waiting).remove(&call) {
+        if let Some(task) = lock(&self.pending).remove(&call) {
             task.abort();
         }
     }
@@ -76,33 +81,33 @@ impl CompletionChannel {
 impl CompletionChannel {
     /// Has the outcome of a call come in under this number.
     pub(super) fn register(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
-        let (tell, waiting, end) = (self.tell.clone(), self.waiting.clone(), self.end.clone());
+        let (on_complete, pending, end) = (self.on_complete.clone(), self.pending.clone(), self.end.clone());
         let runtime = runtime::handle()?;
-        let mut waiting_now = lock(&self.waiting); // Until it is listed, it cannot be struck off.
+        let mut pending_now = lock(&self.pending); // Until it is listed, it cannot be struck off.
         let task = runtime.spawn(async move {
             let outcome = tokio::select! {
                 biased;
                 outcome = waiter.wait() => Some(AcquisitionOutcome::of(outcome, resource)),
                 () = end.reached() => None, // The caller is gone, and the waiter must not stay without one.
             };
-            lock(&waiting).remove(&call);
+            lock(&pending).remove(&call);
             let Some(outcome) = outcome else { return };
-            let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+            let on_complete = on_complete.read().unwrap_or_else(PoisonError::into_inner);
             // An environment that has ended takes nothing any more.
-            tell.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);
+            on_complete.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);
         });
-        waiting_now.insert(call, task.abort_handle());
+        pending_now.insert(call, task.abort_handle());
         Ok(())
     }
 }
 
 /// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
 pub(super) fn notify_cleared() {
-    let everywhere = lock(&CHANNELS).clone();
-    for tell in everywhere.iter().filter_map(Weak::upgrade) {
-        let tell = tell.read().unwrap_or_else(PoisonError::into_inner);
+    let channels = lock(&CHANNELS).clone();
+    for on_complete in channels.iter().filter_map(Weak::upgrade) {
+        let on_complete = on_complete.read().unwrap_or_else(PoisonError::into_inner);
         // An environment that has ended has no tokens.
-        tell.call(
+        on_complete.call(
             (0, AcquisitionOutcome::Cleared).into(),
             ThreadsafeFunctionCallMode::NonBlocking,
         );

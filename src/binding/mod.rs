@@ -31,7 +31,7 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::JsError;
+use self::records::JsFailure;
 use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
@@ -62,12 +62,12 @@ pub fn environment_variables() -> Vec<&'static str> {
 /// Every error code of this package's own.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
-    Code::OWN.to_vec()
+    Code::ALL.to_vec()
 }
 
 /// What is wrong with an id, if anything; `name` says where it came from.
 #[napi(catch_unwind)]
-pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsError>> {
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsFailure>> {
     let id = untyped_value::from_js(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }

@@ -46,7 +46,7 @@ impl NodeRoots {
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
-        #[napi(ts_arg_type = "(version: number) => Promise<NodeRootsRecord>")] read: ReadFunction,
+        #[napi(ts_arg_type = "(version: number) => Promise<JsNodeRoots>")] read: ReadFunction,
     ) -> Result<Self> {
         Ok(Self(Arc::new(Reader {
             read,

@@ -78,7 +78,7 @@ pub struct JsMetadata {
 
 /// Why there is no token, or no application.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct JsError {
+pub struct JsFailure {
     pub error_code: String,
     pub error_message: String,
     pub correlation_id: Option<String>,
@@ -124,7 +124,7 @@ pub struct JsEvent {
     /// What a refresh brought.
     pub token: Option<JsToken>,
     /// Why a request is tried again, or why a refresh brought nothing.
-    pub failure: Option<JsError>,
+    pub failure: Option<JsFailure>,
 }
 
 /// How an acquisition ended.
@@ -134,7 +134,7 @@ pub enum AcquisitionOutcome {
         token: JsToken,
     },
     Failure {
-        failure: JsError,
+        failure: JsFailure,
     },
     /// Of no call: the cache was cleared.
     Cleared,
@@ -245,7 +245,7 @@ impl From<Event> for JsEvent {
     }
 }
 
-impl From<Error> for JsError {
+impl From<Error> for JsFailure {
     fn from(error: Error) -> Self {
         let facts = error.details().clone();
         let (cause_code, cause_message) = match facts.cause {

@@ -22,7 +22,7 @@ macro_rules! codes {
 
         impl Code {
             /// Every code of this package's own, as callers see it.
-            pub const OWN: &[&str] = &[$($text),+];
+            pub const ALL: &[&str] = &[$($text),+];
 
             /// The code as callers see it.
             pub fn as_str(&self) -> &str {
@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn codes_are_distinct() {
-        let mut codes = Code::OWN.to_vec();
+        let mut codes = Code::ALL.to_vec();
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), Code::OWN.len());
+        assert_eq!(codes.len(), Code::ALL.len());
     }
 
     #[test]

@@ -95,10 +95,8 @@ fn code_unit(text: &str) -> Option<u16> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-
     fn parse(text: &[u8]) -> Option<Value> {
-        parse(text)
+        super::parse(text)
     }
 
     #[test]

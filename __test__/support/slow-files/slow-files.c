@@ -1,7 +1,7 @@
 /*
- * Preloaded into a process, it makes calls that name certain files take long, as on a file system that hangs.
- * SLOW_FILES has what their paths contain, separated by colons; SLOW_SECONDS how long each call takes. Both are read
- * at each call, so that the process can begin with files that respond.
+ * Preloaded into a process, delays calls that name certain files, as a file system that hangs would. SLOW_FILES holds
+ * parts of their paths, separated by colons; SLOW_SECONDS is the delay of each call. Both are read at each call, so
+ * that a process can start with files that respond.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

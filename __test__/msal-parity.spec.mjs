@@ -1,0 +1,396 @@
+// The same calls by msal-node and by us against the same endpoint: what the endpoint receives is equal, but
+// for the deviations that PROTOCOL.md decides, each of which is a test that names it.
+//
+// msal-node keeps its source in a static field, so each of its cases gets a module of its own.
+
+import { createRequire } from "node:module";
+import test from "ava";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { runProcess } from "./support/program.mjs";
+import { expectError } from "./support/rejection.mjs";
+
+const require = createRequire(import.meta.url);
+const { ManagedIdentityApplication, version } = require("managed-identity-native");
+const { userAssignedIdentity } = require("managed-identity-native/emulator");
+
+const SYSTEM = {};
+const CLIENT_ID = { userAssignedClientId: userAssignedIdentity.clientId };
+const OBJECT_ID = { userAssignedObjectId: userAssignedIdentity.objectId };
+const RESOURCE_ID = { userAssignedResourceId: userAssignedIdentity.resourceId };
+const ALL = [SYSTEM, CLIENT_ID, OBJECT_ID, RESOURCE_ID];
+
+/** What each source is asked for here, and the headers that are its own. */
+const SOURCES = {
+  "app-service": { identities: ALL, headers: ["x-identity-header"] },
+  imds: { identities: ALL, headers: ["metadata"] },
+  "machine-learning": {
+    identities: [SYSTEM, CLIENT_ID],
+    headers: ["secret", "metadata"],
+  },
+  "cloud-shell": { identities: [SYSTEM], headers: ["metadata"] },
+};
+
+/** Requests that differ in everything that goes on the wire. */
+const REQUESTS = [
+  [{ resource: RESOURCE }],
+  [{ resource: "https://storage.azure.com/.default" }],
+  [{ resource: "api://8f7d9c1e-0000-4000-8000-000000000001/a b&c=d+e'(é)*~!".replace(" ", "%20") }],
+  [{ resource: RESOURCE }, ["cp1", "cp2"]],
+  [{ resource: RESOURCE, claims: '{"access_token":{"nbf":{"essential":true}}}' }, ["CP1"]],
+  [{ resource: RESOURCE, forceRefresh: true }],
+];
+
+/** Asks by msal-node, each case by a new module, and reports how each ended. */
+async function askMsal({ require, argument, report }) {
+  for (const { env, configuration, requests } of argument) {
+    Object.assign(process.env, env);
+    for (const file of Object.keys(require.cache)) {
+      if (file.includes("/msal-node/")) delete require.cache[file];
+    }
+    const { ManagedIdentityApplication } = require("@azure/msal-node");
+    try {
+      const application = new ManagedIdentityApplication(configuration);
+      for (const request of requests) await application.acquireToken(request);
+      report({ source: application.getManagedIdentitySource() });
+    } catch (error) {
+      report({ name: error.name, code: error.errorCode });
+    }
+    for (const name of Object.keys(env)) delete process.env[name];
+  }
+}
+
+/** A redirect to another endpoint. */
+function redirectTo(other) {
+  return { status: 307, headers: { Location: `${other.url}?x=1` }, body: "" };
+}
+
+/** What matters of a request: of the headers, those that the source looks at. */
+function essence(request, headers) {
+  const [, query = ""] = request.rawUrl.split("?");
+  return {
+    method: request.method,
+    path: request.path,
+    query: query.replaceAll("%27", "'").split("&"),
+    headers: Object.fromEntries(headers.map((name) => [name, request.headers[name]])),
+    body: request.body.replaceAll("%27", "'"),
+    status: request.status,
+  };
+}
+
+for (const [source, { identities, headers }] of Object.entries(SOURCES)) {
+  test(`${source}, ${identities.length} kinds of identity: the requests are msal-node's`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const cases = identities.flatMap((managedIdentityIdParams) =>
+      REQUESTS.map(([request, clientCapabilities]) => ({
+        env: endpoint.env,
+        configuration: { managedIdentityIdParams, clientCapabilities },
+        requests: [request],
+      })),
+    );
+    const outcomes = await runProcess(t, askMsal, { argument: cases });
+    const theirs = endpoint.requests.splice(0);
+    for (const { configuration, requests } of cases) {
+      const application = new ManagedIdentityApplication(configuration);
+      await acquire(endpoint, requests[0], application);
+      t.deepEqual(outcomes.shift(), {
+        source: withEnvironment(endpoint.env, () => application.getManagedIdentitySource()),
+      });
+    }
+    t.is(theirs.length, cases.length);
+    for (const [index, request] of theirs.entries()) {
+      const expected = essence(request, headers);
+      // Deviation: msal-node puts a slash behind IMDS's path.
+      expected.path = expected.path.replace(/\/$/, "");
+      t.deepEqual(essence(endpoint.requests[index], headers), expected);
+      t.is(request.status, 200);
+    }
+    t.is(endpoint.requests.length, cases.length);
+  });
+}
+
+test("an endpoint with a path and a query of its own is kept as msal-node keeps it", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}/?own=a%20b&x` };
+  await runProcess(t, askMsal, { argument: [{ env, requests: [{ resource: RESOURCE }] }] });
+  await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
+  const [theirs, ours] = endpoint.requests.map((request) => essence(request, ["x-identity-header"]));
+  t.deepEqual(ours, theirs);
+  t.deepEqual(ours.query.slice(0, 2), ["own=a%20b", "x"]);
+  t.is(ours.status, 200);
+});
+
+test("where we deviate, msal-node still does what PROTOCOL.md says of it", async (t) => {
+  const start = async (source, fault = null) => {
+    const endpoint = await startEndpoint(t, source);
+    endpoint.always(fault);
+    return endpoint;
+  };
+  const [imds, learning, fabric, target, slash, empty, coded] = await Promise.all([
+    start("imds"),
+    start("machine-learning"),
+    start("service-fabric"),
+    start("app-service"),
+    start("app-service", { body: (answer) => ({ ...answer, resource: `${answer.resource}/` }) }),
+    start("app-service", { body: {} }),
+    start("app-service", { status: 400 }),
+  ]);
+  const redirecting = await start("app-service", redirectTo(target));
+  const ask = ({ env }, managedIdentityIdParams = SYSTEM, times = 1) => ({
+    env,
+    configuration: { ...NO_RETRIES, managedIdentityIdParams },
+    requests: Array(times).fill({ resource: RESOURCE }),
+  });
+  const outcomes = await runProcess(t, askMsal, {
+    argument: [
+      ask(imds),
+      ask(learning, OBJECT_ID),
+      ask(learning, RESOURCE_ID),
+      ask(fabric),
+      ask(redirecting),
+      ask(slash, SYSTEM, 2),
+      ask(empty),
+      ask(coded),
+    ],
+  });
+  t.deepEqual(outcomes, [
+    { source: "DefaultToImds" },
+    { name: "Error" },
+    { name: "Error" },
+    { name: "NetworkError", code: "network_error" },
+    { name: "ServerError", code: "ApiVersionUnspecified" },
+    { source: "AppService" },
+    { source: "AppService" },
+    { name: "ServerError", code: "" },
+  ]);
+  t.is(imds.requests[0].path, "/metadata/identity/oauth2/token/");
+  t.is(imds.requests[0].headers["x-client-sku"], "msal.js.node");
+  t.deepEqual(learning.requests, []);
+  t.deepEqual(fabric.requests, []);
+  t.is(target.requests.length, 1);
+  t.true("x-identity-header" in target.requests[0].headers);
+  t.is(slash.requests.length, 2);
+});
+
+/** Asks Azure Arc's agent by both, in the same private folders; reports outcomes and requests of each. */
+async function askArc({ native, require, argument, report }) {
+  const { startEmulator } = require("managed-identity-native/emulator");
+  const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument.tokens });
+  Object.assign(process.env, endpoint.env);
+  const essence = (requests) =>
+    requests.map(({ method, rawUrl, headers, status }) => {
+      const { metadata, authorization } = headers;
+      return { method, rawUrl, metadata, answered: authorization?.startsWith("Basic "), status };
+    });
+  for (const managedIdentityIdParams of argument.identities) {
+    for (const file of Object.keys(require.cache)) {
+      if (file.includes("/msal-node/")) delete require.cache[file];
+    }
+    const outcomes = [];
+    for (const { ManagedIdentityApplication } of [require("@azure/msal-node"), native]) {
+      const application = new ManagedIdentityApplication({ managedIdentityIdParams });
+      await application.acquireToken({ resource: argument.resource });
+      outcomes.push({
+        source: application.getManagedIdentitySource(),
+        requests: essence(endpoint.requests.splice(0)),
+      });
+    }
+    report(outcomes);
+  }
+  await endpoint.close();
+}
+
+(skipReason ? test.skip : test)(
+  `azure-arc, every kind of id: the requests are msal-node's${skipReason ? ` (${skipReason})` : ""}`,
+  async (t) => {
+    const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
+    const outcomes = await runProcess(t, askArc, { argument, command: namespaceCommand });
+    t.is(outcomes.length, 4);
+    for (const [theirs, ours] of outcomes) {
+      t.deepEqual(ours, theirs);
+      t.is(ours.source, "AzureArc");
+      t.deepEqual(
+        ours.requests.map(({ status }) => status),
+        [401, 200],
+      );
+    }
+  },
+);
+
+test("deviation: Accept, Accept-Encoding and User-Agent on every request, Content-Type only with a body, without a charset", async (t) => {
+  for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", "workload-identity"]) {
+    const endpoint = await startEndpoint(t, source);
+    await acquire(endpoint);
+    const [{ headers, method }] = endpoint.requests;
+    t.is(headers.accept, "application/json");
+    t.is(headers["user-agent"], `managed-identity-native/${version}`);
+    const type = method === "POST" ? "application/x-www-form-urlencoded" : undefined;
+    t.is(headers["content-type"], type, source);
+    t.is(headers["accept-encoding"], "identity");
+  }
+});
+
+test("deviation: IMDS is told this package's name, not msal-node's", async (t) => {
+  const endpoint = await startEndpoint(t, "imds");
+  await acquire(endpoint);
+  const [{ headers }] = endpoint.requests;
+  t.is(headers["x-client-sku"], "managed-identity-native");
+  t.is(headers["x-client-ver"], version);
+});
+
+test("deviation: IMDS's base is not lower-cased, and gets no slash at its end", async (t) => {
+  const endpoint = await startEndpoint(t, "imds");
+  const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: `${endpoint.origin}/Proxy//` };
+  endpoint.always({ status: 400 });
+  const promise = withEnvironment(env, () =>
+    new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE),
+  );
+  await expectError(t, promise, "invalid_request");
+  t.is(endpoint.requests[0].path, "/Proxy/metadata/identity/oauth2/token");
+});
+
+test("deviation: Machine Learning takes no object and no resource id, as an error with a code", async (t) => {
+  const endpoint = await startEndpoint(t, "machine-learning");
+  for (const managedIdentityIdParams of [OBJECT_ID, RESOURCE_ID]) {
+    const error = await expectError(
+      t,
+      acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams }),
+      "invalid_managed_identity_id_type",
+    );
+    t.is(error.source, "MachineLearning");
+  }
+  t.deepEqual(endpoint.requests, []);
+});
+
+test("deviation: Machine Learning's clientid is left out when there is none", async (t) => {
+  const endpoint = await startEndpoint(t, "machine-learning");
+  const { DEFAULT_IDENTITY_CLIENT_ID: _, ...env } = endpoint.env;
+  await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
+  t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
+});
+
+test("deviation: Cloud Shell refuses a user-assigned identity at every use", async (t) => {
+  const endpoint = await startEndpoint(t, "cloud-shell");
+  await acquire(endpoint);
+  for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
+    const application = new ManagedIdentityApplication({ managedIdentityIdParams });
+    for (const _ of [1, 2]) {
+      const error = await expectError(
+        t,
+        acquire(endpoint, RESOURCE, application),
+        "unable_to_create_cloud_shell",
+      );
+      t.is(error.source, "CloudShell");
+    }
+  }
+  t.is(endpoint.requests.length, 1);
+});
+
+test("deviation: Service Fabric refuses a user-assigned identity", async (t) => {
+  const endpoint = await startEndpoint(t, "service-fabric");
+  for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
+    const promise = acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams });
+    const error = await expectError(t, promise, "user_assigned_not_available_at_runtime");
+    t.is(error.source, "ServiceFabric");
+  }
+  t.deepEqual(endpoint.requests, []);
+});
+
+test("deviation: Service Fabric works, by its thumbprint; msal-node cannot connect", async (t) => {
+  const endpoint = await startEndpoint(t, "service-fabric");
+  t.is((await acquire(endpoint)).fromCache, false);
+  t.is(endpoint.requests.length, 1);
+});
+
+test("deviation: a workload identity wins over IMDS", async (t) => {
+  const endpoint = await startEndpoint(t, "workload-identity");
+  await acquire(endpoint);
+  t.is(
+    withEnvironment(endpoint.env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
+    "WorkloadIdentity",
+  );
+  t.is(endpoint.requests.length, 1);
+});
+
+test("deviation: an endpoint must be an http or https URL, and data: is none", async (t) => {
+  const answer = Buffer.from(JSON.stringify({ access_token: "x", expires_in: 3600 })).toString("base64");
+  const env = { IDENTITY_ENDPOINT: `data:application/json;base64,${answer}`, IDENTITY_HEADER: "x" };
+  const promise = withEnvironment(env, () =>
+    new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE),
+  );
+  await expectError(t, promise, "identity_endpoint_url_malformed");
+});
+
+test("deviation: a redirect is not followed, so that no secret goes elsewhere", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const other = await startEndpoint(t);
+  endpoint.always(redirectTo(other));
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
+  t.deepEqual(other.requests, []);
+});
+
+test("deviation: a token is kept under the resource that was asked for", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.always({ body: (answer) => ({ ...answer, resource: `${answer.resource}/` }) });
+  const application = new ManagedIdentityApplication();
+  const { scopes } = await acquire(endpoint, RESOURCE, application);
+  t.deepEqual(scopes, [RESOURCE]);
+  t.true((await acquire(endpoint, RESOURCE, application)).fromCache);
+  t.is(endpoint.requests.length, 1);
+});
+
+test("deviation: a 200 without a token is an error", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.always({ body: {} });
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
+});
+
+test("deviation: a refusal of App Service's has a code", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.always({ status: 400 });
+  await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
+});
+
+test("deviation: a 503 that is no JSON is tried again", async (t) => {
+  const endpoint = await startEndpoint(t);
+  endpoint.next({ status: 503, body: "<html>busy</html>" });
+  const { fromCache } = await acquire(endpoint);
+  t.false(fromCache);
+  t.is(endpoint.requests.length, 2);
+});
+
+test("deviation: a second application has a source, an identity and a retry switch of its own", async (t) => {
+  const [first, second] = await Promise.all([startEndpoint(t, "app-service"), startEndpoint(t, "imds")]);
+  await acquire(first);
+  await acquire(second);
+  t.deepEqual([first.requests.length, second.requests.length], [1, 1]);
+  second.next({ status: 400, body: "" });
+  await expectError(
+    t,
+    acquireWithoutRetries(second, { resource: RESOURCE, forceRefresh: true }),
+    "managed_identity_failed_response",
+  );
+  second.next({ status: 500, body: "" });
+  await acquire(second, { resource: RESOURCE, forceRefresh: true });
+  t.is(second.requests.length, 4);
+});
+
+test("deviation: getManagedIdentitySource and an acquisition agree about an empty variable", async (t) => {
+  const endpoint = await startEndpoint(t, "imds");
+  const env = { ...endpoint.env, IDENTITY_ENDPOINT: "", IDENTITY_HEADER: "", MSI_ENDPOINT: "" };
+  const application = new ManagedIdentityApplication();
+  t.is(
+    withEnvironment(env, () => application.getManagedIdentitySource()),
+    "DefaultToImds",
+  );
+  await withEnvironment(env, () => application.acquireToken(RESOURCE));
+  t.is(endpoint.requests.length, 1);
+});
+
+test("deviation: a hundred simultaneous calls make one request", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const calls = Array.from({ length: 100 }, () => acquire(endpoint));
+  await Promise.all(calls);
+  t.is(endpoint.requests.length, 1);
+});

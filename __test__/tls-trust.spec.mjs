@@ -1,0 +1,329 @@
+// Whom an https endpoint must convince: the roots of this process. The judge is Node's own fetch, in the same process
+// and at the same server.
+
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import https from "node:https";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
+import test from "ava";
+import { skipReason } from "./support/arc-namespace.mjs";
+import { runProcess, startProcess } from "./support/program.mjs";
+
+const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
+
+const tellsRoots = tls.getCACertificates !== undefined;
+const takesRoots = tls.setDefaultCACertificates !== undefined;
+/** Nothing of the machine on which the tests run. */
+const NOTHING = {
+  NODE_EXTRA_CA_CERTS: undefined,
+  NODE_OPTIONS: undefined,
+  NODE_USE_SYSTEM_CA: undefined,
+  NODE_TLS_REJECT_UNAUTHORIZED: undefined,
+  SSL_CERT_FILE: undefined,
+  SSL_CERT_DIR: "/none",
+};
+
+/** An https endpoint of App Service's kind, with a certificate of its own that lies in the file `ca`. */
+async function startServer(t, options = {}) {
+  const certificate = await createCertificate();
+  let handshakes = 0;
+  let requests = 0;
+  const credentials = { cert: certificate.pem, key: certificate.keyPem };
+  const server = https.createServer({ ...credentials, ...options }, (_, response) => {
+    requests += 1;
+    response.writeHead(200, { "Content-Type": "application/json", Connection: "close" });
+    response.end(JSON.stringify({ access_token: `token-${requests}`, expires_in: "3600" }));
+  });
+  server.on("connection", () => {
+    handshakes += 1;
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const folder = mkdtempSync(join(tmpdir(), "trust-"));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, certificate.pem);
+  const url = `https://127.0.0.1:${server.address().port}/token`;
+  return {
+    ca,
+    folder,
+    url,
+    pem: certificate.pem,
+    env: { ...NOTHING, IDENTITY_ENDPOINT: url, IDENTITY_HEADER: "header-1234" },
+    get handshakes() {
+      return handshakes;
+    },
+  };
+}
+
+/** Asks by fetch, if `argument.fetch` says so, and by our package; reports what became of both. */
+async function ask({ argument, native, require, report }) {
+  if (argument.roots) {
+    const tls = require("node:tls");
+    const { roots } = argument;
+    tls.setDefaultCACertificates(roots === "bundled" ? tls.getCACertificates(roots) : roots);
+  }
+  const lines = [];
+  const system = {
+    disableInternalRetries: true,
+    loggerOptions: { loggerCallback: (level, message) => lines.push([level, message]) },
+  };
+  const outcome = {};
+  if (argument.fetch) {
+    outcome.fetch = await fetch(process.env.IDENTITY_ENDPOINT).then(
+      ({ status }) => status,
+      () => "refused",
+    );
+  }
+  const application = new native.ManagedIdentityApplication({ system });
+  outcome.ours = await application.acquireToken("https://vault.azure.net").then(
+    () => 200,
+    ({ errorCode, message }) => {
+      outcome.message = message;
+      return errorCode === "managed_identity_unreachable_network" ? "refused" : message;
+    },
+  );
+  report({ ...outcome, lines });
+}
+
+async function outcomeOf(t, server, { env, roots, fetch = true, ...options } = {}) {
+  const argument = { fetch, roots };
+  const program = startProcess(t, ask, { ...options, argument, env: { ...server.env, ...env } });
+  const { reports, code, stderr } = await program.ended;
+  // Node.js says on stderr that it could not read a file of extra certificates, or that nothing is verified.
+  t.is(code, 0, stderr);
+  return reports[0];
+}
+
+for (const fetch of [true, false]) {
+  const loaded = fetch ? "node:tls in use" : "node:tls not loaded";
+
+  test(`nothing vouches for the server: refused (${loaded})`, async (t) => {
+    const server = await startServer(t);
+    const outcome = await outcomeOf(t, server, { fetch });
+    t.is(outcome.fetch, fetch ? "refused" : undefined);
+    t.is(outcome.ours, "refused");
+    t.true(server.handshakes > 0);
+  });
+
+  test(`NODE_EXTRA_CA_CERTS vouches (${loaded})`, async (t) => {
+    const server = await startServer(t);
+    const outcome = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca } });
+    t.is(outcome.fetch, fetch ? 200 : undefined);
+    t.is(outcome.ours, 200);
+    t.deepEqual(
+      outcome.lines.filter(([level]) => level < 2),
+      [],
+    );
+  });
+
+  test(`--use-system-ca with SSL_CERT_FILE (${loaded})`, async (t) => {
+    if (!tellsRoots || process.platform !== "linux") return t.pass("this Node.js does not tell its roots");
+    const server = await startServer(t);
+    const env = { SSL_CERT_FILE: server.ca };
+    const outcome = await outcomeOf(t, server, { fetch, env, flags: ["--use-system-ca"] });
+    t.is(outcome.fetch, fetch ? 200 : undefined);
+    t.is(outcome.ours, 200);
+    const without = await outcomeOf(t, server, { fetch, env });
+    t.is(without.fetch, fetch ? "refused" : undefined);
+    t.is(without.ours, "refused", "SSL_CERT_FILE alone is not read, as Node.js does not read it");
+  });
+
+  test(`--use-openssl-ca with SSL_CERT_FILE, and nothing else counts (${loaded})`, async (t) => {
+    if (!tellsRoots || process.platform !== "linux") return t.pass("this Node.js does not tell its roots");
+    const server = await startServer(t);
+    const flags = ["--use-openssl-ca"];
+    const outcome = await outcomeOf(t, server, { fetch, env: { SSL_CERT_FILE: server.ca }, flags });
+    t.is(outcome.fetch, fetch ? 200 : undefined);
+    t.is(outcome.ours, 200);
+    const extra = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca }, flags });
+    t.is(extra.ours, 200);
+    t.is(extra.fetch, fetch ? 200 : undefined);
+  });
+
+  test(`NODE_EXTRA_CA_CERTS that is missing is a line in the log (${loaded})`, async (t) => {
+    const server = await startServer(t);
+    const missing = join(server.folder, "gone.pem");
+    const outcome = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
+    t.is(outcome.ours, "refused", "nothing else vouches");
+    t.true(outcome.message.includes(missing), outcome.message);
+    const warnings = outcome.lines.filter(([level, line]) => level === 1 && line.includes(missing));
+    t.is(warnings.length, 1);
+    t.true(server.handshakes > 0, "the server was asked all the same");
+  });
+}
+
+test("NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async (t) => {
+  const server = await startServer(t);
+  const outcome = await outcomeOf(t, server, { env: { NODE_TLS_REJECT_UNAUTHORIZED: "0" } });
+  t.is(outcome.fetch, 200);
+  t.is(outcome.ours, "refused");
+});
+
+test("tls.setDefaultCACertificates: exactly those", async (t) => {
+  if (!takesRoots) return t.pass("this Node.js has no such function");
+  const server = await startServer(t);
+  const other = await createCertificate({ subject: "another authority" });
+  for (const [roots, env, expected] of [
+    [[server.pem], {}, 200],
+    [[server.pem, other.pem], {}, 200],
+    [[other.pem], { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
+    ["bundled", { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
+    [[], { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
+  ]) {
+    const outcome = await outcomeOf(t, server, { roots, env });
+    t.deepEqual([outcome.fetch, outcome.ours], [expected, expected]);
+  }
+});
+
+test("roots that a process changes count from the next request on, in the thread that changed them", async (t) => {
+  if (!takesRoots) return t.pass("this Node.js has no such function");
+  const server = await startServer(t);
+  const other = await createCertificate({ subject: "another authority" });
+  const argument = { sets: [undefined, [server.pem], [other.pem], [server.pem]], other: [other.pem] };
+  const program = async ({ argument: { sets, other }, native, require, report }) => {
+    const https = require("node:https");
+    const tls = require("node:tls");
+    const { Worker } = require("node:worker_threads");
+    const ask = async () => {
+      const asked = await Promise.allSettled([
+        // Not fetch, which resumes a session without verifying it anew.
+        new Promise((resolve, reject) => {
+          const request = https.get(process.env.IDENTITY_ENDPOINT, { agent: false }, (response) => {
+            response.resume();
+            resolve();
+          });
+          request.on("error", reject);
+        }),
+        new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } }).acquireToken({
+          resource: "https://vault.azure.net",
+          forceRefresh: true,
+        }),
+      ]);
+      return asked.map(({ status }) => status === "fulfilled");
+    };
+    const told = [];
+    for (const roots of sets) {
+      if (roots) tls.setDefaultCACertificates(roots);
+      told.push(await ask());
+    }
+    // What another thread sets is its own.
+    const worker = new Worker(
+      'require("node:tls").setDefaultCACertificates(require("node:worker_threads").workerData)',
+      { eval: true, workerData: other },
+    );
+    await new Promise((resolve) => worker.once("exit", resolve));
+    told.push(await ask());
+    report(told);
+  };
+  const [told] = await runProcess(t, program, { argument, env: server.env });
+  t.deepEqual(told, [
+    [false, false],
+    [true, true],
+    [false, false],
+    [true, true],
+    [true, true],
+  ]);
+});
+
+test("roots are read for https only, and not by the thread that waits", async (t) => {
+  const server = await startServer(t);
+  const program = async ({ argument, native, report }) => {
+    const isLoaded = () => process.moduleLoadList.includes("NativeModule tls");
+    report(isLoaded());
+    process.env.IDENTITY_ENDPOINT = argument.plain;
+    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    await application.acquireToken("https://vault.azure.net").catch(() => {});
+    report(isLoaded());
+    process.env.IDENTITY_ENDPOINT = argument.url;
+    process.env.NODE_EXTRA_CA_CERTS = argument.ca;
+    await application.acquireToken("https://vault.azure.net");
+    report(isLoaded());
+  };
+  const argument = { plain: "http://127.0.0.1:1/token", url: server.url, ca: server.ca };
+  t.deepEqual(await runProcess(t, program, { argument, env: server.env }), [false, false, false]);
+});
+
+test("reading the roots leaves the standard output as it was", async (t) => {
+  const server = await startServer(t);
+  const program = async ({ native, report }) => {
+    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    await application.acquireToken("https://vault.azure.net");
+    // A descriptor that Node.js made non-blocking takes a part of this only.
+    report("x".repeat(8_000_000));
+  };
+  const env = { ...server.env, NODE_EXTRA_CA_CERTS: server.ca };
+  const [told] = await runProcess(t, program, { env });
+  t.is(told.length, 8_000_000);
+});
+
+/** Programs whose /etc/ssl and /etc/pki hold nothing but, at most, this bundle. */
+function withSystemRoots(bundle) {
+  const steps = [
+    "for d in /etc/ssl /etc/pki; do [ ! -d $d ] || mount -t tmpfs none $d; done",
+    bundle && `mkdir -p /etc/ssl/certs && cp "${bundle}" /etc/ssl/certs/ca-certificates.crt`,
+  ].filter(Boolean);
+  return ["unshare", "--map-root-user", "--mount", "sh", "-c", `${steps.join(" && ")} && exec "$@"`, "sh"];
+}
+
+test("without a system trust store the bundled roots count", async (t) => {
+  if (skipReason !== undefined) return t.pass(skipReason);
+  const server = await startServer(t);
+  const command = withSystemRoots();
+  const outcome = await outcomeOf(t, server, { command });
+  // Only certificates of public authorities are in the bundle, so the server is refused: after a handshake.
+  t.deepEqual([outcome.fetch, outcome.ours], ["refused", "refused"]);
+  t.true(server.handshakes > 1);
+  t.true(/certificate/i.test(outcome.message) && !/no trust roots/.test(outcome.message), outcome.message);
+  const env = { NODE_EXTRA_CA_CERTS: server.ca };
+  t.is((await outcomeOf(t, server, { command, env })).ours, 200);
+});
+
+test("the system's roots count beside Node's, also if NODE_EXTRA_CA_CERTS is missing", async (t) => {
+  if (skipReason !== undefined) return t.pass(skipReason);
+  const server = await startServer(t);
+  const command = withSystemRoots(server.ca);
+  const missing = join(server.folder, "gone.pem");
+  for (const NODE_EXTRA_CA_CERTS of [undefined, missing]) {
+    const outcome = await outcomeOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
+    t.deepEqual([outcome.fetch, outcome.ours], ["refused", 200]);
+    const warnings = outcome.lines.filter(([level]) => level === 1);
+    t.is(warnings.length, NODE_EXTRA_CA_CERTS === undefined ? 0 : 1);
+  }
+});
+
+test("the system's roots do not count where the process has chosen its own", async (t) => {
+  if (skipReason !== undefined || !takesRoots) return t.pass(skipReason ?? "no such function");
+  const server = await startServer(t);
+  const other = await createCertificate({ subject: "another authority" });
+  for (const roots of [[other.pem], "bundled"]) {
+    const outcome = await outcomeOf(t, server, { command: withSystemRoots(server.ca), roots });
+    t.deepEqual([outcome.fetch, outcome.ours], ["refused", "refused"]);
+  }
+});
+
+test("a server that demands a certificate of its client is not asked again, whenever its refusal arrives", async (t) => {
+  // With TLS 1.3 the refusal comes after the handshake, before or after the request was sent.
+  const server = await startServer(t, { requestCert: true, minVersion: "TLSv1.3" });
+  const [errors] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report }) => {
+      const application = new ManagedIdentityApplication();
+      const errors = [];
+      for (let nth = 0; nth < 20; nth += 1) {
+        const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);
+        errors.push({ attempts: error.attempts, saysWhy: error.message.includes("CertificateRequired") });
+      }
+      report(errors);
+    },
+    { env: { ...server.env, NODE_EXTRA_CA_CERTS: server.ca } },
+  );
+  t.deepEqual(errors, Array(20).fill({ attempts: 1, saysWhy: true }));
+});

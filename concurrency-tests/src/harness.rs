@@ -40,27 +40,31 @@ pub(crate) fn under_every_schedule(test: fn()) {
 
 /// An engine that many threads call.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    pub(crate) engine: Arc<TokenClient>,
-    pub(crate) net: Arc<FakeTransport>,
+pub(crate) struct Harness {
+    pub(crate) client: Arc<TokenClient>,
+    pub(crate) transport: Arc<FakeTransport>,
     pub(crate) clock: Arc<FakeClock>,
 }
 
-impl Desk {
-    pub(crate) fn new(net: Arc<FakeTransport>) -> Self {
+impl Harness {
+    pub(crate) fn new(transport: Arc<FakeTransport>) -> Self {
         let clock = FakeClock::new();
-        let machine = test_support::platform(&clock, &Arc::new(FakeFiles::default()));
-        let spawner = || Handle::try_current().map_err(io::Error::other);
-        let engine = TokenClient::new(machine, net.clone(), spawner);
-        Self { engine, net, clock }
+        let platform = test_support::platform(&clock, &Arc::new(FakeFiles::default()));
+        let runtime_handle = || Handle::try_current().map_err(io::Error::other);
+        let client = TokenClient::new(platform, transport.clone(), runtime_handle);
+        Self {
+            client,
+            transport,
+            clock,
+        }
     }
 
-    pub(crate) fn acquire(&self, wish: CachePolicy) -> Acquisition {
+    pub(crate) fn acquire(&self, cache_policy: CachePolicy) -> Acquisition {
         let raw = RawRequest {
             resource: "https://vault.azure.net".into(),
-            force_refresh: UntypedValue::Boolean(wish == CachePolicy::ForceRefresh),
+            force_refresh: UntypedValue::Boolean(cache_policy == CachePolicy::ForceRefresh),
             claims: UntypedValue::String(
-                if wish == CachePolicy::ReplaceRefused {
+                if cache_policy == CachePolicy::ReplaceRefused {
                     "{}"
                 } else {
                     ""
@@ -75,14 +79,14 @@ impl Desk {
             thread: 0,
         };
         let acquired = self
-            .engine
+            .client
             .acquire(&options(|_| {}), request, &Environment::default(), caller);
         acquired.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub(crate) fn outcome(&self, wish: CachePolicy) -> AcquisitionResult {
-        match self.acquire(wish) {
-            Acquisition::Ready(served) => Ok(served),
+    pub(crate) fn outcome(&self, cache_policy: CachePolicy) -> AcquisitionResult {
+        match self.acquire(cache_policy) {
+            Acquisition::Ready(acquired) => Ok(acquired),
             // As in the Node room, the waiting is a task of its own, which may start late.
             Acquisition::Pending(waiter) => {
                 let waiting = tokio::spawn(waiter.wait());
@@ -92,15 +96,15 @@ impl Desk {
     }
 
     /// A thread that asks once.
-    pub(crate) fn caller(&self, wish: CachePolicy) -> JoinHandle<AcquisitionResult> {
-        let desk = self.clone();
-        thread::spawn(move || desk.outcome(wish))
+    pub(crate) fn caller(&self, cache_policy: CachePolicy) -> JoinHandle<AcquisitionResult> {
+        let harness = self.clone();
+        thread::spawn(move || harness.outcome(cache_policy))
     }
 
     /// What the cache holds.
     pub(crate) fn held(&self) -> Option<AcquiredToken> {
         match self.acquire(CachePolicy::UseCache) {
-            Acquisition::Ready(served) => Some(served),
+            Acquisition::Ready(acquired) => Some(acquired),
             Acquisition::Pending(_) => None,
         }
     }
@@ -113,25 +117,25 @@ pub(crate) fn tokens(callers: Vec<JoinHandle<AcquisitionResult>>) -> Vec<Acquire
         .collect()
 }
 
-pub(crate) fn text(served: &AcquiredToken) -> &str {
-    served.token.secret.expose_secret()
+pub(crate) fn text(acquired: &AcquiredToken) -> &str {
+    acquired.token.secret.expose_secret()
 }
 
 /// The number of the request that brought a token.
-pub(crate) fn nth(served: &AcquiredToken) -> usize {
-    text(served)[1..].parse().expect("t and a number")
+pub(crate) fn nth(acquired: &AcquiredToken) -> usize {
+    text(acquired)[1..].parse().expect("t and a number")
 }
 
 /// A remembered token of the present generation is the one that the cache holds.
-pub(crate) fn assert_memo_is_right(desk: &Desk, remembered: &[AcquiredToken]) {
-    let held = desk.held().expect("a token is held");
-    let generation = desk.engine.generation();
-    for served in remembered {
-        if served.generation == generation && served.fresh_until.is_some() {
+pub(crate) fn assert_memo_is_right(harness: &Harness, remembered: &[AcquiredToken]) {
+    let held = harness.held().expect("a token is held");
+    let generation = harness.client.generation();
+    for acquired in remembered {
+        if acquired.generation == generation && acquired.fresh_until.is_some() {
             assert!(
-                Arc::ptr_eq(&served.token, &held.token),
+                Arc::ptr_eq(&acquired.token, &held.token),
                 "{} and {}",
-                text(served),
+                text(acquired),
                 text(&held)
             );
         }

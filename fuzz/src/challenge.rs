@@ -78,14 +78,14 @@ struct ChallengeResult {
 
 fn challenge(status: u16, lines: &[&str]) -> ChallengeResult {
     let disk = Arc::new(Disk::default());
-    let machine = fake_platform::machine(&disk);
+    let platform = fake_platform::platform(&disk);
     let arc = [
         ("IDENTITY_ENDPOINT", ENDPOINT),
         ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
     ];
     let source = fake_platform::open(arc).expect("Azure Arc");
-    let ask = fake_platform::ask(RESOURCE);
-    let first = source.request(&ask, &machine).expect("a request");
+    let query = fake_platform::query(RESOURCE);
+    let first = source.request(&query, &platform).expect("a request");
     let response = Response {
         headers: ResponseHeaders {
             www_authenticate: lines.iter().map(|line| (*line).to_owned()).collect(),
@@ -93,7 +93,7 @@ fn challenge(status: u16, lines: &[&str]) -> ChallengeResult {
         },
         ..fake_platform::response(&first, status, b"")
     };
-    let second = source.answer_challenge(&ask, &response, &machine);
+    let second = source.answer_challenge(&query, &response, &platform);
     ChallengeResult {
         first,
         second,

@@ -114,10 +114,10 @@ fn assert_same_place(one: &Url, other: &Url) {
 
 /// A request goes to the address that its variable names, whatever host has it.
 fn check_sources(text: &str, url: &Url) {
-    let machine = fake_platform::machine(&<_>::default());
-    let ask = fake_platform::ask("https://vault.azure.net");
+    let platform = fake_platform::platform(&<_>::default());
+    let query = fake_platform::query("https://vault.azure.net");
     let sent = |source: &dyn managed_identity_native::source::Source| {
-        let url = source.request(&ask, &machine).expect("a request").url;
+        let url = source.request(&query, &platform).expect("a request").url;
         assert_is_an_address(&url);
         url
     };

@@ -73,7 +73,7 @@ impl Clock for Stopped {
 }
 
 /// A machine with this disk, on which no time passes.
-pub fn machine(disk: &Arc<Disk>) -> Platform {
+pub fn platform(disk: &Arc<Disk>) -> Platform {
     Platform {
         clock: Arc::new(Stopped),
         files: disk.clone(),
@@ -84,17 +84,16 @@ pub fn machine(disk: &Arc<Disk>) -> Platform {
 
 /// The source that these variables lead to, for an application without options.
 pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
-    let settings =
-        ApplicationOptions::parse(&RawApplicationOptions::default()).expect("no options are valid");
+    let options = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("no options are valid");
     source::create(
         &Environment::from(variables),
-        &settings,
-        &machine(&Arc::default()),
+        &options,
+        &platform(&Arc::default()),
     )
 }
 
 /// What a token for this resource is asked for with.
-pub fn ask(resource: &str) -> TokenQuery {
+pub fn query(resource: &str) -> TokenQuery {
     TokenQuery {
         resource: Resource::parse(&UntypedValue::String(resource.into())).expect("a resource"),
         identity: Identity::SystemAssigned,

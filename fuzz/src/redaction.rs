@@ -169,11 +169,11 @@ fn check_body(text: &str) {
         ("IDENTITY_HEADER", HEADER),
     ];
     let source = fake_platform::open(app_service).expect("App Service");
-    let machine = fake_platform::machine(&<_>::default());
+    let platform = fake_platform::platform(&<_>::default());
     let request = source
-        .request(&fake_platform::ask("https://vault.azure.net"), &machine)
+        .request(&fake_platform::query("https://vault.azure.net"), &platform)
         .expect("a request");
-    let report = ErrorContext::new(&*source);
+    let error_context = ErrorContext::new(&*source);
     let echoed = |text: String, (name, echo, _): &(&str, &str, &str)| text.replace(name, echo);
     let body = ECHOES.iter().fold(text.to_owned(), echoed);
     let granted = serde_json::from_str::<Value>(&body).is_ok_and(|body| body["access_token"] == OPAQUE);
@@ -184,7 +184,7 @@ fn check_body(text: &str) {
     });
     let hidden: Vec<String> = hidden.map(|(_, _, telling)| packed(telling)).collect();
     for status in [200, 400, 403] {
-        let error = report.response_error(
+        let error = error_context.response_error(
             &fake_platform::response(&request, status, body.as_bytes()),
             None,
             2,

@@ -33,9 +33,9 @@ pub fn check(data: &[u8]) {
 
     let source = fake_platform::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")])
         .expect("App Service");
-    let machine = fake_platform::machine(&<_>::default());
+    let platform = fake_platform::platform(&<_>::default());
     let request = source
-        .request(&fake_platform::ask(&given), &machine)
+        .request(&fake_platform::query(&given), &platform)
         .expect("a request");
     let expected = format!("{ENDPOINT}?api-version=2019-08-01&resource={}", encoded(text));
     assert_eq!(request.url.as_str(), expected.replace('\'', "%27"));
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) {
 
     let source = fake_platform::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
     let request = source
-        .request(&fake_platform::ask(&given), &machine)
+        .request(&fake_platform::query(&given), &platform)
         .expect("a request");
     assert_eq!(request.url.as_str(), ENDPOINT);
     let body = request.body.as_ref().map(Secret::expose_secret);

@@ -49,17 +49,21 @@ const SPOILT: &str = r#""\ud800":[NaN,-Infinity,1e999,"\udc00 \ud83d"],"x":{"err
 /// Checks what is read from a body.
 pub fn check(body: &[u8]) {
     let fields = Fields::read(body);
-    let answer = TokenResponse::parse(body);
+    let token_response = TokenResponse::parse(body);
     let Some(fields) = fields else {
         // Values are repaired, a structure never is.
-        assert!(answer.is_none() || is_framed(body), "whether it is an answer");
+        assert!(
+            token_response.is_none() || is_framed(body),
+            "whether it is an answer"
+        );
         return;
     };
-    let answer = answer.expect("an answer, as it is strictly JSON");
-    check_against(answer, &fields);
+    let token_response = token_response.expect("an answer, as it is strictly JSON");
+    check_against(token_response, &fields);
     if let Some(spoilt) = spoilt(body) {
-        let answer = TokenResponse::parse(&spoilt).expect("an answer with values that JSON does not have");
-        check_against(answer, &fields);
+        let token_response =
+            TokenResponse::parse(&spoilt).expect("an answer with values that JSON does not have");
+        check_against(token_response, &fields);
     }
 }
 
@@ -79,7 +83,7 @@ fn spoilt(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether an answer says what the oracle read.
-fn check_against(mut answer: TokenResponse, fields: &Fields) {
+fn check_against(mut token_response: TokenResponse, fields: &Fields) {
     let field = |name| fields.value(name);
     for (kind, value) in [
         (IdKind::ClientId, field("client_id")),
@@ -89,23 +93,26 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
             field("msi_res_id").or_else(|| field("mi_res_id")),
         ),
     ] {
-        assert_names_only(&answer, kind, value);
+        assert_names_only(&token_response, kind, value);
     }
     let stands = |said: &str, places: &[&str]| {
         let is_there = |place: &&str| fields.any_case(place).any(|value| holds(value, said));
         !said.trim().is_empty() && places.iter().any(is_there)
     };
     for (said, places) in [
-        (answer.trace_id(), &["trace_id", "traceid", "error"][..]),
-        (answer.error_code(), &["error", "errorcode", "errors", "code"]),
+        (token_response.trace_id(), &["trace_id", "traceid", "error"][..]),
         (
-            answer.correlation_id(),
+            token_response.error_code(),
+            &["error", "errorcode", "errors", "code"],
+        ),
+        (
+            token_response.correlation_id(),
             &["correlation_id", "correlationid", "error"],
         ),
     ] {
         assert!(said.is_none_or(|said| stands(said, places)), "{said:?}");
     }
-    if let Some(sentence) = answer.error_description() {
+    if let Some(sentence) = token_response.error_description() {
         let halves = ["title", "detail"].map(|half| {
             let texts = fields.any_case(half).filter_map(Value::as_str);
             texts.map(str::to_owned).collect::<Vec<_>>()
@@ -126,7 +133,7 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
         let begins_with_one = halves[0].iter().any(|half| sentence.starts_with(half));
         assert!(is_whole || (begins_with_one && ends_with_one), "{sentence:?}");
     }
-    for number in answer.error_numbers() {
+    for number in token_response.error_numbers() {
         let is_there = |value: &Value| match &number {
             ErrorNumber::Text(text) => holds(value, text),
             ErrorNumber::Number(number) => holds_number(value, *number),
@@ -141,7 +148,7 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
         .and_then(Value::as_str)
         .filter(|token| !token.is_empty());
     assert_eq!(
-        answer
+        token_response
             .raw_token()
             .map(|token| token.expose_secret().to_owned())
             .filter(|token| !token.is_empty())
@@ -149,7 +156,7 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
         token,
         "what is to be kept out of messages"
     );
-    let grant = answer.take_token(NOW, None);
+    let grant = token_response.take_token(NOW, None);
     assert_eq!(
         grant.as_ref().map(|grant| grant.token.secret.expose_secret()),
         token.filter(
@@ -157,7 +164,10 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
         ),
         "the token, only without an error"
     );
-    assert!(answer.take_token(NOW, None).is_none(), "a token is taken once");
+    assert!(
+        token_response.take_token(NOW, None).is_none(),
+        "a token is taken once"
+    );
     let Some(grant) = grant else { return };
     assert_in_range(grant.token.expires_on.millis());
     assert!(
@@ -168,7 +178,7 @@ fn check_against(mut answer: TokenResponse, fields: &Fields) {
 }
 
 /// An identity is confirmed by its own field, if that is a string, in any case, and by no other text.
-fn assert_names_only(answer: &TokenResponse, kind: IdKind, value: Option<&Value>) {
+fn assert_names_only(token_response: &TokenResponse, kind: IdKind, value: Option<&Value>) {
     let named = value.and_then(Value::as_str);
     let swapped: String = named
         .unwrap_or("id")
@@ -182,11 +192,14 @@ fn assert_names_only(answer: &TokenResponse, kind: IdKind, value: Option<&Value>
         })
         .collect();
     assert_eq!(
-        answer.is_for_identity(kind, &swapped),
+        token_response.is_for_identity(kind, &swapped),
         named.is_some(),
         "{kind:?}"
     );
-    assert!(!answer.is_for_identity(kind, &format!("{swapped}x")), "{kind:?}");
+    assert!(
+        !token_response.is_for_identity(kind, &format!("{swapped}x")),
+        "{kind:?}"
+    );
 }
 
 /// Whether a text stands anywhere in a value.

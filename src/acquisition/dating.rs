@@ -19,13 +19,14 @@ impl AcquisitionTask {
             .as_deref()
             .and_then(Timestamp::from_http_date);
         let granted_at = |now| {
-            let mut answer = TokenResponse::parse(&response.body).filter(|_| is_success(response.status))?;
-            let grant = answer.take_token(now, sent_at)?;
-            Some((answer, grant))
+            let mut token_response =
+                TokenResponse::parse(&response.body).filter(|_| is_success(response.status))?;
+            let grant = token_response.take_token(now, sent_at)?;
+            Some((token_response, grant))
         };
-        let (answer, mut grant) = granted_at(now)?;
+        let (token_response, mut grant) = granted_at(now)?;
         if !self.context.key.cache_key.is_thread_local() {
-            return Some((answer, grant));
+            return Some((token_response, grant));
         }
         // A test has replaced the caller's clock, and the endpoint may go by that one or by the system's. A lifetime is
         // the same on both; an instant is one of the clock on which it makes sense, and the earlier one if it does on
@@ -48,7 +49,7 @@ impl AcquisitionTask {
             caller: called_at,
         }
         .offset_ms();
-        Some((answer, grant))
+        Some((token_response, grant))
     }
 
     /// The time by the clock of who started the flight, too.

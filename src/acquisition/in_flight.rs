@@ -1,4 +1,4 @@
-//! A flight: one chain of requests, however many callers wait for what it brings.
+//! A flight: one series of requests, however many callers wait for what it brings.
 //!
 //! Knows who may join whom and how waiters learn of the outcome; it neither sends nor stores.
 
@@ -40,17 +40,19 @@ pub enum AcquisitionTrigger {
 impl AcquisitionTrigger {
     /// Whether a caller with this reason may share a flight that was started for another. `from_shelf`: such a flight
     /// may bring a token from a cache outside of this process.
-    pub fn can_share(&self, flight: &Self, from_shelf: bool) -> bool {
-        let brings_another = |flight: &Self| match flight {
+    pub fn can_share(&self, in_flight: &Self, from_shelf: bool) -> bool {
+        let brings_another = |in_flight: &Self| match in_flight {
             Self::ForceRefresh => true,
             Self::CacheMiss => !from_shelf,
             _ => false,
         };
         match self {
             Self::CacheMiss | Self::BackgroundRefresh => true,
-            Self::ForceRefresh => brings_another(flight),
-            Self::ClaimsChallenge(None) => brings_another(flight) || *flight == Self::ClaimsChallenge(None),
-            Self::ClaimsChallenge(Some(_)) => self == flight,
+            Self::ForceRefresh => brings_another(in_flight),
+            Self::ClaimsChallenge(None) => {
+                brings_another(in_flight) || *in_flight == Self::ClaimsChallenge(None)
+            }
+            Self::ClaimsChallenge(Some(_)) => self == in_flight,
         }
     }
 }
@@ -113,7 +115,7 @@ struct Status {
     completion: Option<Completion>,
 }
 
-/// One chain of requests that is under way.
+/// One series of requests that is under way.
 pub struct InFlightRequest {
     /// Flights are counted.
     pub sequence: u64,
@@ -147,7 +149,7 @@ impl InFlightRequest {
         (reason, refresh_reason): (AcquisitionTrigger, CacheRefreshReason),
         total: Duration,
         in_background: bool,
-        report: ErrorContext,
+        error_context: ErrorContext,
         called_at: WallClocks,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -159,7 +161,7 @@ impl InFlightRequest {
             waiters: Waiters::new(in_background.then(|| Instant::now() + total)),
             superseded: AtomicBool::new(false),
             stats: AttemptStats::default(),
-            error_context: report,
+            error_context,
             offset_ms: called_at.offset_ms(),
             started_at: Instant::now(),
             status: watch::Sender::new(Status::default()),
@@ -167,24 +169,24 @@ impl InFlightRequest {
     }
 
     /// Tells every waiter how it ended; only the first call counts.
-    pub fn complete(&self, landing: Completion) {
+    pub fn complete(&self, completion: Completion) {
         self.status.send_if_modified(|known| {
             let first = known.completion.is_none();
             if first {
-                known.completion = Some(landing);
+                known.completion = Some(completion);
             }
             first
         });
     }
 
     /// A valid token, if not as good a one as is under way: it is served instead of a failure or a long wait.
-    pub fn set_fallback(&self, served: AcquiredToken) {
-        self.status.send_modify(|known| known.fallback = Some(served));
+    pub fn set_fallback(&self, acquired: AcquiredToken) {
+        self.status.send_modify(|known| known.fallback = Some(acquired));
     }
 
     /// The token has come, and nobody's time runs out on what remains to be done with it.
-    pub fn set_token(&self, served: AcquiredToken) {
-        self.status.send_modify(|known| known.token = Some(served));
+    pub fn set_token(&self, acquired: AcquiredToken) {
+        self.status.send_modify(|known| known.token = Some(acquired));
     }
 
     /// What is told of it so far.
@@ -246,23 +248,23 @@ impl Waiter {
 
     /// Whether the endpoint's certificate is verified against the roots of this process.
     pub fn is_verified(&self) -> bool {
-        let report = &self.request.error_context;
-        report.endpoint().starts_with("https:") && report.source() != SourceName::ServiceFabric
+        let error_context = &self.request.error_context;
+        error_context.endpoint().starts_with("https:") && error_context.source() != SourceName::ServiceFabric
     }
 
     /// Waits for the flight, the timer, or the end of patience with a token to fall back on.
     pub async fn wait(self) -> AcquisitionResult {
-        let outcome = self.wait_for_result().await.and_then(|served| {
-            let report = &self.request.error_context;
-            served.check_tenant(self.tenant.as_deref(), report)?;
-            Ok(served)
+        let outcome = self.wait_for_result().await.and_then(|acquired| {
+            let error_context = &self.request.error_context;
+            acquired.check_tenant(self.tenant.as_deref(), error_context)?;
+            Ok(acquired)
         });
         match outcome {
-            Ok(mut served) => {
-                served.metadata = self.metadata(served.metadata.token_source);
-                Ok(served)
+            Ok(mut acquired) => {
+                acquired.metadata = self.metadata(acquired.metadata.token_source);
+                Ok(acquired)
             }
-            Err(error) => Err(error.map_details(|facts| facts.metadata = Some(self.metadata(None)))),
+            Err(error) => Err(error.map_details(|details| details.metadata = Some(self.metadata(None)))),
         }
     }
 
@@ -285,25 +287,25 @@ impl Waiter {
             let Status {
                 fallback: spare,
                 token: arrived,
-                completion: landing,
+                completion,
             } = known.borrow_and_update().clone();
-            if let Some(Completion::Finished(Ok(served))) = landing {
-                return Ok(served);
+            if let Some(Completion::Finished(Ok(acquired))) = completion {
+                return Ok(acquired);
             }
             let fallback = [&self.fallback, &spare]
                 .into_iter()
                 .flatten()
-                .find(|served| self.is_valid(served));
+                .find(|acquired| self.is_valid(acquired));
             let until = fallback.map_or(timer, |_| timer.min(self.request.started_at + NEAR_EXPIRY_WAIT));
             // The sender lives in the flight, which this waiter holds: it is not closed.
-            if landing.is_none() && timeout_at(until, known.changed()).await.is_some() {
+            if completion.is_none() && timeout_at(until, known.changed()).await.is_some() {
                 continue;
             }
             // The token may have expired meanwhile: then the patience ends, the time does not.
-            let mut served = [arrived.as_ref(), fallback].into_iter().flatten();
-            match served.find(|served| self.is_valid(served)) {
-                Some(served) => return Ok(served.clone()),
-                None => match landing {
+            let mut acquired = [arrived.as_ref(), fallback].into_iter().flatten();
+            match acquired.find(|acquired| self.is_valid(acquired)) {
+                Some(acquired) => return Ok(acquired.clone()),
+                None => match completion {
                     Some(Completion::Finished(failed)) => return failed,
                     Some(Completion::TimedOut) => return Err(self.timeout_error()),
                     None if until == timer => return Err(self.timeout_error()),
@@ -313,8 +315,8 @@ impl Waiter {
         }
     }
 
-    fn is_valid(&self, served: &AcquiredToken) -> bool {
-        served.token.is_valid(self.called_at.when(self.clock.now()))
+    fn is_valid(&self, acquired: &AcquiredToken) -> bool {
+        acquired.token.is_valid(self.called_at.when(self.clock.now()))
     }
 
     fn timeout_error(&self) -> Error {
@@ -347,13 +349,13 @@ impl AcquiredToken {
 
     /// Refuses a token of another tenant than the one that is wanted. The tenant of a token that is not a JWT cannot be
     /// told; and only a GUID names a tenant that can be compared: `common` and its like name none, a domain any.
-    pub fn check_tenant(&self, wanted: Option<&str>, report: &ErrorContext) -> Result<(), Error> {
+    pub fn check_tenant(&self, wanted: Option<&str>, error_context: &ErrorContext) -> Result<(), Error> {
         let Some(wanted) = wanted.filter(|wanted| is_guid(wanted)) else {
             return Ok(());
         };
         match tenant_id(self.token.secret.expose_secret()) {
             Some(tenant) if !tenant.eq_ignore_ascii_case(wanted) => {
-                Err(report.tenant_mismatch(wanted, &tenant))
+                Err(error_context.tenant_mismatch(wanted, &tenant))
             }
             _ => Ok(()),
         }
@@ -377,7 +379,7 @@ mod tests {
         ];
         let joined_by = |reason: &AcquisitionTrigger, from_shelf| {
             all.iter()
-                .map(|flight| reason.can_share(flight, from_shelf))
+                .map(|in_flight| reason.can_share(in_flight, from_shelf))
                 .collect::<Vec<_>>()
         };
         let joined = |reason: &AcquisitionTrigger| joined_by(reason, false);

@@ -109,12 +109,12 @@ struct AcquisitionContext {
 
 impl TokenClient {
     /// An engine with nothing cached and nothing under way.
-    pub fn new(machine: Platform, native: Arc<dyn Transport>, spawner: RuntimeHandleFn) -> Arc<Self> {
+    pub fn new(platform: Platform, native: Arc<dyn Transport>, runtime_handle: RuntimeHandleFn) -> Arc<Self> {
         Arc::new(Self {
-            endpoint_limiters: EndpointLimiters::new(machine.clock.clone()),
-            platform: machine,
+            endpoint_limiters: EndpointLimiters::new(platform.clock.clone()),
+            platform,
             native_transport: native,
-            runtime_handle: spawner,
+            runtime_handle,
             jitter_hasher: RandomState::new(),
             generation: AtomicU32::new(0),
             imds_has_responded: AtomicBool::new(false),
@@ -133,30 +133,30 @@ impl TokenClient {
     /// A token from the cache, or a place among those who wait for one.
     pub fn acquire(
         self: &Arc<Self>,
-        settings: &ApplicationOptions,
+        options: &ApplicationOptions,
         request: TokenRequest,
         env: &Environment,
         caller: CallerClock,
     ) -> Result<Acquisition, Error> {
-        let source = source::create(env, settings, &self.platform)?;
-        let total = request.timeout.unwrap_or(settings.timeouts.total);
-        let boarding = CallerOptions {
+        let source = source::create(env, options, &self.platform)?;
+        let total = request.timeout.unwrap_or(options.timeouts.total);
+        let caller_options = CallerOptions {
             cache_policy: request.cache_policy,
             tenant: request.tenant.clone(),
             total_timeout: total,
         };
-        let plan = self.prepare_context(
+        let context = self.prepare_context(
             source,
-            settings,
+            options,
             request,
             ProcessRoots::from_environment(env),
             caller,
         )?;
         let mut departure = None;
-        let acquired = self.lookup_or_start(boarding, plan, &mut departure);
+        let acquired = self.lookup_or_start(caller_options, context, &mut departure);
         // Outside of the lock: a runtime that refuses the flight ends it on the spot.
-        if let Some(ReadyTask { runtime, task: pilot }) = departure {
-            runtime.spawn(pilot.run());
+        if let Some(ReadyTask { runtime, task }) = departure {
+            runtime.spawn(task.run());
         }
         acquired
     }
@@ -165,75 +165,75 @@ impl TokenClient {
     fn lookup_or_start(
         self: &Arc<Self>,
         CallerOptions {
-            cache_policy: wish,
+            cache_policy,
             tenant,
             total_timeout: total,
         }: CallerOptions,
-        mut plan: AcquisitionContext,
+        mut context: AcquisitionContext,
         departure: &mut Option<ReadyTask>,
     ) -> Result<Acquisition, Error> {
         let mut state = self.lock();
-        let now = plan.called_at.when(self.platform.clock.now());
-        let found = state.lookup(&plan.key.cache_key, now);
-        plan.previous_token = found.token().cloned();
-        let report = ErrorContext::new(&*plan.source);
+        let now = context.called_at.when(self.platform.clock.now());
+        let found = state.lookup(&context.key.cache_key, now);
+        context.previous_token = found.token().cloned();
+        let error_context = ErrorContext::new(&*context.source);
         let cached = |stored, reason| {
-            let metadata = Metadata::from_cache(reason, report.endpoint().to_owned());
-            let served = AcquiredToken::from_cache(stored, self.generation(), now, metadata);
-            served.check_tenant(tenant.as_deref(), &report)?;
-            Ok(served)
+            let metadata = Metadata::from_cache(reason, error_context.endpoint().to_owned());
+            let acquired = AcquiredToken::from_cache(stored, self.generation(), now, metadata);
+            acquired.check_tenant(tenant.as_deref(), &error_context)?;
+            Ok(acquired)
         };
-        let refresh_reason = cache_refresh_reason(wish, &found);
-        let reason = acquisition_trigger(wish, &found, &*plan.source);
-        let fallback = match (wish, found) {
+        let refresh_reason = cache_refresh_reason(cache_policy, &found);
+        let reason = acquisition_trigger(cache_policy, &found, &*context.source);
+        let fallback = match (cache_policy, found) {
             (CachePolicy::UseCache, Lookup::Fresh(stored)) => {
                 return cached(stored, CacheRefreshReason::NotApplicable).map(Acquisition::Ready);
             }
             (CachePolicy::UseCache, Lookup::StaleWhileRevalidate(stored)) => {
                 // The caller is served: its own timeout is not the refresh's.
-                let total = plan.options.timeouts.total;
-                *departure = self.start_background_refresh(&mut state, plan, total);
+                let total = context.options.timeouts.total;
+                *departure = self.start_background_refresh(&mut state, context, total);
                 return cached(stored, refresh_reason).map(Acquisition::Ready);
             }
             (CachePolicy::UseCache, Lookup::NearExpiry(stored)) => Some(cached(stored, refresh_reason)?),
             _ => None,
         };
         if let AcquisitionTrigger::ClaimsChallenge(hash) = &reason {
-            plan.query.refused_token_hash.clone_from(hash);
+            context.query.refused_token_hash.clone_from(hash);
         }
-        let flight = match state.find_shareable(&plan.key, &reason, plan.called_at) {
-            Some(flight) => {
+        let in_flight = match state.find_shareable(&context.key, &reason, context.called_at) {
+            Some(in_flight) => {
                 // A pause that is too long for this caller is no reason to keep them waiting.
-                let gate = self
+                let limiter = self
                     .endpoint_limiters
-                    .limiter(&plan.source.endpoint().with_query(&[]));
-                if let Some(pause) = gate.blocked_for().filter(|pause| *pause > total)
-                    && flight.stats.is_paused()
+                    .limiter(&context.source.endpoint().with_query(&[]));
+                if let Some(pause) = limiter.blocked_for().filter(|pause| *pause > total)
+                    && in_flight.stats.is_paused()
                 {
-                    let error = report.retry_after_too_long(pause, flight.stats.attempts());
+                    let error = error_context.retry_after_too_long(pause, in_flight.stats.attempts());
                     return fallback.map(Acquisition::Ready).ok_or(error);
                 }
-                flight
+                in_flight
             }
-            None => match self.create_task(&mut state, (reason, refresh_reason), plan, total) {
+            None => match self.create_task(&mut state, (reason, refresh_reason), context, total) {
                 Ok(ready) => departure.insert(ready).task.in_flight.clone(),
                 Err(error) => return fallback.map(Acquisition::Ready).ok_or(error),
             },
         };
         let clocks = (self.platform.clock.clone(), now);
         Ok(Acquisition::Pending(
-            flight.add_waiter(total, fallback, tenant, clocks),
+            in_flight.add_waiter(total, fallback, tenant, clocks),
         ))
     }
 
     /// Which host this is, without asking it.
-    pub fn detect_source(&self, settings: &ApplicationOptions, env: &Environment) -> SourceName {
-        source::detect_name(env, settings, &self.platform)
+    pub fn detect_source(&self, options: &ApplicationOptions, env: &Environment) -> SourceName {
+        source::detect_name(env, options, &self.platform)
     }
 
     /// Whether the environment has a source that the application may use, without asking it.
-    pub fn has_source(&self, settings: &ApplicationOptions, env: &Environment) -> bool {
-        source::is_any_detected(env, settings, &self.platform)
+    pub fn has_source(&self, options: &ApplicationOptions, env: &Environment) -> bool {
+        source::is_any_detected(env, options, &self.platform)
     }
 
     /// Forgets every token. Flights under way still answer their waiters, but store nothing.
@@ -255,7 +255,7 @@ impl TokenClient {
     fn prepare_context(
         &self,
         source: Arc<dyn Source>,
-        settings: &ApplicationOptions,
+        options: &ApplicationOptions,
         request: TokenRequest,
         roots: ProcessRoots,
         caller: CallerClock,
@@ -267,43 +267,43 @@ impl TokenClient {
         };
         // What a test does with its clock stays in its thread, and in memory.
         let thread = called_at.disagree().then_some(caller.thread);
-        let mut settings = settings.clone();
+        let mut options = options.clone();
         if thread.is_some() {
-            settings.persistent_cache = None;
+            options.persistent_cache = None;
         }
         let capabilities = if request.enable_cae {
-            Some(with_cae_capability(settings.capabilities.as_deref()))
+            Some(with_cae_capability(options.capabilities.as_deref()))
         } else {
-            settings.capabilities.clone()
+            options.capabilities.clone()
         };
-        let ask = TokenQuery {
+        let query = TokenQuery {
             resource: request.resource,
-            identity: settings.identity.clone(),
+            identity: options.identity.clone(),
             capabilities,
             claims: request.claims,
             refused_token_hash: None,
             correlation_id: request.correlation_id,
         };
         let claims = source
-            .claims_parameter(&ask)
-            .map_err(|error| error.map_details(|facts| facts.source = Some(source.name())))?;
+            .claims_parameter(&query)
+            .map_err(|error| error.map_details(|details| details.source = Some(source.name())))?;
         let key = CoalescingKey {
-            cache_key: CacheKey::new(&*source, &ask).for_thread(thread),
+            cache_key: CacheKey::new(&*source, &query).for_thread(thread),
             claims,
-            transport: settings.transport.as_ref().unwrap_or(&self.native_transport).id(),
-            disable_internal_retries: settings.disable_internal_retries,
-            retry_options: settings.retry_options,
+            transport: options.transport.as_ref().unwrap_or(&self.native_transport).id(),
+            disable_internal_retries: options.disable_internal_retries,
+            retry_options: options.retry_options,
             identity_not_found_timeout: request.identity_not_found_timeout,
-            persistent_store: settings
+            persistent_store: options
                 .persistent_cache
                 .as_ref()
-                .map(|shelf| shelf.store.id().to_owned()),
+                .map(|persistent_cache| persistent_cache.store.id().to_owned()),
             needs_probe: request.is_credential_call && source.needs_probe() && !self.imds_has_responded(),
         };
         Ok(AcquisitionContext {
             source,
-            query: ask,
-            options: settings,
+            query,
+            options,
             roots,
             key,
             previous_token: None,
@@ -317,18 +317,22 @@ impl TokenClient {
     fn start_background_refresh(
         self: &Arc<Self>,
         state: &mut State,
-        mut plan: AcquisitionContext,
+        mut context: AcquisitionContext,
         total: Duration,
     ) -> Option<ReadyTask> {
         if state
-            .find_shareable(&plan.key, &AcquisitionTrigger::BackgroundRefresh, plan.called_at)
+            .find_shareable(
+                &context.key,
+                &AcquisitionTrigger::BackgroundRefresh,
+                context.called_at,
+            )
             .is_some()
         {
             return None;
         }
-        plan.background_refresh_permit = Some(
+        context.background_refresh_permit = Some(
             self.endpoint_limiters
-                .limiter(&plan.source.endpoint().with_query(&[]))
+                .limiter(&context.source.endpoint().with_query(&[]))
                 .try_acquire_refresh_permit()?,
         );
         // Without a thread to run it there is no refresh; the token at hand is valid.
@@ -336,7 +340,7 @@ impl TokenClient {
             AcquisitionTrigger::BackgroundRefresh,
             CacheRefreshReason::ProactivelyRefreshed,
         );
-        self.create_task(state, reason, plan, total).ok()
+        self.create_task(state, reason, context, total).ok()
     }
 
     /// A flight that others can join from now on; the caller lets it go when the lock is open.
@@ -344,39 +348,40 @@ impl TokenClient {
         self: &Arc<Self>,
         state: &mut State,
         reason: (AcquisitionTrigger, CacheRefreshReason),
-        plan: AcquisitionContext,
+        context: AcquisitionContext,
         total: Duration,
     ) -> Result<ReadyTask, Error> {
         let runtime = (self.runtime_handle)().map_err(|error| {
             let message = format!("The network thread could not be started ({error}).");
-            Error::new(Code::NetworkUnavailable, message).map_details(|facts| {
-                facts.retryable = true;
-                facts.cause = Some(Cause {
+            Error::new(Code::NetworkUnavailable, message).map_details(|details| {
+                details.retryable = true;
+                details.cause = Some(Cause {
                     code: local_error::code(&error),
                     message: error.to_string(),
                 });
             })
         })?;
         state.last_sequence += 1;
-        let report = ErrorContext::new(&*plan.source).with_identity(plan.source.identity_id(&plan.query));
-        let in_background = plan.background_refresh_permit.is_some();
-        let flight = InFlightRequest::new(
+        let error_context =
+            ErrorContext::new(&*context.source).with_identity(context.source.identity_id(&context.query));
+        let in_background = context.background_refresh_permit.is_some();
+        let in_flight = InFlightRequest::new(
             state.last_sequence,
             state.epoch,
             reason,
             total,
             in_background,
-            report,
-            plan.called_at,
+            error_context,
+            context.called_at,
         );
-        let flights = state.in_flight.entry(plan.key.clone()).or_default();
-        flights.push(flight.clone());
+        let flights = state.in_flight.entry(context.key.clone()).or_default();
+        flights.push(in_flight.clone());
         Ok(ReadyTask {
             runtime,
             task: AcquisitionTask {
                 client: self.clone(),
-                in_flight: flight,
-                context: plan,
+                in_flight,
+                context,
                 presence: OnceLock::new(),
             },
         })

@@ -32,18 +32,22 @@ pub(super) struct PersistentEntry<'a> {
 impl AcquisitionTask {
     /// Looks into the cache outside of this process, if there is one, then asks the source.
     pub(super) async fn acquire(&self) -> Result<(FetchedToken, Option<PersistentEntry<'_>>), Stop> {
-        let Some(shelf) = &self.context.options.persistent_cache else {
+        let Some(persistent_cache) = &self.context.options.persistent_cache else {
             return Ok((self.fetch_token().await?, None));
         };
         let looking = Instant::now();
         let until = looking + PERSISTENT_LOOKUP_TIMEOUT.min(self.in_flight.deadline.remaining() / 2);
-        let found = RecordId::compute(&self.context.key.cache_key, shelf, &self.client.platform);
+        let found = RecordId::compute(
+            &self.context.key.cache_key,
+            persistent_cache,
+            &self.client.platform,
+        );
         let Ok(Some(place)) = timeout_at(until, found).await else {
             self.in_flight.stats.add_cache_time(looking.elapsed());
             return Ok((self.fetch_token().await?, None));
         };
         let mut shelving = PersistentEntry {
-            cache: shelf,
+            cache: persistent_cache,
             record_id: place,
             lock: None,
             stale_token: None,
@@ -99,11 +103,11 @@ impl AcquisitionTask {
             AcquisitionTrigger::CacheMiss => false,
         };
         let PersistentEntry {
-            cache: shelf,
+            cache: persistent_cache,
             record_id: place,
             ..
         } = shelving;
-        let record = shelf.store.load(&place.entry).await?;
+        let record = persistent_cache.store.load(&place.entry).await?;
         let clocks = self.wall_clocks();
         let now = clocks.system;
         let since = self.client.lock().invalidated_before(&self.context.key.cache_key);
@@ -130,7 +134,7 @@ impl AcquisitionTask {
     /// Has the cache outside of this process keep a token, unless it is no longer wanted, or a later one is there.
     pub(super) async fn persist(&self, keep: PersistentUpdate, shelving: PersistentEntry<'_>) {
         let PersistentEntry {
-            cache: shelf,
+            cache: persistent_cache,
             record_id: place,
             lock: guard,
             looked_up_at: looked,
@@ -140,7 +144,7 @@ impl AcquisitionTask {
         let now = self.client.platform.clock.now();
         // Somebody else may have lost patience with whoever holds the guard.
         if guard.is_some()
-            && let Some(record) = shelf.store.load(&place.entry).await
+            && let Some(record) = persistent_cache.store.load(&place.entry).await
             && place.decode(&record, Some(looked), now).is_some()
         {
             return;
@@ -152,7 +156,7 @@ impl AcquisitionTask {
             PersistentUpdate::Store(token) => place.encode(&token, now),
             PersistentUpdate::Delete => Zeroizing::default(),
         };
-        shelf.store.save(&place.entry, record).await;
+        persistent_cache.store.save(&place.entry, record).await;
         drop(guard);
         self.in_flight.stats.add_cache_time(keeping.elapsed());
     }

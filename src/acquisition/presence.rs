@@ -70,16 +70,16 @@ impl AcquisitionTask {
             .status_limit(response.status)
             .is_some();
         let earlier = self.context.previous_token.as_ref().map(|token| &token.secret);
-        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         let error = if self.client.is_foreign(&*self.context.source, response) {
-            report.foreign_response(response, earlier, attempts, retryable)
+            error_context.foreign_response(response, earlier, attempts, retryable)
         } else {
-            report.response_error(response, earlier, attempts, retryable)
+            error_context.response_error(response, earlier, attempts, retryable)
         };
         let now = self.client.platform.clock.now();
         let asked_for = response.headers.retry_after.as_deref();
-        error.map_details(|facts| {
-            facts.retry_after = asked_for.and_then(|value| parse_retry_after(value, now));
+        error.map_details(|details| {
+            details.retry_after = asked_for.and_then(|value| parse_retry_after(value, now));
         })
     }
 }

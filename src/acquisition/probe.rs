@@ -55,21 +55,17 @@ impl TokenClient {
     /// Asks the source of this environment whether it is there. Only a wrong `timeout` is an error.
     pub fn probe(
         self: &Arc<Self>,
-        settings: &ApplicationOptions,
+        options: &ApplicationOptions,
         given: &UntypedValue,
         env: &Environment,
     ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
         let limit = given.as_millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
-        let name = self.detect_source(settings, env);
-        let opened = source::create(env, settings, &self.platform);
-        let (engine, settings, roots) = (
-            self.clone(),
-            settings.clone(),
-            ProcessRoots::from_environment(env),
-        );
+        let name = self.detect_source(options, env);
+        let opened = source::create(env, options, &self.platform);
+        let (client, options, roots) = (self.clone(), options.clone(), ProcessRoots::from_environment(env));
         Ok(async move {
             let answered = match opened {
-                Ok(source) => match engine.send_probe(&source, &settings, &roots, limit).await {
+                Ok(source) => match client.send_probe(&source, &options, &roots, limit).await {
                     Ok(Presence::Silent) => Err(ErrorContext::new(&*source).probe_timeout(limit)),
                     other => other,
                 },
@@ -85,13 +81,13 @@ impl TokenClient {
 
     /// Probes IMDS once, however many acquisitions want to know at one time. An error says that there is no IMDS, or
     /// why it could not be asked.
-    pub(super) async fn probe_coalesced(&self, plan: &AcquisitionContext) -> Result<Presence, Error> {
+    pub(super) async fn probe_coalesced(&self, context: &AcquisitionContext) -> Result<Presence, Error> {
         let since = Instant::now();
         let probe = self
             .probes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(plan.key.transport)
+            .entry(context.key.transport)
             .or_default()
             .clone();
         let mut last = probe.lock().await;
@@ -102,12 +98,12 @@ impl TokenClient {
             return outcome.clone();
         }
         let mut outcome = self
-            .send_probe(&plan.source, &plan.options, &plan.roots, PROBE_TIMEOUT)
+            .send_probe(&context.source, &context.options, &context.roots, PROBE_TIMEOUT)
             .await;
         // A caller's own client does not tell whether its connection was accepted.
-        let is_connected = plan.options.transport.is_none();
+        let is_connected = context.options.transport.is_none();
         if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_break_silence()) {
-            outcome = Err(ErrorContext::new(&*plan.source).probe_timeout(PROBE_TIMEOUT));
+            outcome = Err(ErrorContext::new(&*context.source).probe_timeout(PROBE_TIMEOUT));
         }
         *last = Some((Instant::now(), outcome.clone()));
         outcome
@@ -117,35 +113,33 @@ impl TokenClient {
     async fn send_probe(
         &self,
         source: &Arc<dyn Source>,
-        settings: &ApplicationOptions,
+        options: &ApplicationOptions,
         roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
-        let report = ErrorContext::new(&**source);
+        let error_context = ErrorContext::new(&**source);
         let prober = source.clone();
         let until = Instant::now() + limit;
         let mut request = self
-            .build_request(source.request_directory(), limit, move |machine| {
-                prober.probe(machine)
+            .build_request(source.request_directory(), limit, move |platform| {
+                prober.probe(platform)
             })
             .await?;
-        report.add_secrets(request.secrets.iter().cloned());
-        let gate = self.endpoint_limiters.limiter(&request.url);
-        if gate.blocked_for().is_some() {
+        error_context.add_secrets(request.secrets.iter().cloned());
+        let limiter = self.endpoint_limiters.limiter(&request.url);
+        if limiter.blocked_for().is_some() {
             return Ok(Presence::Inconclusive); // It answered: with a 429.
         }
-        let transport = settings.transport.as_ref().unwrap_or(&self.native_transport);
+        let transport = options.transport.as_ref().unwrap_or(&self.native_transport);
         let mut exchange = pin!(async {
             roots.attach_to(&mut request, limit).await;
             let _place = if transport.needs_request_permit() {
-                Some(gate.acquire_probe_permit().await)
+                Some(limiter.acquire_probe_permit().await)
             } else {
                 None
             };
             let left = until.saturating_duration_since(Instant::now());
-            transport
-                .send(&request, settings.timeouts.connect.min(left))
-                .await
+            transport.send(&request, options.timeouts.connect.min(left)).await
         });
         let answered = match timeout_at(until, exchange.as_mut()).await {
             Some(answered) => answered,
@@ -157,28 +151,28 @@ impl TokenClient {
         let is_undecided = source.needs_probe() && !self.imds_has_responded();
         match answered {
             Ok(response) if is_container_host(&response) => {
-                Err(report.response_error(&response, None, 1, false))
+                Err(error_context.response_error(&response, None, 1, false))
             }
             Ok(response) if is_undecided => match imds_evidence(&response, RequestKind::Probe) {
                 Evidence::Imds => {
                     self.imds_has_responded.store(true, Ordering::Relaxed);
                     Ok(Presence::Responded)
                 }
-                Evidence::Foreign => Err(report.foreign_response(&response, None, 1, false)),
+                Evidence::Foreign => Err(error_context.foreign_response(&response, None, 1, false)),
                 Evidence::Inconclusive => Ok(Presence::Inconclusive),
             },
             Ok(_) => Ok(Presence::Responded),
             Err(fault) if is_oversized(&fault) && !is_undecided => Ok(Presence::Responded),
             Err(fault)
-                if fault.kind == TransportErrorKind::ConnectTimeout && limit <= settings.timeouts.connect =>
+                if fault.kind == TransportErrorKind::ConnectTimeout && limit <= options.timeouts.connect =>
             {
-                Err(report.probe_timeout(limit))
+                Err(error_context.probe_timeout(limit))
             }
             Err(fault) => {
-                let error = report.transport_error(&fault, 1, false);
+                let error = error_context.transport_error(&fault, 1, false);
                 let is_absent = is_undecided
                     && (is_foreign(&fault) || fault.kind == TransportErrorKind::CustomClientTimeout);
-                Err(error.map_details(|facts| facts.unavailable |= is_absent))
+                Err(error.map_details(|details| details.unavailable |= is_absent))
             }
         }
     }

@@ -18,8 +18,8 @@ impl AcquisitionTask {
             self.emit(|| EventKind::Refresh(outcome.clone()));
         }
         match outcome {
-            Ok(served) => self.log(Level::Info, || {
-                let left = served
+            Ok(acquired) => self.log(Level::Info, || {
+                let left = acquired
                     .token
                     .expires_on
                     .saturating_duration_since(self.client.platform.clock.now());
@@ -33,14 +33,10 @@ impl AcquisitionTask {
     }
 
     fn emit(&self, what: impl FnOnce() -> EventKind) {
-        let AcquisitionContext {
-            query: ask,
-            options: settings,
-            ..
-        } = &self.context;
-        settings.event_listener.emit(|| Event {
-            correlation_id: ask.correlation_id.clone(),
-            resource: ask.resource.as_str().to_owned(),
+        let AcquisitionContext { query, options, .. } = &self.context;
+        options.event_listener.emit(|| Event {
+            correlation_id: query.correlation_id.clone(),
+            resource: query.resource.as_str().to_owned(),
             source: self.in_flight.error_context.source(),
             endpoint: self.in_flight.error_context.endpoint().to_owned(),
             kind: what(),
@@ -60,19 +56,26 @@ impl AcquisitionTask {
 impl RetryObserver for AcquisitionTask {
     fn on_request(&self) {
         self.log(Level::Info, || {
-            let report = &self.in_flight.error_context;
-            format!("asking {} at {}", report.source().as_str(), report.endpoint())
+            let error_context = &self.in_flight.error_context;
+            format!(
+                "asking {} at {}",
+                error_context.source().as_str(),
+                error_context.endpoint()
+            )
         });
     }
 
-    fn on_response(&self, answer: &Result<Response, TransportError>, took: Duration) {
-        if let Ok(response) = answer {
+    fn on_response(&self, token_response: &Result<Response, TransportError>, took: Duration) {
+        if let Ok(response) = token_response {
             self.client.record_response(&*self.context.source, response);
         }
         self.emit(|| EventKind::Request {
             attempt: self.in_flight.stats.attempts(),
-            status: answer.as_ref().ok().map(|answer| answer.status),
-            fault: answer.as_ref().err().map(TransportError::code),
+            status: token_response
+                .as_ref()
+                .ok()
+                .map(|token_response| token_response.status),
+            fault: token_response.as_ref().err().map(TransportError::code),
             took,
         });
     }

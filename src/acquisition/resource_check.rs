@@ -42,19 +42,19 @@ impl AcquisitionTask {
     /// Sends a request, and once more over a new connection if its response is for another resource.
     pub(super) async fn run_checked(
         &self,
-        chain: &RetryLoop<'_>,
+        retry_loop: &RetryLoop<'_>,
         mut request: Request,
     ) -> Result<AttemptOutcome, Stop> {
-        let end = self.run_retry_loop(chain, &request).await;
+        let end = self.run_retry_loop(retry_loop, &request).await;
         // A caller's own client answers for itself.
-        let is_native = chain.transport.id() == self.client.native_transport.id();
+        let is_native = retry_loop.transport.id() == self.client.native_transport.id();
         let Some(first) = self.mismatched_resource(&end).filter(|_| is_native) else {
             return Ok(end);
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
-        let end = self.run_retry_loop(chain, &request).await;
+        let end = self.run_retry_loop(retry_loop, &request).await;
         match self.mismatched_resource(&end) {
             Some(second) if is_other_resource(&first, &second) => {
                 return Err(Stop::Failed(self.resource_mismatch_error(&end)));
@@ -74,8 +74,8 @@ impl AcquisitionTask {
         if !is_success(response.status) {
             return None;
         }
-        let answer = TokenResponse::parse(&response.body)?;
-        let (asked, named) = (self.context.query.resource.as_str(), answer.resource()?);
+        let token_response = TokenResponse::parse(&response.body)?;
+        let (asked, named) = (self.context.query.resource.as_str(), token_response.resource()?);
         let endpoint = self.in_flight.error_context.endpoint();
         let is_other =
             is_other_resource(asked, named) && !self.client.resource_aliases.contains(endpoint, asked, named);

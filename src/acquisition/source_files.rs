@@ -25,9 +25,9 @@ impl TokenClient {
         let Some(directory) = directory else {
             return build(&self.platform);
         };
-        let machine = self.platform.clone();
+        let platform = self.platform.clone();
         let place = directory.to_string_lossy();
-        let built = self.platform.blocking.run(&place, move || build(&machine));
+        let built = self.platform.blocking.run(&place, move || build(&platform));
         match timeout_at(Instant::now() + limit, built).await {
             Some(Some(built)) => built,
             Some(None) => {
@@ -40,7 +40,7 @@ impl TokenClient {
                     limit.as_millis()
                 );
                 Err(Error::new(Code::UnableToReadSecretFile, message)
-                    .map_details(|facts| facts.retryable = true))
+                    .map_details(|details| details.retryable = true))
             }
         }
     }
@@ -49,10 +49,10 @@ impl TokenClient {
 impl AcquisitionTask {
     /// The request for a token, with the roots that its endpoint is verified against.
     pub(super) async fn first_request(&self) -> Result<Request, Error> {
-        let (source, ask) = (self.context.source.clone(), self.context.query.clone());
+        let (source, query) = (self.context.source.clone(), self.context.query.clone());
         let directory = self.context.source.request_directory();
         let limit = self.context.options.timeouts.request;
-        let build = move |machine: &Platform| source.request(&ask, machine);
+        let build = move |platform: &Platform| source.request(&query, platform);
         let mut request = self.client.build_request(directory, limit, build).await?;
         self.in_flight
             .error_context
@@ -69,34 +69,34 @@ impl AcquisitionTask {
     ) -> ChallengeFuture<'a> {
         let AcquisitionContext {
             source,
-            query: ask,
-            options: settings,
+            query,
+            options,
             ..
         } = &self.context;
         let status = Some(response.status);
         let built: ChallengeFuture<'_> = match source.challenge_directory(response) {
             None => {
-                let built = source.answer_challenge(ask, response, &self.client.platform);
+                let built = source.answer_challenge(query, response, &self.client.platform);
                 Box::pin(async { built })
             }
             Some(directory) => {
                 let directory = directory.to_owned();
-                let (source, ask, response) = (source.clone(), ask.clone(), response.clone());
-                let build = move |machine: &Platform| source.answer_challenge(&ask, &response, machine);
+                let (source, query, response) = (source.clone(), query.clone(), response.clone());
+                let build = move |platform: &Platform| source.answer_challenge(&query, &response, platform);
                 Box::pin(async move {
-                    let limit = settings.timeouts.request;
+                    let limit = options.timeouts.request;
                     self.client.build_request(Some(&directory), limit, build).await
                 })
             }
         };
         Box::pin(async move {
             let built = built.await;
-            let built = built.map_err(|error| error.map_details(|facts| facts.status = status))?;
-            Ok(built.map(|answer| {
+            let built = built.map_err(|error| error.map_details(|details| details.status = status))?;
+            Ok(built.map(|token_response| {
                 self.in_flight
                     .error_context
-                    .add_secrets(answer.secrets.iter().cloned());
-                answer.with_roots_of(request)
+                    .add_secrets(token_response.secrets.iter().cloned());
+                token_response.with_roots_of(request)
             }))
         })
     }

@@ -47,12 +47,12 @@ impl State {
             AcquisitionTrigger::ForceRefresh | AcquisitionTrigger::ClaimsChallenge(_)
         );
         let held = self.cache.sequence(&key.cache_key).filter(|_| wants_another);
-        let brings_what_is_wanted = |flight: &&Arc<InFlightRequest>| {
-            reason.can_share(&flight.trigger, key.persistent_store.is_some())
-                && !flight.superseded.load(Ordering::Relaxed)
-                && held.is_none_or(|held| flight.sequence > held)
+        let brings_what_is_wanted = |in_flight: &&Arc<InFlightRequest>| {
+            reason.can_share(&in_flight.trigger, key.persistent_store.is_some())
+                && !in_flight.superseded.load(Ordering::Relaxed)
+                && held.is_none_or(|held| in_flight.sequence > held)
                 // A test has moved its clock on: on that, a token dated by the earlier time may have expired already.
-                && !(key.cache_key.is_thread_local() && called_at.were_set_ahead_since(flight.offset_ms))
+                && !(key.cache_key.is_thread_local() && called_at.were_set_ahead_since(in_flight.offset_ms))
         };
         self.in_flight
             .get(key)?
@@ -91,17 +91,17 @@ impl State {
     /// Nothing that an earlier flight for this key brings is to be cached.
     pub(super) fn mark_superseded(&self, key: &CacheKey, number: u64) {
         let flights = self.in_flight.iter().filter(|(other, _)| other.cache_key == *key);
-        for flight in flights.flat_map(|(_, flights)| flights) {
-            if flight.sequence < number {
-                flight.superseded.store(true, Ordering::Relaxed);
+        for in_flight in flights.flat_map(|(_, flights)| flights) {
+            if in_flight.sequence < number {
+                in_flight.superseded.store(true, Ordering::Relaxed);
             }
         }
     }
 
     /// From now on nobody joins it.
-    pub(super) fn remove(&mut self, key: &CoalescingKey, flight: &Arc<InFlightRequest>) {
+    pub(super) fn remove(&mut self, key: &CoalescingKey, in_flight: &Arc<InFlightRequest>) {
         if let Some(flights) = self.in_flight.get_mut(key) {
-            flights.retain(|other| !Arc::ptr_eq(other, flight));
+            flights.retain(|other| !Arc::ptr_eq(other, in_flight));
             if flights.is_empty() {
                 self.in_flight.remove(key);
             }

@@ -78,38 +78,38 @@ impl FetchedToken {
 
 impl AcquisitionTask {
     pub(super) async fn run(self) {
-        let mut chain = Box::pin(self.acquire());
+        let mut retry_loop = Box::pin(self.acquire());
         let (brought, shelving) = loop {
-            match timeout_at(self.in_flight.deadline.instant(), chain.as_mut()).await {
+            match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
                 Some(Ok(brought)) => break brought,
                 Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
-                Some(Err(Stop::Unattended)) if self.finish_if(|flight| flight.waiters.have_left()) => {
+                Some(Err(Stop::Unattended)) if self.finish_if(|in_flight| in_flight.waiters.have_left()) => {
                     return self.expire_if_no_waiters();
                 }
                 // A caller has come in the moment in which it would have ended.
-                Some(Err(Stop::Unattended)) => chain.set(self.acquire()),
-                None if self.finish_if(|flight| flight.deadline.instant() <= Instant::now()) => {
+                Some(Err(Stop::Unattended)) => retry_loop.set(self.acquire()),
+                None if self.finish_if(|in_flight| in_flight.deadline.instant() <= Instant::now()) => {
                     self.report_outcome(&Err(self.timeout_error()));
                     return self.in_flight.complete(Completion::TimedOut);
                 }
                 None => {}
             }
         };
-        let (served, keep) = self.store(brought);
+        let (acquired, keep) = self.store(brought);
         if let (Some(shelving), Some(keep)) = (shelving, keep) {
-            let left = served
+            let left = acquired
                 .token
                 .expires_on
                 .saturating_duration_since(self.client.platform.clock.now());
-            self.in_flight.set_token(served.clone());
+            self.in_flight.set_token(acquired.clone());
             let mut keeping = Box::pin(self.persist(keep, shelving));
             let is_kept = left > 2 * PERSIST_WAIT && timeout(PERSIST_WAIT, keeping.as_mut()).await.is_ok();
-            self.finish(Ok(served));
+            self.finish(Ok(acquired));
             if !is_kept {
                 keeping.await;
             }
         } else {
-            self.finish(Ok(served));
+            self.finish(Ok(acquired));
         }
     }
 
@@ -149,12 +149,8 @@ impl AcquisitionTask {
 
     /// Asks the source until it answers with a token or an error that no retry would better.
     pub(super) async fn fetch_token(&self) -> Result<FetchedToken, Stop> {
-        let AcquisitionContext {
-            source,
-            options: settings,
-            ..
-        } = &self.context;
-        let (machine, report, progress) = (
+        let AcquisitionContext { source, options, .. } = &self.context;
+        let (platform, error_context, progress) = (
             &self.client.platform,
             &self.in_flight.error_context,
             &self.in_flight.stats,
@@ -163,7 +159,7 @@ impl AcquisitionTask {
         if self.in_flight.waiters.have_left() {
             return Err(Stop::Unattended);
         }
-        report.add_secrets(
+        error_context.add_secrets(
             self.context
                 .previous_token
                 .as_ref()
@@ -173,20 +169,20 @@ impl AcquisitionTask {
         let request = self
             .first_request()
             .await
-            .map_err(|error| report.with_source(error, 0))?;
-        let gate = self.client.endpoint_limiters.limiter(&request.url);
-        let transport = settings
+            .map_err(|error| error_context.with_source(error, 0))?;
+        let limiter = self.client.endpoint_limiters.limiter(&request.url);
+        let transport = options
             .transport
             .as_ref()
             .unwrap_or(&self.client.native_transport);
-        let chain = RetryLoop {
+        let retry_loop = RetryLoop {
             transport: &**transport,
-            limiter: &gate,
-            policy: (!settings.disable_internal_retries).then(|| source.policy()),
-            retry_options: settings.retry_options,
-            connect_timeout: settings.timeouts.connect,
-            request_timeout: settings.timeouts.request,
-            last_request_timeout: settings.timeouts.last_request,
+            limiter: &limiter,
+            policy: (!options.disable_internal_retries).then(|| source.policy()),
+            retry_options: options.retry_options,
+            connect_timeout: options.timeouts.connect,
+            request_timeout: options.timeouts.request,
+            last_request_timeout: options.timeouts.last_request,
             deadline: &self.in_flight.deadline,
             waiters: &self.in_flight.waiters,
             identity_not_found: self.context.key.identity_not_found_timeout.map(|within| {
@@ -195,10 +191,10 @@ impl AcquisitionTask {
                     is_missing: is_identity_missing,
                 }
             }),
-            platform: machine,
+            platform,
             stats: progress,
         };
-        let end = self.run_checked(&chain, request).await?;
+        let end = self.run_checked(&retry_loop, request).await?;
         match end {
             AttemptOutcome::Response(mut response) => {
                 response.keep_connection();
@@ -210,9 +206,13 @@ impl AcquisitionTask {
     }
 
     /// Sends a request until no retry would better its outcome, and tells what the transport has to tell of it.
-    pub(super) async fn run_retry_loop(&self, chain: &RetryLoop<'_>, request: &Request) -> AttemptOutcome {
+    pub(super) async fn run_retry_loop(
+        &self,
+        retry_loop: &RetryLoop<'_>,
+        request: &Request,
+    ) -> AttemptOutcome {
         let challenge = |response: &Response| self.challenge_request(request, response);
-        let mut end = chain.run(request, &challenge, self).await;
+        let mut end = retry_loop.run(request, &challenge, self).await;
         if let Some(warning) = request.notes.take_warning() {
             if let AttemptOutcome::TransportError(fault) = &mut end {
                 fault.explain_tls(&warning);
@@ -224,21 +224,21 @@ impl AcquisitionTask {
 
     /// The token of an answer.
     fn parse_token_response(&self, response: &Response) -> Result<FetchedToken, Error> {
-        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         let now = self.client.platform.clock.now();
-        let Some((answer, grant)) = self.parse_grant(response, now) else {
+        let Some((token_response, grant)) = self.parse_grant(response, now) else {
             return Err(self.error_from_response(response));
         };
         self.context
             .source
-            .verify_response(&self.context.query, &answer)
+            .verify_response(&self.context.query, &token_response)
             .map_err(|error| {
-                report
+                error_context
                     .with_source(error, attempts)
-                    .map_details(|facts| facts.status = Some(response.status))
+                    .map_details(|details| details.status = Some(response.status))
             })?;
         if grant.cacheable && grant.token.expires_on <= now {
-            return Err(report.unusable_response(
+            return Err(error_context.unusable_response(
                 "its token has already expired (is this host's clock right?)",
                 response,
                 attempts,
@@ -250,7 +250,7 @@ impl AcquisitionTask {
                     "this host's clock is {} s ahead of that of {}: the token's expires_on has passed by this clock, \
                      so expires_in is used",
                     ahead.as_secs(),
-                    report.endpoint()
+                    error_context.endpoint()
                 )
             });
         }
@@ -262,19 +262,21 @@ impl AcquisitionTask {
     }
 
     pub(super) fn error_from_end(&self, end: &AttemptOutcome) -> Error {
-        let (report, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         match end {
             AttemptOutcome::Response(response) => self.error_from_response(response),
             AttemptOutcome::TransportError(fault) => {
                 let retryable = self.context.source.policy().error_limit(fault.kind).is_some();
                 let is_absent =
                     self.had_no_response(end) || self.client.is_foreign_error(&*self.context.source, fault);
-                report
+                error_context
                     .transport_error(fault, attempts, retryable)
-                    .map_details(|facts| facts.unavailable |= is_absent)
+                    .map_details(|details| details.unavailable |= is_absent)
             }
-            AttemptOutcome::BlockedByRetryAfter(pause) => report.retry_after_too_long(*pause, attempts),
-            AttemptOutcome::ChallengeFailed(error) => report.with_source(error.clone(), attempts),
+            AttemptOutcome::BlockedByRetryAfter(pause) => {
+                error_context.retry_after_too_long(*pause, attempts)
+            }
+            AttemptOutcome::ChallengeFailed(error) => error_context.with_source(error.clone(), attempts),
             AttemptOutcome::Unattended => self.timeout_error(),
         }
     }
@@ -325,10 +327,10 @@ impl AcquisitionTask {
                 token_source: Some(TokenSource::Cache),
                 ..self.in_flight.metadata()
             };
-            let served = AcquiredToken::from_cache(stored, self.client.generation(), clocks, metadata);
-            return (served, None);
+            let acquired = AcquiredToken::from_cache(stored, self.client.generation(), clocks, metadata);
+            return (acquired, None);
         }
-        let served = self.uncached_result(&brought);
+        let acquired = self.uncached_result(&brought);
         let FetchedToken {
             token,
             cacheable,
@@ -344,11 +346,11 @@ impl AcquisitionTask {
             state.invalidate_before(key, self.context.started_at, now);
         }
         let stored = if cacheable && !is_late && self.may_store(&state) {
-            let flight = saved_at.is_none().then_some(number);
+            let in_flight = saved_at.is_none().then_some(number);
             Some(
                 state
                     .cache
-                    .insert(key.clone(), token.clone(), flight, spread, now),
+                    .insert(key.clone(), token.clone(), in_flight, spread, now),
             )
         } else {
             None
@@ -370,12 +372,12 @@ impl AcquisitionTask {
             self.client.generation.fetch_add(1, Ordering::Release);
         }
         let is_stored = stored.flatten().is_some();
-        let served = AcquiredToken {
+        let acquired = AcquiredToken {
             fresh_until: (is_stored && !key.is_thread_local())
                 .then(|| token.fresh_until(spread))
                 .filter(|until| *until > now),
             generation: self.client.generation(),
-            ..served
+            ..acquired
         };
         let keep = if saved_at.is_some() {
             None
@@ -384,7 +386,7 @@ impl AcquisitionTask {
         } else {
             (unwanted && !cacheable).then_some(PersistentUpdate::Delete)
         };
-        (served, keep)
+        (acquired, keep)
     }
 
     /// What came, as it is served to somebody who must look again next time.

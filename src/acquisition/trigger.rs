@@ -9,11 +9,11 @@ use crate::source::Source;
 
 /// The reason of a flight, which decides who may share it.
 pub(super) fn acquisition_trigger(
-    wish: CachePolicy,
+    cache_policy: CachePolicy,
     found: &Lookup,
     source: &dyn Source,
 ) -> AcquisitionTrigger {
-    match wish {
+    match cache_policy {
         CachePolicy::ForceRefresh => AcquisitionTrigger::ForceRefresh,
         CachePolicy::ReplaceRefused => {
             let refused = found.token().filter(|_| source.supports_token_revocation_hash());
@@ -27,8 +27,8 @@ pub(super) fn acquisition_trigger(
 }
 
 /// The same as a result's metadata tells it.
-pub(super) fn cache_refresh_reason(wish: CachePolicy, found: &Lookup) -> CacheRefreshReason {
-    match (wish, found) {
+pub(super) fn cache_refresh_reason(cache_policy: CachePolicy, found: &Lookup) -> CacheRefreshReason {
+    match (cache_policy, found) {
         (CachePolicy::ForceRefresh | CachePolicy::ReplaceRefused, _) => {
             CacheRefreshReason::ForceRefreshOrClaims
         }

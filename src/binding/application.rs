@@ -98,7 +98,7 @@ impl ManagedIdentityApplication {
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
-            Ok(Acquisition::Ready(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
+            Ok(Acquisition::Ready(acquired)) => Either::A(AcquisitionOutcome::of(Ok(acquired), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
     }

@@ -42,9 +42,9 @@ use crate::token::Secret;
 
 /// What all applications of this process share.
 static TOKEN_CLIENT: LazyLock<Arc<TokenClient>> = LazyLock::new(|| {
-    let machine = Platform::system();
-    let native = Arc::new(NativeTransport::new(machine.clone()));
-    TokenClient::new(machine, native, runtime::handle)
+    let platform = Platform::system();
+    let native = Arc::new(NativeTransport::new(platform.clone()));
+    TokenClient::new(platform, native, runtime::handle)
 });
 
 /// The version of the package.

@@ -143,8 +143,8 @@ pub enum AcquisitionOutcome {
 impl AcquisitionOutcome {
     pub(super) fn of(outcome: AcquisitionResult, resource: String) -> Self {
         match outcome {
-            Ok(served) => Self::Token {
-                token: JsToken::of(served, resource),
+            Ok(acquired) => Self::Token {
+                token: JsToken::of(acquired, resource),
             },
             Err(error) => Self::Failure {
                 failure: error.into(),
@@ -154,16 +154,16 @@ impl AcquisitionOutcome {
 }
 
 impl JsToken {
-    fn of(served: AcquiredToken, resource: String) -> Self {
+    fn of(acquired: AcquiredToken, resource: String) -> Self {
         Self {
             resource,
-            access_token: served.token.secret.expose_secret().to_owned(),
-            from_cache: served.from_cache,
-            expires_on_ms: millis(served.token.caller_expires_on()),
-            refresh_on_ms: served.token.caller_refresh_on().map(millis),
-            fresh_until_ms: served.fresh_until.map_or(0.0, millis),
-            generation: served.generation,
-            metadata: served.metadata.into(),
+            access_token: acquired.token.secret.expose_secret().to_owned(),
+            from_cache: acquired.from_cache,
+            expires_on_ms: millis(acquired.token.caller_expires_on()),
+            refresh_on_ms: acquired.token.caller_refresh_on().map(millis),
+            fresh_until_ms: acquired.fresh_until.map_or(0.0, millis),
+            generation: acquired.generation,
+            metadata: acquired.metadata.into(),
         }
     }
 }
@@ -231,7 +231,7 @@ impl From<Event> for JsEvent {
             },
             EventKind::Refresh(outcome) => {
                 let (token, failure) = match outcome {
-                    Ok(served) => (Some(JsToken::of(served, record.resource.clone())), None),
+                    Ok(acquired) => (Some(JsToken::of(acquired, record.resource.clone())), None),
                     Err(error) => (None, Some(error.into())),
                 };
                 Self {
@@ -247,27 +247,27 @@ impl From<Event> for JsEvent {
 
 impl From<Error> for JsFailure {
     fn from(error: Error) -> Self {
-        let facts = error.details().clone();
-        let (cause_code, cause_message) = match facts.cause {
+        let details = error.details().clone();
+        let (cause_code, cause_message) = match details.cause {
             Some(cause) => (cause.code.map(str::to_owned), Some(cause.message)),
             None => (None, None),
         };
         Self {
-            error_code: facts.code.as_str().to_owned(),
-            error_message: facts.message,
-            correlation_id: facts.correlation_id,
-            status_code: facts.status.map(u32::from),
-            error_no: facts.number.map(|number| match number {
+            error_code: details.code.as_str().to_owned(),
+            error_message: details.message,
+            correlation_id: details.correlation_id,
+            status_code: details.status.map(u32::from),
+            error_no: details.number.map(|number| match number {
                 ErrorNumber::Number(number) => Either::A(number),
                 ErrorNumber::Text(text) => Either::B(text),
             }),
-            source: facts.source.map(|source| source.as_str().to_owned()),
-            endpoint: facts.endpoint,
-            attempts: facts.attempts,
-            retryable: facts.retryable,
-            retry_after_ms: facts.retry_after.map(whole_millis),
-            unavailable: facts.unavailable,
-            metadata: facts.metadata.map(Into::into),
+            source: details.source.map(|source| source.as_str().to_owned()),
+            endpoint: details.endpoint,
+            attempts: details.attempts,
+            retryable: details.retryable,
+            retry_after_ms: details.retry_after.map(whole_millis),
+            unavailable: details.unavailable,
+            metadata: details.metadata.map(Into::into),
             cause_code,
             cause_message,
         }

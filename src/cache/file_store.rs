@@ -36,11 +36,11 @@ struct HeldLock {
 
 impl FileStore {
     /// The store in this folder, which must belong to the user that this process acts as when it is used.
-    pub fn new(path: &Path, machine: Platform) -> Self {
+    pub fn new(path: &Path, platform: Platform) -> Self {
         Self {
             directory: PrivateDirectory::new(path),
             id: path.display().to_string(),
-            platform: machine,
+            platform,
         }
     }
 

@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_clone_does_not_change_with_its_original() {
         let first = Error::new(Code::FailedResponse, "no token");
-        let second = first.clone().map_details(|facts| facts.status = Some(503));
+        let second = first.clone().map_details(|details| details.status = Some(503));
         assert_eq!(
             (first.details().status, second.details().status),
             (None, Some(503))

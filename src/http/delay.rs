@@ -35,9 +35,9 @@ impl RetryLoop<'_> {
         let table = RetryOptions::default();
         let (mut options, mut by_policy) = (&self.retry_options, spent.policy_retries());
         let (budget, count, asked_for) = match end {
-            AttemptOutcome::Response(answer) => {
-                let asked_for = self.retry_after(answer);
-                let (budget, count) = if let Some(within) = self.identity_retry_window(answer) {
+            AttemptOutcome::Response(response) => {
+                let asked_for = self.retry_after(response);
+                let (budget, count) = if let Some(within) = self.identity_retry_window(response) {
                     // The caller has asked for these by themselves.
                     (options, by_policy) = (&table, 0);
                     (
@@ -45,7 +45,7 @@ impl RetryLoop<'_> {
                         &mut spent.identity_not_found,
                     )
                 } else {
-                    let budget = policy.after_status(answer.status, asked_for.is_some(), options)?;
+                    let budget = policy.after_status(response.status, asked_for.is_some(), options)?;
                     (budget, &mut spent.status)
                 };
                 (budget, count, asked_for)
@@ -92,8 +92,8 @@ impl RetryLoop<'_> {
     }
 
     /// For how long, since the first try, an identity that is not found is asked for again.
-    fn identity_retry_window(&self, answer: &Response) -> Option<Duration> {
+    fn identity_retry_window(&self, response: &Response) -> Option<Duration> {
         let awaited = self.identity_not_found?;
-        (awaited.is_missing)(answer).then_some(awaited.window)
+        (awaited.is_missing)(response).then_some(awaited.window)
     }
 }

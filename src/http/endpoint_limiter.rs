@@ -45,8 +45,11 @@ impl EndpointLimiters {
             url.host_str().unwrap_or_default(),
             url.port_or_known_default().unwrap_or(0)
         );
-        let gate = || Arc::new(EndpointLimiter::new(self.clock.clone()));
-        lock(&self.by_origin).entry(origin).or_insert_with(gate).clone()
+        let limiter = || Arc::new(EndpointLimiter::new(self.clock.clone()));
+        lock(&self.by_origin)
+            .entry(origin)
+            .or_insert_with(limiter)
+            .clone()
     }
 }
 
@@ -83,8 +86,8 @@ impl EndpointLimiter {
     pub async fn acquire_probe_permit(&self) -> impl Drop {
         Place(tokio::select! {
             biased;
-            place = self.requests.acquire() => place.ok(),
-            place = self.probes.acquire() => place.ok(),
+            permit = self.requests.acquire() => permit.ok(),
+            permit = self.probes.acquire() => permit.ok(),
         })
     }
 
@@ -213,41 +216,41 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_the_longest_asked_for_and_at_most_a_minute() {
-        let gate = EndpointLimiter::new(FakeClock::new());
-        assert_eq!(gate.blocked_for(), None);
-        gate.block_for(Duration::from_secs(20));
-        gate.block_for(Duration::from_secs(10));
-        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(20)));
-        gate.block_for(Duration::from_hours(1));
-        assert_eq!(gate.blocked_for(), Some(MAX_RETRY_AFTER_BLOCK));
+        let limiter = EndpointLimiter::new(FakeClock::new());
+        assert_eq!(limiter.blocked_for(), None);
+        limiter.block_for(Duration::from_secs(20));
+        limiter.block_for(Duration::from_secs(10));
+        assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(20)));
+        limiter.block_for(Duration::from_hours(1));
+        assert_eq!(limiter.blocked_for(), Some(MAX_RETRY_AFTER_BLOCK));
         tokio::time::advance(MAX_RETRY_AFTER_BLOCK).await;
-        assert_eq!(gate.blocked_for(), None);
+        assert_eq!(limiter.blocked_for(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_ends_by_the_clock_that_went_on() {
         let clock = FakeClock::new();
-        let gate = EndpointLimiter::new(clock.clone());
-        gate.block_for(Duration::from_secs(50));
+        let limiter = EndpointLimiter::new(clock.clone());
+        limiter.block_for(Duration::from_secs(50));
         clock.jump(Duration::from_secs(20));
-        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(30)));
+        assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(30)));
         clock.jump(Duration::from_hours(10));
-        assert_eq!(gate.blocked_for(), None);
+        assert_eq!(limiter.blocked_for(), None);
         // A pause that has ended by one clock is none that a later one has to outlast.
-        gate.block_for(Duration::from_secs(10));
-        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(10)));
+        limiter.block_for(Duration::from_secs(10));
+        assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(10)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_ends_by_the_monotonic_clock_where_the_wall_clock_is_put_back() {
         let clock = FakeClock::new();
-        let gate = EndpointLimiter::new(clock.clone());
+        let limiter = EndpointLimiter::new(clock.clone());
         clock.jump(Duration::from_hours(1));
-        gate.block_for(Duration::from_secs(50));
+        limiter.block_for(Duration::from_secs(50));
         clock.put_back(Duration::from_hours(1));
-        assert_eq!(gate.blocked_for(), Some(Duration::from_secs(50)));
+        assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(50)));
         tokio::time::advance(Duration::from_secs(50)).await;
-        assert_eq!(gate.blocked_for(), None);
+        assert_eq!(limiter.blocked_for(), None);
     }
 
     fn has_to_end(exchange: &mut UnattendedExchange<'_>) -> bool {
@@ -256,20 +259,22 @@ mod tests {
 
     #[tokio::test]
     async fn of_too_many_exchanges_without_callers_the_oldest_ends() {
-        let gate = EndpointLimiter::new(FakeClock::new());
-        let mut exchanges: Vec<_> = (0..MAX_UNATTENDED).map(|_| gate.register_unattended()).collect();
+        let limiter = EndpointLimiter::new(FakeClock::new());
+        let mut exchanges: Vec<_> = (0..MAX_UNATTENDED)
+            .map(|_| limiter.register_unattended())
+            .collect();
         assert!(!exchanges.iter_mut().any(has_to_end));
         // One to which callers have come back stays; one that they have left again is the youngest.
         exchanges[0].set_attended(true);
         exchanges[1].set_attended(true);
         exchanges[1].set_attended(false);
-        exchanges.push(gate.register_unattended());
+        exchanges.push(limiter.register_unattended());
         let ended: Vec<_> = exchanges.iter_mut().map(has_to_end).collect();
         assert_eq!(ended.iter().position(|ended| *ended), Some(2));
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
         // Whatever ends by itself makes way too.
         exchanges.remove(3);
-        exchanges.push(gate.register_unattended());
+        exchanges.push(limiter.register_unattended());
         assert!(!exchanges[3..].iter_mut().any(has_to_end));
         for exchange in &exchanges {
             exchange.set_attended(true);
@@ -278,25 +283,25 @@ mod tests {
             !exchanges.iter_mut().any(has_to_end),
             "callers wait for all of them"
         );
-        assert!(has_to_end(&mut gate.register_unattended()));
+        assert!(has_to_end(&mut limiter.register_unattended()));
     }
 
     #[tokio::test]
     async fn one_gate_per_endpoint_with_its_places() {
         let gates = EndpointLimiters::new(FakeClock::new());
-        let gate = |url: &str| gates.limiter(&Url::parse(url).expect("a URL"));
+        let limiter = |url: &str| gates.limiter(&Url::parse(url).expect("a URL"));
         assert!(Arc::ptr_eq(
-            &gate("http://127.0.0.1:80/a"),
-            &gate("http://127.0.0.1/b?c")
+            &limiter("http://127.0.0.1:80/a"),
+            &limiter("http://127.0.0.1/b?c")
         ));
         assert!(!Arc::ptr_eq(
-            &gate("http://127.0.0.1:80/a"),
-            &gate("http://127.0.0.1:81/a")
+            &limiter("http://127.0.0.1:80/a"),
+            &limiter("http://127.0.0.1:81/a")
         ));
-        let gate = gate("http://127.0.0.1");
-        let held: Vec<_> = std::iter::from_fn(|| gate.try_acquire_refresh_permit()).collect();
+        let limiter = limiter("http://127.0.0.1");
+        let held: Vec<_> = std::iter::from_fn(|| limiter.try_acquire_refresh_permit()).collect();
         assert_eq!(held.len(), MAX_BACKGROUND_REFRESHES);
         drop(held);
-        assert!(gate.try_acquire_refresh_permit().is_some());
+        assert!(limiter.try_acquire_refresh_permit().is_some());
     }
 }

@@ -45,7 +45,7 @@ struct EndpointKey {
 
 /// The native HTTP client.
 pub struct NativeTransport {
-    machine: Platform,
+    platform: Platform,
     tls_configs: ClientConfigs,
     resolver: Resolver,
     connections: Arc<ConnectionPool<EndpointKey, Connection>>,
@@ -53,9 +53,9 @@ pub struct NativeTransport {
 
 impl NativeTransport {
     /// A client that has not connected to anything yet.
-    pub fn new(machine: Platform) -> Self {
+    pub fn new(platform: Platform) -> Self {
         Self {
-            machine,
+            platform,
             tls_configs: ClientConfigs::default(),
             resolver: Resolver::new(),
             connections: ConnectionPool::new(),
@@ -100,7 +100,7 @@ impl NativeTransport {
         if let Route::PinnedCertificate(thumbprint) = &request.route {
             return Ok(Some(Arc::new(certificate_pin::pinned_tls_config(*thumbprint)?)));
         }
-        let built = self.tls_configs.get(&self.machine, &request.roots).await?;
+        let built = self.tls_configs.get(&self.platform, &request.roots).await?;
         if let Some(warning) = built.warning {
             request.notes.warn(warning);
         }

@@ -1,4 +1,4 @@
-//! The callers that wait for what a chain of requests brings. When the last of them has left, nothing further begins.
+//! The callers that wait for what a series of requests brings. When the last of them has left, nothing further begins.
 
 use std::future::pending;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub struct Waiters {
     count: watch::Sender<usize>,
-    /// Until when the chain goes on without any: it is a background refresh.
+    /// Until when the retry loop goes on without any: it is a background refresh.
     background_until: Option<Instant>,
 }
 
@@ -38,7 +38,7 @@ impl Waiters {
         });
     }
 
-    /// Whether a chain that is under way has nothing to go on for.
+    /// Whether a retry loop that is under way has nothing to go on for.
     pub fn have_left(&self) -> bool {
         *self.count.borrow() == 0 && !self.is_background()
     }

@@ -74,14 +74,14 @@ impl TokenRequest {
         ) {
             return Err(type_error("abortSignal", "an AbortSignal", &UntypedValue::Other));
         }
-        let wish = match (force_refresh, claims) {
+        let cache_policy = match (force_refresh, claims) {
             (true, _) => CachePolicy::ForceRefresh,
             (false, Some(_)) => CachePolicy::ReplaceRefused,
             (false, None) => CachePolicy::UseCache,
         };
         Ok(Self {
             resource,
-            cache_policy: wish,
+            cache_policy,
             claims: claims.map(str::to_owned),
             timeout,
             correlation_id,
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn fields_say_what_will_do() {
-        let wish = |force_refresh, claims: &str| {
+        let cache_policy = |force_refresh, claims: &str| {
             let raw = RawRequest {
                 force_refresh: UntypedValue::Boolean(force_refresh),
                 claims: UntypedValue::String(claims.into()),
@@ -134,9 +134,9 @@ mod tests {
                 .expect("valid")
                 .cache_policy
         };
-        assert_eq!(wish(false, ""), CachePolicy::UseCache);
-        assert_eq!(wish(false, "{}"), CachePolicy::ReplaceRefused);
-        assert_eq!(wish(true, "{}"), CachePolicy::ForceRefresh);
+        assert_eq!(cache_policy(false, ""), CachePolicy::UseCache);
+        assert_eq!(cache_policy(false, "{}"), CachePolicy::ReplaceRefused);
+        assert_eq!(cache_policy(true, "{}"), CachePolicy::ForceRefresh);
     }
 
     #[test]

@@ -47,10 +47,10 @@ impl Source for AppService {
         Some(&self.secret)
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query_parameters(API_VERSION, ask.identity_parameter(MI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MI_RESOURCE_ID)));
         Ok(Request::get(url).sensitive_header(SECRET_HEADER, self.secret.clone()))
     }
 }

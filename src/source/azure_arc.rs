@@ -39,9 +39,11 @@ const WINDOWS_KEYS: &str = r"AzureConnectedMachineAgent\Tokens\";
 
 pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::AzureArc,
-    detect: |env, _, machine| {
+    detect: |env, _, platform| {
         env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT])
-            || agent_paths(env).iter().any(|path| machine.files.is_regular(path))
+            || agent_paths(env)
+                .iter()
+                .any(|path| platform.files.is_regular(path))
     },
     create,
 };
@@ -121,10 +123,10 @@ impl Source for AzureArc {
         &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query_parameters(API_VERSION, ask.identity_parameter(MSI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MSI_RESOURCE_ID)));
         Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 
@@ -135,30 +137,30 @@ impl Source for AzureArc {
 
     fn answer_challenge(
         &self,
-        ask: &TokenQuery,
+        query: &TokenQuery,
         response: &Response,
-        machine: &Platform,
+        platform: &Platform,
     ) -> Result<Option<Request>, Error> {
         if response.status != UNAUTHORIZED {
             return Ok(None);
         }
         let path = parse_basic_realm(&response.headers.www_authenticate)?;
         let shown = Redactor::new(&response.secrets).redact(&path, MAX_SHOWN_PATH);
-        let key = self.read_key(&path, &shown, machine)?;
+        let key = self.read_key(&path, &shown, platform)?;
         let header = Secret::new(format!("Basic {}", key.expose_secret()));
         Ok(Some(
-            self.request(ask, machine)?
+            self.request(query, platform)?
                 .header(CONNECTION_CLOSE.0, CONNECTION_CLOSE.1)
                 .sensitive_header(AUTHORIZATION, header)
                 .with_secret(key),
         ))
     }
 
-    fn verify_response(&self, ask: &TokenQuery, answer: &TokenResponse) -> Result<(), Error> {
-        let Identity::UserAssigned { kind, id } = &ask.identity else {
+    fn verify_response(&self, query: &TokenQuery, token_response: &TokenResponse) -> Result<(), Error> {
+        let Identity::UserAssigned { kind, id } = &query.identity else {
             return Ok(());
         };
-        if answer.is_for_identity(*kind, id) {
+        if token_response.is_for_identity(*kind, id) {
             return Ok(());
         }
         let message = "Azure Arc's agent did not confirm that its token is for the identity in \
@@ -170,7 +172,7 @@ impl Source for AzureArc {
 
 impl AzureArc {
     /// Reads the key that a challenge names, if it is where the agent puts its keys.
-    fn read_key(&self, path: &str, shown: &str, machine: &Platform) -> Result<Secret, Error> {
+    fn read_key(&self, path: &str, shown: &str, platform: &Platform) -> Result<Secret, Error> {
         let refused = |code, message: String| Err(Error::new(code, message));
         let folder = match &self.keys {
             Ok(folder) => folder,
@@ -189,7 +191,7 @@ impl AzureArc {
                 format!("Azure Arc's challenge names {shown}, which is not a file in {folder}."),
             );
         }
-        let key = machine
+        let key = platform
             .files
             .read(Path::new(path), MAX_KEY_BYTES, false)
             .or_else(|fault| key_file_error(shown, fault))?;

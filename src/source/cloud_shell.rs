@@ -15,8 +15,8 @@ use crate::platform::{Platform, variable};
 pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::CloudShell,
     detect: |env, _, _| env.has_all(&[variable::MSI_ENDPOINT]),
-    create: |env, settings| {
-        if settings.identity != Identity::SystemAssigned {
+    create: |env, options| {
+        if options.identity != Identity::SystemAssigned {
             let message = "Cloud Shell has no user-assigned identities: leave managedIdentityIdParams out.";
             return Err(Error::new(Code::UnableToCreateCloudShell, message));
         }
@@ -43,10 +43,11 @@ impl Source for CloudShell {
         &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
-        let body = form_urlencode(&[(RESOURCE, ask.resource.as_str())]);
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+        let body = form_urlencode(&[(RESOURCE, query.resource.as_str())]);
         Ok(Request::post(
-            self.endpoint.with_query(ask.capabilities_parameter().as_slice()),
+            self.endpoint
+                .with_query(query.capabilities_parameter().as_slice()),
             body,
         )
         .header(METADATA_HEADER.0, METADATA_HEADER.1))

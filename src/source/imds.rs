@@ -60,15 +60,15 @@ impl Source for Imds {
         }
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query_parameters(API_VERSION, ask.identity_parameter(MSI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MSI_RESOURCE_ID)));
         let request = Request::get(url)
             .header(METADATA_HEADER.0, METADATA_HEADER.1)
             .header(SKU_HEADER.0, SKU_HEADER.1)
             .header(VERSION_HEADER.0, VERSION_HEADER.1);
-        Ok(request.header(REQUEST_ID_HEADER, ask.correlation_id.as_str()))
+        Ok(request.header(REQUEST_ID_HEADER, query.correlation_id.as_str()))
     }
 
     fn unreachable_remedy(&self) -> &'static str {

@@ -23,8 +23,8 @@ pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     create,
 };
 
-fn create(env: &Environment, settings: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
-    let client_id = match &settings.identity {
+fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
+    let client_id = match &options.identity {
         Identity::SystemAssigned => read_client_id(env, variable::DEFAULT_IDENTITY_CLIENT_ID)?,
         Identity::UserAssigned {
             kind: IdKind::ClientId,
@@ -78,9 +78,9 @@ impl Source for MachineLearning {
         self.client_id.as_deref()
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let id = self.client_id.as_deref().map(|id| (CLIENT_ID, id));
-        let request = Request::get(self.endpoint.with_query(&ask.query_parameters(API_VERSION, id)))
+        let request = Request::get(self.endpoint.with_query(&query.query_parameters(API_VERSION, id)))
             .sensitive_header(SECRET_HEADER, self.secret.clone());
         Ok(request.header(METADATA_HEADER.0, METADATA_HEADER.1))
     }

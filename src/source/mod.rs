@@ -129,7 +129,7 @@ pub trait Source: Send + Sync {
     fn policy(&self) -> &'static RetryPolicy;
 
     /// The request for a token.
-    fn request(&self, ask: &TokenQuery, machine: &Platform) -> Result<Request, Error>;
+    fn request(&self, query: &TokenQuery, platform: &Platform) -> Result<Request, Error>;
 
     /// A request that tells whether anybody is there: without a secret, and without what the endpoint
     /// would want to see before it made a token. Its [`secrets`](Request::secrets) are those that a response could repeat
@@ -166,8 +166,8 @@ pub trait Source: Send + Sync {
     }
 
     /// The id of the identity that a request names, be it from the options or from the environment.
-    fn identity_id<'a>(&'a self, ask: &'a TokenQuery) -> Option<&'a str> {
-        ask.identity.id()
+    fn identity_id<'a>(&'a self, query: &'a TokenQuery) -> Option<&'a str> {
+        query.identity.id()
     }
 
     /// The `claims` parameter of its requests, where it takes one: challenge and capabilities merged.
@@ -232,11 +232,11 @@ const SOURCES: [SourceDescriptor; 7] = [
 /// choice there always is one.
 fn detect(
     env: &Environment,
-    settings: &ApplicationOptions,
-    machine: &Platform,
+    options: &ApplicationOptions,
+    platform: &Platform,
 ) -> Option<&'static SourceDescriptor> {
-    let is_there = |host: &&SourceDescriptor| (host.detect)(env, settings, machine);
-    let Some(chosen) = &settings.sources else {
+    let is_there = |host: &&SourceDescriptor| (host.detect)(env, options, platform);
+    let Some(chosen) = &options.sources else {
         return SOURCES.iter().find(is_there);
     };
     let chosen = || {
@@ -246,39 +246,39 @@ fn detect(
     };
     let is_complete = |host: &&SourceDescriptor| {
         is_there(host)
-            && (host.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, settings))
+            && (host.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, options))
     };
     // Where no source is complete, a pod that lacks nothing but a client id learns that from `open`.
     chosen().find(is_complete).or_else(|| chosen().find(is_there))
 }
 
 /// Tells which host this is, without asking it: of chosen ones that are not there, the first.
-pub fn detect_name(env: &Environment, settings: &ApplicationOptions, machine: &Platform) -> SourceName {
+pub fn detect_name(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> SourceName {
     let first = || {
-        settings
+        options
             .sources
             .as_ref()
             .and_then(|chosen| chosen.first().copied())
     };
-    detect(env, settings, machine)
+    detect(env, options, platform)
         .map(|host| host.name)
         .or_else(first)
         .unwrap_or(SourceName::DefaultToImds)
 }
 
 /// Tells whether the environment has the variables of a source that the application may use.
-pub fn is_any_detected(env: &Environment, settings: &ApplicationOptions, machine: &Platform) -> bool {
-    detect(env, settings, machine).is_some()
+pub fn is_any_detected(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> bool {
+    detect(env, options, platform).is_some()
 }
 
 /// How many of [`variable::ALL`], from the front, decide for an application that this is its source, and how it is
 /// asked. The order in which an application chooses is its own: the variables of every chosen source count.
-pub fn relevant_variable_count(settings: &ApplicationOptions, found: SourceName, is_verified: bool) -> usize {
+pub fn relevant_variable_count(options: &ApplicationOptions, found: SourceName, is_verified: bool) -> usize {
     if is_verified {
         // `NODE_EXTRA_CA_CERTS` is one of them, and the last.
         return variable::ALL.len();
     }
-    let chosen = settings.sources.iter().flat_map(|chosen| chosen.iter());
+    let chosen = options.sources.iter().flat_map(|chosen| chosen.iter());
     chosen
         .map(|name| name.relevant_variable_count())
         .fold(found.relevant_variable_count(), usize::max)
@@ -294,20 +294,20 @@ fn no_source_error(chosen: &[SourceName]) -> Error {
         "The environment has no source that the option source allows: {}.",
         needs.collect::<Vec<_>>().join("; ")
     );
-    Error::new(Code::InvalidConfiguration, message).map_details(|facts| {
-        facts.source = chosen.first().copied();
-        facts.unavailable = true;
+    Error::new(Code::InvalidConfiguration, message).map_details(|details| {
+        details.source = chosen.first().copied();
+        details.unavailable = true;
     })
 }
 
 /// Opens the host that this is. Fails for an endpoint that is no URL, and for what the host cannot do.
-pub fn create(env: &Environment, settings: &ApplicationOptions, machine: &Platform) -> SourceResult {
-    let Some(host) = detect(env, settings, machine) else {
-        return Err(no_source_error(settings.sources.as_deref().unwrap_or_default()));
+pub fn create(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> SourceResult {
+    let Some(host) = detect(env, options, platform) else {
+        return Err(no_source_error(options.sources.as_deref().unwrap_or_default()));
     };
-    let source = (host.create)(env, settings)
-        .map_err(|error| error.map_details(|facts| facts.source = Some(host.name)))?;
-    if settings.transport.is_some() && !source.supports_custom_transport() {
+    let source = (host.create)(env, options)
+        .map_err(|error| error.map_details(|details| details.source = Some(host.name)))?;
+    if options.transport.is_some() && !source.supports_custom_transport() {
         let message = match host.name {
             SourceName::WorkloadIdentity => {
                 "system.networkClient cannot be used with the proxy of system.enableAzureProxy: its TLS name or its \
@@ -319,7 +319,7 @@ pub fn create(env: &Environment, settings: &ApplicationOptions, machine: &Platfo
             }
         };
         return Err(Error::new(Code::InvalidConfiguration, message)
-            .map_details(|facts| facts.source = Some(host.name)));
+            .map_details(|details| details.source = Some(host.name)));
     }
     Ok(source.into())
 }

@@ -29,23 +29,29 @@ pub(super) struct QuotedError {
 
 impl QuotedError {
     /// Reads it out of a body.
-    pub(super) fn new(answer: Option<&TokenResponse>, clean: &impl Fn(&str, usize) -> String) -> Self {
-        let Some(answer) = answer else {
+    pub(super) fn new(
+        token_response: Option<&TokenResponse>,
+        clean: &impl Fn(&str, usize) -> String,
+    ) -> Self {
+        let Some(token_response) = token_response else {
             return Self::default();
         };
         let clean = |text: &str| clean(text, MAX_ID_CHARS);
-        let numbers = answer.error_numbers();
+        let numbers = token_response.error_numbers();
         let all: Vec<String> = numbers.iter().map(ErrorNumber::to_string).collect();
         Self {
-            code: answer.error_code().map(clean).filter(|code| is_error_code(code)),
+            code: token_response
+                .error_code()
+                .map(clean)
+                .filter(|code| is_error_code(code)),
             number: numbers.into_iter().next().map(|number| match number {
                 ErrorNumber::Text(text) => ErrorNumber::Text(clean(&text)),
                 number @ ErrorNumber::Number(_) => number,
             }),
             numbers: (!all.is_empty()).then(|| clean(&all.join(" "))),
-            correlation_id: answer.correlation_id().map(clean),
-            trace_id: answer.trace_id().map(clean),
-            timestamp: answer.timestamp().map(|timestamp| clean(&timestamp)),
+            correlation_id: token_response.correlation_id().map(clean),
+            trace_id: token_response.trace_id().map(clean),
+            timestamp: token_response.timestamp().map(|timestamp| clean(&timestamp)),
         }
     }
 

@@ -28,8 +28,8 @@ pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     create,
 };
 
-fn create(env: &Environment, settings: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
-    if settings.identity != Identity::SystemAssigned {
+fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
+    if options.identity != Identity::SystemAssigned {
         let message = "On Service Fabric the application manifest decides the identity; one that a caller names \
                        cannot be had. Leave managedIdentityIdParams out.";
         return Err(Error::new(Code::UserAssignedNotAvailable, message));
@@ -74,9 +74,12 @@ impl Source for ServiceFabric {
         &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &TokenQuery, _: &Platform) -> Result<Request, Error> {
-        let request = Request::get(self.endpoint.with_query(&ask.query_parameters(API_VERSION, None)))
-            .sensitive_header(SECRET_HEADER, self.secret.clone());
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+        let request = Request::get(
+            self.endpoint
+                .with_query(&query.query_parameters(API_VERSION, None)),
+        )
+        .sensitive_header(SECRET_HEADER, self.secret.clone());
         Ok(request.with_route(Route::PinnedCertificate(self.thumbprint)))
     }
 

@@ -39,9 +39,9 @@ impl TokenProxy {
     /// The proxy that the environment names, if the application wants one. Nothing is read but the environment.
     pub(super) fn from_environment(
         env: &Environment,
-        settings: &ApplicationOptions,
+        options: &ApplicationOptions,
     ) -> Result<Option<Self>, Error> {
-        let Some(last) = &settings.azure_proxy else {
+        let Some(last) = &options.azure_proxy else {
             return Ok(None);
         };
         let others = [
@@ -81,12 +81,12 @@ impl TokenProxy {
     }
 
     /// Sends a request that way.
-    pub(super) fn route_request(&self, mut request: Request, machine: &Platform) -> Result<Request, Error> {
+    pub(super) fn route_request(&self, mut request: Request, platform: &Platform) -> Result<Request, Error> {
         match &self.authority {
             Authority::Process => {}
             Authority::Data(pem) => request.roots = Roots::Only(pem.clone()),
             Authority::File(path, last) => {
-                request.roots = Roots::Only(read_certificates(path, last, machine)?);
+                request.roots = Roots::Only(read_certificates(path, last, platform)?);
             }
         }
         Ok(request.with_route(Route::TokenProxy {
@@ -124,7 +124,7 @@ impl Authority {
 }
 
 /// The certificates in a file. It can be empty for a moment while it is replaced: then those count that it held last.
-fn read_certificates(path: &Path, last: &LastCertificates, machine: &Platform) -> Result<Pem, Error> {
+fn read_certificates(path: &Path, last: &LastCertificates, platform: &Platform) -> Result<Pem, Error> {
     let unusable = |why: &str| {
         invalid(format!(
             "The file that {} names ({}) {why}.",
@@ -132,7 +132,7 @@ fn read_certificates(path: &Path, last: &LastCertificates, machine: &Platform) -
             path.display()
         ))
     };
-    let bytes = machine
+    let bytes = platform
         .files
         .read(path, MAX_CERTIFICATES_BYTES, true)
         .map_err(|fault| match fault {

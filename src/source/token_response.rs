@@ -165,17 +165,17 @@ impl<'de> Deserialize<'de> for TokenResponse {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<TokenResponse, A::Error> {
-                let mut answer = TokenResponse::default();
+                let mut token_response = TokenResponse::default();
                 while let Some(name) = fields.next_key::<String>()? {
-                    if let Some(field) = answer.field(&name) {
+                    if let Some(field) = token_response.field(&name) {
                         *field = fields.next_value()?;
                     } else if let Some(root) = ErrorBody::root(&name) {
-                        answer.error.put(root, name, fields.next_value()?);
+                        token_response.error.put(root, name, fields.next_value()?);
                     } else {
                         fields.next_value::<IgnoredAny>()?;
                     }
                 }
-                Ok(answer)
+                Ok(token_response)
             }
         }
 
@@ -218,10 +218,10 @@ mod tests {
 
     #[test]
     fn of_two_fields_of_one_name_the_last_counts() {
-        let mut answer =
+        let mut token_response =
             TokenResponse::parse(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
         assert_eq!(
-            answer
+            token_response
                 .take_token(NOW, None)
                 .expect("granted")
                 .token
@@ -247,8 +247,8 @@ mod tests {
                 format!(r#"{{"access_token": "t", {other}}}"#),
                 format!(r#"{{{other}, "access_token": "t"}}"#),
             ] {
-                let mut answer = TokenResponse::parse(body.as_bytes()).expect("an object");
-                let grant = answer.take_token(NOW, None).expect("granted");
+                let mut token_response = TokenResponse::parse(body.as_bytes()).expect("an object");
+                let grant = token_response.take_token(NOW, None).expect("granted");
                 assert_eq!(grant.token.secret.expose_secret(), "t", "{body}");
             }
         }
@@ -261,8 +261,8 @@ mod tests {
             r#"{"access_token": "t", "error": "\ud800"}"#,
             r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,
         ] {
-            let mut answer = TokenResponse::parse(refused.as_bytes()).expect("an object");
-            assert!(answer.take_token(NOW, None).is_none(), "{refused}");
+            let mut token_response = TokenResponse::parse(refused.as_bytes()).expect("an object");
+            assert!(token_response.take_token(NOW, None).is_none(), "{refused}");
         }
     }
 
@@ -288,14 +288,14 @@ mod tests {
 
     #[test]
     fn an_identity_is_confirmed_by_its_own_field_in_any_case() {
-        let answer = read(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
+        let token_response = read(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
         assert!(
-            answer.is_for_identity(IdKind::ClientId, "abc")
-                && answer.is_for_identity(IdKind::ResourceId, "/sub/X")
+            token_response.is_for_identity(IdKind::ClientId, "abc")
+                && token_response.is_for_identity(IdKind::ResourceId, "/sub/X")
         );
         assert!(
-            !answer.is_for_identity(IdKind::ClientId, "abd")
-                && !answer.is_for_identity(IdKind::ObjectId, "5")
+            !token_response.is_for_identity(IdKind::ClientId, "abd")
+                && !token_response.is_for_identity(IdKind::ObjectId, "5")
         );
     }
 }

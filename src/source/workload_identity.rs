@@ -42,9 +42,9 @@ pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
 };
 
 /// Whether the application or the environment says which identity the pod has.
-pub(super) fn has_client_id(env: &Environment, settings: &ApplicationOptions) -> bool {
+pub(super) fn has_client_id(env: &Environment, options: &ApplicationOptions) -> bool {
     let is_given = matches!(
-        settings.identity,
+        options.identity,
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             ..
@@ -53,8 +53,8 @@ pub(super) fn has_client_id(env: &Environment, settings: &ApplicationOptions) ->
     is_given || env.read(variable::AZURE_CLIENT_ID).is_some()
 }
 
-fn create(env: &Environment, settings: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
-    if !has_client_id(env, settings) {
+fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
+    if !has_client_id(env, options) {
         let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, so that this is a pod with a workload \
                        identity, but there is no client id: set AZURE_CLIENT_ID or \
                        managedIdentityIdParams.userAssignedClientId, or annotate the pod's service account with \
@@ -62,7 +62,7 @@ fn create(env: &Environment, settings: &ApplicationOptions) -> Result<Box<dyn So
                        instead, give the option source: \"Imds\".";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let client_id = match &settings.identity {
+    let client_id = match &options.identity {
         Identity::SystemAssigned => read_client_id(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
         Identity::UserAssigned {
             kind: IdKind::ClientId,
@@ -102,7 +102,7 @@ fn create(env: &Environment, settings: &ApplicationOptions) -> Result<Box<dyn So
                        the clear.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let way = match TokenProxy::from_environment(env, settings)? {
+    let way = match TokenProxy::from_environment(env, options)? {
         Some(proxy) => RequestRoute::TokenProxy(proxy),
         None => RequestRoute::Direct(ProxyConfig::from_environment(env)?),
     };
@@ -135,15 +135,15 @@ enum RequestRoute {
 }
 
 impl WorkloadIdentity {
-    fn with_route(&self, request: Request, machine: &Platform) -> Result<Request, Error> {
+    fn with_route(&self, request: Request, platform: &Platform) -> Result<Request, Error> {
         match &self.route {
             RequestRoute::Direct(internet) => Ok(request.with_route(Route::ProxyAware(internet.clone()))),
-            RequestRoute::TokenProxy(proxy) => proxy.route_request(request, machine),
+            RequestRoute::TokenProxy(proxy) => proxy.route_request(request, platform),
         }
     }
 
     /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
-    fn read_assertion(&self, machine: &Platform) -> Result<Secret, Error> {
+    fn read_assertion(&self, platform: &Platform) -> Result<Secret, Error> {
         let unusable = |why: &str| {
             let message = format!(
                 "The file that AZURE_FEDERATED_TOKEN_FILE names ({}) {why}; check that the pod's service account \
@@ -152,7 +152,7 @@ impl WorkloadIdentity {
             );
             Error::new(Code::UnableToReadSecretFile, message)
         };
-        let bytes = machine
+        let bytes = platform
             .files
             .read(&self.file, MAX_ASSERTION_BYTES, true)
             .map_err(|fault| match fault {
@@ -163,9 +163,9 @@ impl WorkloadIdentity {
                         error.kind(),
                         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                     );
-                    unusable(&format!("cannot be read ({error})")).map_details(|facts| {
-                        facts.unavailable = is_missing;
-                        facts.cause = Some(Cause {
+                    unusable(&format!("cannot be read ({error})")).map_details(|details| {
+                        details.unavailable = is_missing;
+                        details.cause = Some(Cause {
                             code: local_error::code(&error),
                             message: error.to_string(),
                         });
@@ -198,8 +198,8 @@ impl Source for WorkloadIdentity {
         &retry_policy::DEFAULT
     }
 
-    fn claims_parameter(&self, ask: &TokenQuery) -> Result<Option<String>, Error> {
-        claims_request::merge(ask.claims.as_deref(), ask.capabilities.as_deref())
+    fn claims_parameter(&self, query: &TokenQuery) -> Result<Option<String>, Error> {
+        claims_request::merge(query.claims.as_deref(), query.capabilities.as_deref())
     }
 
     fn cache_partition(&self) -> &str {
@@ -214,18 +214,18 @@ impl Source for WorkloadIdentity {
         Some(&self.client_id)
     }
 
-    fn probe(&self, machine: &Platform) -> Result<Request, Error> {
-        let assertion = self.read_assertion(machine)?;
+    fn probe(&self, platform: &Platform) -> Result<Request, Error> {
+        let assertion = self.read_assertion(platform)?;
         self.with_route(
             Request::get(self.endpoint.with_query(&[])).with_secret(assertion),
-            machine,
+            platform,
         )
     }
 
-    fn request(&self, ask: &TokenQuery, machine: &Platform) -> Result<Request, Error> {
-        let assertion = self.read_assertion(machine)?;
-        let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());
-        let claims = self.claims_parameter(ask)?;
+    fn request(&self, query: &TokenQuery, platform: &Platform) -> Result<Request, Error> {
+        let assertion = self.read_assertion(platform)?;
+        let scope = format!("{}{SCOPE_SUFFIX}", query.resource.as_str());
+        let claims = self.claims_parameter(query)?;
         let mut parameters = vec![
             GRANT,
             (CLIENT_ID, &*self.client_id),
@@ -235,7 +235,7 @@ impl Source for WorkloadIdentity {
         ];
         parameters.extend(claims.as_deref().map(|claims| (CLAIMS, claims)));
         let request = Request::post(self.endpoint.with_query(&[]), form_urlencode(&parameters));
-        self.with_route(request.with_secret(assertion), machine)
+        self.with_route(request.with_secret(assertion), platform)
     }
 
     fn tls_remedy(&self) -> &'static str {

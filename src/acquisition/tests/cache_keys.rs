@@ -10,12 +10,14 @@ fn capabilities(items: &[&str]) -> crate::options::UntypedValue {
     crate::options::UntypedValue::Array(items.iter().map(|item| (*item).into()).collect())
 }
 
-fn slow() -> Desk {
-    let desk = Desk::playing(|nth, _| {
+fn slow() -> Harness {
+    let harness = Harness::playing(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
-    desk.files.put("/token", FakeEntry::File(b"assertion".to_vec()));
-    desk
+    harness
+        .files
+        .put("/token", FakeEntry::File(b"assertion".to_vec()));
+    harness
 }
 
 type Change = fn(Call) -> Call;
@@ -101,10 +103,10 @@ async fn callers_who_differ_share_neither_flight_nor_token() {
         ),
     ];
     for (what, one, other) in pairs {
-        let desk = slow();
-        let waiters = [one, other].map(|change| change(desk.call()).waiter());
+        let harness = slow();
+        let waiters = [one, other].map(|change| change(harness.call()).waiter());
         assert_eq!(all(waiters.into()).await, ["t0", "t1"], "{what}");
-        let cached = [one, other].map(|change| text(&change(desk.call()).served()));
+        let cached = [one, other].map(|change| text(&change(harness.call()).acquired()));
         assert_eq!(cached, ["t0", "t1"], "{what}");
     }
 }
@@ -114,27 +116,27 @@ async fn callers_who_ask_in_another_way_share_the_token_but_not_the_flight() {
     let other_net = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(2))
     });
-    let desk = slow();
-    let by_other = desk.call().by(other_net.clone());
-    let once = desk
+    let harness = slow();
+    let by_other = harness.call().by(other_net.clone());
+    let once = harness
         .call()
         .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let waiters = vec![
-        desk.call().waiter(),
+        harness.call().waiter(),
         by_other.clone().waiter(),
         once.clone().waiter(),
     ];
     assert_eq!(all(waiters).await, ["t0", "other", "t1"]);
-    assert_eq!((desk.net.count(), other_net.count()), (2, 1));
-    for call in [desk.call(), by_other, once] {
-        assert_eq!(text(&call.served()), "t1", "what the latest flight brought");
+    assert_eq!((harness.transport.count(), other_net.count()), (2, 1));
+    for call in [harness.call(), by_other, once] {
+        assert_eq!(text(&call.acquired()), "t1", "what the latest flight brought");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_who_differ_in_nothing_that_matters_share_both() {
-    let desk = slow();
-    let net = FakeTransport::numbered(7, |_, _| {
+    let harness = slow();
+    let transport = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(1))
     });
     let changes: [(Change, Change); 4] = [
@@ -156,28 +158,31 @@ async fn callers_who_differ_in_nothing_that_matters_share_both() {
         ),
     ];
     for (one, other) in changes {
-        let before = desk.net.count();
-        let waiters = [one, other].map(|change| change(desk.call()).waiter());
+        let before = harness.transport.count();
+        let waiters = [one, other].map(|change| change(harness.call()).waiter());
         let told = all(waiters.into()).await;
-        assert_eq!((told[0] == told[1], desk.net.count()), (true, before + 1));
-        desk.engine.clear();
+        assert_eq!(
+            (told[0] == told[1], harness.transport.count()),
+            (true, before + 1)
+        );
+        harness.client.clear();
     }
     // Two applications with one client.
     let waiters = vec![
-        desk.call().by(net.clone()).waiter(),
-        desk.call().by(net.clone()).waiter(),
+        harness.call().by(transport.clone()).waiter(),
+        harness.call().by(transport.clone()).waiter(),
     ];
-    assert_eq!((all(waiters).await.len(), net.count()), (2, 1));
+    assert_eq!((all(waiters).await.len(), transport.count()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_kept_under_what_was_asked_for_whatever_the_answer_names() {
     let body = r#"{"access_token":"t","expires_in":3600,"resource":"https://other.example/"}"#;
-    let desk = Desk::playing(move |_, _| FakeResponse::new(200, body).into());
-    desk.call().token().await;
-    desk.call().served();
+    let harness = Harness::playing(move |_, _| FakeResponse::new(200, body).into());
+    harness.call().token().await;
+    harness.call().acquired();
     assert!(matches!(
-        desk.for_resource("https://other.example/").acquire(),
+        harness.for_resource("https://other.example/").acquire(),
         Ok(Acquisition::Pending(_))
     ));
 }

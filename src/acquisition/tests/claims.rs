@@ -12,16 +12,18 @@ const NBF_IN_OTHER_WORDS: &str =
     r#" { "access_token" : { "nbf" : {"value":"1700000000", "essential":true} } } "#;
 const LATER_NBF: &str = r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#;
 
-fn slow() -> Desk {
-    let desk = Desk::playing(|nth, _| {
+fn slow() -> Harness {
+    let harness = Harness::playing(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
-    desk.files.put("/token", FakeEntry::File(b"assertion".to_vec()));
-    desk
+    harness
+        .files
+        .put("/token", FakeEntry::File(b"assertion".to_vec()));
+    harness
 }
 
 /// The parameter `claims` of each request.
-fn claims_sent(desk: &Desk) -> Vec<Option<String>> {
+fn claims_sent(harness: &Harness) -> Vec<Option<String>> {
     let claims_of = |request: &crate::http::Request| {
         assert_eq!(request.url.query(), None);
         let body = request.body.as_ref().expect("a form");
@@ -32,13 +34,13 @@ fn claims_sent(desk: &Desk) -> Vec<Option<String>> {
         let decoded = percent_encoding::percent_decode_str(parameter).decode_utf8();
         Some(decoded.expect("text").into_owned())
     };
-    desk.net.requests().iter().map(claims_of).collect()
+    harness.transport.requests().iter().map(claims_of).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_share_a_request_only_with_equal_merged_claims() {
-    let desk = slow();
-    let call = || desk.call().env(&WORKLOAD);
+    let harness = slow();
+    let call = || harness.call().env(&WORKLOAD);
     let waiters = vec![
         call().claims(NBF).waiter(),
         call().claims(NBF_IN_OTHER_WORDS).waiter(),
@@ -53,20 +55,20 @@ async fn callers_share_a_request_only_with_equal_merged_claims() {
         ))
     };
     assert_eq!(
-        claims_sent(&desk),
+        claims_sent(&harness),
         [nbf("1700000000"), nbf("1800000000"), None, Some("{}".into())]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn token_for_claims_replaces_the_refused_one() {
-    let desk = slow();
-    let mut call = desk.call().env(&WORKLOAD);
+    let harness = slow();
+    let mut call = harness.call().env(&WORKLOAD);
     call.request.enable_cae = true;
     assert_eq!(call.clone().token().await, "t0");
     assert_eq!(call.clone().claims(NBF).token().await, "t1");
-    assert_eq!(text(&call.served()), "t1");
-    let sent = claims_sent(&desk);
+    assert_eq!(text(&call.acquired()), "t1");
+    let sent = claims_sent(&harness);
     assert_eq!(
         sent[0].as_deref(),
         Some(r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#)
@@ -81,15 +83,15 @@ async fn token_for_claims_replaces_the_refused_one() {
 
 #[tokio::test(start_paused = true)]
 async fn forced_request_carries_its_claims() {
-    let desk = slow();
-    let call = desk
+    let harness = slow();
+    let call = harness
         .call()
         .env(&WORKLOAD)
         .claims(NBF)
-        .wish(CachePolicy::ForceRefresh);
+        .cache_policy(CachePolicy::ForceRefresh);
     assert_eq!(call.token().await, "t0");
     assert!(
-        claims_sent(&desk)[0]
+        claims_sent(&harness)[0]
             .as_deref()
             .is_some_and(|claims| claims.contains("nbf"))
     );
@@ -97,15 +99,15 @@ async fn forced_request_carries_its_claims() {
 
 #[tokio::test(start_paused = true)]
 async fn claims_that_are_not_an_object_are_refused_before_any_input_or_output() {
-    let desk = slow();
+    let harness = slow();
     for claims in ["nbf", "[]", "7"] {
-        let error = desk.call().env(&WORKLOAD).claims(claims).error().await;
+        let error = harness.call().env(&WORKLOAD).claims(claims).error().await;
         assert_eq!(*error.code(), Code::InvalidConfiguration, "{claims}");
         assert!(error.details().source.is_some());
     }
-    assert_eq!((desk.net.count(), desk.files.reads()), (0, 0));
+    assert_eq!((harness.transport.count(), harness.files.reads()), (0, 0));
     // Sources that take no claims go on ignoring what is in them.
-    desk.call().claims("nbf").token().await;
+    harness.call().claims("nbf").token().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +117,7 @@ async fn only_a_guid_names_another_tenant() {
         r#"{"tid":"8f7d9c1e-0000-4000-8000-00000000000a"}"#,
     );
     let jwt = format!("h.{payload}.s");
-    let desk = Desk::playing(move |_, _| FakeResponse::token(&jwt, DAY).into());
+    let harness = Harness::playing(move |_, _| FakeResponse::token(&jwt, DAY).into());
     for (tenant, is_taken) in [
         ("common", true),
         ("organizations", true),
@@ -126,12 +128,12 @@ async fn only_a_guid_names_another_tenant() {
         ("8f7d9c1e-0000-4000-8000-00000000000b", false),
     ] {
         // The first caller waits for the token, the others find it in the cache.
-        let mut call = desk.call();
+        let mut call = harness.call();
         call.request.tenant = Some(tenant.to_owned());
         assert_eq!(call.outcome().await.is_ok(), is_taken, "{tenant}");
-        desk.engine.clear();
-        let mut call = desk.call();
-        desk.call().token().await;
+        harness.client.clear();
+        let mut call = harness.call();
+        harness.call().token().await;
         call.request.tenant = Some(tenant.to_owned());
         assert_eq!(call.outcome().await.is_ok(), is_taken, "{tenant}, cached");
     }

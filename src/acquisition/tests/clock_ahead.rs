@@ -28,14 +28,14 @@ fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> FakeResp
 
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning() {
-    let desk = Desk::playing(|_, _| response(Some(DAY), -1, DAY - 1).into());
+    let harness = Harness::playing(|_, _| response(Some(DAY), -1, DAY - 1).into());
     let lines = Arc::new(Lines::default());
-    let mut call = desk.call();
-    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
-    let served = call.outcome().await.expect("a token");
-    assert_eq!(served.token.expires_on, START.saturating_add(seconds(DAY - 1)));
-    desk.call().served();
-    assert_eq!(desk.net.count(), 1);
+    let mut call = harness.call();
+    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    let acquired = call.outcome().await.expect("a token");
+    assert_eq!(acquired.token.expires_on, START.saturating_add(seconds(DAY - 1)));
+    harness.call().acquired();
+    assert_eq!(harness.transport.count(), 1);
     let lines = lines.0.lock().expect("not poisoned");
     let [(Level::Warning, line)] = &lines[..] else {
         panic!("{lines:?}");
@@ -46,14 +46,14 @@ async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning(
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_right_it_is_an_old_token() {
     for sent_ago in [None, Some(0), Some(1)] {
-        let desk = Desk::playing(move |_, _| response(sent_ago, -1, HOUR).into());
-        let error = desk.call().error().await;
+        let harness = Harness::playing(move |_, _| response(sent_ago, -1, HOUR).into());
+        let error = harness.call().error().await;
         assert_eq!(*error.code(), Code::FailedResponse, "{sent_ago:?}");
         assert!(
             error.details().message.contains("has already expired"),
             "{sent_ago:?}"
         );
-        let pending = desk.call().acquire();
+        let pending = harness.call().acquire();
         assert!(matches!(pending, Ok(Acquisition::Pending(_))), "nothing is kept");
     }
 }
@@ -61,7 +61,7 @@ async fn with_a_clock_that_is_right_it_is_an_old_token() {
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_behind_the_earlier_end_counts() {
     let day = i64::try_from(DAY).expect("a day");
-    let desk = Desk::playing(move |_, _| response(None, day + 3_600, HOUR).into());
-    let served = desk.call().outcome().await.expect("a token");
-    assert_eq!(served.token.expires_on, START.saturating_add(seconds(HOUR)));
+    let harness = Harness::playing(move |_, _| response(None, day + 3_600, HOUR).into());
+    let acquired = harness.call().outcome().await.expect("a token");
+    assert_eq!(acquired.token.expires_on, START.saturating_add(seconds(HOUR)));
 }

@@ -21,8 +21,8 @@ impl Call {
 }
 
 /// When the token ends, as the caller is told it: milliseconds after the system's start.
-pub(super) fn told(served: &AcquiredToken) -> i64 {
-    served.token.caller_expires_on().millis() - test_support::START.millis()
+pub(super) fn told(acquired: &AcquiredToken) -> i64 {
+    acquired.token.caller_expires_on().millis() - test_support::START.millis()
 }
 
 pub(super) const HOUR_MS: i64 = 3_600_000;
@@ -40,14 +40,14 @@ async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cach
         assert_eq!((told(&first), first.fresh_until.is_some()), (HOUR_MS, true));
         assert_eq!(store.counts(), (3, 1), "{ahead}");
         for (ahead, thread) in [(ahead, 1), (0, 2), (-ahead, 3)] {
-            let served = process.call().ahead(ahead, thread).served();
-            assert!(Arc::ptr_eq(&served.token, &first.token));
-            assert_eq!(served.fresh_until, first.fresh_until);
+            let acquired = process.call().ahead(ahead, thread).acquired();
+            assert!(Arc::ptr_eq(&acquired.token, &first.token));
+            assert_eq!(acquired.fresh_until, first.fresh_until);
         }
         let other = Process::new(&store, FakeTransport::always_granting(HOUR));
         assert_eq!(other.call().ahead(ahead, 1).token().await, "t0");
         assert_eq!(
-            other.0.net.count(),
+            other.0.transport.count(),
             0,
             "{ahead}: it was found in the persistent cache"
         );
@@ -57,20 +57,22 @@ async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cach
 #[tokio::test(start_paused = true)]
 async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
     for ahead in CLOSE.into_iter().chain(APART) {
-        let desk = Desk::granting(HOUR);
-        desk.call().token().await;
-        desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
+        let harness = Harness::granting(HOUR);
+        harness.call().token().await;
+        harness
+            .transport
+            .set_script(|_, _| FakeResponse::new(400, "").into());
         // The clock that is ahead sees the token's end earlier, the one behind no later.
         let lasts = HOUR_MS - ahead.max(0);
         if lasts > 0 {
-            desk.clock.jump(millis(lasts - 1));
-            assert_eq!(desk.call().ahead(ahead, 1).token().await, "t0", "{ahead}");
-            desk.clock.jump(millis(1));
+            harness.clock.jump(millis(lasts - 1));
+            assert_eq!(harness.call().ahead(ahead, 1).token().await, "t0", "{ahead}");
+            harness.clock.jump(millis(1));
         }
-        desk.call().ahead(ahead, 1).error().await;
+        harness.call().ahead(ahead, 1).error().await;
         if ahead > 0 && ahead < HOUR_MS {
             assert_eq!(
-                desk.call().token().await,
+                harness.call().token().await,
                 "t0",
                 "{ahead}: the system's clock goes on serving it"
             );
@@ -93,9 +95,15 @@ async fn clocks_that_differ_by_more_read_and_write_no_persistent_cache() {
         );
         let call = || process.call().ahead(ahead, 1);
         assert_eq!(call().token().await, "own0", "{ahead}");
-        assert_eq!(call().wish(CachePolicy::ForceRefresh).token().await, "own1");
-        assert_eq!(call().wish(CachePolicy::ReplaceRefused).token().await, "own2");
-        assert_eq!(text(&call().served()), "own2");
+        assert_eq!(
+            call().cache_policy(CachePolicy::ForceRefresh).token().await,
+            "own1"
+        );
+        assert_eq!(
+            call().cache_policy(CachePolicy::ReplaceRefused).token().await,
+            "own2"
+        );
+        assert_eq!(text(&call().acquired()), "own2");
         assert_eq!(store.counts(), before);
         assert_eq!(*store.records(), record);
         // By the right clock it is used again, and what the other one brought is not there.
@@ -109,8 +117,8 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
         refuses: true,
         ..FakeStore::default()
     });
-    let mut call = Desk::granting(HOUR).call().ahead(TWO_HOURS, 1);
-    call.settings = call.settings.with_persistent_cache(PersistentCache {
+    let mut call = Harness::granting(HOUR).call().ahead(TWO_HOURS, 1);
+    call.options = call.options.with_persistent_cache(PersistentCache {
         store,
         hostname: "host".into(),
     });
@@ -120,37 +128,41 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
 #[tokio::test(start_paused = true)]
 async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
     for ahead in APART {
-        let desk = Desk::granting(HOUR);
-        let generation = desk.engine.generation();
-        assert_eq!(desk.call().ahead(ahead, 1).token().await, "t0");
+        let harness = Harness::granting(HOUR);
+        let generation = harness.client.generation();
+        assert_eq!(harness.call().ahead(ahead, 1).token().await, "t0");
         assert_eq!(
-            desk.call().ahead(ahead, 2).token().await,
+            harness.call().ahead(ahead, 2).token().await,
             "t1",
             "{ahead}: another thread"
         );
-        assert_eq!(desk.call().token().await, "t2", "{ahead}: the right clock");
-        let forced = desk
+        assert_eq!(harness.call().token().await, "t2", "{ahead}: the right clock");
+        let forced = harness
             .call()
             .ahead(ahead, 1)
-            .wish(CachePolicy::ForceRefresh)
+            .cache_policy(CachePolicy::ForceRefresh)
             .outcome()
             .await
             .expect("a token");
         assert_eq!((text(&forced).as_str(), forced.fresh_until), ("t3", None));
         for (ahead, thread, expected) in [(ahead, 1, "t3"), (0, 1, "t2"), (0, 2, "t2"), (0, 3, "t2")] {
-            assert_eq!(text(&desk.call().ahead(ahead, thread).served()), expected);
+            assert_eq!(text(&harness.call().ahead(ahead, thread).acquired()), expected);
         }
-        assert_eq!(desk.engine.generation(), generation, "no memo has to look again");
+        assert_eq!(
+            harness.client.generation(),
+            generation,
+            "no memo has to look again"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_by_different_clocks_share_no_request() {
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
     });
     let waiters = [(0, 1), (TWO_HOURS, 1), (TWO_HOURS, 2), (-TWO_HOURS, 1), (0, 2)]
-        .map(|(ahead, thread)| desk.call().ahead(ahead, thread).waiter());
+        .map(|(ahead, thread)| harness.call().ahead(ahead, thread).waiter());
     // The same thread joins by whatever clock it has meanwhile, as long as that is a replaced one.
     assert_eq!(all(waiters.into()).await, ["t0", "t1", "t2", "t1", "t0"]);
 }
@@ -163,14 +175,14 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
         (TWO_HOURS, ["t0", "t1"]),
         (-TWO_HOURS, ["t0", "t0"]),
     ] {
-        let desk = Desk::playing(|nth, _| {
+        let harness = Harness::playing(|nth, _| {
             FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
         });
-        let first = desk.call().ahead(10 * HOUR_MS, 1).waiter();
-        let second = desk.call().ahead(10 * HOUR_MS + moved, 1).waiter();
+        let first = harness.call().ahead(10 * HOUR_MS, 1).waiter();
+        let second = harness.call().ahead(10 * HOUR_MS + moved, 1).waiter();
         assert_eq!(all(vec![first, second]).await, expected, "{moved}");
         assert_eq!(
-            desk.call().ahead(10 * HOUR_MS + moved, 1).token().await,
+            harness.call().ahead(10 * HOUR_MS + moved, 1).token().await,
             expected[1]
         );
     }
@@ -178,73 +190,103 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
-    let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
-    assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
-    assert_eq!(served.metadata.cache_refresh_reason, CacheRefreshReason::Expired);
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
+    let acquired = harness
+        .call()
+        .ahead(TWO_HOURS, 1)
+        .outcome()
+        .await
+        .expect("a token");
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t1", false));
+    assert_eq!(
+        acquired.metadata.cache_refresh_reason,
+        CacheRefreshReason::Expired
+    );
     for (ahead, thread, expected) in [(0, 1, "t0"), (0, 2, "t0"), (TWO_HOURS, 1, "t1")] {
-        assert_eq!(text(&desk.call().ahead(ahead, thread).served()), expected);
+        assert_eq!(text(&harness.call().ahead(ahead, thread).acquired()), expected);
     }
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
-    let desk = Desk::playing(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
+    let harness = Harness::playing(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
     for requests in 1..=2 {
-        let served = desk.call().ahead(TWO_HOURS, 1).outcome().await.expect("a token");
-        assert_eq!((text(&served).as_str(), desk.net.count()), ("once", requests));
+        let acquired = harness
+            .call()
+            .ahead(TWO_HOURS, 1)
+            .outcome()
+            .await
+            .expect("a token");
+        assert_eq!(
+            (text(&acquired).as_str(), harness.transport.count()),
+            ("once", requests)
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
     for ahead in [TWO_HOURS, -TWO_HOURS] {
-        let desk = Desk::granting(HOUR);
-        let served = desk.call().ahead(ahead, 1).outcome().await.expect("a token");
-        assert_eq!(served.fresh_until, None, "the memo of the thread would serve it");
-        assert_eq!(served.generation, desk.engine.generation());
-        let restored = desk.call().outcome().await.expect("a token");
+        let harness = Harness::granting(HOUR);
+        let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
+        assert_eq!(
+            acquired.fresh_until, None,
+            "the memo of the thread would serve it"
+        );
+        assert_eq!(acquired.generation, harness.client.generation());
+        let restored = harness.call().outcome().await.expect("a token");
         assert_eq!((text(&restored).as_str(), told(&restored)), ("t1", HOUR_MS));
         // Nor does clearing spare it.
-        desk.engine.clear();
-        assert_eq!(desk.call().ahead(ahead, 1).token().await, "t2");
+        harness.client.clear();
+        assert_eq!(harness.call().ahead(ahead, 1).token().await, "t2");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_the_other_threads() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
-    desk.net
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
-    let call = || desk.call().ahead(TWO_HOURS / 4, 1);
-    assert_eq!(text(&call().served()), "t0");
-    assert_eq!(call().wish(CachePolicy::ForceRefresh).token().await, "once");
+    let call = || harness.call().ahead(TWO_HOURS / 4, 1);
+    assert_eq!(text(&call().acquired()), "t0");
+    assert_eq!(
+        call().cache_policy(CachePolicy::ForceRefresh).token().await,
+        "once"
+    );
     assert_eq!(call().token().await, "once", "t0 was not wanted any more");
-    assert_eq!(text(&desk.call().served()), "t0");
+    assert_eq!(text(&harness.call().acquired()), "t0");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
-    let by_replaced_clock = || text(&desk.call().ahead(TWO_HOURS / 4, 1).served());
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
+    let by_replaced_clock = || text(&harness.call().ahead(TWO_HOURS / 4, 1).acquired());
     assert_eq!(by_replaced_clock(), "t0");
-    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "t1");
+    assert_eq!(
+        harness
+            .call()
+            .cache_policy(CachePolicy::ForceRefresh)
+            .token()
+            .await,
+        "t1"
+    );
     assert_eq!(by_replaced_clock(), "t1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_tells_nonsense_does_no_harm() {
-    let desk = Desk::granting(HOUR);
+    let harness = Harness::granting(HOUR);
     for ahead in [i64::MIN, i64::MAX, -i64::MAX, 8_640_000_000_000_000] {
-        let told = desk.call().ahead(ahead, 1).outcome().await;
+        let told = harness.call().ahead(ahead, 1).outcome().await;
         assert!(told.is_ok(), "{ahead}");
     }
-    desk.call().token().await;
+    harness.call().token().await;
     for ahead in [i64::MIN, i64::MAX] {
-        assert!(desk.call().ahead(ahead, 1).outcome().await.is_ok(), "{ahead}");
+        assert!(harness.call().ahead(ahead, 1).outcome().await.is_ok(), "{ahead}");
     }
 }

@@ -6,21 +6,22 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_counts_from_the_call_on_the_callers_clock_and_from_the_answer_on_the_systems() {
     for ahead in [20_000, -20_000, TWO_HOURS, -TWO_HOURS, TO_1970] {
-        let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
-        let served = desk.call().ahead(ahead, 1).outcome().await.expect("a token");
-        assert_eq!(told(&served), ahead + HOUR_MS, "{ahead}");
+        let harness =
+            Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
+        let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
+        assert_eq!(told(&acquired), ahead + HOUR_MS, "{ahead}");
         assert_eq!(
-            served.token.expires_on,
+            acquired.token.expires_on,
             test_support::START.saturating_add(seconds(HOUR + 2))
         );
         // The caller's clock stood still meanwhile.
         assert_eq!(
-            told(&desk.call().ahead(ahead - 2_000, 1).served()),
+            told(&harness.call().ahead(ahead - 2_000, 1).acquired()),
             ahead + HOUR_MS
         );
-        assert_eq!(desk.net.count(), 1);
+        assert_eq!(harness.transport.count(), 1);
         // Then it moves on over the token's life.
-        let moved = desk
+        let moved = harness
             .call()
             .ahead(ahead - 2_000 + HOUR_MS, 1)
             .outcome()
@@ -40,20 +41,20 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
             (start + ahead.max(0) + 600, 600), // or by the one that is ahead.
         ] {
             let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-            let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
-            let served = desk
+            let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+            let acquired = harness
                 .call()
                 .ahead(ahead * 1_000, 1)
                 .outcome()
                 .await
                 .expect("a token");
-            assert_eq!(told(&served), (ahead + left) * 1_000, "{ahead} {expires_on}");
+            assert_eq!(told(&acquired), (ahead + left) * 1_000, "{ahead} {expires_on}");
         }
         // Before both, or 56 years ahead of one, which no token's life is.
         let ended = start + ahead.clamp(-7_200, 0) - 1;
         let body = format!(r#"{{"access_token":"t","expires_on":{ended}}}"#);
-        let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
-        let error = desk.call().ahead(ahead * 1_000, 1).error().await;
+        let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+        let error = harness.call().ahead(ahead * 1_000, 1).error().await;
         assert_eq!(*error.code(), Code::FailedResponse);
     }
 }
@@ -61,11 +62,11 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
 #[tokio::test(start_paused = true)]
 async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_on() {
     for ahead in [-6_000, -TWO_HOURS, TO_1970] {
-        let desk = Desk::granting(HOUR);
-        desk.call().token().await;
-        let back = desk.call().ahead(ahead, 1).served();
+        let harness = Harness::granting(HOUR);
+        harness.call().token().await;
+        let back = harness.call().ahead(ahead, 1).acquired();
         assert_eq!((text(&back).as_str(), told(&back)), ("t0", ahead + HOUR_MS));
-        let moved = desk
+        let moved = harness
             .call()
             .ahead(ahead + HOUR_MS, 1)
             .outcome()
@@ -77,20 +78,20 @@ async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_
             "{ahead}"
         );
         // Set back again: the newer token is there, and it ages again.
-        assert_eq!(text(&desk.call().ahead(ahead, 1).served()), "t1");
-        assert_eq!(desk.call().ahead(ahead + HOUR_MS, 1).token().await, "t2");
-        assert_eq!(text(&desk.call().served()), "t0");
+        assert_eq!(text(&harness.call().ahead(ahead, 1).acquired()), "t1");
+        assert_eq!(harness.call().ahead(ahead + HOUR_MS, 1).token().await, "t2");
+        assert_eq!(text(&harness.call().acquired()), "t0");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
     for ahead in APART {
-        let desk = Desk::granting(HOUR);
-        desk.call().ahead(ahead, 1).token().await;
+        let harness = Harness::granting(HOUR);
+        harness.call().ahead(ahead, 1).token().await;
         // The caller's clock stands still while real time passes.
-        desk.clock.jump(seconds(HOUR));
-        let still = desk
+        harness.clock.jump(seconds(HOUR));
+        let still = harness
             .call()
             .ahead(ahead - HOUR_MS, 1)
             .outcome()
@@ -106,78 +107,88 @@ async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
 
 #[tokio::test(start_paused = true)]
 async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_alone() {
-    let desk = Desk::granting(DAY);
-    let first = desk.call().outcome().await.expect("a token");
+    let harness = Harness::granting(DAY);
+    let first = harness.call().outcome().await.expect("a token");
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
-    assert_eq!(text(&desk.call().ahead(half, 1).served()), "t0");
+    assert_eq!(text(&harness.call().ahead(half, 1).acquired()), "t0");
     settle().await;
-    assert_eq!(desk.net.count(), 2);
-    let served = desk.call().ahead(half, 1).served();
-    assert_eq!((text(&served).as_str(), served.fresh_until), ("t1", None));
+    assert_eq!(harness.transport.count(), 2);
+    let acquired = harness.call().ahead(half, 1).acquired();
+    assert_eq!((text(&acquired).as_str(), acquired.fresh_until), ("t1", None));
     assert_eq!(
-        served.token.caller_refresh_on(),
+        acquired.token.caller_refresh_on(),
         first.token.refresh_on.map(|on| on.with_offset(half))
     );
-    assert_eq!(text(&desk.call().served()), "t0");
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(text(&harness.call().acquired()), "t0");
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
-    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(400, "").into());
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
     // After so many seconds of that clock, in no time by any other: 30 s after the first failure, then 60.
     for (after, requests) in [(0, 2), (29, 2), (30, 3), (89, 3), (90, 4)] {
-        assert_eq!(text(&desk.call().ahead(half + after * 1_000, 1).served()), "t0");
+        assert_eq!(
+            text(&harness.call().ahead(half + after * 1_000, 1).acquired()),
+            "t0"
+        );
         settle().await;
-        assert_eq!(desk.net.count(), requests, "{after}");
+        assert_eq!(harness.transport.count(), requests, "{after}");
     }
     // For everybody else nothing has failed.
-    desk.net.set_script(|_, _| FakeResponse::token("new", DAY).into());
-    desk.clock.jump(seconds(DAY / 2 + 300));
-    assert_eq!(text(&desk.call().served()), "t0");
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::token("new", DAY).into());
+    harness.clock.jump(seconds(DAY / 2 + 300));
+    assert_eq!(text(&harness.call().acquired()), "t0");
     settle().await;
-    assert_eq!(text(&desk.call().served()), "new");
+    assert_eq!(text(&harness.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_the_fallback() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
     let four_minutes_left = HOUR_MS - 240_000;
-    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
-    let served = desk
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(400, "").into());
+    let acquired = harness
         .call()
         .ahead(four_minutes_left, 1)
         .outcome()
         .await
         .expect("a token");
-    assert_eq!((text(&served).as_str(), desk.net.count()), ("t0", 2));
+    assert_eq!((text(&acquired).as_str(), harness.transport.count()), ("t0", 2));
     assert_eq!(
-        text(&desk.call().ahead(four_minutes_left, 1).served()),
+        text(&harness.call().ahead(four_minutes_left, 1).acquired()),
         "t0",
         "not again at once"
     );
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::token("new", HOUR).into());
     assert_eq!(
-        desk.call().ahead(four_minutes_left + 30_000, 1).token().await,
+        harness.call().ahead(four_minutes_left + 30_000, 1).token().await,
         "new"
     );
-    assert_eq!(text(&desk.call().served()), "t0");
+    assert_eq!(text(&harness.call().acquired()), "t0");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fallback_that_expires_by_the_callers_clock_while_it_waits_is_not_served() {
     for (left, expected) in [(3_000, "t0"), (1_000, "network_unavailable")] {
         for ahead in [4_000, TWO_HOURS] {
-            let desk = Desk::granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);
-            desk.call().token().await;
-            desk.net.set_script(|_, _| FakeOutcome::Silence);
-            desk.clock.jump(millis(HOUR_MS - left));
-            let call = desk.call().ahead(ahead, 1).within(seconds(5));
+            let harness = Harness::granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);
+            harness.call().token().await;
+            harness.transport.set_script(|_, _| FakeOutcome::Silence);
+            harness.clock.jump(millis(HOUR_MS - left));
+            let call = harness.call().ahead(ahead, 1).within(seconds(5));
             assert_eq!(all(vec![call.waiter()]).await, [expected], "{left} {ahead}");
         }
     }

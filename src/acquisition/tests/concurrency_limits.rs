@@ -5,91 +5,103 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
     const KEYS: usize = 10_000;
-    let desk = Desk::playing(|_, _| {
+    let harness = Harness::playing(|_, _| {
         FakeOutcome::from(FakeResponse::token("old", DAY)).after(Duration::from_millis(1))
     });
     let resources: Vec<_> = (0..KEYS).map(|nth| format!("https://{nth}.example")).collect();
     let waiters: Vec<_> = resources
         .iter()
-        .map(|one| desk.for_resource(one).waiter())
+        .map(|one| harness.for_resource(one).waiter())
         .collect();
     all(waiters).await;
-    assert_eq!((desk.net.count(), desk.net.max_in_flight()), (KEYS, 31));
+    assert_eq!(
+        (harness.transport.count(), harness.transport.max_in_flight()),
+        (KEYS, 31)
+    );
 
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", DAY)).after(seconds(1)));
     for one in &resources {
-        desk.for_resource(one).served();
+        harness.for_resource(one).acquired();
     }
     settle().await;
-    assert_eq!((desk.net.count(), desk.net.in_flight()), (KEYS + 5, 5));
+    assert_eq!(
+        (harness.transport.count(), harness.transport.in_flight()),
+        (KEYS + 5, 5)
+    );
     // Places that are free again are taken by whoever asks next, and a place is given back at the end.
     sleep(seconds(1)).await;
     for one in &resources {
-        desk.for_resource(one).served();
+        harness.for_resource(one).acquired();
     }
     settle().await;
-    assert_eq!((desk.net.count(), desk.net.in_flight()), (KEYS + 10, 5));
+    assert_eq!(
+        (harness.transport.count(), harness.transport.in_flight()),
+        (KEYS + 10, 5)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_endpoint_has_places_of_its_own() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     let hosts = ["http://a", "http://b", "http://a:8080"];
     let calls: Vec<_> = hosts
         .iter()
         .flat_map(|host| {
             let env = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, *host)];
-            let desk = &desk;
-            (0..40).map(move |nth| desk.for_resource(&format!("https://{nth}.example")).env(&env))
+            let harness = &harness;
+            (0..40).map(move |nth| harness.for_resource(&format!("https://{nth}.example")).env(&env))
         })
         .collect();
-    desk.net.set_script(|nth, _| {
+    harness.transport.set_script(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
     all(calls.iter().map(|call| call.clone().waiter()).collect()).await;
-    assert_eq!(desk.net.max_in_flight(), 3 * 31);
+    assert_eq!(harness.transport.max_in_flight(), 3 * 31);
     advance(seconds(DAY / 2 + 300)).await;
     for call in calls {
-        call.served();
+        call.acquired();
     }
     settle().await;
-    assert_eq!(desk.net.in_flight(), 3 * 5);
+    assert_eq!(harness.transport.in_flight(), 3 * 5);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_keeps_its_place_between_its_tries() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     let resources: Vec<_> = (0..20).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
         .iter()
-        .map(|one| desk.for_resource(one).waiter())
+        .map(|one| harness.for_resource(one).waiter())
         .collect())
     .await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.set_script(|_, _| FakeResponse::new(503, "").into());
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(503, "").into());
     for _ in 0..6 {
         for one in &resources {
-            desk.for_resource(one).served();
+            harness.for_resource(one).acquired();
         }
         sleep(seconds(1)).await;
     }
     // Five chains, each with tries after 0, 1 and 3 s, and none besides.
-    assert_eq!(desk.net.count(), 20 + 5 * 3);
+    assert_eq!(harness.transport.count(), 20 + 5 * 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_must_wait_is_not_held_up_by_refreshes() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     let resources: Vec<_> = (0..10).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
         .iter()
-        .map(|one| desk.for_resource(one).waiter())
+        .map(|one| harness.for_resource(one).waiter())
         .collect())
     .await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.set_script(|_, request| {
+    harness.transport.set_script(|_, request| {
         let new = request.url.as_str().contains("new.example");
         if new {
             FakeResponse::token("new", DAY).into()
@@ -98,21 +110,21 @@ async fn who_must_wait_is_not_held_up_by_refreshes() {
         }
     });
     for one in &resources {
-        desk.for_resource(one).served();
+        harness.for_resource(one).acquired();
     }
     settle().await;
     let started = Instant::now();
-    assert_eq!(desk.for_resource("https://new.example").token().await, "new");
+    assert_eq!(harness.for_resource("https://new.example").token().await, "new");
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_429_holds_back_every_caller_of_its_endpoint() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("20").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let once = desk
+    let once = harness
         .call()
         .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let refused = once.error().await;
@@ -122,24 +134,27 @@ async fn a_429_holds_back_every_caller_of_its_endpoint() {
     );
 
     let started = Instant::now();
-    let short = desk
+    let short = harness
         .for_resource("https://other.example")
         .within(seconds(19))
         .error()
         .await;
-    let facts = short.details();
+    let details = short.details();
     assert_eq!(
-        (facts.status, facts.retryable, facts.attempts),
+        (details.status, details.retryable, details.attempts),
         (Some(429), true, Some(0))
     );
-    assert_eq!((started.elapsed(), desk.net.count()), (Duration::ZERO, 1));
+    assert_eq!(
+        (started.elapsed(), harness.transport.count()),
+        (Duration::ZERO, 1)
+    );
 
-    let elsewhere = desk
+    let elsewhere = harness
         .call()
         .env(&[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://a")]);
     elsewhere.token().await;
     assert_eq!(started.elapsed(), Duration::ZERO);
 
-    desk.for_resource("https://other.example").token().await;
+    harness.for_resource("https://other.example").token().await;
     assert_eq!(started.elapsed(), seconds(20));
 }

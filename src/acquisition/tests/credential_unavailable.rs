@@ -36,8 +36,8 @@ async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
         (TransportErrorKind::BodyTooLarge, false),
         (TransportErrorKind::InvalidRequest, false),
     ] {
-        let desk = Desk::playing(move |_, _| fault.into());
-        let error = once(desk.call()).env(APP_SERVICE).error().await;
+        let harness = Harness::playing(move |_, _| fault.into());
+        let error = once(harness.call()).env(APP_SERVICE).error().await;
         assert_eq!(is_unavailable(&error), expected, "{fault:?}: {error}");
     }
 }
@@ -68,8 +68,8 @@ async fn an_answer_may_say_that_there_is_no_identity() {
         (200, "{}", false),
         (301, "", false),
     ] {
-        let desk = Desk::playing(move |_, _| FakeResponse::new(status, body).into());
-        let error = once(desk.call()).env(APP_SERVICE).error().await;
+        let harness = Harness::playing(move |_, _| FakeResponse::new(status, body).into());
+        let error = once(harness.call()).env(APP_SERVICE).error().await;
         assert_eq!(is_unavailable(&error), expected, "{status} {body}: {error}");
     }
 }
@@ -79,8 +79,8 @@ async fn who_runs_out_of_time_is_told_by_what_happened_before() {
     let refused = || TransportErrorKind::ConnectionRefused.into();
     let busy = || FakeResponse::new(503, "").into();
     for (play, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {
-        let desk = Desk::playing(move |_, _| play());
-        let call = desk.call().env(APP_SERVICE);
+        let harness = Harness::playing(move |_, _| play());
+        let call = harness.call().env(APP_SERVICE);
         // Somebody with more time keeps the requests going on.
         let patient = tokio::spawn(call.clone().waiter().wait());
         let error = call.within(Duration::from_millis(100)).error().await;

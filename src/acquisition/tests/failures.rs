@@ -5,19 +5,23 @@ use crate::test_support::START;
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         let body = format!(r#"{{"access_token":"t{nth}","expires_on":"soon"}}"#);
         FakeOutcome::from(FakeResponse::new(200, body)).after(seconds(1))
     });
-    let waiters = vec![desk.call().waiter(), desk.call().waiter()];
+    let waiters = vec![harness.call().waiter(), harness.call().waiter()];
     assert_eq!(all(waiters).await, ["t0", "t0"]);
-    let served = desk.call().waiter().wait().await.expect("a token");
+    let acquired = harness.call().waiter().wait().await.expect("a token");
     assert_eq!(
-        (text(&served).as_str(), served.fresh_until, desk.net.count()),
+        (
+            text(&acquired).as_str(),
+            acquired.fresh_until,
+            harness.transport.count()
+        ),
         ("t1", None, 2)
     );
-    assert_eq!(served.token.expires_on, START.saturating_add(seconds(2)));
-    assert_eq!(served.token.refresh_on, None);
+    assert_eq!(acquired.token.expires_on, START.saturating_add(seconds(2)));
+    assert_eq!(acquired.token.refresh_on, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,9 +34,9 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
         (now + 1, true),
     ] {
         let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-        let desk = Desk::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
-        match desk.call().outcome().await {
-            Ok(served) => assert!(good, "{}", text(&served)),
+        let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+        match harness.call().outcome().await {
+            Ok(acquired) => assert!(good, "{}", text(&acquired)),
             Err(error) => {
                 assert!(!good, "{error}");
                 assert_eq!(*error.code(), Code::FailedResponse);
@@ -66,22 +70,22 @@ async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
         (400, TOKEN, "managed_identity_failed_response"),
         (500, TOKEN, "managed_identity_failed_response"),
     ] {
-        let desk = Desk::playing(move |_, _| FakeResponse::new(status, body).into());
-        let error = desk.call().error().await;
+        let harness = Harness::playing(move |_, _| FakeResponse::new(status, body).into());
+        let error = harness.call().error().await;
         assert_eq!(
             (error.code().as_str(), error.details().status),
             (code, Some(status)),
             "{body}"
         );
         assert!(
-            matches!(desk.call().acquire(), Ok(Acquisition::Pending(_))),
+            matches!(harness.call().acquire(), Ok(Acquisition::Pending(_))),
             "nothing is kept"
         );
     }
     for status in [200, 201, 202, 203, 206, 299] {
-        let desk = Desk::playing(move |_, _| FakeResponse::new(status, TOKEN).into());
-        assert_eq!(desk.call().token().await, "t", "{status}");
-        desk.call().served();
+        let harness = Harness::playing(move |_, _| FakeResponse::new(status, TOKEN).into());
+        assert_eq!(harness.call().token().await, "t", "{status}");
+        harness.call().acquired();
     }
 }
 
@@ -100,8 +104,8 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
         (&configured, 501, false),
         (&configured, 503, true),
     ] {
-        let desk = Desk::playing(move |_, _| FakeResponse::new(status, "<html>").into());
-        let error = desk.call().env(variables).error().await;
+        let harness = Harness::playing(move |_, _| FakeResponse::new(status, "<html>").into());
+        let error = harness.call().env(variables).error().await;
         assert_eq!(
             (error.details().status, error.details().retryable),
             (Some(status), retryable)
@@ -116,9 +120,9 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
         (TransportErrorKind::BodyTooLarge, false),
         (TransportErrorKind::ThumbprintMismatch, false),
     ] {
-        let desk = Desk::playing(move |_, _| kind.into());
+        let harness = Harness::playing(move |_, _| kind.into());
         assert_eq!(
-            desk.call().error().await.details().retryable,
+            harness.call().error().await.details().retryable,
             retryable,
             "{kind:?}"
         );
@@ -127,111 +131,124 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
-    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").retry_after("121").into());
+    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").retry_after("121").into());
     let started = Instant::now();
-    let error = desk.call().error().await;
+    let error = harness.call().error().await;
     assert_eq!(
         (error.details().status, error.details().retryable),
         (Some(503), true)
     );
-    assert_eq!((started.elapsed(), desk.net.count()), (Duration::ZERO, 1));
+    assert_eq!(
+        (started.elapsed(), harness.transport.count()),
+        (Duration::ZERO, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn disabled_retries_are_one_request() {
-    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").into());
-    let once = desk
+    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").into());
+    let once = harness
         .call()
         .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
     let error = once.error().await;
-    assert_eq!((desk.net.count(), error.details().attempts), (1, Some(1)));
+    assert_eq!(
+        (harness.transport.count(), error.details().attempts),
+        (1, Some(1))
+    );
     assert!(error.details().retryable, "later it may do");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_panics_leaves_nobody_hanging() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeOutcome::Panic.after(seconds(1)),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let waiters = (0..100).map(|_| desk.call().waiter()).collect();
+    let waiters = (0..100).map(|_| harness.call().waiter()).collect();
     assert_eq!(all(waiters).await, ["managed_identity_failed_response"; 100]);
-    assert_eq!(desk.call().token().await, "t", "the next caller starts anew");
+    assert_eq!(harness.call().token().await, "t", "the next caller starts anew");
 }
 
 #[tokio::test(start_paused = true)]
 async fn panics_give_their_places_back() {
-    let desk = Desk::playing(|_, _| FakeOutcome::Panic);
+    let harness = Harness::playing(|_, _| FakeOutcome::Panic);
     for nth in 0..100 {
-        desk.for_resource(&format!("https://{nth}.example")).error().await;
+        harness
+            .for_resource(&format!("https://{nth}.example"))
+            .error()
+            .await;
     }
-    desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
-    assert_eq!(desk.call().within(seconds(1)).token().await, "t");
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::token("t", DAY).into());
+    assert_eq!(harness.call().within(seconds(1)).token().await, "t");
 
     // Those of refreshes too.
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.set_script(|_, _| FakeOutcome::Panic);
+    harness.transport.set_script(|_, _| FakeOutcome::Panic);
     for _ in 0..20 {
-        assert_eq!(text(&desk.call().served()), "t");
+        assert_eq!(text(&harness.call().acquired()), "t");
         sleep(seconds(301)).await;
     }
-    desk.net.set_script(|_, _| FakeResponse::token("new", DAY).into());
-    desk.call().served();
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::token("new", DAY).into());
+    harness.call().acquired();
     settle().await;
-    assert_eq!(text(&desk.call().served()), "new");
+    assert_eq!(text(&harness.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     NO_THREADS.set(true);
-    let error = desk.call().error().await;
+    let error = harness.call().error().await;
     NO_THREADS.set(false);
     assert_eq!(*error.code(), Code::NetworkUnavailable);
     assert!(
         error.details().retryable && error.to_string().contains("no threads left"),
         "{error}"
     );
-    assert_eq!(desk.call().token().await, "t0");
+    assert_eq!(harness.call().token().await, "t0");
 
     // An ageing token needs none.
     advance(seconds(DAY / 2 + 300)).await;
     NO_THREADS.set(true);
-    let served: Vec<_> = (0..10).map(|_| text(&desk.call().served())).collect();
+    let acquired: Vec<_> = (0..10).map(|_| text(&harness.call().acquired())).collect();
     NO_THREADS.set(false);
-    assert_eq!(served, ["t0"; 10]);
-    desk.call().served();
+    assert_eq!(acquired, ["t0"; 10]);
+    harness.call().acquired();
     settle().await;
-    assert_eq!(text(&desk.call().served()), "t1");
+    assert_eq!(text(&harness.call().acquired()), "t1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_asked_for_fails_before_any_request() {
-    let desk = Desk::granting(DAY);
-    let call = desk.call().env(&[(v::MSI_ENDPOINT, "nonsense")]);
+    let harness = Harness::granting(DAY);
+    let call = harness.call().env(&[(v::MSI_ENDPOINT, "nonsense")]);
     let error = call.acquire().err().expect("refused");
     assert_eq!(*error.code(), Code::MsiEndpointMalformed);
     // A workload's file is read by the flight: its error is everybody's and signed.
-    let workload = desk.call().env(&[
+    let workload = harness.call().env(&[
         (v::AZURE_FEDERATED_TOKEN_FILE, "/none"),
         (v::AZURE_TENANT_ID, "t"),
         (v::AZURE_CLIENT_ID, "c"),
     ]);
     let error = workload.error().await;
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.details();
+    let details = error.details();
     assert_eq!(
-        (facts.source, facts.attempts),
+        (details.source, details.attempts),
         (Some(SourceName::WorkloadIdentity), Some(0))
     );
-    assert_eq!(desk.net.count(), 0);
+    assert_eq!(harness.transport.count(), 0);
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_end() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
-    let desk = Desk::playing(|_, request| {
+    let harness = Harness::playing(|_, request| {
         let key = request.headers.iter().find(|(name, _)| *name == "Authorization");
         match key.map(|(_, value)| value.expose_secret()) {
             None => FakeResponse::new(401, "")
@@ -243,7 +260,7 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
             Some(_) => FakeResponse::new(401, r#"{"error":"bad key the-wrong-one"}"#).into(),
         }
     });
-    let call = desk.call().env(&[
+    let call = harness.call().env(&[
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
     ]);
@@ -254,7 +271,9 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
             raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true);
         })
     };
-    desk.files.put(KEY, FakeEntry::File(b"the-wrong-one\n".to_vec()));
+    harness
+        .files
+        .put(KEY, FakeEntry::File(b"the-wrong-one\n".to_vec()));
     let error = of("id").error().await;
     assert_eq!(
         (error.details().status, error.details().attempts),
@@ -262,7 +281,7 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
     );
     assert!(!format!("{error:?}").contains("the-wrong-one"), "{error:?}");
 
-    desk.files.put(KEY, FakeEntry::File(b"the-key\n".to_vec()));
+    harness.files.put(KEY, FakeEntry::File(b"the-key\n".to_vec()));
     assert_eq!(of("id").token().await, "t");
     let error = of("other").error().await;
     assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
@@ -271,7 +290,7 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
         (Some(200), Some(SourceName::AzureArc))
     );
 
-    desk.files.put(KEY, FakeEntry::Pipe);
+    harness.files.put(KEY, FakeEntry::Pipe);
     let error = of("third").error().await;
     assert_eq!(
         (error.code(), error.details().attempts),
@@ -281,35 +300,35 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", HOUR).into(),
     });
-    let patient = tokio::spawn(desk.call().waiter().wait());
+    let patient = tokio::spawn(harness.call().waiter().wait());
     settle().await;
     let began = Instant::now();
-    let error = desk.call().within(seconds(20)).error().await;
+    let error = harness.call().within(seconds(20)).error().await;
     assert_eq!(error.details().status, Some(429), "{error}");
     assert!(error.details().retryable);
     assert_eq!(began.elapsed(), Duration::ZERO);
-    assert_eq!(desk.call().within(seconds(40)).token().await, "t");
+    assert_eq!(harness.call().within(seconds(40)).token().await, "t");
     assert!(patient.await.expect("no panic").is_ok());
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
-    let desk = Desk::playing(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
-    desk.call().token().await;
-    desk.net.set_script(|_, _| {
+    let harness = Harness::playing(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
+    harness.call().token().await;
+    harness.transport.set_script(|_, _| {
         FakeResponse::new(
             400,
             r#"{"message":"you have earlier%2Ftoken&#43;0, which will do"}"#,
         )
         .into()
     });
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let error = desk.call().wish(wish).error().await;
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+        let error = harness.call().cache_policy(cache_policy).error().await;
         let message = &error.details().message;
         assert!(message.contains("you have <redacted>, which will do"), "{error}");
     }
@@ -320,7 +339,7 @@ async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
 async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(401, "")
             .challenge(format!("Basic realm={KEY}"))
             .into(),
@@ -329,12 +348,12 @@ async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
             .challenge("Basic realm=/tmp/pS7%2BkQ/9zLmW3xTb5Y==.key")
             .into(),
     });
-    desk.files.put(KEY, FakeEntry::File(SECRET.into()));
+    harness.files.put(KEY, FakeEntry::File(SECRET.into()));
     let endpoint = [
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
     ];
-    let error = desk.call().env(&endpoint).error().await;
+    let error = harness.call().env(&endpoint).error().await;
     assert_eq!(*error.code(), Code::InvalidFilePath);
     assert!(
         error.details().message.contains("names /tmp/<redacted>"),

@@ -5,8 +5,8 @@ use super::*;
 /// The SHA-256 of `test_token`, from the contract.
 const HASH: &str = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
 
-fn handing_out(secret: &'static str) -> Desk {
-    Desk::playing(move |_, _| FakeResponse::token(secret, HOUR).into())
+fn handing_out(secret: &'static str) -> Harness {
+    Harness::playing(move |_, _| FakeResponse::token(secret, HOUR).into())
 }
 
 fn hash_of(request: &crate::http::Request) -> Option<String> {
@@ -18,18 +18,18 @@ fn hash_of(request: &crate::http::Request) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
-    let desk = handing_out("test_token");
-    let call = desk.call().env(SERVICE_FABRIC);
-    for wish in [
+    let harness = handing_out("test_token");
+    let call = harness.call().env(SERVICE_FABRIC);
+    for cache_policy in [
         CachePolicy::ReplaceRefused,
         CachePolicy::UseCache,
         CachePolicy::ReplaceRefused,
         CachePolicy::ForceRefresh,
         CachePolicy::ReplaceRefused,
     ] {
-        call.clone().wish(wish).token().await;
+        call.clone().cache_policy(cache_policy).token().await;
     }
-    let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
+    let hashes: Vec<_> = harness.transport.requests().iter().map(hash_of).collect();
     let hash = Some(HASH.to_owned());
     // Without a cached token there is none; a forced refresh says nothing.
     assert_eq!(hashes, [None, hash.clone(), None, hash]);
@@ -37,14 +37,17 @@ async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn the_hash_is_of_an_unexpired_token_only() {
-    let desk = handing_out("test_token");
-    let call = desk.call().env(SERVICE_FABRIC);
+    let harness = handing_out("test_token");
+    let call = harness.call().env(SERVICE_FABRIC);
     call.clone().token().await;
     advance(seconds(HOUR - 1)).await;
-    call.clone().wish(CachePolicy::ReplaceRefused).token().await;
+    call.clone()
+        .cache_policy(CachePolicy::ReplaceRefused)
+        .token()
+        .await;
     advance(seconds(HOUR)).await;
-    call.wish(CachePolicy::ReplaceRefused).token().await;
-    let hashes: Vec<_> = desk.net.requests().iter().map(hash_of).collect();
+    call.cache_policy(CachePolicy::ReplaceRefused).token().await;
+    let hashes: Vec<_> = harness.transport.requests().iter().map(hash_of).collect();
     assert_eq!(hashes, [None, Some(HASH.to_owned()), None]);
 }
 
@@ -58,13 +61,14 @@ async fn no_other_host_is_sent_a_hash() {
     ];
     let cloud_shell = [(v::MSI_ENDPOINT, "http://h/t")];
     for variables in [&[][..], &app_service, &machine_learning, &arc, &cloud_shell] {
-        let desk = handing_out("test_token");
-        let call = desk.call().env(variables);
+        let harness = handing_out("test_token");
+        let call = harness.call().env(variables);
         call.clone().token().await;
-        call.wish(CachePolicy::ReplaceRefused).token().await;
-        assert_eq!(desk.net.count(), 2);
+        call.cache_policy(CachePolicy::ReplaceRefused).token().await;
+        assert_eq!(harness.transport.count(), 2);
         assert!(
-            desk.net
+            harness
+                .transport
                 .requests()
                 .iter()
                 .all(|request| hash_of(request).is_none())
@@ -74,43 +78,55 @@ async fn no_other_host_is_sent_a_hash() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_takes_the_cached_ones_place() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let desk = Desk::granting(DAY);
-        assert_eq!(desk.call().token().await, "t0");
-        let served = desk.call().wish(wish).outcome().await.expect("a token");
-        assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
-        assert_eq!(text(&desk.call().served()), "t1");
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+        let harness = Harness::granting(DAY);
+        assert_eq!(harness.call().token().await, "t0");
+        let acquired = harness
+            .call()
+            .cache_policy(cache_policy)
+            .outcome()
+            .await
+            .expect("a token");
+        assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t1", false));
+        assert_eq!(text(&harness.call().acquired()), "t1");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_that_fails_leaves_the_cached_one() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let desk = Desk::granting(DAY);
-        desk.call().token().await;
-        desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
-        assert_eq!(*desk.call().wish(wish).error().await.code(), Code::FailedResponse);
-        assert_eq!(text(&desk.call().served()), "t0");
-        assert_eq!(desk.engine.generation(), 0);
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+        let harness = Harness::granting(DAY);
+        harness.call().token().await;
+        harness
+            .transport
+            .set_script(|_, _| FakeResponse::new(400, "").into());
+        assert_eq!(
+            *harness.call().cache_policy(cache_policy).error().await.code(),
+            Code::FailedResponse
+        );
+        assert_eq!(text(&harness.call().acquired()), "t0");
+        assert_eq!(harness.client.generation(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot_be_kept() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let desk = Desk::granting(DAY);
-        desk.call().token().await;
-        desk.net
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+        let harness = Harness::granting(DAY);
+        harness.call().token().await;
+        harness
+            .transport
             .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
-        let generation = desk.engine.generation();
-        assert_eq!(desk.call().wish(wish).token().await, "once");
-        assert_ne!(desk.engine.generation(), generation);
+        let generation = harness.client.generation();
+        assert_eq!(harness.call().cache_policy(cache_policy).token().await, "once");
+        assert_ne!(harness.client.generation(), generation);
         assert_eq!(
-            desk.call()
+            harness
+                .call()
                 .waiter()
                 .wait()
                 .await
-                .map(|served| text(&served))
+                .map(|acquired| text(&acquired))
                 .expect("a token"),
             "once"
         );
@@ -119,69 +135,77 @@ async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot
 
 #[tokio::test(start_paused = true)]
 async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cached_one() {
-    let desk = Desk::granting(DAY);
-    let first = desk.call().outcome().await.expect("a token");
-    assert_eq!((first.generation, desk.engine.generation()), (0, 0));
-    desk.for_resource("https://other.example")
-        .wish(CachePolicy::ForceRefresh)
+    let harness = Harness::granting(DAY);
+    let first = harness.call().outcome().await.expect("a token");
+    assert_eq!((first.generation, harness.client.generation()), (0, 0));
+    harness
+        .for_resource("https://other.example")
+        .cache_policy(CachePolicy::ForceRefresh)
         .token()
         .await;
-    assert_eq!(desk.engine.generation(), 0, "nothing was replaced");
+    assert_eq!(harness.client.generation(), 0, "nothing was replaced");
 
-    let forced = desk
+    let forced = harness
         .call()
-        .wish(CachePolicy::ForceRefresh)
+        .cache_policy(CachePolicy::ForceRefresh)
         .outcome()
         .await
         .expect("a token");
-    assert_eq!((forced.generation, desk.engine.generation()), (1, 1));
-    let other = desk
+    assert_eq!((forced.generation, harness.client.generation()), (1, 1));
+    let other = harness
         .call()
-        .wish(CachePolicy::ReplaceRefused)
+        .cache_policy(CachePolicy::ReplaceRefused)
         .outcome()
         .await
         .expect("a token");
-    assert_eq!((other.generation, desk.engine.generation()), (2, 2));
-    assert_eq!(desk.call().served().generation, 2);
+    assert_eq!((other.generation, harness.client.generation()), (2, 2));
+    assert_eq!(harness.call().acquired().generation, 2);
 
     advance(seconds(DAY / 2 + 300)).await;
-    desk.call().served();
+    harness.call().acquired();
     settle().await;
     assert_eq!(
-        (desk.net.count(), desk.engine.generation()),
+        (harness.transport.count(), harness.client.generation()),
         (5, 2),
         "an ordinary refresh"
     );
 
-    desk.engine.clear();
-    assert_eq!(desk.engine.generation(), 3);
-    let after = desk.call().outcome().await.expect("a token");
-    assert_eq!((after.generation, desk.engine.generation()), (3, 3));
+    harness.client.clear();
+    assert_eq!(harness.client.generation(), 3);
+    let after = harness.call().outcome().await.expect("a token");
+    assert_eq!((after.generation, harness.client.generation()), (3, 3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() {
-    let desk = Desk::granting(DAY);
-    assert_eq!(desk.call().token().await, "t0");
+    let harness = Harness::granting(DAY);
+    assert_eq!(harness.call().token().await, "t0");
     advance(seconds(DAY / 2 + 300)).await;
     // A slow refresh behind a caller, then a forced token that cannot be cached.
-    desk.net.set_script(|nth, _| match nth {
+    harness.transport.set_script(|nth, _| match nth {
         1 => FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(5)),
         2 => FakeResponse::new(200, r#"{"access_token":"once"}"#).into(),
         _ => FakeResponse::token("anew", DAY).into(),
     });
-    assert_eq!(text(&desk.call().served()), "t0");
+    assert_eq!(text(&harness.call().acquired()), "t0");
     settle().await;
-    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "once");
+    assert_eq!(
+        harness
+            .call()
+            .cache_policy(CachePolicy::ForceRefresh)
+            .token()
+            .await,
+        "once"
+    );
     sleep(seconds(10)).await;
-    assert_eq!(desk.call().token().await, "anew");
-    assert_eq!(desk.net.count(), 4);
+    assert_eq!(harness.call().token().await, "anew");
+    assert_eq!(harness.transport.count(), 4);
 }
 
 /// A desk whose first answer, `t0`, takes five seconds, each other one a second, and the second one has no expiry if
 /// that is wanted.
-fn slow_at_first(once: bool) -> Desk {
-    Desk::playing(move |nth, _| {
+fn slow_at_first(once: bool) -> Harness {
+    Harness::playing(move |nth, _| {
         let reply = match nth {
             1 if once => FakeResponse::new(200, r#"{"access_token":"t1"}"#),
             _ => FakeResponse::token(&format!("t{nth}"), DAY),
@@ -192,28 +216,47 @@ fn slow_at_first(once: bool) -> Desk {
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_one() {
-    let desk = slow_at_first(false);
-    let slow = tokio::spawn(desk.call().wish(CachePolicy::ReplaceRefused).waiter().wait());
+    let harness = slow_at_first(false);
+    let slow = tokio::spawn(
+        harness
+            .call()
+            .cache_policy(CachePolicy::ReplaceRefused)
+            .waiter()
+            .wait(),
+    );
     settle().await;
-    for (wish, another) in [
+    for (cache_policy, another) in [
         (CachePolicy::ForceRefresh, "t1"),
         (CachePolicy::ReplaceRefused, "t2"),
         (CachePolicy::ForceRefresh, "t3"),
     ] {
-        assert_eq!(desk.call().wish(wish).token().await, another);
-        assert_eq!(text(&desk.call().served()), another);
+        assert_eq!(harness.call().cache_policy(cache_policy).token().await, another);
+        assert_eq!(text(&harness.call().acquired()), another);
     }
     assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
-    assert_eq!(text(&desk.call().served()), "t3");
+    assert_eq!(text(&harness.call().acquired()), "t3");
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_flight_whose_token_is_not_wanted_any_more() {
-    let desk = slow_at_first(true);
-    let slow = tokio::spawn(desk.call().wish(CachePolicy::ReplaceRefused).waiter().wait());
+    let harness = slow_at_first(true);
+    let slow = tokio::spawn(
+        harness
+            .call()
+            .cache_policy(CachePolicy::ReplaceRefused)
+            .waiter()
+            .wait(),
+    );
     settle().await;
-    assert_eq!(desk.call().wish(CachePolicy::ForceRefresh).token().await, "t1");
-    assert_eq!(desk.call().token().await, "t2");
+    assert_eq!(
+        harness
+            .call()
+            .cache_policy(CachePolicy::ForceRefresh)
+            .token()
+            .await,
+        "t1"
+    );
+    assert_eq!(harness.call().token().await, "t2");
     assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
-    assert_eq!(text(&desk.call().served()), "t2");
+    assert_eq!(text(&harness.call().acquired()), "t2");
 }

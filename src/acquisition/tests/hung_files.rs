@@ -24,13 +24,13 @@ const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
 
 #[tokio::test(start_paused = true)]
 async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
-    let desk = Desk::granting(DAY);
-    let hung = desk.files.hang(TOKEN_FILE);
+    let harness = Harness::granting(DAY);
+    let hung = harness.files.hang(TOKEN_FILE);
     let began = Instant::now();
-    let waiting = tokio::spawn(desk.call().env(WORKLOAD).within(seconds(1)).waiter().wait());
+    let waiting = tokio::spawn(harness.call().env(WORKLOAD).within(seconds(1)).waiter().wait());
     hung.read().await;
     for nth in 0..20 {
-        desk.for_resource(&format!("https://{nth}")).token().await;
+        harness.for_resource(&format!("https://{nth}")).token().await;
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
     advance(seconds(1)).await;
@@ -41,35 +41,37 @@ async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_oth
 
 #[tokio::test(start_paused = true)]
 async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchange() {
-    let desk = Desk::granting(DAY);
-    let hung = desk.files.hang(TOKEN_FILE);
-    let waiting = tokio::spawn(desk.call().env(WORKLOAD).waiter().wait());
+    let harness = Harness::granting(DAY);
+    let hung = harness.files.hang(TOKEN_FILE);
+    let waiting = tokio::spawn(harness.call().env(WORKLOAD).waiter().wait());
     hung.read().await;
     advance(seconds(10)).await;
     let error = waiting.await.expect("no panic").expect_err("an error");
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.details();
-    assert_eq!((facts.retryable, facts.attempts), (true, Some(0)));
+    let details = error.details();
+    assert_eq!((details.retryable, details.attempts), (true, Some(0)));
     assert!(
-        facts.message.contains("/var/run/secrets could not be read"),
+        details.message.contains("/var/run/secrets could not be read"),
         "{error}"
     );
-    assert_eq!(desk.net.count(), 0);
+    assert_eq!(harness.transport.count(), 0);
     // The thread is still there: the next call waits for its place, not for another thread.
-    let waiting = tokio::spawn(desk.call().env(WORKLOAD).within(seconds(2)).waiter().wait());
+    let waiting = tokio::spawn(harness.call().env(WORKLOAD).within(seconds(2)).waiter().wait());
     settle_for(seconds(2)).await;
     waiting.await.expect("no panic").expect_err("an error");
-    assert_eq!(desk.files.reads(), 1);
+    assert_eq!(harness.files.reads(), 1);
     // Once the file system responds again, so does the source.
     drop(hung);
-    desk.files.put(TOKEN_FILE, FakeEntry::File(b"assertion".to_vec()));
-    assert_eq!(desk.call().env(WORKLOAD).token().await, "t0");
+    harness
+        .files
+        .put(TOKEN_FILE, FakeEntry::File(b"assertion".to_vec()));
+    assert_eq!(harness.call().env(WORKLOAD).token().await, "t0");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
-    let desk = Desk::playing(|_, request| {
+    let harness = Harness::playing(|_, request| {
         if request.url.host_str() == Some("h") {
             return FakeResponse::new(401, "")
                 .challenge(format!("Basic realm={KEY}"))
@@ -77,48 +79,48 @@ async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other
         }
         FakeResponse::token("t", DAY).into()
     });
-    let hung = desk.files.hang(KEY);
+    let hung = harness.files.hang(KEY);
     let began = Instant::now();
-    let waiting = tokio::spawn(desk.call().env(ARC).within(seconds(1)).waiter().wait());
-    let patient = tokio::spawn(desk.for_resource("https://other").env(ARC).waiter().wait());
+    let waiting = tokio::spawn(harness.call().env(ARC).within(seconds(1)).waiter().wait());
+    let patient = tokio::spawn(harness.for_resource("https://other").env(ARC).waiter().wait());
     hung.read().await;
-    assert_eq!(desk.call().token().await, "t");
+    assert_eq!(harness.call().token().await, "t");
     assert_eq!(began.elapsed(), Duration::ZERO);
     advance(seconds(1)).await;
     waiting.await.expect("no panic").expect_err("an error");
     advance(seconds(9)).await;
     let error = patient.await.expect("no panic").expect_err("an error");
     assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-    let facts = error.details();
-    assert_eq!((facts.status, facts.attempts), (Some(401), Some(1)));
+    let details = error.details();
+    assert_eq!((details.status, details.attempts), (Some(401), Some(1)));
     assert_eq!(began.elapsed(), seconds(10));
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(401, "")
             .challenge(format!("Basic realm={KEY}"))
             .into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let hung = desk.files.hang(KEY);
-    let waiting = tokio::spawn(desk.call().env(ARC).within(seconds(1)).waiter().wait());
+    let hung = harness.files.hang(KEY);
+    let waiting = tokio::spawn(harness.call().env(ARC).within(seconds(1)).waiter().wait());
     hung.read().await;
-    assert_eq!(desk.for_resource("https://other").env(ARC).token().await, "t");
+    assert_eq!(harness.for_resource("https://other").env(ARC).token().await, "t");
     advance(seconds(1)).await;
     waiting.await.expect("no panic").expect_err("an error");
 }
 
 #[tokio::test(start_paused = true)]
 async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
-    let desk = Desk::granting(DAY);
-    let hung = desk.files.hang(TOKEN_FILE);
-    let call = desk.call().env(WORKLOAD);
-    let found = desk
-        .engine
-        .probe(&call.settings, &UntypedValue::Undefined, &call.env)
+    let harness = Harness::granting(DAY);
+    let hung = harness.files.hang(TOKEN_FILE);
+    let call = harness.call().env(WORKLOAD);
+    let found = harness
+        .client
+        .probe(&call.options, &UntypedValue::Undefined, &call.env)
         .expect("a probe");
     let probing = tokio::spawn(found);
     hung.read().await;
@@ -138,9 +140,9 @@ async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
     hung.read().await;
     assert_eq!(process.0.call().token().await, "t0");
     advance(seconds(2)).await;
-    let served = waiting.await.expect("no panic").expect("a token");
-    assert_eq!((text(&served).as_str(), served.from_cache), ("t1", false));
-    assert_eq!(served.metadata.cache_time, seconds(2));
+    let acquired = waiting.await.expect("no panic").expect("a token");
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t1", false));
+    assert_eq!(acquired.metadata.cache_time, seconds(2));
     assert_eq!(began.elapsed(), seconds(2));
     // Without the machine's id it cannot be told whose records are there.
     assert_eq!(store.counts(), (0, 0));
@@ -158,11 +160,11 @@ async fn panic_of_what_reads_files_is_an_error_of_its_call() {
             panic!("a bug")
         }
     }
-    let (clock, net) = (FakeClock::new(), FakeTransport::always_granting(DAY));
-    let mut machine = test_support::platform(&clock, &Arc::default());
-    machine.files = Arc::new(Broken);
-    let mut call = Desk::with(net.clone()).call().env(WORKLOAD);
-    call.engine = TokenClient::new(machine, net, spawner);
+    let (clock, transport) = (FakeClock::new(), FakeTransport::always_granting(DAY));
+    let mut platform = test_support::platform(&clock, &Arc::default());
+    platform.files = Arc::new(Broken);
+    let mut call = Harness::with(transport.clone()).call().env(WORKLOAD);
+    call.client = TokenClient::new(platform, transport, runtime_handle);
     let error = call.error().await;
     assert_eq!(*error.code(), Code::FailedResponse);
     assert!(error.details().message.starts_with("Internal error"), "{error}");

@@ -12,19 +12,19 @@ const CONFIGURED: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "ht
 pub(super) const VAULT: &str = "https://vault.azure.net";
 
 /// A network whose every response comes from `reply`.
-pub(super) fn answering(reply: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Desk {
-    Desk::playing(move |_, _| reply())
+pub(super) fn answering(reply: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
+    Harness::playing(move |_, _| reply())
 }
 
 pub(super) fn refused() -> FakeResponse {
     FakeResponse::new(400, REFUSED).server("IMDS/150.870.65.1324")
 }
 
-async fn availability(desk: &Desk) -> crate::acquisition::probe::Availability {
-    let call = desk.call();
+async fn availability(harness: &Harness) -> crate::acquisition::probe::Availability {
+    let call = harness.call();
     let probe = call
-        .engine
-        .probe(&call.settings, &UntypedValue::Undefined, &call.env);
+        .client
+        .probe(&call.options, &UntypedValue::Undefined, &call.env);
     probe.expect("begun").await
 }
 
@@ -46,9 +46,9 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
         (502, HTML, "nginx"),
         (503, HTML, "nginx"),
     ] {
-        let desk = answering(move || FakeResponse::new(status, body).server(server).into());
+        let harness = answering(move || FakeResponse::new(status, body).server(server).into());
         let started = Instant::now();
-        let error = desk.call().for_credential().error().await;
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{status} {body}: {error}");
         assert_eq!(*error.code(), Code::FailedResponse);
         let message = &error.details().message;
@@ -65,12 +65,14 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
             "{message}"
         );
         assert_eq!(
-            (sent(&desk), started.elapsed()),
+            (sent(&harness), started.elapsed()),
             (vec!["probe".to_owned()], Duration::ZERO)
         );
         // Nothing of it is remembered: the machine may have woken up in another network.
-        desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
-        assert_eq!(desk.call().for_credential().token().await, "t");
+        harness
+            .transport
+            .set_script(|_, _| FakeResponse::token("t", DAY).into());
+        assert_eq!(harness.call().for_credential().token().await, "t");
     }
 }
 
@@ -81,17 +83,17 @@ async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
         TransportErrorKind::BodyTooLarge,
         TransportErrorKind::CustomClientTimeout,
     ] {
-        let desk = answering(move || fault.into());
-        let error = desk.call().for_credential().error().await;
+        let harness = answering(move || fault.into());
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{fault:?}: {error}");
-        assert_eq!(sent(&desk), ["probe"], "{fault:?}");
-        assert!(!availability(&desk).await.available, "{fault:?}");
+        assert_eq!(sent(&harness), ["probe"], "{fault:?}");
+        assert!(!availability(&harness).await.available, "{fault:?}");
     }
-    let desk = Desk::playing(|_, request| match request.url.query() {
+    let harness = Harness::playing(|_, request| match request.url.query() {
         None => FakeResponse::new(404, "").into(),
         Some(_) => TransportErrorKind::NotHttp.into(),
     });
-    assert!(is_unavailable(&desk.call().for_credential().error().await));
+    assert!(is_unavailable(&harness.call().for_credential().error().await));
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,17 +104,17 @@ async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry(
         (200, "ok"),
         (404, r#"{"message":"no route"}"#),
     ] {
-        let desk = Desk::playing(move |_, request| match request.url.query() {
+        let harness = Harness::playing(move |_, request| match request.url.query() {
             None => FakeResponse::new(403, "no").into(),
             Some(_) => FakeResponse::new(status, body)
                 .server("Metadata Server for VM")
                 .into(),
         });
         let started = Instant::now();
-        let error = desk.call().for_credential().error().await;
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{error}");
         assert_eq!(
-            (sent(&desk), started.elapsed()),
+            (sent(&harness), started.elapsed()),
             (vec!["probe".into(), VAULT.into()], Duration::ZERO)
         );
     }
@@ -127,16 +129,16 @@ async fn acquire_token_says_what_answered_and_keeps_the_retry_table() {
         (404, HTML, vec![0, 1_000, 3_000, 7_000]),
         (502, HTML, vec![0, 1_000, 3_000, 7_000]),
     ] {
-        let desk = answering(move || FakeResponse::new(status, body).server("gateway/7").into());
+        let harness = answering(move || FakeResponse::new(status, body).server("gateway/7").into());
         let started = Instant::now();
-        let error = desk.call().error().await;
+        let error = harness.call().error().await;
         let message = &error.details().message;
         assert!(
             message.contains("Something other than") && message.contains("Server: gateway/7"),
             "{message}"
         );
         assert_eq!(
-            (error.details().status, desk.net.times(started)),
+            (error.details().status, harness.transport.times(started)),
             (Some(status), times)
         );
         assert_eq!(error.details().retryable, status > 403);
@@ -150,28 +152,28 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
         "404 page not found",
         "no AzureAssignedIdentity found for pod:default/app",
     ] {
-        let desk = answering(move || FakeResponse::new(404, body).into());
+        let harness = answering(move || FakeResponse::new(404, body).into());
         let started = Instant::now();
-        let error = desk.call().for_credential().error().await;
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{error}");
         assert_eq!(
-            (sent(&desk), started.elapsed()),
+            (sent(&harness), started.elapsed()),
             (vec!["probe".into(), VAULT.into()], Duration::ZERO)
         );
     }
-    let desk = answering(|| FakeResponse::new(404, "").server("IMDS/1").into());
+    let harness = answering(|| FakeResponse::new(404, "").server("IMDS/1").into());
     let started = Instant::now();
-    desk.call().for_credential().error().await;
-    assert_eq!(desk.net.times(started), [0, 0, 1_000, 3_000, 7_000]);
+    harness.call().for_credential().error().await;
+    assert_eq!(harness.transport.times(started), [0, 0, 1_000, 3_000, 7_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0..3 => FakeResponse::new(404, "Identity not found").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let mut call = desk.call().for_credential();
+    let mut call = harness.call().for_credential();
     call.request.identity_not_found_timeout = Some(seconds(60));
     assert_eq!(call.token().await, "t");
 }
@@ -180,20 +182,20 @@ async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
 async fn imds_that_is_being_updated_is_awaited() {
     // A 429 without Retry-After is retried after a random time, which here is none.
     for (status, wait) in [(410, 10), (503, 1), (500, 1), (429, 0)] {
-        let desk = Desk::playing(move |nth, _| match nth {
+        let harness = Harness::playing(move |nth, _| match nth {
             0..2 => FakeResponse::new(status, "").into(),
             _ => FakeResponse::token("t", DAY).into(),
         });
         let started = Instant::now();
-        assert_eq!(desk.call().for_credential().token().await, "t", "{status}");
+        assert_eq!(harness.call().for_credential().token().await, "t", "{status}");
         assert_eq!(
-            (sent(&desk).len(), started.elapsed()),
+            (sent(&harness).len(), started.elapsed()),
             (3, seconds(wait)),
             "{status}"
         );
     }
-    let desk = answering(|| FakeResponse::new(503, "").into());
-    let error = desk.call().for_credential().error().await;
+    let harness = answering(|| FakeResponse::new(503, "").into());
+    let error = harness.call().for_credential().error().await;
     assert!(!is_unavailable(&error), "{error}");
     assert!(!error.details().message.contains("Something other"), "{error}");
 }
@@ -210,12 +212,12 @@ async fn stand_ins_for_imds_go_on_working() {
         (400, "missing header"),
         (500, ""),
     ] {
-        let desk = probed(move || FakeResponse::new(status, body).into());
-        assert_eq!(desk.call().for_credential().token().await, "t1", "{body}");
-        let storage = desk.for_resource("https://storage.azure.com");
+        let harness = probed(move || FakeResponse::new(status, body).into());
+        assert_eq!(harness.call().for_credential().token().await, "t1", "{body}");
+        let storage = harness.for_resource("https://storage.azure.com");
         assert_eq!(storage.for_credential().token().await, "t2", "{body}");
         assert_eq!(
-            sent(&desk),
+            sent(&harness),
             ["probe", VAULT, "https://storage.azure.com"],
             "{body}"
         );
@@ -232,36 +234,40 @@ async fn any_answer_of_imds_is_remembered_and_no_other() {
         (FakeResponse::new(401, "Unauthorized"), false),
         (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
-        let desk = answering({
+        let harness = answering({
             let reply = reply.clone();
             move || reply.clone().into()
         });
-        let _ = desk.call().outcome().await;
-        desk.net.set_script(|_, _| FakeResponse::token("t", DAY).into());
-        desk.for_resource("https://a").for_credential().token().await;
-        let has_probed = sent(&desk).iter().any(|one| one == "probe");
+        let _ = harness.call().outcome().await;
+        harness
+            .transport
+            .set_script(|_, _| FakeResponse::token("t", DAY).into());
+        harness.for_resource("https://a").for_credential().token().await;
+        let has_probed = sent(&harness).iter().any(|one| one == "probe");
         assert_eq!(has_probed, !is_remembered, "{} {}", reply.status, reply.body);
     }
     // isAvailable's answer too.
-    let desk = probed(|| refused().into());
-    assert!(availability(&desk).await.available);
-    desk.call().for_credential().token().await;
-    assert_eq!(sent(&desk), ["probe", VAULT]);
+    let harness = probed(|| refused().into());
+    assert!(availability(&harness).await.available);
+    harness.call().for_credential().token().await;
+    assert_eq!(sent(&harness), ["probe", VAULT]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_imds_has_answered_nothing_is_foreign() {
-    let desk = answering(|| refused().into());
-    desk.call().for_credential().error().await;
-    desk.net.set_script(|_, _| FakeResponse::new(502, HTML).into());
+    let harness = answering(|| refused().into());
+    harness.call().for_credential().error().await;
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(502, HTML).into());
     let started = Instant::now();
-    let error = desk.call().for_credential().error().await;
+    let error = harness.call().for_credential().error().await;
     assert!(
         !is_unavailable(&error) && !error.details().message.contains("Something other"),
         "{error}"
     );
     assert_eq!(started.elapsed(), seconds(7));
-    assert!(availability(&desk).await.available);
+    assert!(availability(&harness).await.available);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,8 +280,8 @@ async fn is_available_tells_imds_from_what_else_answers() {
         (FakeResponse::new(401, ""), false),
         (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
-        let desk = answering(move || reply.clone().into());
-        let found = availability(&desk).await;
+        let harness = answering(move || reply.clone().into());
+        let found = availability(&harness).await;
         assert_eq!(found.available, expected, "{:?}", found.reason);
     }
     for play in [|| FakeOutcome::Silence, || FakeOutcome::NoConnection] {
@@ -291,13 +297,13 @@ async fn is_available_tells_imds_from_what_else_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_configured_address_is_not_judged() {
     for (status, body) in [(200, HTML), (401, ""), (302, "")] {
-        let desk = answering(move || FakeResponse::new(status, body).into());
-        let call = desk.call().env(CONFIGURED);
+        let harness = answering(move || FakeResponse::new(status, body).into());
+        let call = harness.call().env(CONFIGURED);
         let error = call.clone().for_credential().error().await;
         assert!(!is_unavailable(&error), "{error}");
         let probe = call
-            .engine
-            .probe(&call.settings, &UntypedValue::Undefined, &call.env);
+            .client
+            .probe(&call.options, &UntypedValue::Undefined, &call.env);
         assert!(probe.expect("begun").await.available, "{status}");
     }
 }
@@ -307,25 +313,25 @@ async fn a_fault_of_this_process_says_nothing_about_an_identity() {
     // At the probe, and at the token request.
     let at_probe = answering(|| TransportErrorKind::Local.into());
     let at_token = probed(|| FakeResponse::new(404, "").into());
-    at_token.net.set_script(|nth, _| match nth {
+    at_token.transport.set_script(|nth, _| match nth {
         0 => FakeResponse::new(404, "").into(),
         _ => TransportErrorKind::Local.into(),
     });
-    for (desk, requests) in [(at_probe, 1), (at_token, 3)] {
-        let error = desk.call().for_credential().error().await;
+    for (harness, requests) in [(at_probe, 1), (at_token, 3)] {
+        let error = harness.call().for_credential().error().await;
         assert_eq!(
-            (is_unavailable(&error), desk.net.count()),
+            (is_unavailable(&error), harness.transport.count()),
             (false, requests),
             "{error}"
         );
         assert!(error.details().message.contains("this process itself"), "{error}");
     }
     // It may pass: one more request after a second.
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => TransportErrorKind::Local.into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
     let started = Instant::now();
-    assert_eq!(desk.call().token().await, "t");
+    assert_eq!(harness.call().token().await, "t");
     assert_eq!(started.elapsed(), seconds(1));
 }

@@ -12,75 +12,77 @@ const PROBE: Duration = Duration::from_millis(1_050);
 async fn a_slow_imds_gives_a_token() {
     for millis in [1_500, 2_500, 9_900] {
         let slow = move |reply: FakeResponse| FakeOutcome::from(reply).after(Duration::from_millis(millis));
-        let desk = Desk::playing(move |_, request| match request.url.query() {
+        let harness = Harness::playing(move |_, request| match request.url.query() {
             None => slow(refused()),
             Some(_) => slow(FakeResponse::token("t", DAY).server("IMDS/1")),
         });
         let started = Instant::now();
-        assert_eq!(desk.call().for_credential().token().await, "t");
+        assert_eq!(harness.call().for_credential().token().await, "t");
         assert_eq!(started.elapsed(), PROBE + Duration::from_millis(millis));
         // It has answered: no probe is sent any more.
-        desk.for_resource("https://storage.azure.com")
+        harness
+            .for_resource("https://storage.azure.com")
             .for_credential()
             .token()
             .await;
-        assert_eq!(sent(&desk), ["probe", VAULT, "https://storage.azure.com"]);
+        assert_eq!(sent(&harness), ["probe", VAULT, "https://storage.azure.com"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_stays_silent_is_given_up_after_the_probe_alone_for_five_minutes() {
-    let desk = answering(|| FakeOutcome::Silence);
-    let ask = async || {
-        let (before, started) = (desk.net.count(), Instant::now());
-        let error = desk.call().for_credential().error().await;
+    let harness = answering(|| FakeOutcome::Silence);
+    let query = async || {
+        let (before, started) = (harness.transport.count(), Instant::now());
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{error}");
-        (sent(&desk).split_off(before), started.elapsed())
+        (sent(&harness).split_off(before), started.elapsed())
     };
     let both = (vec!["probe".to_owned(), VAULT.to_owned()], PROBE + seconds(10));
     let alone = (vec!["probe".to_owned()], PROBE);
-    assert_eq!(ask().await, both);
-    assert_eq!(ask().await, alone);
+    assert_eq!(query().await, both);
+    assert_eq!(query().await, alone);
     advance(seconds(290)).await;
-    assert_eq!(ask().await, alone);
+    assert_eq!(query().await, alone);
     advance(seconds(10)).await;
-    assert_eq!(ask().await, both);
+    assert_eq!(query().await, both);
     // acquireToken neither profits nor suffers from it.
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)));
-    assert_eq!(desk.call().token().await, "t");
-    desk.for_resource("https://a").for_credential().token().await;
+    assert_eq!(harness.call().token().await, "t");
+    harness.for_resource("https://a").for_credential().token().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_in_the_grace_of_the_probe_is_used() {
-    let desk = probed(|| FakeOutcome::from(refused()).after(Duration::from_millis(1_040)));
+    let harness = probed(|| FakeOutcome::from(refused()).after(Duration::from_millis(1_040)));
     let started = Instant::now();
-    desk.call().for_credential().token().await;
+    harness.call().for_credential().token().await;
     assert_eq!(started.elapsed(), Duration::from_millis(1_040));
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_silent_probe_the_token_request_is_retried_only_if_imds_has_answered_it() {
-    let desk = Desk::playing(|_, request| match request.url.query() {
+    let harness = Harness::playing(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeResponse::new(503, "").into(),
     });
-    let error = desk.call().for_credential().error().await;
-    assert_eq!((sent(&desk).len(), is_unavailable(&error)), (2, false));
+    let error = harness.call().for_credential().error().await;
+    assert_eq!((sent(&harness).len(), is_unavailable(&error)), (2, false));
 
-    let desk = Desk::playing(|nth, request| match (nth, request.url.query()) {
+    let harness = Harness::playing(|nth, request| match (nth, request.url.query()) {
         (_, None) => FakeOutcome::Silence,
         (1, _) => FakeResponse::new(503, "").server("IMDS/1").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    assert_eq!(desk.call().for_credential().token().await, "t");
+    assert_eq!(harness.call().for_credential().token().await, "t");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
-    let desk = answering(|| FakeOutcome::Silence);
-    let error = desk.call().for_credential().within(seconds(4)).error().await;
+    let harness = answering(|| FakeOutcome::Silence);
+    let error = harness.call().for_credential().within(seconds(4)).error().await;
     assert_eq!(
         (error.code(), is_unavailable(&error)),
         (&Code::NetworkUnavailable, true)
@@ -93,24 +95,24 @@ async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
 
 #[tokio::test(start_paused = true)]
 async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
-    let desk = Desk::playing(|_, request| match request.url.query() {
+    let harness = Harness::playing(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(Duration::from_millis(1_500)),
     });
     let started = Instant::now();
-    let calls =
-        ["https://a", "https://b", "https://c"].map(|one| desk.for_resource(one).for_credential().waiter());
+    let calls = ["https://a", "https://b", "https://c"]
+        .map(|one| harness.for_resource(one).for_credential().waiter());
     assert_eq!(all(calls.into()).await, ["t"; 3]);
     assert_eq!(started.elapsed(), PROBE + Duration::from_millis(1_500));
-    assert_eq!(sent(&desk).iter().filter(|one| *one == "probe").count(), 1);
+    assert_eq!(sent(&harness).iter().filter(|one| *one == "probe").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_callers_client_that_is_silent_may_have_no_connection() {
     let client = FakeTransport::numbered(7, |_, _| FakeOutcome::Silence);
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     let started = Instant::now();
-    let error = desk.call().by(client.clone()).for_credential().error().await;
+    let error = harness.call().by(client.clone()).for_credential().error().await;
     assert_eq!(
         (is_unavailable(&error), started.elapsed(), client.count()),
         (true, PROBE, 1)

@@ -54,7 +54,7 @@ thread_local! {
     static NO_THREADS: Cell<bool> = const { Cell::new(false) };
 }
 
-fn spawner() -> io::Result<Handle> {
+fn runtime_handle() -> io::Result<Handle> {
     if NO_THREADS.get() {
         return Err(io::Error::other("no threads left"));
     }
@@ -71,22 +71,26 @@ async fn settle() {
 }
 
 /// An engine, with everything around it in the test's hands.
-struct Desk {
-    engine: Arc<TokenClient>,
+struct Harness {
+    client: Arc<TokenClient>,
     clock: Arc<FakeClock>,
     files: Arc<FakeFiles>,
-    net: Arc<FakeTransport>,
+    transport: Arc<FakeTransport>,
 }
 
-impl Desk {
-    fn with(net: Arc<FakeTransport>) -> Self {
+impl Harness {
+    fn with(transport: Arc<FakeTransport>) -> Self {
         let (clock, files) = (FakeClock::new(), Arc::new(FakeFiles::default()));
-        let engine = TokenClient::new(test_support::platform(&clock, &files), net.clone(), spawner);
+        let client = TokenClient::new(
+            test_support::platform(&clock, &files),
+            transport.clone(),
+            runtime_handle,
+        );
         Self {
-            engine,
+            client,
             clock,
             files,
-            net,
+            transport,
         }
     }
 
@@ -101,10 +105,10 @@ impl Desk {
 
     fn call(&self) -> Call {
         Call {
-            engine: self.engine.clone(),
+            client: self.client.clone(),
             clock: self.clock.clone(),
             ahead: (0, 0),
-            settings: options(|_| {}),
+            options: options(|_| {}),
             env: Environment::default(),
             request: TokenRequest {
                 resource: resource("https://vault.azure.net"),
@@ -130,8 +134,8 @@ impl Desk {
 /// One call of `acquireToken`.
 #[derive(Clone)]
 struct Call {
-    engine: Arc<TokenClient>,
-    settings: ApplicationOptions,
+    client: Arc<TokenClient>,
+    options: ApplicationOptions,
     env: Environment,
     request: TokenRequest,
     clock: Arc<FakeClock>,
@@ -140,15 +144,15 @@ struct Call {
 }
 
 impl Call {
-    fn wish(mut self, wish: CachePolicy) -> Self {
-        self.request.cache_policy = wish;
+    fn cache_policy(mut self, cache_policy: CachePolicy) -> Self {
+        self.request.cache_policy = cache_policy;
         self
     }
 
     /// Answers a claims challenge.
     fn claims(mut self, claims: &str) -> Self {
         self.request.claims = Some(claims.to_owned());
-        self.wish(CachePolicy::ReplaceRefused)
+        self.cache_policy(CachePolicy::ReplaceRefused)
     }
 
     fn within(mut self, total: Duration) -> Self {
@@ -157,7 +161,7 @@ impl Call {
     }
 
     fn set(mut self, change: impl FnOnce(&mut RawApplicationOptions)) -> Self {
-        self.settings = options(change);
+        self.options = options(change);
         self
     }
 
@@ -167,15 +171,15 @@ impl Call {
     }
 
     fn by(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.settings = self.settings.with_transport(transport);
+        self.options = self.options.with_transport(transport);
         self
     }
 
     fn acquire(self) -> Result<Acquisition, Error> {
         let (ahead, thread) = self.ahead;
         let now = self.clock.now().with_offset(ahead);
-        self.engine.acquire(
-            &self.settings,
+        self.client.acquire(
+            &self.options,
             self.request,
             &self.env,
             CallerClock { now, thread },
@@ -183,9 +187,9 @@ impl Call {
     }
 
     /// What is served without anybody having to wait.
-    fn served(self) -> AcquiredToken {
+    fn acquired(self) -> AcquiredToken {
         match self.acquire() {
-            Ok(Acquisition::Ready(served)) => served,
+            Ok(Acquisition::Ready(acquired)) => acquired,
             Ok(Acquisition::Pending(_)) => panic!("somebody must wait"),
             Err(error) => panic!("{error}"),
         }
@@ -194,20 +198,23 @@ impl Call {
     fn waiter(self) -> Waiter {
         match self.acquire() {
             Ok(Acquisition::Pending(waiter)) => waiter,
-            Ok(Acquisition::Ready(served)) => panic!("served {}", text(&served)),
+            Ok(Acquisition::Ready(acquired)) => panic!("served {}", text(&acquired)),
             Err(error) => panic!("{error}"),
         }
     }
 
     async fn outcome(self) -> AcquisitionResult {
         match self.acquire()? {
-            Acquisition::Ready(served) => Ok(served),
+            Acquisition::Ready(acquired) => Ok(acquired),
             Acquisition::Pending(waiter) => waiter.wait().await,
         }
     }
 
     async fn token(self) -> String {
-        self.outcome().await.map(|served| text(&served)).expect("a token")
+        self.outcome()
+            .await
+            .map(|acquired| text(&acquired))
+            .expect("a token")
     }
 
     async fn error(self) -> Error {
@@ -215,8 +222,8 @@ impl Call {
     }
 }
 
-fn text(served: &AcquiredToken) -> String {
-    served.token.secret.expose_secret().to_owned()
+fn text(acquired: &AcquiredToken) -> String {
+    acquired.token.secret.expose_secret().to_owned()
 }
 
 /// Waits for all, and gives what each got: a token's text or an error's code.
@@ -228,7 +235,7 @@ async fn all(waiters: Vec<Waiter>) -> Vec<String> {
     let mut told = Vec::new();
     for task in tasks {
         told.push(match task.await.expect("no panic") {
-            Ok(served) => text(&served),
+            Ok(acquired) => text(&acquired),
             Err(error) => error.code().as_str().to_owned(),
         });
     }

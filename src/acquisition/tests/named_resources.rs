@@ -18,8 +18,8 @@ fn named(token: &str, resource: &str) -> FakeResponse {
 }
 
 /// Which requests had to have a connection of their own.
-fn needed_new_connection(desk: &Desk) -> Vec<bool> {
-    let requests = desk.net.requests();
+fn needed_new_connection(harness: &Harness) -> Vec<bool> {
+    let requests = harness.transport.requests();
     requests
         .iter()
         .map(|request| request.needs_new_connection)
@@ -29,39 +29,47 @@ fn needed_new_connection(desk: &Desk) -> Vec<bool> {
 #[tokio::test(start_paused = true)]
 async fn spelling_that_differs_in_a_slash_is_one_name() {
     // Two servers of one endpoint, each with a spelling of its own.
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         let slash = if nth % 2 == 0 { "" } else { "/" };
         named(&format!("t{nth}"), &format!("https://alias.example{slash}")).into()
     });
-    assert_eq!(desk.call().env(APP_SERVICE).token().await, "t1");
-    assert_eq!(needed_new_connection(&desk), [false, true]);
+    assert_eq!(harness.call().env(APP_SERVICE).token().await, "t1");
+    assert_eq!(needed_new_connection(&harness), [false, true]);
     // It is known from now on, whichever answers.
     for expected in ["t2", "t3"] {
-        let call = desk.call().env(APP_SERVICE).wish(CachePolicy::ForceRefresh);
+        let call = harness
+            .call()
+            .env(APP_SERVICE)
+            .cache_policy(CachePolicy::ForceRefresh);
         assert_eq!(call.token().await, expected);
     }
     // Another name is not.
-    desk.net
+    harness
+        .transport
         .set_script(|nth, _| named(&format!("t{nth}"), "https://other.example").into());
-    let call = desk.call().env(APP_SERVICE).wish(CachePolicy::ForceRefresh);
+    let call = harness
+        .call()
+        .env(APP_SERVICE)
+        .cache_policy(CachePolicy::ForceRefresh);
     assert_eq!(call.token().await, "t5");
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
-    let desk = Desk::playing(|nth, _| named("t", &format!("https://{nth}.example")).into());
-    let call = desk.call().env(APP_SERVICE);
+    let harness = Harness::playing(|nth, _| named("t", &format!("https://{nth}.example")).into());
+    let call = harness.call().env(APP_SERVICE);
     assert_eq!(*call.clone().error().await.code(), Code::FailedResponse);
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| named("mine", "https://vault.azure.net").into());
     assert_eq!(call.token().await, "mine");
-    assert_eq!(desk.net.count(), 3);
+    assert_eq!(harness.transport.count(), 3);
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn repeated_challenge_and_its_answer_have_new_connections() {
-    let desk = Desk::playing(|nth, request| {
+    let harness = Harness::playing(|nth, request| {
         let is_answer = request.headers.iter().any(|(name, _)| *name == "Authorization");
         match nth {
             1 => named("stray", "https://other.example").into(),
@@ -71,8 +79,9 @@ async fn repeated_challenge_and_its_answer_have_new_connections() {
                 .into(),
         }
     });
-    desk.files
+    harness
+        .files
         .put(KEY, FakeEntry::File(b"a-key-of-the-agent".to_vec()));
-    assert_eq!(desk.call().env(ARC).token().await, "t");
-    assert_eq!(needed_new_connection(&desk), [false, false, true, true]);
+    assert_eq!(harness.call().env(ARC).token().await, "t");
+    assert_eq!(needed_new_connection(&harness), [false, false, true, true]);
 }

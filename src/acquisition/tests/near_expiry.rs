@@ -3,38 +3,38 @@
 use super::*;
 
 /// A desk with `t0`, which has so many seconds left.
-async fn left(remaining: u64) -> Desk {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
+async fn left(remaining: u64) -> Harness {
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
     advance(seconds(HOUR - remaining)).await;
-    desk
+    harness
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_is_waited_for() {
-    let desk = left(299).await;
-    desk.net.set_script(|_, _| {
+    let harness = left(299).await;
+    harness.transport.set_script(|_, _| {
         FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_900))
     });
-    let served = desk.call().waiter().wait().await.expect("a token");
-    assert_eq!((text(&served).as_str(), served.from_cache), ("new", false));
-    assert_eq!(text(&desk.call().served()), "new");
-    assert_eq!(desk.net.count(), 2);
+    let acquired = harness.call().waiter().wait().await.expect("a token");
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("new", false));
+    assert_eq!(text(&harness.call().acquired()), "new");
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_old_one_is_served_if_no_other_can_be_had() {
     for play in [400, 503, 0, 1] {
-        let desk = left(299).await;
-        desk.net.set_script(move |_, _| match play {
+        let harness = left(299).await;
+        harness.transport.set_script(move |_, _| match play {
             0 => TransportErrorKind::ConnectionReset.into(),
             1 => FakeOutcome::Panic,
             status => FakeResponse::new(status, "").into(),
         });
         let started = Instant::now();
-        let served = desk.call().waiter().wait().await.expect("a token");
-        assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
-        assert_eq!(served.fresh_until, None);
+        let acquired = harness.call().waiter().wait().await.expect("a token");
+        assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
+        assert_eq!(acquired.fresh_until, None);
         // One retry and no more: nothing is sent after the caller has been served.
         let waited = match play {
             503 => 2,
@@ -47,116 +47,137 @@ async fn the_old_one_is_served_if_no_other_can_be_had() {
 
 #[tokio::test(start_paused = true)]
 async fn the_old_one_is_served_if_no_thread_can_be_started() {
-    let desk = left(299).await;
+    let harness = left(299).await;
     NO_THREADS.set(true);
-    let outcome = desk.call().outcome().await;
+    let outcome = harness.call().outcome().await;
     NO_THREADS.set(false);
     assert_eq!(
-        outcome.map(|served| text(&served)).expect("the token at hand"),
+        outcome
+            .map(|acquired| text(&acquired))
+            .expect("the token at hand"),
         "t0"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn patience_is_two_seconds_from_the_flights_start() {
-    let desk = left(299).await;
-    desk.net
+    let harness = left(299).await;
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
     let started = Instant::now();
-    let first = tokio::spawn(desk.call().waiter().wait());
+    let first = tokio::spawn(harness.call().waiter().wait());
     sleep(Duration::from_millis(1_500)).await;
-    let second = tokio::spawn(desk.call().waiter().wait());
+    let second = tokio::spawn(harness.call().waiter().wait());
     for waiter in [first, second] {
-        let served = waiter.await.expect("no panic").expect("a token");
-        assert_eq!(text(&served), "t0");
+        let acquired = waiter.await.expect("no panic").expect("a token");
+        assert_eq!(text(&acquired), "t0");
         assert_eq!(started.elapsed(), seconds(2));
     }
     sleep(seconds(1)).await;
-    let third = desk.call().waiter().wait().await.expect("a token");
+    let third = harness.call().waiter().wait().await.expect("a token");
     assert_eq!((text(&third).as_str(), started.elapsed()), ("t0", seconds(3)));
     sleep(seconds(3)).await;
     assert_eq!(
-        (text(&desk.call().served()).as_str(), desk.net.count()),
+        (
+            text(&harness.call().acquired()).as_str(),
+            harness.transport.count()
+        ),
         ("new", 2)
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_hands_out_nearly_expired_tokens_is_asked_every_thirty_seconds() {
-    let desk = Desk::granting(240);
+    let harness = Harness::granting(240);
     let started = Instant::now();
     for second in 0..200_usize {
         let expected = format!("t{}", second / 30);
-        assert_eq!(desk.call().token().await, expected, "{second}");
+        assert_eq!(harness.call().token().await, expected, "{second}");
         sleep(seconds(1)).await;
     }
     let expected: Vec<u128> = (0..7).map(|nth| nth * 30_000).collect();
-    assert_eq!(desk.net.times(started), expected);
+    assert_eq!(harness.transport.times(started), expected);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_meanwhile_is_asked_every_thirty_seconds() {
-    let desk = left(299).await;
-    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
+    let harness = left(299).await;
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(400, "").into());
     for _ in 0..298 {
-        assert_eq!(desk.call().token().await, "t0");
+        assert_eq!(harness.call().token().await, "t0");
         sleep(seconds(1)).await;
     }
-    assert_eq!(desk.net.count(), 1 + 10);
+    assert_eq!(harness.transport.count(), 1 + 10);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_brings_nothing_to_keep_is_asked_every_thirty_seconds() {
-    let desk = left(299).await;
-    desk.net
+    let harness = left(299).await;
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
     for _ in 0..298 {
-        desk.call().token().await;
+        harness.call().token().await;
         sleep(seconds(1)).await;
     }
-    assert!(desk.net.count() <= 1 + 10, "{} requests", desk.net.count() - 1);
+    assert!(
+        harness.transport.count() <= 1 + 10,
+        "{} requests",
+        harness.transport.count() - 1
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
     // It fails after the token's end.
-    let desk = left(1).await;
-    desk.net
+    let harness = left(1).await;
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500)));
-    assert_eq!(*desk.call().error().await.code(), Code::FailedResponse);
+    assert_eq!(*harness.call().error().await.code(), Code::FailedResponse);
 
     // It takes longer than patience lasts: there is nothing to fall back on.
-    let desk = left(1).await;
-    desk.net
+    let harness = left(1).await;
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
-    assert_eq!(desk.call().token().await, "new");
+    assert_eq!(harness.call().token().await, "new");
 
     // It never comes.
-    let desk = left(1).await;
-    desk.net.set_script(|_, _| FakeOutcome::Silence);
+    let harness = left(1).await;
+    harness.transport.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let error = desk.call().within(seconds(4)).error().await;
+    let error = harness.call().within(seconds(4)).error().await;
     assert_eq!(
         (error.code(), started.elapsed()),
         (&Code::NetworkUnavailable, seconds(4))
     );
 
     // The machine sleeps meanwhile.
-    let desk = left(299).await;
-    desk.net
+    let harness = left(299).await;
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
-    let waiter = tokio::spawn(desk.call().waiter().wait());
+    let waiter = tokio::spawn(harness.call().waiter().wait());
     settle().await;
-    desk.clock.jump(seconds(HOUR));
-    let served = waiter.await.expect("no panic").expect("a token");
-    assert_eq!(text(&served), "new");
+    harness.clock.jump(seconds(HOUR));
+    let acquired = waiter.await.expect("no panic").expect("a token");
+    assert_eq!(text(&acquired), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_short_total_timeout_is_no_reason_to_fail() {
-    let desk = left(299).await;
-    desk.net.set_script(|_, _| FakeOutcome::Silence);
+    let harness = left(299).await;
+    harness.transport.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let served = desk.call().within(seconds(1)).outcome().await.expect("a token");
-    assert_eq!((text(&served).as_str(), started.elapsed()), ("t0", seconds(1)));
+    let acquired = harness
+        .call()
+        .within(seconds(1))
+        .outcome()
+        .await
+        .expect("a token");
+    assert_eq!((text(&acquired).as_str(), started.elapsed()), ("t0", seconds(1)));
 }

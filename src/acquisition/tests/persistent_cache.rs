@@ -69,16 +69,16 @@ impl RecordStore for FakeStore {
 }
 
 /// A process of its own that uses this shelf.
-pub(super) struct Process(pub(super) Desk, pub(super) Arc<FakeStore>);
+pub(super) struct Process(pub(super) Harness, pub(super) Arc<FakeStore>);
 
 impl Process {
-    pub(super) fn new(store: &Arc<FakeStore>, net: Arc<FakeTransport>) -> Self {
-        Self(Desk::with(net), store.clone())
+    pub(super) fn new(store: &Arc<FakeStore>, transport: Arc<FakeTransport>) -> Self {
+        Self(Harness::with(transport), store.clone())
     }
 
     pub(super) fn call(&self) -> Call {
         let mut call = self.0.call();
-        call.settings = call.settings.with_persistent_cache(PersistentCache {
+        call.options = call.options.with_persistent_cache(PersistentCache {
             store: self.1.clone(),
             hostname: "host".into(),
         });
@@ -90,36 +90,36 @@ impl Process {
 async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
     let store = Arc::<FakeStore>::default();
     let first = Process::new(&store, FakeTransport::always_granting(DAY));
-    let served = first.call().outcome().await.expect("a token");
-    assert!(!served.from_cache);
+    let acquired = first.call().outcome().await.expect("a token");
+    assert!(!acquired.from_cache);
     // It is read once more when nobody else works at it, and before it is written.
     assert_eq!(store.counts(), (3, 1));
-    first.call().served();
+    first.call().acquired();
     assert_eq!(store.counts(), (3, 1));
 
     let second = Process::new(&store, FakeTransport::scripted(|_, _| panic!("no request")));
-    let served = second.call().outcome().await.expect("a token");
-    assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
-    let metadata = &served.metadata;
+    let acquired = second.call().outcome().await.expect("a token");
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
+    let metadata = &acquired.metadata;
     assert_eq!(metadata.token_source, Some(TokenSource::Cache));
     assert_eq!(metadata.cache_refresh_reason, CacheRefreshReason::NotApplicable);
     assert_eq!((metadata.attempts, metadata.http_time), (0, Duration::ZERO));
     assert_eq!(store.counts(), (4, 1));
-    second.call().served();
+    second.call().acquired();
     assert_eq!(store.counts(), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_gets_one_and_the_others_find_it() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         let first = Process::new(&store, FakeTransport::always_granting(DAY));
         first.call().token().await;
-        assert_eq!(first.call().wish(wish).token().await, "t1");
+        assert_eq!(first.call().cache_policy(cache_policy).token().await, "t1");
         assert_eq!(store.counts(), (4, 2));
         let second = Process::new(&store, FakeTransport::always_granting(DAY));
         assert_eq!(second.call().token().await, "t1");
-        assert_eq!(second.0.net.count(), 0);
+        assert_eq!(second.0.transport.count(), 0);
     }
 }
 
@@ -130,13 +130,13 @@ async fn a_refresh_takes_what_another_process_has_brought_meanwhile() {
     first.call().token().await;
     second.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
-    first.call().served();
+    first.call().acquired();
     settle().await;
-    assert_eq!(text(&first.call().served()), "t1");
-    second.call().served();
+    assert_eq!(text(&first.call().acquired()), "t1");
+    second.call().acquired();
     settle().await;
-    assert_eq!(text(&second.call().served()), "t1");
-    assert_eq!((first.0.net.count(), second.0.net.count()), (2, 0));
+    assert_eq!(text(&second.call().acquired()), "t1");
+    assert_eq!((first.0.transport.count(), second.0.transport.count()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,22 +154,22 @@ async fn what_expired_or_is_damaged_is_replaced_and_what_is_valid_is_a_last_reso
         FakeTransport::scripted(|_, _| FakeResponse::new(400, "").into()),
     );
     late.0.clock.jump(seconds(HOUR - 120));
-    let served = late.call().outcome().await.expect("a token");
-    assert_eq!((text(&served).as_str(), served.from_cache), ("t0", true));
-    assert_eq!(late.0.net.count(), 1);
+    let acquired = late.call().outcome().await.expect("a token");
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
+    assert_eq!(late.0.transport.count(), 1);
 
     let later = Process::new(&store, FakeTransport::always_granting(HOUR));
     later.0.clock.jump(seconds(HOUR));
     later.call().token().await;
-    assert_eq!(later.0.net.count(), 1);
+    assert_eq!(later.0.transport.count(), 1);
 
     store.records().insert(entry, "{".into());
     let other = Process::new(&store, FakeTransport::always_granting(HOUR));
     other.call().token().await;
-    assert_eq!(other.0.net.count(), 1);
+    assert_eq!(other.0.transport.count(), 1);
     let after = Process::new(&store, FakeTransport::always_granting(HOUR));
     after.call().token().await;
-    assert_eq!(after.0.net.count(), 0);
+    assert_eq!(after.0.transport.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +183,7 @@ async fn processes_that_start_together_make_one_request_between_them() {
     let processes: Vec<_> = (0..4).map(|_| Process::new(&store, slow())).collect();
     let told = all(processes.iter().map(|process| process.call().waiter()).collect()).await;
     assert_eq!(told, ["t0"; 4]);
-    let requests: usize = processes.iter().map(|process| process.0.net.count()).sum();
+    let requests: usize = processes.iter().map(|process| process.0.transport.count()).sum();
     assert_eq!(requests, 1);
 }
 
@@ -193,15 +193,15 @@ async fn a_cleared_cache_believes_nothing_from_before_and_keeps_nothing_of_what_
     let process = Process::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
     advance(seconds(1)).await;
-    process.0.engine.clear();
+    process.0.client.clear();
     assert_eq!(process.call().token().await, "t1");
 
     process
         .0
-        .net
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(1)));
-    let waiter = process.call().wish(CachePolicy::ForceRefresh).waiter();
-    process.0.engine.clear();
+    let waiter = process.call().cache_policy(CachePolicy::ForceRefresh).waiter();
+    process.0.client.clear();
     assert_eq!(all(vec![waiter]).await, ["late"]);
     assert_eq!(store.counts().1, 2);
 }
@@ -223,5 +223,5 @@ async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_e
     let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let error = process.call().error().await;
     assert_eq!(*error.code(), Code::InvalidConfiguration);
-    assert_eq!(process.0.net.count(), 0);
+    assert_eq!(process.0.transport.count(), 0);
 }

@@ -16,7 +16,10 @@ async fn a_fresh_token_is_served_whoever_works_at_the_entry() {
     let other = Process::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     assert_eq!(other.call().token().await, "t0");
-    assert_eq!((other.0.net.count(), started.elapsed()), (0, Duration::ZERO));
+    assert_eq!(
+        (other.0.transport.count(), started.elapsed()),
+        (0, Duration::ZERO)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,14 +60,14 @@ async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
     let started = Instant::now();
     let patient = tokio::spawn(process.call().waiter().wait());
     let impatient = tokio::spawn(process.call().within(Duration::from_millis(300)).waiter().wait());
-    let served = impatient.await.expect("no panic").expect("a token");
+    let acquired = impatient.await.expect("no panic").expect("a token");
     assert_eq!(started.elapsed(), Duration::from_millis(300));
-    assert_eq!((text(&served).as_str(), served.from_cache), ("t0", false));
+    assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", false));
     // Whoever comes now finds it in memory.
-    assert!(process.call().served().fresh_until.is_some());
-    let served = patient.await.expect("no panic").expect("a token");
-    assert_eq!((text(&served).as_str(), started.elapsed()), ("t0", seconds(1)));
-    assert!(served.fresh_until.is_some());
+    assert!(process.call().acquired().fresh_until.is_some());
+    let acquired = patient.await.expect("no panic").expect("a token");
+    assert_eq!((text(&acquired).as_str(), started.elapsed()), ("t0", seconds(1)));
+    assert!(acquired.fresh_until.is_some());
     // It is kept in the end, and nobody else comes between.
     assert!(store.records().is_empty() && store.held.try_lock().is_err());
     sleep(seconds(7)).await;
@@ -72,13 +75,13 @@ async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
 }
 
 /// A process that finds a token with so many seconds left.
-async fn finding(left: u64, net: Arc<FakeTransport>) -> Process {
+async fn finding(left: u64, transport: Arc<FakeTransport>) -> Process {
     let store = Arc::<FakeStore>::default();
     Process::new(&store, FakeTransport::always_granting(HOUR))
         .call()
         .token()
         .await;
-    let late = Process::new(&store, net);
+    let late = Process::new(&store, transport);
     late.0.clock.jump(seconds(HOUR - left));
     late
 }
@@ -88,15 +91,19 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
     let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     for (call, waited) in [(late.call(), 2), (late.call().within(seconds(1)), 0)] {
         let started = Instant::now();
-        let served = call.outcome().await.expect("a token");
+        let acquired = call.outcome().await.expect("a token");
         assert_eq!(
-            (text(&served).as_str(), served.from_cache, served.fresh_until),
+            (
+                text(&acquired).as_str(),
+                acquired.from_cache,
+                acquired.fresh_until
+            ),
             ("t0", true, None)
         );
-        assert_eq!(served.metadata.token_source, Some(TokenSource::Cache));
+        assert_eq!(acquired.metadata.token_source, Some(TokenSource::Cache));
         assert_eq!(started.elapsed(), seconds(waited));
     }
-    assert_eq!(late.0.net.count(), 1);
+    assert_eq!(late.0.transport.count(), 1);
 
     let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     let started = Instant::now();
@@ -104,25 +111,25 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
     assert_eq!(started.elapsed(), seconds(1));
 
     // What comes after all is served from then on.
-    let net =
+    let transport =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
-    let late = finding(200, net).await;
+    let late = finding(200, transport).await;
     assert_eq!(late.call().token().await, "t0");
     sleep(seconds(5)).await;
-    assert_eq!(text(&late.call().served()), "new");
+    assert_eq!(text(&late.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_expires_while_another_is_asked_for_is_not_served() {
     for silent in [true, false] {
-        let net = FakeTransport::scripted(move |_, _| {
+        let transport = FakeTransport::scripted(move |_, _| {
             if silent {
                 FakeOutcome::Silence
             } else {
                 FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500))
             }
         });
-        let late = finding(1, net).await;
+        let late = finding(1, transport).await;
         let error = late.call().within(seconds(9)).error().await;
         assert_eq!(error.details().attempts, Some(1), "{error}");
     }
@@ -130,7 +137,7 @@ async fn what_expires_while_another_is_asked_for_is_not_served() {
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         Process::new(&store, FakeTransport::always_granting(DAY))
             .call()
@@ -140,12 +147,15 @@ async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
             &store,
             FakeTransport::scripted(|_, _| FakeResponse::token("new", DAY).into()),
         );
-        let waiters = vec![process.call().waiter(), process.call().wish(wish).waiter()];
+        let waiters = vec![
+            process.call().waiter(),
+            process.call().cache_policy(cache_policy).waiter(),
+        ];
         // The first call may find the token of the second, since threads that read files are in no order.
         let tokens = all(waiters).await;
         assert!(["t0", "new"].contains(&tokens[0].as_str()), "{tokens:?}");
         assert_eq!(tokens[1], "new");
-        assert_eq!(text(&process.call().served()), "new");
+        assert_eq!(text(&process.call().acquired()), "new");
     }
 }
 
@@ -158,7 +168,7 @@ async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
     let process = Process::new(&store, FakeTransport::always_granting(HOUR));
     process.call().token().await;
     advance(seconds(HOUR - 200)).await;
-    process.0.net.set_script(|_, _| {
+    process.0.transport.set_script(|_, _| {
         FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_600))
     });
     let started = Instant::now();
@@ -187,11 +197,16 @@ async fn what_is_found_does_not_take_the_place_of_what_another_call_has_brought(
     settle().await;
     // It has no shelf, and shares no flight with the other.
     assert_eq!(
-        process.0.call().wish(CachePolicy::ForceRefresh).token().await,
+        process
+            .0
+            .call()
+            .cache_policy(CachePolicy::ForceRefresh)
+            .token()
+            .await,
         "new"
     );
     assert_eq!(text(&plain.await.expect("no panic").expect("a token")), "new");
-    assert_eq!(text(&process.call().served()), "new");
+    assert_eq!(text(&process.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,25 +217,25 @@ async fn a_spare_does_not_take_the_place_of_a_better_token() {
     let unlucky = tokio::spawn(late.call().waiter().wait());
     settle().await;
     late.0
-        .net
+        .transport
         .set_script(|_, _| FakeResponse::token("long", DAY).into());
     assert_eq!(late.0.call().token().await, "long");
     assert_eq!(text(&unlucky.await.expect("no panic").expect("a token")), "long");
-    assert_eq!(text(&late.call().served()), "long");
+    assert_eq!(text(&late.call().acquired()), "long");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept() {
-    for wish in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
+    for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         let process = Process::new(&store, FakeTransport::always_granting(DAY));
         process.call().token().await;
         advance(seconds(1)).await;
-        process.0.net.set_script(|nth, _| match nth {
+        process.0.transport.set_script(|nth, _| match nth {
             1 => FakeResponse::new(200, r#"{"access_token":"once"}"#).into(),
             _ => FakeResponse::token("new", DAY).into(),
         });
-        assert_eq!(process.call().wish(wish).token().await, "once");
+        assert_eq!(process.call().cache_policy(cache_policy).token().await, "once");
         assert!(store.records().values().all(String::is_empty));
         assert_eq!(process.call().token().await, "new");
     }
@@ -235,14 +250,18 @@ async fn a_record_from_before_another_token_was_asked_for_is_not_believed() {
     advance(seconds(1)).await;
     process
         .0
-        .net
+        .transport
         .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
-    process.call().wish(CachePolicy::ForceRefresh).token().await;
+    process
+        .call()
+        .cache_policy(CachePolicy::ForceRefresh)
+        .token()
+        .await;
     // As if it could not be removed.
     *store.records() = old;
     process
         .0
-        .net
+        .transport
         .set_script(|_, _| FakeResponse::token("new", DAY).into());
     assert_eq!(process.call().token().await, "new");
 }
@@ -264,7 +283,7 @@ async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
     assert_eq!(
         other
             .call()
-            .wish(CachePolicy::ForceRefresh)
+            .cache_policy(CachePolicy::ForceRefresh)
             .within(seconds(4))
             .token()
             .await,
@@ -284,10 +303,10 @@ async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
         .call()
         .token()
         .await;
-    let net =
+    let transport =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(1)));
-    let process = Process::new(&store, net);
-    let mut other = process.call().wish(CachePolicy::ForceRefresh);
+    let process = Process::new(&store, transport);
+    let mut other = process.call().cache_policy(CachePolicy::ForceRefresh);
     other.request.identity_not_found_timeout = Some(seconds(10)); // Of another flight than the next.
     let forced = tokio::spawn(other.waiter().wait());
     settle().await;
@@ -295,7 +314,7 @@ async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
     let plain = process.call();
     assert_eq!(plain.token().await, "t0");
     assert_eq!(text(&forced.await.expect("no panic").expect("a token")), "new");
-    assert_eq!(text(&process.call().served()), "new");
+    assert_eq!(text(&process.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,22 +16,22 @@ impl Call {
 }
 
 /// A network in which a request without a query, the probe, is answered by `probe`, and each other one by a token.
-pub(super) fn probed(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Desk {
-    Desk::playing(move |nth, request| match request.url.query() {
+pub(super) fn probed(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
+    Harness::playing(move |nth, request| match request.url.query() {
         None => probe(),
         Some(_) => FakeResponse::token(&format!("t{nth}"), DAY).into(),
     })
 }
 
 /// What was sent: `probe`, or the resource that a token was asked for.
-pub(super) fn sent(desk: &Desk) -> Vec<String> {
+pub(super) fn sent(harness: &Harness) -> Vec<String> {
     let resource = |request: &crate::http::Request| {
         let mut pairs = request.url.query_pairs();
         pairs
             .find(|(name, _)| name == "resource")
             .map(|(_, value)| value.into_owned())
     };
-    let requests = desk.net.requests();
+    let requests = harness.transport.requests();
     requests
         .iter()
         .map(|request| resource(request).unwrap_or_else(|| "probe".into()))
@@ -40,9 +40,9 @@ pub(super) fn sent(desk: &Desk) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_given_for() {
-    let desk = probed(|| FakeResponse::new(400, "").into());
-    desk.call().for_credential().token().await;
-    let requests = desk.net.requests();
+    let harness = probed(|| FakeResponse::new(400, "").into());
+    harness.call().for_credential().token().await;
+    let requests = harness.transport.requests();
     assert_eq!(
         (requests[0].url.as_str(), requests[0].method),
         (IMDS, crate::http::Method::Get)
@@ -55,17 +55,17 @@ async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_giv
 
 #[tokio::test(start_paused = true)]
 async fn the_token_is_asked_for_when_the_probe_is_answered_and_not_before() {
-    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999)));
+    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999)));
     let started = Instant::now();
-    desk.call().for_credential().token().await;
-    assert_eq!(desk.net.times(started), [0, 999]);
+    harness.call().for_credential().token().await;
+    assert_eq!(harness.transport.times(started), [0, 999]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_second_without_a_connection_there_is_no_identity() {
-    let desk = probed(|| FakeOutcome::NoConnection);
+    let harness = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let error = desk.call().for_credential().error().await;
+    let error = harness.call().for_credential().error().await;
     assert_eq!(started.elapsed(), seconds(1));
     assert_eq!(*error.code(), Code::UnreachableNetwork);
     assert!(is_unavailable(&error), "{error}");
@@ -78,26 +78,31 @@ async fn after_a_second_without_a_connection_there_is_no_identity() {
     );
     assert_eq!(error.details().endpoint.as_deref(), Some(IMDS));
     settle().await;
-    assert_eq!((sent(&desk), desk.net.in_flight()), (vec!["probe".to_owned()], 0));
+    assert_eq!(
+        (sent(&harness), harness.transport.in_flight()),
+        (vec!["probe".to_owned()], 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_failed_is_forgotten() {
-    let desk = probed(|| FakeOutcome::NoConnection);
-    desk.call().for_credential().error().await;
-    desk.net.set_script(|_, request| match request.url.query() {
-        None => FakeResponse::new(400, "").into(),
-        Some(_) => FakeResponse::token("t", DAY).into(),
-    });
-    assert_eq!(desk.call().for_credential().token().await, "t");
-    assert_eq!(sent(&desk), ["probe", "probe", "https://vault.azure.net"]);
+    let harness = probed(|| FakeOutcome::NoConnection);
+    harness.call().for_credential().error().await;
+    harness
+        .transport
+        .set_script(|_, request| match request.url.query() {
+            None => FakeResponse::new(400, "").into(),
+            Some(_) => FakeResponse::token("t", DAY).into(),
+        });
+    assert_eq!(harness.call().for_credential().token().await, "t");
+    assert_eq!(sent(&harness), ["probe", "probe", "https://vault.azure.net"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_the_probe_that_proves_nothing_is_followed_by_a_token_request() {
     for status in [400, 403, 404, 408, 410, 429, 500, 503] {
-        let desk = probed(move || FakeResponse::new(status, "what?").into());
-        assert_eq!(desk.call().for_credential().token().await, "t1", "{status}");
+        let harness = probed(move || FakeResponse::new(status, "what?").into());
+        assert_eq!(harness.call().for_credential().token().await, "t1", "{status}");
     }
 }
 
@@ -118,13 +123,13 @@ async fn what_is_no_answer_of_imds_is_none() {
         TransportErrorKind::Unreachable,
         TransportErrorKind::CustomClient,
     ] {
-        let desk = probed(move || fault.into());
+        let harness = probed(move || fault.into());
         let started = Instant::now();
-        let error = desk.call().for_credential().error().await;
+        let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{fault:?}: {error}");
         // Not tried again: whoever has another credential is in a hurry.
         assert_eq!(
-            (sent(&desk), started.elapsed()),
+            (sent(&harness), started.elapsed()),
             (vec!["probe".to_owned()], Duration::ZERO)
         );
     }
@@ -132,54 +137,57 @@ async fn what_is_no_answer_of_imds_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_to_imds_may_take_no_longer_than_its_probe() {
-    let desk = probed(|| FakeOutcome::NoConnection);
+    let harness = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let error = desk.call().for_credential().error().await;
+    let error = harness.call().for_credential().error().await;
     assert_eq!((started.elapsed(), is_unavailable(&error)), (seconds(1), true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_share_a_probe_and_what_it_brings() {
-    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
-    let callers = (0..1_000).map(|_| desk.call().for_credential().waiter());
+    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
+    let callers = (0..1_000).map(|_| harness.call().for_credential().waiter());
     assert_eq!(all(callers.collect()).await, ["t1"; 1_000]);
-    assert_eq!(sent(&desk), ["probe", "https://vault.azure.net"]);
+    assert_eq!(sent(&harness), ["probe", "https://vault.azure.net"]);
 
-    let desk = probed(|| FakeOutcome::NoConnection);
+    let harness = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let first = desk.call().for_credential().waiter();
+    let first = harness.call().for_credential().waiter();
     sleep(Duration::from_millis(600)).await;
-    let late = (0..999).map(|_| desk.call().for_credential().waiter());
+    let late = (0..999).map(|_| harness.call().for_credential().waiter());
     let told = all(std::iter::once(first).chain(late).collect()).await;
     assert_eq!(told, ["managed_identity_unreachable_network"; 1_000]);
     assert_eq!(
-        (sent(&desk), started.elapsed()),
+        (sent(&harness), started.elapsed()),
         (vec!["probe".to_owned()], seconds(1))
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn imds_that_has_answered_is_not_probed_again() {
-    let desk = probed(|| FakeResponse::new(400, "").into());
-    desk.call().for_credential().token().await;
-    desk.for_resource("https://storage.azure.com")
+    let harness = probed(|| FakeResponse::new(400, "").into());
+    harness.call().for_credential().token().await;
+    harness
+        .for_resource("https://storage.azure.com")
         .for_credential()
         .token()
         .await;
-    let user_assigned = desk.call().set(|raw| raw.user_assigned_client_id = "id".into());
+    let user_assigned = harness
+        .call()
+        .set(|raw| raw.user_assigned_client_id = "id".into());
     user_assigned.for_credential().token().await;
-    desk.engine.clear();
-    desk.call().for_credential().token().await;
-    desk.clock.jump(seconds(2 * DAY));
-    desk.call().for_credential().token().await;
-    let probes = sent(&desk).into_iter().filter(|one| one == "probe");
-    assert_eq!((probes.count(), desk.net.count()), (1, 6));
+    harness.client.clear();
+    harness.call().for_credential().token().await;
+    harness.clock.jump(seconds(2 * DAY));
+    harness.call().for_credential().token().await;
+    let probes = sent(&harness).into_iter().filter(|one| one == "probe");
+    assert_eq!((probes.count(), harness.transport.count()), (1, 6));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_get_token_probes_and_only_where_nothing_is_configured() {
-    let desk = probed(|| FakeOutcome::Silence);
-    let hour = |resource: &str| desk.for_resource(resource);
+    let harness = probed(|| FakeOutcome::Silence);
+    let hour = |resource: &str| harness.for_resource(resource);
     hour("https://a").token().await;
     hour("https://b")
         .env(CONFIGURED_IMDS)
@@ -187,26 +195,26 @@ async fn only_get_token_probes_and_only_where_nothing_is_configured() {
         .token()
         .await;
     hour("https://c").env(APP_SERVICE).for_credential().token().await;
-    assert_eq!(sent(&desk), ["https://a", "https://b", "https://c"]);
+    assert_eq!(sent(&harness), ["https://a", "https://b", "https://c"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_token_is_served_without_a_probe() {
-    let desk = probed(|| FakeOutcome::Silence);
-    desk.call().token().await;
-    assert_eq!(text(&desk.call().for_credential().served()), "t0");
-    assert_eq!(desk.net.count(), 1);
+    let harness = probed(|| FakeOutcome::Silence);
+    harness.call().token().await;
+    assert_eq!(text(&harness.call().for_credential().acquired()), "t0");
+    assert_eq!(harness.transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_probe_is_no_business_of_acquire_token() {
-    let desk = Desk::playing(|_, request| match request.url.query() {
+    let harness = Harness::playing(|_, request| match request.url.query() {
         None => FakeOutcome::NoConnection,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)),
     });
     let started = Instant::now();
-    let credential = tokio::spawn(desk.call().for_credential().waiter().wait());
-    let plain = tokio::spawn(desk.call().waiter().wait());
+    let credential = tokio::spawn(harness.call().for_credential().waiter().wait());
+    let plain = tokio::spawn(harness.call().waiter().wait());
     let error = credential.await.expect("no panic").expect_err("nobody is there");
     assert_eq!((is_unavailable(&error), started.elapsed()), (true, seconds(1)));
     assert_eq!(text(&plain.await.expect("no panic").expect("a token")), "t");
@@ -214,9 +222,9 @@ async fn a_failing_probe_is_no_business_of_acquire_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
-    let desk = probed(|| FakeOutcome::Silence);
+    let harness = probed(|| FakeOutcome::Silence);
     let started = Instant::now();
-    let hasty = desk.call().for_credential().within(Duration::from_millis(300));
+    let hasty = harness.call().for_credential().within(Duration::from_millis(300));
     let error = hasty.error().await;
     assert_eq!(started.elapsed(), Duration::from_millis(300));
     // That there is no identity is not known yet.
@@ -228,74 +236,71 @@ async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
 
 #[tokio::test(start_paused = true)]
 async fn one_probe_serves_all_who_want_to_know_at_one_time() {
-    let calls = |desk: &Desk| {
+    let calls = |harness: &Harness| {
         let resources = ["https://a", "https://b", "https://c"];
         resources
-            .map(|one| desk.for_resource(one).for_credential().waiter())
+            .map(|one| harness.for_resource(one).for_credential().waiter())
             .into()
     };
-    let desk = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
-    all(calls(&desk)).await;
-    assert_eq!(sent(&desk).iter().filter(|one| *one == "probe").count(), 1);
+    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
+    all(calls(&harness)).await;
+    assert_eq!(sent(&harness).iter().filter(|one| *one == "probe").count(), 1);
 
-    let desk = probed(|| FakeOutcome::NoConnection);
+    let harness = probed(|| FakeOutcome::NoConnection);
     let began = Instant::now();
     assert_eq!(
-        all(calls(&desk)).await,
+        all(calls(&harness)).await,
         ["managed_identity_unreachable_network"; 3]
     );
     assert_eq!(
-        (sent(&desk), began.elapsed()),
+        (sent(&harness), began.elapsed()),
         (vec!["probe".to_owned()], seconds(1))
     );
     // Nothing is remembered of it: whoever comes later asks anew.
-    desk.call().for_credential().error().await;
-    assert_eq!(sent(&desk).len(), 2);
+    harness.call().for_credential().error().await;
+    assert_eq!(sent(&harness).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_waits_for_no_acquisition() {
-    let desk = Desk::playing(|_, request| match request.url.query() {
+    let harness = Harness::playing(|_, request| match request.url.query() {
         None => FakeResponse::new(400, "").into(),
         Some(_) => FakeOutcome::Silence,
     });
     let waiters: Vec<_> = (0..100)
-        .map(|nth| desk.for_resource(&format!("https://{nth}.example")).waiter())
+        .map(|nth| harness.for_resource(&format!("https://{nth}.example")).waiter())
         .collect();
     settle().await;
     let Call {
-        engine,
-        settings,
-        env,
-        ..
-    } = desk.call();
-    let probe = engine
-        .probe(&settings, &UntypedValue::Undefined, &env)
+        client, options, env, ..
+    } = harness.call();
+    let probe = client
+        .probe(&options, &UntypedValue::Undefined, &env)
         .expect("begun");
     assert!(probe.await.available);
-    assert_eq!(desk.net.max_in_flight(), 32);
+    assert_eq!(harness.transport.max_in_flight(), 32);
     drop(waiters);
 }
 
 #[tokio::test(start_paused = true)]
 async fn probes_by_callers_clients_wait_for_no_place() {
     // Such a client may itself wait for a token of the same endpoint, which needs a place then.
-    let desk = probed(|| FakeOutcome::Silence);
+    let harness = probed(|| FakeOutcome::Silence);
     let client = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(900))
     });
-    let call = desk.call().env(CONFIGURED_IMDS).by(client.clone());
+    let call = harness.call().env(CONFIGURED_IMDS).by(client.clone());
     let probes: Vec<_> = (0..40)
         .map(|_| {
             let probe = call
-                .engine
-                .probe(&call.settings, &UntypedValue::Undefined, &call.env);
+                .client
+                .probe(&call.options, &UntypedValue::Undefined, &call.env);
             tokio::spawn(probe.expect("begun"))
         })
         .collect();
     settle().await;
     assert_eq!(client.max_in_flight(), 40);
-    assert_eq!(desk.call().env(CONFIGURED_IMDS).token().await, "t0");
+    assert_eq!(harness.call().env(CONFIGURED_IMDS).token().await, "t0");
     for probe in probes {
         assert!(probe.await.expect("no panic").available);
     }
@@ -308,19 +313,19 @@ async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
         (v::MSI_SECRET, "hush-header"),
     ];
     for env in [APP_SERVICE, &machine_learning] {
-        let desk =
-            Desk::playing(|_, _| FakeResponse::new(403, format!("{CONTAINER_HOST} hush-header")).into());
-        let call = desk.call().env(env);
+        let harness =
+            Harness::playing(|_, _| FakeResponse::new(403, format!("{CONTAINER_HOST} hush-header")).into());
+        let call = harness.call().env(env);
         let probe = call
-            .engine
-            .probe(&call.settings, &UntypedValue::Undefined, &call.env);
+            .client
+            .probe(&call.options, &UntypedValue::Undefined, &call.env);
         let reason = probe.expect("begun").await.reason.expect("refused");
         assert!(
             reason.contains("connectex") && !reason.contains("hush"),
             "{reason}"
         );
         // The probe itself holds none.
-        let headers = &desk.net.requests()[0].headers;
+        let headers = &harness.transport.requests()[0].headers;
         assert!(
             headers
                 .iter()

@@ -16,7 +16,7 @@ const TICK: u128 = 2;
 /// A call that was made, and what must hold of it.
 struct Made {
     resource: usize,
-    wish: CachePolicy,
+    cache_policy: CachePolicy,
     timeout: u64,
     /// How many requests had been sent when the cache was last cleared before it.
     cleared_at: usize,
@@ -35,8 +35,8 @@ impl Made {
             self.took,
             self.timeout
         );
-        let served = match &self.outcome {
-            Ok(served) => served,
+        let acquired = match &self.outcome {
+            Ok(acquired) => acquired,
             Err(error) => {
                 let code = error.code().as_str();
                 let expected = ["managed_identity_failed_response", "network_unavailable"];
@@ -44,28 +44,28 @@ impl Made {
                 return Ok(());
             }
         };
-        let (resource, nth) = origin(served);
+        let (resource, nth) = origin(acquired);
         prop_assert_eq!(resource, self.resource, "a token for another resource");
         // Not even a flight that is under way may be joined after a clear.
         prop_assert!(
             nth >= self.cleared_at,
             "request {nth} was sent before the cache was cleared"
         );
-        if served.from_cache {
+        if acquired.from_cache {
             prop_assert_eq!(
-                self.wish,
+                self.cache_policy,
                 CachePolicy::UseCache,
                 "from the cache, although not wanted"
             );
-            prop_assert!(served.token.expires_on > self.answered, "an expired token");
+            prop_assert!(acquired.token.expires_on > self.answered, "an expired token");
         }
         Ok(())
     }
 }
 
 /// The resource and the request that a token is from.
-fn origin(served: &AcquiredToken) -> (usize, usize) {
-    let text = text(served);
+fn origin(acquired: &AcquiredToken) -> (usize, usize) {
+    let text = text(acquired);
     let (resource, nth) = text.split_once('-').expect("both");
     (
         resource.parse().expect("a number"),
@@ -73,36 +73,38 @@ fn origin(served: &AcquiredToken) -> (usize, usize) {
     )
 }
 
-fn call(desk: &Desk, resource: usize, wish: CachePolicy) -> Call {
-    let call = desk.for_resource(&format!("https://a/{resource}")).wish(wish);
+fn call(harness: &Harness, resource: usize, cache_policy: CachePolicy) -> Call {
+    let call = harness
+        .for_resource(&format!("https://a/{resource}"))
+        .cache_policy(cache_policy);
     // One request a flight: the retries have properties of their own.
     call.set(|raw| raw.disable_internal_retries = UntypedValue::Boolean(true))
 }
 
 /// Lets everything happen, and gives what came of every call.
-async fn follow(desk: &Desk, events: Vec<(u64, Event)>) -> Vec<Made> {
+async fn follow(harness: &Harness, events: Vec<(u64, Event)>) -> Vec<Made> {
     let (mut waiting, mut cleared_at) = (Vec::new(), 0);
     for (pause, event) in events {
         sleep(Duration::from_millis(pause)).await;
         match event {
             Event::Call {
                 resource,
-                wish,
+                cache_policy,
                 timeout,
             } => {
-                let call = call(desk, resource, wish).within(Duration::from_millis(timeout));
-                let (clock, started) = (desk.clock.clone(), Instant::now());
+                let call = call(harness, resource, cache_policy).within(Duration::from_millis(timeout));
+                let (clock, started) = (harness.clock.clone(), Instant::now());
                 // Acquired here and now; waited for whenever the task gets its turn.
                 let (acquired, acquired_at) = (call.acquire(), clock.now());
                 waiting.push(tokio::spawn(async move {
                     let (outcome, answered) = match acquired {
-                        Ok(Acquisition::Ready(served)) => (Ok(served), acquired_at),
+                        Ok(Acquisition::Ready(acquired)) => (Ok(acquired), acquired_at),
                         Ok(Acquisition::Pending(waiter)) => (waiter.wait().await, clock.now()),
                         Err(error) => (Err(error), acquired_at),
                     };
                     Made {
                         resource,
-                        wish,
+                        cache_policy,
                         timeout,
                         cleared_at,
                         took: started.elapsed().as_millis(),
@@ -111,12 +113,15 @@ async fn follow(desk: &Desk, events: Vec<(u64, Event)>) -> Vec<Made> {
                     }
                 }));
             }
-            Event::Leave { resource, wish } => drop(call(desk, resource, wish).acquire()),
+            Event::Leave {
+                resource,
+                cache_policy,
+            } => drop(call(harness, resource, cache_policy).acquire()),
             Event::Clear => {
-                cleared_at = desk.net.count();
-                desk.engine.clear();
+                cleared_at = harness.transport.count();
+                harness.client.clear();
             }
-            Event::Sleep { seconds: asleep } => desk.clock.jump(seconds(asleep)),
+            Event::Sleep { seconds: asleep } => harness.clock.jump(seconds(asleep)),
         }
     }
     let mut made = Vec::new();
@@ -127,29 +132,31 @@ async fn follow(desk: &Desk, events: Vec<(u64, Event)>) -> Vec<Made> {
 }
 
 async fn check(events: Vec<(u64, Event)>, answers: Vec<Answer>) -> Result<(), TestCaseError> {
-    let desk = Desk::with(playing(answers));
+    let harness = Harness::with(playing(answers));
     let calls = events
         .iter()
         .filter(|(_, event)| matches!(event, Event::Call { .. } | Event::Leave { .. }))
         .count();
-    let made = follow(&desk, events).await;
+    let made = follow(&harness, events).await;
     for made in &made {
         made.check()?;
     }
     prop_assert!(
-        desk.net.count() <= calls,
+        harness.transport.count() <= calls,
         "{} requests of {calls} calls",
-        desk.net.count()
+        harness.transport.count()
     );
-    for served in made.iter().filter_map(|made| made.outcome.as_ref().ok()) {
-        let (resource, _) = origin(served);
-        let fresh = served.fresh_until.is_some_and(|until| until > desk.clock.now());
-        if fresh && served.generation == desk.engine.generation() {
-            let held = call(&desk, resource, CachePolicy::UseCache).served();
+    for acquired in made.iter().filter_map(|made| made.outcome.as_ref().ok()) {
+        let (resource, _) = origin(acquired);
+        let fresh = acquired
+            .fresh_until
+            .is_some_and(|until| until > harness.clock.now());
+        if fresh && acquired.generation == harness.client.generation() {
+            let held = call(&harness, resource, CachePolicy::UseCache).acquired();
             prop_assert!(
-                Arc::ptr_eq(&held.token, &served.token),
+                Arc::ptr_eq(&held.token, &acquired.token),
                 "{} is remembered, {} is held",
-                text(served),
+                text(acquired),
                 text(&held)
             );
         }
@@ -157,31 +164,31 @@ async fn check(events: Vec<(u64, Event)>, answers: Vec<Answer>) -> Result<(), Te
     // The longest that anybody can have waited.
     sleep(seconds(121)).await;
     prop_assert!(
-        desk.engine.lock().in_flight.is_empty(),
+        harness.client.lock().in_flight.is_empty(),
         "a flight that never ends"
     );
-    prop_assert_eq!(desk.net.in_flight(), 0);
+    prop_assert_eq!(harness.transport.in_flight(), 0);
     Ok(())
 }
 
 /// However they come, callers who want any token for one resource share one request at a time.
 async fn check_one_at_a_time(pauses: Vec<u64>, answers: Vec<Answer>) -> Result<(), TestCaseError> {
-    let desk = Desk::with(playing(answers));
+    let harness = Harness::with(playing(answers));
     let events = pauses.into_iter().map(|pause| {
         let call = Event::Call {
             resource: 0,
-            wish: CachePolicy::UseCache,
+            cache_policy: CachePolicy::UseCache,
             timeout: 120_000,
         };
         (pause, call)
     });
-    for made in follow(&desk, events.collect()).await {
+    for made in follow(&harness, events.collect()).await {
         made.check()?;
     }
     prop_assert!(
-        desk.net.max_in_flight() <= 1,
+        harness.transport.max_in_flight() <= 1,
         "{} at a time",
-        desk.net.max_in_flight()
+        harness.transport.max_in_flight()
     );
     Ok(())
 }

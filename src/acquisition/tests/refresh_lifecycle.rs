@@ -5,8 +5,8 @@ use crate::log::{Log, LogSink};
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_token_is_served_without_a_request() {
-    let desk = Desk::granting(DAY);
-    let first = desk.call().outcome().await.expect("a token");
+    let harness = Harness::granting(DAY);
+    let first = harness.call().outcome().await.expect("a token");
     assert!(!first.from_cache);
     assert_eq!(
         first.token.expires_on,
@@ -17,18 +17,18 @@ async fn a_fresh_token_is_served_without_a_request() {
         Some(test_support::START.saturating_add(seconds(DAY / 2)))
     );
     advance(Duration::from_millis(DAY / 2 * 1_000 - 1)).await;
-    let second = desk.call().served();
+    let second = harness.call().acquired();
     assert!(second.from_cache && Arc::ptr_eq(&first.token, &second.token));
     assert_eq!(second.fresh_until, first.fresh_until);
     settle().await;
-    assert_eq!(desk.net.count(), 1);
+    assert_eq!(harness.transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() {
-    let desk = Desk::granting(DAY);
-    let first = desk.call().outcome().await.expect("a token");
-    desk.net.set_script(|nth, _| {
+    let harness = Harness::granting(DAY);
+    let first = harness.call().outcome().await.expect("a token");
+    harness.transport.set_script(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
     });
     advance(
@@ -39,65 +39,68 @@ async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() 
     )
     .await;
     for _ in 0..100 {
-        let served = desk.call().served();
+        let acquired = harness.call().acquired();
         assert!(
-            served.from_cache && served.fresh_until.is_none(),
+            acquired.from_cache && acquired.fresh_until.is_none(),
             "nobody may remember it"
         );
-        assert_eq!(text(&served), "t0");
+        assert_eq!(text(&acquired), "t0");
     }
     settle().await;
-    assert_eq!(desk.net.count(), 2);
-    assert_eq!(text(&desk.call().served()), "t0");
+    assert_eq!(harness.transport.count(), 2);
+    assert_eq!(text(&harness.call().acquired()), "t0");
     sleep(seconds(5)).await;
     assert_eq!(
-        (text(&desk.call().served()).as_str(), desk.net.count()),
+        (
+            text(&harness.call().acquired()).as_str(),
+            harness.transport.count()
+        ),
         ("t1", 2)
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
     sleep(seconds(DAY * 3 / 4)).await;
-    assert_eq!(desk.net.count(), 1);
+    assert_eq!(harness.transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_refresh_starts_before_its_spread_has_ended() {
-    let desk = Desk::granting(DAY);
-    let first = desk.call().outcome().await.expect("a token");
+    let harness = Harness::granting(DAY);
+    let first = harness.call().outcome().await.expect("a token");
     let fresh_until = first.fresh_until.expect("fresh");
     let last = fresh_until.saturating_sub(Duration::from_millis(1));
     advance(last.saturating_duration_since(test_support::START)).await;
-    desk.call().served();
+    harness.call().acquired();
     settle().await;
-    assert_eq!(desk.net.count(), 1);
-    desk.call().served();
+    assert_eq!(harness.transport.count(), 1);
+    harness.call().acquired();
     settle().await;
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     let mut seen = Vec::new();
     for round in 0..3 {
         for nth in 0..50 {
-            let call = desk.for_resource(&format!("https://{nth}.example"));
-            let served = call
-                .wish(CachePolicy::ForceRefresh)
+            let call = harness.for_resource(&format!("https://{nth}.example"));
+            let acquired = call
+                .cache_policy(CachePolicy::ForceRefresh)
                 .outcome()
                 .await
                 .expect("a token");
-            let refresh_on = served.token.refresh_on.expect("half of a day");
-            let spread = served
+            let refresh_on = acquired.token.refresh_on.expect("half of a day");
+            let spread = acquired
                 .fresh_until
                 .expect("fresh")
                 .saturating_duration_since(refresh_on);
             assert!(
-                served.fresh_until >= Some(refresh_on) && spread <= seconds(300),
+                acquired.fresh_until >= Some(refresh_on) && spread <= seconds(300),
                 "{spread:?}"
             );
             if round == 0 {
@@ -105,7 +108,7 @@ async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
             }
             assert_eq!(spread, seen[nth], "fixed");
         }
-        desk.engine.clear();
+        harness.client.clear();
     }
     seen.sort_unstable();
     seen.dedup();
@@ -114,26 +117,26 @@ async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
-    let desk = Desk::granting(HOUR);
-    let first = desk.call().outcome().await.expect("a token");
+    let harness = Harness::granting(HOUR);
+    let first = harness.call().outcome().await.expect("a token");
     assert_eq!(first.token.refresh_on, None);
     assert_eq!(
         first.fresh_until,
         Some(test_support::START.saturating_add(seconds(HOUR - 300)))
     );
     advance(seconds(HOUR - 301)).await;
-    desk.call().served();
+    harness.call().acquired();
     settle().await;
-    assert_eq!(desk.net.count(), 1);
+    assert_eq!(harness.transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
     for fault in [false, true] {
-        let desk = Desk::granting(DAY);
-        desk.call().token().await;
+        let harness = Harness::granting(DAY);
+        harness.call().token().await;
         let started = Instant::now();
-        desk.net.set_script(move |_, _| {
+        harness.transport.set_script(move |_, _| {
             if fault {
                 TransportErrorKind::Tls.into()
             } else {
@@ -142,10 +145,10 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
         });
         advance(seconds(DAY / 2 + 300)).await;
         for _ in 0..1_700 {
-            assert_eq!(text(&desk.call().served()), "t0");
+            assert_eq!(text(&harness.call().acquired()), "t0");
             sleep(seconds(1)).await;
         }
-        let times = desk.net.times(started);
+        let times = harness.transport.times(started);
         let pauses: Vec<_> = times[1..]
             .windows(2)
             .map(|pair| (pair[1] - pair[0]) / 1_000)
@@ -156,37 +159,41 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_works_ends_the_backing_off() {
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
-    desk.net.set_script(|nth, _| match nth {
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
+    harness.transport.set_script(|nth, _| match nth {
         1 | 2 => FakeResponse::new(400, "").into(),
         _ => FakeResponse::token("new", DAY).into(),
     });
     advance(seconds(DAY / 2 + 300)).await;
     for pause in [0, 30, 60] {
         sleep(seconds(pause)).await;
-        assert_eq!(text(&desk.call().served()), "t0");
+        assert_eq!(text(&harness.call().acquired()), "t0");
         settle().await;
     }
     assert_eq!(
-        (text(&desk.call().served()).as_str(), desk.net.count()),
+        (
+            text(&harness.call().acquired()).as_str(),
+            harness.transport.count()
+        ),
         ("new", 4)
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
     let started = Instant::now();
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
     advance(seconds(DAY / 2 + 300)).await;
     for _ in 0..60 {
-        assert_eq!(text(&desk.call().served()), "t0");
+        assert_eq!(text(&harness.call().acquired()), "t0");
         sleep(seconds(1)).await;
     }
-    let times = desk.net.times(started);
+    let times = harness.transport.times(started);
     assert!(times.len() <= 4, "{} requests in a minute", times.len() - 1);
 }
 
@@ -202,15 +209,16 @@ impl LogSink for Lines {
 #[tokio::test(start_paused = true)]
 async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
     let lines = Arc::new(Lines::default());
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
-    desk.net
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::new(400, r#"{"error":"invalid_request"}"#).into());
     advance(seconds(DAY / 2 + 300)).await;
-    let mut call = desk.call();
-    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
-    call.served();
-    desk.call().served();
+    let mut call = harness.call();
+    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.acquired();
+    harness.call().acquired();
     settle().await;
     let lines = lines.0.lock().expect("unpoisoned");
     assert_eq!(lines.len(), 1);
@@ -224,50 +232,58 @@ async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
-    desk.net
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::new(400, r#"{"error":"invalid_request"}"#).into());
     advance(seconds(HOUR)).await;
-    for wish in [
+    for cache_policy in [
         CachePolicy::UseCache,
         CachePolicy::ForceRefresh,
         CachePolicy::ReplaceRefused,
     ] {
         assert_eq!(
-            desk.call().wish(wish).error().await.code().as_str(),
+            harness
+                .call()
+                .cache_policy(cache_policy)
+                .error()
+                .await
+                .code()
+                .as_str(),
             "invalid_request"
         );
     }
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::token("new", HOUR).into());
-    assert_eq!(desk.call().token().await, "new");
+    assert_eq!(harness.call().token().await, "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_slept_wakes_with_expired_tokens() {
     for (slept, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
-        let desk = Desk::granting(HOUR);
-        desk.call().token().await;
+        let harness = Harness::granting(HOUR);
+        harness.call().token().await;
         // The monotonic clock stood still.
-        desk.clock.jump(seconds(slept));
-        desk.call().token().await;
-        assert_eq!(desk.net.count(), expected, "{slept}");
+        harness.clock.jump(seconds(slept));
+        harness.call().token().await;
+        assert_eq!(harness.transport.count(), expected, "{slept}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
     let lines = Arc::new(Lines::default());
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
-    desk.net.set_script(|_, _| FakeOutcome::Silence);
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
+    harness.transport.set_script(|_, _| FakeOutcome::Silence);
     advance(seconds(DAY / 2 + 300)).await;
-    let mut call = desk
+    let mut call = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
-    call.settings.log = Log::new(Level::Warning, Some(lines.clone()));
-    call.within(seconds(1)).served();
+    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.within(seconds(1)).acquired();
     sleep(seconds(119)).await;
     assert!(lines.0.lock().expect("unpoisoned").is_empty());
     sleep(seconds(2)).await;

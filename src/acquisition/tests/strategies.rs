@@ -10,13 +10,13 @@ use super::*;
 pub(super) enum Event {
     Call {
         resource: usize,
-        wish: CachePolicy,
+        cache_policy: CachePolicy,
         timeout: u64,
     },
     /// A call whose caller leaves at once.
     Leave {
         resource: usize,
-        wish: CachePolicy,
+        cache_policy: CachePolicy,
     },
     Clear,
     /// The machine sleeps for so many seconds.
@@ -42,16 +42,16 @@ pub(super) enum Answer {
 
 const RESOURCES: usize = 2;
 
-fn wish() -> impl Strategy<Value = CachePolicy> {
+fn cache_policy() -> impl Strategy<Value = CachePolicy> {
     prop_oneof![4 => Just(CachePolicy::UseCache), 1 => Just(CachePolicy::ForceRefresh), 1 => Just(CachePolicy::ReplaceRefused)]
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let timeout = prop_oneof![1..3_000_u64, Just(120_000_u64)];
     prop_oneof![
-        8 => (0..RESOURCES, wish(), timeout)
-            .prop_map(|(resource, wish, timeout)| Event::Call { resource, wish, timeout }),
-        1 => (0..RESOURCES, wish()).prop_map(|(resource, wish)| Event::Leave { resource, wish }),
+        8 => (0..RESOURCES, cache_policy(), timeout)
+            .prop_map(|(resource, cache_policy, timeout)| Event::Call { resource, cache_policy, timeout }),
+        1 => (0..RESOURCES, cache_policy()).prop_map(|(resource, cache_policy)| Event::Leave { resource, cache_policy }),
         1 => Just(Event::Clear),
         1 => prop_oneof![1..100_u64, 3_000..90_000_u64].prop_map(|seconds| Event::Sleep { seconds }),
     ]
@@ -64,13 +64,13 @@ pub(super) fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
 
 pub(super) fn answers() -> impl Strategy<Value = Vec<Answer>> {
     let lifetime = || prop_oneof![1..400_u64, Just(HOUR), Just(DAY)];
-    let answer = prop_oneof![
+    let token_response = prop_oneof![
         6 => (lifetime(), 0..5_000_u64).prop_map(|(lifetime, after)| Answer::Token { lifetime, after }),
         2 => (0..5_000_u64).prop_map(|after| Answer::Refusal { after }),
         1 => Just(Answer::Silence),
         1 => Just(Answer::Panic),
     ];
-    prop::collection::vec(answer, 1..10)
+    prop::collection::vec(token_response, 1..10)
 }
 
 /// Tokens say what they are for and which request brought them.

@@ -4,12 +4,12 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn each_waiter_gives_up_in_its_own_time() {
-    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
     let long =
         |call: Call| call.set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     let started = Instant::now();
     let totals = [20, 5, 10];
-    let tasks = totals.map(|total| tokio::spawn(long(desk.call()).within(seconds(total)).waiter().wait()));
+    let tasks = totals.map(|total| tokio::spawn(long(harness.call()).within(seconds(total)).waiter().wait()));
     for (task, total) in tasks.into_iter().zip(totals) {
         let error = task.await.expect("no panic").expect_err("an error");
         assert_eq!(*error.code(), Code::NetworkUnavailable);
@@ -19,7 +19,7 @@ async fn each_waiter_gives_up_in_its_own_time() {
     assert_eq!(started.elapsed(), seconds(20));
     settle().await;
     assert_eq!(
-        (desk.net.count(), desk.net.in_flight()),
+        (harness.transport.count(), harness.transport.in_flight()),
         (1, 0),
         "the flight has ended"
     );
@@ -27,42 +27,46 @@ async fn each_waiter_gives_up_in_its_own_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
-    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
+    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
-    let patient = tokio::spawn(desk.call().waiter().wait());
-    let hasty = desk.call().within(seconds(5)).error().await;
+    let patient = tokio::spawn(harness.call().waiter().wait());
+    let hasty = harness.call().within(seconds(5)).error().await;
     assert_eq!(
         (hasty.code(), started.elapsed()),
         (&Code::NetworkUnavailable, seconds(5))
     );
-    let served = patient.await.expect("no panic").expect("a token");
+    let acquired = patient.await.expect("no panic").expect("a token");
     assert_eq!(
-        (text(&served).as_str(), started.elapsed(), desk.net.count()),
+        (
+            text(&acquired).as_str(),
+            started.elapsed(),
+            harness.transport.count()
+        ),
         ("t", seconds(8), 1)
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_prolongs_the_flight() {
-    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
+    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
-    let first = tokio::spawn(desk.call().within(seconds(5)).waiter().wait());
+    let first = tokio::spawn(harness.call().within(seconds(5)).waiter().wait());
     sleep(seconds(3)).await;
-    let joined = tokio::spawn(desk.call().within(seconds(10)).waiter().wait());
+    let joined = tokio::spawn(harness.call().within(seconds(10)).waiter().wait());
     first.await.expect("no panic").expect_err("out of time");
     assert_eq!(started.elapsed(), seconds(5));
     joined.await.expect("no panic").expect("a token");
-    assert_eq!((started.elapsed(), desk.net.count()), (seconds(8), 1));
+    assert_eq!((started.elapsed(), harness.transport.count()), (seconds(8), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
-    let desk = Desk::playing(|_, _| FakeResponse::new(503, "").retry_after("4").into());
+    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").retry_after("4").into());
     let started = Instant::now();
-    let first = tokio::spawn(desk.call().within(seconds(6)).waiter().wait());
+    let first = tokio::spawn(harness.call().within(seconds(6)).waiter().wait());
     sleep(seconds(1)).await;
     // 1 s + 2 s is sooner than 6 s.
-    let second = tokio::spawn(desk.call().within(seconds(2)).waiter().wait());
+    let second = tokio::spawn(harness.call().within(seconds(2)).waiter().wait());
     second.await.expect("no panic").expect_err("out of time");
     assert_eq!(started.elapsed(), seconds(3));
     let error = first.await.expect("no panic").expect_err("an error");
@@ -71,18 +75,18 @@ async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
         (error.details().status, started.elapsed()),
         (Some(503), seconds(4))
     );
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own() {
-    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
-    let patient = desk
+    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
+    let patient = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     drop(patient.within(seconds(3)).waiter());
     sleep(seconds(1)).await;
-    let joined = desk.call().within(seconds(10)).waiter();
+    let joined = harness.call().within(seconds(10)).waiter();
     // Looked at when the flight has ended already, as a busy thread may.
     sleep(seconds(11)).await;
     let error = joined.wait().await.expect_err("out of time");
@@ -92,31 +96,34 @@ async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own
 
 #[tokio::test(start_paused = true)]
 async fn out_of_time_says_how_often_and_what_happened_before() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
         1 => TransportErrorKind::NameResolution.into(),
         _ => FakeOutcome::Silence,
     });
-    let error = desk.call().within(seconds(9)).error().await;
+    let error = harness.call().within(seconds(9)).error().await;
     assert_eq!(*error.code(), Code::NetworkUnavailable);
-    let facts = error.details();
-    assert_eq!((facts.attempts, facts.retryable), (Some(3), true));
-    assert_eq!(facts.source, Some(SourceName::DefaultToImds));
+    let details = error.details();
+    assert_eq!((details.attempts, details.retryable), (Some(3), true));
+    assert_eq!(details.source, Some(SourceName::DefaultToImds));
     assert_eq!(
-        facts.endpoint.as_deref(),
+        details.endpoint.as_deref(),
         Some("http://169.254.169.254/metadata/identity/oauth2/token")
     );
-    assert!(facts.message.contains("within 9000 ms (totalTimeout)"), "{error}");
     assert!(
-        facts.message.contains("before that: ") && facts.message.contains("cannot be resolved"),
+        details.message.contains("within 9000 ms (totalTimeout)"),
+        "{error}"
+    );
+    assert!(
+        details.message.contains("before that: ") && details.message.contains("cannot be resolved"),
         "{error}"
     );
 
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
         _ => FakeOutcome::Silence,
     });
-    let error = desk.call().within(seconds(9)).error().await;
+    let error = harness.call().within(seconds(9)).error().await;
     assert_eq!(
         (error.details().status, error.details().attempts),
         (Some(503), Some(2))
@@ -132,9 +139,9 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
 
 #[tokio::test(start_paused = true)]
 async fn the_applications_total_holds_where_the_call_names_none() {
-    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let call = desk
+    let call = harness
         .call()
         .set(|raw| raw.total_timeout = crate::options::UntypedValue::Number(7_000.0));
     call.clone().error().await;
@@ -145,22 +152,22 @@ async fn the_applications_total_holds_where_the_call_names_none() {
 
 #[tokio::test(start_paused = true)]
 async fn the_starters_timeouts_and_retries_rule_the_flight() {
-    let desk = Desk::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let hasty = desk
+    let hasty = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(500.0));
-    let waiters = vec![hasty.waiter(), desk.call().waiter()];
+    let waiters = vec![hasty.waiter(), harness.call().waiter()];
     assert_eq!(all(waiters).await, ["network_unavailable"; 2]);
-    assert_eq!(desk.net.times(started), [0, 1_500]);
+    assert_eq!(harness.transport.times(started), [0, 1_500]);
     assert_eq!(started.elapsed(), seconds(2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_laptop_without_imds_knows_after_seven_seconds() {
-    let desk = Desk::playing(|_, _| FakeOutcome::NoConnection);
+    let harness = Harness::playing(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let error = desk.call().error().await;
+    let error = harness.call().error().await;
     assert_eq!(
         (error.code(), started.elapsed()),
         (&Code::NetworkUnavailable, seconds(7))

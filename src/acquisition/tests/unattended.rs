@@ -5,8 +5,8 @@ use super::*;
 const HANGS: &str = "hangs.example";
 
 /// A desk whose endpoint never answers for resources of this name, and at once for others.
-fn hanging() -> Desk {
-    Desk::playing(|_, request| {
+fn hanging() -> Harness {
+    Harness::playing(|_, request| {
         if request.url.as_str().contains(HANGS) {
             FakeOutcome::Silence
         } else {
@@ -15,125 +15,135 @@ fn hanging() -> Desk {
     })
 }
 
-fn hang(desk: &Desk, nth: usize) -> Call {
-    desk.for_resource(&format!("https://{nth}.{HANGS}"))
+fn hang(harness: &Harness, nth: usize) -> Call {
+    harness.for_resource(&format!("https://{nth}.{HANGS}"))
 }
 
 /// How many flights callers could join.
-fn joinable(desk: &Desk) -> usize {
-    desk.engine.lock().in_flight.len()
+fn joinable(harness: &Harness) -> usize {
+    harness.client.lock().in_flight.len()
 }
 
 #[tokio::test(start_paused = true)]
 async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
     for (calls, at_once) in [(31, true), (200, true), (31, false), (200, false)] {
-        let desk = hanging();
+        let harness = hanging();
         if at_once {
-            let waiters: Vec<_> = (0..calls).map(|nth| hang(&desk, nth).waiter()).collect();
+            let waiters: Vec<_> = (0..calls).map(|nth| hang(&harness, nth).waiter()).collect();
             sleep(Duration::from_millis(100)).await;
-            assert_eq!(desk.net.count(), 31, "as many as there are places");
+            assert_eq!(harness.transport.count(), 31, "as many as there are places");
             drop(waiters);
         } else {
             for nth in 0..calls {
-                let waiter = hang(&desk, nth).waiter();
+                let waiter = hang(&harness, nth).waiter();
                 sleep(Duration::from_millis(100)).await;
                 drop(waiter);
             }
         }
-        let (started, before) = (Instant::now(), desk.net.count());
-        assert_eq!(desk.for_resource("https://good.example").token().await, "t");
+        let (started, before) = (Instant::now(), harness.transport.count());
+        assert_eq!(harness.for_resource("https://good.example").token().await, "t");
         assert_eq!(started.elapsed(), Duration::ZERO, "{calls}");
-        assert_eq!(desk.net.count(), before + 1);
-        assert!(desk.net.in_flight() <= 32, "{}", desk.net.in_flight());
+        assert_eq!(harness.transport.count(), before + 1);
+        assert!(
+            harness.transport.in_flight() <= 32,
+            "{}",
+            harness.transport.in_flight()
+        );
         // Nothing is sent for callers who are gone, and nothing of them stays.
         sleep(seconds(300)).await;
-        assert_eq!((desk.net.count(), desk.net.in_flight()), (before + 1, 0));
-        assert_eq!(joinable(&desk), 0);
+        assert_eq!(
+            (harness.transport.count(), harness.transport.in_flight()),
+            (before + 1, 0)
+        );
+        assert_eq!(joinable(&harness), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_anew() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(410, "").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let waiters = [desk.call().waiter(), desk.call().waiter()];
+    let waiters = [harness.call().waiter(), harness.call().waiter()];
     let started = Instant::now();
     for waiter in waiters {
         sleep(seconds(1)).await;
-        assert_eq!((joinable(&desk), desk.net.count()), (1, 1));
+        assert_eq!((joinable(&harness), harness.transport.count()), (1, 1));
         drop(waiter);
     }
     settle().await;
-    assert_eq!(joinable(&desk), 0);
-    assert_eq!(desk.call().token().await, "t");
-    assert_eq!(desk.net.times(started), [0, 2_001]);
+    assert_eq!(joinable(&harness), 0);
+    assert_eq!(harness.call().token().await, "t");
+    assert_eq!(harness.transport.times(started), [0, 2_001]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
-    let desk = Desk::playing(|nth, _| match nth {
+    let harness = Harness::playing(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
-    let first = tokio::spawn(desk.call().waiter().wait());
+    let first = tokio::spawn(harness.call().waiter().wait());
     settle().await;
-    let other = desk.for_resource("https://other.example").waiter();
+    let other = harness.for_resource("https://other.example").waiter();
     settle().await;
-    assert_eq!(joinable(&desk), 2);
+    assert_eq!(joinable(&harness), 2);
     drop(other);
     settle().await;
-    assert_eq!(joinable(&desk), 1);
+    assert_eq!(joinable(&harness), 1);
     first.await.expect("no panic").expect("a token");
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_at_once_has_nothing_sent() {
-    let desk = Desk::granting(DAY);
+    let harness = Harness::granting(DAY);
     for _ in 0..100 {
-        drop(desk.call().waiter());
+        drop(harness.call().waiter());
     }
     settle().await;
-    assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
+    assert_eq!((harness.transport.count(), joinable(&harness)), (0, 0));
     // Nor by a client that takes no place, nor a probe.
-    let nested = Arc::new(Nested(desk.engine.clone()));
-    drop(desk.call().by(nested).waiter());
-    let mut probing = desk.call();
+    let nested = Arc::new(Nested(harness.client.clone()));
+    drop(harness.call().by(nested).waiter());
+    let mut probing = harness.call();
     probing.request.is_credential_call = true;
     drop(probing.waiter());
     settle().await;
-    assert_eq!((desk.net.count(), joinable(&desk)), (0, 0));
+    assert_eq!((harness.transport.count(), joinable(&harness)), (0, 0));
     // One who joins before the flight has noticed is served by it, or by another; never by none.
-    drop(desk.call().waiter());
-    assert_eq!(desk.call().token().await, "t0");
-    assert_eq!(desk.net.count(), 1);
+    drop(harness.call().waiter());
+    assert_eq!(harness.call().token().await, "t0");
+    assert_eq!(harness.transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
     });
-    let first = desk.call().waiter();
+    let first = harness.call().waiter();
     sleep(seconds(1)).await;
     drop(first);
     sleep(seconds(1)).await;
-    assert_eq!(desk.call().token().await, "t0");
-    assert_eq!(desk.net.count(), 1);
+    assert_eq!(harness.call().token().await, "t0");
+    assert_eq!(harness.transport.count(), 1);
     // Without anybody who comes back, too.
-    let other = desk.for_resource("https://other.example");
+    let other = harness.for_resource("https://other.example");
     let waiter = other.clone().waiter();
     settle().await;
     drop(waiter);
     sleep(seconds(6)).await;
-    assert_eq!((text(&other.served()).as_str(), desk.net.count()), ("t1", 2));
+    assert_eq!(
+        (text(&other.acquired()).as_str(), harness.transport.count()),
+        ("t1", 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn retries_resume_for_who_joins_again() {
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         let reply = if nth == 0 {
             FakeResponse::new(503, "")
         } else {
@@ -141,88 +151,90 @@ async fn retries_resume_for_who_joins_again() {
         };
         FakeOutcome::from(reply).after(seconds(5))
     });
-    let first = desk.call().waiter();
+    let first = harness.call().waiter();
     let started = Instant::now();
     sleep(seconds(1)).await;
     drop(first);
     sleep(seconds(1)).await;
-    assert_eq!(desk.call().token().await, "t");
-    assert_eq!(desk.net.times(started), [0, 6_000]);
+    assert_eq!(harness.call().token().await, "t");
+    assert_eq!(harness.transport.times(started), [0, 6_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiters_whose_time_is_up_have_left_as_well() {
-    let desk = Desk::playing(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
-    let patient = desk.call().within(seconds(60)).waiter();
-    let hurried = tokio::spawn(desk.call().within(seconds(2)).waiter().wait());
+    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
+    let patient = harness.call().within(seconds(60)).waiter();
+    let hurried = tokio::spawn(harness.call().within(seconds(2)).waiter().wait());
     sleep(seconds(1)).await;
     drop(patient);
     hurried.await.expect("no panic").expect_err("out of time");
     // The flight had time until the end of the first caller's; no caller is left to use it.
     sleep(seconds(60)).await;
-    assert_eq!((desk.net.count(), joinable(&desk)), (1, 0));
+    assert_eq!((harness.transport.count(), joinable(&harness)), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
-    desk.net.set_script(|nth, _| match nth {
+    harness.transport.set_script(|nth, _| match nth {
         1..4 => FakeResponse::new(503, "").into(),
         _ => FakeResponse::token("new", DAY).into(),
     });
-    desk.call().served();
+    harness.call().acquired();
     settle().await;
     // It is joined by a caller for whom the cached token is none.
-    desk.engine.lock().cache.clear();
-    drop(desk.call().waiter());
+    harness.client.lock().cache.clear();
+    drop(harness.call().waiter());
     sleep(seconds(10)).await;
-    assert_eq!(desk.net.count(), 5);
-    assert_eq!(text(&desk.call().served()), "new");
+    assert_eq!(harness.transport.count(), 5);
+    assert_eq!(text(&harness.call().acquired()), "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_served_the_old_token_leaves_like_any_other() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(5)));
-    assert_eq!(desk.call().token().await, "t0");
+    assert_eq!(harness.call().token().await, "t0");
     sleep(seconds(20)).await;
-    assert_eq!(desk.net.count(), 2);
+    assert_eq!(harness.transport.count(), 2);
     // The next attempt is put off, as after any refresh that failed.
-    desk.net
+    harness
+        .transport
         .set_script(|_, _| FakeResponse::token("new", HOUR).into());
-    assert_eq!(text(&desk.call().served()), "t0");
+    assert_eq!(text(&harness.call().acquired()), "t0");
     sleep(seconds(30)).await;
-    assert_eq!(desk.call().token().await, "new");
+    assert_eq!(harness.call().token().await, "new");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_sent_nothing_has_not_failed() {
-    let desk = Desk::granting(HOUR);
-    desk.call().token().await;
+    let harness = Harness::granting(HOUR);
+    harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
-    drop(desk.call().waiter());
+    drop(harness.call().waiter());
     settle().await;
-    assert_eq!(desk.net.count(), 1);
-    assert_eq!(desk.call().token().await, "t1");
+    assert_eq!(harness.transport.count(), 1);
+    assert_eq!(harness.call().token().await, "t1");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
-    let desk = Desk::playing(|_, _| {
+    let harness = Harness::playing(|_, _| {
         let challenge = "Basic realm=/var/opt/azcmagent/tokens/k.key";
         FakeOutcome::from(FakeResponse::new(401, "").challenge(challenge)).after(seconds(1))
     });
-    desk.files.put(
+    harness.files.put(
         "/var/opt/azcmagent/tokens/k.key",
         FakeEntry::File(b"key".to_vec()),
     );
-    let call = desk.call().env(&[
+    let call = harness.call().env(&[
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
     ]);
@@ -230,7 +242,7 @@ async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
     settle().await;
     drop(waiter);
     sleep(seconds(30)).await;
-    assert_eq!((desk.net.count(), joinable(&desk)), (1, 0));
+    assert_eq!((harness.transport.count(), joinable(&harness)), (1, 0));
 }
 
 /// A caller's client that itself waits for a token, by the native transport.
@@ -239,8 +251,8 @@ struct Nested(Arc<TokenClient>);
 impl Transport for Nested {
     fn send<'a>(&'a self, request: &'a crate::http::Request, _: Duration) -> crate::http::ResponseFuture<'a> {
         Box::pin(async move {
-            let mut call = Desk::granting(DAY).for_resource("https://inner.example");
-            call.engine = self.0.clone();
+            let mut call = Harness::granting(DAY).for_resource("https://inner.example");
+            call.client = self.0.clone();
             call.token().await;
             Ok(FakeResponse::token("outer", DAY).to(request))
         })
@@ -258,11 +270,12 @@ impl Transport for Nested {
 #[tokio::test(start_paused = true)]
 async fn no_place_is_held_around_a_callers_client() {
     for calls in [31, 100] {
-        let desk = Desk::granting(DAY);
-        let nested = Arc::new(Nested(desk.engine.clone()));
+        let harness = Harness::granting(DAY);
+        let nested = Arc::new(Nested(harness.client.clone()));
         let started = Instant::now();
         let call = |nth| {
-            desk.for_resource(&format!("https://{nth}.example"))
+            harness
+                .for_resource(&format!("https://{nth}.example"))
                 .by(nested.clone())
         };
         let waiters = (0..calls).map(|nth| call(nth).waiter()).collect();
@@ -273,27 +286,29 @@ async fn no_place_is_held_around_a_callers_client() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_clock() {
-    let desk = Desk::granting(12 * HOUR);
-    desk.call().token().await;
+    let harness = Harness::granting(12 * HOUR);
+    harness.call().token().await;
     // The monotonic clock stood still for nearly all of the token's life.
-    desk.clock.jump(seconds(12 * HOUR - 180));
-    assert_eq!(desk.call().token().await, "t1");
+    harness.clock.jump(seconds(12 * HOUR - 180));
+    assert_eq!(harness.call().token().await, "t1");
     // And the back-off of refreshes that fail.
-    let desk = Desk::granting(DAY);
-    desk.call().token().await;
-    desk.clock.jump(seconds(DAY / 2 + 300));
-    desk.net.set_script(|_, _| FakeResponse::new(400, "").into());
-    desk.call().served();
+    let harness = Harness::granting(DAY);
+    harness.call().token().await;
+    harness.clock.jump(seconds(DAY / 2 + 300));
+    harness
+        .transport
+        .set_script(|_, _| FakeResponse::new(400, "").into());
+    harness.call().acquired();
     settle().await;
-    desk.clock.jump(seconds(40));
-    desk.call().served();
+    harness.clock.jump(seconds(40));
+    harness.call().acquired();
     settle().await;
-    assert_eq!(desk.net.count(), 3);
+    assert_eq!(harness.transport.count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
-    let desk = Desk::playing(|nth, _| {
+    let harness = Harness::playing(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
     let number = |most: f64| {
@@ -303,16 +318,17 @@ async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
         }
     };
     let waiters = vec![
-        desk.call().waiter(),
-        desk.call()
+        harness.call().waiter(),
+        harness
+            .call()
             .set(|raw| raw.retry_options = crate::options::UntypedValue::Object)
             .waiter(),
-        desk.call().set(number(1.0)).waiter(),
-        desk.call().set(number(1.0)).waiter(),
-        desk.call().set(number(2.0)).waiter(),
+        harness.call().set(number(1.0)).waiter(),
+        harness.call().set(number(1.0)).waiter(),
+        harness.call().set(number(2.0)).waiter(),
     ];
     assert_eq!(all(waiters).await, ["t0", "t0", "t1", "t1", "t2"]);
-    assert_eq!(text(&desk.call().set(number(7.0)).served()), "t2");
+    assert_eq!(text(&harness.call().set(number(7.0)).acquired()), "t2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,8 +340,8 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         (400, "Fri, 15 Jan 2027 08:00:30 GMT", Some(30)),
         (400, "soon", None),
     ] {
-        let desk = Desk::playing(move |_, _| FakeResponse::new(status, "").retry_after(value).into());
-        let error = desk.call().error().await;
+        let harness = Harness::playing(move |_, _| FakeResponse::new(status, "").retry_after(value).into());
+        let error = harness.call().error().await;
         assert_eq!(
             error.details().retry_after,
             expected.map(seconds),
@@ -333,19 +349,19 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         );
     }
     // What is left of it, for a caller who is not let through.
-    let desk = Desk::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
-    let short = desk.call().within(seconds(30));
+    let harness = Harness::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
+    let short = harness.call().within(seconds(30));
     short.clone().error().await;
     sleep(seconds(5)).await;
     let error = short.error().await;
     assert_eq!(
-        (error.details().retry_after, desk.net.count()),
+        (error.details().retry_after, harness.transport.count()),
         (Some(seconds(35)), 1)
     );
     // And for one whose time is up while a flight waits that others started.
-    let desk = Desk::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
-    let _patient = desk.call().waiter();
-    let hurried = tokio::spawn(desk.call().within(seconds(20)).waiter().wait());
+    let harness = Harness::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
+    let _patient = harness.call().waiter();
+    let hurried = tokio::spawn(harness.call().within(seconds(20)).waiter().wait());
     let error = hurried.await.expect("no panic").expect_err("out of time");
     assert_eq!(error.details().retry_after, Some(seconds(40)));
 }

@@ -38,14 +38,14 @@ pub struct CacheKey {
 
 impl CacheKey {
     /// The key of what is asked for.
-    pub fn new(source: &dyn Source, ask: &TokenQuery) -> Self {
+    pub fn new(source: &dyn Source, query: &TokenQuery) -> Self {
         Self {
             source: source.name(),
             endpoint: source.endpoint().with_query(&[]).into(),
             partition: source.cache_partition().to_owned(),
-            identity: ask.identity.clone(),
-            capabilities: ask.capabilities.clone(),
-            resource: ask.resource.clone(),
+            identity: query.identity.clone(),
+            capabilities: query.capabilities.clone(),
+            resource: query.resource.clone(),
             thread: None,
         }
     }
@@ -250,12 +250,12 @@ impl Cache {
         &mut self,
         key: CacheKey,
         token: Arc<Token>,
-        flight: Option<u64>,
+        sequence: Option<u64>,
         spread: Duration,
         now: Timestamp,
     ) -> Option<bool> {
         let held = self.entries.get(&key);
-        if held.is_some_and(|held| flight.is_some_and(|flight| held.sequence > flight)) {
+        if held.is_some_and(|held| sequence.is_some_and(|sequence| held.sequence > sequence)) {
             return None;
         }
         let replaced = held.is_some();
@@ -263,7 +263,7 @@ impl Cache {
             key,
             Entry {
                 token,
-                sequence: flight.unwrap_or(0),
+                sequence: sequence.unwrap_or(0),
                 refresh_jitter: spread,
                 last_attempt: Instant::now(),
                 last_attempt_at: now,
@@ -288,8 +288,11 @@ impl Cache {
     }
 
     /// Forgets a token, unless a later flight brought it. Tells whether there was one.
-    pub fn remove(&mut self, key: &CacheKey, flight: u64) -> bool {
-        let older = self.entries.get(key).is_some_and(|held| held.sequence <= flight);
+    pub fn remove(&mut self, key: &CacheKey, sequence: u64) -> bool {
+        let older = self
+            .entries
+            .get(key)
+            .is_some_and(|held| held.sequence <= sequence);
         older && self.entries.remove(key).is_some()
     }
 

@@ -85,16 +85,20 @@ struct Record<'a> {
 
 impl RecordId {
     /// Finds the place of a key's token on this host, on a thread of the pool.
-    pub async fn compute(key: &CacheKey, shelf: &PersistentCache, machine: &Platform) -> Option<Self> {
-        let (key, shelf, files) = (key.clone(), shelf.clone(), machine.clone());
-        let find = move || Self::new(&key, &shelf, &files);
-        machine.blocking.run(MACHINE_ID_QUEUE, find).await
+    pub async fn compute(
+        key: &CacheKey,
+        persistent_cache: &PersistentCache,
+        platform: &Platform,
+    ) -> Option<Self> {
+        let (key, persistent_cache, files) = (key.clone(), persistent_cache.clone(), platform.clone());
+        let find = move || Self::new(&key, &persistent_cache, &files);
+        platform.blocking.run(MACHINE_ID_QUEUE, find).await
     }
 
     /// The place of a key's token on this host. Reads a file.
-    fn new(key: &CacheKey, shelf: &PersistentCache, machine: &Platform) -> Self {
+    fn new(key: &CacheKey, persistent_cache: &PersistentCache, platform: &Platform) -> Self {
         let key = key.canonical_string();
-        let host = sha256_hex(&[&machine_id(machine), &shelf.hostname]);
+        let host = sha256_hex(&[&machine_id(platform), &persistent_cache.hostname]);
         Self {
             entry: sha256_hex(&[&key, &host]),
             key,
@@ -163,9 +167,9 @@ pub(super) fn record_expiry(record: &str) -> Option<Timestamp> {
 }
 
 /// What Linux tells machines apart by; elsewhere the host's name must do.
-fn machine_id(machine: &Platform) -> String {
+fn machine_id(platform: &Platform) -> String {
     let read = |path: &&str| {
-        machine
+        platform
             .files
             .read(Path::new(path), MAX_MACHINE_ID_BYTES, true)
             .ok()

@@ -38,22 +38,22 @@ fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> RecordId {
     if let Some(id) = machine_id {
         files.put("/etc/machine-id", FakeEntry::File(id.into()));
     }
-    let machine = platform(&FakeClock::new(), &files);
-    let settings = options(|_| {});
-    let source = source::create(&environment(&[]), &settings, &machine).expect("opened");
-    let ask = TokenQuery {
+    let platform = platform(&FakeClock::new(), &files);
+    let options = options(|_| {});
+    let source = source::create(&environment(&[]), &options, &platform).expect("opened");
+    let query = TokenQuery {
         resource: resource(text),
-        identity: settings.identity,
+        identity: options.identity,
         capabilities: None,
         claims: None,
         refused_token_hash: None,
         correlation_id: String::new(),
     };
-    let shelf = PersistentCache {
+    let persistent_cache = PersistentCache {
         store: Arc::new(Nowhere),
         hostname: hostname.into(),
     };
-    RecordId::new(&CacheKey::new(&*source, &ask), &shelf, &machine)
+    RecordId::new(&CacheKey::new(&*source, &query), &persistent_cache, &platform)
 }
 
 fn token(lifetime: std::time::Duration) -> Token {

@@ -55,7 +55,7 @@ impl Deadline {
     }
 }
 
-/// What a chain of requests has done so far, for those who give up on it.
+/// The statistics of a retry loop so far, for those who give up on it.
 #[derive(Debug, Default)]
 pub struct AttemptStats {
     attempts: AtomicU32,
@@ -127,7 +127,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// How a chain of requests ended.
+/// How a series of requests ended.
 pub enum AttemptOutcome {
     /// The endpoint answered, with whatever status.
     Response(Response),
@@ -147,7 +147,7 @@ pub type ChallengeHandler<'a> = dyn Fn(&Response) -> ChallengeFuture<'a> + Send 
 /// The request that follows a response. Building it can take a while, since a file may have to be read for it.
 pub type ChallengeFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
-/// Watches a chain of requests.
+/// Watches a series of requests.
 pub trait RetryObserver: Sync {
     /// A request leaves.
     fn on_request(&self) {}
@@ -173,7 +173,7 @@ pub struct IdentityNotFoundRetry {
     pub is_missing: fn(&Response) -> bool,
 }
 
-/// Everything that one chain of requests goes by.
+/// Everything that one series of requests goes by.
 pub struct RetryLoop<'a> {
     /// Carries the requests.
     pub transport: &'a dyn Transport,
@@ -207,7 +207,7 @@ impl RetryLoop<'_> {
         &self,
         request: &Request,
         challenge: &ChallengeHandler<'_>,
-        witness: &dyn RetryObserver,
+        observer: &dyn RetryObserver,
     ) -> AttemptOutcome {
         let mut spent = RetryCounts::default();
         loop {
@@ -216,8 +216,8 @@ impl RetryLoop<'_> {
             } else {
                 self.request_timeout
             };
-            let mut end = self.attempt(request, limit, challenge, witness).await;
-            let can_retry = witness.can_retry(&end);
+            let mut end = self.attempt(request, limit, challenge, observer).await;
+            let can_retry = observer.can_retry(&end);
             let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut spent)).flatten() else {
                 return end;
             };
@@ -227,7 +227,7 @@ impl RetryLoop<'_> {
             if self.waiters.have_left() {
                 return AttemptOutcome::Unattended;
             }
-            self.stats.record_error(witness.on_retry(&end, wait));
+            self.stats.record_error(observer.on_retry(&end, wait));
             drop(end);
             let is_paused = self.limiter.blocked_for().is_some();
             if self.pause(wait, is_paused).await.is_none() {
@@ -264,20 +264,20 @@ impl RetryLoop<'_> {
         request: &Request,
         limit: Duration,
         challenge: &ChallengeHandler<'_>,
-        witness: &dyn RetryObserver,
+        observer: &dyn RetryObserver,
     ) -> AttemptOutcome {
-        let mut answer = match self.exchange(request, limit, witness).await {
-            Ok(answer) => answer,
+        let mut response = match self.exchange(request, limit, observer).await {
+            Ok(response) => response,
             Err(end) => return end,
         };
-        match challenge(&answer).await {
-            Ok(None) => AttemptOutcome::Response(answer),
+        match challenge(&response).await {
+            Ok(None) => AttemptOutcome::Response(response),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;
                 // Held meanwhile, it would be a second connection in the place of one.
-                answer.keep_connection();
-                let answered = self.exchange(&second, limit, witness).await;
-                answered.map_or_else(|end| end, AttemptOutcome::Response)
+                response.keep_connection();
+                let responded = self.exchange(&second, limit, observer).await;
+                responded.map_or_else(|end| end, AttemptOutcome::Response)
             }
             Err(error) => AttemptOutcome::ChallengeFailed(error),
         }
@@ -287,32 +287,32 @@ impl RetryLoop<'_> {
         &self,
         request: &Request,
         limit: Duration,
-        witness: &dyn RetryObserver,
+        observer: &dyn RetryObserver,
     ) -> Result<Response, AttemptOutcome> {
-        let place = self.acquire_permit().await?;
+        let permit = self.acquire_permit().await?;
         self.stats.record_attempt();
-        witness.on_request();
+        observer.on_request();
         let left = Instant::now();
         let sent = timeout_at(left + limit, self.transport.send(request, self.connect_timeout));
         let returned = self
-            .run_exchange(place, sent)
+            .run_exchange(permit, sent)
             .await?
             .unwrap_or_else(|| Err(TransportError::new(TransportErrorKind::RequestTimeout)));
         let took = left.elapsed();
         self.stats.add_http_time(took);
-        witness.on_response(&returned, took);
-        let answer = returned.map_err(AttemptOutcome::TransportError)?;
-        if answer.status == TOO_MANY_REQUESTS
-            && let Some(pause) = self.retry_after(&answer)
+        observer.on_response(&returned, took);
+        let response = returned.map_err(AttemptOutcome::TransportError)?;
+        if response.status == TOO_MANY_REQUESTS
+            && let Some(pause) = self.retry_after(&response)
         {
             self.limiter.block_for(pause);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
     async fn acquire_permit(&self) -> Result<Option<impl Drop>, AttemptOutcome> {
-        let place = loop {
+        let permit = loop {
             while let Some(pause) = self.limiter.blocked_for() {
                 if !self.deadline.allows(pause) {
                     return Err(AttemptOutcome::BlockedByRetryAfter(pause));
@@ -321,38 +321,38 @@ impl RetryLoop<'_> {
                 let pause = with_jitter(pause, self.random_fraction()).min(self.deadline.remaining());
                 self.pause(pause, true).await.ok_or(AttemptOutcome::Unattended)?;
             }
-            let place = if self.transport.needs_request_permit() {
-                let place = self
+            let permit = if self.transport.needs_request_permit() {
+                let permit = self
                     .waiters
                     .unless_left(self.limiter.acquire_request_permit())
                     .await;
-                Some(place.ok_or(AttemptOutcome::Unattended)?)
+                Some(permit.ok_or(AttemptOutcome::Unattended)?)
             } else {
                 None
             };
             // The wait for a place may have been long enough for another caller's 429.
             if self.limiter.blocked_for().is_none() {
-                break place;
+                break permit;
             }
         };
         if self.waiters.have_left() {
             return Err(AttemptOutcome::Unattended);
         }
-        Ok(place)
+        Ok(permit)
     }
 
     /// Sees an exchange through. When the last caller has left, it goes on without its place: its token may still be
     /// of use, and must not cost others theirs.
     async fn run_exchange<T>(
         &self,
-        place: Option<impl Drop>,
+        permit: Option<impl Drop>,
         exchange: impl Future<Output = T>,
     ) -> Result<T, AttemptOutcome> {
         let mut exchange = pin!(exchange);
         if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
             return Ok(ended);
         }
-        drop(place);
+        drop(permit);
         let mut unattended = self.limiter.register_unattended();
         loop {
             tokio::select! {
@@ -369,8 +369,11 @@ impl RetryLoop<'_> {
         }
     }
 
-    pub(super) fn retry_after(&self, answer: &Response) -> Option<Duration> {
-        parse_retry_after(answer.headers.retry_after.as_deref()?, self.platform.clock.now())
+    pub(super) fn retry_after(&self, response: &Response) -> Option<Duration> {
+        parse_retry_after(
+            response.headers.retry_after.as_deref()?,
+            self.platform.clock.now(),
+        )
     }
 
     pub(super) fn random_fraction(&self) -> f64 {

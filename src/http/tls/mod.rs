@@ -176,13 +176,13 @@ const MAX_CONFIGS: usize = 8;
 
 impl ClientConfigs {
     /// The configuration that trusts these roots. Files are read on a thread of the pool, unless it was built before.
-    pub async fn get(&self, machine: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
+    pub async fn get(&self, platform: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
         if let Some(built) = self.lock().get(roots) {
             return Ok(built.clone());
         }
-        let (files, wanted) = (machine.clone(), roots.clone());
+        let (files, wanted) = (platform.clone(), roots.clone());
         let read = move || client_config(&files, &wanted);
-        let built = machine.blocking.run(&roots.place(), read).await;
+        let built = platform.blocking.run(&roots.place(), read).await;
         let built = built.unwrap_or_else(|| {
             Err(tls_error(
                 "internal error: reading the trust roots ended without an outcome".to_owned(),
@@ -205,7 +205,7 @@ impl ClientConfigs {
 }
 
 /// Builds a configuration that trusts these roots. Reads files, so it can block.
-pub fn client_config(machine: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
+pub fn client_config(platform: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
     let (config, warning) =
         match roots {
             Roots::Only(pem) => (tls_with_only(parse_certificates(pem.as_bytes()))?, None),
@@ -218,7 +218,7 @@ pub fn client_config(machine: &Platform, roots: &Roots) -> Result<BuiltConfig, T
                     .as_ref()
                     .map(|node| parse_certificates(node.certificates.as_bytes()))
                     .unwrap_or_default();
-                let warning = extra_file.as_deref().and_then(|path| match read_certificates(machine, path) {
+                let warning = extra_file.as_deref().and_then(|path| match read_certificates(platform, path) {
                 Some(found) => {
                     further.extend(found);
                     None
@@ -227,7 +227,7 @@ pub fn client_config(machine: &Platform, roots: &Roots) -> Result<BuiltConfig, T
                     "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate; it is ignored"
                 )),
             });
-                (tls_with_system_roots(machine, further)?, warning)
+                (tls_with_system_roots(platform, further)?, warning)
             }
         };
     Ok(BuiltConfig {
@@ -267,11 +267,11 @@ const BUNDLES: [&str; 5] = [
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn tls_with_system_roots(
-    machine: &Platform,
+    platform: &Platform,
     further: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
-    if let Some(bundle) = BUNDLES.iter().find_map(|path| read_certificates(machine, path)) {
+    if let Some(bundle) = BUNDLES.iter().find_map(|path| read_certificates(platform, path)) {
         roots.add_parsable_certificates(bundle);
     }
     roots.add_parsable_certificates(further);
@@ -301,8 +301,8 @@ fn with_systems(
 }
 
 /// The certificates of a PEM file; `None` if there is none that can be read.
-fn read_certificates(machine: &Platform, path: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let pem = machine
+fn read_certificates(platform: &Platform, path: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = platform
         .files
         .read(Path::new(path), CERTIFICATES_LIMIT, true)
         .ok()?;

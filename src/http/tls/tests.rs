@@ -15,7 +15,7 @@ const EXTRA: &str = "/extra.pem";
 /// PEM that holds no certificate.
 const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
 
-fn machine(files: &[(&str, &str)]) -> (Platform, Arc<FakeFiles>) {
+fn platform(files: &[(&str, &str)]) -> (Platform, Arc<FakeFiles>) {
     let fake = Arc::new(FakeFiles::default());
     for (path, text) in files {
         fake.put(path, FakeEntry::File(text.as_bytes().to_vec()));
@@ -51,7 +51,7 @@ async fn each_place_of_roots_is_enough_alone() {
         ),
         (&[], Roots::Only(Pem::new(CERTIFICATE.as_bytes()))),
     ] {
-        let built = client_config(&machine(files).0, &roots).expect("built");
+        let built = client_config(&platform(files).0, &roots).expect("built");
         assert_eq!(built.warning, None, "{roots:?}");
     }
     for (files, roots) in [
@@ -64,7 +64,7 @@ async fn each_place_of_roots_is_enough_alone() {
         ),
         (&[(SYSTEMS, CERTIFICATE)], Roots::Only(Pem::new(&b"text"[..]))),
     ] {
-        let fault = client_config(&machine(files).0, &roots).err().expect("no roots");
+        let fault = client_config(&platform(files).0, &roots).err().expect("no roots");
         assert_eq!(fault.kind, TransportErrorKind::Tls);
         assert!(fault.cause.expect("a cause").message.contains("no trust roots"));
     }
@@ -78,7 +78,7 @@ async fn certificate_that_cannot_be_parsed_is_skipped() {
         format!("# a comment\n{NO_CERTIFICATE}\n\n{CERTIFICATE}# the end"),
     ] {
         let roots = Roots::Only(Pem::new(text.as_bytes()));
-        assert!(client_config(&machine(&[]).0, &roots).is_ok(), "{text}");
+        assert!(client_config(&platform(&[]).0, &roots).is_ok(), "{text}");
         assert!(has_certificate(text.as_bytes()));
     }
     assert!(!has_certificate(NO_CERTIFICATE.as_bytes()) && !has_certificate(b""));
@@ -93,7 +93,7 @@ async fn extra_file_without_certificates_is_a_warning() {
         &[(EXTRA, NO_CERTIFICATE), (EXTRA, "text")],
     ] {
         let with_systems: Vec<_> = files.iter().copied().chain([(SYSTEMS, CERTIFICATE)]).collect();
-        let built = client_config(&machine(&with_systems).0, &process(None, Some(EXTRA))).expect("built");
+        let built = client_config(&platform(&with_systems).0, &process(None, Some(EXTRA))).expect("built");
         let warning = built.warning.expect("a warning");
         assert!(
             warning.contains("NODE_EXTRA_CA_CERTS") && warning.contains(EXTRA),
@@ -105,9 +105,9 @@ async fn extra_file_without_certificates_is_a_warning() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test]
 async fn configuration_is_built_once_for_the_same_roots() {
-    let (machine, files) = machine(&[(SYSTEMS, CERTIFICATE)]);
+    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE)]);
     let configs = ClientConfigs::default();
-    let get = async |roots: &Roots| configs.get(&machine, roots).await.expect("built");
+    let get = async |roots: &Roots| configs.get(&platform, roots).await.expect("built");
     let roots = process(node("", false), None);
     let first = get(&roots).await;
     let reads = files.reads();
@@ -141,10 +141,10 @@ async fn configuration_is_built_once_for_the_same_roots() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
 async fn extra_roots_that_hang_do_not_delay_the_systems() {
-    let (machine, files) = machine(&[(SYSTEMS, CERTIFICATE), (EXTRA, CERTIFICATE)]);
+    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE), (EXTRA, CERTIFICATE)]);
     let hung = files.hang(EXTRA);
     let configs = Arc::new(ClientConfigs::default());
-    let (waiting, files_of_waiting) = (configs.clone(), machine.clone());
+    let (waiting, files_of_waiting) = (configs.clone(), platform.clone());
     let limit = Duration::from_secs(1);
     let waiting = tokio::spawn(async move {
         let roots = process(None, Some(EXTRA));
@@ -153,7 +153,7 @@ async fn extra_roots_that_hang_do_not_delay_the_systems() {
             .is_err()
     });
     hung.read().await;
-    assert!(configs.get(&machine, &process(None, None)).await.is_ok());
+    assert!(configs.get(&platform, &process(None, None)).await.is_ok());
     advance(limit).await;
     assert!(waiting.await.expect("no panic"), "out of time");
 }
@@ -161,9 +161,9 @@ async fn extra_roots_that_hang_do_not_delay_the_systems() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
 async fn bundle_that_hangs_ends_with_the_callers_time() {
-    let (machine, files) = machine(&[(SYSTEMS, CERTIFICATE)]);
+    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE)]);
     let hung = files.hang(SYSTEMS);
-    let waiting = machine.clone();
+    let waiting = platform.clone();
     let limit = Duration::from_secs(1);
     let waiting = tokio::spawn(async move {
         let configs = ClientConfigs::default();
@@ -173,7 +173,7 @@ async fn bundle_that_hangs_ends_with_the_callers_time() {
     });
     hung.read().await;
     // Other work of the pool goes on.
-    assert_eq!(machine.blocking.run("/elsewhere", || 1).await, Some(1));
+    assert_eq!(platform.blocking.run("/elsewhere", || 1).await, Some(1));
     advance(limit).await;
     assert!(waiting.await.expect("no panic"), "out of time");
 }

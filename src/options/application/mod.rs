@@ -177,8 +177,8 @@ impl ApplicationOptions {
 
     /// The same with a cache outside of this process.
     #[must_use]
-    pub fn with_persistent_cache(mut self, shelf: PersistentCache) -> Self {
-        self.persistent_cache = Some(shelf);
+    pub fn with_persistent_cache(mut self, persistent_cache: PersistentCache) -> Self {
+        self.persistent_cache = Some(persistent_cache);
         self
     }
 

@@ -8,10 +8,10 @@ fn refused(raw: &RawApplicationOptions) -> String {
 
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
-    let settings = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("valid");
+    let options = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("valid");
     let [connect, request, last_request, total] = [3_000, 10_000, 30_000, 120_000].map(Duration::from_millis);
     assert_eq!(
-        settings.timeouts,
+        options.timeouts,
         Timeouts {
             connect,
             request,
@@ -19,10 +19,10 @@ fn the_defaults_are_those_of_the_documentation() {
             total
         }
     );
-    assert_eq!(settings.retry_options, RetryOptions::default());
-    assert_eq!(settings.identity, Identity::SystemAssigned);
+    assert_eq!(options.retry_options, RetryOptions::default());
+    assert_eq!(options.identity, Identity::SystemAssigned);
     assert_eq!(
-        (settings.capabilities, settings.disable_internal_retries),
+        (options.capabilities, options.disable_internal_retries),
         (None, false)
     );
 }

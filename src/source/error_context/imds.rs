@@ -46,10 +46,10 @@ impl ErrorContext {
         }
         let message = format_message(&what, attempts, self.unreachable_remedy);
         self.error(Code::FailedResponse, message, attempts)
-            .map_details(|facts| {
-                facts.status = Some(response.status);
-                facts.retryable = retryable;
-                facts.unavailable = true;
+            .map_details(|details| {
+                details.status = Some(response.status);
+                details.retryable = retryable;
+                details.unavailable = true;
             })
     }
 
@@ -62,9 +62,9 @@ impl ErrorContext {
             self.unreachable_remedy
         );
         self.error(Code::UnreachableNetwork, message, 0)
-            .map_details(|facts| {
-                facts.retryable = true;
-                facts.unavailable = true;
+            .map_details(|details| {
+                details.retryable = true;
+                details.unavailable = true;
             })
     }
 }

@@ -76,9 +76,9 @@ impl ErrorContext {
 
     /// Returns an error without any secret of this acquisition.
     pub fn redact_error(&self, error: Error) -> Error {
-        error.map_details(|facts| {
-            facts.message = self.redact(&facts.message);
-            facts.cause = facts.cause.take().map(|cause| self.redact_cause(cause));
+        error.map_details(|details| {
+            details.message = self.redact(&details.message);
+            details.cause = details.cause.take().map(|cause| self.redact_cause(cause));
         })
     }
 
@@ -105,19 +105,19 @@ impl ErrorContext {
         attempts: u32,
         retryable: bool,
     ) -> Error {
-        let answer = TokenResponse::parse(&response.body);
+        let token_response = TokenResponse::parse(&response.body);
         let text = body_start(response);
         let no_imds = is_container_host(response);
         self.add_secrets(response.secrets.iter().chain(earlier).cloned());
-        self.add_secrets(answer.as_ref().and_then(TokenResponse::raw_token));
+        self.add_secrets(token_response.as_ref().and_then(TokenResponse::raw_token));
         let redactor = self.known_secrets.redactor();
         let clean = |text: &str, most| redactor.redact(text, most);
-        let told = QuotedError::new(answer.as_ref(), &clean);
-        let words = match &answer {
-            Some(answer) => answer
+        let told = QuotedError::new(token_response.as_ref(), &clean);
+        let words = match &token_response {
+            Some(token_response) => token_response
                 .error_description()
                 // A code that can be none is the only thing that was said, at times.
-                .or(answer
+                .or(token_response
                     .error_code()
                     .filter(|_| told.code.is_none())
                     .map(Cow::Borrowed))
@@ -125,9 +125,9 @@ impl ErrorContext {
             None => quotable_body(response, &text).map(Cow::Borrowed),
         };
         let is_named = told.code.is_some()
-            || answer
+            || token_response
                 .as_ref()
-                .is_some_and(|answer| answer.error_description().is_some());
+                .is_some_and(|token_response| token_response.error_description().is_some());
         let words = words.map(|words| clean(&words, MAX_QUOTED_CHARS));
         let remedy = if no_imds {
             Some(self.source.unreachable_remedy())
@@ -138,19 +138,24 @@ impl ErrorContext {
                 self.source.refused_remedy().filter(|_| is_refused)
             })
         };
-        let message =
-            self.describe_response(response, answer.is_some(), words.as_deref(), &told.ids(), remedy);
+        let message = self.describe_response(
+            response,
+            token_response.is_some(),
+            words.as_deref(),
+            &told.ids(),
+            remedy,
+        );
         let code = match told.code {
             _ if no_imds => Code::UnreachableNetwork,
             Some(code) => Code::Service(code.into()),
             None => Code::FailedResponse,
         };
-        self.error(code, message, attempts).map_details(|facts| {
-            facts.status = Some(response.status);
-            facts.number = told.number;
-            facts.correlation_id = told.correlation_id;
-            facts.retryable = retryable && !no_imds;
-            facts.unavailable = no_imds || response.status == NOT_FOUND || names_no_identity(&text);
+        self.error(code, message, attempts).map_details(|details| {
+            details.status = Some(response.status);
+            details.number = told.number;
+            details.correlation_id = told.correlation_id;
+            details.retryable = retryable && !no_imds;
+            details.unavailable = no_imds || response.status == NOT_FOUND || names_no_identity(&text);
         })
     }
 
@@ -169,7 +174,7 @@ impl ErrorContext {
     pub fn unusable_response(&self, why: &str, response: &Response, attempts: u32) -> Error {
         let message = format!("{} answered {}, but {why}.", self.subject(), response.status);
         self.error(Code::FailedResponse, message, attempts)
-            .map_details(|facts| facts.status = Some(response.status))
+            .map_details(|details| details.status = Some(response.status))
     }
 
     /// No answer came.
@@ -249,12 +254,12 @@ impl ErrorContext {
             _ => "",
         };
         let message = format_message(&format!("{subject} {what}{detail}"), attempts, remedy);
-        self.error(code, message, attempts).map_details(|facts| {
-            facts.retryable = retryable;
-            facts.unavailable = fault.kind == TransportErrorKind::ConnectTimeout
-                || facts.code == Code::UnreachableNetwork && fault.kind != TransportErrorKind::Local;
-            facts.cause = cause;
-            facts.status = (fault.kind == TransportErrorKind::BodyTooLarge).then_some(200);
+        self.error(code, message, attempts).map_details(|details| {
+            details.retryable = retryable;
+            details.unavailable = fault.kind == TransportErrorKind::ConnectTimeout
+                || details.code == Code::UnreachableNetwork && fault.kind != TransportErrorKind::Local;
+            details.cause = cause;
+            details.status = (fault.kind == TransportErrorKind::BodyTooLarge).then_some(200);
         })
     }
 
@@ -272,13 +277,13 @@ impl ErrorContext {
         }
         let message = with_period(message);
         self.error(Code::NetworkUnavailable, message, attempts)
-            .map_details(|facts| {
-                facts.retryable = true;
+            .map_details(|details| {
+                details.retryable = true;
                 if let Some(last) = progress.last_error() {
-                    facts.status = last.details().status;
-                    facts.unavailable = last.details().unavailable;
-                    facts.retry_after = last.details().retry_after;
-                    facts.cause.clone_from(&last.details().cause);
+                    details.status = last.details().status;
+                    details.unavailable = last.details().unavailable;
+                    details.retry_after = last.details().retry_after;
+                    details.cause.clone_from(&last.details().cause);
                 }
             })
     }
@@ -292,19 +297,19 @@ impl ErrorContext {
             pause.as_millis()
         );
         self.error(Code::FailedResponse, message, attempts)
-            .map_details(|facts| {
-                facts.status = Some(429);
-                facts.retryable = true;
-                facts.retry_after = Some(pause);
+            .map_details(|details| {
+                details.status = Some(429);
+                details.retryable = true;
+                details.retry_after = Some(pause);
             })
     }
 
     /// An error of this source, made elsewhere.
     pub fn with_source(&self, error: Error, attempts: u32) -> Error {
-        self.redact_error(error).map_details(|facts| {
-            facts.source = Some(self.source);
-            facts.endpoint = Some(self.endpoint.clone());
-            facts.attempts = Some(attempts);
+        self.redact_error(error).map_details(|details| {
+            details.source = Some(self.source);
+            details.endpoint = Some(self.endpoint.clone());
+            details.attempts = Some(attempts);
         })
     }
 

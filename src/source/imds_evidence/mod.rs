@@ -41,9 +41,11 @@ pub enum Evidence {
 pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let server = response.headers.server.as_deref().unwrap_or_default();
     let body = body(response);
-    let answer = TokenResponse::parse(body);
+    let token_response = TokenResponse::parse(body);
     if server.to_ascii_lowercase().contains(IMDS_SERVER)
-        || answer.as_ref().is_some_and(TokenResponse::has_token_or_error)
+        || token_response
+            .as_ref()
+            .is_some_and(TokenResponse::has_token_or_error)
     {
         return Evidence::Imds;
     }
@@ -51,7 +53,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let is_retried = IMDS_DEFAULT.status_limit(status).is_some();
     let is_foreign = matches!(status, 200..=399)
         || is_html(response)
-        || !body.is_empty() && answer.is_some()
+        || !body.is_empty() && token_response.is_some()
         || match asked {
             RequestKind::Probe => !(matches!(status, BAD_REQUEST | FORBIDDEN | NOT_FOUND) || is_retried),
             RequestKind::Token => {

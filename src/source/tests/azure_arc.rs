@@ -9,7 +9,7 @@ const KEY: &str = "/var/opt/azcmagent/tokens/abc.key";
 
 struct Agent {
     files: Arc<FakeFiles>,
-    machine: Platform,
+    platform: Platform,
     source: Arc<dyn Source>,
 }
 
@@ -17,7 +17,7 @@ impl Agent {
     fn new() -> Self {
         let files = Arc::new(FakeFiles::default());
         Self {
-            machine: test_support::platform(&FakeClock::new(), &files),
+            platform: test_support::platform(&FakeClock::new(), &files),
             files,
             source: opened(AZURE_ARC, &system_assigned()).expect("opened"),
         }
@@ -35,13 +35,13 @@ impl Agent {
 
     /// The same by any number of header lines.
     fn challenged_by(&self, lines: &[&str]) -> Result<Option<Request>, Error> {
-        let ask = ask(&system_assigned());
-        let first = self.source.request(&ask, &self.machine)?;
+        let query = query(&system_assigned());
+        let first = self.source.request(&query, &self.platform)?;
         // The body of a challenge does not matter.
         let mut reply = FakeResponse::new(401, r#"{"error":"invalid_request"}"#);
         reply.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
         self.source
-            .answer_challenge(&ask, &reply.to(&first), &self.machine)
+            .answer_challenge(&query, &reply.to(&first), &self.platform)
     }
 
     fn refusal(&self, path: &str) -> Error {
@@ -59,13 +59,15 @@ fn authorization(request: Option<Request>) -> String {
 #[test]
 fn only_a_401_is_a_challenge() {
     let agent = Agent::new();
-    let ask = ask(&system_assigned());
-    let first = agent.source.request(&ask, &agent.machine).expect("a request");
+    let query = query(&system_assigned());
+    let first = agent.source.request(&query, &agent.platform).expect("a request");
     for status in [200, 400, 403, 500] {
-        let answer = FakeResponse::new(status, "")
+        let token_response = FakeResponse::new(status, "")
             .challenge(format!("Basic realm={KEY}"))
             .to(&first);
-        let second = agent.source.answer_challenge(&ask, &answer, &agent.machine);
+        let second = agent
+            .source
+            .answer_challenge(&query, &token_response, &agent.platform);
         assert!(second.expect("no error").is_none(), "{status}");
     }
     assert_eq!(agent.files.reads(), 0);
@@ -83,7 +85,7 @@ fn the_key_goes_along_with_the_same_request() {
         let agent = Agent::holding(KEY, FakeEntry::File(content.into()));
         let first = agent
             .source
-            .request(&ask(&system_assigned()), &agent.machine)
+            .request(&query(&system_assigned()), &agent.platform)
             .expect("a request");
         let second = agent
             .challenged(Some(&format!("Basic realm={KEY}")))
@@ -328,7 +330,7 @@ fn elsewhere_there_is_no_agent_whatever_the_path() {
 #[test]
 fn a_user_assigned_identity_must_be_confirmed_by_its_own_field() {
     use IdKind::{ClientId, ObjectId, ResourceId};
-    for (kind, answer, good) in [
+    for (kind, token_response, good) in [
         (ClientId, json!({"client_id": "id"}), true),
         (ClientId, json!({"client_id": "ID"}), true),
         (ClientId, json!({"client_id": "other"}), false),
@@ -344,9 +346,9 @@ fn a_user_assigned_identity_must_be_confirmed_by_its_own_field() {
         (ResourceId, json!({"mi_res_id": "id"}), true),
         (ResourceId, json!({"resource_id": "id"}), false),
     ] {
-        let settings = user_assigned(kind, "id");
-        let confirmed = confirmed(&settings, &answer);
-        assert_eq!(confirmed.is_ok(), good, "{kind:?} {answer}");
+        let options = user_assigned(kind, "id");
+        let confirmed = confirmed(&options, &token_response);
+        assert_eq!(confirmed.is_ok(), good, "{kind:?} {token_response}");
         if let Err(error) = confirmed {
             assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
         }
@@ -354,18 +356,18 @@ fn a_user_assigned_identity_must_be_confirmed_by_its_own_field() {
     assert!(confirmed(&system_assigned(), &json!({})).is_ok());
 }
 
-fn confirmed(settings: &ApplicationOptions, answer: &Value) -> Result<(), Error> {
-    let source = opened(AZURE_ARC, settings).expect("opened");
-    let answer = TokenResponse::parse(answer.to_string().as_bytes()).expect("an object");
-    source.verify_response(&ask(settings), &answer)
+fn confirmed(options: &ApplicationOptions, token_response: &Value) -> Result<(), Error> {
+    let source = opened(AZURE_ARC, options).expect("opened");
+    let token_response = TokenResponse::parse(token_response.to_string().as_bytes()).expect("an object");
+    source.verify_response(&query(options), &token_response)
 }
 
 #[test]
 fn no_other_host_echoes_an_identity() {
-    let settings = user_assigned(IdKind::ClientId, "id");
-    let answer = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
+    let options = user_assigned(IdKind::ClientId, "id");
+    let token_response = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
     for variables in [APP_SERVICE, MACHINE_LEARNING, &[], WORKLOAD_IDENTITY] {
-        let source = opened(variables, &settings).expect("opened");
-        assert!(source.verify_response(&ask(&settings), &answer).is_ok());
+        let source = opened(variables, &options).expect("opened");
+        assert!(source.verify_response(&query(&options), &token_response).is_ok());
     }
 }

@@ -36,8 +36,8 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
         (v::AZURE_TENANT_ID, "e"),
         (v::AZURE_CLIENT_ID, "f"),
     ];
-    let without_agent = machine(&[]);
-    let with_agent = machine(&[(HIMDS, FakeEntry::File(vec![]))]);
+    let without_agent = platform(&[]);
+    let with_agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
     let identities = [
         system_assigned(),
         user_assigned(IdKind::ClientId, "i"),
@@ -60,15 +60,15 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
                     .position(|(known, _)| *known == name)
                     .is_some_and(set)
             };
-            for (himds, machine) in [(false, &without_agent), (true, &with_agent)] {
-                for settings in &identities {
+            for (himds, platform) in [(false, &without_agent), (true, &with_agent)] {
+                for options in &identities {
                     let expected = expected(is_set, himds && cfg!(target_os = "linux"));
                     assert_eq!(
-                        detect_name(&env, settings, machine),
+                        detect_name(&env, options, platform),
                         expected,
                         "{variables:?} {himds}"
                     );
-                    let opened = match create(&env, settings, machine) {
+                    let opened = match create(&env, options, platform) {
                         Ok(source) => Some(source.name()),
                         Err(error) => error.details().source,
                     };
@@ -82,7 +82,7 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_agent_is_a_regular_file_at_one_of_two_places() {
-    let settings = system_assigned();
+    let options = system_assigned();
     for (path, entry, expected) in [
         (HIMDS, FakeEntry::File(vec![]), SourceName::AzureArc),
         (
@@ -97,9 +97,9 @@ fn the_agent_is_a_regular_file_at_one_of_two_places() {
             SourceName::DefaultToImds,
         ),
     ] {
-        let machine = machine(&[(path, entry)]);
+        let platform = platform(&[(path, entry)]);
         assert_eq!(
-            detect_name(&environment(&[]), &settings, &machine),
+            detect_name(&environment(&[]), &options, &platform),
             expected,
             "{path}"
         );
@@ -108,7 +108,7 @@ fn the_agent_is_a_regular_file_at_one_of_two_places() {
 
 #[test]
 fn the_names_are_those_that_callers_compare_with() {
-    let settings = system_assigned();
+    let options = system_assigned();
     for (variables, expected) in [
         (APP_SERVICE, "AppService"),
         (AZURE_ARC, "AzureArc"),
@@ -118,14 +118,14 @@ fn the_names_are_those_that_callers_compare_with() {
         (SERVICE_FABRIC, "ServiceFabric"),
         (WORKLOAD_IDENTITY, "WorkloadIdentity"),
     ] {
-        let found = detect_name(&environment(variables), &settings, &machine(&[]));
+        let found = detect_name(&environment(variables), &options, &platform(&[]));
         assert_eq!(found.as_str(), expected);
     }
 }
 
 #[test]
 fn a_callers_transport_goes_with_every_host_but_service_fabric() {
-    let net = crate::test_support::FakeTransport::always_granting(1);
+    let transport = crate::test_support::FakeTransport::always_granting(1);
     for variables in [
         APP_SERVICE,
         AZURE_ARC,
@@ -134,9 +134,12 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
         MACHINE_LEARNING,
         WORKLOAD_IDENTITY,
     ] {
-        assert!(opened(variables, &system_assigned().with_transport(net.clone())).is_ok());
+        assert!(opened(variables, &system_assigned().with_transport(transport.clone())).is_ok());
     }
-    let error = refused(opened(SERVICE_FABRIC, &system_assigned().with_transport(net)));
+    let error = refused(opened(
+        SERVICE_FABRIC,
+        &system_assigned().with_transport(transport),
+    ));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
     assert_eq!(error.details().source, Some(SourceName::ServiceFabric));
@@ -144,7 +147,7 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
 
 #[test]
 fn what_comes_after_a_sources_variables_has_no_say() {
-    let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     for variables in [
         SERVICE_FABRIC,
         APP_SERVICE,
@@ -154,10 +157,10 @@ fn what_comes_after_a_sources_variables_has_no_say() {
         WORKLOAD_IDENTITY,
         &[],
     ] {
-        let settings = system_assigned();
+        let options = system_assigned();
         let asked = |variables: &[(&str, &str)]| {
-            let source = create(&environment(variables), &settings, &machine).expect("valid");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let source = create(&environment(variables), &options, &platform).expect("valid");
+            let request = source.request(&query(&options), &platform).expect("a request");
             let headers: Vec<_> = request
                 .headers
                 .iter()
@@ -196,10 +199,10 @@ fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
         "DefaultToImds",
     ] {
         let one = options(|raw| raw.source = name_of.into());
-        for settings in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
-            let found = detect_name(&environment(&everything), &settings, &machine(&[]));
+        for options in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
+            let found = detect_name(&environment(&everything), &options, &platform(&[]));
             assert_eq!(found.as_str(), name_of);
-            let opened = opened(&everything, &settings).expect("complete");
+            let opened = opened(&everything, &options).expect("complete");
             assert_eq!(opened.name().as_str(), name_of);
         }
     }
@@ -246,30 +249,30 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let env = environment(&[]);
-    assert_eq!(detect_name(&env, &chosen, &machine(&[])), SourceName::AppService);
-    assert!(!is_any_detected(&env, &chosen, &machine(&[])));
+    assert_eq!(detect_name(&env, &chosen, &platform(&[])), SourceName::AppService);
+    assert!(!is_any_detected(&env, &chosen, &platform(&[])));
     assert!(is_any_detected(
         &env,
         &choosing(&["AppService", "Imds"]),
-        &machine(&[])
+        &platform(&[])
     ));
 }
 
 #[test]
 fn imds_is_the_same_source_under_both_names() {
     let key = |name| {
-        let settings = choosing(&[name]);
-        let source = opened(&everything(), &settings).expect("always there");
-        crate::cache::CacheKey::new(&*source, &ask(&settings)).canonical_string()
+        let options = choosing(&[name]);
+        let source = opened(&everything(), &options).expect("always there");
+        crate::cache::CacheKey::new(&*source, &query(&options)).canonical_string()
     };
     let plain = opened(&[], &system_assigned()).expect("always there");
-    let detected = crate::cache::CacheKey::new(&*plain, &ask(&system_assigned())).canonical_string();
+    let detected = crate::cache::CacheKey::new(&*plain, &query(&system_assigned())).canonical_string();
     assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
 }
 
 #[test]
 fn every_variable_of_a_chosen_source_counts() {
-    let machine = machine(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     let lists: [&[&str]; 4] = [
         &["AppService"],
         &["WorkloadIdentity", "AppService"],
@@ -277,17 +280,17 @@ fn every_variable_of_a_chosen_source_counts() {
         &["CloudShell", "Imds"],
     ];
     for chosen in lists {
-        let settings = choosing(chosen);
+        let options = choosing(chosen);
         for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
             let asked = |variables: &[(&str, &str)]| {
-                let source = create(&environment(variables), &settings, &machine).ok()?;
-                let request = source.request(&ask(&settings), &machine).ok()?;
+                let source = create(&environment(variables), &options, &platform).ok()?;
+                let request = source.request(&query(&options), &platform).ok()?;
                 Some((source.name(), request.url))
             };
             let Some(expected) = asked(variables) else {
                 continue;
             };
-            let count = relevant_variable_count(&settings, expected.0, false);
+            let count = relevant_variable_count(&options, expected.0, false);
             for later in &v::ALL[count..] {
                 let changed = with(variables, &[(later, "https://elsewhere.example")]);
                 assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");

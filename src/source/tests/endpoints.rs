@@ -152,7 +152,7 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
 
 #[test]
 fn line_ends_at_the_end_of_a_secret_are_removed() {
-    let machine = machine(&[]);
+    let platform = platform(&[]);
     for (variables, variable, name) in [
         (APP_SERVICE, v::IDENTITY_HEADER, "x-identity-header"),
         (SERVICE_FABRIC, v::IDENTITY_HEADER, "secret"),
@@ -164,9 +164,9 @@ fn line_ends_at_the_end_of_a_secret_are_removed() {
             ("hush\n\n", "hush"),
             ("hush \n", "hush "),
         ] {
-            let settings = system_assigned();
-            let source = opened(&with(variables, &[(variable, secret)]), &settings).expect("opened");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let options = system_assigned();
+            let source = opened(&with(variables, &[(variable, secret)]), &options).expect("opened");
+            let request = source.request(&query(&options), &platform).expect("a request");
             assert!(
                 request
                     .headers

@@ -120,13 +120,13 @@ fn bodies() {
         r#"{"type":"about:blank","title":"t","status":403,"detail":"d","error_codes":[5,"6"],"timestamp":7}"#,
     ];
     let source = opened(APP_SERVICE, &system_assigned()).expect("opened");
-    let report = ErrorContext::new(&*source);
+    let error_context = ErrorContext::new(&*source);
     let request = source
-        .request(&ask(&system_assigned()), &machine(&[]))
+        .request(&query(&system_assigned()), &platform(&[]))
         .expect("a request");
     each(&bodies, |text| {
-        if let Some(grant) =
-            TokenResponse::parse(text.as_bytes()).and_then(|mut answer| answer.take_token(START, None))
+        if let Some(grant) = TokenResponse::parse(text.as_bytes())
+            .and_then(|mut token_response| token_response.take_token(START, None))
         {
             assert!(
                 !grant.token.secret.expose_secret().is_empty() && in_range(grant.token.expires_on),
@@ -134,7 +134,8 @@ fn bodies() {
             );
         }
         for status in [200, 400] {
-            let error = report.response_error(&FakeResponse::new(status, text).to(&request), None, 1, false);
+            let error =
+                error_context.response_error(&FakeResponse::new(status, text).to(&request), None, 1, false);
             let name = error.code().as_str();
             assert!(!name.is_empty() && name.len() <= 100, "{name}");
             assert!(
@@ -147,8 +148,8 @@ fn bodies() {
 #[test]
 fn challenges() {
     let source = opened(AZURE_ARC, &system_assigned()).expect("opened");
-    let (ask, machine) = (ask(&system_assigned()), machine(&[]));
-    let request = source.request(&ask, &machine).expect("a request");
+    let (query, platform) = (query(&system_assigned()), platform(&[]));
+    let request = source.request(&query, &platform).expect("a request");
     let headers = [
         "Basic realm=/var/opt/azcmagent/tokens/abc.key",
         "basic Realm = \"/var/opt/azcmagent/tokens/abc.key\"",
@@ -156,9 +157,11 @@ fn challenges() {
     ];
     each(&headers, |text| {
         // There is no file at all, so no challenge can be answered.
-        let answer = FakeResponse::new(401, "").challenge(text).to(&request);
+        let token_response = FakeResponse::new(401, "").challenge(text).to(&request);
         assert!(
-            source.answer_challenge(&ask, &answer, &machine).is_err(),
+            source
+                .answer_challenge(&query, &token_response, &platform)
+                .is_err(),
             "{text:?}"
         );
     });

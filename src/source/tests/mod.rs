@@ -52,7 +52,7 @@ const WORKLOAD_IDENTITY: Variables<'_> = &[
 ];
 
 /// A machine without files, but for these.
-fn machine(files: &[(&str, FakeEntry)]) -> Platform {
+fn platform(files: &[(&str, FakeEntry)]) -> Platform {
     let fake = Arc::new(FakeFiles::default());
     for (path, entry) in files {
         fake.put(path, entry.clone());
@@ -76,19 +76,19 @@ fn system_assigned() -> ApplicationOptions {
 }
 
 /// What an application with these settings asks for.
-fn ask(settings: &ApplicationOptions) -> TokenQuery {
+fn query(options: &ApplicationOptions) -> TokenQuery {
     TokenQuery {
         resource: resource("https://vault.azure.net"),
-        identity: settings.identity.clone(),
-        capabilities: settings.capabilities.clone(),
+        identity: options.identity.clone(),
+        capabilities: options.capabilities.clone(),
         claims: None,
         refused_token_hash: None,
         correlation_id: "call-1".into(),
     }
 }
 
-fn opened(variables: Variables<'_>, settings: &ApplicationOptions) -> SourceResult {
-    create(&environment(variables), settings, &machine(&[]))
+fn opened(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
+    create(&environment(variables), options, &platform(&[]))
 }
 
 fn refused(opened: SourceResult) -> Error {

@@ -9,16 +9,16 @@ use crate::token::{Timestamp, Token};
 
 #[test]
 fn no_secret_shows_in_debug() {
-    let machine = machine(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
-    let settings = system_assigned();
-    let mut ask = ask(&settings);
-    ask.refused_token_hash = Some("0123abcd".into());
+    let platform = platform(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
+    let options = system_assigned();
+    let mut query = query(&options);
+    query.refused_token_hash = Some("0123abcd".into());
     let mut shown = Vec::new();
     for variables in [APP_SERVICE, MACHINE_LEARNING, SERVICE_FABRIC, WORKLOAD_IDENTITY] {
         let proxied = with(variables, &[(v::HTTPS_PROXY, "http://u:hush-password@proxy")]);
         let env = environment(&proxied);
-        let source = create(&env, &settings, &machine).expect("opened");
-        let request = source.request(&ask, &machine).expect("a request");
+        let source = create(&env, &options, &platform).expect("opened");
+        let request = source.request(&query, &platform).expect("a request");
         let response = FakeResponse::new(200, r#"{"access_token":"hush-token"}"#).to(&request);
         shown.push(format!(
             "{request:?} {:?} {response:?} {:?}",
@@ -32,7 +32,7 @@ fn no_secret_shows_in_debug() {
         ));
     }
     let grant = TokenResponse::parse(br#"{"access_token":"hush-token","expires_in":60}"#)
-        .and_then(|mut answer| answer.take_token(Timestamp::from_secs(0), None))
+        .and_then(|mut token_response| token_response.take_token(Timestamp::from_secs(0), None))
         .expect("granted");
     let token = Token::new(
         Secret::new("hush-token".into()),
@@ -46,7 +46,7 @@ fn no_secret_shows_in_debug() {
             message: "words".into(),
         }),
     };
-    shown.push(format!("{grant:?} {token:?} {fault:?} {ask:?}"));
+    shown.push(format!("{grant:?} {token:?} {fault:?} {query:?}"));
     let shown = shown.concat();
     assert!(shown.contains("<redacted>"));
     assert!(!shown.contains("hush"), "{shown}");
@@ -54,16 +54,16 @@ fn no_secret_shows_in_debug() {
 
 #[test]
 fn every_secret_that_is_sent_is_known_to_the_answer() {
-    let machine = machine(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
-    let settings = system_assigned();
+    let platform = platform(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
+    let options = system_assigned();
     for (variables, secret) in [
         (APP_SERVICE, "hush-header"),
         (SERVICE_FABRIC, "hush-header"),
         (MACHINE_LEARNING, "hush-secret"),
         (WORKLOAD_IDENTITY, "hush-assertion"),
     ] {
-        let source = create(&environment(variables), &settings, &machine).expect("opened");
-        let request = source.request(&ask(&settings), &machine).expect("a request");
+        let source = create(&environment(variables), &options, &platform).expect("opened");
+        let request = source.request(&query(&options), &platform).expect("a request");
         let known: Vec<_> = request.secrets.iter().map(Secret::expose_secret).collect();
         assert_eq!(known, [secret]);
     }

@@ -16,8 +16,8 @@ fn bound() -> ApplicationOptions {
     options(|raw| raw.enable_azure_proxy = crate::options::UntypedValue::Boolean(true))
 }
 
-fn open_with(variables: Variables<'_>, settings: &ApplicationOptions) -> SourceResult {
-    opened(&with(WORKLOAD_IDENTITY, variables), settings)
+fn open_with(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
+    opened(&with(WORKLOAD_IDENTITY, variables), options)
 }
 
 fn token_files() -> Arc<FakeFiles> {
@@ -28,11 +28,11 @@ fn token_files() -> Arc<FakeFiles> {
 
 fn request_with(
     variables: Variables<'_>,
-    settings: &ApplicationOptions,
+    options: &ApplicationOptions,
     files: &Arc<FakeFiles>,
 ) -> Result<Request, Error> {
-    let machine = test_support::platform(&FakeClock::new(), files);
-    open_with(variables, settings)?.request(&ask(settings), &machine)
+    let platform = test_support::platform(&FakeClock::new(), files);
+    open_with(variables, options)?.request(&query(options), &platform)
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn path_of_the_proxy_comes_before_that_of_the_authority() {
 
 #[test]
 fn without_the_option_or_the_variables_nothing_changes() {
-    for (variables, settings) in [
+    for (variables, options) in [
         (&[PROXY, SNI, DATA, CA_FILE][..], system_assigned()),
         (&[SNI], system_assigned()),
         (&[], bound()),
         (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], bound()),
     ] {
-        let request = request_with(variables, &settings, &token_files()).expect("a request");
+        let request = request_with(variables, &options, &token_files()).expect("a request");
         assert!(matches!(request.route, Route::ProxyAware(_)));
         assert_eq!(request.url.host_str(), Some("login.microsoftonline.com"));
     }
@@ -139,8 +139,8 @@ fn variable_that_is_wrong_is_named_before_anything_is_read() {
 
 #[test]
 fn file_of_the_authority_is_read_for_each_request() {
-    let (files, settings) = (token_files(), bound());
-    let roots = || request_with(&[PROXY, CA_FILE], &settings, &files).map(|request| request.roots);
+    let (files, options) = (token_files(), bound());
+    let roots = || request_with(&[PROXY, CA_FILE], &options, &files).map(|request| request.roots);
     let holds = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));
     let refused = || {
         let error = roots().expect_err("no authority");
@@ -176,8 +176,8 @@ fn file_of_the_authority_is_read_for_each_request() {
 
 #[test]
 fn callers_client_is_refused_where_it_would_have_to_know_the_proxys_name() {
-    let net = crate::test_support::FakeTransport::numbered(7, |_, _| unreachable!("nothing is sent"));
-    let by_caller = bound().with_transport(net);
+    let transport = crate::test_support::FakeTransport::numbered(7, |_, _| unreachable!("nothing is sent"));
+    let by_caller = bound().with_transport(transport);
     for (variables, is_taken) in [
         (&[PROXY][..], true),
         (&[PROXY, SNI], false),

@@ -7,15 +7,15 @@ const TENANT: &str = "8f7d9c1e-0000-4000-8000-00000000000a";
 const CLIENT: &str = "8f7d9c1e-0000-4000-8000-00000000000b";
 
 fn holding(bytes: &[u8]) -> Platform {
-    machine(&[(FILE, FakeEntry::File(bytes.to_vec()))])
+    platform(&[(FILE, FakeEntry::File(bytes.to_vec()))])
 }
 
 fn request(
     variables: Variables<'_>,
-    settings: &ApplicationOptions,
-    machine: &Platform,
+    options: &ApplicationOptions,
+    platform: &Platform,
 ) -> Result<Request, Error> {
-    create(&environment(variables), settings, machine)?.request(&ask(settings), machine)
+    create(&environment(variables), options, platform)?.request(&query(options), platform)
 }
 
 /// The pairs of a form, decoded.
@@ -34,8 +34,8 @@ fn decoded(form: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_form_is_that_of_a_federated_credential() {
-    let machine = holding(b" header.pay+load.sign_ature=\n");
-    let request = request(WORKLOAD_IDENTITY, &system_assigned(), &machine).expect("a request");
+    let platform = holding(b" header.pay+load.sign_ature=\n");
+    let request = request(WORKLOAD_IDENTITY, &system_assigned(), &platform).expect("a request");
     assert_eq!(request.method, Method::Post);
     assert_eq!(
         request.url.as_str(),
@@ -64,10 +64,10 @@ fn the_form_is_that_of_a_federated_credential() {
 
 #[test]
 fn capabilities_go_into_the_form_and_nothing_into_the_url() {
-    let settings = options(|raw| {
+    let options = options(|raw| {
         raw.client_capabilities = crate::options::UntypedValue::Array(vec!["CP1".into(), "other".into()]);
     });
-    let request = request(WORKLOAD_IDENTITY, &settings, &holding(b"assertion")).expect("a request");
+    let request = request(WORKLOAD_IDENTITY, &options, &holding(b"assertion")).expect("a request");
     assert_eq!(request.url.query(), None);
     let form = decoded(request.body.as_ref().expect("a form").expose_secret());
     let claims = r#"{"access_token":{"xms_cc":{"values":["CP1","other"]}}}"#;
@@ -166,13 +166,13 @@ fn proxy_that_is_not_used_is_not_looked_at() {
 
 #[test]
 fn the_applications_client_id_comes_before_the_environments() {
-    let settings = user_assigned(IdKind::ClientId, "own");
-    let machine = holding(b"assertion");
+    let options = user_assigned(IdKind::ClientId, "own");
+    let platform = holding(b"assertion");
     for variables in [
         WORKLOAD_IDENTITY,
         &with(WORKLOAD_IDENTITY, &[(v::AZURE_CLIENT_ID, "")]),
     ] {
-        let request = request(variables, &settings, &machine).expect("a request");
+        let request = request(variables, &options, &platform).expect("a request");
         let form = decoded(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[1], ("client_id".into(), "own".into()));
     }
@@ -227,7 +227,7 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
         (Some(FakeEntry::File(b" \n".to_vec())), "is empty"),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err(said);
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err(said);
         assert_eq!(*error.code(), Code::UnableToReadSecretFile);
         let message = &error.details().message;
         assert!(
@@ -242,12 +242,12 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
 #[test]
 fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
     let files = Arc::new(FakeFiles::default());
-    let machine = test_support::platform(&FakeClock::new(), &files);
-    let settings = system_assigned();
-    let source = create(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
+    let platform = test_support::platform(&FakeClock::new(), &files);
+    let options = system_assigned();
+    let source = create(&environment(WORKLOAD_IDENTITY), &options, &platform).expect("opened");
     for assertion in ["first", "second"] {
         files.put(FILE, FakeEntry::Link(assertion.into()));
-        let request = source.request(&ask(&settings), &machine).expect("a request");
+        let request = source.request(&query(&options), &platform).expect("a request");
         let form = decoded(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[4].1, assertion);
     }
@@ -258,17 +258,17 @@ fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
 fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
     let pod = &WORKLOAD_IDENTITY[..2];
     let chosen = options(|raw| raw.source = "WorkloadIdentity".into());
-    for settings in [
+    for options in [
         system_assigned(),
         user_assigned(IdKind::ObjectId, "i"),
         user_assigned(IdKind::ResourceId, "i"),
         chosen,
     ] {
         assert_eq!(
-            detect_name(&environment(pod), &settings, &machine(&[])),
+            detect_name(&environment(pod), &options, &platform(&[])),
             SourceName::WorkloadIdentity
         );
-        let error = refused(opened(pod, &settings));
+        let error = refused(opened(pod, &options));
         assert_eq!(*error.code(), Code::InvalidConfiguration);
         assert!(!error.details().unavailable, "{error}");
         assert_eq!(error.details().source, Some(SourceName::WorkloadIdentity));
@@ -296,7 +296,7 @@ fn only_a_missing_file_says_that_this_is_not_the_pod() {
         (Some(FakeEntry::File(vec![0xff])), false),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err("none");
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err("none");
         assert_eq!(error.details().unavailable, is_unavailable, "{error}");
     }
 }

@@ -18,18 +18,18 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn key(text: &str) -> CacheKey {
-    let settings = options(|_| {});
-    let machine = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
-    let source = source::create(&environment(&[]), &settings, &machine).expect("opened");
-    let ask = TokenQuery {
+    let options = options(|_| {});
+    let platform = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
+    let source = source::create(&environment(&[]), &options, &platform).expect("opened");
+    let query = TokenQuery {
         resource: resource(text),
-        identity: settings.identity,
+        identity: options.identity,
         capabilities: None,
         claims: None,
         refused_token_hash: None,
         correlation_id: String::new(),
     };
-    CacheKey::new(&*source, &ask)
+    CacheKey::new(&*source, &query)
 }
 
 fn token(secret: &str, lifetime: Duration) -> Arc<Token> {
@@ -143,9 +143,9 @@ async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
 #[tokio::test(start_paused = true)]
 async fn an_older_flights_token_does_not_replace_a_newer_ones() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    let mut store = |secret, flight| {
+    let mut store = |secret, sequence| {
         let hour = Duration::from_hours(1);
-        let stored = cache.insert(key.clone(), token(secret, hour), Some(flight), SPREAD, START);
+        let stored = cache.insert(key.clone(), token(secret, hour), Some(sequence), SPREAD, START);
         (stored, held(&mut cache, &key).expect("held"))
     };
     assert_eq!(store("two", 2), (Some(false), "two".into()));

@@ -12,7 +12,7 @@ enum Step {
     Store {
         key: usize,
         lifetime: u64,
-        flight: u64,
+        sequence: u64,
         spread: u64,
     },
     Find {
@@ -25,7 +25,7 @@ enum Step {
     },
     Forget {
         key: usize,
-        flight: u64,
+        sequence: u64,
     },
     Clear,
     /// So many seconds pass.
@@ -46,15 +46,15 @@ const KEYS: usize = 2;
 
 fn step() -> impl Strategy<Value = Step> {
     let key = || 0..KEYS;
-    let flight = || 1..6_u64;
+    let sequence = || 1..6_u64;
     let lifetime = prop_oneof![1..400_u64, 7_000..20_000_u64, Just(86_400_u64)];
     let seconds = || prop_oneof![1..40_u64, 200..500_u64, 3_000..12_000_u64, 40_000..50_000_u64];
     prop_oneof![
-        4 => (key(), lifetime, flight(), 0..=300_u64)
-            .prop_map(|(key, lifetime, flight, spread)| Step::Store { key, lifetime, flight, spread }),
+        4 => (key(), lifetime, sequence(), 0..=300_u64)
+            .prop_map(|(key, lifetime, sequence, spread)| Step::Store { key, lifetime, sequence, spread }),
         8 => key().prop_map(|key| Step::Find { key }),
         3 => (key(), 1..8_u32).prop_map(|(key, times)| Step::Failed { key, times }),
-        1 => (key(), flight()).prop_map(|(key, flight)| Step::Forget { key, flight }),
+        1 => (key(), sequence()).prop_map(|(key, sequence)| Step::Forget { key, sequence }),
         1 => Just(Step::Clear),
         4 => seconds().prop_map(|seconds| Step::Pass { seconds }),
         1 => seconds().prop_map(|seconds| Step::Sleep { seconds }),
@@ -66,7 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone)]
 struct Known {
     secret: String,
-    flight: u64,
+    sequence: u64,
     ends: u64,
     /// From when on it is refreshed behind callers, if it lives that long.
     stale: Option<u64>,
@@ -113,7 +113,7 @@ impl Model {
 
     fn store(&mut self, key: usize, known: Known) -> Option<bool> {
         let held = self.tokens[key].as_ref();
-        if held.is_some_and(|held| held.flight > known.flight) {
+        if held.is_some_and(|held| held.sequence > known.sequence) {
             return None;
         }
         let replaced = held.is_some();
@@ -121,8 +121,10 @@ impl Model {
         Some(replaced)
     }
 
-    fn forget(&mut self, key: usize, flight: u64) -> bool {
-        self.tokens[key].take_if(|held| held.flight <= flight).is_some()
+    fn forget(&mut self, key: usize, sequence: u64) -> bool {
+        self.tokens[key]
+            .take_if(|held| held.sequence <= sequence)
+            .is_some()
     }
 }
 
@@ -135,7 +137,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Store {
                 key,
                 lifetime,
-                flight,
+                sequence,
                 spread,
             } => {
                 let secret = format!("t{nth}");
@@ -147,7 +149,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let stored = cache.insert(
                     keys[key].clone(),
                     Arc::new(token),
-                    Some(flight),
+                    Some(sequence),
                     seconds(spread),
                     now,
                 );
@@ -155,7 +157,7 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let stale = (lifetime > 7_200).then(|| model.wall + lifetime.div_ceil(2) + spread);
                 let known = Known {
                     secret,
-                    flight,
+                    sequence,
                     ends: model.wall + lifetime,
                     stale,
                     attempted: (model.wall, model.running),
@@ -177,9 +179,9 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     known.attempted = clocks;
                 }
             }
-            Step::Forget { key, flight } => {
-                let forgotten = cache.remove(&keys[key], flight);
-                prop_assert_eq!(forgotten, model.forget(key, flight), "step {}: forget", nth);
+            Step::Forget { key, sequence } => {
+                let forgotten = cache.remove(&keys[key], sequence);
+                prop_assert_eq!(forgotten, model.forget(key, sequence), "step {}: forget", nth);
             }
             Step::Clear => {
                 cache.clear();

@@ -22,9 +22,9 @@ const HOUR: Duration = Duration::from_hours(1);
 /// A [`Challenge`] whose request is built at once.
 type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
 
-/// What a chain goes by, but for the network.
+/// What a retry loop goes by, but for the network.
 struct Conditions {
-    gate: Arc<EndpointLimiter>,
+    limiter: Arc<EndpointLimiter>,
     policy: Option<&'static RetryPolicy>,
     retry_options: RetryOptions,
     total: Duration,
@@ -42,7 +42,7 @@ impl Conditions {
         let waiters = Waiters::new(None);
         waiters.join();
         Self {
-            gate: Arc::new(EndpointLimiter::new(clock.clone())),
+            limiter: Arc::new(EndpointLimiter::new(clock.clone())),
             policy: Some(policy),
             retry_options: RetryOptions::default(),
             total: HOUR,
@@ -61,13 +61,13 @@ impl Conditions {
         }
     }
 
-    async fn run(&self, net: &FakeTransport) -> AttemptOutcome {
-        self.run_with(net, &get(), &|_| Ok(None)).await
+    async fn run(&self, transport: &FakeTransport) -> AttemptOutcome {
+        self.run_with(transport, &get(), &|_| Ok(None)).await
     }
 
     async fn run_with(
         &self,
-        net: &FakeTransport,
+        transport: &FakeTransport,
         request: &Request,
         challenge: &SyncChallenge<'_>,
     ) -> AttemptOutcome {
@@ -75,11 +75,11 @@ impl Conditions {
             let built = challenge(response);
             Box::pin(async { built })
         };
-        let mut machine = platform(&self.clock, &Arc::new(FakeFiles::default()));
-        machine.random = Arc::new(FixedRandom(self.fraction));
-        let chain = RetryLoop {
-            transport: net,
-            limiter: &self.gate,
+        let mut platform = platform(&self.clock, &Arc::new(FakeFiles::default()));
+        platform.random = Arc::new(FixedRandom(self.fraction));
+        let retry_loop = RetryLoop {
+            transport,
+            limiter: &self.limiter,
             policy: self.policy,
             retry_options: self.retry_options,
             connect_timeout: Duration::from_secs(3),
@@ -88,10 +88,10 @@ impl Conditions {
             deadline: &Deadline::after(self.total),
             waiters: &self.waiters,
             identity_not_found: self.awaited,
-            platform: &machine,
+            platform: &platform,
             stats: &self.progress,
         };
-        chain.run(request, &challenge, &Waits).await
+        retry_loop.run(request, &challenge, &Waits).await
     }
 }
 
@@ -121,16 +121,16 @@ fn statuses(statuses: &[u16]) -> Arc<FakeTransport> {
     answers(&replies)
 }
 
-/// When the requests of a chain left, in milliseconds, and how it ended.
-async fn sent(conditions: &Conditions, net: &FakeTransport) -> (Vec<u128>, AttemptOutcome) {
+/// When the requests of a retry loop left, in milliseconds, and how it ended.
+async fn sent(conditions: &Conditions, transport: &FakeTransport) -> (Vec<u128>, AttemptOutcome) {
     let started = Instant::now();
-    let end = conditions.run(net).await;
-    (net.times(started), end)
+    let end = conditions.run(transport).await;
+    (transport.times(started), end)
 }
 
 fn status_of(end: &AttemptOutcome) -> Option<u16> {
     match end {
-        AttemptOutcome::Response(answer) => Some(answer.status),
+        AttemptOutcome::Response(response) => Some(response.status),
         _ => None,
     }
 }

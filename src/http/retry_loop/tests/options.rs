@@ -52,13 +52,13 @@ async fn a_number_of_retries_replaces_that_of_every_row() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_of_all_sorts_count_together() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, "").into(),
         1 => TransportErrorKind::ConnectionRefused.into(),
         2 => TransportErrorKind::ConnectTimeout.into(),
         _ => FakeResponse::new(500, "").into(),
     });
-    let (times, end) = sent(&with(&DEFAULT, retries(3)), &net).await;
+    let (times, end) = sent(&with(&DEFAULT, retries(3)), &transport).await;
     assert_eq!(
         (times, status_of(&end)),
         (vec![0, 1_000, 1_250, 2_250], Some(500))
@@ -181,12 +181,12 @@ async fn switched_off_retries_stay_off_and_a_challenge_is_answered_all_the_same(
         times_of(&conditions, || FakeResponse::new(503, "").into()).await,
         [0]
     );
-    let net = statuses(&[401, 200]);
-    let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
+    let transport = statuses(&[401, 200]);
+    let challenge = |response: &Response| Ok((response.status == 401).then(get));
     let end = with(&DEFAULT, retries(0))
-        .run_with(&net, &get(), &challenge)
+        .run_with(&transport, &get(), &challenge)
         .await;
-    assert_eq!((status_of(&end), net.count()), (Some(200), 2));
+    assert_eq!((status_of(&end), transport.count()), (Some(200), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A chain of requests that meets any sequence of answers and faults, against the table of retries as
+//! A series of requests that meets any sequence of answers and faults, against the table of retries as
 //! it stands in the wire contract.
 
 use proptest::prelude::*;
@@ -185,10 +185,10 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
         total: Duration::from_millis(total),
         ..Conditions::of(host.policy())
     };
-    let net = playing(&met);
+    let transport = playing(&met);
     let started = Instant::now();
-    let end = conditions.run(&net).await;
-    let (took, times) = (started.elapsed().as_millis(), net.times(started));
+    let end = conditions.run(&transport).await;
+    let (took, times) = (started.elapsed().as_millis(), transport.times(started));
     prop_assert_eq!(conditions.progress.attempts() as usize, times.len());
     prop_assert!(took <= u128::from(total) + TICK, "{took} ms of {total}");
 
@@ -229,7 +229,7 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
     Err(TestCaseError::fail("nothing was sent"))
 }
 
-/// The last answer is the chain's, and it was the last for a reason: of its time, so much was over and
+/// The last answer is the retry loop's, and it was the last for a reason: of its time, so much was over and
 /// so much was left, in milliseconds.
 fn assert_is_the_end(
     end: &AttemptOutcome,
@@ -274,9 +274,9 @@ proptest! {
                 total: Duration::from_millis(total),
                 ..Conditions::without_retries()
             };
-            let net = playing(&met);
-            conditions.run(&net).await;
-            net.count()
+            let transport = playing(&met);
+            conditions.run(&transport).await;
+            transport.count()
         });
         prop_assert_eq!(sent, 1);
     }

@@ -21,7 +21,7 @@ async fn every_exchange_has_the_request_timeout_to_itself() {
         let status = if nth == 0 { 401 } else { 200 };
         FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(9))
     });
-    let again = |answer: &Response| Ok((answer.status == 401).then(get));
+    let again = |response: &Response| Ok((response.status == 401).then(get));
     let end = Conditions::of(&DEFAULT).run_with(&slow, &get(), &again).await;
     assert_eq!((status_of(&end), slow.count()), (Some(200), 2));
 }
@@ -48,30 +48,30 @@ async fn an_endpoint_that_needs_twelve_seconds_for_every_answer_gives_a_token() 
     );
     // A connection that does not come about is not a slow answer.
     let started = Instant::now();
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeOutcome::NoConnection,
         _ => FakeOutcome::Silence,
     });
-    sent(&Conditions::of(&DEFAULT), &net).await;
+    sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!(started.elapsed(), seconds(3 + 1 + 10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_laptop_without_imds_knows_after_seven_seconds() {
-    let net = FakeTransport::scripted(|_, _| FakeOutcome::NoConnection);
+    let transport = FakeTransport::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
     assert_eq!((times, started.elapsed()), (vec![0, 4_000], seconds(7)));
     assert_eq!(fault_of(&end), Some(TransportErrorKind::ConnectTimeout));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_form_is_sent_again_as_it_was() {
-    let net = statuses(&[503, 429, 200]);
+    let transport = statuses(&[503, 429, 200]);
     let url = Url::parse("http://127.0.0.1/msi").expect("a URL");
     let request = Request::post(url, "resource=https%3A%2F%2Fa".into()).header("Metadata", "true");
     let end = Conditions::of(&DEFAULT)
-        .run_with(&net, &request, &|_| Ok(None))
+        .run_with(&transport, &request, &|_| Ok(None))
         .await;
     assert_eq!(status_of(&end), Some(200));
     let shown = |request: &Request| {
@@ -83,25 +83,25 @@ async fn a_form_is_sent_again_as_it_was() {
         let body = request.body.as_ref().map(|body| body.expose_secret().to_owned());
         (request.method, request.url.clone(), headers, body)
     };
-    let sent: Vec<_> = net.requests().iter().map(shown).collect();
+    let sent: Vec<_> = transport.requests().iter().map(shown).collect();
     assert_eq!(sent, vec![shown(&request); 3]);
     assert_eq!(sent[0].3.as_deref(), Some("resource=https%3A%2F%2Fa"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
-    let net = statuses(&[401, 503, 401, 200]);
+    let transport = statuses(&[401, 503, 401, 200]);
     let asked = AtomicU32::new(0);
-    let challenge = |answer: &Response| {
-        Ok((answer.status == 401).then(|| {
+    let challenge = |response: &Response| {
+        Ok((response.status == 401).then(|| {
             let nth = asked.fetch_add(1, Ordering::Relaxed);
             get().header("Authorization", format!("Basic key{nth}"))
         }))
     };
     let conditions = Conditions::of(&DEFAULT);
-    let end = conditions.run_with(&net, &get(), &challenge).await;
+    let end = conditions.run_with(&transport, &get(), &challenge).await;
     assert_eq!(status_of(&end), Some(200));
-    let keys: Vec<_> = net
+    let keys: Vec<_> = transport
         .requests()
         .iter()
         .map(|request| {
@@ -118,57 +118,59 @@ async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
 async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
     // Held any longer, it would be a second connection in the place of one.
     let kept = Arc::new(Mutex::new(Vec::new()));
-    let (net, seen) = (statuses(&[401]), kept.clone());
-    let counted = Arc::downgrade(&net);
-    net.set_script(move |nth, _| {
-        let kept = counted.upgrade().map(|net| net.kept_connections());
+    let (transport, seen) = (statuses(&[401]), kept.clone());
+    let counted = Arc::downgrade(&transport);
+    transport.set_script(move |nth, _| {
+        let kept = counted.upgrade().map(|transport| transport.kept_connections());
         seen.lock().expect("not poisoned").push(kept);
         FakeResponse::new(if nth == 0 { 401 } else { 200 }, "").into()
     });
-    let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
+    let challenge = |response: &Response| Ok((response.status == 401).then(get));
     let conditions = Conditions::of(&DEFAULT);
-    let end = conditions.run_with(&net, &get(), &challenge).await;
+    let end = conditions.run_with(&transport, &get(), &challenge).await;
     assert_eq!(status_of(&end), Some(200));
     assert_eq!(*kept.lock().expect("not poisoned"), [Some(0), Some(1)]);
 
     // What cannot be answered is closed, as is a response that is still to be read.
-    let net = statuses(&[401]);
+    let transport = statuses(&[401]);
     let refused = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
-    conditions.run_with(&net, &get(), &refused).await;
-    conditions.run(&net).await;
-    assert_eq!((net.count(), net.kept_connections()), (2, 0));
+    conditions.run_with(&transport, &get(), &refused).await;
+    conditions.run(&transport).await;
+    assert_eq!((transport.count(), transport.kept_connections()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_retries_a_challenge_is_still_answered_but_only_once() {
     for (second, expected) in [(200, 200), (401, 401), (503, 503)] {
-        let net = statuses(&[401, second]);
-        let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
+        let transport = statuses(&[401, second]);
+        let challenge = |response: &Response| Ok((response.status == 401).then(get));
         let end = Conditions::without_retries()
-            .run_with(&net, &get(), &challenge)
+            .run_with(&transport, &get(), &challenge)
             .await;
-        assert_eq!((status_of(&end), net.count()), (Some(expected), 2));
+        assert_eq!((status_of(&end), transport.count()), (Some(expected), 2));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_challenge_that_cannot_be_answered_ends_the_chain() {
-    let net = statuses(&[401]);
+    let transport = statuses(&[401]);
     let challenge = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
-    let end = Conditions::of(&DEFAULT).run_with(&net, &get(), &challenge).await;
+    let end = Conditions::of(&DEFAULT)
+        .run_with(&transport, &get(), &challenge)
+        .await;
     assert!(matches!(end, AttemptOutcome::ChallengeFailed(error) if *error.code() == Code::InvalidSecret));
-    assert_eq!(net.count(), 1);
+    assert_eq!(transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn progress_tells_how_far_it_is_and_what_failed_last() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, "").into(),
         _ => FakeOutcome::Silence,
     });
     let conditions = Conditions::of(&DEFAULT);
     assert!(conditions.progress.last_error().is_none());
-    let cut = tokio::time::timeout(seconds(5), conditions.run(&net)).await;
+    let cut = tokio::time::timeout(seconds(5), conditions.run(&transport)).await;
     assert!(cut.is_err());
     assert_eq!(conditions.progress.attempts(), 2);
     let last = conditions.progress.last_error().expect("a failure");

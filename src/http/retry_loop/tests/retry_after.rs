@@ -6,17 +6,17 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A chain that meets a 429 and gives up at once: it leaves a closed gate behind.
+/// A retry loop that meets a 429 and gives up at once: it leaves a closed gate behind.
 async fn closed_gate(retry_after: &str) -> Arc<EndpointLimiter> {
     let throttled = Conditions::without_retries();
-    let net = answers(&[FakeResponse::new(429, "").retry_after(retry_after)]);
-    assert_eq!(status_of(&throttled.run(&net).await), Some(429));
-    throttled.gate
+    let transport = answers(&[FakeResponse::new(429, "").retry_after(retry_after)]);
+    assert_eq!(status_of(&throttled.run(&transport).await), Some(429));
+    throttled.limiter
 }
 
-fn through(gate: Arc<EndpointLimiter>, total: Duration) -> Conditions {
+fn through(limiter: Arc<EndpointLimiter>, total: Duration) -> Conditions {
     Conditions {
-        gate,
+        limiter,
         total,
         ..Conditions::of(&DEFAULT)
     }
@@ -38,26 +38,26 @@ async fn retry_after_replaces_a_shorter_wait_only() {
         (429, "Fri, 15 Jan 2027 08:00:30 GMT", 30_000),
         (503, "Fri, 15 Jan 2027 07:00:00 GMT", 1_000),
     ] {
-        let net = answers(&[
+        let transport = answers(&[
             FakeResponse::new(status, "").retry_after(value),
             FakeResponse::new(200, ""),
         ]);
-        let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
+        let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
         assert_eq!(
             (times, status_of(&end)),
             (vec![0, second], Some(200)),
             "{status} {value}"
         );
     }
-    let net = answers(&[FakeResponse::new(503, "").retry_after("3")]);
-    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    let transport = answers(&[FakeResponse::new(503, "").retry_after("3")]);
+    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
     assert_eq!(times, [0, 3_000, 6_000, 10_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_does_not_make_a_status_one_that_is_retried() {
-    let net = answers(&[FakeResponse::new(400, "").retry_after("1")]);
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
+    let transport = answers(&[FakeResponse::new(400, "").retry_after("1")]);
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!((times, status_of(&end)), (vec![0], Some(400)));
 }
 
@@ -65,12 +65,12 @@ async fn retry_after_does_not_make_a_status_one_that_is_retried() {
 async fn a_retry_after_that_the_deadline_cannot_hold_ends_it_at_once() {
     let started = Instant::now();
     for value in ["31", "Fri, 15 Jan 2027 09:00:00 GMT"] {
-        let net = answers(&[FakeResponse::new(503, "").retry_after(value)]);
+        let transport = answers(&[FakeResponse::new(503, "").retry_after(value)]);
         let conditions = Conditions {
             total: seconds(30),
             ..Conditions::of(&IMDS_DEFAULT)
         };
-        let (times, end) = sent(&conditions, &net).await;
+        let (times, end) = sent(&conditions, &transport).await;
         assert_eq!((times, status_of(&end)), (vec![0], Some(503)));
     }
     assert_eq!(started.elapsed(), Duration::ZERO);
@@ -86,12 +86,12 @@ async fn an_absurd_retry_after_ends_it_without_a_panic() {
         "99999999999999999999999",
     ] {
         for fraction in [0.0, 0.999] {
-            let net = answers(&[FakeResponse::new(503, "").retry_after(value)]);
+            let transport = answers(&[FakeResponse::new(503, "").retry_after(value)]);
             let conditions = Conditions {
                 fraction,
                 ..Conditions::of(&DEFAULT)
             };
-            let (times, end) = sent(&conditions, &net).await;
+            let (times, end) = sent(&conditions, &transport).await;
             assert_eq!((times, status_of(&end)), (vec![0], Some(503)), "{value}");
         }
     }
@@ -99,26 +99,26 @@ async fn an_absurd_retry_after_ends_it_without_a_panic() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_holds_back_every_chain_to_the_endpoint() {
-    let gate = closed_gate("20").await;
+    let limiter = closed_gate("20").await;
     tokio::time::advance(seconds(5)).await;
-    let (times, end) = sent(&through(gate, seconds(60)), &statuses(&[200])).await;
+    let (times, end) = sent(&through(limiter, seconds(60)), &statuses(&[200])).await;
     assert_eq!((times, status_of(&end)), (vec![15_000], Some(200)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_the_deadline_cannot_hold_ends_it_at_once_and_unsent() {
-    let gate = closed_gate("20").await;
+    let limiter = closed_gate("20").await;
     let started = Instant::now();
-    let net = statuses(&[200]);
-    let end = through(gate, seconds(19)).run(&net).await;
+    let transport = statuses(&[200]);
+    let end = through(limiter, seconds(19)).run(&transport).await;
     assert!(matches!(end, AttemptOutcome::BlockedByRetryAfter(pause) if pause == seconds(20)));
-    assert_eq!((net.count(), started.elapsed()), (0, Duration::ZERO));
+    assert_eq!((transport.count(), started.elapsed()), (0, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_pause_is_longer_than_a_minute() {
-    let gate = closed_gate("3600").await;
-    let (times, _) = sent(&through(gate, HOUR), &statuses(&[200])).await;
+    let limiter = closed_gate("3600").await;
+    let (times, _) = sent(&through(limiter, HOUR), &statuses(&[200])).await;
     assert_eq!(times, [60_000]);
 }
 
@@ -131,17 +131,17 @@ async fn only_a_429_with_retry_after_closes_the_gate() {
     ] {
         let first = Conditions::without_retries();
         first.run(&answers(&[reply])).await;
-        let (times, _) = sent(&through(first.gate, HOUR), &statuses(&[200])).await;
+        let (times, _) = sent(&through(first.limiter, HOUR), &statuses(&[200])).await;
         assert_eq!(times, [0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_chain_without_retries_waits_for_the_pause_too() {
-    let gate = closed_gate("20").await;
+    let limiter = closed_gate("20").await;
     let conditions = Conditions {
         policy: None,
-        ..through(gate, HOUR)
+        ..through(limiter, HOUR)
     };
     let (times, end) = sent(&conditions, &statuses(&[200])).await;
     assert_eq!((times, status_of(&end)), (vec![20_000], Some(200)));
@@ -150,7 +150,7 @@ async fn a_chain_without_retries_waits_for_the_pause_too() {
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
     let started = Instant::now();
-    let net = FakeTransport::scripted(|nth, _| {
+    let transport = FakeTransport::scripted(|nth, _| {
         let reply = if nth == 0 {
             FakeResponse::new(429, "").retry_after("10")
         } else {
@@ -158,44 +158,44 @@ async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
         };
         FakeOutcome::from(reply).after(seconds(1))
     });
-    let gate = Arc::new(EndpointLimiter::new(FakeClock::new()));
-    let chains: Vec<_> = (0..32)
+    let limiter = Arc::new(EndpointLimiter::new(FakeClock::new()));
+    let retry_loops: Vec<_> = (0..32)
         .map(|_| {
-            let (net, gate) = (net.clone(), gate.clone());
+            let (transport, limiter) = (transport.clone(), limiter.clone());
             tokio::spawn(async move {
                 let conditions = Conditions {
                     policy: None,
-                    ..through(gate, HOUR)
+                    ..through(limiter, HOUR)
                 };
-                status_of(&conditions.run(&net).await)
+                status_of(&conditions.run(&transport).await)
             })
         })
         .collect();
-    for chain in chains {
-        assert!(chain.await.expect("no panic").is_some());
+    for retry_loop in retry_loops {
+        assert!(retry_loop.await.expect("no panic").is_some());
     }
-    let times = net.times(started);
+    let times = transport.times(started);
     assert_eq!((times.len(), times[30], times[31]), (32, 0, 11_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn ten_seconds_for_an_endpoint_that_starts_count_from_the_first_try_not_from_a_pause() {
-    let gate = closed_gate("20").await;
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let limiter = closed_gate("20").await;
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0..4 => TransportErrorKind::ConnectionRefused.into(),
         _ => FakeResponse::new(200, "").into(),
     });
-    let (times, end) = sent(&through(gate, HOUR), &net).await;
+    let (times, end) = sent(&through(limiter, HOUR), &transport).await;
     assert_eq!(times, [20_000, 20_250, 20_750, 21_750, 23_750]);
     assert_eq!(status_of(&end), Some(200));
 }
 
 #[tokio::test(start_paused = true)]
 async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
-    let gate = closed_gate("10").await;
+    let limiter = closed_gate("10").await;
     let conditions = Conditions {
         fraction: 0.999,
-        ..through(gate, seconds(11))
+        ..through(limiter, seconds(11))
     };
     let (times, _) = sent(&conditions, &statuses(&[200])).await;
     assert!(
@@ -208,7 +208,7 @@ async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
 async fn wait_ends_when_the_wall_clock_says_so_after_a_suspension() {
     let conditions = Conditions::of(&IMDS_DEFAULT);
     let clock = conditions.clock.clone();
-    let net = FakeTransport::scripted(move |nth, _| {
+    let transport = FakeTransport::scripted(move |nth, _| {
         if nth == 0 {
             // The machine sleeps during the wait of ten seconds, and the monotonic clock stands still meanwhile.
             let clock = clock.clone();
@@ -221,7 +221,7 @@ async fn wait_ends_when_the_wall_clock_says_so_after_a_suspension() {
             FakeResponse::new(200, "").into()
         }
     });
-    let (times, end) = sent(&conditions, &net).await;
+    let (times, end) = sent(&conditions, &transport).await;
     assert_eq!(status_of(&end), Some(200));
     assert_eq!(times, [0, 2_000], "the wall clock is looked at once a second");
 }

@@ -43,8 +43,8 @@ async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
         TransportErrorKind::ConnectionClosed,
     ] {
         for policy in [&IMDS_CONFIGURED, &DEFAULT] {
-            let net = FakeTransport::scripted(move |_, _| kind.into());
-            let (times, end) = sent(&Conditions::of(policy), &net).await;
+            let transport = FakeTransport::scripted(move |_, _| kind.into());
+            let (times, end) = sent(&Conditions::of(policy), &transport).await;
             assert_eq!(times, expected, "{kind:?}");
             assert_eq!(fault_of(&end), Some(kind));
         }
@@ -53,11 +53,11 @@ async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_has_started_answers() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0..4 => TransportErrorKind::ConnectionRefused.into(),
         _ => FakeResponse::new(200, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!((times.last(), status_of(&end)), (Some(&3_750), Some(200)));
 }
 
@@ -68,8 +68,8 @@ async fn nobody_at_imds_own_address_is_asked_once_more() {
         TransportErrorKind::ConnectionReset,
         TransportErrorKind::ConnectionClosed,
     ] {
-        let net = FakeTransport::scripted(move |_, _| kind.into());
-        let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+        let transport = FakeTransport::scripted(move |_, _| kind.into());
+        let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
         assert_eq!(times, [0, 1_000], "{kind:?}");
     }
 }
@@ -92,8 +92,8 @@ async fn every_other_fault_has_the_retries_of_its_row() {
             (F::CustomClient, &[0]),
             (F::InvalidRequest, &[0]),
         ] {
-            let net = FakeTransport::scripted(move |_, _| kind.into());
-            let (times, end) = sent(&Conditions::of(policy), &net).await;
+            let transport = FakeTransport::scripted(move |_, _| kind.into());
+            let (times, end) = sent(&Conditions::of(policy), &transport).await;
             assert_eq!(times, expected, "{kind:?}");
             assert_eq!(fault_of(&end), Some(kind));
         }
@@ -126,24 +126,24 @@ async fn the_budget_follows_the_latest_status() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_does_not_use_up_what_a_fault_may_spend() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => TransportErrorKind::NameResolution.into(),
         1..4 => FakeResponse::new(503, "").into(),
         4 => TransportErrorKind::ConnectionReset.into(),
         _ => FakeResponse::new(200, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!(times, [0, 1_000, 2_000, 3_000, 4_000, 4_250]);
     assert_eq!(status_of(&end), Some(200));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_time_out_ends_it_whatever_came_between() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 | 2 => TransportErrorKind::ConnectTimeout.into(),
         _ => FakeResponse::new(503, "").into(),
     });
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &net).await;
+    let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!(times, [0, 1_000, 2_000]);
     assert_eq!(fault_of(&end), Some(TransportErrorKind::ConnectTimeout));
 }
@@ -244,18 +244,18 @@ async fn without_retries_one_request_is_sent() {
         TransportErrorKind::ConnectionRefused,
         TransportErrorKind::NameResolution,
     ] {
-        let net = FakeTransport::scripted(move |_, _| kind.into());
-        let (times, end) = sent(&Conditions::without_retries(), &net).await;
+        let transport = FakeTransport::scripted(move |_, _| kind.into());
+        let (times, end) = sent(&Conditions::without_retries(), &transport).await;
         assert_eq!((times, fault_of(&end)), (vec![0], Some(kind)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_two_kinds_share_the_one_retry_of_their_row() {
-    let net = FakeTransport::scripted(|nth, _| match nth {
+    let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => TransportErrorKind::ConnectionRefused.into(),
         _ => TransportErrorKind::ConnectTimeout.into(),
     });
-    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &net).await;
+    let (times, _) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
     assert_eq!(times, [0, 1_000]);
 }

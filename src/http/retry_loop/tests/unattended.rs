@@ -1,4 +1,4 @@
-//! A chain whose callers leave.
+//! A retry loop whose callers leave.
 
 use super::*;
 
@@ -6,10 +6,10 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Runs a chain whose one caller leaves after so long; gives its end and how long it took.
+/// Runs a retry loop whose one caller leaves after so long; gives its end and how long it took.
 async fn left_after(
     conditions: &Conditions,
-    net: &FakeTransport,
+    transport: &FakeTransport,
     wait: Duration,
 ) -> (AttemptOutcome, Duration) {
     let started = Instant::now();
@@ -17,8 +17,8 @@ async fn left_after(
         sleep(wait).await;
         conditions.waiters.leave();
     };
-    let chain = async { (conditions.run(net).await, started.elapsed()) };
-    tokio::join!(chain, leaving).0
+    let retry_loop = async { (conditions.run(transport).await, started.elapsed()) };
+    tokio::join!(retry_loop, leaving).0
 }
 
 #[tokio::test(start_paused = true)]
@@ -29,29 +29,32 @@ async fn every_wait_ends_with_the_last_caller() {
     assert_eq!(took, seconds(3));
 
     let blocked = Conditions::of(&DEFAULT);
-    blocked.gate.block_for(seconds(30));
-    let net = statuses(&[200]);
-    let (end, took) = left_after(&blocked, &net, seconds(3)).await;
+    blocked.limiter.block_for(seconds(30));
+    let transport = statuses(&[200]);
+    let (end, took) = left_after(&blocked, &transport, seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
-    assert_eq!((took, net.count()), (seconds(3), 0));
+    assert_eq!((took, transport.count()), (seconds(3), 0));
 
     let crowded = Conditions::of(&DEFAULT);
     let mut places = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.gate.acquire_request_permit().await);
+        places.push(crowded.limiter.acquire_request_permit().await);
     }
-    let (end, took) = left_after(&crowded, &net, seconds(3)).await;
+    let (end, took) = left_after(&crowded, &transport, seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
-    assert_eq!((took, net.count()), (seconds(3), 0));
+    assert_eq!((took, transport.count()), (seconds(3), 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_for_a_caller_who_has_left_before() {
     let conditions = Conditions::of(&DEFAULT);
     conditions.waiters.leave();
-    let net = statuses(&[200]);
-    assert!(matches!(conditions.run(&net).await, AttemptOutcome::Unattended));
-    assert_eq!(net.count(), 0);
+    let transport = statuses(&[200]);
+    assert!(matches!(
+        conditions.run(&transport).await,
+        AttemptOutcome::Unattended
+    ));
+    assert_eq!(transport.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,43 +62,47 @@ async fn a_transport_that_takes_no_place_waits_for_none_and_sends_nothing_withou
     let crowded = Conditions::of(&DEFAULT);
     let mut places = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.gate.acquire_request_permit().await);
+        places.push(crowded.limiter.acquire_request_permit().await);
     }
-    let net = FakeTransport::numbered(7, |_, _| FakeResponse::new(200, "").into());
-    assert_eq!(status_of(&crowded.run(&net).await), Some(200));
+    let transport = FakeTransport::numbered(7, |_, _| FakeResponse::new(200, "").into());
+    assert_eq!(status_of(&crowded.run(&transport).await), Some(200));
     crowded.waiters.leave();
-    assert!(matches!(crowded.run(&net).await, AttemptOutcome::Unattended));
-    assert_eq!(net.count(), 1);
+    assert!(matches!(
+        crowded.run(&transport).await,
+        AttemptOutcome::Unattended
+    ));
+    assert_eq!(transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
     for (status, is_final) in [(200, true), (400, true), (503, false), (429, false)] {
-        let net = FakeTransport::scripted(move |_, _| {
+        let transport = FakeTransport::scripted(move |_, _| {
             FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
         });
         let conditions = Conditions::of(&DEFAULT);
-        let (end, took) = left_after(&conditions, &net, seconds(1)).await;
+        let (end, took) = left_after(&conditions, &transport, seconds(1)).await;
         assert_eq!(matches!(end, AttemptOutcome::Unattended), !is_final, "{status}");
-        assert_eq!((took, net.count()), (seconds(5), 1), "{status}");
+        assert_eq!((took, transport.count()), (seconds(5), 1), "{status}");
     }
     // Nor is a challenge answered.
-    let net = FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(401, "")).after(seconds(5)));
+    let transport =
+        FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(401, "")).after(seconds(5)));
     let conditions = Conditions::of(&DEFAULT);
     let leaving = async {
         sleep(seconds(1)).await;
         conditions.waiters.leave();
     };
     let request = get();
-    let challenge = |answer: &Response| Ok((answer.status == 401).then(get));
-    let (end, ()) = tokio::join!(conditions.run_with(&net, &request, &challenge), leaving);
+    let challenge = |response: &Response| Ok((response.status == 401).then(get));
+    let (end, ()) = tokio::join!(conditions.run_with(&transport, &request, &challenge), leaving);
     assert!(matches!(end, AttemptOutcome::Unattended));
-    assert_eq!(net.count(), 1);
+    assert_eq!(transport.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retries_resume_for_callers_who_come_back() {
-    let net = FakeTransport::scripted(|nth, _| {
+    let transport = FakeTransport::scripted(|nth, _| {
         let status = if nth < 2 { 503 } else { 200 };
         FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
     });
@@ -109,9 +116,9 @@ async fn retries_resume_for_callers_who_come_back() {
             conditions.waiters.join();
         }
     };
-    let (end, ()) = tokio::join!(conditions.run(&net), callers);
+    let (end, ()) = tokio::join!(conditions.run(&transport), callers);
     assert_eq!(
-        (status_of(&end), net.times(started)),
+        (status_of(&end), transport.times(started)),
         (Some(200), vec![0, 6_000, 12_000])
     );
 }
@@ -119,14 +126,14 @@ async fn retries_resume_for_callers_who_come_back() {
 #[tokio::test(start_paused = true)]
 async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
     let conditions = Conditions::of(&DEFAULT);
-    let net = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
+    let transport = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let others = async {
         let mut places = Vec::new();
         for _ in 0..30 {
-            places.push(conditions.gate.acquire_request_permit().await);
+            places.push(conditions.limiter.acquire_request_permit().await);
         }
-        let last = conditions.gate.acquire_request_permit().await;
+        let last = conditions.limiter.acquire_request_permit().await;
         assert_eq!(started.elapsed(), seconds(2));
         drop(last);
     };
@@ -137,7 +144,7 @@ async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
         sleep(seconds(1)).await;
         conditions.waiters.leave();
     };
-    let (end, (), ()) = tokio::join!(conditions.run(&net), others, leaving);
+    let (end, (), ()) = tokio::join!(conditions.run(&transport), others, leaving);
     assert!(matches!(end, AttemptOutcome::Unattended));
     // It had its time all the same.
     assert_eq!(started.elapsed(), seconds(10));
@@ -145,14 +152,14 @@ async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_of_too_many_ends_and_none_that_callers_came_back_to() {
-    let gate = Conditions::of(&DEFAULT).gate;
-    let net = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
-    let chains: Vec<_> = (0..40)
+    let limiter = Conditions::of(&DEFAULT).limiter;
+    let transport = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
+    let retry_loops: Vec<_> = (0..40)
         .map(|nth| {
-            let (net, gate) = (net.clone(), gate.clone());
+            let (transport, limiter) = (transport.clone(), limiter.clone());
             tokio::spawn(async move {
                 let conditions = Conditions {
-                    gate,
+                    limiter,
                     ..Conditions::of(&DEFAULT)
                 };
                 let callers = async {
@@ -166,20 +173,20 @@ async fn the_oldest_of_too_many_ends_and_none_that_callers_came_back_to() {
                     }
                 };
                 let started = Instant::now();
-                let chain = async {
+                let retry_loop = async {
                     sleep(Duration::from_millis(5 * nth)).await;
-                    let end = conditions.run(&net).await;
+                    let end = conditions.run(&transport).await;
                     (matches!(end, AttemptOutcome::Unattended), started.elapsed())
                 };
-                tokio::join!(chain, callers).0
+                tokio::join!(retry_loop, callers).0
             })
         })
         .collect();
     sleep(seconds(1)).await;
-    assert_eq!(net.in_flight(), 32);
+    assert_eq!(transport.in_flight(), 32);
     let mut ended_early = Vec::new();
-    for (nth, chain) in chains.into_iter().enumerate() {
-        let (is_unattended, took) = chain.await.expect("no panic");
+    for (nth, retry_loop) in retry_loops.into_iter().enumerate() {
+        let (is_unattended, took) = retry_loop.await.expect("no panic");
         assert!(is_unattended);
         if took < seconds(1) {
             ended_early.push(nth);

@@ -24,24 +24,24 @@ const APP_SERVICE: &[(&str, &str)] = &[
 
 /// A host and what it is sent.
 fn asked(variables: &[(&str, &str)]) -> (ErrorContext, Request) {
-    let machine = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
-    let settings = options(|_| {});
-    let source = source::create(&environment(variables), &settings, &machine).expect("opened");
-    let ask = TokenQuery {
+    let platform = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
+    let options = options(|_| {});
+    let source = source::create(&environment(variables), &options, &platform).expect("opened");
+    let query = TokenQuery {
         resource: resource("https://vault.azure.net"),
-        identity: settings.identity,
+        identity: options.identity,
         capabilities: None,
         claims: None,
         refused_token_hash: None,
         correlation_id: "call-1".into(),
     };
-    let request = source.request(&ask, &machine).expect("a request");
+    let request = source.request(&query, &platform).expect("a request");
     (ErrorContext::new(&*source), request)
 }
 
 fn refusal_of(variables: &[(&str, &str)], status: u16, body: &str) -> Error {
-    let (report, request) = asked(variables);
-    report.response_error(&FakeResponse::new(status, body).to(&request), None, 2, true)
+    let (error_context, request) = asked(variables);
+    error_context.response_error(&FakeResponse::new(status, body).to(&request), None, 2, true)
 }
 
 fn refusal(status: u16, body: &str) -> Error {

@@ -112,11 +112,11 @@ fn what_no_json_of_a_success_says_is_never_quoted() {
 #[test]
 fn what_a_secret_is_made_of_does_not_matter() {
     // Empty after trimming: nothing to look for, and no endless loop over nothing.
-    let (report, mut request) = asked(APP_SERVICE);
+    let (error_context, mut request) = asked(APP_SERVICE);
     request.secrets = ["  ", ".*(", ".*([a-z]"]
         .map(|secret| Secret::new(secret.into()))
         .to_vec();
-    let error = report.response_error(
+    let error = error_context.response_error(
         &FakeResponse::new(400, "a .*( b .*([A-Z] c").to(&request),
         None,
         1,
@@ -146,14 +146,14 @@ fn short_secret_does_not_destroy_the_words_of_a_service() {
 
 #[test]
 fn secrets_of_the_whole_acquisition_show_nowhere() {
-    let (report, request) = asked(APP_SERVICE);
-    report.add_secrets([Secret::new("an-earlier-key".into())]);
+    let (error_context, request) = asked(APP_SERVICE);
+    error_context.add_secrets([Secret::new("an-earlier-key".into())]);
     let words = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
     let cause = Cause {
         code: None,
         message: format!("certificate not valid for name {words}\nand more"),
     };
-    report.response_error(&FakeResponse::new(400, "").to(&request), None, 1, false);
+    error_context.response_error(&FakeResponse::new(400, "").to(&request), None, 1, false);
     for kind in [
         TransportErrorKind::Tls,
         TransportErrorKind::NameResolution,
@@ -164,7 +164,7 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
             kind,
             cause: Some(cause.clone()),
         };
-        let shown = shown(&report.transport_error(&fault, 1, false));
+        let shown = shown(&error_context.transport_error(&fault, 1, false));
         assert_eq!(
             shown.matches("name <redacted> and <redacted> and more").count(),
             3,
@@ -172,13 +172,13 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
         );
     }
     let error = Error::new(Code::InvalidFilePath, format!("a challenge names {words}"))
-        .map_details(|facts| facts.cause = Some(cause.clone()));
-    let shown = shown(&report.with_source(error, 1));
+        .map_details(|details| details.cause = Some(cause.clone()));
+    let shown = shown(&error_context.with_source(error, 1));
     assert!(
         shown.contains("names <redacted> and <redacted>") && !shown.contains("earlier"),
         "{shown}"
     );
-    let message = report
+    let message = error_context
         .tenant_mismatch("t", &format!("x{words}"))
         .details()
         .message
@@ -187,7 +187,7 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
         message.contains("<redacted>") && !message.contains("earlier"),
         "{message}"
     );
-    assert_eq!(report.redact(words), "<redacted> and <redacted>");
+    assert_eq!(error_context.redact(words), "<redacted> and <redacted>");
 }
 
 #[test]

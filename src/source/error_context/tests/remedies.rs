@@ -31,10 +31,10 @@ fn federation_that_was_just_made_is_waited_for_by_its_codes() {
         ),
     ] {
         let body = format!(r#"{{"error":"invalid_request","error_description":"{words}"}}"#);
-        let answer = |status| FakeResponse::new(status, body.as_str()).to(&request);
-        assert_eq!(is_identity_missing(&answer(400)), is_missing, "{words}");
-        assert_eq!(is_identity_missing(&answer(401)), is_missing, "{words}");
-        assert!(!is_identity_missing(&answer(200)), "{words}");
+        let token_response = |status| FakeResponse::new(status, body.as_str()).to(&request);
+        assert_eq!(is_identity_missing(&token_response(400)), is_missing, "{words}");
+        assert_eq!(is_identity_missing(&token_response(401)), is_missing, "{words}");
+        assert!(!is_identity_missing(&token_response(200)), "{words}");
     }
 }
 
@@ -44,10 +44,12 @@ fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
     let path =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
     let said = |id: Option<&str>, words: &str| {
-        let (report, request) = asked(APP_SERVICE);
+        let (error_context, request) = asked(APP_SERVICE);
         let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
         let response = FakeResponse::new(400, &body).to(&request);
-        let error = report.with_identity(id).response_error(&response, None, 1, false);
+        let error = error_context
+            .with_identity(id)
+            .response_error(&response, None, 1, false);
         error.details().message.clone()
     };
     let unknown = [
@@ -140,9 +142,9 @@ fn the_403_of_a_containers_host_says_that_there_is_no_imds() {
     ] {
         let error = refusal_of(&[], 403, body);
         assert_eq!(*error.code(), Code::UnreachableNetwork);
-        let facts = error.details();
-        assert_eq!((facts.status, facts.retryable), (Some(403), false));
-        assert!(facts.message.contains("There is no IMDS here"), "{error}");
+        let details = error.details();
+        assert_eq!((details.status, details.retryable), (Some(403), false));
+        assert!(details.message.contains("There is no IMDS here"), "{error}");
     }
     for (status, body) in [
         (403, "A socket operation was attempted to an unreachable network"),

@@ -7,18 +7,21 @@ fn a_message_says_who_answered_what_and_under_which_ids() {
     let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
         "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;
     let error = refusal(400, body);
-    let facts = error.details();
+    let details = error.details();
     assert_eq!(
-        facts.message,
+        details.message,
         "App Service's token endpoint at http://127.0.0.1:8081/msi/token answered 400: Not today. (error \
          invalid_request, error codes 70021 700211, correlation id c-1, trace id t-1, timestamp 2027-01-15 08:00:00Z)."
     );
-    assert_eq!(error.to_string(), format!("invalid_request: {}", facts.message));
-    assert_eq!((facts.status, facts.attempts), (Some(400), Some(2)));
-    assert_eq!(facts.correlation_id.as_deref(), Some("c-1"));
-    assert_eq!(facts.number, Some(ErrorNumber::Number(70_021.0)));
-    assert_eq!(facts.source, Some(SourceName::AppService));
-    assert_eq!(facts.endpoint.as_deref(), Some("http://127.0.0.1:8081/msi/token"));
+    assert_eq!(error.to_string(), format!("invalid_request: {}", details.message));
+    assert_eq!((details.status, details.attempts), (Some(400), Some(2)));
+    assert_eq!(details.correlation_id.as_deref(), Some("c-1"));
+    assert_eq!(details.number, Some(ErrorNumber::Number(70_021.0)));
+    assert_eq!(details.source, Some(SourceName::AppService));
+    assert_eq!(
+        details.endpoint.as_deref(),
+        Some("http://127.0.0.1:8081/msi/token")
+    );
 }
 
 #[test]
@@ -97,10 +100,10 @@ fn errors_of_every_shape_give_their_code_and_words() {
     ] {
         let error = refusal(502, body);
         assert_eq!(error.code().as_str(), code, "{body}");
-        let facts = error.details();
-        assert_eq!(facts.status, Some(502), "{body}");
+        let details = error.details();
+        assert_eq!(details.status, Some(502), "{body}");
         assert!(
-            facts.message.contains("answered 502") && facts.message.contains(words),
+            details.message.contains("answered 502") && details.message.contains(words),
             "{error}"
         );
     }
@@ -186,10 +189,11 @@ fn a_redirect_is_named_as_one() {
 
 #[test]
 fn whether_it_may_be_tried_again_is_passed_on() {
-    let (report, request) = asked(APP_SERVICE);
+    let (error_context, request) = asked(APP_SERVICE);
     for retryable in [false, true] {
-        let refused = report.response_error(&FakeResponse::new(503, "").to(&request), None, 1, retryable);
-        let broken = report.transport_error(
+        let refused =
+            error_context.response_error(&FakeResponse::new(503, "").to(&request), None, 1, retryable);
+        let broken = error_context.transport_error(
             &TransportError::new(TransportErrorKind::ConnectionReset),
             1,
             retryable,
@@ -200,19 +204,19 @@ fn whether_it_may_be_tried_again_is_passed_on() {
         );
     }
     assert!(
-        report
+        error_context
             .retry_after_too_long(Duration::from_secs(5), 0)
             .details()
             .retryable
     );
     assert!(
-        report
+        error_context
             .timed_out(Duration::from_secs(5), &AttemptStats::default())
             .details()
             .retryable
     );
     assert!(
-        !report
+        !error_context
             .unusable_response("why", &FakeResponse::new(200, "").to(&request), 1)
             .details()
             .retryable

@@ -6,7 +6,7 @@ use super::*;
 fn every_fault_has_its_code_and_words() {
     use TransportErrorKind as F;
     const UNREACHABLE: Code = Code::UnreachableNetwork;
-    let (report, _) = asked(&[]);
+    let (error_context, _) = asked(&[]);
     for (kind, code, words, remedy) in [
         (F::ConnectionRefused, UNREACHABLE, "refused", true),
         (F::ConnectionReset, UNREACHABLE, "broke the connection off", false),
@@ -51,21 +51,23 @@ fn every_fault_has_its_code_and_words() {
             kind,
             cause: Some(cause.clone()),
         };
-        let error = report.transport_error(&fault, 3, true);
+        let error = error_context.transport_error(&fault, 3, true);
         assert_eq!(*error.code(), code, "{kind:?}");
-        let facts = error.details();
+        let details = error.details();
         assert!(
-            facts.message.contains(words) && facts.message.contains("after 3 requests"),
+            details.message.contains(words) && details.message.contains("after 3 requests"),
             "{error}"
         );
         assert_eq!(
-            facts.message.contains("npx managed-identity-native emulator -- "),
+            details
+                .message
+                .contains("npx managed-identity-native emulator -- "),
             remedy,
             "{error}"
         );
         let status = (kind == F::BodyTooLarge).then_some(200);
-        assert_eq!((facts.cause.as_ref(), facts.status), (Some(&cause), status));
-        let quoted = facts.message.contains("the socket's words");
+        assert_eq!((details.cause.as_ref(), details.status), (Some(&cause), status));
+        let quoted = details.message.contains("the socket's words");
         let unquoted = [F::BodyTooLarge, F::ConnectTimeout, F::ThumbprintMismatch].contains(&kind);
         assert_eq!(quoted, !unquoted, "{error}");
     }
@@ -105,8 +107,8 @@ fn a_tls_fault_has_the_remedy_of_its_host() {
 
 #[test]
 fn an_unusable_token_is_a_failed_response() {
-    let (report, request) = asked(APP_SERVICE);
-    let error = report.unusable_response("it is stale", &FakeResponse::new(200, "").to(&request), 4);
+    let (error_context, request) = asked(APP_SERVICE);
+    let error = error_context.unusable_response("it is stale", &FakeResponse::new(200, "").to(&request), 4);
     assert_eq!(*error.code(), Code::FailedResponse);
     assert!(
         error

@@ -83,7 +83,7 @@ for (const [probe, status] of [
 for (const [probe, description] of [
   ["refused", "is refused"],
   ["silent", "gets no response"],
-  ["container", "is responded by a container host"],
+  ["container", "is answered by a container host"],
 ]) {
   test(`a probe that ${description} rejects getToken; the failure is not remembered and does not affect acquireToken`, async (t) => {
     const program = async ({ native, require, argument, report }) => {

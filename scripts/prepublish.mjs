@@ -1,5 +1,5 @@
-// Guards `npm publish`: `napi prepublish` publishes the eight platform packages for real, also when npm
-// itself was told `--dry-run`. So it runs only in CI, on the tag of the version that package.json names.
+// Guards `npm publish`: `napi prepublish` publishes the eight platform packages, even when npm runs with `--dry-run`.
+// Therefore it runs only in CI, on the tag of the version in package.json.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
@@ -8,10 +8,10 @@ const { CI, GITHUB_REF_NAME, GITHUB_REF_TYPE, npm_config_dry_run: dryRun } = pro
 const onTag = GITHUB_REF_TYPE === "tag" && GITHUB_REF_NAME === `v${version}`;
 
 if (dryRun === "true") {
-  console.error("prepublish: dry run, so the platform packages are left alone.");
+  console.error("prepublish: dry run, so the platform packages are not published.");
 } else if (!(CI && onTag)) {
   console.error(
-    `prepublish: refused. Only the release workflow publishes, on the tag v${version}.\n` +
+    `prepublish: not allowed here. Only the release workflow publishes, on the tag v${version}.\n` +
       "To see what would be packed: npm pack --dry-run --ignore-scripts",
   );
   process.exitCode = 1;

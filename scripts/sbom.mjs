@@ -1,6 +1,6 @@
-// Writes the bill of materials of a release, CycloneDX 1.6 in JSON, to the file that is named or to the console: the
-// npm package, its platform packages, and the crates that are linked into each add-on. Where an add-on lies in its
-// folder below npm/, its hash is stated. The same commit, toolchain and add-ons give the same bytes: no time, no chance.
+// Writes the bill of materials of a release (CycloneDX 1.6, JSON) to the given file or to stdout: the npm package, its
+// platform packages, and the crates that are linked into each add-on. If an add-on is in its folder below npm/, its hash is
+// included. The same commit, toolchain and add-ons result in the same bytes: it contains neither times nor random values.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 const root = new URL("../", import.meta.url);
 const manifest = readJson("package.json");
 const targets = [...manifest.napi.targets].sort();
-/** The property of a component that says for which targets it is linked, if not for all. */
+/** The property of a component that is linked for some targets only. */
 const TARGET = "managed-identity-native:target";
 
-/** All that was found, by its reference, with what each depends on. */
+/** All components by their reference, and the dependencies of each. */
 const components = new Map();
 const dependencies = new Map();
 
@@ -24,8 +24,8 @@ function readJson(path) {
   return JSON.parse(readText(path));
 }
 
-/** What a program of the Rust toolchain prints. */
-function output(command, ...options) {
+/** Returns the output of a program of the Rust toolchain. */
+function outputOf(command, ...options) {
   const settings = { cwd: fileURLToPath(root), encoding: "utf8", maxBuffer: 64 * 1024 * 1024 };
   return execFileSync(command, options, settings);
 }
@@ -42,12 +42,12 @@ function add(reference, component) {
   return components.get(reference);
 }
 
-/** An SPDX expression; a slash between two licences is how crates once wrote "or". */
-function licensed(expression) {
+/** Returns an SPDX expression as CycloneDX has it; older crates wrote a slash for "OR". */
+function licenseChoice(expression) {
   return expression === "" ? undefined : [{ expression: expression.replaceAll("/", " OR ") }];
 }
 
-/** What crates.io published, by "name@version", as Cargo.lock pins it. */
+/** Returns the checksums of crates.io, by "name@version", from Cargo.lock. */
 function checksums() {
   const blocks = readText("Cargo.lock").split("[[package]]");
   const field = (block, name) => block.match(new RegExp(`^${name} = "(.+)"$`, "m"))?.[1];
@@ -57,12 +57,12 @@ function checksums() {
 }
 
 /**
- * Adds the crates that are linked for a target below `reference`. It is cargo's own answer with the features as they
- * are resolved for that target, without what only runs while building: procedural macros and build scripts.
+ * Adds the crates that are linked for a target, as dependencies of `reference`. They come from cargo, with the features
+ * that it resolves for that target, and without procedural macros and build scripts, which run only during the build.
  */
 function addCrates(target, reference, published) {
   const options = ["--locked", "--edges=normal,no-proc-macro", "--prefix=depth", "--format={p}|{l}"];
-  const tree = output("cargo", "tree", `--target=${target}`, ...options);
+  const tree = outputOf("cargo", "tree", `--target=${target}`, ...options);
   const above = [];
   for (const line of tree.trim().split("\n")) {
     const [, depth, name, version, license] = line.match(/^(\d+)(\S+) v(\S+)[^|]*\|(.*?)(?: \(\*\))?$/);
@@ -77,7 +77,7 @@ function addCrates(target, reference, published) {
       name,
       version,
       hashes: [{ alg: "SHA-256", content: published.get(`${name}@${version}`) }],
-      licenses: licensed(license),
+      licenses: licenseChoice(license),
       targets: new Set(),
     });
     component.targets.add(target);
@@ -86,11 +86,16 @@ function addCrates(target, reference, published) {
   }
 }
 
-/** The standard library, which is linked into every add-on; cargo does not list it. */
+/** Adds the standard library, which is linked into every add-on; cargo does not list it. */
 function addStandardLibrary() {
-  const version = output("rustc", "--version", "--verbose").match(/^release: (.+)$/m)[1];
+  const version = outputOf("rustc", "--version", "--verbose").match(/^release: (.+)$/m)[1];
   const reference = `pkg:generic/rust-std@${version}`;
-  add(reference, { type: "library", name: "rust-std", version, licenses: licensed("MIT OR Apache-2.0") });
+  add(reference, {
+    type: "library",
+    name: "rust-std",
+    version,
+    licenses: licenseChoice("MIT OR Apache-2.0"),
+  });
   return reference;
 }
 
@@ -110,7 +115,7 @@ function addPlatformPackages() {
       name: platform.name,
       version: platform.version,
       hashes: hash ? [{ alg: "SHA-512", content: hash }] : undefined,
-      licenses: licensed(platform.license),
+      licenses: licenseChoice(platform.license),
       properties: [{ name: TARGET, value: target }],
     });
     dependencies.get(npmReference(manifest)).add(reference);
@@ -119,7 +124,7 @@ function addPlatformPackages() {
   }
 }
 
-/** The folder below npm/ of a Rust target, as napi names it. */
+/** Returns the folder below npm/ of a Rust target, as napi names it. */
 function folderOf(triple) {
   const [architecture, , system, library] = triple.split("-");
   const arch = { aarch64: "arm64", x86_64: "x64" }[architecture];
@@ -127,10 +132,10 @@ function folderOf(triple) {
   return [platform, arch, library].filter(Boolean).join("-");
 }
 
-/** npm packages that come along at run time, as package-lock.json pins them; development ones do not. */
+/** Adds the npm packages that are installed with this one, from package-lock.json; development dependencies are not. */
 function addNpmPackages() {
   for (const [path, entry] of Object.entries(readJson("package-lock.json").packages)) {
-    // What lies in this repository is linked; nothing of it is there at run time.
+    // Packages of this repository are linked, for development only.
     if (path === "" || entry.link || entry.dev || entry.devOptional || entry.peer) continue;
     const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
     const [algorithm, hash] = entry.integrity.split("-");
@@ -142,19 +147,19 @@ function addNpmPackages() {
       hashes: [
         { alg: algorithm.replace("sha", "SHA-"), content: Buffer.from(hash, "base64").toString("hex") },
       ],
-      licenses: licensed(entry.license ?? ""),
+      licenses: licenseChoice(entry.license ?? ""),
     });
     if (name in (manifest.dependencies ?? {})) dependencies.get(npmReference(manifest)).add(reference);
   }
 }
 
-/** Targets as properties, and left out where a component is linked for all. */
-function finished({ targets: linked, ...component }) {
+/** Returns a component with its targets as properties; a component that is linked for all targets has none. */
+function withTargets({ targets: linked, ...component }) {
   if (linked === undefined || linked.size === targets.length) return component;
   return { ...component, properties: [...linked].sort().map((value) => ({ name: TARGET, value })) };
 }
 
-/** A number of its own for each content, in the form of a UUID. */
+/** Returns a serial number in the form of a UUID, derived from the content. */
 function serialNumber(content) {
   const hex = createHash("sha256").update(JSON.stringify(content)).digest("hex");
   const uuid = hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-8$3-8$4-$5");
@@ -179,11 +184,11 @@ const content = {
       name: manifest.name,
       version: manifest.version,
       description: manifest.description,
-      licenses: licensed(manifest.license),
+      licenses: licenseChoice(manifest.license),
       purl: self,
     },
   },
-  components: [...components].sort(byReference).map(([, component]) => finished(component)),
+  components: [...components].sort(byReference).map(([, component]) => withTargets(component)),
   dependencies: [...dependencies].sort(byReference).map(([ref, on]) => ({ ref, dependsOn: [...on].sort() })),
 };
 const bom = {

@@ -23,14 +23,16 @@ A valid token is never withheld because of a fault:
 | expired or none | see the tables below | when the request fails, or after \`requestTimeout\` |
 
 "Retried" describes the default. With \`disableInternalRetries\` nothing is retried, and the error has \`retryable\`
-instead. The README lists the number of retries and their delays.
+instead. [Retries](wire-protocol.md#retries) lists the number of retries and their delays.
 
 The tables apply to configured endpoints. They also apply to the default address of IMDS, except that something other
 than IMDS may answer there: until IMDS has responded once, \`getToken\` then fails immediately with a
-\`CredentialUnavailableError\`, and the message describes what answered. The README has
-[the tables of when a credential chain continues](../README.md#with-the-azure-sdk). A local failure (no free ports, file
-descriptors or memory, or a connection that the system does not permit) is \`managed_identity_unreachable_network\` with
-the system's code in \`cause.code\`. It is retried once and never makes a chain continue.
+\`CredentialUnavailableError\`, and the message describes what answered.
+[With the Azure SDK](azure-sdk.md#when-a-chain-of-credentials-moves-on) lists when a credential chain continues.
+
+A local failure (no free ports, file descriptors or memory, or a connection that the system does not permit) is
+\`managed_identity_unreachable_network\` with the system's code in \`cause.code\`. It is retried once and never makes a chain
+continue.
 `;
 
 const FILES = `## Files on a file system that does not respond

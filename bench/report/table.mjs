@@ -3,7 +3,7 @@
 import { fraction, number } from "./numbers.mjs";
 
 const COLUMNS = ["native", "msal", "identity"];
-/** The figures that README shows, by their ids. */
+/** The metrics that README shows, by their ids. */
 const HEADLINES = ["cached-1", "require-token", "uncached-small", "callers", "installed"];
 
 export function table(metrics, settings, versions) {
@@ -30,19 +30,19 @@ export function table(metrics, settings, versions) {
   return lines.join("\n");
 }
 
-/** The headline figures, without goals. */
-export function headlines(figures, settings, versions) {
+/** The headline metrics, without goals. */
+export function headlines(metrics, settings, versions) {
   const header = [
     "",
     "managed-identity-native",
     `@azure/msal-node ${versions.msal}`,
     `@azure/identity ${versions.identity}`,
   ];
-  const shown = figures.filter(({ id }) => HEADLINES.includes(id));
+  const shown = metrics.filter(({ id }) => HEADLINES.includes(id));
   return [
     row(header),
     row(["---", "---:", "---:", "---:"]),
-    ...shown.map((figure) => row([figure.chart ?? titleOf(figure, settings), ...cells(figure)])),
+    ...shown.map((metric) => row([metric.chart ?? titleOf(metric, settings), ...cells(metric)])),
   ].join("\n");
 }
 

@@ -1,5 +1,5 @@
 // Writes a run's results: raw values, the table, the chart and the machine. Also writes the table into docs/benchmarks.md
-// and the headline figures into README.md, between their markers.
+// and the headline metrics into README.md, between their markers.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
@@ -65,7 +65,7 @@ function replace(file, shown) {
   const [from, to] = [text.indexOf(START), text.indexOf(END)];
   if (from < 0 || to < from) return false;
   const path = relative(dirname(file), join(root, "bench/results/chart.svg")).replaceAll(sep, "/");
-  const picture = `![The headline figures as bars](${path})`;
+  const picture = `![The headline metrics as bars](${path})`;
   writeFileSync(file, `${text.slice(0, from + START.length)}\n\n${picture}\n\n${shown}\n\n${text.slice(to)}`);
   return true;
 }

@@ -8,23 +8,21 @@ use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
 impl AcquisitionTask {
     /// The token that an answer grants, as it came `now`.
-    pub(super) fn parse_grant(
+    pub(super) async fn parse_grant(
         &self,
-        response: &Response,
+        response: &mut Response,
         now: Timestamp,
     ) -> Option<(TokenResponse, GrantedToken)> {
+        if !is_success(response.status) {
+            return None;
+        }
         let sent_at = response
             .headers
             .date
             .as_deref()
             .and_then(Timestamp::from_http_date);
-        let granted_at = |now| {
-            let mut token_response =
-                TokenResponse::parse(&response.body).filter(|_| is_success(response.status))?;
-            let grant = token_response.take_token(now, sent_at)?;
-            Some((token_response, grant))
-        };
-        let (token_response, mut grant) = granted_at(now)?;
+        let mut token_response = self.read_token_response(response).await?;
+        let mut grant = token_response.take_token(now, sent_at)?;
         if !self.context.key.cache_key.is_thread_local() {
             return Some((token_response, grant));
         }
@@ -39,7 +37,10 @@ impl AcquisitionTask {
             // Longer ones were cut to this.
             (!lifetime.is_zero() && lifetime < MAX_TOKEN_LIFETIME).then_some(lifetime)
         };
-        let by_caller = granted_at(called_at).and_then(|(_, grant)| lifetime(&grant, called_at));
+        let again = self.read_token_response(response).await;
+        let by_caller = again.and_then(|mut token_response| {
+            lifetime(&token_response.take_token(called_at, sent_at)?, called_at)
+        });
         let lifetimes = [lifetime(&grant, now), by_caller];
         if let Some(lifetime) = lifetimes.into_iter().flatten().min() {
             grant.token = Token::new(grant.token.secret, now, now.saturating_add(lifetime));

@@ -8,6 +8,7 @@
 mod capabilities;
 mod dating;
 pub mod in_flight;
+mod long_responses;
 mod persistent_lookup;
 mod presence;
 pub mod probe;

@@ -21,6 +21,7 @@ use crate::platform::Environment;
 use crate::source::{
     self, ErrorContext, Evidence, RequestKind, Source, SourceName, imds_evidence, is_container_host,
 };
+use crate::token::Secret;
 
 /// The time for a probe, unless a caller says otherwise: IMDS usually answers in milliseconds.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -117,7 +118,7 @@ impl TokenClient {
         roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
-        let error_context = ErrorContext::new(&**source);
+        let error_context = Arc::new(ErrorContext::new(&**source));
         let prober = source.clone();
         let until = Instant::now() + limit;
         let mut request = self
@@ -150,15 +151,17 @@ impl TokenClient {
         };
         let is_undecided = source.needs_probe() && !self.imds_has_responded();
         match answered {
-            Ok(response) if is_container_host(&response) => {
-                Err(error_context.response_error(&response, None, 1, false))
-            }
+            Ok(response) if is_container_host(&response) => Err(self
+                .probe_error(&error_context, response, until, ErrorContext::response_error)
+                .await),
             Ok(response) if is_undecided => match imds_evidence(&response, RequestKind::Probe) {
                 Evidence::Imds => {
                     self.imds_has_responded.store(true, Ordering::Relaxed);
                     Ok(Presence::Responded)
                 }
-                Evidence::Foreign => Err(error_context.foreign_response(&response, None, 1, false)),
+                Evidence::Foreign => Err(self
+                    .probe_error(&error_context, response, until, ErrorContext::foreign_response)
+                    .await),
                 Evidence::Inconclusive => Ok(Presence::Inconclusive),
             },
             Ok(_) => Ok(Presence::Responded),
@@ -175,6 +178,23 @@ impl TokenClient {
                 Err(error.map_details(|details| details.unavailable |= is_absent))
             }
         }
+    }
+
+    /// The error of a probe's response, within the time of the probe.
+    async fn probe_error(
+        &self,
+        error_context: &Arc<ErrorContext>,
+        response: Response,
+        until: Instant,
+        describe: fn(&ErrorContext, &Response, Option<&Secret>, u32, bool) -> Error,
+    ) -> Error {
+        let (response, reporter) = (Arc::new(response), error_context.clone());
+        let limit = until.saturating_duration_since(Instant::now());
+        let work = move |response: &Response| describe(&reporter, response, None, 1, false);
+        let examined = self
+            .examine(error_context.endpoint(), response.clone(), limit, work)
+            .await;
+        examined.unwrap_or_else(|| error_context.unexamined(&response, 1, false))
     }
 
     /// Whether IMDS, or a stand-in for it, has ever answered at its default address.

@@ -7,7 +7,7 @@ use super::task::AcquisitionTask;
 use crate::acquisition::in_flight::{AcquisitionResult, AcquisitionTrigger};
 use crate::error::Error;
 use crate::events::{Event, EventKind};
-use crate::http::retry_loop::{AttemptOutcome, RetryObserver};
+use crate::http::retry_loop::{AttemptOutcome, RetryObserver, RetryReport};
 use crate::http::{Response, TransportError};
 use crate::log::Level;
 
@@ -84,8 +84,14 @@ impl RetryObserver for AcquisitionTask {
         self.is_worth_retrying(end)
     }
 
-    fn on_retry(&self, end: &AttemptOutcome, wait: Duration) -> Error {
-        let error = self.error_from_end(end);
+    fn on_retry(&self, end: AttemptOutcome, wait: Duration) -> RetryReport<'_> {
+        Box::pin(self.report_retry(end, wait))
+    }
+}
+
+impl AcquisitionTask {
+    async fn report_retry(&self, end: AttemptOutcome, wait: Duration) -> Error {
+        let error = self.error_from_end(end).await;
         self.log(Level::Warning, || {
             format!(
                 "{}; trying again in {} ms",

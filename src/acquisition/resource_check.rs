@@ -7,7 +7,7 @@ use super::task::{AcquisitionTask, Stop};
 use crate::error::Error;
 use crate::http::retry_loop::{AttemptOutcome, RetryLoop};
 use crate::http::{Request, is_success};
-use crate::source::{TokenResponse, is_other_resource};
+use crate::source::is_other_resource;
 
 /// A process asks for a handful of resources; more than this come from a caller that makes them up.
 const MAX_ALIASES: usize = 1_024;
@@ -45,19 +45,19 @@ impl AcquisitionTask {
         retry_loop: &RetryLoop<'_>,
         mut request: Request,
     ) -> Result<AttemptOutcome, Stop> {
-        let end = self.run_retry_loop(retry_loop, &request).await;
+        let mut end = self.run_retry_loop(retry_loop, &request).await;
         // A caller's own client answers for itself.
         let is_native = retry_loop.transport.id() == self.client.native_transport.id();
-        let Some(first) = self.mismatched_resource(&end).filter(|_| is_native) else {
+        let Some(first) = self.mismatched_resource(&mut end).await.filter(|_| is_native) else {
             return Ok(end);
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
-        let end = self.run_retry_loop(retry_loop, &request).await;
-        match self.mismatched_resource(&end) {
+        let mut end = self.run_retry_loop(retry_loop, &request).await;
+        match self.mismatched_resource(&mut end).await {
             Some(second) if is_other_resource(&first, &second) => {
-                return Err(Stop::Failed(self.resource_mismatch_error(&end)));
+                return Err(Stop::Failed(self.resource_mismatch_error(end).await));
             }
             Some(_) => self.remember_alias(first),
             None => {}
@@ -67,14 +67,14 @@ impl AcquisitionTask {
 
     /// The resource that a response with a token names, if it is another than the one that was asked for, and not
     /// known as this endpoint's name for it.
-    fn mismatched_resource(&self, end: &AttemptOutcome) -> Option<String> {
+    async fn mismatched_resource(&self, end: &mut AttemptOutcome) -> Option<String> {
         let AttemptOutcome::Response(response) = end else {
             return None;
         };
         if !is_success(response.status) {
             return None;
         }
-        let token_response = TokenResponse::parse(&response.body)?;
+        let token_response = self.read_token_response(response).await?;
         let (asked, named) = (self.context.query.resource.as_str(), token_response.resource()?);
         let endpoint = self.in_flight.error_context.endpoint();
         let is_other =
@@ -88,14 +88,14 @@ impl AcquisitionTask {
         self.client.resource_aliases.insert(endpoint, asked, named);
     }
 
-    fn resource_mismatch_error(&self, end: &AttemptOutcome) -> Error {
+    async fn resource_mismatch_error(&self, end: AttemptOutcome) -> Error {
         match end {
             AttemptOutcome::Response(response) => self.in_flight.error_context.unusable_response(
                 "its tokens are for other resources than the one asked for, and not twice for the same",
-                response,
+                &response,
                 self.in_flight.stats.attempts(),
             ),
-            end => self.error_from_end(end),
+            end => self.error_from_end(end).await,
         }
     }
 }

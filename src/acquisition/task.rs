@@ -198,10 +198,10 @@ impl AcquisitionTask {
         match end {
             AttemptOutcome::Response(mut response) => {
                 response.keep_connection();
-                Ok(self.parse_token_response(&response)?)
+                Ok(self.parse_token_response(response).await?)
             }
             AttemptOutcome::Unattended => Err(Stop::Unattended),
-            end => Err(Stop::Failed(self.handle_failure(&end))),
+            end => Err(Stop::Failed(self.handle_failure(end).await)),
         }
     }
 
@@ -223,11 +223,11 @@ impl AcquisitionTask {
     }
 
     /// The token of an answer.
-    fn parse_token_response(&self, response: &Response) -> Result<FetchedToken, Error> {
+    async fn parse_token_response(&self, mut response: Response) -> Result<FetchedToken, Error> {
         let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         let now = self.client.platform.clock.now();
-        let Some((token_response, grant)) = self.parse_grant(response, now) else {
-            return Err(self.error_from_response(response));
+        let Some((token_response, grant)) = self.parse_grant(&mut response, now).await else {
+            return Err(self.error_from_response(response).await);
         };
         self.context
             .source
@@ -240,7 +240,7 @@ impl AcquisitionTask {
         if grant.cacheable && grant.token.expires_on <= now {
             return Err(error_context.unusable_response(
                 "its token has already expired (is this host's clock right?)",
-                response,
+                &response,
                 attempts,
             ));
         }
@@ -261,22 +261,20 @@ impl AcquisitionTask {
         })
     }
 
-    pub(super) fn error_from_end(&self, end: &AttemptOutcome) -> Error {
+    pub(super) async fn error_from_end(&self, end: AttemptOutcome) -> Error {
         let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         match end {
-            AttemptOutcome::Response(response) => self.error_from_response(response),
+            AttemptOutcome::Response(response) => self.error_from_response(response).await,
             AttemptOutcome::TransportError(fault) => {
                 let retryable = self.context.source.policy().error_limit(fault.kind).is_some();
-                let is_absent =
-                    self.had_no_response(end) || self.client.is_foreign_error(&*self.context.source, fault);
+                let is_absent = self.had_no_response(&fault)
+                    || self.client.is_foreign_error(&*self.context.source, &fault);
                 error_context
-                    .transport_error(fault, attempts, retryable)
+                    .transport_error(&fault, attempts, retryable)
                     .map_details(|details| details.unavailable |= is_absent)
             }
-            AttemptOutcome::BlockedByRetryAfter(pause) => {
-                error_context.retry_after_too_long(*pause, attempts)
-            }
-            AttemptOutcome::ChallengeFailed(error) => error_context.with_source(error.clone(), attempts),
+            AttemptOutcome::BlockedByRetryAfter(pause) => error_context.retry_after_too_long(pause, attempts),
+            AttemptOutcome::ChallengeFailed(error) => error_context.with_source(error, attempts),
             AttemptOutcome::Unattended => self.timeout_error(),
         }
     }

@@ -11,7 +11,7 @@ fn capabilities(items: &[&str]) -> crate::options::UntypedValue {
 }
 
 fn slow() -> Harness {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
     harness
@@ -178,7 +178,7 @@ async fn callers_who_differ_in_nothing_that_matters_share_both() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_kept_under_what_was_asked_for_whatever_the_answer_names() {
     let body = r#"{"access_token":"t","expires_in":3600,"resource":"https://other.example/"}"#;
-    let harness = Harness::playing(move |_, _| FakeResponse::new(200, body).into());
+    let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body).into());
     harness.call().token().await;
     harness.call().acquired();
     assert!(matches!(

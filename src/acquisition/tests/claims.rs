@@ -13,7 +13,7 @@ const NBF_IN_OTHER_WORDS: &str =
 const LATER_NBF: &str = r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#;
 
 fn slow() -> Harness {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
     harness
@@ -117,7 +117,7 @@ async fn only_a_guid_names_another_tenant() {
         r#"{"tid":"8f7d9c1e-0000-4000-8000-00000000000a"}"#,
     );
     let jwt = format!("h.{payload}.s");
-    let harness = Harness::playing(move |_, _| FakeResponse::token(&jwt, DAY).into());
+    let harness = Harness::scripted(move |_, _| FakeResponse::token(&jwt, DAY).into());
     for (tenant, is_taken) in [
         ("common", true),
         ("organizations", true),

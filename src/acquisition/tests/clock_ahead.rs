@@ -28,7 +28,7 @@ fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> FakeResp
 
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning() {
-    let harness = Harness::playing(|_, _| response(Some(DAY), -1, DAY - 1).into());
+    let harness = Harness::scripted(|_, _| response(Some(DAY), -1, DAY - 1).into());
     let lines = Arc::new(Lines::default());
     let mut call = harness.call();
     call.options.log = Log::new(Level::Warning, Some(lines.clone()));
@@ -46,7 +46,7 @@ async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning(
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_right_it_is_an_old_token() {
     for sent_ago in [None, Some(0), Some(1)] {
-        let harness = Harness::playing(move |_, _| response(sent_ago, -1, HOUR).into());
+        let harness = Harness::scripted(move |_, _| response(sent_ago, -1, HOUR).into());
         let error = harness.call().error().await;
         assert_eq!(*error.code(), Code::FailedResponse, "{sent_ago:?}");
         assert!(
@@ -61,7 +61,7 @@ async fn with_a_clock_that_is_right_it_is_an_old_token() {
 #[tokio::test(start_paused = true)]
 async fn with_a_clock_that_is_behind_the_earlier_end_counts() {
     let day = i64::try_from(DAY).expect("a day");
-    let harness = Harness::playing(move |_, _| response(None, day + 3_600, HOUR).into());
+    let harness = Harness::scripted(move |_, _| response(None, day + 3_600, HOUR).into());
     let acquired = harness.call().outcome().await.expect("a token");
     assert_eq!(acquired.token.expires_on, START.saturating_add(seconds(HOUR)));
 }

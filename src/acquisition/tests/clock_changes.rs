@@ -57,7 +57,7 @@ async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cach
 #[tokio::test(start_paused = true)]
 async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
     for ahead in CLOSE.into_iter().chain(APART) {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
         harness
             .transport
@@ -117,7 +117,7 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
         refuses: true,
         ..FakeStore::default()
     });
-    let mut call = Harness::granting(HOUR).call().ahead(TWO_HOURS, 1);
+    let mut call = Harness::always_granting(HOUR).call().ahead(TWO_HOURS, 1);
     call.options = call.options.with_persistent_cache(PersistentCache {
         store,
         hostname: "host".into(),
@@ -128,7 +128,7 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
 #[tokio::test(start_paused = true)]
 async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
     for ahead in APART {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         let generation = harness.client.generation();
         assert_eq!(harness.call().ahead(ahead, 1).token().await, "t0");
         assert_eq!(
@@ -158,7 +158,7 @@ async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_by_different_clocks_share_no_request() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
     });
     let waiters = [(0, 1), (TWO_HOURS, 1), (TWO_HOURS, 2), (-TWO_HOURS, 1), (0, 2)]
@@ -175,7 +175,7 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
         (TWO_HOURS, ["t0", "t1"]),
         (-TWO_HOURS, ["t0", "t0"]),
     ] {
-        let harness = Harness::playing(|nth, _| {
+        let harness = Harness::scripted(|nth, _| {
             FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
         });
         let first = harness.call().ahead(10 * HOUR_MS, 1).waiter();
@@ -190,7 +190,7 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let acquired = harness
         .call()
@@ -211,7 +211,7 @@ async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads()
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
-    let harness = Harness::playing(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
     for requests in 1..=2 {
         let acquired = harness
             .call()
@@ -229,7 +229,7 @@ async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
 #[tokio::test(start_paused = true)]
 async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
     for ahead in [TWO_HOURS, -TWO_HOURS] {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
         assert_eq!(
             acquired.fresh_until, None,
@@ -246,7 +246,7 @@ async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_the_other_threads() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     harness
         .transport
@@ -263,7 +263,7 @@ async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_th
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let by_replaced_clock = || text(&harness.call().ahead(TWO_HOURS / 4, 1).acquired());
     assert_eq!(by_replaced_clock(), "t0");
@@ -280,7 +280,7 @@ async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_tells_nonsense_does_no_harm() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     for ahead in [i64::MIN, i64::MAX, -i64::MAX, 8_640_000_000_000_000] {
         let told = harness.call().ahead(ahead, 1).outcome().await;
         assert!(told.is_ok(), "{ahead}");

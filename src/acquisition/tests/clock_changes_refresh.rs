@@ -7,7 +7,7 @@ use super::*;
 async fn a_lifetime_counts_from_the_call_on_the_callers_clock_and_from_the_answer_on_the_systems() {
     for ahead in [20_000, -20_000, TWO_HOURS, -TWO_HOURS, TO_1970] {
         let harness =
-            Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
+            Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
         let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
         assert_eq!(told(&acquired), ahead + HOUR_MS, "{ahead}");
         assert_eq!(
@@ -41,7 +41,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
             (start + ahead.max(0) + 600, 600), // or by the one that is ahead.
         ] {
             let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-            let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+            let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
             let acquired = harness
                 .call()
                 .ahead(ahead * 1_000, 1)
@@ -53,7 +53,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
         // Before both, or 56 years ahead of one, which no token's life is.
         let ended = start + ahead.clamp(-7_200, 0) - 1;
         let body = format!(r#"{{"access_token":"t","expires_on":{ended}}}"#);
-        let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
         let error = harness.call().ahead(ahead * 1_000, 1).error().await;
         assert_eq!(*error.code(), Code::FailedResponse);
     }
@@ -62,7 +62,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
 #[tokio::test(start_paused = true)]
 async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_on() {
     for ahead in [-6_000, -TWO_HOURS, TO_1970] {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
         let back = harness.call().ahead(ahead, 1).acquired();
         assert_eq!((text(&back).as_str(), told(&back)), ("t0", ahead + HOUR_MS));
@@ -87,7 +87,7 @@ async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_
 #[tokio::test(start_paused = true)]
 async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
     for ahead in APART {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         harness.call().ahead(ahead, 1).token().await;
         // The caller's clock stands still while real time passes.
         harness.clock.jump(seconds(HOUR));
@@ -107,7 +107,7 @@ async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
 
 #[tokio::test(start_paused = true)]
 async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_alone() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
     assert_eq!(text(&harness.call().ahead(half, 1).acquired()), "t0");
@@ -125,7 +125,7 @@ async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_
 
 #[tokio::test(start_paused = true)]
 async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness
         .transport
@@ -152,7 +152,7 @@ async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_the_fallback() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let four_minutes_left = HOUR_MS - 240_000;
     harness
@@ -184,7 +184,7 @@ async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_th
 async fn a_fallback_that_expires_by_the_callers_clock_while_it_waits_is_not_served() {
     for (left, expected) in [(3_000, "t0"), (1_000, "network_unavailable")] {
         for ahead in [4_000, TWO_HOURS] {
-            let harness = Harness::granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);
+            let harness = Harness::always_granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);
             harness.call().token().await;
             harness.transport.set_script(|_, _| FakeOutcome::Silence);
             harness.clock.jump(millis(HOUR_MS - left));

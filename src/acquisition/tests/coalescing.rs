@@ -4,7 +4,8 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
-    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
+    let harness =
+        Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let mut tasks = Vec::new();
     for nth in 0..1_000 {
         tasks.push(tokio::spawn(harness.call().waiter().wait()));
@@ -24,7 +25,7 @@ async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_everybodys_and_not_remembered() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeOutcome::from(FakeResponse::new(
             400,
             r#"{"error":"invalid_request","correlation_id":"c"}"#,
@@ -53,7 +54,8 @@ async fn an_error_is_everybodys_and_not_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_goes_on_without_its_waiters_and_its_token_is_kept() {
-    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
+    let harness =
+        Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let waiter = harness.call().waiter();
     settle().await;
     drop(waiter);
@@ -79,7 +81,7 @@ const STARTERS: [&str; 5] = ["empty", "forced", "claims", "refresh", "claims wit
 
 /// A desk where a flight of this sort is under way, for five seconds, without a caller who waits for it.
 async fn under_way(starter: &str) -> (Harness, Call) {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     let call = harness.call();
     let call = if starter == "claims with a hash" {
         call.env(SERVICE_FABRIC)
@@ -135,7 +137,7 @@ async fn who_joins_which_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn claims_join_only_a_flight_with_their_own_hash() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     let call = harness.call().env(SERVICE_FABRIC);
     call.clone().token().await;
     harness.transport.set_script(|nth, _| {
@@ -164,7 +166,7 @@ async fn claims_join_only_a_flight_with_their_own_hash() {
 
 #[tokio::test(start_paused = true)]
 async fn an_older_flights_token_does_not_replace_a_newer_ones() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 299)).await;
     harness.transport.set_script(|nth, _| match nth {
@@ -188,7 +190,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         let wait = if nth == 0 { 5 } else { 10 };
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(wait))
     });
@@ -209,7 +211,7 @@ async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_failed_before_a_clear_does_not_put_off_what_came_after() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
     harness.transport.set_script(|nth, _| match nth {

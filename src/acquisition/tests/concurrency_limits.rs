@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
     const KEYS: usize = 10_000;
-    let harness = Harness::playing(|_, _| {
+    let harness = Harness::scripted(|_, _| {
         FakeOutcome::from(FakeResponse::token("old", DAY)).after(Duration::from_millis(1))
     });
     let resources: Vec<_> = (0..KEYS).map(|nth| format!("https://{nth}.example")).collect();
@@ -45,7 +45,7 @@ async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn every_endpoint_has_places_of_its_own() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let hosts = ["http://a", "http://b", "http://a:8080"];
     let calls: Vec<_> = hosts
         .iter()
@@ -70,7 +70,7 @@ async fn every_endpoint_has_places_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_keeps_its_place_between_its_tries() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let resources: Vec<_> = (0..20).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
         .iter()
@@ -93,7 +93,7 @@ async fn a_refresh_keeps_its_place_between_its_tries() {
 
 #[tokio::test(start_paused = true)]
 async fn who_must_wait_is_not_held_up_by_refreshes() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let resources: Vec<_> = (0..10).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
         .iter()
@@ -120,7 +120,7 @@ async fn who_must_wait_is_not_held_up_by_refreshes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_holds_back_every_caller_of_its_endpoint() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("20").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });

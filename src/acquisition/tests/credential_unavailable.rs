@@ -36,7 +36,7 @@ async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
         (TransportErrorKind::BodyTooLarge, false),
         (TransportErrorKind::InvalidRequest, false),
     ] {
-        let harness = Harness::playing(move |_, _| fault.into());
+        let harness = Harness::scripted(move |_, _| fault.into());
         let error = once(harness.call()).env(APP_SERVICE).error().await;
         assert_eq!(is_unavailable(&error), expected, "{fault:?}: {error}");
     }
@@ -68,7 +68,7 @@ async fn an_answer_may_say_that_there_is_no_identity() {
         (200, "{}", false),
         (301, "", false),
     ] {
-        let harness = Harness::playing(move |_, _| FakeResponse::new(status, body).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(status, body).into());
         let error = once(harness.call()).env(APP_SERVICE).error().await;
         assert_eq!(is_unavailable(&error), expected, "{status} {body}: {error}");
     }
@@ -79,7 +79,7 @@ async fn who_runs_out_of_time_is_told_by_what_happened_before() {
     let refused = || TransportErrorKind::ConnectionRefused.into();
     let busy = || FakeResponse::new(503, "").into();
     for (play, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {
-        let harness = Harness::playing(move |_, _| play());
+        let harness = Harness::scripted(move |_, _| play());
         let call = harness.call().env(APP_SERVICE);
         // Somebody with more time keeps the requests going on.
         let patient = tokio::spawn(call.clone().waiter().wait());

@@ -5,7 +5,7 @@ use crate::test_support::START;
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         let body = format!(r#"{{"access_token":"t{nth}","expires_on":"soon"}}"#);
         FakeOutcome::from(FakeResponse::new(200, body)).after(seconds(1))
     });
@@ -34,7 +34,7 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
         (now + 1, true),
     ] {
         let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
-        let harness = Harness::playing(move |_, _| FakeResponse::new(200, body.clone()).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
         match harness.call().outcome().await {
             Ok(acquired) => assert!(good, "{}", text(&acquired)),
             Err(error) => {
@@ -70,7 +70,7 @@ async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
         (400, TOKEN, "managed_identity_failed_response"),
         (500, TOKEN, "managed_identity_failed_response"),
     ] {
-        let harness = Harness::playing(move |_, _| FakeResponse::new(status, body).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(status, body).into());
         let error = harness.call().error().await;
         assert_eq!(
             (error.code().as_str(), error.details().status),
@@ -83,7 +83,7 @@ async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
         );
     }
     for status in [200, 201, 202, 203, 206, 299] {
-        let harness = Harness::playing(move |_, _| FakeResponse::new(status, TOKEN).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(status, TOKEN).into());
         assert_eq!(harness.call().token().await, "t", "{status}");
         harness.call().acquired();
     }
@@ -104,7 +104,7 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
         (&configured, 501, false),
         (&configured, 503, true),
     ] {
-        let harness = Harness::playing(move |_, _| FakeResponse::new(status, "<html>").into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(status, "<html>").into());
         let error = harness.call().env(variables).error().await;
         assert_eq!(
             (error.details().status, error.details().retryable),
@@ -120,7 +120,7 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
         (TransportErrorKind::BodyTooLarge, false),
         (TransportErrorKind::ThumbprintMismatch, false),
     ] {
-        let harness = Harness::playing(move |_, _| kind.into());
+        let harness = Harness::scripted(move |_, _| kind.into());
         assert_eq!(
             harness.call().error().await.details().retryable,
             retryable,
@@ -131,7 +131,7 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
-    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").retry_after("121").into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").retry_after("121").into());
     let started = Instant::now();
     let error = harness.call().error().await;
     assert_eq!(
@@ -146,7 +146,7 @@ async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn disabled_retries_are_one_request() {
-    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").into());
     let once = harness
         .call()
         .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
@@ -160,7 +160,7 @@ async fn disabled_retries_are_one_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_panics_leaves_nobody_hanging() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeOutcome::Panic.after(seconds(1)),
         _ => FakeResponse::token("t", DAY).into(),
     });
@@ -171,7 +171,7 @@ async fn a_transport_that_panics_leaves_nobody_hanging() {
 
 #[tokio::test(start_paused = true)]
 async fn panics_give_their_places_back() {
-    let harness = Harness::playing(|_, _| FakeOutcome::Panic);
+    let harness = Harness::scripted(|_, _| FakeOutcome::Panic);
     for nth in 0..100 {
         harness
             .for_resource(&format!("https://{nth}.example"))
@@ -200,7 +200,7 @@ async fn panics_give_their_places_back() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     NO_THREADS.set(true);
     let error = harness.call().error().await;
     NO_THREADS.set(false);
@@ -224,7 +224,7 @@ async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_asked_for_fails_before_any_request() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let call = harness.call().env(&[(v::MSI_ENDPOINT, "nonsense")]);
     let error = call.acquire().err().expect("refused");
     assert_eq!(*error.code(), Code::MsiEndpointMalformed);
@@ -248,7 +248,7 @@ async fn what_cannot_be_asked_for_fails_before_any_request() {
 #[tokio::test(start_paused = true)]
 async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_end() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
-    let harness = Harness::playing(|_, request| {
+    let harness = Harness::scripted(|_, request| {
         let key = request.headers.iter().find(|(name, _)| *name == "Authorization");
         match key.map(|(_, value)| value.expose_secret()) {
             None => FakeResponse::new(401, "")
@@ -300,7 +300,7 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", HOUR).into(),
     });
@@ -318,7 +318,7 @@ async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once()
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
-    let harness = Harness::playing(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
+    let harness = Harness::scripted(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
     harness.call().token().await;
     harness.transport.set_script(|_, _| {
         FakeResponse::new(
@@ -339,7 +339,7 @@ async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
 async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(401, "")
             .challenge(format!("Basic realm={KEY}"))
             .into(),

@@ -6,7 +6,7 @@ use super::*;
 const HASH: &str = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
 
 fn handing_out(secret: &'static str) -> Harness {
-    Harness::playing(move |_, _| FakeResponse::token(secret, HOUR).into())
+    Harness::scripted(move |_, _| FakeResponse::token(secret, HOUR).into())
 }
 
 fn hash_of(request: &crate::http::Request) -> Option<String> {
@@ -79,7 +79,7 @@ async fn no_other_host_is_sent_a_hash() {
 #[tokio::test(start_paused = true)]
 async fn a_new_token_takes_the_cached_ones_place() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let harness = Harness::granting(DAY);
+        let harness = Harness::always_granting(DAY);
         assert_eq!(harness.call().token().await, "t0");
         let acquired = harness
             .call()
@@ -95,7 +95,7 @@ async fn a_new_token_takes_the_cached_ones_place() {
 #[tokio::test(start_paused = true)]
 async fn a_replacement_that_fails_leaves_the_cached_one() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let harness = Harness::granting(DAY);
+        let harness = Harness::always_granting(DAY);
         harness.call().token().await;
         harness
             .transport
@@ -112,7 +112,7 @@ async fn a_replacement_that_fails_leaves_the_cached_one() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot_be_kept() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
-        let harness = Harness::granting(DAY);
+        let harness = Harness::always_granting(DAY);
         harness.call().token().await;
         harness
             .transport
@@ -135,7 +135,7 @@ async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot
 
 #[tokio::test(start_paused = true)]
 async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cached_one() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     assert_eq!((first.generation, harness.client.generation()), (0, 0));
     harness
@@ -178,7 +178,7 @@ async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cache
 
 #[tokio::test(start_paused = true)]
 async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     assert_eq!(harness.call().token().await, "t0");
     advance(seconds(DAY / 2 + 300)).await;
     // A slow refresh behind a caller, then a forced token that cannot be cached.
@@ -205,7 +205,7 @@ async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() 
 /// A desk whose first answer, `t0`, takes five seconds, each other one a second, and the second one has no expiry if
 /// that is wanted.
 fn slow_at_first(once: bool) -> Harness {
-    Harness::playing(move |nth, _| {
+    Harness::scripted(move |nth, _| {
         let reply = match nth {
             1 if once => FakeResponse::new(200, r#"{"access_token":"t1"}"#),
             _ => FakeResponse::token(&format!("t{nth}"), DAY),

@@ -24,7 +24,7 @@ const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
 
 #[tokio::test(start_paused = true)]
 async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let began = Instant::now();
     let waiting = tokio::spawn(harness.call().env(WORKLOAD).within(seconds(1)).waiter().wait());
@@ -41,7 +41,7 @@ async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_oth
 
 #[tokio::test(start_paused = true)]
 async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchange() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let waiting = tokio::spawn(harness.call().env(WORKLOAD).waiter().wait());
     hung.read().await;
@@ -71,7 +71,7 @@ async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchan
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
-    let harness = Harness::playing(|_, request| {
+    let harness = Harness::scripted(|_, request| {
         if request.url.host_str() == Some("h") {
             return FakeResponse::new(401, "")
                 .challenge(format!("Basic realm={KEY}"))
@@ -99,7 +99,7 @@ async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(401, "")
             .challenge(format!("Basic realm={KEY}"))
             .into(),
@@ -115,7 +115,7 @@ async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
 
 #[tokio::test(start_paused = true)]
 async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let call = harness.call().env(WORKLOAD);
     let found = harness

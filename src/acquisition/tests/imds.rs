@@ -13,7 +13,7 @@ pub(super) const VAULT: &str = "https://vault.azure.net";
 
 /// A network whose every response comes from `reply`.
 pub(super) fn answering(reply: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
-    Harness::playing(move |_, _| reply())
+    Harness::scripted(move |_, _| reply())
 }
 
 pub(super) fn refused() -> FakeResponse {
@@ -89,7 +89,7 @@ async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
         assert_eq!(sent(&harness), ["probe"], "{fault:?}");
         assert!(!availability(&harness).await.available, "{fault:?}");
     }
-    let harness = Harness::playing(|_, request| match request.url.query() {
+    let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeResponse::new(404, "").into(),
         Some(_) => TransportErrorKind::NotHttp.into(),
     });
@@ -104,7 +104,7 @@ async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry(
         (200, "ok"),
         (404, r#"{"message":"no route"}"#),
     ] {
-        let harness = Harness::playing(move |_, request| match request.url.query() {
+        let harness = Harness::scripted(move |_, request| match request.url.query() {
             None => FakeResponse::new(403, "no").into(),
             Some(_) => FakeResponse::new(status, body)
                 .server("Metadata Server for VM")
@@ -169,7 +169,7 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0..3 => FakeResponse::new(404, "Identity not found").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
@@ -182,7 +182,7 @@ async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
 async fn imds_that_is_being_updated_is_awaited() {
     // A 429 without Retry-After is retried after a random time, which here is none.
     for (status, wait) in [(410, 10), (503, 1), (500, 1), (429, 0)] {
-        let harness = Harness::playing(move |nth, _| match nth {
+        let harness = Harness::scripted(move |nth, _| match nth {
             0..2 => FakeResponse::new(status, "").into(),
             _ => FakeResponse::token("t", DAY).into(),
         });
@@ -327,7 +327,7 @@ async fn a_fault_of_this_process_says_nothing_about_an_identity() {
         assert!(error.details().message.contains("this process itself"), "{error}");
     }
     // It may pass: one more request after a second.
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => TransportErrorKind::Local.into(),
         _ => FakeResponse::token("t", DAY).into(),
     });

@@ -12,7 +12,7 @@ const PROBE: Duration = Duration::from_millis(1_050);
 async fn a_slow_imds_gives_a_token() {
     for millis in [1_500, 2_500, 9_900] {
         let slow = move |reply: FakeResponse| FakeOutcome::from(reply).after(Duration::from_millis(millis));
-        let harness = Harness::playing(move |_, request| match request.url.query() {
+        let harness = Harness::scripted(move |_, request| match request.url.query() {
             None => slow(refused()),
             Some(_) => slow(FakeResponse::token("t", DAY).server("IMDS/1")),
         });
@@ -64,14 +64,14 @@ async fn a_response_in_the_grace_of_the_probe_is_used() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_silent_probe_the_token_request_is_retried_only_if_imds_has_answered_it() {
-    let harness = Harness::playing(|_, request| match request.url.query() {
+    let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeResponse::new(503, "").into(),
     });
     let error = harness.call().for_credential().error().await;
     assert_eq!((sent(&harness).len(), is_unavailable(&error)), (2, false));
 
-    let harness = Harness::playing(|nth, request| match (nth, request.url.query()) {
+    let harness = Harness::scripted(|nth, request| match (nth, request.url.query()) {
         (_, None) => FakeOutcome::Silence,
         (1, _) => FakeResponse::new(503, "").server("IMDS/1").into(),
         _ => FakeResponse::token("t", DAY).into(),
@@ -95,7 +95,7 @@ async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
 
 #[tokio::test(start_paused = true)]
 async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
-    let harness = Harness::playing(|_, request| match request.url.query() {
+    let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(Duration::from_millis(1_500)),
     });
@@ -110,7 +110,7 @@ async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
 #[tokio::test(start_paused = true)]
 async fn a_callers_client_that_is_silent_may_have_no_connection() {
     let client = FakeTransport::numbered(7, |_, _| FakeOutcome::Silence);
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let started = Instant::now();
     let error = harness.call().by(client.clone()).for_credential().error().await;
     assert_eq!(

@@ -13,6 +13,7 @@ mod force_refresh_and_claims;
 mod hung_files;
 mod imds;
 mod imds_slow;
+mod long_responses;
 mod named_resources;
 mod near_expiry;
 mod persistent_cache;
@@ -95,11 +96,13 @@ impl Harness {
     }
 
     /// Hands out `t0`, `t1`, … that live for so many seconds.
-    fn granting(lifetime: u64) -> Self {
+    fn always_granting(lifetime: u64) -> Self {
         Self::with(FakeTransport::always_granting(lifetime))
     }
 
-    fn playing(script: impl Fn(usize, &crate::http::Request) -> FakeOutcome + Send + Sync + 'static) -> Self {
+    fn scripted(
+        script: impl Fn(usize, &crate::http::Request) -> FakeOutcome + Send + Sync + 'static,
+    ) -> Self {
         Self::with(FakeTransport::scripted(script))
     }
 

@@ -29,7 +29,7 @@ fn needed_new_connection(harness: &Harness) -> Vec<bool> {
 #[tokio::test(start_paused = true)]
 async fn spelling_that_differs_in_a_slash_is_one_name() {
     // Two servers of one endpoint, each with a spelling of its own.
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         let slash = if nth % 2 == 0 { "" } else { "/" };
         named(&format!("t{nth}"), &format!("https://alias.example{slash}")).into()
     });
@@ -56,7 +56,7 @@ async fn spelling_that_differs_in_a_slash_is_one_name() {
 
 #[tokio::test(start_paused = true)]
 async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
-    let harness = Harness::playing(|nth, _| named("t", &format!("https://{nth}.example")).into());
+    let harness = Harness::scripted(|nth, _| named("t", &format!("https://{nth}.example")).into());
     let call = harness.call().env(APP_SERVICE);
     assert_eq!(*call.clone().error().await.code(), Code::FailedResponse);
     harness
@@ -69,7 +69,7 @@ async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn repeated_challenge_and_its_answer_have_new_connections() {
-    let harness = Harness::playing(|nth, request| {
+    let harness = Harness::scripted(|nth, request| {
         let is_answer = request.headers.iter().any(|(name, _)| *name == "Authorization");
         match nth {
             1 => named("stray", "https://other.example").into(),

@@ -4,7 +4,7 @@ use super::*;
 
 /// A desk with `t0`, which has so many seconds left.
 async fn left(remaining: u64) -> Harness {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - remaining)).await;
     harness
@@ -89,7 +89,7 @@ async fn patience_is_two_seconds_from_the_flights_start() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_hands_out_nearly_expired_tokens_is_asked_every_thirty_seconds() {
-    let harness = Harness::granting(240);
+    let harness = Harness::always_granting(240);
     let started = Instant::now();
     for second in 0..200_usize {
         let expected = format!("t{}", second / 30);

@@ -17,7 +17,7 @@ impl Call {
 
 /// A network in which a request without a query, the probe, is answered by `probe`, and each other one by a token.
 pub(super) fn probed(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
-    Harness::playing(move |nth, request| match request.url.query() {
+    Harness::scripted(move |nth, request| match request.url.query() {
         None => probe(),
         Some(_) => FakeResponse::token(&format!("t{nth}"), DAY).into(),
     })
@@ -208,7 +208,7 @@ async fn a_cached_token_is_served_without_a_probe() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_probe_is_no_business_of_acquire_token() {
-    let harness = Harness::playing(|_, request| match request.url.query() {
+    let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::NoConnection,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)),
     });
@@ -263,7 +263,7 @@ async fn one_probe_serves_all_who_want_to_know_at_one_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_waits_for_no_acquisition() {
-    let harness = Harness::playing(|_, request| match request.url.query() {
+    let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeResponse::new(400, "").into(),
         Some(_) => FakeOutcome::Silence,
     });
@@ -314,7 +314,7 @@ async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
     ];
     for env in [APP_SERVICE, &machine_learning] {
         let harness =
-            Harness::playing(|_, _| FakeResponse::new(403, format!("{CONTAINER_HOST} hush-header")).into());
+            Harness::scripted(|_, _| FakeResponse::new(403, format!("{CONTAINER_HOST} hush-header")).into());
         let call = harness.call().env(env);
         let probe = call
             .client

@@ -5,7 +5,7 @@ use crate::log::{Log, LogSink};
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_token_is_served_without_a_request() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     assert!(!first.from_cache);
     assert_eq!(
@@ -26,7 +26,7 @@ async fn a_fresh_token_is_served_without_a_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     harness.transport.set_script(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
@@ -61,7 +61,7 @@ async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() 
 
 #[tokio::test(start_paused = true)]
 async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     sleep(seconds(DAY * 3 / 4)).await;
     assert_eq!(harness.transport.count(), 1);
@@ -69,7 +69,7 @@ async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
 
 #[tokio::test(start_paused = true)]
 async fn no_refresh_starts_before_its_spread_has_ended() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     let fresh_until = first.fresh_until.expect("fresh");
     let last = fresh_until.saturating_sub(Duration::from_millis(1));
@@ -84,7 +84,7 @@ async fn no_refresh_starts_before_its_spread_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     let mut seen = Vec::new();
     for round in 0..3 {
         for nth in 0..50 {
@@ -117,7 +117,7 @@ async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     let first = harness.call().outcome().await.expect("a token");
     assert_eq!(first.token.refresh_on, None);
     assert_eq!(
@@ -133,7 +133,7 @@ async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
     for fault in [false, true] {
-        let harness = Harness::granting(DAY);
+        let harness = Harness::always_granting(DAY);
         harness.call().token().await;
         let started = Instant::now();
         harness.transport.set_script(move |_, _| {
@@ -159,7 +159,7 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_works_ends_the_backing_off() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness.transport.set_script(|nth, _| match nth {
         1 | 2 => FakeResponse::new(400, "").into(),
@@ -182,7 +182,7 @@ async fn a_refresh_that_works_ends_the_backing_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     let started = Instant::now();
     harness
@@ -209,7 +209,7 @@ impl LogSink for Lines {
 #[tokio::test(start_paused = true)]
 async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
     let lines = Arc::new(Lines::default());
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness
         .transport
@@ -232,7 +232,7 @@ async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     harness
         .transport
@@ -263,7 +263,7 @@ async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_slept_wakes_with_expired_tokens() {
     for (slept, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
-        let harness = Harness::granting(HOUR);
+        let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
         // The monotonic clock stood still.
         harness.clock.jump(seconds(slept));
@@ -275,7 +275,7 @@ async fn a_machine_that_slept_wakes_with_expired_tokens() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
     let lines = Arc::new(Lines::default());
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness.transport.set_script(|_, _| FakeOutcome::Silence);
     advance(seconds(DAY / 2 + 300)).await;

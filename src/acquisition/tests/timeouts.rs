@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn each_waiter_gives_up_in_its_own_time() {
-    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let long =
         |call: Call| call.set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
     let started = Instant::now();
@@ -27,7 +27,8 @@ async fn each_waiter_gives_up_in_its_own_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
-    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
+    let harness =
+        Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
     let patient = tokio::spawn(harness.call().waiter().wait());
     let hasty = harness.call().within(seconds(5)).error().await;
@@ -48,7 +49,8 @@ async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn who_joins_prolongs_the_flight() {
-    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
+    let harness =
+        Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
     let first = tokio::spawn(harness.call().within(seconds(5)).waiter().wait());
     sleep(seconds(3)).await;
@@ -61,7 +63,7 @@ async fn who_joins_prolongs_the_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
-    let harness = Harness::playing(|_, _| FakeResponse::new(503, "").retry_after("4").into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").retry_after("4").into());
     let started = Instant::now();
     let first = tokio::spawn(harness.call().within(seconds(6)).waiter().wait());
     sleep(seconds(1)).await;
@@ -80,7 +82,7 @@ async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
 
 #[tokio::test(start_paused = true)]
 async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own() {
-    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let patient = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
@@ -96,7 +98,7 @@ async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own
 
 #[tokio::test(start_paused = true)]
 async fn out_of_time_says_how_often_and_what_happened_before() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
         1 => TransportErrorKind::NameResolution.into(),
         _ => FakeOutcome::Silence,
@@ -119,7 +121,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
         "{error}"
     );
 
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back."}"#).into(),
         _ => FakeOutcome::Silence,
     });
@@ -139,7 +141,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
 
 #[tokio::test(start_paused = true)]
 async fn the_applications_total_holds_where_the_call_names_none() {
-    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let call = harness
         .call()
@@ -152,7 +154,7 @@ async fn the_applications_total_holds_where_the_call_names_none() {
 
 #[tokio::test(start_paused = true)]
 async fn the_starters_timeouts_and_retries_rule_the_flight() {
-    let harness = Harness::playing(|_, _| FakeOutcome::Silence);
+    let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let hasty = harness
         .call()
@@ -165,7 +167,7 @@ async fn the_starters_timeouts_and_retries_rule_the_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_laptop_without_imds_knows_after_seven_seconds() {
-    let harness = Harness::playing(|_, _| FakeOutcome::NoConnection);
+    let harness = Harness::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().error().await;
     assert_eq!(

@@ -6,7 +6,7 @@ const HANGS: &str = "hangs.example";
 
 /// A desk whose endpoint never answers for resources of this name, and at once for others.
 fn hanging() -> Harness {
-    Harness::playing(|_, request| {
+    Harness::scripted(|_, request| {
         if request.url.as_str().contains(HANGS) {
             FakeOutcome::Silence
         } else {
@@ -61,7 +61,7 @@ async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_anew() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(410, "").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
@@ -80,7 +80,7 @@ async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_an
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
-    let harness = Harness::playing(|nth, _| match nth {
+    let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", DAY).into(),
     });
@@ -98,7 +98,7 @@ async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_at_once_has_nothing_sent() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     for _ in 0..100 {
         drop(harness.call().waiter());
     }
@@ -120,7 +120,7 @@ async fn a_caller_who_leaves_at_once_has_nothing_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
     });
     let first = harness.call().waiter();
@@ -143,7 +143,7 @@ async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_resume_for_who_joins_again() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         let reply = if nth == 0 {
             FakeResponse::new(503, "")
         } else {
@@ -162,7 +162,7 @@ async fn retries_resume_for_who_joins_again() {
 
 #[tokio::test(start_paused = true)]
 async fn waiters_whose_time_is_up_have_left_as_well() {
-    let harness = Harness::playing(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
+    let harness = Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
     let patient = harness.call().within(seconds(60)).waiter();
     let hurried = tokio::spawn(harness.call().within(seconds(2)).waiter().wait());
     sleep(seconds(1)).await;
@@ -175,7 +175,7 @@ async fn waiters_whose_time_is_up_have_left_as_well() {
 
 #[tokio::test(start_paused = true)]
 async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
     harness.transport.set_script(|nth, _| match nth {
@@ -194,7 +194,7 @@ async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_served_the_old_token_leaves_like_any_other() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
     harness
@@ -214,7 +214,7 @@ async fn a_caller_served_the_old_token_leaves_like_any_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_sent_nothing_has_not_failed() {
-    let harness = Harness::granting(HOUR);
+    let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
     drop(harness.call().waiter());
@@ -226,7 +226,7 @@ async fn a_refresh_that_sent_nothing_has_not_failed() {
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
-    let harness = Harness::playing(|_, _| {
+    let harness = Harness::scripted(|_, _| {
         let challenge = "Basic realm=/var/opt/azcmagent/tokens/k.key";
         FakeOutcome::from(FakeResponse::new(401, "").challenge(challenge)).after(seconds(1))
     });
@@ -251,7 +251,7 @@ struct Nested(Arc<TokenClient>);
 impl Transport for Nested {
     fn send<'a>(&'a self, request: &'a crate::http::Request, _: Duration) -> crate::http::ResponseFuture<'a> {
         Box::pin(async move {
-            let mut call = Harness::granting(DAY).for_resource("https://inner.example");
+            let mut call = Harness::always_granting(DAY).for_resource("https://inner.example");
             call.client = self.0.clone();
             call.token().await;
             Ok(FakeResponse::token("outer", DAY).to(request))
@@ -270,7 +270,7 @@ impl Transport for Nested {
 #[tokio::test(start_paused = true)]
 async fn no_place_is_held_around_a_callers_client() {
     for calls in [31, 100] {
-        let harness = Harness::granting(DAY);
+        let harness = Harness::always_granting(DAY);
         let nested = Arc::new(Nested(harness.client.clone()));
         let started = Instant::now();
         let call = |nth| {
@@ -286,13 +286,13 @@ async fn no_place_is_held_around_a_callers_client() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_clock() {
-    let harness = Harness::granting(12 * HOUR);
+    let harness = Harness::always_granting(12 * HOUR);
     harness.call().token().await;
     // The monotonic clock stood still for nearly all of the token's life.
     harness.clock.jump(seconds(12 * HOUR - 180));
     assert_eq!(harness.call().token().await, "t1");
     // And the back-off of refreshes that fail.
-    let harness = Harness::granting(DAY);
+    let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness.clock.jump(seconds(DAY / 2 + 300));
     harness
@@ -308,7 +308,7 @@ async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_cloc
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
-    let harness = Harness::playing(|nth, _| {
+    let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
     let number = |most: f64| {
@@ -340,7 +340,7 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         (400, "Fri, 15 Jan 2027 08:00:30 GMT", Some(30)),
         (400, "soon", None),
     ] {
-        let harness = Harness::playing(move |_, _| FakeResponse::new(status, "").retry_after(value).into());
+        let harness = Harness::scripted(move |_, _| FakeResponse::new(status, "").retry_after(value).into());
         let error = harness.call().error().await;
         assert_eq!(
             error.details().retry_after,
@@ -349,7 +349,7 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         );
     }
     // What is left of it, for a caller who is not let through.
-    let harness = Harness::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let short = harness.call().within(seconds(30));
     short.clone().error().await;
     sleep(seconds(5)).await;
@@ -359,7 +359,7 @@ async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
         (Some(seconds(35)), 1)
     );
     // And for one whose time is up while a flight waits that others started.
-    let harness = Harness::playing(|_, _| FakeResponse::new(429, "").retry_after("40").into());
+    let harness = Harness::scripted(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let _patient = harness.call().waiter();
     let hurried = tokio::spawn(harness.call().within(seconds(20)).waiter().wait());
     let error = hurried.await.expect("no panic").expect_err("out of time");

@@ -147,6 +147,9 @@ pub type ChallengeHandler<'a> = dyn Fn(&Response) -> ChallengeFuture<'a> + Send 
 /// The request that follows a response. Building it can take a while, since a file may have to be read for it.
 pub type ChallengeFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
+/// The error of a try that another one follows. Making it can take a while, since a long response is redacted for it.
+pub type RetryReport<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
+
 /// Watches a series of requests.
 pub trait RetryObserver: Sync {
     /// A request leaves.
@@ -161,7 +164,7 @@ pub trait RetryObserver: Sync {
     }
 
     /// A try ended so and is followed by another after this wait. Gives the words for it.
-    fn on_retry(&self, end: &AttemptOutcome, wait: Duration) -> Error;
+    fn on_retry(&self, end: AttemptOutcome, wait: Duration) -> RetryReport<'_>;
 }
 
 /// An identity that does not exist yet, maybe.
@@ -227,8 +230,9 @@ impl RetryLoop<'_> {
             if self.waiters.have_left() {
                 return AttemptOutcome::Unattended;
             }
-            self.stats.record_error(observer.on_retry(&end, wait));
-            drop(end);
+            let ended = Instant::now();
+            self.stats.record_error(observer.on_retry(end, wait).await);
+            let wait = wait.saturating_sub(ended.elapsed());
             let is_paused = self.limiter.blocked_for().is_some();
             if self.pause(wait, is_paused).await.is_none() {
                 return AttemptOutcome::Unattended;

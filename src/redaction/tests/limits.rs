@@ -41,6 +41,15 @@ fn text_of_the_limit_is_not_cut() {
 }
 
 #[test]
+fn white_space_is_passed_through_within_bounds() {
+    let redactor = Redactor::new(&[Secret::new(KEY.into())]);
+    let behind = |blanks: usize| redactor.redact(&format!("a{}b {KEY}", "\n".repeat(blanks)), 500);
+    assert_eq!(behind(1_000), "a b <redacted>");
+    assert!(behind(MIN_SCANNED_BYTES).ends_with(ELLIPSIS));
+    assert!(!behind(MIN_SCANNED_BYTES).contains('b'));
+}
+
+#[test]
 fn what_cannot_be_decoded_within_bounds_is_not_shown() {
     let redactor = Redactor::new(&[Secret::new(KEY.into())]);
     // Each level is another view.

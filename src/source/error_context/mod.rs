@@ -177,7 +177,14 @@ impl ErrorContext {
             .map_details(|details| details.status = Some(response.status))
     }
 
-    /// No answer came.
+    /// A long response could not be examined in time: nothing of it is quoted.
+    pub fn unexamined(&self, response: &Response, attempts: u32, retryable: bool) -> Error {
+        let why = "its response is long, and this process had no thread to read and redact it in time";
+        self.unusable_response(why, response, attempts)
+            .map_details(|details| details.retryable = retryable)
+    }
+
+    /// No response came.
     pub fn transport_error(&self, fault: &TransportError, attempts: u32, retryable: bool) -> Error {
         let subject = self.subject();
         let (code, what) = match fault.kind {

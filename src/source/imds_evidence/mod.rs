@@ -10,6 +10,8 @@ use crate::http::retry_policy::IMDS_DEFAULT;
 
 /// What IMDS calls itself in `Server`, in lower case; a version follows.
 const IMDS_SERVER: &str = "imds";
+/// Longer responses are not parsed: IMDS and its stand-ins send some kilobytes.
+const MAX_EVIDENCE_BYTES: usize = 65_536;
 const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
@@ -41,7 +43,9 @@ pub enum Evidence {
 pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     let server = response.headers.server.as_deref().unwrap_or_default();
     let body = body(response);
-    let token_response = TokenResponse::parse(body);
+    // Judged on the network thread, and more often than once.
+    let is_long = body.len() > MAX_EVIDENCE_BYTES;
+    let token_response = if is_long { None } else { TokenResponse::parse(body) };
     if server.to_ascii_lowercase().contains(IMDS_SERVER)
         || token_response
             .as_ref()
@@ -51,7 +55,8 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     }
     let status = response.status;
     let is_retried = IMDS_DEFAULT.status_limit(status).is_some();
-    let is_foreign = matches!(status, 200..=399)
+    let is_foreign = is_long
+        || matches!(status, 200..=399)
         || is_html(response)
         || !body.is_empty() && token_response.is_some()
         || match asked {

@@ -156,3 +156,18 @@ fn html_is_known_by_its_type_or_its_beginning_and_is_not_empty() {
         assert_eq!(judged(text), (Inconclusive, Inconclusive), "{body}");
     }
 }
+
+#[test]
+fn long_response_is_foreign_unless_its_header_names_imds() {
+    let body = |length: usize| {
+        let padding = "x".repeat(length - ERROR.len());
+        ERROR.replace("Required", &format!("{padding}Required"))
+    };
+    for status in [200, 400, 404, 500] {
+        let longest = FakeResponse::new(status, body(MAX_EVIDENCE_BYTES));
+        assert_eq!(judged(longest), (Imds, Imds), "{status}");
+        let longer = FakeResponse::new(status, body(MAX_EVIDENCE_BYTES + 1));
+        assert_eq!(judged(longer.clone()), (Foreign, Foreign), "{status}");
+        assert_eq!(judged(from_server(longer, "IMDS/1")), (Imds, Imds), "{status}");
+    }
+}

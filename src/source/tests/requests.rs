@@ -237,7 +237,7 @@ fn a_resource_is_encoded_as_encode_uri_component_does() {
     let escaped = encoded.replace('\'', "%27");
     for variables in [&[][..], CLOUD_SHELL] {
         let sent = sent(variables, &system_assigned(), |query| {
-            query.resource = resource(odd)
+            query.resource = resource(odd);
         });
         let whole = sent.body.unwrap_or(sent.url);
         let value = whole.split_once("resource=").expect("a resource").1;

@@ -175,7 +175,7 @@ fn file_of_the_authority_is_read_for_each_request() {
 }
 
 #[test]
-fn callers_client_is_refused_where_it_would_have_to_know_the_proxys_name() {
+fn custom_client_is_rejected_if_proxy_has_own_server_name_or_certificates() {
     let transport = crate::test_support::FakeTransport::numbered(7, |_, _| unreachable!("nothing is sent"));
     let by_caller = bound().with_transport(transport);
     for (variables, is_taken) in [

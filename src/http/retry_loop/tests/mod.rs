@@ -99,8 +99,9 @@ impl Conditions {
 struct Waits;
 
 impl RetryObserver for Waits {
-    fn on_retry(&self, _: &AttemptOutcome, wait: Duration) -> Error {
-        Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()))
+    fn on_retry(&self, _: AttemptOutcome, wait: Duration) -> RetryReport<'_> {
+        let error = Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()));
+        Box::pin(async { error })
     }
 }
 

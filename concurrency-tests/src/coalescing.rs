@@ -17,7 +17,7 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
 #[test]
-fn callers_on_many_threads_are_one_request_and_share_one_token() {
+fn concurrent_callers_share_one_request_and_token() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
         let callers = (0..4).map(|_| harness.caller(CachePolicy::UseCache)).collect();
@@ -33,7 +33,7 @@ fn callers_on_many_threads_are_one_request_and_share_one_token() {
 }
 
 #[test]
-fn an_error_is_everybodys_who_waits_and_nobodys_who_comes_later() {
+fn error_is_shared_by_waiters_and_not_cached() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::scripted(|_, _| FakeResponse::new(400, "").into()));
         let callers: Vec<_> = (0..3).map(|_| harness.caller(CachePolicy::UseCache)).collect();
@@ -51,7 +51,7 @@ fn an_error_is_everybodys_who_waits_and_nobodys_who_comes_later() {
 }
 
 #[test]
-fn nothing_from_before_a_clear_is_held_after_it() {
+fn clear_removes_every_earlier_token() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
         let first = harness.caller(CachePolicy::UseCache);
@@ -86,7 +86,7 @@ fn nothing_from_before_a_clear_is_held_after_it() {
 }
 
 #[test]
-fn of_many_replacements_the_cache_and_the_memo_agree_on_the_last() {
+fn cache_and_memo_agree_after_concurrent_replacements() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
         let wishes = [
@@ -106,7 +106,7 @@ fn of_many_replacements_the_cache_and_the_memo_agree_on_the_last() {
 }
 
 #[test]
-fn an_ageing_token_is_refreshed_once_however_many_threads_notice() {
+fn stale_token_is_refreshed_once_by_concurrent_callers() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
         harness.outcome(CachePolicy::UseCache).expect("a token");
@@ -126,7 +126,7 @@ fn an_ageing_token_is_refreshed_once_however_many_threads_notice() {
 }
 
 #[test]
-fn callers_that_leave_take_nothing_along() {
+fn leaving_callers_do_not_affect_the_remaining_one() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::scripted(|nth, _| {
             FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(Duration::from_millis(1))
@@ -147,7 +147,7 @@ fn callers_that_leave_take_nothing_along() {
 }
 
 #[test]
-fn a_caller_who_joins_while_the_last_one_leaves_gets_a_token() {
+fn caller_joining_as_the_last_one_leaves_gets_a_token() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::scripted(|nth, _| match nth {
             0 => FakeOutcome::from(FakeResponse::new(503, "")).after(Duration::from_millis(1)),
@@ -179,7 +179,7 @@ fn a_caller_who_joins_while_the_last_one_leaves_gets_a_token() {
 struct Hurried;
 
 #[test]
-fn a_caller_whose_time_is_up_hears_of_it_and_disturbs_nobody() {
+fn timed_out_caller_gets_an_error_and_others_get_the_token() {
     under_every_schedule(|| {
         clear_triggers();
         let harness = Harness::new(FakeTransport::always_granting(DAY));

@@ -367,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_join_whom() {
+    fn trigger_decides_which_requests_are_shared() {
         let [one, two] = ["a", "b"].map(|hash| AcquisitionTrigger::ClaimsChallenge(Some(hash.into())));
         let all = [
             AcquisitionTrigger::CacheMiss,

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_does_not_change_with_its_original() {
+    fn error_clone_is_independent() {
         let first = Error::new(Code::FailedResponse, "no token");
         let second = first.clone().map_details(|details| details.status = Some(503));
         assert_eq!(

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thumbprint_is_forty_digits_however_written() {
+    fn thumbprint_has_40_hex_digits_in_any_spelling() {
         let plain = "a9993e364706816aba3e25717850c26c9cd0d89d";
         let expected = Thumbprint::of(&CertificateDer::from_slice(b"abc"));
         let colons = "A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D";

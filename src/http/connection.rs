@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusal_that_arrives_before_the_first_request_is_kept() {
+    async fn response_before_the_first_request_is_kept() {
         let established = Established {
             stream: Box::new(RefusedStream),
             allowance: ReadAllowance::new(WIRE_LIMIT),

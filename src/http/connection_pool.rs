@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_is_used_again_only_after_its_silence() {
+    async fn connection_is_reused_only_after_a_silent_interval() {
         let pool = pool();
         put(&pool, "a", 1);
         let slot = pool.begin("a");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_used_last_is_taken_first() {
+    async fn most_recently_used_connection_is_reused_first() {
         let pool = pool();
         for connection in 1..=3 {
             put(&pool, "a", connection);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_give_way_to_exchanges() {
+    async fn idle_connections_are_evicted_for_requests() {
         let pool = pool();
         let total = u32::try_from(MAX_CONNECTIONS).expect("a small number");
         for connection in 0..total {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_are_closed_in_time_and_nothing_is_left() {
+    async fn idle_connections_are_closed_after_the_timeout() {
         let pool = pool();
         put(&pool, "a", 1);
         tokio::task::yield_now().await;

@@ -215,7 +215,7 @@ mod tests {
     use crate::test_support::FakeClock;
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_is_the_longest_asked_for_and_at_most_a_minute() {
+    async fn block_is_the_longest_retry_after_up_to_1min() {
         let limiter = EndpointLimiter::new(FakeClock::new());
         assert_eq!(limiter.blocked_for(), None);
         limiter.block_for(Duration::from_secs(20));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_ends_by_the_clock_that_went_on() {
+    async fn block_ends_by_whichever_clock_advances() {
         let clock = FakeClock::new();
         let limiter = EndpointLimiter::new(clock.clone());
         limiter.block_for(Duration::from_secs(50));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_ends_by_the_monotonic_clock_where_the_wall_clock_is_put_back() {
+    async fn block_ends_by_monotonic_clock_if_wall_clock_is_set_back() {
         let clock = FakeClock::new();
         let limiter = EndpointLimiter::new(clock.clone());
         clock.jump(Duration::from_hours(1));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_too_many_exchanges_without_callers_the_oldest_ends() {
+    async fn oldest_unattended_request_ends_beyond_the_limit() {
         let limiter = EndpointLimiter::new(FakeClock::new());
         let mut exchanges: Vec<_> = (0..MAX_UNATTENDED)
             .map(|_| limiter.register_unattended())
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_gate_per_endpoint_with_its_places() {
+    async fn each_endpoint_has_one_limiter() {
         let gates = EndpointLimiters::new(FakeClock::new());
         let limiter = |url: &str| gates.limiter(&Url::parse(url).expect("a URL"));
         assert!(Arc::ptr_eq(

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_for_one_name_share_one_lookup_and_nothing_is_kept() {
+    async fn concurrent_lookups_of_one_name_are_shared_and_not_cached() {
         let (resolver, begun) = slow();
         let resolve = |port| resolver.resolve("a".to_owned(), port);
         let (first, second, other) =
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lookup_whose_caller_has_left_is_joined_until_it_is_old() {
+    async fn abandoned_lookup_is_joined_until_its_maximum_age() {
         let (resolver, begun) = slow();
         let given_up = |time| timeout(time, resolver.resolve("a".to_owned(), 1));
         for _ in 0..30 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_caller_gets_the_error() {
+    async fn lookup_error_is_shared_by_all_callers() {
         let (resolver, _) = slow();
         let resolve = || resolver.resolve("unknown".to_owned(), 1);
         let (first, second) = tokio::join!(resolve(), resolve());

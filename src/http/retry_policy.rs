@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_their_limit() {
+    fn backoff_grows_to_its_limit() {
         let doubling = Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2));
         let waits: Vec<_> = (0..6)
             .map(|retry| doubling.delay_before_retry(retry).as_millis())

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_of_this_process_are_told_from_those_of_the_endpoint() {
+    fn local_errors_are_distinguished_from_endpoint_errors() {
         for (number, kind, code) in [
             (libc::EADDRNOTAVAIL, TransportErrorKind::Local, "EADDRNOTAVAIL"),
             (libc::EMFILE, TransportErrorKind::Local, "EMFILE"),

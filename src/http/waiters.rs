@@ -83,7 +83,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_when_the_last_has_left() {
+    async fn wait_ends_when_the_last_waiter_leaves() {
         let started = Instant::now();
         let waiters = Waiters::new(None);
         assert!(waiters.have_left());
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_background_refresh_goes_on_until_its_time_is_over() {
+    async fn background_refresh_continues_until_its_timeout() {
         let started = Instant::now();
         let waiters = Waiters::new(Some(started + SECOND * 5));
         assert!(!waiters.have_left());

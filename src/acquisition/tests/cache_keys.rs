@@ -23,7 +23,7 @@ fn slow() -> Harness {
 type Change = fn(Call) -> Call;
 
 #[tokio::test(start_paused = true)]
-async fn callers_who_differ_share_neither_flight_nor_token() {
+async fn different_keys_share_neither_request_nor_token() {
     let pairs: [(&str, Change, Change); 14] = [
         (
             "a resource with a slash",
@@ -112,7 +112,7 @@ async fn callers_who_differ_share_neither_flight_nor_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_who_ask_in_another_way_share_the_token_but_not_the_flight() {
+async fn different_request_options_share_the_token_but_not_the_request() {
     let other_net = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(2))
     });
@@ -134,7 +134,7 @@ async fn callers_who_ask_in_another_way_share_the_token_but_not_the_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_who_differ_in_nothing_that_matters_share_both() {
+async fn equivalent_keys_share_request_and_token() {
     let harness = slow();
     let transport = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(1))
@@ -176,7 +176,7 @@ async fn callers_who_differ_in_nothing_that_matters_share_both() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_kept_under_what_was_asked_for_whatever_the_answer_names() {
+async fn token_is_cached_under_the_requested_resource() {
     let body = r#"{"access_token":"t","expires_in":3600,"resource":"https://other.example/"}"#;
     let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body).into());
     harness.call().token().await;

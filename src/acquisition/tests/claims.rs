@@ -61,7 +61,7 @@ async fn callers_share_a_request_only_with_equal_merged_claims() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_for_claims_replaces_the_refused_one() {
+async fn token_for_claims_replaces_the_refused_token() {
     let harness = slow();
     let mut call = harness.call().env(&WORKLOAD);
     call.request.enable_cae = true;
@@ -98,7 +98,7 @@ async fn forced_request_carries_its_claims() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_that_are_not_an_object_are_refused_before_any_input_or_output() {
+async fn invalid_claims_are_rejected_before_any_io() {
     let harness = slow();
     for claims in ["nbf", "[]", "7"] {
         let error = harness.call().env(&WORKLOAD).claims(claims).error().await;
@@ -111,7 +111,7 @@ async fn claims_that_are_not_an_object_are_refused_before_any_input_or_output() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_guid_names_another_tenant() {
+async fn tenant_mismatch_is_checked_for_guids_only() {
     let payload = base64::Engine::encode(
         &base64::engine::general_purpose::URL_SAFE_NO_PAD,
         r#"{"tid":"8f7d9c1e-0000-4000-8000-00000000000a"}"#,

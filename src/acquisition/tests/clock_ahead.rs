@@ -27,7 +27,7 @@ fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> FakeResp
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning() {
+async fn expires_in_decides_and_a_warning_is_logged_if_the_clock_is_ahead() {
     let harness = Harness::scripted(|_, _| response(Some(DAY), -1, DAY - 1).into());
     let lines = Arc::new(Lines::default());
     let mut call = harness.call();
@@ -44,7 +44,7 @@ async fn with_a_clock_that_is_ahead_expires_in_counts_and_the_log_has_a_warning(
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_clock_that_is_right_it_is_an_old_token() {
+async fn past_expires_on_is_an_expired_token_if_the_clock_is_right() {
     for sent_ago in [None, Some(0), Some(1)] {
         let harness = Harness::scripted(move |_, _| response(sent_ago, -1, HOUR).into());
         let error = harness.call().error().await;
@@ -59,7 +59,7 @@ async fn with_a_clock_that_is_right_it_is_an_old_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_clock_that_is_behind_the_earlier_end_counts() {
+async fn earlier_expiry_decides_if_the_clock_is_behind() {
     let day = i64::try_from(DAY).expect("a day");
     let harness = Harness::scripted(move |_, _| response(None, day + 3_600, HOUR).into());
     let acquired = harness.call().outcome().await.expect("a token");

@@ -32,7 +32,7 @@ pub(super) fn millis(ms: i64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cache() {
+async fn clocks_within_tolerance_share_tokens_and_persistent_cache() {
     for ahead in CLOSE {
         let store = Arc::<FakeStore>::default();
         let process = Process::new(&store, FakeTransport::always_granting(HOUR));
@@ -55,7 +55,7 @@ async fn clocks_that_differ_by_four_seconds_share_tokens_and_the_persistent_cach
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
+async fn token_is_served_only_while_valid_by_both_clocks() {
     for ahead in CLOSE.into_iter().chain(APART) {
         let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
@@ -81,7 +81,7 @@ async fn a_token_is_served_only_while_both_clocks_say_that_it_is_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clocks_that_differ_by_more_read_and_write_no_persistent_cache() {
+async fn differing_clocks_bypass_the_persistent_cache() {
     for ahead in APART {
         let store = Arc::<FakeStore>::default();
         Process::new(&store, FakeTransport::always_granting(HOUR))
@@ -112,7 +112,7 @@ async fn clocks_that_differ_by_more_read_and_write_no_persistent_cache() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it() {
+async fn unsafe_store_is_not_an_error_for_calls_that_bypass_it() {
     let store = Arc::new(FakeStore {
         refuses: true,
         ..FakeStore::default()
@@ -126,7 +126,7 @@ async fn a_store_that_is_not_safe_is_no_error_for_a_caller_that_does_not_use_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
+async fn token_of_a_replaced_clock_is_not_shared_with_other_threads() {
     for ahead in APART {
         let harness = Harness::always_granting(HOUR);
         let generation = harness.client.generation();
@@ -157,7 +157,7 @@ async fn what_a_replaced_clock_brings_reaches_no_other_thread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_by_different_clocks_share_no_request() {
+async fn callers_with_different_clocks_do_not_share_a_request() {
     let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(1))
     });
@@ -168,7 +168,7 @@ async fn callers_by_different_clocks_share_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
+async fn advanced_clock_does_not_join_an_earlier_request() {
     for (moved, expected) in [
         (4_000, ["t0", "t0"]), // It is not told from the time that passes.
         (6_000, ["t0", "t1"]),
@@ -189,7 +189,7 @@ async fn clock_that_was_moved_on_joins_no_request_that_an_earlier_time_dates() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads() {
+async fn token_expired_by_a_replaced_clock_stays_cached_for_other_threads() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let acquired = harness
@@ -210,7 +210,7 @@ async fn a_token_that_expired_only_by_a_replaced_clock_stays_for_other_threads()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
+async fn token_of_unknown_expiry_is_served_once_with_a_replaced_clock() {
     let harness = Harness::scripted(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into());
     for requests in 1..=2 {
         let acquired = harness
@@ -227,7 +227,7 @@ async fn a_token_of_unknown_expiry_is_served_once_by_a_replaced_clock_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
+async fn restored_clock_does_not_serve_tokens_dated_by_a_replaced_clock() {
     for ahead in [TWO_HOURS, -TWO_HOURS] {
         let harness = Harness::always_granting(HOUR);
         let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
@@ -245,7 +245,7 @@ async fn the_right_clock_afterwards_never_serves_what_a_replaced_one_dated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_the_other_threads() {
+async fn token_refused_with_a_replaced_clock_is_not_copied_again() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     harness
@@ -262,7 +262,7 @@ async fn a_token_that_was_refused_by_a_replaced_clock_does_not_come_back_from_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
+async fn newer_shared_token_precedes_the_copy_of_an_older_one() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let by_replaced_clock = || text(&harness.call().ahead(TWO_HOURS / 4, 1).acquired());
@@ -279,7 +279,7 @@ async fn a_newer_token_of_all_threads_goes_before_the_copy_of_the_older_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_tells_nonsense_does_no_harm() {
+async fn invalid_caller_clock_is_harmless() {
     let harness = Harness::always_granting(HOUR);
     for ahead in [i64::MIN, i64::MAX, -i64::MAX, 8_640_000_000_000_000] {
         let told = harness.call().ahead(ahead, 1).outcome().await;

@@ -4,7 +4,7 @@ use super::clock_changes::{APART, HOUR_MS, TO_1970, TWO_HOURS, millis, told};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_lifetime_counts_from_the_call_on_the_callers_clock_and_from_the_answer_on_the_systems() {
+async fn lifetime_starts_at_the_call_by_caller_clock_and_at_the_response_by_system_clock() {
     for ahead in [20_000, -20_000, TWO_HOURS, -TWO_HOURS, TO_1970] {
         let harness =
             Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
@@ -32,7 +32,7 @@ async fn a_lifetime_counts_from_the_call_on_the_callers_clock_and_from_the_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instant_of_expiry_may_be_of_either_clock() {
+async fn expiry_timestamp_may_be_of_either_clock() {
     let start = test_support::START.millis() / 1_000;
     for ahead in [TWO_HOURS / 1_000, -TWO_HOURS / 1_000, TO_1970 / 1_000] {
         for (expires_on, left) in [
@@ -60,7 +60,7 @@ async fn an_instant_of_expiry_may_be_of_either_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_on() {
+async fn shared_token_ages_with_a_clock_that_was_set_back() {
     for ahead in [-6_000, -TWO_HOURS, TO_1970] {
         let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
@@ -85,7 +85,7 @@ async fn a_token_of_the_right_clock_ages_by_a_clock_that_was_set_back_and_moves_
 }
 
 #[tokio::test(start_paused = true)]
-async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
+async fn real_time_expires_a_token_dated_by_a_replaced_clock() {
     for ahead in APART {
         let harness = Harness::always_granting(HOUR);
         harness.call().ahead(ahead, 1).token().await;
@@ -106,7 +106,7 @@ async fn real_time_ends_a_token_that_a_replaced_clock_dated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_alone() {
+async fn token_stale_by_a_replaced_clock_is_refreshed_for_its_thread_only() {
     let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
@@ -124,7 +124,7 @@ async fn ageing_by_a_replaced_clock_refreshes_in_the_background_for_this_thread_
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
+async fn refresh_backoff_follows_the_replaced_clock() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness
@@ -151,7 +151,7 @@ async fn pauses_between_refreshes_go_by_the_replaced_clock_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_the_fallback() {
+async fn token_near_expiry_by_a_replaced_clock_is_refreshed_first_and_is_the_fallback() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     let four_minutes_left = HOUR_MS - 240_000;
@@ -181,7 +181,7 @@ async fn a_nearly_expired_token_by_a_replaced_clock_is_refreshed_first_and_is_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallback_that_expires_by_the_callers_clock_while_it_waits_is_not_served() {
+async fn fallback_expired_by_the_caller_clock_is_not_served() {
     for (left, expected) in [(3_000, "t0"), (1_000, "network_unavailable")] {
         for ahead in [4_000, TWO_HOURS] {
             let harness = Harness::always_granting(u64::try_from(ahead).expect("positive") / 1_000 + HOUR);

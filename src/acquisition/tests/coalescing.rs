@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
+async fn thousand_callers_share_one_request_and_token() {
     let harness =
         Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let mut tasks = Vec::new();
@@ -24,7 +24,7 @@ async fn a_thousand_callers_are_one_request_and_get_the_same_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_everybodys_and_not_remembered() {
+async fn error_is_shared_by_waiters_and_not_cached() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeOutcome::from(FakeResponse::new(
             400,
@@ -53,7 +53,7 @@ async fn an_error_is_everybodys_and_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_goes_on_without_its_waiters_and_its_token_is_kept() {
+async fn sent_request_completes_without_waiters_and_its_token_is_cached() {
     let harness =
         Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(1)));
     let waiter = harness.call().waiter();
@@ -107,7 +107,7 @@ async fn under_way(starter: &str) -> (Harness, Call) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_which_flight() {
+async fn trigger_decides_which_request_is_joined() {
     for (starter, cache_policy, joins) in [
         ("empty", CachePolicy::UseCache, true),
         ("empty", CachePolicy::ForceRefresh, true),
@@ -136,7 +136,7 @@ async fn who_joins_which_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_join_only_a_flight_with_their_own_hash() {
+async fn claims_challenge_joins_only_a_request_with_the_same_hash() {
     let harness = Harness::always_granting(HOUR);
     let call = harness.call().env(SERVICE_FABRIC);
     call.clone().token().await;
@@ -165,7 +165,7 @@ async fn claims_join_only_a_flight_with_their_own_hash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_flights_token_does_not_replace_a_newer_ones() {
+async fn token_of_older_request_does_not_replace_a_newer_one() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 299)).await;
@@ -189,7 +189,7 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
+async fn clear_discards_results_of_in_flight_requests() {
     let harness = Harness::scripted(|nth, _| {
         let wait = if nth == 0 { 5 } else { 10 };
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(wait))
@@ -210,7 +210,7 @@ async fn a_cleared_cache_stays_clear_of_what_was_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_that_failed_before_a_clear_does_not_put_off_what_came_after() {
+async fn failure_from_before_a_clear_does_not_delay_later_refreshes() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;

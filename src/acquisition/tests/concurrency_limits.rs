@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
+async fn background_refreshes_are_limited_to_five() {
     const KEYS: usize = 10_000;
     let harness = Harness::scripted(|_, _| {
         FakeOutcome::from(FakeResponse::token("old", DAY)).after(Duration::from_millis(1))
@@ -44,7 +44,7 @@ async fn ten_thousand_ageing_tokens_are_refreshed_five_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_endpoint_has_places_of_its_own() {
+async fn permits_are_separate_for_each_endpoint() {
     let harness = Harness::always_granting(DAY);
     let hosts = ["http://a", "http://b", "http://a:8080"];
     let calls: Vec<_> = hosts
@@ -69,7 +69,7 @@ async fn every_endpoint_has_places_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_keeps_its_place_between_its_tries() {
+async fn background_refresh_holds_its_permit_between_retries() {
     let harness = Harness::always_granting(DAY);
     let resources: Vec<_> = (0..20).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
@@ -92,7 +92,7 @@ async fn a_refresh_keeps_its_place_between_its_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_must_wait_is_not_held_up_by_refreshes() {
+async fn background_refreshes_do_not_delay_waiting_callers() {
     let harness = Harness::always_granting(DAY);
     let resources: Vec<_> = (0..10).map(|nth| format!("https://{nth}.example")).collect();
     all(resources
@@ -119,7 +119,7 @@ async fn who_must_wait_is_not_held_up_by_refreshes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_holds_back_every_caller_of_its_endpoint() {
+async fn status_429_blocks_every_caller_of_its_endpoint() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("20").into(),
         _ => FakeResponse::token("t", DAY).into(),

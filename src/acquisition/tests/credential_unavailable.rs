@@ -19,7 +19,7 @@ fn once(call: Call) -> Call {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
+async fn unreachable_endpoint_makes_the_credential_unavailable() {
     for (fault, expected) in [
         (TransportErrorKind::ConnectionRefused, true),
         (TransportErrorKind::ConnectionReset, true),
@@ -43,7 +43,7 @@ async fn an_endpoint_that_cannot_be_reached_has_no_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_may_say_that_there_is_no_identity() {
+async fn response_without_identity_makes_the_credential_unavailable() {
     const WORDS: &str = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     const ASSIGNED: &str = r#"{"message":"No User Assigned or Delegated Managed Identity found for X"}"#;
     const SEVERAL: &str =
@@ -75,7 +75,7 @@ async fn an_answer_may_say_that_there_is_no_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_runs_out_of_time_is_told_by_what_happened_before() {
+async fn timeout_is_classified_by_the_last_error() {
     let refused = || TransportErrorKind::ConnectionRefused.into();
     let busy = || FakeResponse::new(503, "").into();
     for (play, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {

@@ -4,7 +4,7 @@ use super::*;
 use crate::test_support::START;
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
+async fn token_of_unknown_expiry_is_served_once_and_not_cached() {
     let harness = Harness::scripted(|nth, _| {
         let body = format!(r#"{{"access_token":"t{nth}","expires_on":"soon"}}"#);
         FakeOutcome::from(FakeResponse::new(200, body)).after(seconds(1))
@@ -25,7 +25,7 @@ async fn a_token_of_unknown_expiry_is_served_once_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
+async fn token_expired_on_arrival_is_a_failed_response() {
     let now = START.millis() / 1_000;
     for (expires_on, good) in [
         (now - 3_600, false),
@@ -51,7 +51,7 @@ async fn a_token_that_has_expired_on_arrival_is_a_failed_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
+async fn only_2xx_with_a_token_and_without_an_error_succeeds() {
     const TOKEN: &str = r#"{"access_token":"t","expires_in":3600}"#;
     for (status, body, code) in [
         (200, "{}", "managed_identity_failed_response"),
@@ -90,7 +90,7 @@ async fn only_a_2xx_with_a_token_and_no_error_is_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
+async fn retryable_flag_follows_the_retry_table() {
     let configured = [(v::MSI_ENDPOINT, "http://h/t")];
     for (variables, status, retryable) in [
         (&[][..], 400, false),
@@ -130,7 +130,7 @@ async fn whether_another_call_may_do_better_follows_the_table_of_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
+async fn retry_after_beyond_the_total_timeout_fails_at_once_and_is_retryable() {
     let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").retry_after("121").into());
     let started = Instant::now();
     let error = harness.call().error().await;
@@ -145,7 +145,7 @@ async fn a_retry_after_beyond_the_total_fails_at_once_and_may_be_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn disabled_retries_are_one_request() {
+async fn disabled_retries_send_one_request() {
     let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").into());
     let once = harness
         .call()
@@ -159,7 +159,7 @@ async fn disabled_retries_are_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_panics_leaves_nobody_hanging() {
+async fn panicking_transport_fails_all_waiters() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeOutcome::Panic.after(seconds(1)),
         _ => FakeResponse::token("t", DAY).into(),
@@ -170,7 +170,7 @@ async fn a_transport_that_panics_leaves_nobody_hanging() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_give_their_places_back() {
+async fn panic_releases_its_permit() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Panic);
     for nth in 0..100 {
         harness
@@ -199,7 +199,7 @@ async fn panics_give_their_places_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
+async fn missing_runtime_is_an_error_and_leaves_no_request() {
     let harness = Harness::always_granting(DAY);
     NO_THREADS.set(true);
     let error = harness.call().error().await;
@@ -223,7 +223,7 @@ async fn without_a_thread_there_is_an_error_and_nothing_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_asked_for_fails_before_any_request() {
+async fn unsupported_query_fails_before_any_request() {
     let harness = Harness::always_granting(DAY);
     let call = harness.call().env(&[(v::MSI_ENDPOINT, "nonsense")]);
     let error = call.acquire().err().expect("refused");
@@ -246,7 +246,7 @@ async fn what_cannot_be_asked_for_fails_before_any_request() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_end() {
+async fn arc_challenge_is_answered_without_retries_and_the_response_verified() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     let harness = Harness::scripted(|_, request| {
         let key = request.headers.iter().find(|(name, _)| *name == "Authorization");
@@ -299,7 +299,7 @@ async fn an_arc_challenge_is_answered_even_without_retries_and_checked_in_the_en
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once() {
+async fn caller_joining_a_pause_beyond_its_timeout_fails_at_once() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", HOUR).into(),
@@ -317,7 +317,7 @@ async fn who_joins_a_flight_in_a_pause_that_is_too_long_for_them_fails_at_once()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
+async fn error_does_not_quote_the_previous_token() {
     let harness = Harness::scripted(|_, _| FakeResponse::token("earlier/token+0", DAY).into());
     harness.call().token().await;
     harness.transport.set_script(|_, _| {
@@ -336,7 +336,7 @@ async fn an_endpoint_that_repeats_the_earlier_token_is_not_quoted() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn key_of_an_earlier_attempt_is_not_quoted_from_a_later_challenge() {
+async fn error_does_not_quote_the_key_of_an_earlier_attempt() {
     const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
     const SECRET: &str = "pS7+kQ/9zLmW3xTb5Y==";
     let harness = Harness::scripted(|nth, _| match nth {

@@ -17,7 +17,7 @@ fn hash_of(request: &crate::http::Request) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
+async fn claims_challenge_sends_the_hash_of_the_refused_token() {
     let harness = handing_out("test_token");
     let call = harness.call().env(SERVICE_FABRIC);
     for cache_policy in [
@@ -36,7 +36,7 @@ async fn claims_send_the_hash_of_the_refused_token_where_it_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hash_is_of_an_unexpired_token_only() {
+async fn expired_token_is_not_hashed() {
     let harness = handing_out("test_token");
     let call = harness.call().env(SERVICE_FABRIC);
     call.clone().token().await;
@@ -52,7 +52,7 @@ async fn the_hash_is_of_an_unexpired_token_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_other_host_is_sent_a_hash() {
+async fn hash_is_sent_to_supporting_sources_only() {
     let app_service = [(v::IDENTITY_ENDPOINT, "http://h/t"), (v::IDENTITY_HEADER, "s")];
     let machine_learning = [(v::MSI_ENDPOINT, "http://h/t"), (v::MSI_SECRET, "s")];
     let arc = [
@@ -77,7 +77,7 @@ async fn no_other_host_is_sent_a_hash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_takes_the_cached_ones_place() {
+async fn new_token_replaces_the_cached_one() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let harness = Harness::always_granting(DAY);
         assert_eq!(harness.call().token().await, "t0");
@@ -93,7 +93,7 @@ async fn a_new_token_takes_the_cached_ones_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replacement_that_fails_leaves_the_cached_one() {
+async fn failed_replacement_keeps_the_cached_token() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let harness = Harness::always_granting(DAY);
         harness.call().token().await;
@@ -110,7 +110,7 @@ async fn a_replacement_that_fails_leaves_the_cached_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot_be_kept() {
+async fn refused_token_is_not_served_again_when_replacement_is_uncacheable() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let harness = Harness::always_granting(DAY);
         harness.call().token().await;
@@ -134,7 +134,7 @@ async fn a_token_that_was_not_wanted_is_not_served_again_if_its_successor_cannot
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cached_one() {
+async fn generation_rises_when_a_memoized_token_may_be_outdated() {
     let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     assert_eq!((first.generation, harness.client.generation()), (0, 0));
@@ -177,7 +177,7 @@ async fn the_generation_rises_when_a_remembered_token_may_no_longer_be_the_cache
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_refresh_does_not_bring_back_what_a_forced_call_has_replaced() {
+async fn older_refresh_does_not_restore_a_replaced_token() {
     let harness = Harness::always_granting(DAY);
     assert_eq!(harness.call().token().await, "t0");
     advance(seconds(DAY / 2 + 300)).await;
@@ -215,7 +215,7 @@ fn slow_at_first(once: bool) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_one() {
+async fn force_refresh_does_not_join_request_older_than_cached_token() {
     let harness = slow_at_first(false);
     let slow = tokio::spawn(
         harness
@@ -238,7 +238,7 @@ async fn who_wants_another_token_joins_no_flight_that_is_older_than_the_cached_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_joins_a_flight_whose_token_is_not_wanted_any_more() {
+async fn superseded_request_is_not_joined() {
     let harness = slow_at_first(true);
     let slow = tokio::spawn(
         harness

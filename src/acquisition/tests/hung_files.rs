@@ -23,7 +23,7 @@ const ARC: &[(&str, &str)] = &[
 const KEY: &str = "/var/opt/azcmagent/tokens/k.key";
 
 #[tokio::test(start_paused = true)]
-async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
+async fn hung_federated_token_file_times_out_and_delays_no_other_source() {
     let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let began = Instant::now();
@@ -40,7 +40,7 @@ async fn federated_token_that_hangs_ends_with_its_callers_time_and_delays_no_oth
 }
 
 #[tokio::test(start_paused = true)]
-async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchange() {
+async fn hung_federated_token_file_is_waited_for_as_long_as_one_request() {
     let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let waiting = tokio::spawn(harness.call().env(WORKLOAD).waiter().wait());
@@ -70,7 +70,7 @@ async fn federated_token_that_hangs_for_ever_is_waited_for_as_long_as_one_exchan
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other_source() {
+async fn hung_arc_key_file_times_out_and_delays_no_other_source() {
     let harness = Harness::scripted(|_, request| {
         if request.url.host_str() == Some("h") {
             return FakeResponse::new(401, "")
@@ -98,7 +98,7 @@ async fn azure_arc_key_that_hangs_ends_with_its_callers_time_and_delays_no_other
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
+async fn hung_arc_key_file_does_not_delay_a_response_without_challenge() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(401, "")
             .challenge(format!("Basic realm={KEY}"))
@@ -114,7 +114,7 @@ async fn keys_that_hang_do_not_delay_an_agent_that_does_not_ask_for_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
+async fn workload_identity_probe_ends_in_time_with_a_hung_token_file() {
     let harness = Harness::always_granting(DAY);
     let hung = harness.files.hang(TOKEN_FILE);
     let call = harness.call().env(WORKLOAD);
@@ -131,7 +131,7 @@ async fn probe_of_a_workload_ends_in_time_while_its_token_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
+async fn hung_machine_id_file_costs_half_of_the_timeout_and_no_token() {
     let store = Arc::<FakeStore>::default();
     let process = Process::new(&store, FakeTransport::always_granting(DAY));
     let hung = process.0.files.hang("/etc/machine-id");
@@ -149,7 +149,7 @@ async fn machine_id_that_hangs_costs_half_of_the_time_and_no_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panic_of_what_reads_files_is_an_error_of_its_call() {
+async fn panic_while_reading_a_file_is_an_error_of_its_call() {
     struct Broken;
     impl Files for Broken {
         fn is_regular(&self, _: &Path) -> bool {

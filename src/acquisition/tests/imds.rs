@@ -29,7 +29,7 @@ async fn availability(harness: &Harness) -> crate::acquisition::probe::Availabil
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
+async fn foreign_probe_response_makes_the_credential_unavailable_at_once() {
     for (status, body, server) in [
         (200, HTML, "nginx"),
         (200, "It works!", "Apache"),
@@ -77,7 +77,7 @@ async fn a_foreign_answer_to_the_probe_moves_a_chain_on_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
+async fn non_http_or_endless_response_is_foreign() {
     for fault in [
         TransportErrorKind::NotHttp,
         TransportErrorKind::BodyTooLarge,
@@ -97,7 +97,7 @@ async fn an_answer_that_is_not_http_or_has_no_end_is_foreign_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry() {
+async fn foreign_token_response_makes_the_credential_unavailable_without_retry() {
     for (status, body) in [
         (403, "Missing Metadata-Flavor:Google header."),
         (503, HTML),
@@ -121,7 +121,7 @@ async fn a_foreign_answer_to_the_token_request_moves_a_chain_on_without_a_retry(
 }
 
 #[tokio::test(start_paused = true)]
-async fn acquire_token_says_what_answered_and_keeps_the_retry_table() {
+async fn foreign_response_is_described_and_retried_for_acquire_token() {
     for (status, body, times) in [
         (200, HTML, vec![0]),
         (302, "", vec![0]),
@@ -146,7 +146,7 @@ async fn acquire_token_says_what_answered_and_keeps_the_retry_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
+async fn status_404_makes_the_credential_unavailable_until_imds_has_responded() {
     for body in [
         "",
         "404 page not found",
@@ -168,7 +168,7 @@ async fn a_404_moves_a_chain_on_without_a_retry_until_imds_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
+async fn identity_not_found_retry_includes_status_404() {
     let harness = Harness::scripted(|nth, _| match nth {
         0..3 => FakeResponse::new(404, "Identity not found").into(),
         _ => FakeResponse::token("t", DAY).into(),
@@ -179,7 +179,7 @@ async fn who_waits_for_an_identity_waits_through_a_404_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn imds_that_is_being_updated_is_awaited() {
+async fn updating_imds_is_retried() {
     // A 429 without Retry-After is retried after a random time, which here is none.
     for (status, wait) in [(410, 10), (503, 1), (500, 1), (429, 0)] {
         let harness = Harness::scripted(move |nth, _| match nth {
@@ -201,7 +201,7 @@ async fn imds_that_is_being_updated_is_awaited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stand_ins_for_imds_go_on_working() {
+async fn imds_stand_ins_are_not_foreign() {
     // NMI: plain text to what it does not like, and a token without a name in Server.
     for (status, body) in [
         (
@@ -225,7 +225,7 @@ async fn stand_ins_for_imds_go_on_working() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_answer_of_imds_is_remembered_and_no_other() {
+async fn only_responses_of_imds_are_remembered() {
     for (reply, is_remembered) in [
         (FakeResponse::token("t", DAY), true),
         (FakeResponse::new(400, REFUSED), true),
@@ -254,7 +254,7 @@ async fn any_answer_of_imds_is_remembered_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_imds_has_answered_nothing_is_foreign() {
+async fn no_response_is_foreign_after_imds_has_responded() {
     let harness = answering(|| refused().into());
     harness.call().for_credential().error().await;
     harness
@@ -271,7 +271,7 @@ async fn after_imds_has_answered_nothing_is_foreign() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn is_available_tells_imds_from_what_else_answers() {
+async fn is_available_distinguishes_imds_from_foreign_responses() {
     for (reply, expected) in [
         (refused(), true),
         (FakeResponse::new(503, ""), true),
@@ -295,7 +295,7 @@ async fn is_available_tells_imds_from_what_else_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_configured_address_is_not_judged() {
+async fn configured_endpoint_is_never_foreign() {
     for (status, body) in [(200, HTML), (401, ""), (302, "")] {
         let harness = answering(move || FakeResponse::new(status, body).into());
         let call = harness.call().env(CONFIGURED);
@@ -309,7 +309,7 @@ async fn a_configured_address_is_not_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_of_this_process_says_nothing_about_an_identity() {
+async fn local_error_does_not_make_the_credential_unavailable() {
     // At the probe, and at the token request.
     let at_probe = answering(|| TransportErrorKind::Local.into());
     let at_token = probed(|| FakeResponse::new(404, "").into());

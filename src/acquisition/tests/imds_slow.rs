@@ -9,7 +9,7 @@ use super::*;
 const PROBE: Duration = Duration::from_millis(1_050);
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_imds_gives_a_token() {
+async fn slow_imds_returns_a_token() {
     for millis in [1_500, 2_500, 9_900] {
         let slow = move |reply: FakeResponse| FakeOutcome::from(reply).after(Duration::from_millis(millis));
         let harness = Harness::scripted(move |_, request| match request.url.query() {
@@ -30,7 +30,7 @@ async fn a_slow_imds_gives_a_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_stays_silent_is_given_up_after_the_probe_alone_for_five_minutes() {
+async fn silent_endpoint_fails_after_the_probe_for_five_minutes() {
     let harness = answering(|| FakeOutcome::Silence);
     let query = async || {
         let (before, started) = (harness.transport.count(), Instant::now());
@@ -55,7 +55,7 @@ async fn an_endpoint_that_stays_silent_is_given_up_after_the_probe_alone_for_fiv
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_in_the_grace_of_the_probe_is_used() {
+async fn response_within_the_grace_period_of_the_probe_is_used() {
     let harness = probed(|| FakeOutcome::from(refused()).after(Duration::from_millis(1_040)));
     let started = Instant::now();
     harness.call().for_credential().token().await;
@@ -63,7 +63,7 @@ async fn a_response_in_the_grace_of_the_probe_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_silent_probe_the_token_request_is_retried_only_if_imds_has_answered_it() {
+async fn token_request_after_silent_probe_is_retried_only_after_imds_response() {
     let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeResponse::new(503, "").into(),
@@ -80,7 +80,7 @@ async fn after_a_silent_probe_the_token_request_is_retried_only_if_imds_has_answ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
+async fn timeout_after_a_silent_probe_makes_the_credential_unavailable() {
     let harness = answering(|| FakeOutcome::Silence);
     let error = harness.call().for_credential().within(seconds(4)).error().await;
     assert_eq!(
@@ -94,7 +94,7 @@ async fn a_caller_whose_time_runs_out_after_a_silent_probe_moves_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
+async fn resources_share_a_silent_probe_but_not_a_token_request() {
     let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::Silence,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(Duration::from_millis(1_500)),
@@ -108,7 +108,7 @@ async fn several_resources_share_a_silent_probe_and_have_a_request_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callers_client_that_is_silent_may_have_no_connection() {
+async fn silent_custom_client_makes_the_credential_unavailable() {
     let client = FakeTransport::numbered(7, |_, _| FakeOutcome::Silence);
     let harness = Harness::always_granting(DAY);
     let started = Instant::now();

@@ -27,7 +27,7 @@ fn needed_new_connection(harness: &Harness) -> Vec<bool> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn spelling_that_differs_in_a_slash_is_one_name() {
+async fn resource_with_another_trailing_slash_is_accepted() {
     // Two servers of one endpoint, each with a spelling of its own.
     let harness = Harness::scripted(|nth, _| {
         let slash = if nth % 2 == 0 { "" } else { "/" };
@@ -55,7 +55,7 @@ async fn spelling_that_differs_in_a_slash_is_one_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
+async fn repeated_resource_mismatch_is_rejected_and_not_cached() {
     let harness = Harness::scripted(|nth, _| named("t", &format!("https://{nth}.example")).into());
     let call = harness.call().env(APP_SERVICE);
     assert_eq!(*call.clone().error().await.code(), Code::FailedResponse);
@@ -68,7 +68,7 @@ async fn two_names_in_a_row_are_refused_and_nothing_is_cached() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn repeated_challenge_and_its_answer_have_new_connections() {
+async fn repeated_challenge_uses_new_connections() {
     let harness = Harness::scripted(|nth, request| {
         let is_answer = request.headers.iter().any(|(name, _)| *name == "Authorization");
         match nth {

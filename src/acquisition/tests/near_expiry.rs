@@ -11,7 +11,7 @@ async fn left(remaining: u64) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_is_waited_for() {
+async fn near_expiry_caller_waits_for_a_new_token() {
     let harness = left(299).await;
     harness.transport.set_script(|_, _| {
         FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_900))
@@ -23,7 +23,7 @@ async fn a_new_token_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_old_one_is_served_if_no_other_can_be_had() {
+async fn near_expiry_token_is_served_if_refresh_fails() {
     for play in [400, 503, 0, 1] {
         let harness = left(299).await;
         harness.transport.set_script(move |_, _| match play {
@@ -46,7 +46,7 @@ async fn the_old_one_is_served_if_no_other_can_be_had() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_old_one_is_served_if_no_thread_can_be_started() {
+async fn near_expiry_token_is_served_if_no_thread_starts() {
     let harness = left(299).await;
     NO_THREADS.set(true);
     let outcome = harness.call().outcome().await;
@@ -60,7 +60,7 @@ async fn the_old_one_is_served_if_no_thread_can_be_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_is_two_seconds_from_the_flights_start() {
+async fn near_expiry_wait_is_two_seconds_from_request_start() {
     let harness = left(299).await;
     harness
         .transport
@@ -88,7 +88,7 @@ async fn patience_is_two_seconds_from_the_flights_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_hands_out_nearly_expired_tokens_is_asked_every_thirty_seconds() {
+async fn endpoint_returning_near_expiry_tokens_is_requested_every_30s() {
     let harness = Harness::always_granting(240);
     let started = Instant::now();
     for second in 0..200_usize {
@@ -101,7 +101,7 @@ async fn an_endpoint_that_hands_out_nearly_expired_tokens_is_asked_every_thirty_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_fails_meanwhile_is_asked_every_thirty_seconds() {
+async fn failing_endpoint_is_requested_every_30s_near_expiry() {
     let harness = left(299).await;
     harness
         .transport
@@ -114,7 +114,7 @@ async fn an_endpoint_that_fails_meanwhile_is_asked_every_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_brings_nothing_to_keep_is_asked_every_thirty_seconds() {
+async fn endpoint_returning_uncacheable_tokens_is_requested_every_30s() {
     let harness = left(299).await;
     harness
         .transport
@@ -131,7 +131,7 @@ async fn an_endpoint_that_brings_nothing_to_keep_is_asked_every_thirty_seconds()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
+async fn token_that_expires_during_the_wait_is_not_served() {
     // It fails after the token's end.
     let harness = left(1).await;
     harness
@@ -169,7 +169,7 @@ async fn a_token_that_expires_while_its_holder_waits_is_not_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_total_timeout_is_no_reason_to_fail() {
+async fn short_total_timeout_serves_the_near_expiry_token() {
     let harness = left(299).await;
     harness.transport.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();

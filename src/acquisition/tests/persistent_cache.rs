@@ -87,7 +87,7 @@ impl Process {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
+async fn store_is_read_on_miss_and_written_on_new_token() {
     let store = Arc::<FakeStore>::default();
     let first = Process::new(&store, FakeTransport::always_granting(DAY));
     let acquired = first.call().outcome().await.expect("a token");
@@ -110,7 +110,7 @@ async fn it_is_asked_only_without_a_fresh_token_and_told_only_of_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_another_token_gets_one_and_the_others_find_it() {
+async fn forced_token_replaces_the_persisted_one() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         let first = Process::new(&store, FakeTransport::always_granting(DAY));
@@ -124,7 +124,7 @@ async fn who_wants_another_token_gets_one_and_the_others_find_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_takes_what_another_process_has_brought_meanwhile() {
+async fn refresh_uses_a_token_persisted_by_another_process() {
     let store = Arc::<FakeStore>::default();
     let [first, second] = [0, 1].map(|_| Process::new(&store, FakeTransport::always_granting(DAY)));
     first.call().token().await;
@@ -140,7 +140,7 @@ async fn a_refresh_takes_what_another_process_has_brought_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_expired_or_is_damaged_is_replaced_and_what_is_valid_is_a_last_resort() {
+async fn expired_or_damaged_record_is_replaced_and_a_valid_one_is_the_fallback() {
     let store = Arc::<FakeStore>::default();
     Process::new(&store, FakeTransport::always_granting(HOUR))
         .call()
@@ -173,7 +173,7 @@ async fn what_expired_or_is_damaged_is_replaced_and_what_is_valid_is_a_last_reso
 }
 
 #[tokio::test(start_paused = true)]
-async fn processes_that_start_together_make_one_request_between_them() {
+async fn processes_starting_together_send_one_request() {
     let store = Arc::<FakeStore>::default();
     let slow = || {
         FakeTransport::scripted(|nth, _| {
@@ -188,7 +188,7 @@ async fn processes_that_start_together_make_one_request_between_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cleared_cache_believes_nothing_from_before_and_keeps_nothing_of_what_was_under_way() {
+async fn clear_ignores_older_records_and_in_flight_results() {
     let store = Arc::<FakeStore>::default();
     let process = Process::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
@@ -207,7 +207,7 @@ async fn a_cleared_cache_believes_nothing_from_before_and_keeps_nothing_of_what_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_without_expiry_is_not_kept_and_a_place_that_is_not_safe_is_an_error() {
+async fn token_without_expiry_is_not_persisted_and_unsafe_location_is_an_error() {
     let store = Arc::<FakeStore>::default();
     let process = Process::new(
         &store,

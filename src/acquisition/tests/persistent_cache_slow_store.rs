@@ -6,7 +6,7 @@ use super::*;
 use crate::metadata::TokenSource;
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_token_is_served_whoever_works_at_the_entry() {
+async fn fresh_token_is_served_while_the_entry_is_locked() {
     let store = Arc::<FakeStore>::default();
     Process::new(&store, FakeTransport::always_granting(DAY))
         .call()
@@ -23,7 +23,7 @@ async fn a_fresh_token_is_served_whoever_works_at_the_entry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_never_lets_go_of_an_entry_is_waited_for_ten_seconds_or_half_the_time() {
+async fn lock_wait_is_min_of_10s_and_half_the_timeout() {
     for (call_within, waited) in [(None, 10), (Some(4), 2)] {
         let store = Arc::<FakeStore>::default();
         let _held = store.held.lock().await;
@@ -39,7 +39,7 @@ async fn who_never_lets_go_of_an_entry_is_waited_for_ten_seconds_or_half_the_tim
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_does_not_answer_is_as_good_as_none() {
+async fn unresponsive_store_is_skipped() {
     let store = Arc::new(FakeStore {
         delays: [seconds(DAY), Duration::ZERO],
         ..FakeStore::default()
@@ -51,7 +51,7 @@ async fn a_store_that_does_not_answer_is_as_good_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_has_come_is_not_withheld_while_it_is_being_kept() {
+async fn new_token_is_returned_after_the_persist_wait() {
     let store = Arc::new(FakeStore {
         delays: [Duration::ZERO, seconds(7)],
         ..FakeStore::default()
@@ -87,7 +87,7 @@ async fn finding(left: u64, transport: Arc<FakeTransport>) -> Process {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nearly_expired_token_is_served_after_two_seconds() {
+async fn near_expiry_token_is_served_after_2s() {
     let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     for (call, waited) in [(late.call(), 2), (late.call().within(seconds(1)), 0)] {
         let started = Instant::now();
@@ -120,7 +120,7 @@ async fn a_nearly_expired_token_is_served_after_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_expires_while_another_is_asked_for_is_not_served() {
+async fn persisted_token_that_expires_during_the_request_is_not_served() {
     for silent in [true, false] {
         let transport = FakeTransport::scripted(move |_, _| {
             if silent {
@@ -136,7 +136,7 @@ async fn what_expires_while_another_is_asked_for_is_not_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
+async fn force_refresh_does_not_join_request_that_may_use_the_store() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         Process::new(&store, FakeTransport::always_granting(DAY))
@@ -160,7 +160,7 @@ async fn who_wants_another_token_shares_no_flight_that_may_find_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
+async fn fetched_token_precedes_near_expiry_token() {
     let store = Arc::new(FakeStore {
         delays: [Duration::ZERO, Duration::from_millis(900)],
         ..FakeStore::default()
@@ -177,7 +177,7 @@ async fn a_token_that_has_come_is_better_than_a_nearly_expired_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_found_does_not_take_the_place_of_what_another_call_has_brought() {
+async fn persisted_token_does_not_replace_a_newer_fetched_one() {
     let store = Arc::<FakeStore>::default();
     Process::new(&store, FakeTransport::always_granting(DAY))
         .call()
@@ -210,7 +210,7 @@ async fn what_is_found_does_not_take_the_place_of_what_another_call_has_brought(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spare_does_not_take_the_place_of_a_better_token() {
+async fn fallback_does_not_replace_a_better_token() {
     let refusing =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(seconds(1)));
     let late = finding(200, refusing).await;
@@ -225,7 +225,7 @@ async fn a_spare_does_not_take_the_place_of_a_better_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept() {
+async fn refused_token_is_not_restored_when_replacement_is_uncacheable() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
         let process = Process::new(&store, FakeTransport::always_granting(DAY));
@@ -242,7 +242,7 @@ async fn what_was_not_wanted_does_not_come_back_if_its_successor_cannot_be_kept(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_from_before_another_token_was_asked_for_is_not_believed() {
+async fn record_older_than_a_forced_request_is_ignored() {
     let store = Arc::<FakeStore>::default();
     let process = Process::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
@@ -267,7 +267,7 @@ async fn a_record_from_before_another_token_was_asked_for_is_not_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
+async fn superseded_request_does_not_persist_its_token() {
     let store = Arc::<FakeStore>::default();
     let slow =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("old", DAY)).after(seconds(9)));
@@ -297,7 +297,7 @@ async fn an_older_flight_keeps_nothing_in_the_place_of_a_newer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
+async fn persisted_token_is_replaced_by_concurrent_force_refresh() {
     let store = Arc::<FakeStore>::default();
     Process::new(&store, FakeTransport::always_granting(DAY))
         .call()
@@ -318,7 +318,7 @@ async fn what_was_found_while_another_was_asked_for_makes_room_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_ends_soon_does_not_wait_until_it_is_kept() {
+async fn token_expiring_soon_is_returned_before_it_is_persisted() {
     for (lifetime, waited) in [(2, Duration::ZERO), (HOUR, Duration::from_millis(900))] {
         let store = Arc::new(FakeStore {
             delays: [Duration::ZERO, Duration::from_millis(900)],

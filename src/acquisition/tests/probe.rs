@@ -39,7 +39,7 @@ pub(super) fn sent(harness: &Harness) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_given_for() {
+async fn probe_request_carries_no_secret() {
     let harness = probed(|| FakeResponse::new(400, "").into());
     harness.call().for_credential().token().await;
     let requests = harness.transport.requests();
@@ -54,7 +54,7 @@ async fn the_probe_asks_for_no_token_and_shows_nothing_that_a_token_would_be_giv
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_is_asked_for_when_the_probe_is_answered_and_not_before() {
+async fn token_request_follows_the_probe_response() {
     let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999)));
     let started = Instant::now();
     harness.call().for_credential().token().await;
@@ -62,7 +62,7 @@ async fn the_token_is_asked_for_when_the_probe_is_answered_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_second_without_a_connection_there_is_no_identity() {
+async fn probe_without_connection_fails_after_1s() {
     let harness = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().for_credential().error().await;
@@ -85,7 +85,7 @@ async fn after_a_second_without_a_connection_there_is_no_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_failed_is_forgotten() {
+async fn failed_probe_is_not_cached() {
     let harness = probed(|| FakeOutcome::NoConnection);
     harness.call().for_credential().error().await;
     harness
@@ -99,7 +99,7 @@ async fn a_probe_that_failed_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_the_probe_that_proves_nothing_is_followed_by_a_token_request() {
+async fn inconclusive_probe_response_is_followed_by_a_token_request() {
     for status in [400, 403, 404, 408, 410, 429, 500, 503] {
         let harness = probed(move || FakeResponse::new(status, "what?").into());
         assert_eq!(harness.call().for_credential().token().await, "t1", "{status}");
@@ -107,7 +107,7 @@ async fn an_answer_to_the_probe_that_proves_nothing_is_followed_by_a_token_reque
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_answer_of_imds_is_none() {
+async fn foreign_responses_do_not_count_as_imds() {
     let container = probed(|| FakeResponse::new(403, CONTAINER_HOST).into());
     let error = container.call().for_credential().error().await;
     assert_eq!(
@@ -136,7 +136,7 @@ async fn what_is_no_answer_of_imds_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_to_imds_may_take_no_longer_than_its_probe() {
+async fn imds_connect_timeout_is_at_most_the_probe_timeout() {
     let harness = probed(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().for_credential().error().await;
@@ -144,7 +144,7 @@ async fn a_connection_to_imds_may_take_no_longer_than_its_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_callers_share_a_probe_and_what_it_brings() {
+async fn thousand_callers_share_one_probe_and_its_result() {
     let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
     let callers = (0..1_000).map(|_| harness.call().for_credential().waiter());
     assert_eq!(all(callers.collect()).await, ["t1"; 1_000]);
@@ -164,7 +164,7 @@ async fn a_thousand_callers_share_a_probe_and_what_it_brings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn imds_that_has_answered_is_not_probed_again() {
+async fn imds_is_not_probed_again_after_a_response() {
     let harness = probed(|| FakeResponse::new(400, "").into());
     harness.call().for_credential().token().await;
     harness
@@ -185,7 +185,7 @@ async fn imds_that_has_answered_is_not_probed_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_get_token_probes_and_only_where_nothing_is_configured() {
+async fn only_get_token_probes_and_only_the_default_endpoint() {
     let harness = probed(|| FakeOutcome::Silence);
     let hour = |resource: &str| harness.for_resource(resource);
     hour("https://a").token().await;
@@ -199,7 +199,7 @@ async fn only_get_token_probes_and_only_where_nothing_is_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cached_token_is_served_without_a_probe() {
+async fn cached_token_is_served_without_a_probe() {
     let harness = probed(|| FakeOutcome::Silence);
     harness.call().token().await;
     assert_eq!(text(&harness.call().for_credential().acquired()), "t0");
@@ -207,7 +207,7 @@ async fn a_cached_token_is_served_without_a_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_probe_is_no_business_of_acquire_token() {
+async fn acquire_token_ignores_a_failed_probe() {
     let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeOutcome::NoConnection,
         Some(_) => FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)),
@@ -221,7 +221,7 @@ async fn a_failing_probe_is_no_business_of_acquire_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
+async fn caller_timeout_below_the_probe_timeout_is_a_timeout_error() {
     let harness = probed(|| FakeOutcome::Silence);
     let started = Instant::now();
     let hasty = harness.call().for_credential().within(Duration::from_millis(300));
@@ -235,7 +235,7 @@ async fn a_caller_with_less_time_than_the_probe_learns_that_it_ran_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_probe_serves_all_who_want_to_know_at_one_time() {
+async fn concurrent_probes_are_coalesced() {
     let calls = |harness: &Harness| {
         let resources = ["https://a", "https://b", "https://c"];
         resources
@@ -262,7 +262,7 @@ async fn one_probe_serves_all_who_want_to_know_at_one_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_waits_for_no_acquisition() {
+async fn probe_does_not_wait_for_acquisitions() {
     let harness = Harness::scripted(|_, request| match request.url.query() {
         None => FakeResponse::new(400, "").into(),
         Some(_) => FakeOutcome::Silence,
@@ -283,7 +283,7 @@ async fn a_probe_waits_for_no_acquisition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn probes_by_callers_clients_wait_for_no_place() {
+async fn probes_by_custom_clients_need_no_permit() {
     // Such a client may itself wait for a token of the same endpoint, which needs a place then.
     let harness = probed(|| FakeOutcome::Silence);
     let client = FakeTransport::numbered(7, |_, _| {
@@ -307,7 +307,7 @@ async fn probes_by_callers_clients_wait_for_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secret_that_a_response_to_the_probe_repeats_is_not_shown() {
+async fn secret_echoed_by_the_probe_response_is_redacted() {
     let machine_learning = [
         (v::MSI_ENDPOINT, "http://10.0.0.4/token"),
         (v::MSI_SECRET, "hush-header"),

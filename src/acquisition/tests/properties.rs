@@ -197,12 +197,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_every_caller_gets_what_is_theirs(events in events(), answers in answers()) {
+    fn random_events_give_every_caller_its_own_result(events in events(), answers in answers()) {
         paused(check(events, answers))?;
     }
 
     #[test]
-    fn callers_of_any_token_share_one_request_at_a_time(
+    fn concurrent_callers_share_one_request_at_a_time(
         pauses in prop::collection::vec(prop_oneof![Just(0), 1..4_000_u64, 30_000..60_000_u64], 1..25),
         answers in answers(),
     ) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::log::{Log, LogSink};
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_token_is_served_without_a_request() {
+async fn fresh_token_is_served_without_a_request() {
     let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     assert!(!first.from_cache);
@@ -25,7 +25,7 @@ async fn a_fresh_token_is_served_without_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() {
+async fn stale_token_is_served_at_once_with_one_background_refresh() {
     let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     harness.transport.set_script(|nth, _| {
@@ -60,7 +60,7 @@ async fn an_ageing_token_is_served_at_once_with_exactly_one_refresh_behind_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
+async fn unused_stale_token_is_not_refreshed() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     sleep(seconds(DAY * 3 / 4)).await;
@@ -68,7 +68,7 @@ async fn an_ageing_token_that_nobody_asks_for_is_not_refreshed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_refresh_starts_before_its_spread_has_ended() {
+async fn refresh_does_not_start_before_its_jitter() {
     let harness = Harness::always_granting(DAY);
     let first = harness.call().outcome().await.expect("a token");
     let fresh_until = first.fresh_until.expect("fresh");
@@ -83,7 +83,7 @@ async fn no_refresh_starts_before_its_spread_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
+async fn refresh_jitter_is_up_to_5min_and_fixed_per_key() {
     let harness = Harness::always_granting(DAY);
     let mut seen = Vec::new();
     for round in 0..3 {
@@ -116,7 +116,7 @@ async fn a_spread_is_up_to_five_minutes_and_fixed_per_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
+async fn one_hour_token_is_fresh_until_near_expiry() {
     let harness = Harness::always_granting(HOUR);
     let first = harness.call().outcome().await.expect("a token");
     assert_eq!(first.token.refresh_on, None);
@@ -131,7 +131,7 @@ async fn a_token_of_an_hour_is_fresh_until_its_last_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
+async fn failed_background_refresh_is_hidden_and_backs_off() {
     for fault in [false, true] {
         let harness = Harness::always_granting(DAY);
         harness.call().token().await;
@@ -158,7 +158,7 @@ async fn a_failing_refresh_is_not_the_callers_problem_and_backs_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_works_ends_the_backing_off() {
+async fn successful_refresh_resets_the_backoff() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness.transport.set_script(|nth, _| match nth {
@@ -181,7 +181,7 @@ async fn a_refresh_that_works_ends_the_backing_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_brings_nothing_to_keep_backs_off_too() {
+async fn uncacheable_refresh_backs_off() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     let started = Instant::now();
@@ -207,7 +207,7 @@ impl LogSink for Lines {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
+async fn failed_refresh_is_logged_by_the_starting_application() {
     let lines = Arc::new(Lines::default());
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
@@ -231,7 +231,7 @@ async fn a_failing_refresh_is_told_to_the_logger_of_its_starter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
+async fn expired_token_is_never_served() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     harness
@@ -261,7 +261,7 @@ async fn an_expired_token_is_never_served_whatever_the_endpoint_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_slept_wakes_with_expired_tokens() {
+async fn tokens_expire_during_suspend() {
     for (slept, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
         let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
@@ -273,7 +273,7 @@ async fn a_machine_that_slept_wakes_with_expired_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_has_the_applications_time_and_its_end_is_told() {
+async fn background_refresh_uses_the_application_timeout_and_emits_an_event() {
     let lines = Arc::new(Lines::default());
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn each_waiter_gives_up_in_its_own_time() {
+async fn each_waiter_times_out_on_its_own() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let long =
         |call: Call| call.set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
@@ -26,7 +26,7 @@ async fn each_waiter_gives_up_in_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
+async fn waiter_timeout_is_exact() {
     let harness =
         Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
@@ -48,7 +48,7 @@ async fn a_waiter_that_has_given_up_is_not_told_later_than_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_prolongs_the_flight() {
+async fn joining_caller_extends_deadline() {
     let harness =
         Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
@@ -62,7 +62,7 @@ async fn who_joins_prolongs_the_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
+async fn request_ends_at_the_last_waiter_timeout() {
     let harness = Harness::scripted(|_, _| FakeResponse::new(503, "").retry_after("4").into());
     let started = Instant::now();
     let first = tokio::spawn(harness.call().within(seconds(6)).waiter().wait());
@@ -81,7 +81,7 @@ async fn a_flight_ends_at_the_latest_of_its_waiters_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own() {
+async fn timeout_error_names_the_waiters_own_timeout() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let patient = harness
         .call()
@@ -97,7 +97,7 @@ async fn who_learns_of_the_flights_end_is_not_told_the_starters_total_as_its_own
 }
 
 #[tokio::test(start_paused = true)]
-async fn out_of_time_says_how_often_and_what_happened_before() {
+async fn timeout_error_names_attempts_and_last_error() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, r#"{"error":"busy","error_description":"Come back"}"#).into(),
         1 => TransportErrorKind::NameResolution.into(),
@@ -140,7 +140,7 @@ async fn out_of_time_says_how_often_and_what_happened_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_applications_total_holds_where_the_call_names_none() {
+async fn application_timeout_applies_without_a_call_timeout() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let call = harness
@@ -153,7 +153,7 @@ async fn the_applications_total_holds_where_the_call_names_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_starters_timeouts_and_retries_rule_the_flight() {
+async fn request_uses_the_starting_callers_timeouts_and_retries() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let hasty = harness
@@ -166,7 +166,7 @@ async fn the_starters_timeouts_and_retries_rule_the_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_laptop_without_imds_knows_after_seven_seconds() {
+async fn unreachable_imds_fails_within_7s() {
     let harness = Harness::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().error().await;

@@ -25,7 +25,7 @@ fn joinable(harness: &Harness) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
+async fn aborted_calls_to_a_hung_endpoint_do_not_delay_later_callers() {
     for (calls, at_once) in [(31, true), (200, true), (31, false), (200, false)] {
         let harness = hanging();
         if at_once {
@@ -60,7 +60,7 @@ async fn aborted_calls_to_an_endpoint_that_hangs_cost_a_later_caller_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_anew() {
+async fn retry_delay_ends_with_the_last_caller_and_the_next_call_starts_anew() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(410, "").into(),
         _ => FakeResponse::token("t", DAY).into(),
@@ -79,7 +79,7 @@ async fn a_wait_for_a_retry_ends_with_its_last_caller_and_the_next_one_starts_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
+async fn throttling_delay_ends_with_the_last_caller() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(429, "").retry_after("30").into(),
         _ => FakeResponse::token("t", DAY).into(),
@@ -97,7 +97,7 @@ async fn a_wait_for_a_throttled_endpoint_ends_with_its_last_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_leaves_at_once_has_nothing_sent() {
+async fn call_aborted_at_once_sends_nothing() {
     let harness = Harness::always_granting(DAY);
     for _ in 0..100 {
         drop(harness.call().waiter());
@@ -119,7 +119,7 @@ async fn a_caller_who_leaves_at_once_has_nothing_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
+async fn sent_request_is_joined_and_its_token_is_cached() {
     let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(5))
     });
@@ -142,7 +142,7 @@ async fn an_exchange_under_way_is_joined_and_its_token_is_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_resume_for_who_joins_again() {
+async fn retries_resume_for_a_joining_caller() {
     let harness = Harness::scripted(|nth, _| {
         let reply = if nth == 0 {
             FakeResponse::new(503, "")
@@ -161,7 +161,7 @@ async fn retries_resume_for_who_joins_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiters_whose_time_is_up_have_left_as_well() {
+async fn timed_out_waiters_count_as_left() {
     let harness = Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::new(503, "")).after(seconds(4)));
     let patient = harness.call().within(seconds(60)).waiter();
     let hurried = tokio::spawn(harness.call().within(seconds(2)).waiter().wait());
@@ -174,7 +174,7 @@ async fn waiters_whose_time_is_up_have_left_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
+async fn background_refresh_continues_when_joined_callers_leave() {
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
@@ -193,7 +193,7 @@ async fn a_background_refresh_has_its_time_whoever_joins_and_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_served_the_old_token_leaves_like_any_other() {
+async fn caller_served_a_fallback_counts_as_left() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
@@ -213,7 +213,7 @@ async fn a_caller_served_the_old_token_leaves_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_sent_nothing_has_not_failed() {
+async fn refresh_that_sent_nothing_is_not_a_failure() {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - 200)).await;
@@ -225,7 +225,7 @@ async fn a_refresh_that_sent_nothing_has_not_failed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn an_arc_challenge_is_not_answered_for_a_caller_who_has_left() {
+async fn arc_challenge_is_not_answered_without_callers() {
     let harness = Harness::scripted(|_, _| {
         let challenge = "Basic realm=/var/opt/azcmagent/tokens/k.key";
         FakeOutcome::from(FakeResponse::new(401, "").challenge(challenge)).after(seconds(1))
@@ -268,7 +268,7 @@ impl Transport for Nested {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_place_is_held_around_a_callers_client() {
+async fn custom_client_holds_no_permit() {
     for calls in [31, 100] {
         let harness = Harness::always_granting(DAY);
         let nested = Arc::new(Nested(harness.client.clone()));
@@ -285,7 +285,7 @@ async fn no_place_is_held_around_a_callers_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_clock() {
+async fn near_expiry_token_is_refreshed_by_wall_clock_after_suspend() {
     let harness = Harness::always_granting(12 * HOUR);
     harness.call().token().await;
     // The monotonic clock stood still for nearly all of the token's life.
@@ -307,7 +307,7 @@ async fn a_token_in_its_last_minutes_is_refreshed_after_a_sleep_by_the_wall_cloc
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
+async fn different_retry_options_share_the_token_but_not_the_request() {
     let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
@@ -332,7 +332,7 @@ async fn callers_with_other_retries_share_the_token_but_not_the_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_says_how_long_the_endpoint_asked_to_wait() {
+async fn error_contains_retry_after() {
     for (status, value, expected) in [
         (503, "121", Some(121)),
         (429, "121", Some(121)),

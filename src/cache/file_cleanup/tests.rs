@@ -79,7 +79,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const NOW: Duration = Duration::ZERO;
 
 #[tokio::test]
-async fn expired_record_goes_with_its_lock_and_valid_record_stays() {
+async fn expired_record_and_its_lock_are_removed() {
     let folder = Folder::new();
     folder.record(1, folder.now);
     folder.put(1, LOCK, "", NOW);
@@ -94,7 +94,7 @@ async fn expired_record_goes_with_its_lock_and_valid_record_stays() {
 }
 
 #[tokio::test]
-async fn lock_without_record_goes_unless_it_is_held() {
+async fn orphaned_lock_is_removed_unless_held() {
     let folder = Folder::new();
     folder.put(1, LOCK, "", NOW);
     folder.put(2, LOCK, "", HOUR * 100);
@@ -112,7 +112,7 @@ async fn lock_without_record_goes_unless_it_is_held() {
 }
 
 #[tokio::test]
-async fn unfinished_file_goes_once_it_is_old() {
+async fn old_temporary_file_is_removed() {
     let folder = Folder::new();
     for (entry, age) in [(1, NOW), (2, HOUR)] {
         folder.put(entry, TEMPORARY, "{", age);
@@ -126,7 +126,7 @@ async fn unfinished_file_goes_once_it_is_old() {
 }
 
 #[tokio::test]
-async fn record_that_cannot_be_read_goes_once_no_token_can_be_valid() {
+async fn unreadable_record_is_removed_after_the_maximum_lifetime() {
     let folder = Folder::new();
     folder.put(1, RECORD, "{", HOUR * 47);
     folder.put(2, RECORD, "{", HOUR * 49);
@@ -137,7 +137,7 @@ async fn record_that_cannot_be_read_goes_once_no_token_can_be_valid() {
 }
 
 #[tokio::test]
-async fn files_of_others_stay() {
+async fn unknown_files_are_kept() {
     let folder = Folder::new();
     let names = [
         "notes.json",
@@ -153,7 +153,7 @@ async fn files_of_others_stay() {
 }
 
 #[tokio::test]
-async fn work_is_limited_and_all_get_their_turn() {
+async fn cleanup_is_bounded_and_reaches_every_entry() {
     let folder = Folder::new();
     let entries = u32::try_from(MAX_ENTRIES).expect("few") + 50;
     for entry in 0..entries {
@@ -166,7 +166,7 @@ async fn work_is_limited_and_all_get_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn folder_is_cleaned_once_an_hour() {
+async fn directory_is_cleaned_once_an_hour() {
     assert!(is_due("/a folder") && !is_due("/a folder") && is_due("/another"));
     tokio::time::advance(INTERVAL).await;
     assert!(is_due("/a folder"));

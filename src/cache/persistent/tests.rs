@@ -65,7 +65,7 @@ fn token(lifetime: std::time::Duration) -> Token {
 }
 
 #[tokio::test]
-async fn a_token_is_given_back_as_it_was() {
+async fn record_round_trip_preserves_the_token() {
     let place = place("https://a", "host", Some("m-1\n"));
     for lifetime in [HOUR, HOUR * 24] {
         let kept = token(lifetime);
@@ -81,7 +81,7 @@ async fn a_token_is_given_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_longer_life_than_any_token_has_is_cut_short() {
+async fn record_lifetime_is_capped() {
     let place = place("https://a", "host", Some("m-1\n"));
     let kept = token(HOUR * 24 * 3_650);
     let record = place.encode(&kept, START);
@@ -90,7 +90,7 @@ async fn a_record_of_a_longer_life_than_any_token_has_is_cut_short() {
 }
 
 #[tokio::test]
-async fn another_key_host_or_machine_has_a_place_of_its_own_and_believes_nothing_of_ours() {
+async fn record_is_bound_to_key_host_and_machine() {
     let ours = place("https://a", "host", Some("m-1"));
     let record = ours.encode(&token(HOUR), START);
     for other in [
@@ -108,7 +108,7 @@ async fn another_key_host_or_machine_has_a_place_of_its_own_and_believes_nothing
 }
 
 #[tokio::test]
-async fn what_is_cut_changed_or_of_another_time_is_ignored() {
+async fn truncated_modified_or_outdated_record_is_ignored() {
     let place = place("https://a", "host", None);
     let record = place.encode(&token(HOUR), START);
     for end in 0..record.len() {

@@ -39,7 +39,7 @@ fn process(node: impl Into<Option<NodeRoots>>, extra_file: Option<&str>) -> Root
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test]
-async fn each_place_of_roots_is_enough_alone() {
+async fn each_location_of_roots_is_sufficient() {
     for (files, roots) in [
         (&[(SYSTEMS, CERTIFICATE)][..], process(None, None)),
         (&[(EXTRA, CERTIFICATE)], process(None, Some(EXTRA))),
@@ -140,7 +140,7 @@ async fn configuration_is_built_once_for_the_same_roots() {
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
-async fn extra_roots_that_hang_do_not_delay_the_systems() {
+async fn hung_extra_roots_do_not_delay_system_roots() {
     let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE), (EXTRA, CERTIFICATE)]);
     let hung = files.hang(EXTRA);
     let configs = Arc::new(ClientConfigs::default());
@@ -160,7 +160,7 @@ async fn extra_roots_that_hang_do_not_delay_the_systems() {
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
-async fn bundle_that_hangs_ends_with_the_callers_time() {
+async fn hung_bundle_times_out_with_the_caller() {
     let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE)]);
     let hung = files.hang(SYSTEMS);
     let waiting = platform.clone();
@@ -188,7 +188,7 @@ impl NodeRootsReader for Blocked {
 }
 
 #[tokio::test(start_paused = true)]
-async fn thread_that_stands_still_is_not_waited_for_beyond_the_limit() {
+async fn blocked_javascript_thread_is_not_waited_for_beyond_the_limit() {
     let roots = ProcessRoots {
         node: Some(Arc::new(Blocked)),
         extra_file: Some(EXTRA.to_owned()),

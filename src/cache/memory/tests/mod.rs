@@ -62,7 +62,7 @@ fn letter(found: &Lookup) -> char {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_found_follows_the_age() {
+async fn lookup_follows_the_freshness() {
     let day = Duration::from_hours(24);
     let (half, millisecond) = (day / 2, Duration::from_millis(1));
     for (age, expected) in [
@@ -86,7 +86,7 @@ async fn what_is_found_follows_the_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_token_is_removed_not_only_hidden() {
+async fn expired_token_is_removed() {
     let (mut cache, key) = holding(seconds(3_600));
     assert_eq!(
         letter(&cache.lookup(&key, START.saturating_add(seconds(3_600)))),
@@ -98,7 +98,7 @@ async fn an_expired_token_is_removed_not_only_hidden() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
+async fn refresh_failures_increase_the_backoff() {
     let (mut cache, key) = holding(Duration::from_hours(24));
     let ageing = START.saturating_add(Duration::from_hours(13));
     for pause in [30, 60, 120, 240, 300, 300, 300] {
@@ -124,7 +124,7 @@ async fn failures_put_the_next_refresh_off_for_longer_and_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
+async fn near_expiry_token_blocks_once_in_30s() {
     let (mut cache, key) = holding(seconds(240));
     for attempt in 0..3 {
         assert_eq!(letter(&cache.lookup(&key, START)), 'S', "{attempt}");
@@ -141,7 +141,7 @@ async fn a_token_that_is_nearly_expired_is_waited_for_once_in_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_flights_token_does_not_replace_a_newer_ones() {
+async fn token_of_older_request_does_not_replace_a_newer_one() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
     let mut store = |secret, sequence| {
         let hour = Duration::from_hours(1);
@@ -154,14 +154,14 @@ async fn an_older_flights_token_does_not_replace_a_newer_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_what_is_no_longer_held_is_nobodys() {
+async fn failure_for_a_removed_token_is_ignored() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
     cache.record_refresh_failure(&key, START);
     assert!(cache.entries.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_nobody_asks_for_again_are_swept_out() {
+async fn expired_unused_tokens_are_swept() {
     let mut cache = Cache::default();
     for nth in 0..1_000_u64 {
         let key = key(&format!("https://a/{nth}"));

@@ -22,7 +22,7 @@ fn not_found() -> Arc<FakeTransport> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_asked_for_again_until_the_time_is_over() {
+async fn identity_not_found_is_retried_until_the_window_ends() {
     let conditions = awaiting(30, Some(&DEFAULT));
     let (times, end) = sent(&conditions, &not_found()).await;
     assert_eq!(times, [0, 1_000, 3_000, 7_000, 15_000, 25_000]);
@@ -30,7 +30,7 @@ async fn it_is_asked_for_again_until_the_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_may_appear_and_other_answers_keep_their_own_budgets() {
+async fn identity_may_appear_and_other_responses_keep_their_limits() {
     let conditions = awaiting(30, Some(&DEFAULT));
     let mut replies = vec![FakeResponse::new(400, "Identity not found"); 2];
     replies.extend(vec![FakeResponse::new(503, ""); 3]);
@@ -44,7 +44,7 @@ async fn it_may_appear_and_other_answers_keep_their_own_budgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_who_does_not_ask_for_it_waits_and_a_switch_turns_it_off() {
+async fn identity_not_found_retry_is_opt_in() {
     let (times, _) = sent(&Conditions::of(&DEFAULT), &not_found()).await;
     assert_eq!(times.len(), 1);
     let (times, _) = sent(&awaiting(30, None), &not_found()).await;
@@ -52,7 +52,7 @@ async fn nobody_who_does_not_ask_for_it_waits_and_a_switch_turns_it_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_and_retry_after_hold() {
+async fn identity_not_found_retry_respects_deadline_and_retry_after() {
     let conditions = Conditions {
         total: Duration::from_secs(5),
         ..awaiting(30, Some(&DEFAULT))

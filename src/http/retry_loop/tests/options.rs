@@ -31,7 +31,7 @@ async fn times_of(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_of_retries_replaces_that_of_every_row() {
+async fn max_retries_replaces_every_policy_limit() {
     let busy = || FakeResponse::new(503, "").into();
     let updating = || FakeResponse::new(410, "").into();
     let refused = || TransportErrorKind::ConnectionRefused.into();
@@ -51,7 +51,7 @@ async fn a_number_of_retries_replaces_that_of_every_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_of_all_sorts_count_together() {
+async fn max_retries_counts_all_kinds_of_retries() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, "").into(),
         1 => TransportErrorKind::ConnectionRefused.into(),
@@ -66,7 +66,7 @@ async fn retries_of_all_sorts_count_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_doubles_up_to_the_longest() {
+async fn retry_delay_doubles_up_to_the_maximum() {
     let delays = |delay, max_delay| RetryOptions {
         max_retries: Some(5),
         delay,
@@ -115,7 +115,7 @@ async fn a_delay_doubles_up_to_the_longest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_number_an_endpoint_that_starts_keeps_its_ten_seconds_and_is_not_flooded() {
+async fn starting_endpoint_keeps_its_10s_window_without_max_retries() {
     let delay = |delay| RetryOptions {
         delay,
         ..RetryOptions::default()
@@ -130,7 +130,7 @@ async fn without_a_number_an_endpoint_that_starts_keeps_its_ten_seconds_and_is_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_after_a_429_are_limited_and_not_replaced() {
+async fn delays_after_429_are_capped_by_max_delay() {
     let throttled = || FakeResponse::new(429, "").into();
     let most = |retry_options| Conditions {
         fraction: 1.0,
@@ -151,7 +151,7 @@ async fn waits_after_a_429_are_limited_and_not_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_endpoint_asks_for_is_waited_out_or_not_at_all() {
+async fn retry_after_is_waited_in_full_or_not_at_all() {
     let limited = |max_delay| Conditions {
         fraction: 0.5,
         ..with(
@@ -172,7 +172,7 @@ async fn what_an_endpoint_asks_for_is_waited_out_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn switched_off_retries_stay_off_and_a_challenge_is_answered_all_the_same() {
+async fn disabled_retries_still_answer_a_challenge() {
     let conditions = Conditions {
         policy: None,
         ..with(&DEFAULT, retries(10))
@@ -190,7 +190,7 @@ async fn switched_off_retries_stay_off_and_a_challenge_is_answered_all_the_same(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_identity_that_is_awaited_is_asked_for_again_as_before() {
+async fn identity_not_found_retry_ignores_max_retries() {
     let conditions = Conditions {
         awaited: Some(IdentityNotFoundRetry {
             window: Duration::from_secs(10),
@@ -203,7 +203,7 @@ async fn an_identity_that_is_awaited_is_asked_for_again_as_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_try_after_a_time_out_has_three_times_as_long() {
+async fn last_attempt_after_a_timeout_has_three_times_the_limit() {
     let started = Instant::now();
     let silent = || FakeOutcome::Silence;
     let times = times_of(&with(&DEFAULT, retries(2)), silent).await;

@@ -262,12 +262,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_chain_keeps_to_its_table_and_its_time((host, fraction, total, met) in conditions()) {
+    fn random_responses_follow_the_retry_table_and_deadline((host, fraction, total, met) in conditions()) {
         paused(follow(host, fraction, total, met))?;
     }
 
     #[test]
-    fn without_retries_one_request_is_all((_, fraction, total, met) in conditions()) {
+    fn disabled_retries_send_one_request_for_random_responses((_, fraction, total, met) in conditions()) {
         let sent = paused(async {
             let conditions = Conditions {
                 fraction,

@@ -7,7 +7,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_exchange_has_the_request_timeout_to_itself() {
+async fn each_request_has_its_own_timeout() {
     let silent = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let (times, end) = sent(&Conditions::of(&DEFAULT), &silent).await;
@@ -27,7 +27,7 @@ async fn every_exchange_has_the_request_timeout_to_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_needs_twelve_seconds_for_every_answer_gives_a_token() {
+async fn endpoint_that_takes_12s_returns_a_token() {
     for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
         let slow =
             FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(200, "")).after(seconds(12)));
@@ -57,7 +57,7 @@ async fn an_endpoint_that_needs_twelve_seconds_for_every_answer_gives_a_token() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_laptop_without_imds_knows_after_seven_seconds() {
+async fn unreachable_imds_fails_within_7s() {
     let transport = FakeTransport::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
     let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
@@ -66,7 +66,7 @@ async fn a_laptop_without_imds_knows_after_seven_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_is_sent_again_as_it_was() {
+async fn retry_sends_the_same_form() {
     let transport = statuses(&[503, 429, 200]);
     let url = Url::parse("http://127.0.0.1/msi").expect("a URL");
     let request = Request::post(url, "resource=https%3A%2F%2Fa".into()).header("Metadata", "true");
@@ -89,7 +89,7 @@ async fn a_form_is_sent_again_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
+async fn retry_repeats_the_challenge_from_the_first_request() {
     let transport = statuses(&[401, 503, 401, 200]);
     let asked = AtomicU32::new(0);
     let challenge = |response: &Response| {
@@ -115,7 +115,7 @@ async fn a_retry_starts_from_the_first_request_and_asks_for_the_answer_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
+async fn challenge_connection_is_returned_before_the_next_request() {
     // Held any longer, it would be a second connection in the place of one.
     let kept = Arc::new(Mutex::new(Vec::new()));
     let (transport, seen) = (statuses(&[401]), kept.clone());
@@ -140,7 +140,7 @@ async fn connection_of_a_challenge_is_kept_before_the_next_request_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_retries_a_challenge_is_still_answered_but_only_once() {
+async fn disabled_retries_answer_a_challenge_once() {
     for (second, expected) in [(200, 200), (401, 401), (503, 503)] {
         let transport = statuses(&[401, second]);
         let challenge = |response: &Response| Ok((response.status == 401).then(get));
@@ -152,7 +152,7 @@ async fn without_retries_a_challenge_is_still_answered_but_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_challenge_that_cannot_be_answered_ends_the_chain() {
+async fn unanswerable_challenge_ends_the_retry_loop() {
     let transport = statuses(&[401]);
     let challenge = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
     let end = Conditions::of(&DEFAULT)
@@ -163,7 +163,7 @@ async fn a_challenge_that_cannot_be_answered_ends_the_chain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_tells_how_far_it_is_and_what_failed_last() {
+async fn attempt_stats_contain_attempts_and_last_error() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeResponse::new(503, "").into(),
         _ => FakeOutcome::Silence,

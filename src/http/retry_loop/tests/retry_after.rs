@@ -23,7 +23,7 @@ fn through(limiter: Arc<EndpointLimiter>, total: Duration) -> Conditions {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_replaces_a_shorter_wait_only() {
+async fn retry_after_replaces_a_shorter_delay_only() {
     for (status, value, second) in [
         (503, "5", 5_000),
         (503, " 7 ", 7_000),
@@ -55,14 +55,14 @@ async fn retry_after_replaces_a_shorter_wait_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_does_not_make_a_status_one_that_is_retried() {
+async fn retry_after_does_not_make_a_status_retryable() {
     let transport = answers(&[FakeResponse::new(400, "").retry_after("1")]);
     let (times, end) = sent(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!((times, status_of(&end)), (vec![0], Some(400)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_that_the_deadline_cannot_hold_ends_it_at_once() {
+async fn retry_after_beyond_the_deadline_fails_at_once() {
     let started = Instant::now();
     for value in ["31", "Fri, 15 Jan 2027 09:00:00 GMT"] {
         let transport = answers(&[FakeResponse::new(503, "").retry_after(value)]);
@@ -77,7 +77,7 @@ async fn a_retry_after_that_the_deadline_cannot_hold_ends_it_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absurd_retry_after_ends_it_without_a_panic() {
+async fn huge_retry_after_fails_without_a_panic() {
     for value in [
         "4294967296",
         "9223372036854775807",
@@ -98,7 +98,7 @@ async fn an_absurd_retry_after_ends_it_without_a_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_holds_back_every_chain_to_the_endpoint() {
+async fn status_429_blocks_every_retry_loop_of_the_endpoint() {
     let limiter = closed_gate("20").await;
     tokio::time::advance(seconds(5)).await;
     let (times, end) = sent(&through(limiter, seconds(60)), &statuses(&[200])).await;
@@ -106,7 +106,7 @@ async fn a_429_holds_back_every_chain_to_the_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_deadline_cannot_hold_ends_it_at_once_and_unsent() {
+async fn block_beyond_the_deadline_fails_without_a_request() {
     let limiter = closed_gate("20").await;
     let started = Instant::now();
     let transport = statuses(&[200]);
@@ -116,14 +116,14 @@ async fn a_pause_that_the_deadline_cannot_hold_ends_it_at_once_and_unsent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_pause_is_longer_than_a_minute() {
+async fn block_is_capped_at_1min() {
     let limiter = closed_gate("3600").await;
     let (times, _) = sent(&through(limiter, HOUR), &statuses(&[200])).await;
     assert_eq!(times, [60_000]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_429_with_retry_after_closes_the_gate() {
+async fn only_429_with_retry_after_blocks_the_endpoint() {
     for reply in [
         FakeResponse::new(503, "").retry_after("20"),
         FakeResponse::new(429, ""),
@@ -137,7 +137,7 @@ async fn only_a_429_with_retry_after_closes_the_gate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chain_without_retries_waits_for_the_pause_too() {
+async fn disabled_retries_still_wait_for_a_block() {
     let limiter = closed_gate("20").await;
     let conditions = Conditions {
         policy: None,
@@ -148,7 +148,7 @@ async fn a_chain_without_retries_waits_for_the_pause_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
+async fn permit_waiter_respects_a_429_received_meanwhile() {
     let started = Instant::now();
     let transport = FakeTransport::scripted(|nth, _| {
         let reply = if nth == 0 {
@@ -179,7 +179,7 @@ async fn who_waited_for_a_place_heeds_a_429_that_came_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_seconds_for_an_endpoint_that_starts_count_from_the_first_try_not_from_a_pause() {
+async fn starting_endpoint_window_counts_from_the_first_attempt() {
     let limiter = closed_gate("20").await;
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0..4 => TransportErrorKind::ConnectionRefused.into(),
@@ -191,7 +191,7 @@ async fn ten_seconds_for_an_endpoint_that_starts_count_from_the_first_try_not_fr
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
+async fn jitter_does_not_extend_a_block_beyond_the_deadline() {
     let limiter = closed_gate("10").await;
     let conditions = Conditions {
         fraction: 0.999,
@@ -205,7 +205,7 @@ async fn jitter_does_not_carry_a_pause_beyond_the_deadline_that_holds_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_ends_when_the_wall_clock_says_so_after_a_suspension() {
+async fn delay_ends_by_wall_clock_after_suspend() {
     let conditions = Conditions::of(&IMDS_DEFAULT);
     let clock = conditions.clock.clone();
     let transport = FakeTransport::scripted(move |nth, _| {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn every_status_has_the_retries_of_its_row() {
+async fn each_status_has_the_retries_of_its_row() {
     const ONCE: &[u128] = &[0];
     const IMDS: &[u128] = &[0, 1_000, 3_000, 7_000];
     const UPDATING: &[u128] = &[0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000, 70_000];
@@ -35,7 +35,7 @@ async fn every_status_has_the_retries_of_its_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
+async fn starting_endpoint_is_retried_for_10s() {
     let expected = [0, 250, 750, 1_750, 3_750, 5_750, 7_750, 9_750];
     for kind in [
         TransportErrorKind::ConnectionRefused,
@@ -52,7 +52,7 @@ async fn an_endpoint_that_starts_is_asked_for_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_has_started_answers() {
+async fn started_endpoint_returns_a_token() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0..4 => TransportErrorKind::ConnectionRefused.into(),
         _ => FakeResponse::new(200, "").into(),
@@ -62,7 +62,7 @@ async fn an_endpoint_that_has_started_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_at_imds_own_address_is_asked_once_more() {
+async fn unreachable_imds_is_retried_once() {
     for kind in [
         TransportErrorKind::ConnectionRefused,
         TransportErrorKind::ConnectionReset,
@@ -75,7 +75,7 @@ async fn nobody_at_imds_own_address_is_asked_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_other_fault_has_the_retries_of_its_row() {
+async fn each_transport_error_has_the_retries_of_its_row() {
     use TransportErrorKind as F;
     for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
         for (kind, expected) in [
@@ -101,7 +101,7 @@ async fn every_other_fault_has_the_retries_of_its_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_follows_the_latest_status() {
+async fn retry_limit_follows_the_latest_status() {
     for (script, expected) in [
         // What was spent on one status is spent for the next.
         (
@@ -125,7 +125,7 @@ async fn the_budget_follows_the_latest_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_does_not_use_up_what_a_fault_may_spend() {
+async fn status_retries_do_not_consume_transport_error_retries() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => TransportErrorKind::NameResolution.into(),
         1..4 => FakeResponse::new(503, "").into(),
@@ -138,7 +138,7 @@ async fn a_status_does_not_use_up_what_a_fault_may_spend() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_time_out_ends_it_whatever_came_between() {
+async fn second_timeout_ends_the_retry_loop() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 | 2 => TransportErrorKind::ConnectTimeout.into(),
         _ => FakeResponse::new(503, "").into(),
@@ -149,7 +149,7 @@ async fn a_second_time_out_ends_it_whatever_came_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_adds_up_to_a_fifth_of_every_wait() {
+async fn jitter_adds_up_to_20_percent() {
     let jittered = |policy| Conditions {
         fraction: 0.5,
         ..Conditions::of(policy)
@@ -170,7 +170,7 @@ async fn jitter_adds_up_to_a_fifth_of_every_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_was_asked_for_is_longer_by_a_second_or_a_fifth() {
+async fn retry_after_gets_jitter_of_1s_or_20_percent() {
     for (asked_for, second) in [
         ("1", 1_500),
         ("4", 4_500),
@@ -198,7 +198,7 @@ async fn a_wait_that_was_asked_for_is_longer_by_a_second_or_a_fifth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_chain_waits_for_any_time_up_to_two_seconds_doubling_to_eight() {
+async fn throttled_retry_uses_full_jitter_from_2s_to_8s() {
     for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
         for (fraction, expected) in [
             (0.0, [0; 8]),
@@ -223,7 +223,7 @@ async fn a_throttled_chain_waits_for_any_time_up_to_two_seconds_doubling_to_eigh
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_the_deadline_cannot_hold_is_not_begun() {
+async fn delay_beyond_the_deadline_is_not_started() {
     let conditions = Conditions {
         total: Duration::from_millis(6_999),
         ..Conditions::of(&IMDS_DEFAULT)
@@ -235,7 +235,7 @@ async fn a_wait_that_the_deadline_cannot_hold_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_retries_one_request_is_sent() {
+async fn disabled_retries_send_exactly_one_request() {
     for play in [404, 410, 429, 500, 503] {
         let (times, end) = sent(&Conditions::without_retries(), &statuses(&[play])).await;
         assert_eq!((times, status_of(&end)), (vec![0], Some(play)));
@@ -251,7 +251,7 @@ async fn without_retries_one_request_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_of_two_kinds_share_the_one_retry_of_their_row() {
+async fn transport_errors_of_one_row_share_its_retry() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => TransportErrorKind::ConnectionRefused.into(),
         _ => TransportErrorKind::ConnectTimeout.into(),

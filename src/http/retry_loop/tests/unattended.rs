@@ -22,7 +22,7 @@ async fn left_after(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_wait_ends_with_the_last_caller() {
+async fn every_delay_ends_with_the_last_caller() {
     let busy = Conditions::of(&IMDS_DEFAULT);
     let (end, took) = left_after(&busy, &statuses(&[410]), seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
@@ -46,7 +46,7 @@ async fn every_wait_ends_with_the_last_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_for_a_caller_who_has_left_before() {
+async fn nothing_is_sent_after_the_last_caller_left() {
     let conditions = Conditions::of(&DEFAULT);
     conditions.waiters.leave();
     let transport = statuses(&[200]);
@@ -58,7 +58,7 @@ async fn nothing_is_sent_for_a_caller_who_has_left_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_takes_no_place_waits_for_none_and_sends_nothing_without_callers() {
+async fn transport_without_permits_does_not_wait_and_sends_nothing_without_callers() {
     let crowded = Conditions::of(&DEFAULT);
     let mut places = Vec::new();
     for _ in 0..31 {
@@ -75,7 +75,7 @@ async fn a_transport_that_takes_no_place_waits_for_none_and_sends_nothing_withou
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
+async fn sent_request_completes_and_is_not_retried_without_callers() {
     for (status, is_final) in [(200, true), (400, true), (503, false), (429, false)] {
         let transport = FakeTransport::scripted(move |_, _| {
             FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
@@ -101,7 +101,7 @@ async fn an_exchange_under_way_goes_on_and_nothing_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_resume_for_callers_who_come_back() {
+async fn retries_resume_for_returning_callers() {
     let transport = FakeTransport::scripted(|nth, _| {
         let status = if nth < 2 { 503 } else { 200 };
         FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
@@ -124,7 +124,7 @@ async fn retries_resume_for_callers_who_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
+async fn permit_is_released_when_the_last_caller_leaves() {
     let conditions = Conditions::of(&DEFAULT);
     let transport = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
@@ -151,7 +151,7 @@ async fn a_place_is_given_back_when_the_last_caller_leaves_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_of_too_many_ends_and_none_that_callers_came_back_to() {
+async fn oldest_unattended_request_ends_unless_rejoined() {
     let limiter = Conditions::of(&DEFAULT).limiter;
     let transport = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let retry_loops: Vec<_> = (0..40)

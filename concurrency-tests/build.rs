@@ -53,17 +53,17 @@ fn main() {
 
     let map = fs::read_to_string(sources.join("lib.rs")).expect("readable");
     let lines: Vec<&str> = map.lines().collect();
-    let rooms = lines.windows(2).filter_map(|pair| {
-        let room = module(pair[1])?;
-        let taken = if pair[0] == "#[cfg(test)]" {
-            room == STAND_INS
+    let modules = lines.windows(2).filter_map(|pair| {
+        let name = module(pair[1])?;
+        let is_copied = if pair[0] == "#[cfg(test)]" {
+            name == STAND_INS
         } else {
-            !LEFT_OUT.contains(&room)
+            !LEFT_OUT.contains(&name)
         };
-        taken.then(|| format!("pub(crate) mod {room};\n"))
+        is_copied.then(|| format!("pub(crate) mod {name};\n"))
     });
-    let rooms: String = rooms.collect();
-    fs::write(copies.join("modules.rs"), rooms).expect("writable");
+    let modules: String = modules.collect();
+    fs::write(copies.join("modules.rs"), modules).expect("writable");
 }
 
 /// The module that a line declares.

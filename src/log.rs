@@ -70,8 +70,14 @@ impl Log {
         self.level
     }
 
-    /// Writes a line; its words are made only if somebody reads them.
-    pub fn write(&self, level: Level, now: Timestamp, correlation_id: &str, words: impl FnOnce() -> String) {
+    /// Writes a line. `message` is called only if the level is enabled and there is a sink.
+    pub fn write(
+        &self,
+        level: Level,
+        now: Timestamp,
+        correlation_id: &str,
+        message: impl FnOnce() -> String,
+    ) {
         let Some(sink) = self.sink.as_ref().filter(|_| level <= self.level) else {
             return;
         };
@@ -83,7 +89,7 @@ impl Log {
             format!(
                 "[{stamp}] : [{correlation_id}] : {package} : {} - {}",
                 level.name(),
-                words()
+                message()
             ),
         );
     }
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_msal_nodes_shape_and_levels_filter() {
+    fn log_line_has_the_msal_node_format_and_levels_filter() {
         let kept = Arc::new(Kept::default());
         let log = Log::new(Level::Info, Some(kept.clone()));
         let now = Timestamp::from_secs(1_700_000_000);
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_msal_nodes() {
+    fn level_numbers_equal_msal_node() {
         let names: Vec<_> = (0..5)
             .filter_map(|n| Level::from_number(f64::from(n)))
             .map(Level::name)

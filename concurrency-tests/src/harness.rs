@@ -87,7 +87,7 @@ impl Harness {
     pub(crate) fn outcome(&self, cache_policy: CachePolicy) -> AcquisitionResult {
         match self.acquire(cache_policy) {
             Acquisition::Ready(acquired) => Ok(acquired),
-            // As in the Node room, the waiting is a task of its own, which may start late.
+            // As in the binding, the wait is a task of its own, which may start late.
             Acquisition::Pending(waiter) => {
                 let waiting = tokio::spawn(waiter.wait());
                 shuttle::future::block_on(waiting).expect("no panic")

@@ -1,4 +1,4 @@
-//! The house without its Node room, on shuttle's locks, atomics and tasks, for the tests in `coalescing`.
+//! The crate without its binding, on the locks, atomics and tasks of shuttle, for the tests in `coalescing`.
 //!
 //! shuttle runs every task on one thread and decides at each lock, each atomic and each wake-up who goes on: a
 //! schedule. It draws thousands of them; one that fails is printed, and repeats itself exactly. Time is not modelled:
@@ -9,7 +9,7 @@
     dead_code,
     unfulfilled_lint_expectations,
     unused_imports,
-    reason = "the tests need a part of the house, and the lints of the whole are checked where it stands"
+    reason = "the tests need only a part of the crate, whose lints are checked in the crate itself"
 )]
 
 include!(concat!(env!("OUT_DIR"), "/sources/modules.rs"));

@@ -32,24 +32,24 @@ impl AcquisitionTask {
         }
     }
 
-    fn emit(&self, what: impl FnOnce() -> EventKind) {
+    fn emit(&self, kind: impl FnOnce() -> EventKind) {
         let AcquisitionContext { query, options, .. } = &self.context;
         options.event_listener.emit(|| Event {
             correlation_id: query.correlation_id.clone(),
             resource: query.resource.as_str().to_owned(),
             source: self.in_flight.error_context.source(),
             endpoint: self.in_flight.error_context.endpoint().to_owned(),
-            kind: what(),
+            kind: kind(),
         });
     }
 
-    pub(super) fn log(&self, level: Level, words: impl FnOnce() -> String) {
+    pub(super) fn log(&self, level: Level, message: impl FnOnce() -> String) {
         let now = self.client.platform.clock.now();
-        let words = || self.in_flight.error_context.redact(&words());
+        let message = || self.in_flight.error_context.redact(&message());
         self.context
             .options
             .log
-            .write(level, now, &self.context.query.correlation_id, words);
+            .write(level, now, &self.context.query.correlation_id, message);
     }
 }
 

@@ -141,7 +141,7 @@ where
     }
 
     /// Returns the connection that has waited longest if there are too many for another one: it is to be closed first.
-    pub(super) fn make_room(&self) -> Option<C> {
+    pub(super) fn evict_idle(&self) -> Option<C> {
         let mut endpoints = self.pool.lock();
         let endpoint = endpoints.get_mut(&self.key)?;
         let is_full = endpoint.idle.len() + endpoint.in_use > MAX_CONNECTIONS;
@@ -229,12 +229,12 @@ mod tests {
             put(&pool, "a", connection);
         }
         let first = pool.begin("a");
-        assert_eq!((first.make_room(), first.make_room()), (Some(0), None));
+        assert_eq!((first.evict_idle(), first.evict_idle()), (Some(0), None));
         let second = pool.begin("a");
-        assert_eq!((second.make_room(), second.make_room()), (Some(1), None));
+        assert_eq!((second.evict_idle(), second.evict_idle()), (Some(1), None));
         drop((first, second));
         assert_eq!(pool.lock()["a"].in_use, 0);
-        assert_eq!(pool.begin("a").make_room(), None, "two places are free again");
+        assert_eq!(pool.begin("a").evict_idle(), None, "two places are free again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,12 +79,12 @@ impl EndpointLimiter {
     /// A place for one exchange; waits until one is free.
     pub async fn acquire_request_permit(&self) -> impl Drop {
         // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
-        Place(self.requests.acquire().await.ok())
+        RequestPermit(self.requests.acquire().await.ok())
     }
 
     /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
     pub async fn acquire_probe_permit(&self) -> impl Drop {
-        Place(tokio::select! {
+        RequestPermit(tokio::select! {
             biased;
             permit = self.requests.acquire() => permit.ok(),
             permit = self.probes.acquire() => permit.ok(),
@@ -201,9 +201,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A permit, of which only its end matters.
-struct Place<'a>(Option<tokio::sync::SemaphorePermit<'a>>);
+struct RequestPermit<'a>(Option<tokio::sync::SemaphorePermit<'a>>);
 
-impl Drop for Place<'_> {
+impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
         self.0.take();
     }

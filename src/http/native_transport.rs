@@ -78,7 +78,7 @@ impl NativeTransport {
                 ended => return Ok(respond(ended?, slot, kept)),
             }
         }
-        while let Some(idle) = slot.make_room() {
+        while let Some(idle) = slot.evict_idle() {
             idle.close().await;
         }
         let tls = self.tls_config(request).await?;

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_an_id_tells_its_kind() {
+    fn id_format_determines_its_kind() {
         let guid = "1f2E3d4c-0000-4aaa-8bbb-123456789abc";
         let path =
             "/Subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_the_systems_and_one_is_that() {
+    fn no_id_is_system_assigned_and_one_id_is_user_assigned() {
         let none = parse(
             UntypedValue::Undefined,
             UntypedValue::Undefined,
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_id_names_its_option() {
+    fn invalid_id_names_its_option() {
         let text = |text: &str| UntypedValue::String(text.into());
         for (given, code) in [
             (
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn dirt_around_an_id_is_refused_and_never_shown() {
+    fn id_with_surrounding_characters_is_rejected_and_not_shown() {
         let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
         for (id, said) in [
             (format!("{guid}\n"), "white space"),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ids_the_empty_one_is_named() {
+    fn empty_id_of_two_is_named() {
         let text = |text: &str| UntypedValue::String(text.into());
         for (client, object, said) in [
             ("a", "", ".userAssignedObjectId is an empty string"),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_the_form_of_an_id_is_shown() {
+    fn only_well_formed_ids_are_shown() {
         let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
         for id in [guid, "/subscriptions/s/resourceGroups/g", "/Subscriptions/s"] {
             assert_eq!(printable_id(id), Some(id));

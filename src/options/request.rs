@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_say_what_will_do() {
+    fn invalid_request_error_describes_valid_fields() {
         let cache_policy = |force_refresh, claims: &str| {
             let raw = RawRequest {
                 force_refresh: UntypedValue::Boolean(force_refresh),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named() {
+    fn invalid_request_field_is_named() {
         type Wrong = (fn(&mut RawRequest), &'static str);
         let cases: [Wrong; 5] = [
             (|raw| raw.resource = UntypedValue::Undefined, "invalid_resource: "),

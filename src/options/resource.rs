@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn absolute_uris_and_guids_pass_as_they_are() {
+    fn absolute_uris_and_guids_are_unchanged() {
         for text in [
             "https://vault.azure.net",
             "https://vault.azure.net/",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn invalid_resources_are_rejected() {
         for text in [
             "",
             "/.default",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_what_is_wrong() {
+    fn invalid_resource_error_describes_the_problem() {
         let text = |text: &str| UntypedValue::String(text.into());
         for (given, said) in [
             (UntypedValue::Undefined, "None was given"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_secret_is_not_repeated() {
+    fn possible_secret_is_not_repeated_in_the_error() {
         let long = "a".repeat(MAX_HOST_LENGTH);
         for text in [
             "User.Read",

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_counts_and_what_is_absent_does_not() {
+    fn present_options_apply_and_absent_options_do_not() {
         let nothing = given(
             UntypedValue::Undefined,
             UntypedValue::Undefined,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_although_retries_are_switched_off() {
+    fn invalid_retry_option_is_named_with_disabled_retries() {
         use UntypedValue::Undefined;
         let wrong_numbers = |below: f64, above: f64| {
             [

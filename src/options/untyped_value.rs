@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_limits() {
+    fn durations_have_limits() {
         for millis in [1.0, 1.5, 600_000.0] {
             let expected = Duration::from_secs_f64(millis / 1_000.0);
             assert_eq!(
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_types_are_named_and_absent_will_do() {
+    fn wrong_type_is_named_and_undefined_is_accepted() {
         assert!(!UntypedValue::Undefined.as_bool("o").expect("valid"));
         assert_eq!(
             UntypedValue::String(String::new()).as_str("o").expect("valid"),

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn place_that_hangs_delays_only_its_own_calls() {
+    async fn hung_queue_delays_only_its_own_calls() {
         let pool = BlockingPool::default();
         let (work, has_begun, release) = hanging();
         let mut calls = JoinSet::new();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_of_one_place_run_in_order_and_alone() {
+    async fn calls_of_one_queue_run_one_at_a_time_in_order() {
         let pool = BlockingPool::default();
         let running = Arc::new(AtomicUsize::new(0));
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn places_together_have_a_limited_number_of_threads() {
+    async fn queues_share_a_limited_number_of_threads() {
         let pool = BlockingPool::default();
         let mut calls = JoinSet::new();
         let mut releases = Vec::new();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn call_that_was_given_up_while_it_waited_does_not_run() {
+    async fn call_abandoned_while_queued_does_not_run() {
         let pool = BlockingPool::default();
         let (work, has_begun, release) = hanging();
         let mut calls = JoinSet::new();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn call_that_was_given_up_before_the_runtime_had_a_thread_does_not_run() {
+    fn call_abandoned_before_it_has_a_thread_does_not_run() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
             .build()
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn call_that_was_given_up_while_it_ran_keeps_its_place() {
+    async fn call_abandoned_while_running_keeps_its_queue_blocked() {
         let pool = BlockingPool::default();
         let (work, has_begun, release) = hanging();
         let given_up = pool.clone();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_brings_none_and_frees_its_place() {
+    async fn panicking_call_returns_none_and_frees_its_queue() {
         let pool = BlockingPool::default();
         for _ in 0..2 * MAX_BLOCKING_THREADS {
             assert_eq!(pool.run("a", || panic!("a bug")).await, None::<()>);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn places_without_calls_are_forgotten() {
+    async fn idle_queues_are_removed() {
         let pool = BlockingPool::default();
         for nth in 0..1_000 {
             pool.run(&nth.to_string(), || ()).await;

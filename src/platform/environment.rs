@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_unset() {
+    fn empty_variable_counts_as_unset() {
         let env = Environment::from([("MSI_ENDPOINT", ""), ("MSI_SECRET", "s")]);
         assert_eq!(env.read("MSI_ENDPOINT"), None);
         assert!(!env.has_all(&["MSI_ENDPOINT", "MSI_SECRET"]));

@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
-    async fn lock_is_of_the_file_that_has_the_name_now() {
+    async fn lock_is_taken_on_the_current_file_of_that_name() {
         let path = std::env::temp_dir().canonicalize().expect("a directory");
         let path = path.join(format!("min-folder-{}", std::process::id()));
         std::fs::DirBuilder::new()

@@ -17,7 +17,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test makes a real file")]
-    async fn user_is_the_owner_of_files_that_this_process_makes() {
+    async fn effective_user_owns_created_files() {
         let path = std::env::temp_dir().join(format!("min-user-{}", std::process::id()));
         std::fs::write(&path, "").expect("a file");
         let owner = std::fs::metadata(&path).expect("a file").uid();

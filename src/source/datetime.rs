@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_means_its_instant() {
+    fn each_datetime_format_is_parsed() {
         for (text, millis) in [
             ("2024-10-18T19:51:37Z", 1_729_281_097_000),
             ("2024-10-18T19:51:37.0000000+00:00", 1_729_281_097_000),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instant_is_none() {
+    fn invalid_datetime_is_none() {
         for text in [
             "",
             " ",

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn path_and_query_are_kept_and_ours_come_after() {
+    fn endpoint_path_and_query_precede_request_parameters() {
         let ours = [("api-version", "1"), ("resource", "https://a/b c'(ä)&=")];
         let encoded = "api-version=1&resource=https%3A%2F%2Fa%2Fb%20c%27(%C3%A4)%26%3D";
         for (own, expected) in [
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_by_name_and_not_repeated() {
+    fn invalid_endpoint_names_its_variable_and_is_not_repeated() {
         for text in [
             "token",
             "/msi/token",

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_gives_its_parts() {
+    fn each_error_format_is_parsed() {
         for (value, code, sentence, correlation_id) in [
             (
                 json!({"error": "E", "error_description": "S.", "correlation_id": "c"}),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_timestamps_are_read_as_they_come() {
+    fn error_numbers_and_timestamps_are_unchanged() {
         let number = ErrorNumber::Number;
         let text = |text: &str| ErrorNumber::Text(text.to_owned());
         for (value, numbers) in [
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_other_letters_replaces_only_what_says_nothing() {
+    fn field_in_another_case_replaces_only_an_empty_value() {
         let read = |fields: &[(&str, Value)]| {
             let mut body = ErrorBody::default();
             for (name, value) in fields {
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_begins_with_a_name_in_small_letters() {
+    fn every_field_path_starts_with_a_lowercase_name() {
         for (_, path) in FIELD_PATHS {
             assert_eq!(ErrorBody::root(&path[0].to_uppercase()), Some(path[0]));
             assert_eq!(path.concat(), path.concat().to_lowercase());

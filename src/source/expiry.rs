@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_the_table_is_read() {
+    fn each_expiry_format_is_parsed() {
         for (value, millis) in [
             (json!(1_732_145_000), 1_732_145_000_000),
             (json!(1_732_145_000.0), 1_732_145_000_000),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_from_now_have_two_forms_and_large_ones_are_instants() {
+    fn durations_have_two_formats_and_large_values_are_timestamps() {
         let within = |value| lives(Value::Null, value, "opaque");
         for (value, seconds) in [
             (json!("3599"), Some(3_599)),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_negative_values_give_way_to_a_form_that_makes_sense() {
+    fn zero_and_negative_expiry_yields_to_a_valid_field() {
         let good = jwt(&json!({"exp": at(1_800)}));
         let old = jwt(&json!({"exp": at(-1_800)}));
         for (on, within, token, seconds) in [
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_first_counts_if_it_can_be_read() {
+    fn first_readable_expiry_field_wins() {
         let token = jwt(&json!({"exp": at(1_800)}));
         let padded = token.replace(".s", "==.s");
         for (on, within, token, seconds) in [
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_forms_in_the_future_the_earlier_counts() {
+    fn earlier_of_two_future_expiries_wins() {
         for (on, within, seconds) in [
             (at(7_200), 3_600, 3_600),
             (at(3_600), 7_200, 3_600),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expires_on_that_has_passed_is_judged_by_the_date_of_the_response() {
+    fn past_expires_on_is_compared_with_the_response_date() {
         const DAY: i64 = 86_400;
         let expiry = |on: i64, within: Value, sent_at: Option<i64>| {
             let sent_at = sent_at.map(|seconds| Timestamp::from_secs(at(seconds)));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_is_believed_to_live_longer_than_two_days() {
+    fn token_lifetime_is_capped_at_48h() {
         const TWO_DAYS: i64 = 172_800;
         let forever = jwt(&json!({"exp": at(10 * 365 * 86_400)}));
         for (on, within, token, seconds) in [
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_that_is_valid_now_is_not_believed_beyond_its_end() {
+    fn jwt_exp_limits_the_expiry() {
         let far = at(10 * 365 * 86_400);
         for (claims, seconds) in [
             (json!({"iat": at(-300), "exp": at(3_600)}), 3_600),

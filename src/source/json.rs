@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_json_does_not_have_spoil_no_others() {
+    fn invalid_json_values_do_not_affect_others() {
         for (value, expected) in [
             ("NaN", json!(false)),
             ("-NaN", json!(false)),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_structure_is_never_mended() {
+    fn malformed_json_structure_is_not_repaired() {
         for text in [
             "",
             "{",
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fields_of_one_name_the_last_counts_after_a_repair_too() {
+    fn duplicate_field_last_wins_after_a_repair() {
         assert_eq!(
             parse(br#"{"a":1,"a":2,"b":NaN}"#),
             Some(json!({"a": 2, "b": false}))

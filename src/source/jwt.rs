@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_is_read_from_a_jwt_and_from_nothing_else() {
+    fn tenant_is_read_from_jwts_only() {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"tid":"t-1","exp":5}"#);
         assert_eq!(tenant_id(&format!("h.{payload}.s")).as_deref(), Some("t-1"));
         assert_eq!(tenant_id(&format!("h.{payload}==.s")).as_deref(), Some("t-1"));

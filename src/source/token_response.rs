@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_a_string_beside_no_error() {
+    fn token_is_a_string_without_an_error() {
         let granted = |value| read(&value).take_token(NOW, None);
         let grant = granted(json!({"access_token": "t", "expires_in": "60"})).expect("granted");
         assert_eq!((grant.token.secret.expose_secret(), grant.cacheable), ("t", true));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fields_of_one_name_the_last_counts() {
+    fn duplicate_field_last_wins() {
         let mut token_response =
             TokenResponse::parse(br#"{"access_token":"a","access_token":"b"}"#).expect("an object");
         assert_eq!(
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_json_does_not_have_costs_no_token() {
+    fn invalid_json_value_does_not_lose_the_token() {
         for other in [
             r#""x": NaN"#,
             r#""x": [1e999, -Infinity]"#,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_no_answer() {
+    fn non_object_body_is_rejected() {
         for body in [
             "",
             "null",
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_confirmed_by_its_own_field_in_any_case() {
+    fn identity_is_confirmed_by_its_own_field_case_insensitively() {
         let token_response = read(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
         assert!(
             token_response.is_for_identity(IdKind::ClientId, "abc")

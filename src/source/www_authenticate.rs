@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_of_all_lines_and_elements_are_told_apart() {
+    fn challenges_of_all_lines_and_elements_are_parsed() {
         for (lines, expected) in [
             (&["Basic realm=/a.key"][..], &["Basic realm[/a.key]"][..]),
             (
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_gives_no_parameter() {
+    fn malformed_parameter_is_ignored() {
         for (line, expected) in [
             ("Basic realm=\"/a.key", "Basic"),
             ("Basic realm=\"/a.key\" x", "Basic"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_any_case_and_the_first_of_two_counts() {
+    fn names_are_case_insensitive_and_the_first_duplicate_wins() {
         let lines = ["bAsIc x=0, REALM=1, realm=2".to_owned()];
         let challenge = &parse_challenges(&lines)[0];
         assert!(challenge.has_scheme("Basic") && !challenge.has_scheme("Basi"));

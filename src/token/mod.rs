@@ -200,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_shows_nothing() {
+    fn secret_debug_is_redacted() {
         let token = living(Duration::from_hours(1));
         let shown = format!("{token:?} {:?}", Secret::new("hush".into()));
         assert!(!shown.contains("hush") && shown.contains("<redacted>"), "{shown}");
     }
 
     #[test]
-    fn refresh_on_is_the_half_of_more_than_two_hours() {
+    fn refresh_on_is_half_of_a_lifetime_over_2h() {
         assert_eq!(living(Duration::from_hours(2)).refresh_on, None);
         let over = Duration::from_hours(2) + Duration::from_secs(2);
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_follow_each_other() {
+    fn freshness_advances_in_order() {
         let spread = Duration::from_mins(1);
         let day = living(Duration::from_hours(24));
         let half = NOW.saturating_add(Duration::from_hours(12));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_token_is_never_ageing_before_its_last_minutes() {
+    fn short_lived_token_is_fresh_until_near_expiry() {
         let hour = living(Duration::from_hours(1));
         let last = hour.expires_on.saturating_sub(NEAR_EXPIRY_WINDOW);
         assert_eq!(
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_of_http_have_three_forms() {
+    fn http_dates_have_three_formats() {
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             " Sunday, 06-Nov-94 08:49:37 GMT ",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_do_not_overflow() {
+    fn timestamps_do_not_overflow() {
         let end = Timestamp::from_secs(i64::MAX);
         assert_eq!(
             end.saturating_add(Duration::MAX),

@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn ages_follow_each_other_and_keep_their_limits(
+    fn freshness_advances_in_order_at_its_limits(
         (now, end) in token(),
         spread in spread(),
         any in instant(),
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn refresh_on_is_the_half_of_over_two_hours((now, end) in token()) {
+    fn refresh_on_is_half_of_any_lifetime_over_2h((now, end) in token()) {
         let token = Token::new(
             Secret::new("t".into()),
             Timestamp::from_millis(now),
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn instants_stop_at_the_ends_of_time(at in instant(), other in instant(), millis in any::<u64>()) {
+    fn timestamps_saturate(at in instant(), other in instant(), millis in any::<u64>()) {
         let (instant, duration) = (Timestamp::from_millis(at), Duration::from_millis(millis));
         let clamped = |exact: i128| {
             i64::try_from(exact.clamp(i64::MIN.into(), i64::MAX.into())).expect("clamped")

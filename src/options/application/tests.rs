@@ -7,7 +7,7 @@ fn refused(raw: &RawApplicationOptions) -> String {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_documentation() {
+fn defaults_equal_the_documentation() {
     let options = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("valid");
     let [connect, request, last_request, total] = [3_000, 10_000, 30_000, 120_000].map(Duration::from_millis);
     assert_eq!(
@@ -28,7 +28,7 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
-fn a_request_timeout_that_is_given_holds_for_every_exchange() {
+fn explicit_request_timeout_applies_to_every_attempt() {
     for millis in [10_000.0, 500.0, 45_000.0] {
         let raw = RawApplicationOptions {
             request_timeout: UntypedValue::Number(millis),
@@ -41,7 +41,7 @@ fn a_request_timeout_that_is_given_holds_for_every_exchange() {
 }
 
 #[test]
-fn capabilities_are_joined_in_their_order() {
+fn capabilities_are_joined_in_order() {
     let list = |items: &[&str]| {
         UntypedValue::Array(
             items
@@ -62,7 +62,7 @@ fn capabilities_are_joined_in_their_order() {
 }
 
 #[test]
-fn every_wrong_option_is_named() {
+fn invalid_option_is_named_in_the_error() {
     type Wrong = (fn(&mut RawApplicationOptions), &'static str);
     let cases: [Wrong; 20] = [
         (

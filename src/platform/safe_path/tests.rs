@@ -59,7 +59,7 @@ fn is_root() -> bool {
 }
 
 #[tokio::test]
-async fn directories_that_are_missing_are_made_for_this_user_alone() {
+async fn missing_directories_are_created_for_this_user_only() {
     let place = Place::new();
     let path = place.0.join("a/b/c");
     assert_eq!(check(&path).expect("safe"), path);
@@ -71,7 +71,7 @@ async fn directories_that_are_missing_are_made_for_this_user_alone() {
 }
 
 #[tokio::test]
-async fn parent_that_others_may_write_to_is_refused_unless_it_is_sticky() {
+async fn parent_writable_by_others_is_rejected_unless_sticky() {
     for (mode, is_safe) in [
         (0o755, true),
         (0o750, true),
@@ -97,7 +97,7 @@ async fn parent_that_others_may_write_to_is_refused_unless_it_is_sticky() {
 }
 
 #[tokio::test]
-async fn links_on_the_way_are_followed_and_what_they_lead_through_is_checked() {
+async fn symbolic_links_are_followed_and_their_targets_checked() {
     let place = Place::new();
     let real = place.directory("real", 0o700);
     place.directory("open/inner", 0o755);
@@ -124,7 +124,7 @@ async fn links_on_the_way_are_followed_and_what_they_lead_through_is_checked() {
 }
 
 #[tokio::test]
-async fn directory_itself_must_be_for_this_user_alone() {
+async fn directory_accessible_by_others_is_rejected() {
     let place = Place::new();
     for (mode, is_safe) in [(0o700, true), (0o500, true), (0o711, false), (0o740, false)] {
         let found = check(&place.directory("tokens", mode));
@@ -136,7 +136,7 @@ async fn directory_itself_must_be_for_this_user_alone() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_another_user_is_refused_everywhere_on_the_way() {
+async fn path_component_of_another_user_is_rejected() {
     if !is_root() {
         return; // Only root can give a directory away.
     }

@@ -36,7 +36,7 @@ fn from_server(mut reply: FakeResponse, server: &str) -> FakeResponse {
 }
 
 #[test]
-fn every_row_of_the_table() {
+fn evidence_table_is_followed() {
     for (status, body, probe, token) in [
         // IMDS and its stand-ins.
         (400, ERROR, Imds, Imds),
@@ -102,7 +102,7 @@ fn every_row_of_the_table() {
 }
 
 #[test]
-fn the_name_of_imds_in_server_decides_before_everything_else() {
+fn server_header_of_imds_takes_precedence() {
     for server in ["IMDS/150.870.65.1324", "imds", "Microsoft-IMDS/1"] {
         for (status, body) in [
             (200, ""),
@@ -123,7 +123,7 @@ fn the_name_of_imds_in_server_decides_before_everything_else() {
 }
 
 #[test]
-fn html_is_known_by_its_type_or_its_beginning_and_is_not_empty() {
+fn html_is_recognized_by_content_type_or_start() {
     for content_type in ["text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml"] {
         let page = of_type(FakeResponse::new(404, "Not here"), content_type);
         assert_eq!(judged(page), (Foreign, Foreign), "{content_type}");

@@ -57,7 +57,7 @@ fn authorization(request: Option<Request>) -> String {
 }
 
 #[test]
-fn only_a_401_is_a_challenge() {
+fn only_status_401_is_a_challenge() {
     let agent = Agent::new();
     let query = query(&system_assigned());
     let first = agent.source.request(&query, &agent.platform).expect("a request");
@@ -75,7 +75,7 @@ fn only_a_401_is_a_challenge() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_key_goes_along_with_the_same_request() {
+fn challenge_response_repeats_the_request_with_the_key() {
     for (content, key) in [
         ("a-key", "a-key"),
         ("a-key\n", "a-key"),
@@ -111,7 +111,7 @@ fn the_key_goes_along_with_the_same_request() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn scheme_and_realm_have_any_case_and_the_path_may_be_quoted() {
+fn challenge_scheme_and_realm_are_case_insensitive_and_the_path_may_be_quoted() {
     let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     for header in [
         format!("Basic realm={KEY}"),
@@ -129,7 +129,7 @@ fn scheme_and_realm_have_any_case_and_the_path_may_be_quoted() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_basic_challenge_is_found_among_all_lines_and_elements() {
+fn basic_challenge_is_found_in_any_header_line() {
     let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     let basic = &format!("Basic realm={KEY}");
     let parameters = &format!("Basic charset=\"UTF-8\", realm=\"{KEY}\", x=y");
@@ -168,7 +168,7 @@ fn the_basic_challenge_is_found_among_all_lines_and_elements() {
 }
 
 #[test]
-fn a_header_that_is_absent_or_of_another_form_is_told_apart() {
+fn missing_and_malformed_challenges_have_different_errors() {
     let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
     for (header, code) in [
         (None, Code::ChallengeMissing),
@@ -212,7 +212,7 @@ fn a_header_that_is_absent_or_of_another_form_is_told_apart() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_path_is_checked_before_anything_is_opened() {
+fn key_path_is_validated_before_opening() {
     for (path, code) in [
         ("/var/opt/azcmagent/tokens/abc", Code::InvalidFileExtension),
         (
@@ -250,7 +250,7 @@ fn a_path_is_checked_before_anything_is_opened() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_is_a_readable_regular_one_of_moderate_size_with_a_key() {
+fn key_file_must_be_regular_readable_and_bounded() {
     for (entry, code, said) in [
         (
             Some(FakeEntry::Pipe),
@@ -307,7 +307,7 @@ fn a_file_is_a_readable_regular_one_of_moderate_size_with_a_key() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_key_is_read_anew_each_time() {
+fn key_file_is_read_for_every_challenge() {
     let agent = Agent::new();
     for key in ["one", "two"] {
         agent.files.put(KEY, FakeEntry::File(key.into()));
@@ -321,14 +321,14 @@ fn the_key_is_read_anew_each_time() {
 
 #[cfg(not(any(target_os = "linux", windows)))]
 #[test]
-fn elsewhere_there_is_no_agent_whatever_the_path() {
+fn unsupported_platform_has_no_agent() {
     for path in [KEY, "/etc/shadow"] {
         assert_eq!(*Agent::new().refusal(path).code(), Code::PlatformNotSupported);
     }
 }
 
 #[test]
-fn a_user_assigned_identity_must_be_confirmed_by_its_own_field() {
+fn user_assigned_identity_must_be_confirmed_by_its_own_field() {
     use IdKind::{ClientId, ObjectId, ResourceId};
     for (kind, token_response, good) in [
         (ClientId, json!({"client_id": "id"}), true),
@@ -363,7 +363,7 @@ fn confirmed(options: &ApplicationOptions, token_response: &Value) -> Result<(),
 }
 
 #[test]
-fn no_other_host_echoes_an_identity() {
+fn only_azure_arc_confirms_the_identity() {
     let options = user_assigned(IdKind::ClientId, "id");
     let token_response = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
     for variables in [APP_SERVICE, MACHINE_LEARNING, &[], WORKLOAD_IDENTITY] {

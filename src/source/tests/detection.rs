@@ -24,7 +24,7 @@ fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
 }
 
 #[test]
-fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
+fn every_variable_combination_selects_the_source_of_the_table() {
     const VARIABLES: [(&str, &str); 9] = [
         (v::IDENTITY_ENDPOINT, "https://a/token"),
         (v::IDENTITY_HEADER, "h"),
@@ -81,7 +81,7 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_is_a_regular_file_at_one_of_two_places() {
+fn arc_agent_is_a_regular_file_at_one_of_two_paths() {
     let options = system_assigned();
     for (path, entry, expected) in [
         (HIMDS, FakeEntry::File(vec![]), SourceName::AzureArc),
@@ -107,7 +107,7 @@ fn the_agent_is_a_regular_file_at_one_of_two_places() {
 }
 
 #[test]
-fn the_names_are_those_that_callers_compare_with() {
+fn source_names_equal_the_public_constants() {
     let options = system_assigned();
     for (variables, expected) in [
         (APP_SERVICE, "AppService"),
@@ -124,7 +124,7 @@ fn the_names_are_those_that_callers_compare_with() {
 }
 
 #[test]
-fn a_callers_transport_goes_with_every_host_but_service_fabric() {
+fn custom_client_is_supported_except_by_service_fabric() {
     let transport = crate::test_support::FakeTransport::always_granting(1);
     for variables in [
         APP_SERVICE,
@@ -146,7 +146,7 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
 }
 
 #[test]
-fn what_comes_after_a_sources_variables_has_no_say() {
+fn variables_after_the_relevant_ones_do_not_matter() {
     let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     for variables in [
         SERVICE_FABRIC,
@@ -187,7 +187,7 @@ fn choosing(sources: &[&str]) -> ApplicationOptions {
 }
 
 #[test]
-fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
+fn source_option_overrides_detection() {
     let everything = everything();
     for name_of in [
         "ServiceFabric",
@@ -209,7 +209,7 @@ fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
 }
 
 #[test]
-fn of_a_list_the_first_whose_variables_are_complete_is_used() {
+fn first_complete_source_of_a_list_is_used() {
     for (variables, chosen, expected) in [
         (APP_SERVICE, &["AzureArc", "AppService"][..], "AppService"),
         (APP_SERVICE, &["AppService", "Imds"], "AppService"),
@@ -234,7 +234,7 @@ fn of_a_list_the_first_whose_variables_are_complete_is_used() {
 }
 
 #[test]
-fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
+fn incomplete_chosen_sources_error_lists_missing_variables() {
     let chosen = choosing(&["AppService", "AzureArc"]);
     let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
     assert_eq!(
@@ -259,7 +259,7 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
 }
 
 #[test]
-fn imds_is_the_same_source_under_both_names() {
+fn both_names_select_imds() {
     let key = |name| {
         let options = choosing(&[name]);
         let source = opened(&everything(), &options).expect("always there");
@@ -271,7 +271,7 @@ fn imds_is_the_same_source_under_both_names() {
 }
 
 #[test]
-fn every_variable_of_a_chosen_source_counts() {
+fn every_variable_of_a_chosen_source_is_relevant() {
     let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     let lists: [&[&str]; 4] = [
         &["AppService"],

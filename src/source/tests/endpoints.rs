@@ -22,7 +22,7 @@ const MALFORMED: [&str; 16] = [
 ];
 
 #[test]
-fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
+fn malformed_endpoint_names_its_variable_and_is_not_repeated() {
     let imds: Variables<'_> = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "")];
     for (variables, variable, code) in [
         (
@@ -66,7 +66,7 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
 }
 
 #[test]
-fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
+fn non_ascii_host_must_be_punycode() {
     let opened_at = |address| {
         let variables = with(APP_SERVICE, &[(v::IDENTITY_ENDPOINT, address)]);
         opened(&variables, &system_assigned())
@@ -78,7 +78,7 @@ fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
 }
 
 #[test]
-fn what_must_be_https_is() {
+fn http_endpoint_is_rejected_where_https_is_required() {
     for (variables, variable, code) in [
         (
             SERVICE_FABRIC,
@@ -99,7 +99,7 @@ fn what_must_be_https_is() {
 }
 
 #[test]
-fn a_pin_is_forty_digits() {
+fn invalid_thumbprint_is_rejected() {
     let pin = |pin: &str| {
         let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, pin)]);
         opened(&variables, &system_assigned())
@@ -115,7 +115,7 @@ fn a_pin_is_forty_digits() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
+fn secret_invalid_in_a_header_names_its_variable_and_is_not_repeated() {
     for (variables, variable) in [
         (APP_SERVICE, v::IDENTITY_HEADER),
         (SERVICE_FABRIC, v::IDENTITY_HEADER),
@@ -151,7 +151,7 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
 }
 
 #[test]
-fn line_ends_at_the_end_of_a_secret_are_removed() {
+fn trailing_line_ends_of_a_secret_are_removed() {
     let platform = platform(&[]);
     for (variables, variable, name) in [
         (APP_SERVICE, v::IDENTITY_HEADER, "x-identity-header"),
@@ -181,7 +181,7 @@ fn line_ends_at_the_end_of_a_secret_are_removed() {
 }
 
 #[test]
-fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
+fn malformed_client_id_variable_is_named() {
     for (variables, variable) in [
         (WORKLOAD_IDENTITY, v::AZURE_CLIENT_ID),
         (MACHINE_LEARNING, v::DEFAULT_IDENTITY_CLIENT_ID),
@@ -205,7 +205,7 @@ fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
 }
 
 #[test]
-fn a_base_address_is_trimmed_and_has_no_query() {
+fn base_url_is_trimmed_and_has_no_query() {
     let host = v::AZURE_POD_IDENTITY_AUTHORITY_HOST;
     for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
         let source = opened(&[(host, base)], &system_assigned()).expect("valid");

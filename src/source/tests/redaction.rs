@@ -53,7 +53,7 @@ fn no_secret_shows_in_debug() {
 }
 
 #[test]
-fn every_secret_that_is_sent_is_known_to_the_answer() {
+fn every_sent_secret_is_redacted_from_the_response() {
     let platform = platform(&[(FILE, FakeEntry::File(b"hush-assertion".to_vec()))]);
     let options = system_assigned();
     for (variables, secret) in [

@@ -39,7 +39,7 @@ fn url(variables: Variables<'_>, options: &ApplicationOptions) -> String {
 }
 
 #[test]
-fn every_host_is_sent_its_url_its_headers_and_its_body() {
+fn each_source_sends_its_url_headers_and_body() {
     const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     type Row<'a> = (Variables<'a>, &'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
@@ -112,7 +112,7 @@ fn every_host_is_sent_its_url_its_headers_and_its_body() {
 }
 
 #[test]
-fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
+fn each_identity_kind_is_sent_as_its_parameter_or_rejected() {
     use IdKind::{ClientId, ObjectId, ResourceId};
     for (variables, kind, outcome) in [
         (&[][..], ClientId, Ok("client_id")),
@@ -184,7 +184,7 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
 }
 
 #[test]
-fn parameters_have_their_order() {
+fn parameters_are_sent_in_order() {
     let options = options(|raw| {
         raw.client_capabilities = crate::options::UntypedValue::Array(vec!["cp1".into(), "c,p&2".into()]);
         raw.user_assigned_client_id = "id".into();
@@ -231,7 +231,7 @@ fn parameters_have_their_order() {
 }
 
 #[test]
-fn a_resource_is_encoded_as_encode_uri_component_does() {
+fn resource_is_encoded_like_encode_uri_component() {
     let odd = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
     let encoded = "https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2Bb%3Fc%3Dd%26e%23f'(g)*!~%3B%2C%3A%40%24%25%2F%5B%5D%7B%7D%7C%5E%60%22%3C%3E%5C";
     let escaped = encoded.replace('\'', "%27");
@@ -246,7 +246,7 @@ fn a_resource_is_encoded_as_encode_uri_component_does() {
 }
 
 #[test]
-fn the_query_of_an_endpoint_is_kept_and_comes_first() {
+fn endpoint_query_precedes_request_parameters() {
     let rows: [(Variables<'_>, &str, &str, &str); 3] = [
         (
             APP_SERVICE,
@@ -300,7 +300,7 @@ fn imds_base_is_the_variable_without_its_trailing_slashes() {
 }
 
 #[test]
-fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
+fn azure_arc_endpoint_variable_needs_both_variables() {
     const DEFAULT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token?";
     let options = system_assigned();
     let agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
@@ -332,7 +332,7 @@ fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
 }
 
 #[test]
-fn machine_learning_names_the_environments_identity_unless_the_application_does() {
+fn machine_learning_uses_the_default_identity_without_an_option() {
     let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
     let scope = |options: &ApplicationOptions| {
         let source = opened(&variables, options).expect("opened");
@@ -348,7 +348,7 @@ fn machine_learning_names_the_environments_identity_unless_the_application_does(
 }
 
 #[test]
-fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
+fn only_service_fabric_is_pinned_and_only_workload_identity_uses_a_proxy() {
     for (variables, expected) in [
         (&[][..], 0),
         (APP_SERVICE, 0),

@@ -36,7 +36,7 @@ fn request_with(
 }
 
 #[test]
-fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
+fn proxied_request_uses_its_server_name_and_certificates() {
     let tenant = "8f7d9c1e-0000-4000-8000-00000000000a";
     let only = Roots::Only(Pem::new(CERTIFICATE.as_bytes()));
     for (variables, server_name, roots) in [
@@ -72,7 +72,7 @@ fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
 }
 
 #[test]
-fn path_of_the_proxy_comes_before_that_of_the_authority() {
+fn token_proxy_path_precedes_the_authority_path() {
     for (proxy, expected) in [
         ("https://p", "https://p/root/T/oauth2/v2.0/token"),
         ("https://p/", "https://p/root/T/oauth2/v2.0/token"),
@@ -103,7 +103,7 @@ fn without_the_option_or_the_variables_nothing_changes() {
 }
 
 #[test]
-fn variable_that_is_wrong_is_named_before_anything_is_read() {
+fn invalid_variable_is_named_before_any_read() {
     let url = |text| vec![(v::AZURE_KUBERNETES_TOKEN_PROXY, text)];
     for (variables, named) in [
         (vec![SNI], "AZURE_KUBERNETES_SNI_NAME"),
@@ -138,7 +138,7 @@ fn variable_that_is_wrong_is_named_before_anything_is_read() {
 }
 
 #[test]
-fn file_of_the_authority_is_read_for_each_request() {
+fn certificate_file_is_read_for_each_request() {
     let (files, options) = (token_files(), bound());
     let roots = || request_with(&[PROXY, CA_FILE], &options, &files).map(|request| request.roots);
     let holds = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));

@@ -33,7 +33,7 @@ fn decoded(form: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_form_is_that_of_a_federated_credential() {
+fn token_request_form_has_the_federated_credential_fields() {
     let platform = holding(b" header.pay+load.sign_ature=\n");
     let request = request(WORKLOAD_IDENTITY, &system_assigned(), &platform).expect("a request");
     assert_eq!(request.method, Method::Post);
@@ -63,7 +63,7 @@ fn the_form_is_that_of_a_federated_credential() {
 }
 
 #[test]
-fn capabilities_go_into_the_form_and_nothing_into_the_url() {
+fn capabilities_are_sent_in_the_form_only() {
     let options = options(|raw| {
         raw.client_capabilities = crate::options::UntypedValue::Array(vec!["CP1".into(), "other".into()]);
     });
@@ -109,7 +109,7 @@ fn byte_order_mark_before_the_assertion_is_removed() {
 }
 
 #[test]
-fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
+fn invalid_proxy_url_names_its_variable_and_is_not_repeated() {
     for (variable, proxy) in [
         (v::HTTPS_PROXY, "\"http://hush:hush@127.0.0.1:9\""),
         (v::HTTPS_PROXY, "'http://hush:9'"),
@@ -135,7 +135,7 @@ fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
 }
 
 #[test]
-fn proxy_that_is_not_used_is_not_looked_at() {
+fn unused_proxy_variable_is_not_validated() {
     for others in [
         // The lower-case spelling wins, and an asterisk means that there is none.
         &[
@@ -165,7 +165,7 @@ fn proxy_that_is_not_used_is_not_looked_at() {
 }
 
 #[test]
-fn the_applications_client_id_comes_before_the_environments() {
+fn client_id_option_overrides_the_environment() {
     let options = user_assigned(IdKind::ClientId, "own");
     let platform = holding(b"assertion");
     for variables in [
@@ -179,7 +179,7 @@ fn the_applications_client_id_comes_before_the_environments() {
 }
 
 #[test]
-fn another_authority_is_asked_with_or_without_its_slashes() {
+fn authority_host_is_used_with_or_without_trailing_slashes() {
     for authority in [
         "https://login.microsoftonline.us",
         "https://login.microsoftonline.us//",
@@ -194,7 +194,7 @@ fn another_authority_is_asked_with_or_without_its_slashes() {
 }
 
 #[test]
-fn a_tenant_is_a_guid_or_a_domain() {
+fn tenant_must_be_a_guid_or_domain() {
     for (tenant, good) in [
         (TENANT, true),
         ("contoso.onmicrosoft.com", true),
@@ -214,7 +214,7 @@ fn a_tenant_is_a_guid_or_a_domain() {
 }
 
 #[test]
-fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
+fn invalid_assertion_file_is_named_with_its_problem() {
     for (entry, said) in [
         (None, "cannot be read"),
         (Some(FakeEntry::Locked), "cannot be read"),
@@ -240,7 +240,7 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
 }
 
 #[test]
-fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
+fn assertion_file_is_read_for_each_request_through_links() {
     let files = Arc::new(FakeFiles::default());
     let platform = test_support::platform(&FakeClock::new(), &files);
     let options = system_assigned();
@@ -255,7 +255,7 @@ fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
 }
 
 #[test]
-fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
+fn missing_client_id_is_an_error_without_fallback_to_imds() {
     let pod = &WORKLOAD_IDENTITY[..2];
     let chosen = options(|raw| raw.source = "WorkloadIdentity".into());
     for options in [
@@ -287,7 +287,7 @@ fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
 }
 
 #[test]
-fn only_a_missing_file_says_that_this_is_not_the_pod() {
+fn only_a_missing_file_makes_the_credential_unavailable() {
     for (entry, is_unavailable) in [
         (None, true),
         (Some(FakeEntry::Locked), false),

@@ -32,7 +32,7 @@ fn shown(error: &Error) -> String {
 }
 
 #[test]
-fn an_echoed_secret_shows_nowhere() {
+fn echoed_secret_is_removed() {
     for echo in echoes(SECRET) {
         for body in bodies(&echo) {
             for status in [200, 400, 500] {
@@ -44,7 +44,7 @@ fn an_echoed_secret_shows_nowhere() {
 }
 
 #[test]
-fn an_echoed_token_shows_nowhere() {
+fn echoed_token_is_removed() {
     for echo in [JWT.to_owned(), format!("Bearer {JWT}, {JWT}"), format!("x{JWT}")] {
         for body in bodies(&echo) {
             for status in [200, 400, 500] {
@@ -56,7 +56,7 @@ fn an_echoed_token_shows_nowhere() {
 }
 
 #[test]
-fn a_secret_split_by_control_characters_shows_nowhere() {
+fn secret_split_by_control_characters_is_removed() {
     for separator in ["\0", "\n", "\r\n", "\t", "\u{1b}", "\u{85}", " \n "] {
         for body in bodies(&format!("Hush-He{separator}ader-5")) {
             let shown = shown(&refusal(400, &body));
@@ -66,7 +66,7 @@ fn a_secret_split_by_control_characters_shows_nowhere() {
 }
 
 #[test]
-fn a_token_split_by_control_characters_shows_nowhere() {
+fn token_split_by_control_characters_is_removed() {
     let (head, tail) = JWT.split_at(30);
     for separator in ["\0", "\n", "\r\n"] {
         for body in bodies(&format!("{head}{separator}{tail}")) {
@@ -77,7 +77,7 @@ fn a_token_split_by_control_characters_shows_nowhere() {
 }
 
 #[test]
-fn a_secret_with_blanks_in_it_shows_nowhere() {
+fn secret_containing_blanks_is_removed() {
     for secret in ["hush  header", "hush\theader", " hush header "] {
         let variables = [APP_SERVICE[0], (v::IDENTITY_HEADER, secret)];
         for body in bodies(secret) {
@@ -88,7 +88,7 @@ fn a_secret_with_blanks_in_it_shows_nowhere() {
 }
 
 #[test]
-fn what_no_json_of_a_success_says_is_never_quoted() {
+fn non_json_success_body_is_not_quoted() {
     for body in [
         "an-opaque-token",
         "<html>an-opaque-token</html>",
@@ -110,7 +110,7 @@ fn what_no_json_of_a_success_says_is_never_quoted() {
 }
 
 #[test]
-fn what_a_secret_is_made_of_does_not_matter() {
+fn secret_of_any_characters_is_removed() {
     // Empty after trimming: nothing to look for, and no endless loop over nothing.
     let (error_context, mut request) = asked(APP_SERVICE);
     request.secrets = ["  ", ".*(", ".*([a-z]"]
@@ -129,7 +129,7 @@ fn what_a_secret_is_made_of_does_not_matter() {
 }
 
 #[test]
-fn short_secret_does_not_destroy_the_words_of_a_service() {
+fn short_secret_leaves_the_service_message_intact() {
     for (secret, code) in [
         ("secret", "SecretHeaderNotFound"),
         ("token", "InvalidTokenRequest"),
@@ -145,7 +145,7 @@ fn short_secret_does_not_destroy_the_words_of_a_service() {
 }
 
 #[test]
-fn secrets_of_the_whole_acquisition_show_nowhere() {
+fn secrets_of_earlier_attempts_are_removed() {
     let (error_context, request) = asked(APP_SERVICE);
     error_context.add_secrets([Secret::new("an-earlier-key".into())]);
     let words = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
@@ -191,7 +191,7 @@ fn secrets_of_the_whole_acquisition_show_nowhere() {
 }
 
 #[test]
-fn a_broken_body_that_may_hold_a_token_is_not_quoted() {
+fn malformed_body_that_may_contain_a_token_is_not_quoted() {
     for body in [
         r#"{"access_token":"opaque-token","x":1} junk"#,
         r#"{"access_token":"opaque-token""#,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn federation_that_was_just_made_is_waited_for_by_its_codes() {
+fn new_federated_credential_is_recognized_by_its_error_codes() {
     let (_, request) = asked(APP_SERVICE);
     for (words, is_missing) in [
         (
@@ -39,7 +39,7 @@ fn federation_that_was_just_made_is_waited_for_by_its_codes() {
 }
 
 #[test]
-fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
+fn unknown_identity_is_shown_if_well_formed() {
     let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
     let path =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
@@ -77,7 +77,7 @@ fn an_unknown_identity_is_shown_if_it_has_the_form_of_an_id() {
 }
 
 #[test]
-fn known_answers_come_with_their_remedy() {
+fn known_errors_have_a_remedy() {
     for (said, remedy) in [
         ("Identity not found", "Assign a managed identity"),
         (
@@ -134,7 +134,7 @@ fn known_answers_come_with_their_remedy() {
 }
 
 #[test]
-fn the_403_of_a_containers_host_says_that_there_is_no_imds() {
+fn container_host_403_reports_missing_imds() {
     for body in [
         "dial tcp 169.254.169.254:80: connectex: Ein Socketvorgang war nicht ausführbar",
         "cannot reach 169.254.169.254:80",
@@ -155,7 +155,7 @@ fn the_403_of_a_containers_host_says_that_there_is_no_imds() {
 }
 
 #[test]
-fn a_refusal_without_words_has_the_remedy_of_its_host() {
+fn error_without_message_has_the_remedy_of_its_source() {
     let learning = [
         (v::MSI_ENDPOINT, "http://127.0.0.1:1/x"),
         (v::MSI_SECRET, "hush-secret"),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_message_says_who_answered_what_and_under_which_ids() {
+fn message_contains_endpoint_response_and_ids() {
     let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
         "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;
     let error = refusal(400, body);
@@ -25,7 +25,7 @@ fn a_message_says_who_answered_what_and_under_which_ids() {
 }
 
 #[test]
-fn errors_of_every_shape_give_their_code_and_words() {
+fn each_error_format_gives_code_and_message() {
     for (body, code, words) in [
         (
             r#"{"error":"invalid_resource","error_description":"Words"}"#,
@@ -110,7 +110,7 @@ fn errors_of_every_shape_give_their_code_and_words() {
 }
 
 #[test]
-fn the_services_own_correlation_id_is_taken_from_every_shape() {
+fn service_correlation_id_is_read_from_every_format() {
     for body in [
         r#"{"correlation_id":"the-id"}"#,
         r#"{"message":"x","correlationId":"the-id"}"#,
@@ -129,7 +129,7 @@ fn the_services_own_correlation_id_is_taken_from_every_shape() {
 }
 
 #[test]
-fn a_code_that_could_be_no_error_code_is_none() {
+fn implausible_error_code_is_ignored() {
     for code in [
         "two words",
         "a\\nb",
@@ -152,7 +152,7 @@ fn a_code_that_could_be_no_error_code_is_none() {
 }
 
 #[test]
-fn five_hundred_characters_of_words_are_quoted() {
+fn quoted_message_is_limited_to_500_characters() {
     let words = |count| message(400, &format!(r#"{{"message":"{}"}}"#, "ä".repeat(count)));
     let quoted = |message: &str| message.chars().filter(|c| *c == 'ä').count();
     assert_eq!((quoted(&words(500)), words(500).contains('…')), (500, false));
@@ -161,7 +161,7 @@ fn five_hundred_characters_of_words_are_quoted() {
 }
 
 #[test]
-fn control_characters_do_not_pass() {
+fn control_characters_are_removed() {
     let said = message(400, r#"{"message":"a\r\nInjected: line\u0000\u001b[31m\u0085b"}"#);
     assert!(
         !said.chars().any(char::is_control) && said.contains("Injected"),
@@ -170,7 +170,7 @@ fn control_characters_do_not_pass() {
 }
 
 #[test]
-fn a_redirect_is_named_as_one() {
+fn redirect_is_reported_as_redirect() {
     for status in [301, 302, 307, 308] {
         let error = refusal(status, "");
         assert_eq!(
@@ -188,7 +188,7 @@ fn a_redirect_is_named_as_one() {
 }
 
 #[test]
-fn whether_it_may_be_tried_again_is_passed_on() {
+fn retryable_flag_is_preserved() {
     let (error_context, request) = asked(APP_SERVICE);
     for retryable in [false, true] {
         let refused =
@@ -224,7 +224,7 @@ fn whether_it_may_be_tried_again_is_passed_on() {
 }
 
 #[test]
-fn an_empty_field_hides_no_other_and_a_code_that_is_none_is_quoted() {
+fn empty_field_does_not_hide_others_and_invalid_code_is_quoted() {
     let error = refusal(
         400,
         r#"{"error":"x","error_description":"","message":"real words","correlation_id":"","correlationId":"cc"}"#,
@@ -237,7 +237,7 @@ fn an_empty_field_hides_no_other_and_a_code_that_is_none_is_quoted() {
 }
 
 #[test]
-fn a_sentence_is_quoted_whole() {
+fn service_message_is_quoted_whole() {
     for sentence in [
         "There was an error.",
         "Was there an error?",
@@ -260,7 +260,7 @@ fn a_sentence_is_quoted_whole() {
 }
 
 #[test]
-fn the_first_of_the_services_numbers_is_passed_on_as_it_came() {
+fn first_error_number_is_preserved() {
     let number = |body: &str| refusal(400, body).details().number.clone();
     let text = |text: &str| Some(ErrorNumber::Text(text.to_owned()));
     assert_eq!(number(r#"{"error":"e","error_codes":["70021"]}"#), text("70021"));
@@ -279,7 +279,7 @@ fn the_first_of_the_services_numbers_is_passed_on_as_it_came() {
 }
 
 #[test]
-fn an_object_without_a_known_field_is_quoted_unless_it_may_hold_a_token() {
+fn unknown_object_is_quoted_unless_it_may_contain_a_token() {
     let long = format!(r#"{{"raw":"{}"}}"#, "ä".repeat(600));
     let said = message(400, &long);
     assert_eq!(said.chars().filter(|c| *c == 'ä').count(), 492, "{said}");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn every_fault_has_its_code_and_words() {
+fn each_transport_error_has_its_code_and_message() {
     use TransportErrorKind as F;
     const UNREACHABLE: Code = Code::UnreachableNetwork;
     let (error_context, _) = asked(&[]);
@@ -74,7 +74,7 @@ fn every_fault_has_its_code_and_words() {
 }
 
 #[test]
-fn a_variable_that_replaces_the_address_of_imds_is_named_when_nobody_is_there() {
+fn unreachable_configured_imds_names_its_variable() {
     let replaced = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://127.0.0.1:9")];
     let error = asked(&replaced).0.transport_error(
         &TransportError::new(TransportErrorKind::ConnectionRefused),
@@ -87,7 +87,7 @@ fn a_variable_that_replaces_the_address_of_imds_is_named_when_nobody_is_there() 
 }
 
 #[test]
-fn a_tls_fault_has_the_remedy_of_its_host() {
+fn tls_error_has_the_remedy_of_its_source() {
     let fabric = [
         (v::IDENTITY_ENDPOINT, "https://h/t"),
         (v::IDENTITY_HEADER, SECRET),
@@ -106,7 +106,7 @@ fn a_tls_fault_has_the_remedy_of_its_host() {
 }
 
 #[test]
-fn an_unusable_token_is_a_failed_response() {
+fn unusable_token_is_a_failed_response() {
     let (error_context, request) = asked(APP_SERVICE);
     let error = error_context.unusable_response("it is stale", &FakeResponse::new(200, "").to(&request), 4);
     assert_eq!(*error.code(), Code::FailedResponse);

@@ -1,12 +1,14 @@
-// Aborting a call: it ends at once and alone; the flight goes on for the others and for the cache.
+// `abortSignal`: an aborted call rejects immediately and without effect on other calls; its request continues for them
+// and for the cache.
 
 import { getEventListeners } from "node:events";
 import { createRequire } from "node:module";
 import test from "ava";
-import { atOneInstant } from "./support/clock.mjs";
-import { acquire, acquireOnce, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { runProcess } from "./support/child-program.mjs";
+import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withFrozenClock } from "./support/frozen-clock.mjs";
+import { PlainSignal } from "./support/plain-signal.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
@@ -15,64 +17,45 @@ function requestWith(abortSignal) {
   return { resource: RESOURCE, abortSignal };
 }
 
-/** A signal as @azure/abort-controller 1 has it: no reason, no options, a listener list of its own. */
-class PlainSignal {
-  aborted = false;
-  listeners = [];
-
-  addEventListener(_, listener) {
-    this.listeners.push(listener);
-  }
-
-  removeEventListener(_, listener) {
-    this.listeners = this.listeners.filter((other) => other !== listener);
-  }
-
-  abort() {
-    this.aborted = true;
-    for (const listener of this.listeners) listener.call(this, { type: "abort" });
-  }
-}
-
-test("aborted beforehand: it rejects with the signal's reason, and nobody is asked", async (t) => {
+test("a signal that is already aborted rejects with its reason, without a request", async (t) => {
   const endpoint = await startEndpoint(t);
-  const error = await rejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
+  const error = await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
   t.is(error.name, "AbortError");
   t.false(error instanceof ManagedIdentityError);
-  const mine = new Error("mine");
-  t.is(await rejection(t, acquire(endpoint, requestWith(AbortSignal.abort(mine)))), mine);
+  const reason = new Error("custom reason");
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(reason)))), reason);
   t.deepEqual(endpoint.requests, []);
 });
 
-test("aborted beforehand: it rejects although a token is cached", async (t) => {
+test("a signal that is already aborted rejects although a token is cached", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   await acquire(endpoint, RESOURCE, application);
   const signal = AbortSignal.abort();
-  t.is(await rejection(t, acquire(endpoint, requestWith(signal), application)), signal.reason);
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(signal), application)), signal.reason);
 });
 
-test("native code is told of a call that nobody waits for any more, and of no other", async (t) => {
+test("native code is notified of calls that lost their last waiter, and only of those", async (t) => {
   const endpoint = await startEndpoint(t);
   const [released] = await runProcess(
     t,
     async ({ native, require, argument, report }) => {
-      const { Arrivals } = require("./binding.cjs");
-      const { release } = Arrivals.prototype;
+      const { CompletionChannel } = require("./binding.cjs");
+      const { cancel } = CompletionChannel.prototype;
       const released = [];
-      Arrivals.prototype.release = function (call) {
+      CompletionChannel.prototype.cancel = function (call) {
         released.push(call);
-        return release.call(this, call);
+        return cancel.call(this, call);
       };
       const application = new native.ManagedIdentityApplication();
       await application.acquireToken("https://before.example");
       const { now } = Date;
       const instant = now();
-      Date.now = () => instant; // Calls of one moment share a native one.
+      Date.now = () => instant; // Calls of the same millisecond share a native call.
       const [one, two, alone] = [1, 2, 3].map(() => new AbortController());
-      const ask = (resource, { signal }) =>
+      const acquire = (resource, { signal }) =>
         application.acquireToken({ resource, abortSignal: signal }).catch(() => undefined);
-      const calls = [ask(argument, one), ask(argument, two), ask("https://other.example", alone)];
+      const calls = [acquire(argument, one), acquire(argument, two), acquire("https://other.example", alone)];
       Date.now = now;
       one.abort();
       const first = released.length;
@@ -87,7 +70,7 @@ test("native code is told of a call that nobody waits for any more, and of no ot
   t.deepEqual(released, [0, 1, 2]);
 });
 
-test("an abort that no listener is told of counts all the same", async (t) => {
+test("an abort is noticed although its listener is not called", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const byGetter = new AbortController();
@@ -116,36 +99,36 @@ test("an abort that no listener is told of counts all the same", async (t) => {
   const call = acquire(endpoint, requestWith(stopped.signal));
   stopped.abort();
   release();
-  t.is((await rejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
 });
 
-test("aborted meanwhile: it rejects with an AbortError, although the endpoint never answers", async (t) => {
+test("aborting a pending call rejects with an AbortError although the endpoint never responds", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const controller = new AbortController();
   const call = acquire(endpoint, requestWith(controller.signal));
   await endpoint.waitForRequests(1);
   controller.abort();
-  const error = await rejection(t, call);
+  const error = await expectRejection(t, call);
   t.is(error, controller.signal.reason);
   t.is(error.name, "AbortError");
 });
 
 for (const [name, reason] of [
-  ["an error", new RangeError("mine")],
-  ["a string", "mine"],
+  ["an error", new RangeError("custom reason")],
+  ["a string", "custom reason"],
   ["null", null],
   ["zero", 0],
 ]) {
-  test(`a reason of the caller's own is what it rejects with: ${name}`, async (t) => {
+  test(`aborting with a custom reason rejects with that reason: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.hold();
     const controller = new AbortController();
     const call = acquire(endpoint, requestWith(controller.signal));
     await endpoint.waitForRequests(1);
     controller.abort(reason);
-    t.is(await rejection(t, call), reason);
-    t.is(await rejection(t, acquire(endpoint, requestWith(controller.signal))), reason);
+    t.is(await expectRejection(t, call), reason);
+    t.is(await expectRejection(t, acquire(endpoint, requestWith(controller.signal))), reason);
   });
 }
 
@@ -153,45 +136,45 @@ test("AbortSignal.timeout rejects with its TimeoutError", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const signal = AbortSignal.timeout(20);
-  const error = await rejection(t, acquire(endpoint, requestWith(signal)));
+  const error = await expectRejection(t, acquire(endpoint, requestWith(signal)));
   t.is(error, signal.reason);
   t.is(error.name, "TimeoutError");
 });
 
-test("AbortSignal.any is a signal like any other", async (t) => {
+test("AbortSignal.any aborts a call", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const controller = new AbortController();
   const call = acquire(endpoint, requestWith(AbortSignal.any([controller.signal])));
   await endpoint.waitForRequests(1);
-  controller.abort("mine");
-  t.is(await rejection(t, call), "mine");
+  controller.abort("custom reason");
+  t.is(await expectRejection(t, call), "custom reason");
 });
 
-test("a signal without reasons, as @azure/abort-controller's, gives an AbortError", async (t) => {
+test("a signal without reasons, like that of @azure/abort-controller, rejects with an AbortError", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const signal = new PlainSignal();
   const call = acquire(endpoint, requestWith(signal));
   await endpoint.waitForRequests(1);
   signal.abort();
-  t.is((await rejection(t, call)).name, "AbortError");
-  t.is((await rejection(t, acquire(endpoint, requestWith(signal)))).name, "AbortError");
+  t.is((await expectRejection(t, call)).name, "AbortError");
+  t.is((await expectRejection(t, acquire(endpoint, requestWith(signal)))).name, "AbortError");
 });
 
-test("such a signal keeps no listener once the token is there", async (t) => {
+test("a signal without reasons has no listener left after the token arrived", async (t) => {
   const endpoint = await startEndpoint(t);
   const signal = new PlainSignal();
   await acquire(endpoint, requestWith(signal));
   t.deepEqual(signal.listeners, []);
 });
 
-test("others who wait get the token, by one request", async (t) => {
+test("aborting one of several waiters does not affect the others, which share one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
   const controller = new AbortController();
-  const [aborted, ...others] = atOneInstant(() => [
+  const [aborted, ...others] = withFrozenClock(() => [
     acquire(endpoint, requestWith(controller.signal), application),
     acquire(endpoint, RESOURCE, application),
     acquire(endpoint, requestWith(new AbortController().signal), application),
@@ -199,7 +182,7 @@ test("others who wait get the token, by one request", async (t) => {
   ]);
   await endpoint.waitForRequests(1);
   controller.abort();
-  t.is((await rejection(t, aborted)).name, "AbortError");
+  t.is((await expectRejection(t, aborted)).name, "AbortError");
   const late = acquire(endpoint, RESOURCE, application);
   release();
   const results = await Promise.all([...others, late]);
@@ -207,39 +190,39 @@ test("others who wait get the token, by one request", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("the token of a call that was aborted is cached", async (t) => {
+test("the token of an aborted call is cached", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const controller = new AbortController();
   const call = acquire(endpoint, requestWith(controller.signal));
   await endpoint.waitForRequests(1);
   controller.abort();
-  await rejection(t, call);
+  await expectRejection(t, call);
   release();
-  // Either it joins the flight or it finds the flight's token; in neither case is there a second request.
+  // The call joins the request in flight or finds its token in the cache; neither sends a second request.
   await acquire(endpoint);
   t.true((await acquire(endpoint)).fromCache);
   t.is(endpoint.requests.length, 1);
 });
 
-test("an application whose only caller aborted gets the token at its next call", async (t) => {
+test("the next call of an application whose only waiter aborted gets the token of the same request", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
   const controller = new AbortController();
-  const [aborted, next] = atOneInstant(() => {
+  const [aborted, next] = withFrozenClock(() => {
     const first = acquire(endpoint, requestWith(controller.signal), application);
     controller.abort();
     return [first, acquire(endpoint, requestWith(new AbortController().signal), application)];
   });
-  t.is(await rejection(t, aborted), controller.signal.reason);
+  t.is(await expectRejection(t, aborted), controller.signal.reason);
   await endpoint.waitForRequests(1);
   release();
   await next;
   t.is(endpoint.requests.length, 1);
 });
 
-test("aborting after the token came has no effect", async (t) => {
+test("aborting after the token arrived has no effect", async (t) => {
   const endpoint = await startEndpoint(t);
   const controller = new AbortController();
   const { fromCache } = await acquire(endpoint, requestWith(controller.signal));
@@ -248,25 +231,29 @@ test("aborting after the token came has no effect", async (t) => {
   t.true((await acquire(endpoint)).fromCache);
 });
 
-test("no listener is left on the signal: after success, after failure, after a cached token", async (t) => {
+test("no listener remains on the signal after success, failure or a cached token", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const { signal } = new AbortController();
-  const left = () => getEventListeners(signal, "abort").length;
+  const listenerCount = () => getEventListeners(signal, "abort").length;
   await acquire(endpoint, requestWith(signal), application);
-  t.is(left(), 0, "after success");
+  t.is(listenerCount(), 0, "after success");
   await acquire(endpoint, requestWith(signal), application);
-  t.is(left(), 0, "after a remembered token");
+  t.is(listenerCount(), 0, "after a memoized token");
   await acquire(endpoint, requestWith(signal));
-  t.is(left(), 0, "after a cached token");
+  t.is(listenerCount(), 0, "after a cached token");
   endpoint.next({ status: 400 });
-  await refusal(t, acquireOnce(endpoint, { ...requestWith(signal), forceRefresh: true }));
-  t.is(left(), 0, "after failure");
-  await refusal(t, acquireOnce(endpoint, { resource: "nonsense", abortSignal: signal }), "invalid_resource");
-  t.is(left(), 0, "after a refusal");
+  await expectError(t, acquireWithoutRetries(endpoint, { ...requestWith(signal), forceRefresh: true }));
+  t.is(listenerCount(), 0, "after failure");
+  await expectError(
+    t,
+    acquireWithoutRetries(endpoint, { resource: "nonsense", abortSignal: signal }),
+    "invalid_resource",
+  );
+  t.is(listenerCount(), 0, "after an invalid request");
 });
 
-test("the signal's own onabort is left alone", async (t) => {
+test("the signal's onabort handler is not replaced", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const controller = new AbortController();
@@ -276,11 +263,11 @@ test("the signal's own onabort is left alone", async (t) => {
   };
   const call = acquire(endpoint, requestWith(controller.signal));
   controller.abort();
-  await rejection(t, call);
+  await expectRejection(t, call);
   t.is(called, 1);
 });
 
-test("2,000 of 4,000 abort: each of them rejects, each of the others gets the token", async (t) => {
+test("aborting 2,000 of 4,000 calls rejects exactly those", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
@@ -303,7 +290,7 @@ test("2,000 of 4,000 abort: each of them rejects, each of the others gets the to
   t.true(controllers.every(({ signal }) => getEventListeners(signal, "abort").length === 0));
 });
 
-test("one signal for a hundred simultaneous calls, such as a service's own for its end: no warning", async (t) => {
+test("one signal shared by a hundred concurrent calls causes no warning", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const reports = await runProcess(
@@ -322,13 +309,13 @@ test("one signal for a hundred simultaneous calls, such as a service's own for i
   t.deepEqual(reports, [true]);
 });
 
-test("a process whose only caller aborted ends by itself, although the endpoint never answers", async (t) => {
+test("a process whose only call was aborted exits although the endpoint never responds", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const reports = await runProcess(
     t,
     async ({ native, argument, report }) => {
-      // No timeout of ours ends the exchange within the time that a test has.
+      // The timeouts are longer than the test, so that they do not end the request.
       const application = new native.ManagedIdentityApplication({
         system: { requestTimeout: 600_000, totalTimeout: 600_000 },
       });

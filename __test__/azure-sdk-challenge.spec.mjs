@@ -1,16 +1,16 @@
-// Challenges, as the pipeline of the Azure SDK's clients answers them: a service that refuses a token for its claims
-// gets a fresh one, and one that names the identity's tenant gets a token. (For another tenant getToken's error is
-// clear, see credential-options.spec.mjs, but the pipeline keeps it to itself and asks again every three seconds
-// until its first token expires: there is no end to test.)
+// Challenges, as handled by the pipeline of Azure SDK clients: a service that rejects a token with a claims challenge
+// gets a new token, and a service that names the tenant of the identity gets a token. For another tenant, getToken
+// rejects (credential-options.spec.mjs), but the pipeline hides the error and retries every three seconds until its
+// token expires, so there is no end that a test could wait for.
 
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { BlobServiceClient } from "@azure/storage-blob";
 import test from "ava";
-import { claimsOf, during, getToken } from "./support/credential.mjs";
-import { ONCE, startEndpoint } from "./support/endpoint.mjs";
-import { claimsChallenge, clientOf, startService } from "./support/protected-service.mjs";
-import { rejection } from "./support/refusal.mjs";
+import { claimsOf, getToken, withEndpoint } from "./support/credential.mjs";
+import { NO_RETRIES, startEndpoint } from "./support/endpoint.mjs";
+import { claimsChallenge, createClient, startProtectedService } from "./support/protected-service.mjs";
+import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
@@ -20,29 +20,29 @@ const SCOPE = "https://service.example/.default";
 const CHALLENGE = claimsChallenge({ access_token: { nbf: { essential: true, value: "1700000000" } } });
 const CAE = { enableCae: true };
 
-/** A service that has revoked every token that it has seen once `revoke` is called. */
-async function startRevoking(t) {
+/** Starts a service. `revoke` revokes every token that the service has received. */
+async function startRevokingService(t) {
   const revoked = new Set();
-  const service = await startService(t, (token) => (revoked.has(token) ? CHALLENGE : undefined));
+  const service = await startProtectedService(t, (token) => (revoked.has(token) ? CHALLENGE : undefined));
   const revoke = () => {
     for (const token of service.tokens) revoked.add(token);
   };
   return { ...service, revoke };
 }
 
-test.serial("a token that is refused for its claims is replaced, for everybody", async (t) => {
+test.serial("a claims challenge replaces the rejected token for all applications", async (t) => {
   const endpoint = await startEndpoint(t);
-  const service = await startRevoking(t);
-  await during(endpoint, async () => {
+  const service = await startRevokingService(t);
+  await withEndpoint(endpoint, async () => {
     const application = new ManagedIdentityApplication();
-    const send = clientOf(service, application, SCOPE);
+    const send = createClient(service, application, SCOPE);
     t.is(await send(), 200);
     service.revoke();
     t.is(await send(), 200);
     t.is(await send(), 200);
-    // A second client of the same application, and one of another.
-    t.is(await clientOf(service, application, SCOPE)(), 200);
-    t.is(await clientOf(service, new ManagedIdentityApplication(), SCOPE)(), 200);
+    // A second client of the same application, and a client of another application.
+    t.is(await createClient(service, application, SCOPE)(), 200);
+    t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
   });
   const [first, , fresh] = service.tokens;
   t.not(fresh, first);
@@ -53,37 +53,37 @@ test.serial("a token that is refused for its claims is replaced, for everybody",
   );
 });
 
-test.serial("a cached token that is refused at once is replaced, too", async (t) => {
+test.serial("a claims challenge to a cached token replaces it", async (t) => {
   const endpoint = await startEndpoint(t);
-  const service = await startRevoking(t);
+  const service = await startRevokingService(t);
   const { token } = await getToken(endpoint, SCOPE, CAE);
   service.tokens.push(token);
   service.revoke();
-  await during(endpoint, async () => {
-    t.is(await clientOf(service, new ManagedIdentityApplication(), SCOPE)(), 200);
+  await withEndpoint(endpoint, async () => {
+    t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
   });
-  const [, refused, fresh] = service.tokens;
-  t.is(refused, token);
+  const [, rejected, fresh] = service.tokens;
+  t.is(rejected, token);
   t.not(fresh, token);
   t.is((await getToken(endpoint, SCOPE, CAE)).token, fresh);
   t.is(endpoint.requests.length, 2);
 });
 
-test.serial("a service that refuses every token gets two, and its 401 is the caller's", async (t) => {
+test.serial("a service that rejects every token gets two, and the caller gets its 401", async (t) => {
   const endpoint = await startEndpoint(t);
-  const service = await startService(t, () => CHALLENGE);
-  await during(endpoint, async () => {
-    t.is(await clientOf(service, new ManagedIdentityApplication(), SCOPE)(), 401);
+  const service = await startProtectedService(t, () => CHALLENGE);
+  await withEndpoint(endpoint, async () => {
+    t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 401);
   });
   t.is(new Set(service.tokens).size, 2);
   t.is(endpoint.requests.length, 2);
 });
 
-test.serial("Service Fabric is told which token was refused", async (t) => {
+test.serial("Service Fabric receives the hash of the rejected token", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric");
-  const service = await startRevoking(t);
-  await during(endpoint, async () => {
-    const send = clientOf(service, new ManagedIdentityApplication(), SCOPE);
+  const service = await startRevokingService(t);
+  await withEndpoint(endpoint, async () => {
+    const send = createClient(service, new ManagedIdentityApplication(), SCOPE);
     t.is(await send(), 200);
     service.revoke();
     t.is(await send(), 200);
@@ -95,27 +95,27 @@ test.serial("Service Fabric is told which token was refused", async (t) => {
   );
 });
 
-test.serial("when no fresh token can be had, the client passes our error on", async (t) => {
+test.serial("if no new token can be acquired, the client rejects with our error", async (t) => {
   const endpoint = await startEndpoint(t);
-  const service = await startRevoking(t);
-  await during(endpoint, async () => {
-    const send = clientOf(service, new ManagedIdentityApplication(ONCE), SCOPE);
+  const service = await startRevokingService(t);
+  await withEndpoint(endpoint, async () => {
+    const send = createClient(service, new ManagedIdentityApplication(NO_RETRIES), SCOPE);
     t.is(await send(), 200);
     service.revoke();
     endpoint.next({ status: 500, body: "out of order" });
-    const error = await rejection(t, send());
+    const error = await expectRejection(t, send());
     t.true(error instanceof ManagedIdentityError);
     t.is(error.statusCode, 500);
     t.true(error.message.includes("out of order"), error.message);
   });
 });
 
-test.serial("a storage account that names the identity's tenant gets a token", async (t) => {
+test.serial("a storage account whose challenge names the identity's tenant gets a token", async (t) => {
   const endpoint = await startEndpoint(t);
   const authority = `https://login.microsoftonline.com/${tenantId.toUpperCase()}/oauth2/authorize`;
   const challenge = `Bearer authorization_uri=${authority} resource_id=https://storage.azure.com`;
-  const service = await startService(t, (_, count) => (count === 1 ? challenge : undefined));
-  await during(endpoint, () => storageOf(service).exists());
+  const service = await startProtectedService(t, (_, count) => (count === 1 ? challenge : undefined));
+  await withEndpoint(endpoint, () => storageOf(service).exists());
   t.is(service.tokens.length, 2);
   t.is(claimsOf({ token: service.tokens[1] }).aud, "https://storage.azure.com");
 });
@@ -124,7 +124,7 @@ function storageOf(service) {
   const options = { tlsOptions: { ca: service.ca }, retryOptions: { maxTries: 1 } };
   const client = new BlobServiceClient(
     `${service.url}/account`,
-    new ManagedIdentityApplication(ONCE),
+    new ManagedIdentityApplication(NO_RETRIES),
     options,
   );
   return client.getContainerClient("container");

@@ -1,64 +1,66 @@
-// `app.bearerToken(resource, options)`: a function that gives a valid token, however a driver calls it.
+// `app.bearerToken(resource, options)`: a function that returns a valid token, regardless of how a driver calls it.
 
 import { createRequire } from "node:module";
 import test from "ava";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal, rejection } from "./support/refusal.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-test("each call gives a valid token, from memory while it can", async (t) => {
+test("each call returns a valid token, from memory if possible", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const token = application.bearerToken(`${RESOURCE}/.default`);
-  const ask = () => within(endpoint.env, () => token());
-  const first = await ask();
+  const callToken = () => withEnvironment(endpoint.env, () => token());
+  const first = await callToken();
   t.is(typeof first, "string");
-  t.is(await ask(), first);
-  const { accessToken, fromCache } = await within(endpoint.env, () => application.acquireToken(RESOURCE));
+  t.is(await callToken(), first);
+  const { accessToken, fromCache } = await withEnvironment(endpoint.env, () =>
+    application.acquireToken(RESOURCE),
+  );
   t.deepEqual([accessToken, fromCache], [first, true]);
   t.is(endpoint.requests.length, 1);
   t.is(endpoint.requests[0].query.resource, RESOURCE);
 });
 
-test("what a driver calls it with, and on, has no effect", async (t) => {
+test("arguments and `this` of the call have no effect", async (t) => {
   const endpoint = await startEndpoint(t);
   const token = new ManagedIdentityApplication().bearerToken(RESOURCE);
-  const hostile = new Proxy({}, { get: () => t.fail("it looked") });
+  const hostile = new Proxy({}, { get: () => t.fail("a property was read") });
   const calls = {
-    "pg, with its connection's parameters": () => token({ resource: "https://other.example", timeout: 0 }),
-    "mysql2, with the server's data": () => token(Buffer.from("salt"), () => undefined),
+    "pg, with connection parameters": () => token({ resource: "https://other.example", timeout: 0 }),
+    "mysql2, with server data": () => token(Buffer.from("salt"), () => undefined),
     "redis, with a signal": () => token({ signal: AbortSignal.abort(), abortSignal: AbortSignal.abort() }),
     "OpenAI, as a method": () => ({ azureADTokenProvider: token }).azureADTokenProvider(),
     "another resource": () => token("https://other.example"),
-    "whatever this is": () => token.call(hostile, hostile, hostile),
+    "any `this`": () => token.call(hostile, hostile, hostile),
   };
   const tokens = [];
-  for (const call of Object.values(calls)) tokens.push(await within(endpoint.env, call));
+  for (const call of Object.values(calls)) tokens.push(await withEnvironment(endpoint.env, call));
   t.is(new Set(tokens).size, 1);
   t.is(endpoint.requests.length, 1);
   t.is(token.length, 0);
 });
 
-test("options are those of a request, read once", async (t) => {
+test("the options are those of a request and are read once", async (t) => {
   const endpoint = await startEndpoint(t);
   const controller = new AbortController();
   const options = { abortSignal: controller.signal, resource: "https://other.example" };
   const token = new ManagedIdentityApplication().bearerToken(RESOURCE, options);
   options.abortSignal = AbortSignal.abort();
-  await within(endpoint.env, () => token());
+  await withEnvironment(endpoint.env, () => token());
   t.is(endpoint.requests[0].query.resource, RESOURCE);
-  controller.abort("mine");
-  t.is(await rejection(t, token()), "mine");
+  controller.abort("custom reason");
+  t.is(await expectRejection(t, token()), "custom reason");
   const forced = new ManagedIdentityApplication().bearerToken(RESOURCE, { forceRefresh: true });
-  await within(endpoint.env, () => forced());
-  await within(endpoint.env, () => forced());
+  await withEnvironment(endpoint.env, () => forced());
+  await withEnvironment(endpoint.env, () => forced());
   t.is(endpoint.requests.length, 3);
 });
 
-test("what is wrong rejects when it is called, and nothing is thrown before", async (t) => {
+test("invalid arguments reject when the function is called; bearerToken itself does not throw", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   for (const [resource, options, code] of [
@@ -71,15 +73,15 @@ test("what is wrong rejects when it is called, and nothing is thrown before", as
     [RESOURCE, { signal: AbortSignal.abort() }, "invalid_configuration"],
   ]) {
     const token = application.bearerToken(resource, options);
-    await refusal(
+    await expectError(
       t,
-      within(endpoint.env, () => token()),
+      withEnvironment(endpoint.env, () => token()),
       code,
     );
   }
   t.deepEqual(endpoint.requests, []);
   for (const absent of [undefined, null]) {
-    await within(endpoint.env, () => application.bearerToken(RESOURCE, absent)());
+    await withEnvironment(endpoint.env, () => application.bearerToken(RESOURCE, absent)());
   }
   t.is(endpoint.requests.length, 1);
 });

@@ -1,18 +1,18 @@
-// `cache.cachePlugin`: msal-node's interface, with the real file persistence of @azure/msal-node-extensions.
+// `cache.cachePlugin`: the interface of msal-node, with the real file persistence of @azure/msal-node-extensions.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-/** A plug-in that keeps its text in memory and notes what it was asked for. */
-function remembering(text = "") {
+/** A plug-in that stores its text in memory and records each `cacheHasChanged`. */
+function inMemoryPlugin(text = "") {
   const plugin = {
     text,
     changed: [],
@@ -27,13 +27,16 @@ function remembering(text = "") {
   return plugin;
 }
 
-/** A resource of this test's own: memory is the process's. */
-function resourceOf(t) {
+/** A resource that only this test uses, because the memory cache belongs to the process. */
+function uniqueResource(t) {
   return `https://${encodeURIComponent(t.title)}.example`;
 }
 
-/** With the real plug-in, in a process of its own. Its index loads keytar, which was not built: hence the files. */
-async function askWithFile({ argument: { file, resources }, native, require, report }) {
+/**
+ * Acquires tokens with the real plug-in, in a child process. The index of its package loads keytar, which is not built
+ * here, so its files are loaded instead.
+ */
+async function acquireWithFile({ argument: { file, resources }, native, require, report }) {
   const { pathToFileURL } = require("node:url");
   const root = require.resolve("@azure/msal-node-extensions/package.json").replace(/package\.json$/, "dist/");
   const load = (path) => import(pathToFileURL(root + path));
@@ -46,18 +49,18 @@ async function askWithFile({ argument: { file, resources }, native, require, rep
   }
 }
 
-function place(t) {
-  const folder = mkdtempSync(join(tmpdir(), "cache-plugin-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, "cache.json");
+function cacheFile(t) {
+  const directory = mkdtempSync(join(tmpdir(), "cache-plugin-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return join(directory, "cache.json");
 }
 
-test("the file persistence of msal-node-extensions: a later process finds every token", async (t) => {
-  const [endpoint, file] = [await startEndpoint(t), place(t)];
+test("file persistence: a later process finds every token", async (t) => {
+  const [endpoint, file] = [await startEndpoint(t), cacheFile(t)];
   const resources = Array.from({ length: 8 }, (_, index) => `https://${index}.example`);
   const options = { argument: { file, resources }, env: endpoint.env };
-  const first = await runProcess(t, askWithFile, options);
-  const second = await runProcess(t, askWithFile, options);
+  const first = await runProcess(t, acquireWithFile, options);
+  const second = await runProcess(t, acquireWithFile, options);
   t.deepEqual(
     second,
     first.map(({ token }) => ({ token, fromCache: true })),
@@ -65,8 +68,8 @@ test("the file persistence of msal-node-extensions: a later process finds every 
   t.is(endpoint.requests.length, resources.length);
 });
 
-/** With a plug-in that locks as it should: from before it reads the file until it has written it. */
-async function askWithLock({ argument: { file, resources }, native, require, report }) {
+/** Acquires tokens with a plug-in that holds a lock from before it reads the file until it has written it. */
+async function acquireWithLock({ argument: { file, resources }, native, require, report }) {
   const { open, readFile, rename, rm, writeFile } = require("node:fs/promises");
   const lock = `${file}.lock`;
   const cachePlugin = {
@@ -93,55 +96,57 @@ async function askWithLock({ argument: { file, resources }, native, require, rep
   }
 }
 
-async function askAtOneTime(t, program) {
-  const [endpoint, file] = [await startEndpoint(t), place(t)];
+async function acquireConcurrently(t, program) {
+  const [endpoint, file] = [await startEndpoint(t), cacheFile(t)];
   const sets = [0, 1, 2].map((set) => [0, 1, 2].map((index) => `https://${set}-${index}.example`));
-  const ask = (resources) => runProcess(t, program, { argument: { file, resources }, env: endpoint.env });
-  const first = await Promise.all(sets.map(ask));
+  const acquireIn = (resources) =>
+    runProcess(t, program, { argument: { file, resources }, env: endpoint.env });
+  const first = await Promise.all(sets.map(acquireIn));
   t.is(endpoint.requests.length, 9);
-  return { endpoint, first: first.flat(), askAll: () => ask(sets.flat()) };
+  return { endpoint, first: first.flat(), acquireAll: () => acquireIn(sets.flat()) };
 }
 
-test("processes that share a text at one time lose nothing of each other's", async (t) => {
-  const { endpoint, first, askAll } = await askAtOneTime(t, askWithLock);
+test("concurrent processes with a locking plug-in lose no tokens", async (t) => {
+  const { endpoint, first, acquireAll } = await acquireConcurrently(t, acquireWithLock);
   t.deepEqual(
-    await askAll(),
+    await acquireAll(),
     first.map(({ token }) => ({ token, fromCache: true })),
   );
   t.is(endpoint.requests.length, 9);
 });
 
-// That package looks whether the file has changed before it has the lock, and after a reading lets go of a lock that
-// is another's by then: what one process writes, another can overwrite. That costs a request, and never more.
-test("the file persistence in processes at one time: what it loses is fetched again, what it has is right", async (t) => {
-  const { endpoint, first, askAll } = await askAtOneTime(t, askWithFile);
-  const second = await askAll();
+// The package checks whether the file has changed before it takes the lock, and after a read releases a lock that may
+// belong to another process by then, so that processes can overwrite each other's records. The cost is one request per
+// lost record.
+test("concurrent processes with file persistence: lost tokens are requested again, the others are correct", async (t) => {
+  const { endpoint, first, acquireAll } = await acquireConcurrently(t, acquireWithFile);
+  const second = await acquireAll();
   const missing = second.filter(({ fromCache }) => !fromCache);
   t.is(endpoint.requests.length, 9 + missing.length);
   for (const [index, { token, fromCache }] of second.entries()) {
     if (fromCache) t.is(token, first[index].token);
   }
   t.deepEqual(
-    await askAll(),
+    await acquireAll(),
     second.map(({ token }) => ({ token, fromCache: true })),
   );
 });
 
-test("what others have put into the text stays", async (t) => {
-  const [endpoint, file] = [await startEndpoint(t), place(t)];
-  const theirs = { AccessToken: { key: { secret: "theirs" } }, Account: {} };
-  writeFileSync(file, JSON.stringify(theirs));
-  await runProcess(t, askWithFile, { argument: { file, resources: [RESOURCE] }, env: endpoint.env });
-  const { "managed-identity-native": ours, ...rest } = JSON.parse(readFileSync(file, "utf8"));
-  t.deepEqual(rest, theirs);
-  t.is(Object.keys(ours).length, 1);
+test("other content of the cache file is preserved", async (t) => {
+  const [endpoint, file] = [await startEndpoint(t), cacheFile(t)];
+  const otherContent = { AccessToken: { key: { secret: "another" } }, Account: {} };
+  writeFileSync(file, JSON.stringify(otherContent));
+  await runProcess(t, acquireWithFile, { argument: { file, resources: [RESOURCE] }, env: endpoint.env });
+  const { "managed-identity-native": packageContent, ...rest } = JSON.parse(readFileSync(file, "utf8"));
+  t.deepEqual(rest, otherContent);
+  t.is(Object.keys(packageContent).length, 1);
 });
 
-test("it is asked only without a fresh token, and told only of new ones", async (t) => {
+test("the plug-in is read on a miss and written on a new token", async (t) => {
   const endpoint = await startEndpoint(t);
-  const plugin = remembering();
+  const plugin = inMemoryPlugin();
   const application = new ManagedIdentityApplication({ cache: { cachePlugin: plugin } });
-  const resource = resourceOf(t);
+  const resource = uniqueResource(t);
   await acquire(endpoint, resource, application);
   t.deepEqual(plugin.changed, [false, true]);
   await acquire(endpoint, resource, application);
@@ -153,58 +158,65 @@ test("it is asked only without a fresh token, and told only of new ones", async 
 
 test("an application uses its own plug-in for its own keys", async (t) => {
   const endpoint = await startEndpoint(t);
-  const [one, other] = [remembering(), remembering()];
-  const ask = (cachePlugin, resource) =>
+  const [one, other] = [inMemoryPlugin(), inMemoryPlugin()];
+  const acquireIn = (cachePlugin, resource) =>
     acquire(endpoint, resource, new ManagedIdentityApplication({ cache: { cachePlugin } }));
-  await ask(one, `${resourceOf(t)}/1`);
-  await ask(other, `${resourceOf(t)}/2`);
+  await acquireIn(one, `${uniqueResource(t)}/1`);
+  await acquireIn(other, `${uniqueResource(t)}/2`);
   t.is(Object.keys(JSON.parse(one.text)["managed-identity-native"]).length, 1);
   t.is(Object.keys(JSON.parse(other.text)["managed-identity-native"]).length, 1);
   t.not(one.text, other.text);
 });
 
-const faulty = {
+const FAULTS = {
   "throws before": { beforeCacheAccess: () => fail() },
   "rejects before": { beforeCacheAccess: async () => fail() },
   "throws after": { afterCacheAccess: () => fail() },
   "rejects after": { afterCacheAccess: async () => fail() },
-  "hands over nonsense": { beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize("nonsense") },
-  "hands over a list": { beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize("[1]") },
-  "hands over no text": { beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize(undefined) },
-  "hands over records of another kind": {
+  "deserializes nonsense": {
+    beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize("nonsense"),
+  },
+  "deserializes an array": { beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize("[1]") },
+  "deserializes undefined": {
+    beforeCacheAccess: async ({ tokenCache }) => tokenCache.deserialize(undefined),
+  },
+  "deserializes records of another kind": {
     beforeCacheAccess: async ({ tokenCache }) =>
       tokenCache.deserialize('{"managed-identity-native":{"a":5,"b":null}}'),
   },
 };
 
 function fail() {
-  throw new Error("a plug-in that fails");
+  throw new Error("plug-in failure");
 }
 
-for (const [name, faults] of Object.entries(faulty)) {
-  test(`a plug-in that ${name} is as good as none`, async (t) => {
+for (const [name, faults] of Object.entries(FAULTS)) {
+  test(`a plug-in that ${name} is ignored`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const cachePlugin = { ...remembering(), ...faults };
+    const cachePlugin = { ...inMemoryPlugin(), ...faults };
     const application = new ManagedIdentityApplication({ cache: { cachePlugin } });
-    const { fromCache } = await acquire(endpoint, resourceOf(t), application);
+    const { fromCache } = await acquire(endpoint, uniqueResource(t), application);
     t.false(fromCache);
     t.is(endpoint.requests.length, 1);
   });
 }
 
-test("after a plug-in has failed once it is asked again", async (t) => {
+test("a plug-in is called again after it failed", async (t) => {
   const endpoint = await startEndpoint(t);
-  const plugin = remembering();
+  const plugin = inMemoryPlugin();
   let failures = 1;
   const { beforeCacheAccess } = plugin;
   plugin.beforeCacheAccess = (context) => (failures-- > 0 ? fail() : beforeCacheAccess(context));
   const application = new ManagedIdentityApplication({ cache: { cachePlugin: plugin } });
-  await acquire(endpoint, resourceOf(t), application);
+  await acquire(endpoint, uniqueResource(t), application);
   t.deepEqual(plugin.changed, [true]);
 });
 
-/** With a plug-in that never comes back from its first access; the ten seconds for which the others wait are over soon. */
-async function askPastSilence({ argument: { resources, timeout }, native, report }) {
+/**
+ * Acquires tokens with a plug-in whose first access never settles, and shortens the ten seconds for which other
+ * accesses wait.
+ */
+async function acquirePastHungAccess({ argument: { resources, timeout }, native, report }) {
   const { setTimeout } = globalThis;
   globalThis.setTimeout = (callback, ms, ...rest) => setTimeout(callback, ms === 10_000 ? 1 : ms, ...rest);
   let accesses = 0;
@@ -220,11 +232,11 @@ async function askPastSilence({ argument: { resources, timeout }, native, report
   report(accesses);
 }
 
-test("a plug-in that did not come back once is asked again", async (t) => {
+test("a plug-in is called again after an access that did not settle", async (t) => {
   const endpoint = await startEndpoint(t);
   const resources = ["https://1.example", "https://2.example"];
   const options = { argument: { resources, timeout: 2_000 }, env: endpoint.env };
-  // Reading and keeping, twice.
-  t.deepEqual(await runProcess(t, askPastSilence, options), [4]);
+  // One access to read and one to write, for each token.
+  t.deepEqual(await runProcess(t, acquirePastHungAccess, options), [4]);
   t.is(endpoint.requests.length, 2);
 });

@@ -1,5 +1,5 @@
-// A managed identity's token as a client assertion: the real msal-node and the real @azure/identity sign in with it
-// at a local token endpoint.
+// The token of a managed identity as a client assertion: the real msal-node and @azure/identity sign in with it at a
+// local token endpoint.
 
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,21 +9,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
-import { loadSource } from "./support/source-module.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
-const { createCertificate } = await loadSource("emulator/certificate");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const CLIENT_ID = "66666666-7777-4888-9999-000000000000";
 const AUDIENCE = "api://AzureADTokenExchange";
 
-/** An authority that takes any client and notes the forms that it was sent. */
+/** Starts an authority that accepts any client and records the forms that it receives. */
 async function startAuthority(t) {
   const certificate = await createCertificate();
   const forms = [];
@@ -31,13 +30,13 @@ async function startAuthority(t) {
     { key: certificate.keyPem, cert: certificate.pem },
     async (request, response) => {
       const origin = `https://${request.headers.host}`;
-      const answer = (body) => {
+      const respond = (body) => {
         response.writeHead(200, { "Content-Type": "application/json" });
         response.end(JSON.stringify(body));
       };
       if (request.url.includes("openid-configuration")) {
         const base = `${origin}/${TENANT}`;
-        answer({
+        respond({
           issuer: `${base}/v2.0`,
           authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
           token_endpoint: `${base}/oauth2/v2.0/token`,
@@ -45,10 +44,10 @@ async function startAuthority(t) {
         });
       } else {
         forms.push(Object.fromEntries(new URLSearchParams(await text(request))));
-        answer({
+        respond({
           token_type: "Bearer",
           expires_in: 3600,
-          access_token: `of the application, ${forms.length}`,
+          access_token: `application token ${forms.length}`,
         });
       }
     },
@@ -56,9 +55,9 @@ async function startAuthority(t) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.teardown(() => server.close());
-  const folder = mkdtempSync(join(tmpdir(), "client-assertion-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "ca.pem");
+  const directory = mkdtempSync(join(tmpdir(), "client-assertion-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "ca.pem");
   writeFileSync(file, certificate.pem);
   return { origin: `https://127.0.0.1:${server.address().port}`, forms, env: { NODE_EXTRA_CA_CERTS: file } };
 }
@@ -95,13 +94,13 @@ const signIns = {
 };
 
 for (const [name, signIn] of Object.entries(signIns)) {
-  test(`${name} signs in with it`, async (t) => {
+  test(`${name} signs in with the assertion`, async (t) => {
     const [endpoint, authority] = [await startEndpoint(t), await startAuthority(t)];
     const [token] = await runProcess(t, signIn, {
       argument: { origin: authority.origin, tenant: TENANT, clientId: CLIENT_ID },
       env: { ...endpoint.env, ...authority.env },
     });
-    t.is(token, "of the application, 1");
+    t.is(token, "application token 1");
     const [form] = authority.forms;
     t.is(form.client_id, CLIENT_ID);
     t.is(form.grant_type, "client_credentials");
@@ -115,25 +114,25 @@ for (const [name, signIn] of Object.entries(signIns)) {
   });
 }
 
-test("each call gives a token that is valid, from the cache while it can", async (t) => {
+test("each call returns a valid token, from the cache if possible", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const assertion = application.clientAssertion();
-  const ask = () => within(endpoint.env, () => assertion());
-  const first = await ask();
-  t.is(await ask(), first);
+  const callAssertion = () => withEnvironment(endpoint.env, () => assertion());
+  const first = await callAssertion();
+  t.is(await callAssertion(), first);
   t.is((await acquire(endpoint, AUDIENCE, application)).accessToken, first);
   const { accessToken } = await acquire(endpoint, { resource: AUDIENCE, forceRefresh: true }, application);
-  t.is(await ask(), accessToken);
+  t.is(await callAssertion(), accessToken);
   t.is(endpoint.requests.length, 2);
 });
 
-test("what cannot be had rejects as acquireToken does, and nothing is thrown at once", async (t) => {
+test("an invalid audience rejects when the function is called; clientAssertion itself does not throw", async (t) => {
   const endpoint = await startEndpoint(t);
   const assertion = new ManagedIdentityApplication().clientAssertion("nonsense");
-  const error = await refusal(
+  const error = await expectError(
     t,
-    within(endpoint.env, () => assertion()),
+    withEnvironment(endpoint.env, () => assertion()),
   );
   t.is(error.errorCode, "invalid_resource");
   t.is(endpoint.requests.length, 0);

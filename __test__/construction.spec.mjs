@@ -1,11 +1,11 @@
-// `new ManagedIdentityApplication(configuration)`: what each option takes, what it refuses, and that making
-// an application does nothing else.
+// `new ManagedIdentityApplication(configuration)`: the values that each option accepts and rejects. Constructing an
+// application has no side effects.
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { acquireOnce, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
+import { runProcess } from "./support/child-program.mjs";
+import { acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
@@ -13,7 +13,7 @@ const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-id
 const IDS = ["userAssignedClientId", "userAssignedResourceId", "userAssignedObjectId"];
 const TIMEOUTS = ["connectTimeout", "requestTimeout", "totalTimeout"];
 
-/** One value of every kind that JavaScript has, and the odd ones among them. */
+/** One value of every JavaScript type, and special values. */
 const VALUES = {
   undefined: undefined,
   null: null,
@@ -51,13 +51,13 @@ const VALUES = {
 };
 const ABSENT = ["undefined", "null"];
 
-/** The configuration in which one option, named by its path, has a value. */
+/** A configuration in which the option at this path has this value. */
 function configurationWith(path, value) {
   return path.split(".").reduceRight((inner, key) => ({ [key]: inner }), value);
 }
 
-/** The error that a configuration is refused with, after a look at its fields. */
-function refused(t, configuration, code, named = []) {
+/** Returns the error with which a configuration is rejected, after checking its fields. */
+function assertRejected(t, configuration, code, named = []) {
   const error = t.throws(() => new ManagedIdentityApplication(configuration), {
     instanceOf: ManagedIdentityError,
   });
@@ -67,19 +67,19 @@ function refused(t, configuration, code, named = []) {
   t.is(error.message, `${code}: ${error.errorMessage}`);
   t.is(error.correlationId, "");
   t.false(error.retryable);
-  for (const words of [named].flat()) t.true(error.message.includes(words), error.message);
+  for (const part of [named].flat()) t.true(error.message.includes(part), error.message);
   return error;
 }
 
-function accepted(t, configuration) {
+function assertAccepted(t, configuration) {
   const application = t.notThrows(() => new ManagedIdentityApplication(configuration));
   t.is(typeof new ManagedIdentityApplication(configuration).acquireToken, "function");
   return application;
 }
 
-test("no configuration, undefined and null are the system-assigned identity", (t) => {
+test("undefined, null and no configuration select the system-assigned identity", (t) => {
   t.notThrows(() => new ManagedIdentityApplication());
-  for (const configuration of [undefined, null, {}]) accepted(t, configuration);
+  for (const configuration of [undefined, null, {}]) assertAccepted(t, configuration);
 });
 
 test("undefined and null mean absent for every option", async (t) => {
@@ -95,154 +95,163 @@ test("undefined and null mean absent for every option", async (t) => {
         ...Object.fromEntries(TIMEOUTS.map((timeout) => [timeout, absent])),
       },
     };
-    accepted(t, configuration);
-    accepted(t, { managedIdentityIdParams: absent, system: absent });
-    await acquireOnce(endpoint, { resource: "https://vault.azure.net", forceRefresh: true }, configuration);
+    assertAccepted(t, configuration);
+    assertAccepted(t, { managedIdentityIdParams: absent, system: absent });
+    await acquireWithoutRetries(
+      endpoint,
+      { resource: "https://vault.azure.net", forceRefresh: true },
+      configuration,
+    );
   }
   for (const { query } of endpoint.requests) t.deepEqual(Object.keys(query), ["api-version", "resource"]);
 });
 
 test("unknown keys are ignored, except in managedIdentityIdParams", (t) => {
-  refused(
+  assertRejected(
     t,
     { managedIdentityIdParams: { userAssignedName: "x" } },
     "invalid_configuration",
     "userAssignedName",
   );
-  accepted(t, {
+  assertAccepted(t, {
     auth: { clientId: "x" },
     managedIdentityIdParams: { userAssignedName: undefined },
     system: { proxyUrl: "http://x", protocolMode: "AAD", totalTimeOut: "x" },
   });
 });
 
-test("the configuration itself must be an object", (t) => {
+test("the configuration must be an object", (t) => {
   const fine = [...ABSENT, "object", "bareObject", "date", "map", "error", "regularExpression", "promise"];
   for (const [name, value] of Object.entries(VALUES)) {
-    if (fine.includes(name) || ["stringObject", "numberObject", "buffer"].includes(name)) accepted(t, value);
-    else refused(t, value, "invalid_configuration", "configuration");
+    if (fine.includes(name) || ["stringObject", "numberObject", "buffer"].includes(name))
+      assertAccepted(t, value);
+    else assertRejected(t, value, "invalid_configuration", "configuration");
   }
 });
 
 for (const group of ["managedIdentityIdParams", "system"]) {
   test(`${group} must be an object`, (t) => {
     for (const name of ["true", "zero", "emptyString", "string", "symbol", "bigint", "function", "strings"]) {
-      refused(t, { [group]: VALUES[name] }, "invalid_configuration", group);
+      assertRejected(t, { [group]: VALUES[name] }, "invalid_configuration", group);
     }
-    for (const name of [...ABSENT, "object", "bareObject"]) accepted(t, { [group]: VALUES[name] });
+    for (const name of [...ABSENT, "object", "bareObject"]) assertAccepted(t, { [group]: VALUES[name] });
   });
 }
 
 for (const id of IDS) {
-  test(`${id}: a string that is not empty; anything else that is present is missing_client_id`, (t) => {
+  test(`${id} must be a non-empty string; other values are missing_client_id`, (t) => {
     for (const [name, value] of Object.entries(VALUES)) {
       const configuration = configurationWith(`managedIdentityIdParams.${id}`, value);
-      if ([...ABSENT, "string", "numericString"].includes(name)) accepted(t, configuration);
-      else refused(t, configuration, "missing_client_id", id);
+      if ([...ABSENT, "string", "numericString"].includes(name)) assertAccepted(t, configuration);
+      else assertRejected(t, configuration, "missing_client_id", id);
     }
   });
 }
 
-test("two ids are invalid_managed_identity_id_type, also when one is of no use", (t) => {
+test("two ids are invalid_managed_identity_id_type, even if one of them is invalid", (t) => {
   for (const one of IDS) {
     for (const other of IDS.filter((id) => id !== one)) {
       for (const value of ["x", "", 5]) {
         const managedIdentityIdParams = { [one]: "x", [other]: value };
-        refused(t, { managedIdentityIdParams }, "invalid_managed_identity_id_type", [one, other]);
+        assertRejected(t, { managedIdentityIdParams }, "invalid_managed_identity_id_type", [one, other]);
       }
-      accepted(t, { managedIdentityIdParams: { [one]: "x", [other]: undefined } });
-      accepted(t, { managedIdentityIdParams: { [one]: "x", [other]: null } });
+      assertAccepted(t, { managedIdentityIdParams: { [one]: "x", [other]: undefined } });
+      assertAccepted(t, { managedIdentityIdParams: { [one]: "x", [other]: null } });
     }
   }
   const all = Object.fromEntries(IDS.map((id) => [id, "x"]));
-  refused(t, { managedIdentityIdParams: all }, "invalid_managed_identity_id_type");
+  assertRejected(t, { managedIdentityIdParams: all }, "invalid_managed_identity_id_type");
 });
 
-test("clientCapabilities: an array of strings", (t) => {
+test("clientCapabilities must be an array of strings", (t) => {
   for (const [name, clientCapabilities] of Object.entries(VALUES)) {
-    if ([...ABSENT, "emptyArray", "strings"].includes(name)) accepted(t, { clientCapabilities });
-    else refused(t, { clientCapabilities }, "invalid_configuration", "clientCapabilities");
+    if ([...ABSENT, "emptyArray", "strings"].includes(name)) assertAccepted(t, { clientCapabilities });
+    else assertRejected(t, { clientCapabilities }, "invalid_configuration", "clientCapabilities");
   }
-  refused(t, { clientCapabilities: ["cp1", ""] }, "invalid_configuration", "clientCapabilities[1]");
-  refused(t, { clientCapabilities: ["cp1", null] }, "invalid_configuration", "clientCapabilities[1]");
+  assertRejected(t, { clientCapabilities: ["cp1", ""] }, "invalid_configuration", "clientCapabilities[1]");
+  assertRejected(t, { clientCapabilities: ["cp1", null] }, "invalid_configuration", "clientCapabilities[1]");
 });
 
-test("clientCapabilities go out as xms_cc, joined by commas, and none by default", async (t) => {
+test("clientCapabilities are sent as xms_cc, joined by commas; without capabilities it is absent", async (t) => {
   const endpoint = await startEndpoint(t);
-  await acquireOnce(endpoint, undefined, { clientCapabilities: ["cp1", "cp2"] });
-  await acquireOnce(endpoint, undefined, { clientCapabilities: [] });
+  await acquireWithoutRetries(endpoint, undefined, { clientCapabilities: ["cp1", "cp2"] });
+  await acquireWithoutRetries(endpoint, undefined, { clientCapabilities: [] });
   t.is(endpoint.requests[0].query.xms_cc, "cp1,cp2");
   t.false("xms_cc" in endpoint.requests[1].query);
 });
 
-test("disableInternalRetries: a boolean", (t) => {
+test("disableInternalRetries must be a boolean", (t) => {
   for (const [name, value] of Object.entries(VALUES)) {
     const configuration = configurationWith("system.disableInternalRetries", value);
-    if ([...ABSENT, "true", "false"].includes(name)) accepted(t, configuration);
-    else refused(t, configuration, "invalid_configuration", "system.disableInternalRetries");
+    if ([...ABSENT, "true", "false"].includes(name)) assertAccepted(t, configuration);
+    else assertRejected(t, configuration, "invalid_configuration", "system.disableInternalRetries");
   }
 });
 
 for (const timeout of TIMEOUTS) {
-  test(`${timeout}: a number from 1 to 600,000`, (t) => {
+  test(`${timeout} must be a number from 1 to 600,000`, (t) => {
     const path = `system.${timeout}`;
     for (const [name, value] of Object.entries(VALUES)) {
       const configuration = configurationWith(path, value);
-      if ([...ABSENT, "one", "fraction"].includes(name)) accepted(t, configuration);
-      else refused(t, configuration, "invalid_configuration", path);
+      if ([...ABSENT, "one", "fraction"].includes(name)) assertAccepted(t, configuration);
+      else assertRejected(t, configuration, "invalid_configuration", path);
     }
-    accepted(t, configurationWith(path, 600_000));
+    assertAccepted(t, configurationWith(path, 600_000));
     for (const value of [600_001, 0.5, Number.NEGATIVE_INFINITY]) {
-      refused(t, configurationWith(path, value), "invalid_configuration", [path, "1", "600000"]);
+      assertRejected(t, configurationWith(path, value), "invalid_configuration", [path, "1", "600000"]);
     }
   });
 }
 
-test("the configuration is read once: a later change of it has no effect", async (t) => {
+test("the configuration is read once; later changes have no effect", async (t) => {
   const endpoint = await startEndpoint(t);
   const configuration = { clientCapabilities: ["cp1"], managedIdentityIdParams: {} };
   const application = new ManagedIdentityApplication(configuration);
   configuration.clientCapabilities.push("cp2");
   configuration.managedIdentityIdParams.userAssignedClientId = "x";
-  await within(endpoint.env, () => application.acquireToken("https://vault.azure.net"));
+  await withEnvironment(endpoint.env, () => application.acquireToken("https://vault.azure.net"));
   const { "api-version": _, ...query } = endpoint.requests[0].query;
   t.deepEqual(query, { resource: "https://vault.azure.net", xms_cc: "cp1" });
 });
 
-test("a configuration that is frozen, inherited or made of getters is read like any other", async (t) => {
+test("frozen, inherited and getter properties of the configuration are read", async (t) => {
   const endpoint = await startEndpoint(t);
   class Configuration {
     get clientCapabilities() {
       return Object.freeze(["cp1"]);
     }
   }
-  await acquireOnce(endpoint, undefined, Object.freeze({ clientCapabilities: Object.freeze(["cp1"]) }));
-  await within(endpoint.env, () =>
+  await acquireWithoutRetries(
+    endpoint,
+    undefined,
+    Object.freeze({ clientCapabilities: Object.freeze(["cp1"]) }),
+  );
+  await withEnvironment(endpoint.env, () =>
     new ManagedIdentityApplication(new Configuration()).acquireToken("https://storage.azure.com"),
   );
   for (const { query } of endpoint.requests) t.is(query.xms_cc, "cp1");
 });
 
-test("an error that a getter of the configuration throws is the caller's own", (t) => {
-  const mine = new RangeError("mine");
+test("an error that a getter of the configuration throws is rethrown unchanged", (t) => {
+  const thrown = new RangeError("getter failed");
   const configuration = {
     get system() {
-      throw mine;
+      throw thrown;
     },
   };
   t.is(
     t.throws(() => new ManagedIdentityApplication(configuration)),
-    mine,
+    thrown,
   );
 });
 
-test("the constructor asks nobody, whatever the environment says", async (t) => {
+test("the constructor sends no request, whatever the environment is", async (t) => {
   const endpoint = await startEndpoint(t);
-  within(endpoint.env, () => new ManagedIdentityApplication());
-  within({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }, () => {
+  withEnvironment(endpoint.env, () => new ManagedIdentityApplication());
+  withEnvironment({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }, () => {
     t.notThrows(() => new ManagedIdentityApplication());
   });
-  await acquireOnce(endpoint);
+  await acquireWithoutRetries(endpoint);
   t.is(endpoint.requests.length, 1);
 });
 
@@ -269,21 +278,21 @@ const SOURCES = [
   ["DefaultToImds", ["client", "endpoint"]],
 ];
 
-test("getManagedIdentitySource: the first of PROTOCOL.md's table that is configured", (t) => {
+test("getManagedIdentitySource returns the first configured source, in the order of docs/wire-protocol.md", (t) => {
   const application = new ManagedIdentityApplication();
   for (const [source, sets] of SOURCES) {
     const env = Object.assign({}, ...sets.map((set) => VARIABLES[set]));
     t.is(
-      within(env, () => application.getManagedIdentitySource()),
+      withEnvironment(env, () => application.getManagedIdentitySource()),
       source,
       sets.join(" "),
     );
   }
 });
 
-test("getManagedIdentitySource: a pod without a client id has a workload identity too", (t) => {
+test("getManagedIdentitySource returns WorkloadIdentity also without a client id in the environment", (t) => {
   const source = (managedIdentityIdParams) =>
-    within(VARIABLES.federation, () =>
+    withEnvironment(VARIABLES.federation, () =>
       new ManagedIdentityApplication({ managedIdentityIdParams }).getManagedIdentitySource(),
     );
   t.is(source({ userAssignedClientId: "x" }), "WorkloadIdentity");
@@ -291,10 +300,10 @@ test("getManagedIdentitySource: a pod without a client id has a workload identit
   t.is(source({}), "WorkloadIdentity");
 });
 
-test("getManagedIdentitySource: a variable that is empty counts as unset", (t) => {
+test("getManagedIdentitySource treats empty variables as unset", (t) => {
   const env = { ...VARIABLES.endpoint, IDENTITY_HEADER: "", ...VARIABLES.msi, MSI_SECRET: "" };
   t.is(
-    within(env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
+    withEnvironment(env, () => new ManagedIdentityApplication().getManagedIdentitySource()),
     "CloudShell",
   );
 });

@@ -1,12 +1,11 @@
-// getToken: what a client of the Azure SDK asks for besides a scope. How a call is aborted is in
-// credential-abort.spec.mjs.
+// The options of `getToken` that Azure SDK clients pass. credential-abort.spec.mjs covers aborting.
 
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import test from "ava";
 import { claimsOf, getToken, SCOPE } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
@@ -15,27 +14,27 @@ const { tenantId } = require("managed-identity-native/emulator");
 const OTHER_TENANT = "11111111-2222-4333-8444-555555555555";
 const CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}';
 const CAE = { enableCae: true };
-/** Over before anything can answer that is not to. */
-const SHORT = 50;
+/** A timeout that ends before any response that is not meant to arrive. */
+const SHORT_MS = 50;
 
-/** An endpoint, and a way to ask it by one application. */
+/** Starts an endpoint, and returns it with an application and a function that calls getToken. */
 async function start(t, { source, options, configuration } = {}) {
   const endpoint = await startEndpoint(t, source, options);
   const application = new ManagedIdentityApplication(configuration);
   return {
     endpoint,
     application,
-    ask: (options, scopes = SCOPE) => getToken(endpoint, scopes, options, application),
+    requestToken: (options, scopes = SCOPE) => getToken(endpoint, scopes, options, application),
   };
 }
 
-/** What each request said of the client's capabilities. */
+/** The client capabilities of each request. */
 function capabilities({ requests }) {
   return requests.map(({ query }) => query.xms_cc);
 }
 
-test("enableCae is read once: a token is kept where it was asked for", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("enableCae is read once per call", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   let reads = 0;
   const options = {
     get enableCae() {
@@ -43,58 +42,60 @@ test("enableCae is read once: a token is kept where it was asked for", async (t)
       return reads > 1;
     },
   };
-  const first = await ask(options);
+  const first = await requestToken(options);
   t.is(reads, 1);
-  t.is((await ask()).token, first.token);
-  t.not((await ask(CAE)).token, first.token);
+  t.is((await requestToken()).token, first.token);
+  t.not((await requestToken(CAE)).token, first.token);
   t.deepEqual(capabilities(endpoint), [undefined, "CP1"]);
 });
 
-for (const [name, own, plain, cae] of [
-  ["none of its own", undefined, undefined, "CP1"],
-  ["another", ["CP2"], "CP2", "CP2,CP1"],
+for (const [name, own, withoutCae, withCae] of [
+  ["no capabilities", undefined, undefined, "CP1"],
+  ["another capability", ["CP2"], "CP2", "CP2,CP1"],
 ]) {
-  test(`enableCae, with capabilities ${name}: CP1 goes along, and the token is kept apart`, async (t) => {
-    const { endpoint, application, ask } = await start(t, { configuration: { clientCapabilities: own } });
-    const first = await ask();
-    const second = await ask(CAE);
+  test(`enableCae on an application with ${name} adds CP1 and caches its token separately`, async (t) => {
+    const { endpoint, application, requestToken } = await start(t, {
+      configuration: { clientCapabilities: own },
+    });
+    const first = await requestToken();
+    const second = await requestToken(CAE);
     t.not(second.token, first.token);
     for (const scopes of [SCOPE, [SCOPE]]) {
-      t.is((await ask(undefined, scopes)).token, first.token);
-      t.is((await ask({ enableCae: false }, scopes)).token, first.token);
-      t.is((await ask(CAE, scopes)).token, second.token);
+      t.is((await requestToken(undefined, scopes)).token, first.token);
+      t.is((await requestToken({ enableCae: false }, scopes)).token, first.token);
+      t.is((await requestToken(CAE, scopes)).token, second.token);
     }
     t.is((await acquire(endpoint, RESOURCE, application)).accessToken, first.token);
-    t.deepEqual(capabilities(endpoint), [plain, cae]);
+    t.deepEqual(capabilities(endpoint), [withoutCae, withCae]);
   });
 }
 
 for (const own of [["CP1"], ["cp1"], ["CP2", "Cp1"]]) {
-  test(`enableCae adds nothing to capabilities that say so: ${own}`, async (t) => {
-    const { endpoint, ask } = await start(t, { configuration: { clientCapabilities: own } });
-    const { token } = await ask(CAE);
-    t.is((await ask()).token, token);
+  test(`enableCae adds nothing to capabilities that include CP1 in any case: ${own}`, async (t) => {
+    const { endpoint, requestToken } = await start(t, { configuration: { clientCapabilities: own } });
+    const { token } = await requestToken(CAE);
+    t.is((await requestToken()).token, token);
     t.deepEqual(capabilities(endpoint), [own.join(",")]);
   });
 }
 
-test("an application with CP1 and enableCae of one without share a token", async (t) => {
-  const { endpoint, ask } = await start(t, { configuration: { clientCapabilities: ["CP1"] } });
-  const { token } = await ask();
+test("an application with CP1 shares tokens with enableCae of an application without", async (t) => {
+  const { endpoint, requestToken } = await start(t, { configuration: { clientCapabilities: ["CP1"] } });
+  const { token } = await requestToken();
   t.is((await getToken(endpoint, SCOPE, CAE)).token, token);
   t.is(endpoint.requests.length, 1);
 });
 
 for (const enableCae of [false, true]) {
-  test(`claims get another token, which replaces the refused one; enableCae ${enableCae}`, async (t) => {
-    const { endpoint, ask } = await start(t);
-    const refused = await ask({ enableCae });
-    const bystander = await ask({ enableCae: !enableCae });
-    const next = await ask({ enableCae, claims: CLAIMS });
-    t.not(next.token, refused.token);
+  test(`claims replace the rejected token only in its own cache entry; enableCae ${enableCae}`, async (t) => {
+    const { endpoint, requestToken } = await start(t);
+    const rejected = await requestToken({ enableCae });
+    const other = await requestToken({ enableCae: !enableCae });
+    const next = await requestToken({ enableCae, claims: CLAIMS });
+    t.not(next.token, rejected.token);
     for (const scopes of [SCOPE, [SCOPE]]) {
-      t.is((await ask({ enableCae }, scopes)).token, next.token);
-      t.is((await ask({ enableCae: !enableCae }, scopes)).token, bystander.token);
+      t.is((await requestToken({ enableCae }, scopes)).token, next.token);
+      t.is((await requestToken({ enableCae: !enableCae }, scopes)).token, other.token);
     }
     t.is((await getToken(endpoint, SCOPE, { enableCae })).token, next.token);
     t.is(endpoint.requests.length, 3);
@@ -102,14 +103,15 @@ for (const enableCae of [false, true]) {
   });
 }
 
-test("claims are answered from no memory, each time", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("claims always send a request", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   const tokens = new Set();
-  for (const scopes of [SCOPE, SCOPE, [SCOPE]]) tokens.add((await ask({ claims: CLAIMS }, scopes)).token);
+  for (const scopes of [SCOPE, SCOPE, [SCOPE]])
+    tokens.add((await requestToken({ claims: CLAIMS }, scopes)).token);
   t.deepEqual([tokens.size, endpoint.requests.length], [3, 3]);
 });
 
-test("a hundred refusals of one moment make one request", async (t) => {
+test("a hundred concurrent claims challenges send one request", async (t) => {
   const { endpoint, application } = await start(t);
   const { token } = await getToken(endpoint, SCOPE, CAE, application);
   const release = endpoint.hold();
@@ -124,56 +126,56 @@ test("a hundred refusals of one moment make one request", async (t) => {
   t.is(endpoint.requests.length, 2);
 });
 
-test("claims on Service Fabric: the hash of the refused token goes along", async (t) => {
-  const { endpoint, ask } = await start(t, { source: "service-fabric" });
-  const { token } = await ask(CAE);
-  await ask({ ...CAE, claims: CLAIMS });
+test("claims on Service Fabric send the hash of the rejected token", async (t) => {
+  const { endpoint, requestToken } = await start(t, { source: "service-fabric" });
+  const { token } = await requestToken(CAE);
+  await requestToken({ ...CAE, claims: CLAIMS });
   const [first, second] = endpoint.requests.map(({ query }) => query.token_sha256_to_refresh);
   t.is(first, undefined);
   t.is(second, createHash("sha256").update(token).digest("hex"));
 });
 
-test("tenantId of the identity, in any case, is taken", async (t) => {
-  const { endpoint, ask } = await start(t);
-  t.is(claimsOf(await ask({ tenantId })).tid, tenantId);
+test("the tenantId of the identity is accepted in any case", async (t) => {
+  const { endpoint, requestToken } = await start(t);
+  t.is(claimsOf(await requestToken({ tenantId })).tid, tenantId);
   for (const same of [tenantId.toUpperCase(), tenantId]) {
-    await ask({ tenantId: same });
-    await ask({ tenantId: same }, [SCOPE]);
+    await requestToken({ tenantId: same });
+    await requestToken({ tenantId: same }, [SCOPE]);
   }
   t.is(endpoint.requests.length, 1);
 });
 
-test("another tenantId is refused, by a new token, the memory's and the cache's; both are named", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("tenantId mismatch is rejected for new, memoized and cached tokens", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   const wrong = { tenantId: OTHER_TENANT };
-  const calls = [() => ask(wrong), () => ask(wrong), () => ask(wrong, [SCOPE])];
+  const calls = [() => requestToken(wrong), () => requestToken(wrong), () => requestToken(wrong, [SCOPE])];
   calls.push(async () => {
-    await ask();
-    return ask(wrong);
+    await requestToken();
+    return requestToken(wrong);
   });
   calls.push(() => getToken(endpoint, SCOPE, wrong));
   for (const call of calls) {
-    const error = await refusal(t, call(), "invalid_configuration");
+    const error = await expectError(t, call(), "invalid_configuration");
     t.true(error.message.includes(OTHER_TENANT) && error.message.includes(tenantId), error.message);
     t.is(error.name, "ManagedIdentityError");
     t.false(error.retryable);
   }
-  t.is(endpoint.requests.length, 1, "the token that came is good for others");
+  t.is(endpoint.requests.length, 1, "the new token is cached for other calls");
 });
 
-test("a tenantId that names no single tenant is ignored, as @azure/identity ignores it", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("a tenantId that does not name a single tenant is ignored, as by @azure/identity", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   for (const none of ["common", "organizations", "consumers", "contoso.onmicrosoft.com", "COMMON"]) {
-    t.is(claimsOf(await ask({ tenantId: none })).tid, tenantId, none);
-    t.is(claimsOf(await ask({ tenantId: none }, [SCOPE])).tid, tenantId, none);
+    t.is(claimsOf(await requestToken({ tenantId: none })).tid, tenantId, none);
+    t.is(claimsOf(await requestToken({ tenantId: none }, [SCOPE])).tid, tenantId, none);
   }
   t.is(endpoint.requests.length, 1);
 });
 
-test("callers with different tenantIds who share a request each get their own answer", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("calls with different tenantIds share a request, and each gets its own result", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   const release = endpoint.hold();
-  const calls = [ask({ tenantId }), ask({ tenantId: OTHER_TENANT }), ask()];
+  const calls = [requestToken({ tenantId }), requestToken({ tenantId: OTHER_TENANT }), requestToken()];
   await endpoint.waitForRequests(1);
   release();
   const [equal, other, none] = await Promise.allSettled(calls);
@@ -182,31 +184,35 @@ test("callers with different tenantIds who share a request each get their own an
   t.is(endpoint.requests.length, 1);
 });
 
-test("the tenant of a token that is no JWT cannot be told: it is taken", async (t) => {
-  const { endpoint, ask } = await start(t);
-  endpoint.next({ body: (answer) => ({ ...answer, access_token: "opaque" }) });
-  t.is((await ask({ tenantId: OTHER_TENANT })).token, "opaque");
+test("an opaque token is accepted for any tenantId", async (t) => {
+  const { endpoint, requestToken } = await start(t);
+  endpoint.next({ body: (original) => ({ ...original, access_token: "opaque" }) });
+  t.is((await requestToken({ tenantId: OTHER_TENANT })).token, "opaque");
 });
 
-test("requestOptions.timeout ends the call, and is named by its length", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("requestOptions.timeout ends the call, and the message contains its length", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   endpoint.hold();
-  const error = await refusal(t, ask({ requestOptions: { timeout: SHORT } }), "network_unavailable");
-  t.true(error.message.includes(`within ${SHORT} ms`), error.message);
-  t.is(error.name, "ManagedIdentityError", "that nobody is there is not known");
+  const error = await expectError(
+    t,
+    requestToken({ requestOptions: { timeout: SHORT_MS } }),
+    "network_unavailable",
+  );
+  t.true(error.message.includes(`within ${SHORT_MS} ms`), error.message);
+  t.is(error.name, "ManagedIdentityError", "a timeout does not prove that there is no managed identity");
 });
 
-test("requestOptions.timeout of 0, or none, leaves the application's own", async (t) => {
-  const system = { totalTimeout: SHORT };
-  const { endpoint, ask } = await start(t, { configuration: { system } });
+test("without a requestOptions.timeout, or with 0, the application's totalTimeout applies", async (t) => {
+  const system = { totalTimeout: SHORT_MS };
+  const { endpoint, requestToken } = await start(t, { configuration: { system } });
   endpoint.hold();
   for (const requestOptions of [{ timeout: 0 }, { timeout: undefined }, {}, undefined, null]) {
-    const error = await refusal(t, ask({ requestOptions }), "network_unavailable");
-    t.true(error.message.includes(`within ${SHORT} ms`), error.message);
+    const error = await expectError(t, requestToken({ requestOptions }), "network_unavailable");
+    t.true(error.message.includes(`within ${SHORT_MS} ms`), error.message);
   }
 });
 
-const WRONG = {
+const INVALID = {
   claims: [0, true, {}, [CLAIMS], () => CLAIMS, 1n],
   tenantId: [0, true, {}, [tenantId], 1n],
   enableCae: [0, 1, "true", {}, []],
@@ -214,41 +220,45 @@ const WRONG = {
   timeout: [-1, 0.5, 600_001, Number.POSITIVE_INFINITY, "1000", {}, true],
 };
 
-for (const [name, values] of Object.entries(WRONG)) {
-  test(`${name} of a wrong type or value is invalid_configuration, before any request`, async (t) => {
-    const { endpoint, ask } = await start(t);
+for (const [name, values] of Object.entries(INVALID)) {
+  test(`an invalid ${name} is invalid_configuration, without a request`, async (t) => {
+    const { endpoint, requestToken } = await start(t);
     for (const [index, value] of values.entries()) {
       const options = name === "timeout" ? { requestOptions: { timeout: value } } : { [name]: value };
-      const error = await refusal(t, ask(options), "invalid_configuration", `value ${index}`);
+      const error = await expectError(t, requestToken(options), "invalid_configuration", `value ${index}`);
       t.true(error.message.startsWith(`invalid_configuration: ${name} `), error.message);
     }
     t.deepEqual(endpoint.requests, []);
   });
 }
 
-test("options that are absent, empty or unknown ask for nothing", async (t) => {
-  const { endpoint, ask } = await start(t);
+test("absent, empty and unknown options have no effect", async (t) => {
+  const { endpoint, requestToken } = await start(t);
   const nothing = { abortSignal: null, claims: null, enableCae: null, tenantId: null, requestOptions: null };
   const unknown = { tracingOptions: {}, proofOfPossessionOptions: undefined, forceRefresh: true };
   for (const options of [undefined, null, {}, nothing, unknown, { claims: "" }, { tenantId: "" }]) {
-    await ask(options);
-    await ask(options, [SCOPE]);
+    await requestToken(options);
+    await requestToken(options, [SCOPE]);
   }
   t.is(endpoint.requests.length, 1);
 });
 
-test("enableCae of a wrong type is refused although a token is remembered", async (t) => {
+test("an invalid enableCae is rejected although a token is memoized", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   await getToken(endpoint, SCOPE, undefined, application);
   for (const scopes of [SCOPE, [SCOPE]]) {
-    await refusal(t, getToken(endpoint, scopes, { enableCae: "yes" }, application), "invalid_configuration");
+    await expectError(
+      t,
+      getToken(endpoint, scopes, { enableCae: "yes" }, application),
+      "invalid_configuration",
+    );
   }
 });
 
-test("a timeout of NaN, an empty string or false is refused as by acquireToken", async (t) => {
+test("a timeout of NaN, an empty string or false is rejected as by acquireToken", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const timeout of [Number.NaN, "", false]) {
-    await refusal(t, getToken(endpoint, SCOPE, { requestOptions: { timeout } }), "invalid_configuration");
+    await expectError(t, getToken(endpoint, SCOPE, { requestOptions: { timeout } }), "invalid_configuration");
   }
 });

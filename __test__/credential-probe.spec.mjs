@@ -1,15 +1,15 @@
-// getToken where nothing is configured: IMDS's own address is probed before the first token request. It is played
-// by a network client, in processes of their own. Its time limit is tested in src/application_tests/probe.rs.
+// `getToken` without configuration: IMDS's own address is probed before the first token request. A network client in a
+// child process answers for IMDS. The Rust tests cover the time limit of the probe.
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { getToken, SCOPE } from "./support/credential.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const { IMDS } = createRequire(import.meta.url)("./support/imds-client.cjs");
 
-const OTHER = "https://storage.azure.com";
+const OTHER_RESOURCE = "https://storage.azure.com";
 const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: undefined };
 const PROBE = { url: IMDS, resource: null, query: [], hasMetadata: false };
 
@@ -17,12 +17,12 @@ function tokenRequest(resource) {
   return { url: IMDS, resource, query: ["api-version", "resource"], hasMetadata: true };
 }
 
-test("the probe goes first, alone and without what a token is given for; it is asked once", async (t) => {
+test("the probe is sent once, before the token request and without its parameters", async (t) => {
   const program = async ({ native, require, argument, report }) => {
     const { imdsClient, probes } = require("./imds-client.cjs");
-    let answer;
-    const answered = new Promise((resolve) => {
-      answer = resolve;
+    let respond;
+    const responded = new Promise((resolve) => {
+      respond = resolve;
     });
     let arrive;
     const arrived = new Promise((resolve) => {
@@ -30,16 +30,16 @@ test("the probe goes first, alone and without what a token is given for; it is a
     });
     const networkClient = imdsClient(() => {
       arrive();
-      return answered;
+      return responded;
     });
     const { requests } = networkClient;
     const application = new native.ManagedIdentityApplication({ system: { networkClient } });
     const call = application.getToken([argument.SCOPE]);
     await arrived;
     report(requests);
-    answer(probes.answered());
+    respond(probes.responded());
     report((await call).token);
-    await application.getToken(argument.OTHER);
+    await application.getToken(argument.OTHER_RESOURCE);
     await new native.ManagedIdentityApplication({ system: { networkClient } }).getToken(argument.SCOPE, {
       enableCae: true,
     });
@@ -47,74 +47,80 @@ test("the probe goes first, alone and without what a token is given for; it is a
     await application.getToken(argument.SCOPE);
     report(requests);
   };
-  const [before, token, all] = await runProcess(t, program, { env, argument: { SCOPE, OTHER } });
+  const [before, token, all] = await runProcess(t, program, { env, argument: { SCOPE, OTHER_RESOURCE } });
   t.deepEqual(before, [PROBE]);
   t.is(token, "a-token");
   const cae = { ...tokenRequest(RESOURCE), query: ["api-version", "resource", "xms_cc"] };
-  t.deepEqual(all, [PROBE, tokenRequest(RESOURCE), tokenRequest(OTHER), cae, tokenRequest(RESOURCE)]);
+  t.deepEqual(all, [
+    PROBE,
+    tokenRequest(RESOURCE),
+    tokenRequest(OTHER_RESOURCE),
+    cae,
+    tokenRequest(RESOURCE),
+  ]);
 });
 
-for (const [found, status] of [
-  ["answered", 400],
+for (const [probe, status] of [
+  ["responded", 400],
   ["broken", 500],
   ["missing", 404],
 ]) {
-  test(`a ${status} answers the probe: a token is asked for`, async (t) => {
+  test(`any response to the probe leads to a token request: status ${status}`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
       const { imdsClient, probes } = require("./imds-client.cjs");
-      const networkClient = imdsClient(probes[argument.found]);
+      const networkClient = imdsClient(probes[argument.probe]);
       const application = new native.ManagedIdentityApplication({ system: { networkClient } });
       const calls = Array.from({ length: 200 }, () => application.getToken([argument.SCOPE]));
       report(new Set((await Promise.all(calls)).map(({ token }) => token)).size);
       report(networkClient.requests);
     };
-    const [tokens, requests] = await runProcess(t, program, { env, argument: { found, SCOPE } });
+    const [tokens, requests] = await runProcess(t, program, { env, argument: { probe, SCOPE } });
     t.is(tokens, 1);
-    t.deepEqual(requests, [PROBE, tokenRequest(RESOURCE)], "for two hundred callers");
+    t.deepEqual(requests, [PROBE, tokenRequest(RESOURCE)], "for two hundred calls");
   });
 }
 
-for (const [found, what] of [
+for (const [probe, description] of [
   ["refused", "is refused"],
-  ["silent", "gets no answer"],
-  ["container", "is answered by a container's host"],
+  ["silent", "gets no response"],
+  ["container", "is answered by a container host"],
 ]) {
-  test(`a probe that ${what}: no managed identity; not remembered, and without effect on acquireToken`, async (t) => {
+  test(`a probe that ${description} rejects getToken; the failure is not remembered and does not affect acquireToken`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
       const { imdsClient, probes } = require("./imds-client.cjs");
-      const networkClient = imdsClient(() => probes[argument.found]());
+      const networkClient = imdsClient(() => probes[argument.probe]());
       const application = new native.ManagedIdentityApplication({ system: { networkClient } });
       const failures = await Promise.allSettled([
         application.getToken([argument.SCOPE]),
         application.getToken([argument.SCOPE]),
       ]);
       for (const { reason } of failures) {
-        const isOne = reason instanceof native.CredentialUnavailableError;
-        report({ isOne, name: reason.name, code: reason.code, endpoint: reason.endpoint });
+        const isInstance = reason instanceof native.CredentialUnavailableError;
+        report({ isInstance, name: reason.name, code: reason.code, endpoint: reason.endpoint });
       }
       await application.getToken(argument.SCOPE).catch(() => undefined);
       report(networkClient.requests);
       await application.acquireToken(argument.SCOPE);
-      // What acquireToken brought is served without a probe.
+      // The token of acquireToken is returned without a probe.
       await application.getToken([argument.SCOPE]);
       report(networkClient.requests);
-      // The answer to acquireToken is remembered: no probe is sent any more.
-      await application.getToken(argument.OTHER);
+      // IMDS has responded to acquireToken, so no probe is sent.
+      await application.getToken(argument.OTHER_RESOURCE);
       report(networkClient.requests);
     };
-    const reports = await runProcess(t, program, { env, argument: { found, SCOPE, OTHER } });
-    const [first, second, probed, acquired, remembered] = reports;
+    const reports = await runProcess(t, program, { env, argument: { probe, SCOPE, OTHER_RESOURCE } });
+    const [first, second, probed, acquired, responded] = reports;
     for (const error of [first, second]) {
       t.deepEqual(error, {
-        isOne: true,
+        isInstance: true,
         name: "CredentialUnavailableError",
         code: "managed_identity_unreachable_network",
         endpoint: IMDS,
       });
     }
-    t.deepEqual(probed, [PROBE, PROBE], "one for those who came together, one for who came later");
+    t.deepEqual(probed, [PROBE, PROBE], "one for the concurrent calls, one for the later call");
     t.deepEqual(acquired, [PROBE, PROBE, tokenRequest(RESOURCE)]);
-    t.deepEqual(remembered, [PROBE, PROBE, tokenRequest(RESOURCE), tokenRequest(OTHER)]);
+    t.deepEqual(responded, [PROBE, PROBE, tokenRequest(RESOURCE), tokenRequest(OTHER_RESOURCE)]);
   });
 }
 

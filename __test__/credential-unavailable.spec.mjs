@@ -1,6 +1,6 @@
-// getToken: when it says that there is no managed identity here, by an error of a name at which a chain of
-// credentials moves on, and when it must not: README's table of configured endpoints, run row by row. acquireToken
-// never says so. The other table, of IMDS's own address, is in imds-address.spec.mjs.
+// `getToken` where there is no managed identity: it rejects with a CredentialUnavailableError, at which a credential
+// chain continues, in exactly the situations of the documented table of configured endpoints. acquireToken never does.
+// imds-address.spec.mjs covers the table of IMDS's own address.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,12 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { configuredRows } from "./support/chain-tables.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { SCOPE } from "./support/credential.mjs";
-import { startDeaf } from "./support/deaf.mjs";
-import { ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
+import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const require = createRequire(import.meta.url);
 const { AuthError, CredentialUnavailableError, ManagedIdentityApplication, ManagedIdentityError } =
@@ -27,15 +27,15 @@ const UNASSIGNED = {
   error_description: "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId",
 };
 const UNKNOWN = "00000000-0000-4000-8000-000000000000";
-/** Over before anything can answer that is not to. */
-const SHORT = 50;
+/** A timeout that ends before any response that is not meant to arrive. */
+const SHORT_MS = 50;
 
 function appService(origin) {
   return { IDENTITY_ENDPOINT: `${origin}/msi/token`, IDENTITY_HEADER: "x" };
 }
 
-/** An environment whose endpoint answers every request so. */
-async function answering(t, fault, source) {
+/** The environment of an endpoint that answers every request with this fault. */
+async function faultyEndpoint(t, fault, source) {
   const endpoint = await startEndpoint(t, source);
   if (fault) endpoint.always(fault);
   return endpoint.env;
@@ -50,42 +50,45 @@ const POD = {
 const user = { managedIdentityIdParams: { userAssignedClientId: UNKNOWN } };
 
 /**
- * Each situation of README's table of configured endpoints: the service's own code where the table has none, and the
- * environment and options in which it happens.
+ * Each situation of the table: the service's own error code if the table has none, and the environment and options that
+ * cause it.
  */
 const SITUATIONS = {
   "the connection is refused": [undefined, async () => appService("http://127.0.0.1:1")],
-  "the host's name is unknown": [undefined, async () => appService("http://nowhere.invalid")],
-  "the connection is reset": [undefined, (t) => answering(t, { reset: true })],
-  "the connection is closed without a response": [undefined, (t) => answering(t, { drop: "before" })],
-  "TLS cannot be agreed on": [
+  "the host name cannot be resolved": [undefined, async () => appService("http://nowhere.invalid")],
+  "the connection is reset": [undefined, (t) => faultyEndpoint(t, { reset: true })],
+  "the connection is closed without a response": [undefined, (t) => faultyEndpoint(t, { drop: "before" })],
+  "the TLS handshake fails": [
     undefined,
     async (t) => appService((await startEndpoint(t)).origin.replace("http:", "https:")),
   ],
   "a `networkClient` fails": [
     undefined,
     async () => appService("http://127.0.0.1:1"),
-    { system: { networkClient: clientThatFails() } },
+    { system: { networkClient: failingClient() } },
   ],
-  "a container's host answers in place of IMDS": [
+  "a container host responds in place of IMDS": [
     undefined,
-    (t) => answering(t, { status: 403, body: CONTAINER_HOST }, "imds"),
+    (t) => faultyEndpoint(t, { status: 403, body: CONTAINER_HOST }, "imds"),
   ],
   "no connection is accepted in time": [
     undefined,
-    async (t) => appService(`http://127.0.0.1:${await startDeaf(t)}`),
-    { system: { connectTimeout: SHORT } },
+    async (t) => appService(`http://127.0.0.1:${await startUnresponsiveServer(t)}`),
+    { system: { connectTimeout: SHORT_MS } },
   ],
-  "a 404": [undefined, (t) => answering(t, { status: 404, body: "<html>" })],
-  "a 404 with a code": ["ResourceNotFound", (t) => answering(t, notFound("ResourceNotFound"))],
-  "an identity that the endpoint does not know": [
+  "a 404": [undefined, (t) => faultyEndpoint(t, { status: 404, body: "<html>" })],
+  "a 404 with a code": ["ResourceNotFound", (t) => faultyEndpoint(t, notFound("ResourceNotFound"))],
+  "an identity that the endpoint does not have": [
     "invalid_request",
-    (t) => answering(t, undefined, "imds"),
+    (t) => faultyEndpoint(t, undefined, "imds"),
     user,
   ],
-  "no identity is assigned": ["invalid_request", (t) => answering(t, { status: 400, body: UNASSIGNED })],
+  "an identity is not assigned": [
+    "invalid_request",
+    (t) => faultyEndpoint(t, { status: 400, body: UNASSIGNED }),
+  ],
   "the token file of a workload identity is missing": [undefined, async () => POD],
-  "none of the sources that `source` allows is there": [
+  "the environment has none of the sources in `source`": [
     undefined,
     async () => appService("http://127.0.0.1:1"),
     { source: ["AzureArc", "MachineLearning"] },
@@ -93,41 +96,42 @@ const SITUATIONS = {
   "this process itself cannot open a connection": [
     undefined,
     async () => appService("http://127.0.0.1:1"),
-    { system: { networkClient: clientThatFails("EMFILE") } },
+    { system: { networkClient: failingClient("EMFILE") } },
   ],
   "a response takes too long": [
     undefined,
-    (t) => answering(t, { delay: 60_000 }),
-    { system: { requestTimeout: SHORT } },
+    (t) => faultyEndpoint(t, { delay: 60_000 }),
+    { system: { requestTimeout: SHORT_MS } },
   ],
   "the call takes too long": [
     undefined,
-    (t) => answering(t, { delay: 60_000 }),
-    { system: { totalTimeout: SHORT } },
+    (t) => faultyEndpoint(t, { delay: 60_000 }),
+    { system: { totalTimeout: SHORT_MS } },
   ],
-  "a 400 without a code": [undefined, (t) => answering(t, { status: 400, body: "" })],
-  "a 401 without a code": [undefined, (t) => answering(t, { status: 401, body: "" })],
-  "a 403": [undefined, (t) => answering(t, { status: 403, body: "" })],
-  "a 410": [undefined, (t) => answering(t, { status: 410, body: "" }, "imds")],
-  "a 429": [undefined, (t) => answering(t, { status: 429, body: "" })],
-  "a 500": [undefined, (t) => answering(t, { status: 500, body: "" })],
-  "a 503": [undefined, (t) => answering(t, { status: 503, body: "" })],
+  "a 400 without a code": [undefined, (t) => faultyEndpoint(t, { status: 400, body: "" })],
+  "a 401 without a code": [undefined, (t) => faultyEndpoint(t, { status: 401, body: "" })],
+  "a 403": [undefined, (t) => faultyEndpoint(t, { status: 403, body: "" })],
+  "a 410": [undefined, (t) => faultyEndpoint(t, { status: 410, body: "" }, "imds")],
+  "a 429": [undefined, (t) => faultyEndpoint(t, { status: 429, body: "" })],
+  "a 500": [undefined, (t) => faultyEndpoint(t, { status: 500, body: "" })],
+  "a 503": [undefined, (t) => faultyEndpoint(t, { status: 503, body: "" })],
   "a redirect": [
     undefined,
-    (t) => answering(t, { status: 302, headers: { Location: "/" }, body: "" }, "imds"),
+    (t) => faultyEndpoint(t, { status: 302, headers: { Location: "/" }, body: "" }, "imds"),
   ],
-  "HTML with 200": [undefined, (t) => answering(t, { body: "<!DOCTYPE html>" }, "imds")],
-  "a success without a token": [undefined, (t) => answering(t, { body: {} }, "imds")],
-  "a token that has expired": [undefined, (t) => answering(t, { expiresIn: -60 })],
-  "a 400 with a code": ["invalid_scope", (t) => answering(t, refused(400, "invalid_scope"))],
-  "a secret that is refused": ["unauthorized", (t) => answering(t, refused(401, "unauthorized"))],
-  "several identities and none is named": [
+  "HTML with 200": [undefined, (t) => faultyEndpoint(t, { body: "<!DOCTYPE html>" }, "imds")],
+  "a success without a token": [undefined, (t) => faultyEndpoint(t, { body: {} }, "imds")],
+  "an expired token": [undefined, (t) => faultyEndpoint(t, { expiresIn: -60 })],
+  "a 400 with a code": ["invalid_scope", (t) => faultyEndpoint(t, errorResponse(400, "invalid_scope"))],
+  "a rejected secret": ["unauthorized", (t) => faultyEndpoint(t, errorResponse(401, "unauthorized"))],
+  "several identities exist and the request names none": [
     "invalid_request",
-    (t) => answering(t, refused(400, "invalid_request", "Multiple user assigned identities exist")),
+    (t) =>
+      faultyEndpoint(t, errorResponse(400, "invalid_request", "Multiple user assigned identities exist")),
   ],
-  "a resource that the tenant does not know": [
+  "a resource that does not exist in the tenant": [
     "invalid_resource",
-    (t) => answering(t, refused(400, "invalid_resource", "AADSTS500011: The resource principal")),
+    (t) => faultyEndpoint(t, errorResponse(400, "invalid_resource", "AADSTS500011: The resource principal")),
   ],
   "a workload identity without a client id": [
     undefined,
@@ -136,16 +140,16 @@ const SITUATIONS = {
   "an option of a wrong type": [undefined, async () => POD, {}, { options: { claims: 1 } }],
   "the token file of a workload identity is empty": [
     undefined,
-    // Another tenant: calls of one tenant and client share a request.
+    // Another tenant, because calls of the same tenant and client share a request.
     async (t) => ({ ...POD, AZURE_TENANT_ID: "contoso.example", AZURE_FEDERATED_TOKEN_FILE: emptyFile(t) }),
   ],
   "a variable that is not a URL": [
     undefined,
     async () => ({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }),
   ],
-  "a kind of id that the source does not take": [
+  "a kind of id that the source does not accept": [
     undefined,
-    (t) => answering(t, undefined, "cloud-shell"),
+    (t) => faultyEndpoint(t, undefined, "cloud-shell"),
     user,
   ],
 };
@@ -158,65 +162,67 @@ function emptyFile(t) {
   return file;
 }
 
-/** A client that rejects, with this code. */
-function clientThatFails(code) {
+/** A network client that rejects with this code. */
+function failingClient(code) {
   const sendGetRequestAsync = async () => {
     throw Object.assign(new Error("it failed"), { code });
   };
   return { sendGetRequestAsync, sendPostRequestAsync: sendGetRequestAsync };
 }
 
-function refused(status, error, words = "no") {
-  return { status, body: { error, error_description: words } };
+function errorResponse(status, error, description = "no") {
+  return { status, body: { error, error_description: description } };
 }
 
 function notFound(code) {
   return { status: 404, body: { error: { code, message: "No such thing." } } };
 }
 
-/** The errors of both methods in one situation, each by an application of its own that makes a single request. */
+/** The errors of all methods in one situation, each from a new application that does not retry. */
 async function errorsOf(t, code, [, prepare, { system, ...configuration } = {}, { options } = {}]) {
   const env = await prepare(t);
-  const ask = (how) => {
-    const all = { ...configuration, system: { ...ONCE.system, ...system } };
-    return refusal(
+  const failWith = (method) => {
+    const all = { ...configuration, system: { ...NO_RETRIES.system, ...system } };
+    return expectError(
       t,
-      within(env, () => how(new ManagedIdentityApplication(all))),
+      withEnvironment(env, () => method(new ManagedIdentityApplication(all))),
       code,
     );
   };
   return {
-    credential: await ask((application) => application.getToken([SCOPE], { enableCae: true, ...options })),
-    remembering: await ask((application) => application.getToken(SCOPE, options)),
-    plain: await ask((application) => application.acquireToken({ resource: RESOURCE, ...options })),
+    credential: await failWith((application) =>
+      application.getToken([SCOPE], { enableCae: true, ...options }),
+    ),
+    memoized: await failWith((application) => application.getToken(SCOPE, options)),
+    plain: await failWith((application) => application.acquireToken({ resource: RESOURCE, ...options })),
   };
 }
 
-/** An error that does not tell a chain to move on. */
-function isOrdinary(t, error) {
+/** Asserts that an error does not make a chain continue. */
+function assertChainStops(t, error) {
   t.is(error.name, "ManagedIdentityError");
   t.false(error instanceof CredentialUnavailableError);
 }
 
-test("README's table has every situation", (t) => {
+test("the documented table has every situation", (t) => {
   t.deepEqual(configuredRows.map(({ situation }) => situation).sort(), Object.keys(SITUATIONS).sort());
 });
 
 for (const { situation, code, movesOn } of configuredRows) {
-  test(`README's table: ${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
+  test(`${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
     const entry = SITUATIONS[situation];
-    const { credential, remembering, plain } = await errorsOf(t, code ?? entry[0], entry);
-    isOrdinary(t, plain);
-    for (const error of [credential, remembering]) {
+    const { credential, memoized, plain } = await errorsOf(t, code ?? entry[0], entry);
+    assertChainStops(t, plain);
+    for (const error of [credential, memoized]) {
       if (!movesOn) {
-        isOrdinary(t, error);
+        assertChainStops(t, error);
         continue;
       }
       t.is(error.name, "CredentialUnavailableError");
       t.true(error instanceof CredentialUnavailableError);
       t.true(error instanceof ManagedIdentityError && error instanceof AuthError);
       t.is(error.code, error.errorCode);
-      // It says as much as the other does.
+      // It contains the same information as the other error.
       t.is(error.message, plain.message);
       t.deepEqual(Object.keys(error).sort(), Object.keys(plain).sort());
       t.is(error.cause?.code, plain.cause?.code);
@@ -224,30 +230,33 @@ for (const { situation, code, movesOn } of configuredRows) {
   });
 }
 
-test("a fault of this process itself: its cause has the code", async (t) => {
+test("a local failure is an ordinary error with the system's code in its cause", async (t) => {
   for (const code of ["EADDRNOTAVAIL", "EMFILE", "ENFILE", "ENOBUFS", "EACCES", "EPERM"]) {
-    const system = { ...ONCE.system, networkClient: clientThatFails(code) };
+    const system = { ...NO_RETRIES.system, networkClient: failingClient(code) };
     const application = new ManagedIdentityApplication({ system });
-    const error = await refusal(
+    const error = await expectError(
       t,
-      within(appService("http://127.0.0.1:1"), () => application.getToken(SCOPE)),
+      withEnvironment(appService("http://127.0.0.1:1"), () => application.getToken(SCOPE)),
       UNREACHABLE,
     );
-    isOrdinary(t, error);
+    assertChainStops(t, error);
     t.is(error.cause.code, code);
   }
 });
 
 const testOfDescriptors = process.platform === "win32" ? test.skip : test;
-testOfDescriptors("without a descriptor left in this process: an ordinary error", exhausted);
+testOfDescriptors(
+  "without a free file descriptor, getToken rejects with an ordinary error",
+  testWithoutDescriptors,
+);
 
-/** A process that opens files until it can open no more, and then asks for a token. */
-async function exhausted(t) {
+/** Exhausts the file descriptors of a process before its next call. */
+async function testWithoutDescriptors(t) {
   const endpoint = await startEndpoint(t);
   const program = async ({ native, require, argument, report }) => {
     const { openSync } = require("node:fs");
     const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-    await application.getToken("https://storage.azure.com/.default"); // Starts what a process has of threads.
+    await application.getToken("https://storage.azure.com/.default"); // Starts the threads of the process.
     const { origin } = new URL(process.env.IDENTITY_ENDPOINT);
     process.env.IDENTITY_ENDPOINT = `${origin.replace("127.0.0.1", "127.0.0.2")}/msi/token`;
     try {
@@ -264,15 +273,15 @@ async function exhausted(t) {
 }
 
 for (const source of sources) {
-  test(`there is no managed identity: nobody listens where ${source} is configured`, async (t) => {
+  test(`${source}: if nothing listens at the configured endpoint, there is no managed identity`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const { port } = new URL(endpoint.origin);
     const closed = ([name, value]) => [name, value.replace(`127.0.0.1:${port}`, "127.0.0.1:1")];
     const env = Object.fromEntries(Object.entries(endpoint.env).map(closed));
-    const application = new ManagedIdentityApplication(ONCE);
-    const error = await refusal(
+    const application = new ManagedIdentityApplication(NO_RETRIES);
+    const error = await expectError(
       t,
-      within(env, () => application.getToken(SCOPE)),
+      withEnvironment(env, () => application.getToken(SCOPE)),
       UNREACHABLE,
     );
     t.is(error.name, "CredentialUnavailableError");

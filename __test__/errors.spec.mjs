@@ -1,15 +1,15 @@
-// Errors: every code of API.md's table through the public interface, and everything that an error tells.
+// Errors: every code in the table of docs/api.md, raised through the public interface, and the fields of errors.
 
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { privateFolders, reasonAgainst, TOKENS } from "./support/arc.mjs";
-import { acquire, acquireOnce, ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { runProcess } from "./support/child-program.mjs";
+import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { AuthError, ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
@@ -19,19 +19,19 @@ const USER_ASSIGNED = { managedIdentityIdParams: { userAssignedClientId: userAss
 const BY_OBJECT_ID = { managedIdentityIdParams: { userAssignedObjectId: userAssignedIdentity.objectId } };
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Asks with variables only: there is no endpoint. */
-function acquireWith(env, configuration = ONCE, request = RESOURCE) {
-  return within(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
+/** Acquires a token with these variables, without starting an endpoint. */
+function acquireWith(env, configuration = NO_RETRIES, request = RESOURCE) {
+  return withEnvironment(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
 }
 
-/** A challenge of Azure Arc's. */
+/** A challenge of Azure Arc's agent. */
 function challenge(value) {
   return { status: 401, headers: { "WWW-Authenticate": value }, body: "" };
 }
 
 /**
- * How each code comes about. `source` and `fault` set an endpoint up, `env` changes its variables,
- * `requests` is how many it sees.
+ * How to raise each code. `source` and `fault` configure an endpoint, `env` changes its variables, `requests` is the
+ * number of requests that it receives.
  */
 const CODES = [
   ["invalid_resource", { request: "vault" }],
@@ -95,21 +95,21 @@ const CODES = [
     "www_authenticate_header_unsupported_format",
     { source: "azure-arc", fault: challenge(value), requests: 1 },
   ]),
-  ...[`${TOKENS}/a.txt`, `${TOKENS}/a.key.bak`, "/etc/shadow"].map((path) => [
+  ...[`${KEY_DIRECTORY}/a.txt`, `${KEY_DIRECTORY}/a.key.bak`, "/etc/shadow"].map((path) => [
     "invalid_file_extension",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
   ...[
     "/tmp/a.key",
     "a.key",
-    `${TOKENS}/../a.key`,
-    `${TOKENS}/deeper/a.key`,
-    `${TOKENS.toUpperCase()}/a.key`,
+    `${KEY_DIRECTORY}/../a.key`,
+    `${KEY_DIRECTORY}/deeper/a.key`,
+    `${KEY_DIRECTORY.toUpperCase()}/a.key`,
   ].map((path) => [
     "invalid_file_path",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
-  ...[`Basic realm=${TOKENS}/none.key`, `bAsIc ReAlM = "${TOKENS}/none.key" `].map((value) => [
+  ...[`Basic realm=${KEY_DIRECTORY}/none.key`, `bAsIc ReAlM = "${KEY_DIRECTORY}/none.key" `].map((value) => [
     "unable_to_read_secret_file",
     { source: "azure-arc", fault: challenge(value), requests: 1 },
   ]),
@@ -155,20 +155,20 @@ for (const [code, { source, fault = null, env, configuration, request, ...expect
   test(`${code}: ${setup}`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     endpoint.always(fault);
-    const error = await refusal(
+    const error = await expectError(
       t,
-      acquireWith({ ...endpoint.env, ...env }, { ...ONCE, ...configuration }, request),
+      acquireWith({ ...endpoint.env, ...env }, { ...NO_RETRIES, ...configuration }, request),
       code,
     );
     t.is(endpoint.requests.length, expected.requests ?? 0);
     if (expected.statusCode !== undefined) t.is(error.statusCode, expected.statusCode);
     if (expected.named !== undefined) t.true(error.message.includes(expected.named), error.message);
-    isComplete(t, error);
+    assertComplete(t, error);
   });
 }
 
-/** What every error has, whatever its code. */
-function isComplete(t, error) {
+/** Asserts what all errors have in common. */
+function assertComplete(t, error) {
   t.true(error instanceof ManagedIdentityError && error instanceof AuthError);
   t.is(error.name, "ManagedIdentityError");
   t.is(error.code, error.errorCode);
@@ -190,7 +190,7 @@ const MALFORMED = {
   AZURE_POD_IDENTITY_AUTHORITY_HOST: ["azure_pod_identity_authority_host_url_malformed", {}],
 };
 for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
-  test(`${code}: ${variable} is no http or https URL`, async (t) => {
+  test(`${code}: ${variable} is not an http or https URL`, async (t) => {
     for (const value of [
       "x",
       "/x",
@@ -202,21 +202,21 @@ for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
       "http://127.0.0.1:1/#hush",
       "http://127.0.0.1:99999",
     ]) {
-      const error = await refusal(t, acquireWith({ ...more, [variable]: value }), code, value);
+      const error = await expectError(t, acquireWith({ ...more, [variable]: value }), code, value);
       t.true(error.message.includes(variable), error.message);
       t.false(error.message.includes("hush"));
       t.false(error.retryable);
-      isComplete(t, error);
+      assertComplete(t, error);
     }
   });
 }
 
-test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", async (t) => {
+test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc too", async (t) => {
   const code = "identity_endpoint_url_malformed";
   const fabric = { IDENTITY_HEADER: "x", IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
-  await refusal(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "http://127.0.0.1:1" }), code);
-  await refusal(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "x" }), code);
-  const error = await refusal(
+  await expectError(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "http://127.0.0.1:1" }), code);
+  await expectError(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "x" }), code);
+  const error = await expectError(
     t,
     acquireWith({ IDENTITY_ENDPOINT: "x", IMDS_ENDPOINT: "http://127.0.0.1:1" }),
     code,
@@ -224,8 +224,8 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
   t.is(error.source, "AzureArc");
 });
 
-(reasonAgainst ? test.skip : test)(
-  `Azure Arc's key files, each with its code${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `Azure Arc: each kind of unusable key file has its error code${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -248,14 +248,14 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
           "two lines": write("one\ntwo"),
           link: link("/opt/elsewhere.key"),
           "dangling link": link("/opt/none"),
-          folder: () => fs.mkdirSync(file),
+          directory: () => fs.mkdirSync(file),
           pipe: () => execFileSync("mkfifo", [file]),
         };
         const application = new native.ManagedIdentityApplication({
           system: { disableInternalRetries: true },
         });
-        for (const [name, make] of Object.entries(files)) {
-          make();
+        for (const [name, create] of Object.entries(files)) {
+          create();
           endpoint.next({ headers: { "WWW-Authenticate": `Basic realm=${file}` } });
           const before = endpoint.requests.length;
           const error = await application.acquireToken("https://a").catch((reason) => reason);
@@ -264,7 +264,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
           if (/elsewhere|one|xxx/.test(message)) report({ leaked: name });
           fs.rmSync(file, { recursive: true });
         }
-        // The key is read anew each time, and the white space after it does not count.
+        // The key is read for each challenge, and trailing white space is ignored.
         endpoint.next({
           headers: { "WWW-Authenticate": `Basic realm="${file}"` },
           body: () => {
@@ -278,29 +278,29 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
         report({ authorization: second.headers.authorization });
         await endpoint.close();
       },
-      { argument: TOKENS, command: privateFolders },
+      { argument: KEY_DIRECTORY, command: namespaceCommand },
     );
     const invalid = { errorCode: "invalid_secret", attempts: 1, source: "AzureArc", requests: 1 };
     const unreadable = { ...invalid, errorCode: "unable_to_read_secret_file" };
-    const refused = { errorCode: "unauthorized_client", attempts: 2, source: "AzureArc", requests: 2 };
+    const rejected = { errorCode: "unauthorized_client", attempts: 2, source: "AzureArc", requests: 2 };
     t.deepEqual(reports, [
       { name: "empty", ...invalid },
       { name: "blank", ...invalid },
-      { name: "4,096 bytes", ...refused },
+      { name: "4,096 bytes", ...rejected },
       { name: "4,097 bytes", ...invalid },
       { name: "binary", ...invalid },
       { name: "two lines", ...invalid },
       { name: "link", ...unreadable },
       { name: "dangling link", ...unreadable },
-      { name: "folder", ...unreadable },
+      { name: "directory", ...unreadable },
       { name: "pipe", ...unreadable },
       { authorization: "Basic first" },
     ]);
   },
 );
 
-(reasonAgainst ? test.skip : test)(
-  `Azure Arc's agent is noticed by its file${reasonAgainst ? ` (${reasonAgainst})` : ""}`,
+(skipReason ? test.skip : test)(
+  `Azure Arc is detected by the files of its agent${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -308,26 +308,26 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
         const fs = require("node:fs");
         const application = new native.ManagedIdentityApplication();
         report(application.getManagedIdentitySource());
-        for (const folder of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
-          fs.mkdirSync(`${folder}/himds`, { recursive: true });
+        for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
+          fs.mkdirSync(`${directory}/himds`, { recursive: true });
           report(application.getManagedIdentitySource());
-          fs.rmdirSync(`${folder}/himds`);
-          fs.writeFileSync(`${folder}/himds`, "");
+          fs.rmdirSync(`${directory}/himds`);
+          fs.writeFileSync(`${directory}/himds`, "");
           report(application.getManagedIdentitySource());
-          fs.rmSync(`${folder}/himds`);
+          fs.rmSync(`${directory}/himds`);
         }
       },
-      { command: privateFolders },
+      { command: namespaceCommand },
     );
     const [none, file] = ["DefaultToImds", "AzureArc"];
     t.deepEqual(reports, [none, none, file, none, file]);
   },
 );
 
-test("a refusal of the service's: its words, status, code and ids; its correlation id wins", async (t) => {
+test("an error response of the service: the error has its description, status, code and ids", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });
-  const error = await refusal(t, acquireOnce(endpoint), "invalid_resource");
-  isComplete(t, error);
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
+  assertComplete(t, error);
   t.is(error.statusCode, 400);
   t.is(error.source, "DefaultToImds");
   t.is(error.endpoint, endpoint.url);
@@ -343,28 +343,28 @@ test("a refusal of the service's: its words, status, code and ids; its correlati
 });
 
 for (const [shape, body] of [
-  ["correlation_id", { error: "x", correlation_id: "of-the-service" }],
-  ["correlationId", { statusCode: 400, message: "x", correlationId: "of-the-service" }],
-  ["error.correlationId", { error: { code: "x", message: "x", correlationId: "of-the-service" } }],
+  ["correlation_id", { error: "x", correlation_id: "service-id" }],
+  ["correlationId", { statusCode: 400, message: "x", correlationId: "service-id" }],
+  ["error.correlationId", { error: { code: "x", message: "x", correlationId: "service-id" } }],
 ]) {
-  test(`the service's correlation id wins: ${shape}`, async (t) => {
+  test(`the error has the service's correlation id: ${shape}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 400, body });
-    const error = await refusal(t, acquireOnce(endpoint));
-    t.is(error.correlationId, "of-the-service");
-    t.true(error.message.includes("of-the-service"));
+    const error = await expectError(t, acquireWithoutRetries(endpoint));
+    t.is(error.correlationId, "service-id");
+    t.true(error.message.includes("service-id"));
   });
 }
 
-test("without one of the service's, the correlation id is the call's", async (t) => {
+test("without a correlation id of the service, the error has the call's", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.always({ status: 400, body: "" });
-  const first = await refusal(t, acquireOnce(endpoint));
+  const first = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(first.correlationId, endpoint.requests[0].headers["x-ms-client-request-id"]);
 });
 
-/** Answers that hold neither a usable token nor a code. */
-const USELESS = {
+/** Responses without a usable token and without an error code. */
+const UNUSABLE = {
   "an HTML 503": [{ status: 503, body: "<html><h1>Service unavailable</h1></html>" }, "Service unavailable"],
   "an empty 500": [{ status: 500, body: "" }, "answered 500"],
   "a plain 502": [{ status: 502, body: "bad\r\ngateway\u0007 here" }, "bad gateway here"],
@@ -374,77 +374,77 @@ const USELESS = {
   "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "no JSON object"],
   "an empty 200": [{ status: 200, body: "" }, "no JSON object"],
   "a 200 without a token": [{ body: {} }, "without a token"],
-  "a token that is no string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
+  "a token that is not a string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
   "an empty token": [{ body: { access_token: "", expires_in: 60 } }, "without a token"],
-  "half a JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
+  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
   "a 204": [{ status: 204, body: "" }, "answered 204"],
   "a 304": [{ status: 304, body: "" }, "answered 304"],
   "a 302": [{ status: 302, headers: { Location: "/elsewhere" }, body: "" }, "redirect"],
   "an expired token": [{ expiresIn: -60 }, "already expired"],
 };
-for (const [name, [fault, words]] of Object.entries(USELESS)) {
+for (const [name, [fault, part]] of Object.entries(UNUSABLE)) {
   test(`managed_identity_failed_response: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
-    isComplete(t, error);
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
+    assertComplete(t, error);
     t.is(error.statusCode, fault.status ?? 200);
     t.is(error.source, "AppService");
     t.is(error.endpoint, endpoint.url);
     t.is(error.attempts, 1);
     t.is(error.retryable, (fault.status ?? 0) >= 500);
-    t.true(error.message.includes(words), error.message);
+    t.true(error.message.includes(part), error.message);
     t.is(endpoint.requests.length, 1);
   });
 }
 
-test("a token beside an error is none", async (t) => {
+test("a token beside an error is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
-  endpoint.always({ body: (answer) => ({ ...answer, error: "denied" }) });
-  const error = await refusal(t, acquireOnce(endpoint), "denied");
+  endpoint.always({ body: (original) => ({ ...original, error: "denied" }) });
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
   t.is(error.statusCode, 200);
 });
 
-test("a token with a status that is not a success is none", async (t) => {
+test("a token with a status other than success is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [300, 400, 500]) {
-    endpoint.next({ status, body: (answer) => answer });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    endpoint.next({ status, body: (original) => original });
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.is(error.statusCode, status);
   }
 });
 
-test("a token comes with every status of success, and is cached", async (t) => {
+test("a token is accepted and cached with every success status", async (t) => {
   for (const status of [200, 201, 202, 203, 206, 226]) {
     const endpoint = await startEndpoint(t);
-    endpoint.next({ status, body: (answer) => answer });
-    t.false((await acquireOnce(endpoint)).fromCache, `${status}`);
-    t.true((await acquireOnce(endpoint)).fromCache, `${status}`);
+    endpoint.next({ status, body: (original) => original });
+    t.false((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
+    t.true((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
     t.is(endpoint.requests.length, 1);
   }
 });
 
-test("a success that names an error is an error", async (t) => {
+test("a success status with an error is an error", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [201, 206]) {
-    endpoint.next({ status, body: (answer) => ({ ...answer, error: "denied" }) });
-    const error = await refusal(t, acquireOnce(endpoint), "denied");
+    endpoint.next({ status, body: (original) => ({ ...original, error: "denied" }) });
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
     t.is(error.statusCode, status);
   }
 });
 
-test("the service's words are quoted up to 500 characters", async (t) => {
+test("the service's description is quoted up to 500 characters", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400, body: { message: "w".repeat(5000) } });
-  const { message } = await refusal(t, acquireOnce(endpoint));
+  const { message } = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(/w{2,}/.exec(message)[0].length, 500);
 });
 
-test("a code that is none, such as a sentence, does not become the errorCode", async (t) => {
+test("an invalid code, such as a sentence, does not become the errorCode", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const error of ["not a code", "", "x\ny", "<b>", { code: "not a code" }, { code: 5 }, 5, []]) {
     endpoint.next({ status: 400, body: { error, message: "words" } });
-    await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   }
 });
 
@@ -453,7 +453,7 @@ test("a redirect to another origin is not followed: the second server sees nothi
   const other = await startEndpoint(t);
   for (const status of [301, 302, 303, 307, 308]) {
     endpoint.next({ status, headers: { Location: other.url }, body: "" });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.is(error.statusCode, status);
     t.true(error.message.includes("redirect"));
   }
@@ -461,46 +461,50 @@ test("a redirect to another origin is not followed: the second server sees nothi
   t.deepEqual(other.requests, []);
 });
 
-test("a body that claims to be gzip is not unpacked", async (t) => {
+test("a body that claims to be gzip is not decompressed", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({
     headers: { "Content-Encoding": "gzip" },
-    body: (answer) => gzipSync(JSON.stringify(answer)),
+    body: (original) => gzipSync(JSON.stringify(original)),
   });
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.is(error.statusCode, 200);
   t.is(endpoint.requests[0].headers["accept-encoding"], "identity");
 });
 
 for (const [name, headers] of [
-  ["announced", {}],
-  ["not announced", { "Transfer-Encoding": "chunked" }],
+  ["with Content-Length", {}],
+  ["chunked", { "Transfer-Encoding": "chunked" }],
 ]) {
-  test(`a body over 1 MiB is refused, ${name}`, async (t) => {
+  test(`a body over 1 MiB is rejected, ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const padding = (bytes) => (answer) => ({ ...answer, padding: "x".repeat(bytes) });
+    const padding = (bytes) => (original) => ({ ...original, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_failed_response");
+    const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.true(error.message.includes("1048576"), error.message);
     t.false(error.retryable);
     endpoint.next({ headers, body: padding(1_000_000) });
-    t.false((await acquireOnce(endpoint)).fromCache);
+    t.false((await acquireWithoutRetries(endpoint)).fromCache);
   });
 }
 
 for (const [name, fault] of Object.entries({
-  "closed without an answer": { drop: "before" },
-  "reset without an answer": { reset: true },
-  "closed in the header": { drop: "headers" },
-  "reset in the header": { drop: "headers", reset: true },
-  "closed in the body": { drop: "body" },
-  "reset in the body": { drop: "body", reset: true },
+  "closed without a response": { drop: "before" },
+  "reset without a response": { reset: true },
+  "closed within the header": { drop: "headers" },
+  "reset within the header": { drop: "headers", reset: true },
+  "closed within the body": { drop: "body" },
+  "reset within the body": { drop: "body", reset: true },
 })) {
   test(`managed_identity_unreachable_network: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
-    const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
-    isComplete(t, error);
+    const error = await expectError(
+      t,
+      acquireWithoutRetries(endpoint),
+      "managed_identity_unreachable_network",
+    );
+    assertComplete(t, error);
     t.is(error.source, "AppService");
     t.is(error.endpoint, endpoint.url);
     t.is(error.attempts, 1);
@@ -515,26 +519,26 @@ for (const [name, fault] of Object.entries({
 test("managed_identity_unreachable_network: a closed port", async (t) => {
   const endpoint = await startEndpoint(t);
   await endpoint.close();
-  const error = await refusal(t, acquireOnce(endpoint), "managed_identity_unreachable_network");
-  isComplete(t, error);
+  const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
+  assertComplete(t, error);
   t.is(error.cause.code, "ECONNREFUSED");
   t.true(error.cause instanceof Error);
   t.true(error.retryable);
   t.is(error.endpoint, endpoint.url);
-  t.false(Object.keys(error).includes("cause"), "as with errors of Node's, cause is not enumerable");
+  t.false(Object.keys(error).includes("cause"), "cause is not enumerable, as in errors of Node.js");
 });
 
-test("managed_identity_unreachable_network: a name that does not exist", async (t) => {
+test("managed_identity_unreachable_network: an unknown host name", async (t) => {
   const env = { IDENTITY_ENDPOINT: "http://nowhere.invalid/msi/token", IDENTITY_HEADER: "x" };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.is(error.cause.code, "ENOTFOUND");
   t.true(error.message.includes("cannot be resolved"), error.message);
 });
 
-test("managed_identity_unreachable_network: https at a port that speaks http", async (t) => {
+test("managed_identity_unreachable_network: https on an http port", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: endpoint.url.replace("http:", "https:") };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("TLS"), error.message);
   t.false(error.retryable);
   t.deepEqual(endpoint.requests, []);
@@ -542,14 +546,14 @@ test("managed_identity_unreachable_network: https at a port that speaks http", a
 
 test("managed_identity_unreachable_network: https with a certificate that the system does not trust", async (t) => {
   const endpoint = await startEndpoint(t, "app-service", { secure: true });
-  // Only Service Fabric and the workload identity know other roots than the system's.
+  // Only Service Fabric and workload identity use other roots than the system's.
   const env = { ...endpoint.env, NODE_EXTRA_CA_CERTS: "/none" };
-  const error = await refusal(t, acquireWith(env), "managed_identity_unreachable_network");
+  const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("trust roots"), error.message);
   t.deepEqual(endpoint.requests, []);
 });
 
-test("managed_identity_failed_response: a port that speaks no HTTP", async (t) => {
+test("managed_identity_failed_response: a port that does not use HTTP", async (t) => {
   const server = net.createServer((socket) => {
     socket.on("error", () => undefined);
     socket.end("220 mail.example ESMTP\r\n");
@@ -561,7 +565,7 @@ test("managed_identity_failed_response: a port that speaks no HTTP", async (t) =
     IDENTITY_ENDPOINT: `http://127.0.0.1:${server.address().port}/msi/token`,
     IDENTITY_HEADER: "x",
   };
-  const error = await refusal(t, acquireWith(env), "managed_identity_failed_response");
+  const error = await expectError(t, acquireWith(env), "managed_identity_failed_response");
   t.true(error.message.includes("no HTTP"), error.message);
   t.false(error.retryable);
 });
@@ -570,42 +574,42 @@ test("the endpoint of an error has no query", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}?own=hush` };
   endpoint.always({ status: 400, body: "" });
-  const error = await refusal(t, acquireWith(env));
+  const error = await expectError(t, acquireWith(env));
   t.is(error.endpoint, endpoint.url);
   t.false(error.message.includes("hush"));
 });
 
-test("attempts counts the retries, and the message says how many", async (t) => {
+test("attempts counts retries, and the message contains the number", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 503 }, { status: 400 }]);
-  const error = await refusal(t, acquire(endpoint));
+  const error = await expectError(t, acquire(endpoint));
   t.is(error.attempts, 2);
   t.is(error.statusCode, 400);
   t.is(endpoint.requests.length, 2);
 });
 
-test("a connection that breaks is tried again without the caller's noticing", async (t) => {
+test("broken connections are retried within the call", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ drop: "before" }, { reset: true }]);
   t.false((await acquire(endpoint)).fromCache);
   t.is(endpoint.requests.length, 3);
 });
 
-test("a 429's Retry-After that totalTimeout cannot hold fails at once, and says so to the next", async (t) => {
+test("a Retry-After longer than the timeout fails the call immediately, and the next call without a request", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.next({ status: 429, headers: { "Retry-After": "30" } });
   const request = { resource: RESOURCE, timeout: 5_000 };
-  const first = await refusal(t, acquire(endpoint, request));
+  const first = await expectError(t, acquire(endpoint, request));
   t.is(first.statusCode, 429);
   t.true(first.retryable);
-  const second = await refusal(t, acquire(endpoint, request), "managed_identity_failed_response");
+  const second = await expectError(t, acquire(endpoint, request), "managed_identity_failed_response");
   t.is(second.statusCode, 429);
   t.true(second.retryable);
   t.is(second.attempts, 0);
   t.is(endpoint.requests.length, 1);
 });
 
-/** Known answers, and what helps. */
+/** Known error responses and the remedies that the messages contain. */
 const REMEDIES = {
   "Identity not found": [
     { source: "imds", options: { systemAssigned: false, identities: [] } },
@@ -633,11 +637,13 @@ const REMEDIES = {
     "no Azure host",
   ],
 };
-for (const [sign, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(REMEDIES)) {
-  test(`the remedy for "${sign}" is in the message`, async (t) => {
+for (const [symptom, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(
+  REMEDIES,
+)) {
+  test(`the remedy for "${symptom}" is in the message`, async (t) => {
     const endpoint = await startEndpoint(t, source, options);
     endpoint.always(fault);
-    const { message } = await refusal(t, acquireOnce(endpoint, RESOURCE, configuration));
-    t.true(message.includes(sign) && message.includes(remedy), message);
+    const { message } = await expectError(t, acquireWithoutRetries(endpoint, RESOURCE, configuration));
+    t.true(message.includes(symptom) && message.includes(remedy), message);
   });
 }

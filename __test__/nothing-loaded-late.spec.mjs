@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { platformFolder, readManifest, root } from "./packaging/packages.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 /** A folder with the package and its add-on as npm installs them. */
 function install(t) {

@@ -1,12 +1,12 @@
-// The option `source`: an application uses this source whatever else the environment says. And pods whose environment
-// is incomplete.
+// The option `source`: an application uses only these sources, whatever else the environment contains. Also pods with
+// an incomplete environment.
 
 import { createRequire } from "node:module";
 import test from "ava";
 import { SCOPE } from "./support/credential.mjs";
-import { ONCE, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { within } from "./support/environment.mjs";
-import { refusal } from "./support/refusal.mjs";
+import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { withEnvironment } from "./support/environment.mjs";
+import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const {
@@ -20,41 +20,47 @@ const POD = { ...LABELLED_POD, AZURE_CLIENT_ID: "8f7d9c1e-0000-4000-8000-0000000
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 
 for (const source of ["Imds", "DefaultToImds"]) {
-  test(`${source}: the node's identity in a pod with a workload identity`, async (t) => {
+  test(`source ${source} selects the node's identity in a pod with a workload identity`, async (t) => {
     const node = await startEndpoint(t, "imds");
-    const application = new ManagedIdentityApplication({ source, ...ONCE });
+    const application = new ManagedIdentityApplication({ source, ...NO_RETRIES });
     for (const pod of [POD, LABELLED_POD]) {
       const env = { ...pod, ...node.env };
-      await within(env, () => application.acquireToken(FORCED));
-      await within(env, () => application.getToken(SCOPE));
+      await withEnvironment(env, () => application.acquireToken(FORCED));
+      await withEnvironment(env, () => application.getToken(SCOPE));
       t.is(
-        within(env, () => application.getManagedIdentitySource()),
+        withEnvironment(env, () => application.getManagedIdentitySource()),
         "DefaultToImds",
       );
-      t.true((await within(env, () => application.isAvailable({ timeout: 60_000 }))).available);
-      t.is(await within(env, () => application.getManagedIdentitySourceAsync({ timeout: 60_000 })), "Imds");
+      t.true((await withEnvironment(env, () => application.isAvailable({ timeout: 60_000 }))).available);
+      t.is(
+        await withEnvironment(env, () => application.getManagedIdentitySourceAsync({ timeout: 60_000 })),
+        "Imds",
+      );
     }
   });
 }
 
-test("both names of IMDS, and IMDS that was detected, share tokens", async (t) => {
+test("both names of IMDS and detected IMDS share tokens", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const sources = [undefined, "Imds", "DefaultToImds", ["Imds"], ["AppService", "DefaultToImds"]];
   for (const [index, source] of sources.entries()) {
-    const application = new ManagedIdentityApplication({ source, ...ONCE });
-    const { fromCache } = await within(endpoint.env, () => application.acquireToken(RESOURCE));
+    const application = new ManagedIdentityApplication({ source, ...NO_RETRIES });
+    const { fromCache } = await withEnvironment(endpoint.env, () => application.acquireToken(RESOURCE));
     t.is(fromCache, index > 0, `${source}`);
   }
   t.is(endpoint.requests.length, 1);
 });
 
-test("of a list the first whose variables are complete, by the environment of each call", async (t) => {
+test("the first source in the list whose variables are complete is used, by the environment of each call", async (t) => {
   const [appService, imds] = [await startEndpoint(t), await startEndpoint(t, "imds")];
-  const application = new ManagedIdentityApplication({ source: ["AzureArc", "AppService", "Imds"], ...ONCE });
+  const application = new ManagedIdentityApplication({
+    source: ["AzureArc", "AppService", "Imds"],
+    ...NO_RETRIES,
+  });
   const env = { ...imds.env };
-  // A new token each time: what the application remembers is served without a look at the environment.
+  // A new token each time, because memoized tokens are returned without reading the environment.
   const requestsAfterCall = async () => {
-    await within(env, () => application.acquireToken(FORCED));
+    await withEnvironment(env, () => application.acquireToken(FORCED));
     return [appService.requests.length, imds.requests.length];
   };
   t.deepEqual(await requestsAfterCall(), [0, 1]);
@@ -64,55 +70,61 @@ test("of a list the first whose variables are complete, by the environment of ea
   t.deepEqual(await requestsAfterCall(), [1, 2]);
 });
 
-test("a variable that comes after those of the source found counts where a chosen source needs it", async (t) => {
+test("variables of the configured sources take effect even if detection would stop before them", async (t) => {
   const appService = await startEndpoint(t);
-  const application = new ManagedIdentityApplication({ source: ["WorkloadIdentity", "AppService"], ...ONCE });
-  await within(appService.env, () => application.acquireToken(RESOURCE));
-  // The pod's variables, which were not there at the first call, lead away from App Service.
-  await refusal(
+  const application = new ManagedIdentityApplication({
+    source: ["WorkloadIdentity", "AppService"],
+    ...NO_RETRIES,
+  });
+  await withEnvironment(appService.env, () => application.acquireToken(RESOURCE));
+  // The pod's variables, which were not set during the first call, select another source than App Service.
+  await expectError(
     t,
-    within({ ...appService.env, ...POD }, () => application.acquireToken(FORCED)),
+    withEnvironment({ ...appService.env, ...POD }, () => application.acquireToken(FORCED)),
     "unable_to_read_secret_file",
   );
-  // A call under way is not shared across environments either.
+  // Pending calls in different environments are not shared either.
   const release = appService.hold();
   const [first, second] = [appService.env, { ...appService.env, ...POD }].map((env) =>
-    within(env, () => application.acquireToken("https://storage.azure.com")),
+    withEnvironment(env, () => application.acquireToken("https://storage.azure.com")),
   );
-  await refusal(t, second, "unable_to_read_secret_file");
+  await expectError(t, second, "unable_to_read_secret_file");
   release();
   t.is((await first).fromCache, false);
 });
 
-test("where the environment has none of them: invalid_configuration, and a chain moves on", async (t) => {
-  const application = new ManagedIdentityApplication({ source: ["ServiceFabric", "CloudShell"], ...ONCE });
+test("if the environment has none of the sources: invalid_configuration, and a chain continues", async (t) => {
+  const application = new ManagedIdentityApplication({
+    source: ["ServiceFabric", "CloudShell"],
+    ...NO_RETRIES,
+  });
   const { env } = await startEndpoint(t);
-  const plain = await refusal(
+  const plain = await expectError(
     t,
-    within(env, () => application.acquireToken(RESOURCE)),
+    withEnvironment(env, () => application.acquireToken(RESOURCE)),
     "invalid_configuration",
   );
   t.is(plain.name, "ManagedIdentityError");
-  for (const word of ["source", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT"]) {
-    t.true(plain.message.includes(word), plain.message);
+  for (const part of ["source", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT"]) {
+    t.true(plain.message.includes(part), plain.message);
   }
-  const credential = await refusal(
+  const credential = await expectError(
     t,
-    within(env, () => application.getToken(SCOPE)),
+    withEnvironment(env, () => application.getToken(SCOPE)),
     "invalid_configuration",
   );
   t.is(credential.name, "CredentialUnavailableError");
   t.is(
-    within(env, () => application.getManagedIdentitySource()),
+    withEnvironment(env, () => application.getManagedIdentitySource()),
     "ServiceFabric",
   );
-  t.is(await within(env, () => application.getManagedIdentitySourceAsync()), null);
-  const { available, source, reason } = await within(env, () => application.isAvailable());
+  t.is(await withEnvironment(env, () => application.getManagedIdentitySourceAsync()), null);
+  const { available, source, reason } = await withEnvironment(env, () => application.isAvailable());
   t.deepEqual([available, source], [false, "ServiceFabric"]);
   t.true(reason.includes("CloudShell needs MSI_ENDPOINT"), reason);
 });
 
-test("every name is taken, alone and in a list; anything else is refused by name", (t) => {
+test("every source name is accepted, alone and in an array; other values are rejected by name", (t) => {
   for (const name of Object.values(ManagedIdentitySourceNames)) {
     t.notThrows(() => new ManagedIdentityApplication({ source: name }));
     t.notThrows(() => new ManagedIdentityApplication({ source: Object.freeze([name, "Imds"]) }));
@@ -146,42 +158,42 @@ for (const managedIdentityIdParams of [
   { userAssignedResourceId: "/x" },
 ]) {
   const id = Object.keys(managedIdentityIdParams ?? { none: 0 })[0];
-  test(`a pod without a client id is not given its node's identity (${id})`, async (t) => {
+  test(`a pod without a client id does not get its node's identity (${id})`, async (t) => {
     const node = await startEndpoint(t, "imds");
     const env = { ...LABELLED_POD, ...node.env };
-    const application = new ManagedIdentityApplication({ managedIdentityIdParams, ...ONCE });
+    const application = new ManagedIdentityApplication({ managedIdentityIdParams, ...NO_RETRIES });
     const calls = [() => application.acquireToken(RESOURCE), () => application.getToken(SCOPE)];
     for (const call of calls) {
-      const error = await refusal(t, within(env, call), "invalid_configuration");
+      const error = await expectError(t, withEnvironment(env, call), "invalid_configuration");
       t.is(error.name, "ManagedIdentityError");
       t.is(error.source, "WorkloadIdentity");
-      const helps = [
+      const parts = [
         "AZURE_CLIENT_ID",
         "userAssignedClientId",
         "azure.workload.identity/client-id",
         'source: "Imds"',
       ];
-      for (const word of helps) t.true(error.message.includes(word), error.message);
+      for (const part of parts) t.true(error.message.includes(part), error.message);
     }
     t.is(
-      within(env, () => application.getManagedIdentitySource()),
+      withEnvironment(env, () => application.getManagedIdentitySource()),
       "WorkloadIdentity",
     );
-    const { available, reason } = await within(env, () => application.isAvailable());
+    const { available, reason } = await withEnvironment(env, () => application.isAvailable());
     t.false(available);
     t.true(reason.includes("AZURE_CLIENT_ID"), reason);
     t.deepEqual(node.requests, []);
   });
 }
 
-test("a pod whose client id comes later is asked for by it", async (t) => {
+test("a client id that a pod gets later is used", async (t) => {
   const { env } = await startEndpoint(t, "workload-identity");
-  const application = new ManagedIdentityApplication(ONCE);
-  await refusal(
+  const application = new ManagedIdentityApplication(NO_RETRIES);
+  await expectError(
     t,
-    within({ ...env, AZURE_CLIENT_ID: undefined }, () => application.acquireToken(RESOURCE)),
+    withEnvironment({ ...env, AZURE_CLIENT_ID: undefined }, () => application.acquireToken(RESOURCE)),
     "invalid_configuration",
   );
-  const { available } = await within(POD, () => application.isAvailable());
+  const { available } = await withEnvironment(POD, () => application.isAvailable());
   t.false(available, "the file is missing");
 });

@@ -1,53 +1,56 @@
-// From the values of a run to figures: medians, spreads, ratios, and whether each goal is met.
+// Evaluates the values of a run: medians, spreads, ratios, and whether each goal is met.
 
-import { figures } from "./figures.mjs";
-import { summary } from "./statistics.mjs";
+import { metrics } from "./metrics.mjs";
+import { summarize } from "./statistics.mjs";
 
-/** `measured` has, by measurement and subject, the values of each run, or why there are none. */
+/**
+ * `measured` has the values of each run by measurement and contender, or a string with the reason why there are none.
+ */
 export function evaluate(measured) {
   const evaluated = new Map();
-  for (const figure of figures) {
-    const [measurement, key] = figure.of;
-    const subjects = Object.entries(measured[measurement] ?? {})
+  for (const metric of metrics) {
+    const [measurement, key] = metric.of;
+    const contenders = Object.entries(measured[measurement] ?? {})
       .filter(([, runs]) => typeof runs === "string" || runs[0][key] !== undefined)
-      .map(([subject, runs]) => [
-        subject,
-        typeof runs === "string" ? { notRun: runs } : summaryOf(runs, key, figure.unit),
+      .map(([contender, runs]) => [
+        contender,
+        typeof runs === "string" ? { notRun: runs } : summarizeRuns(runs, key, metric.unit),
       ]);
-    if (subjects.length > 0) evaluated.set(figure.id, { ...figure, subjects: Object.fromEntries(subjects) });
+    if (contenders.length > 0)
+      evaluated.set(metric.id, { ...metric, contenders: Object.fromEntries(contenders) });
   }
-  for (const figure of evaluated.values()) {
-    figure.ratio = ratio(figure.subjects.native, figure.subjects.msal);
-    figure.judged = (figure.goals ?? []).flatMap((goal) => judge(goal, figure, evaluated));
+  for (const metric of evaluated.values()) {
+    metric.ratio = ratio(metric.contenders.native, metric.contenders.msal);
+    metric.judged = (metric.goals ?? []).flatMap((goal) => judge(goal, metric, evaluated));
   }
   return [...evaluated.values()];
 }
 
-function summaryOf(runs, key, unit) {
+function summarizeRuns(runs, key, unit) {
   const values = runs.map((run) => run[key]).filter((value) => Number.isFinite(value));
-  if (values.length === 0) return { notRun: "not to be had on this platform" };
-  return summary(values.map((value) => value * unit.factor));
+  if (values.length === 0) return { notRun: "not available on this platform" };
+  return summarize(values.map((value) => value * unit.factor));
 }
 
 function ratio(ours, theirs) {
   return ours?.median > 0 && theirs?.median > 0 ? ours.median / theirs.median : undefined;
 }
 
-/** A goal whose other side was not measured cannot be judged. */
-function judge(goal, figure, evaluated) {
-  const ours = figure.subjects.native;
+/** Returns nothing if the other side of the goal was not measured. */
+function judge(goal, metric, evaluated) {
+  const ours = metric.contenders.native;
   if (ours?.median === undefined) return [];
-  if (goal.subject === undefined) {
-    return [{ words: `≤ ${goal.limit}`, met: ours.median <= goal.limit, at: ours.median }];
+  if (goal.contender === undefined) {
+    return [{ label: `≤ ${goal.limit}`, met: ours.median <= goal.limit, at: ours.median }];
   }
-  const other = evaluated.get(goal.figure ?? figure.id)?.subjects[goal.subject];
+  const other = evaluated.get(goal.metric ?? metric.id)?.contenders[goal.contender];
   const at = ratio(ours, other);
   if (at === undefined) return [];
   const limit = goal.limit < 1 ? `1/${(1 / goal.limit).toLocaleString("en-GB")}` : `${goal.limit} ×`;
-  const of = goal.words ?? "msal-node";
+  const of = goal.label ?? "msal-node";
   return [
     {
-      words: `≤ ${limit}${of === "msal-node" ? "" : ` of ${of}`}`,
+      label: `≤ ${limit}${of === "msal-node" ? "" : ` of ${of}`}`,
       met: at <= goal.limit,
       at,
       relative: true,

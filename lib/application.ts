@@ -21,8 +21,8 @@ import { rejectMisspeltIds } from "./misspelt-options.js";
 import {
   type AcquisitionOutcome,
   binding,
-  type JsError,
   type JsEvent,
+  type JsFailure,
   type NativeApplication,
 } from "./native-binding.js";
 import { PendingCall } from "./pending-call.js";
@@ -305,7 +305,7 @@ function applicationFromEnvironment(
 }
 
 /** Whether native code returned a failure in place of another object. */
-function isFailure(record: object): record is JsError {
+function isFailure(record: object): record is JsFailure {
   return hasOwn(record, "errorCode");
 }
 

@@ -4,8 +4,8 @@
  */
 
 type SendFunction = (
-  request: import("../binding.js").NetworkCall,
-) => Promise<import("../binding.js").NetworkReply>;
+  request: import("../binding.js").JsNetworkRequest,
+) => Promise<import("../binding.js").JsNetworkResponse>;
 type LogFunction = (level: number, message: string) => void;
 type AccessFunction = (access: import("../binding.js").CacheAccess) => Promise<string | undefined>;
-type EventFunction = (event: import("../binding.js").EventRecord) => void;
+type EventFunction = (event: import("../binding.js").JsEvent) => void;

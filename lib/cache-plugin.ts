@@ -23,12 +23,12 @@ const plugins = new WeakMap<contract.ICachePlugin, { readonly id: number; readon
 export function attachCache(native: NativeApplication, directory: unknown, cachePlugin: unknown): void {
   const { hostname }: typeof import("node:os") = nodeRequire("node:os");
   if (directory !== undefined && directory !== null) {
-    native.keepInDirectory(hostname());
+    native.useCacheDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     const plugin = cachePlugin as contract.ICachePlugin;
     const attached = plugins.get(plugin) ?? { id: binding.newTransportId(), access: serializeAccess(plugin) };
     plugins.set(plugin, attached);
-    native.keepWithPlugin(hostname(), attached.access, attached.id);
+    native.useCachePlugin(hostname(), attached.access, attached.id);
   }
 }
 

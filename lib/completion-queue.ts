@@ -21,11 +21,11 @@ function onComplete(number: number, outcome: AcquisitionOutcome): void {
 
 /** The queue through which native code delivers outcomes. It keeps the process alive while a call is pending. */
 export class CompletionQueue {
-  readonly native = new binding.Arrivals(onComplete);
+  readonly native = new binding.CompletionChannel(onComplete);
   #refCount = 0;
 
   ref(call: PendingCall): void {
-    if (this.#refCount === 0) this.native.keepAlive(true);
+    if (this.#refCount === 0) this.native.setRef(true);
     this.#refCount += 1;
     pendingByNumber.set(call.number, call);
   }
@@ -33,7 +33,7 @@ export class CompletionQueue {
   unref(call: PendingCall): void {
     pendingByNumber.delete(call.number);
     this.#refCount -= 1;
-    if (this.#refCount === 0) this.native.keepAlive(false);
+    if (this.#refCount === 0) this.native.setRef(false);
   }
 }
 

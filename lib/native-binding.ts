@@ -7,18 +7,18 @@ import { loadNativeBinding } from "./load-native-binding.js";
 export type {
   AcquisitionOutcome,
   CacheAccess,
-  ConfigurationRecord as JsApplicationOptions,
   Environment,
-  EventRecord as JsEvent,
-  FailureRecord as JsError,
-  IdentityRecord as JsIdentity,
+  JsApplicationOptions,
+  JsEvent,
+  JsFailure,
+  JsIdentity,
+  JsMetadata,
+  JsNetworkResponse,
+  JsNodeRoots,
+  JsRequestOptions,
+  JsToken,
   ManagedIdentityApplication as NativeApplication,
-  MetadataRecord as JsMetadata,
-  NetworkReply as JsNetworkResponse,
   NodeRoots,
-  NodeRootsRecord as JsNodeRoots,
-  TokenRecord as JsToken,
-  WishesRecord as JsRequestOptions,
 } from "../binding.js";
 
 export const binding = loadNativeBinding();

@@ -113,7 +113,7 @@ export class PendingCall {
     if (this.#waiters > 0 || !isPending(this)) return;
     this.#isReleased = true;
     this.#close();
-    this.#queue.native.release(this.number);
+    this.#queue.native.cancel(this.number);
   }
 
   #close(): void {

@@ -33,6 +33,11 @@ const common = {
 const define = { PACKAGE_VERSION: JSON.stringify(version) };
 
 const entryBySource = new Map(ENTRIES.map(({ name, source }) => [join(root, source), name]));
+/** By the name with which the command line imports it, so that it is checked against the public types. */
+const entryByPackageName = new Map([
+  ["managed-identity-native", "index"],
+  ["managed-identity-native/emulator", "emulator"],
+]);
 
 /** Leaves imports of other entry points than this one to Node.js, so that every class of the package exists once. */
 function otherEntriesThan(own) {
@@ -43,6 +48,10 @@ function otherEntriesThan(own) {
         const name = entryBySource.get(join(resolveDir, path).replace(/\.[jt]s$/, ""));
         return name === undefined || name === own ? undefined : { path: `./${name}.js`, external: true };
       });
+      onResolve({ filter: /^managed-identity-native(\/|$)/ }, ({ path }) => ({
+        path: `./${entryByPackageName.get(path)}.js`,
+        external: true,
+      }));
     },
   };
 }
@@ -61,7 +70,7 @@ function sourceFile(source) {
   return existsSync(join(root, `${source}.ts`)) ? `${source}.ts` : `${source}.js`;
 }
 
-/** The names that a module exports. */
+/** The names that a module exports; esbuild reports a default export for a program, which exports nothing. */
 async function exportsOf(name, entry) {
   const settings = {
     ...common,
@@ -72,7 +81,7 @@ async function exportsOf(name, entry) {
   };
   const { metafile } = await build(settings);
   const [{ exports }] = Object.values(metafile.outputs);
-  return exports.sort();
+  return exports.filter((exported) => exported !== "default").sort();
 }
 
 /**

@@ -14,11 +14,19 @@ const run = promisify(execFile);
 const whole = readManifest(root);
 const own = readManifest(join(root, "npm", platformFolder()));
 /** What a script needs of this folder, beside npm/. */
-const READ = [".ci", "Cargo.lock", "Cargo.toml", "package-lock.json", "package.json", "src"];
+const READ = [
+  "scripts",
+  "Cargo.lock",
+  "Cargo.toml",
+  "rust-toolchain.toml",
+  "package-lock.json",
+  "package.json",
+  "src",
+];
 
 async function written(script = root, env = {}) {
   const settings = { cwd: tmpdir(), env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 };
-  const { stdout } = await run(process.execPath, [join(script, ".ci", "sbom.mjs")], settings);
+  const { stdout } = await run(process.execPath, [join(script, "scripts", "sbom.mjs")], settings);
   return stdout;
 }
 

@@ -1,5 +1,5 @@
-// Azurite, Microsoft's emulator of Azure Storage, as a judge of our tokens: over https, since it takes bearer tokens
-// no other way, with a certificate of the test's.
+// Azurite, Microsoft's emulator of Azure Storage, as an independent verifier of tokens. It accepts bearer tokens over
+// https only, so it runs with a certificate of the test.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,31 +11,31 @@ import { text } from "node:stream/consumers";
 import { environmentWith } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { createCertificate } = require("../../emulator/certificate.js");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const ACCOUNT = "devstoreaccount1";
 const OPTIONS = [
   ...["--blobPort", "0"],
-  // It looks at issuer, audience and lifetime, not at the signature.
+  // Azurite verifies issuer, audience and lifetime, but not the signature.
   ...["--oauth", "basic"],
   "--inMemoryPersistence",
-  // Nothing that a test starts may speak to the internet.
+  // Tests must not send traffic to the internet.
   "--disableTelemetry",
-  // The client may be newer than Azurite, and speak a newer version of the protocol.
+  // The client may use a newer protocol version than Azurite supports.
   "--skipApiVersionCheck",
   "--silent",
 ];
 
-/** Starts Azurite; `url` is that of its account, `ca` what a client must trust, `caFile` where that lies. */
+/** Starts Azurite. `url` is the URL of its account, `ca` its certificate, `caFile` the path of that certificate. */
 export async function startAzurite() {
-  const folder = await mkdtemp(join(tmpdir(), "azurite-"));
-  const [certFile, keyFile] = ["certificate.pem", "key.pem"].map((name) => join(folder, name));
+  const directory = await mkdtemp(join(tmpdir(), "azurite-"));
+  const [certFile, keyFile] = ["certificate.pem", "key.pem"].map((name) => join(directory, name));
   const certificate = await createCertificate();
   await writeFile(certFile, certificate.pem);
   await writeFile(keyFile, certificate.keyPem, { mode: 0o600 });
   const main = require.resolve("azurite/dist/src/blob/main.js");
   const child = spawn(process.execPath, [main, ...OPTIONS, "--cert", certFile, "--key", keyFile], {
-    cwd: folder,
+    cwd: directory,
     env: environmentWith({ AZURITE_ACCOUNTS: undefined, AZURITE_DB: undefined }),
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -43,7 +43,7 @@ export async function startAzurite() {
   const close = async () => {
     child.kill("SIGKILL");
     await ended;
-    await rm(folder, { recursive: true });
+    await rm(directory, { recursive: true });
   };
   const origin = await originOf(child).catch(async (error) => {
     await close();
@@ -52,7 +52,7 @@ export async function startAzurite() {
   return { url: `${origin}/${ACCOUNT}`, ca: certificate.pem, caFile: certFile, close };
 }
 
-/** Where it listens, by what it prints. */
+/** The URL, taken from Azurite's output. */
 async function originOf({ stdout, stderr }) {
   const complaint = text(stderr);
   let printed = "";

@@ -1,19 +1,19 @@
-// README's tables of when a chain of credentials moves on, as the tests run them.
+// Reads the documented tables of when a credential chain continues, so that the tests run every row.
 
 import { readFileSync } from "node:fs";
 
 const CONFIGURED = "a configured endpoint";
-const DEFAULT_ADDRESS = "the default address of IMDS, until IMDS has answered";
+const DEFAULT_ADDRESS = "the default address of IMDS, until IMDS has responded";
 const SERVICES_OWN = "the service's own";
 const MOVES_ON = { "moves on": true, stops: false };
 
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/azure-sdk.md", import.meta.url), "utf8");
 
-/** The rows of the table whose first column has this heading: `{ situation, code, movesOn }`, one for each situation. */
+/** The rows of the table whose first column has this heading, as `{ situation, code, movesOn }`, one per situation. */
 function rowsOf(heading) {
-  const lines = readme.split("\n");
+  const lines = page.split("\n");
   const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`));
-  if (start === -1) throw new Error(`README has no table of ${heading}`);
+  if (start === -1) throw new Error(`docs/azure-sdk.md does not have the table of ${heading}`);
   const rest = lines.slice(start + 2);
   return rest
     .slice(

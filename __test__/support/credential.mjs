@@ -1,25 +1,24 @@
-// The shortest way to ask an emulated endpoint as a client of the Azure SDK does.
+// Helpers for calling `getToken` as Azure SDK clients do.
 
 import { createRequire } from "node:module";
 import { RESOURCE } from "./endpoint.mjs";
-import { within } from "./environment.mjs";
+import { withEnvironment } from "./environment.mjs";
 
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
-/** How clients of the Azure SDK name the resource. */
+/** The scope by which Azure SDK clients request RESOURCE. */
 export const SCOPE = `${RESOURCE}/.default`;
 
-/** Asks `endpoint` by `getToken` of `application`, which is a new one unless it is given. */
+/** Calls `getToken` with the environment of `endpoint`, on a new application by default. */
 export function getToken(endpoint, scopes, options, application = new ManagedIdentityApplication()) {
-  return within(endpoint.env, () => application.getToken(scopes, options));
+  return withEnvironment(endpoint.env, () => application.getToken(scopes, options));
 }
 
 /**
- * Runs `work` while the environment leads to `endpoint`, for clients that ask for their token later than in their
- * first step. For tests that run one after another. What was there before comes back, and with it the address that
- * keeps IMDS's own from being asked.
+ * Runs `work` with the environment of `endpoint`, for clients that request a token after their first `await`. Only for
+ * serial tests, because process.env is restored when `work` ends.
  */
-export async function during({ env }, work) {
+export async function withEndpoint({ env }, work) {
   const before = Object.keys(env).map((name) => [name, process.env[name]]);
   Object.assign(process.env, env);
   try {

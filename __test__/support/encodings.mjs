@@ -1,11 +1,11 @@
-// What encoders make of a secret, and an oracle that takes all of it back: it decodes a text again and again, without
-// knowing what was encoded.
+// Encodes a secret in many ways, and detects a secret in a text: the text is decoded repeatedly, without knowledge of
+// how it was encoded.
 
 const code = (character) => character.codePointAt(0);
 const hex = (character, digits = 2) => code(character).toString(16).padStart(digits, "0");
 const NAMES = { "+": "&plus;", "/": "&sol;", "=": "&equals;", ".": "&period;", _: "&lowbar;" };
 
-/** How one character is encoded. */
+/** Encoders of a single character. */
 const CHARACTER_ENCODERS = {
   "%2B": (c) => `%${hex(c).toUpperCase()}`,
   "%2b": (c) => `%${hex(c)}`,
@@ -26,25 +26,25 @@ const CHARACTER_ENCODERS = {
 /** Which characters are encoded. */
 const CHOICES = {
   "every character": () => true,
-  "no letters and digits": (c) => /\W/.test(c),
+  "all but letters and digits": (c) => /\W/.test(c),
   "plus signs and full stops": (c) => "+.".includes(c),
   "slashes and underscores": (c) => "/_".includes(c),
   "equals signs": (c) => c === "=",
   "every third character": (_, index) => index % 3 === 0,
 };
 
-/** What is done with all of it. */
+/** Encodings of the whole text, applied last. */
 const TEXT_ENCODERS = {
-  "nothing else": (text) => text,
-  "percent signs": (text) => encodeURIComponent(text),
+  "no further encoding": (text) => text,
+  "percent encoding": (text) => encodeURIComponent(text),
   JSON: (text) => JSON.stringify(text).slice(1, -1),
   HTML: (text) => text.replaceAll("&", "&amp;").replaceAll("=", "&#61;"),
   base64: (text) => Buffer.from(text).toString("base64"),
-  "base64url after a name": (text) => Buffer.from(`user:${text}`).toString("base64url"),
-  blanks: (text) => [...text].join(" "),
+  "base64url with a prefix": (text) => Buffer.from(`user:${text}`).toString("base64url"),
+  spaces: (text) => [...text].join(" "),
 };
 
-/** Every encoder with every choice, `[name, encoded][]`. */
+/** Every combination of encoders and characters, as `[name, encoded][]`. */
 export function encodings(secret) {
   return Object.entries(CHARACTER_ENCODERS).flatMap(([encoder, encode]) =>
     Object.entries(CHOICES).flatMap(([choice, chosen]) => {
@@ -71,7 +71,7 @@ const DECODERS = [
   (text) => text.replace(/[\s\p{Cc}]+/gu, ""),
 ];
 
-/** What each run of base64 characters can mean, from any character on. */
+/** The possible base64 decodings of each run of base64 characters, at every offset. */
 function base64Texts(text) {
   const runs = text.match(/[\w+/-]{10,}/g) ?? [];
   const texts = runs.flatMap((run) =>
@@ -80,8 +80,8 @@ function base64Texts(text) {
   return texts.filter((decoded) => /[\t-~]{8}/.test(decoded));
 }
 
-/** Whether eight characters of `secret` in a row are in anything that can be made of `text` by decoding it. */
-export function shows(text, secret) {
+/** Whether any decoding of `text` contains eight consecutive characters of `secret`. */
+export function reveals(text, secret) {
   const windows = Array.from({ length: secret.length - 7 }, (_, at) =>
     secret.slice(at, at + 8).toLowerCase(),
   );

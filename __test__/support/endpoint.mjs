@@ -1,7 +1,7 @@
-// An emulated endpoint that ends with its test, and the shortest way to ask it.
+// An emulated endpoint that stops with its test, and helpers that call it.
 
 import { createRequire } from "node:module";
-import { within } from "./environment.mjs";
+import { withEnvironment } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
@@ -9,13 +9,16 @@ const { startEmulator } = require("managed-identity-native/emulator");
 
 export const RESOURCE = "https://vault.azure.net";
 
-/** One request only: for the tests that are not about retries. */
-export const ONCE = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
+/** For tests that are not about retries. */
+export const NO_RETRIES = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
 
-/** The origins of all endpoints so far: a port that the system hands out again would find its predecessor's tokens. */
+/**
+ * The origins of all endpoints so far. If the system reuses a port, the cache still holds the tokens of its previous
+ * endpoint.
+ */
 const origins = new Set();
 
-/** Starts an endpoint that closes with the test. */
+/** Starts an endpoint that stops with the test. */
 export async function startEndpoint(t, source = "app-service", options = {}) {
   const endpoint = await startEmulator({ source, ...options });
   t.teardown(() => endpoint.close());
@@ -24,13 +27,13 @@ export async function startEndpoint(t, source = "app-service", options = {}) {
   return endpoint;
 }
 
-/** Asks `endpoint` by `application`, which is a new one unless it is given. */
+/** Acquires a token from `endpoint`, with a new application by default. */
 export function acquire(endpoint, request = RESOURCE, application = new ManagedIdentityApplication()) {
-  return within(endpoint.env, () => application.acquireToken(request));
+  return withEnvironment(endpoint.env, () => application.acquireToken(request));
 }
 
-/** The same with a new application that makes a single request. */
-export function acquireOnce(endpoint, request = RESOURCE, configuration = {}) {
-  const system = { ...ONCE.system, ...configuration.system };
+/** Acquires a token with a new application that does not retry. */
+export function acquireWithoutRetries(endpoint, request = RESOURCE, configuration = {}) {
+  const system = { ...NO_RETRIES.system, ...configuration.system };
   return acquire(endpoint, request, new ManagedIdentityApplication({ ...configuration, system }));
 }

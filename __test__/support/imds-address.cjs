@@ -1,6 +1,6 @@
 "use strict";
 
-// What answers at IMDS's address, for programs in a network namespace of their own; and a chain that is asked there.
+// A server at IMDS's address, for programs in a network namespace, and a credential chain that calls it.
 
 const http = require("node:http");
 
@@ -21,11 +21,12 @@ const IMDS = {
 };
 
 /**
- * Answers every request with `answers.any`, or the one without the Metadata header with `answers.probe` and each other
- * with the next of `answers.tokens`, the last of which stays. An answer is `{ status, headers, body }`, `null` for
- * silence, or a text to be sent as it is. `delay` comes before each.
+ * Answers every request with `responses.any` if it is given. Otherwise requests without the Metadata header get
+ * `responses.probe`, and the others get `responses.tokens` in order, the last one repeatedly. A response is `{ status,
+ * headers, body }`, `null` for no response, or a string that is sent as it is. Each response is sent after `delay`
+ * milliseconds.
  */
-async function answerAtAddress({ any, probe = IMDS.probe, tokens = [IMDS.token], delay = 0 }) {
+async function serveAtImdsAddress({ any, probe = IMDS.probe, tokens = [IMDS.token], delay = 0 }) {
   const requests = [];
   let count = 0;
   const server = http.createServer((request, response) => {
@@ -33,15 +34,15 @@ async function answerAtAddress({ any, probe = IMDS.probe, tokens = [IMDS.token],
     requests.push(isProbe ? "probe" : "token");
     if (!isProbe) count += 1;
     const expected = isProbe ? probe : tokens[Math.min(count, tokens.length) - 1];
-    const answer = any === undefined ? expected : any;
-    if (answer === null) return;
-    if (typeof answer === "string") {
-      request.socket.end(answer);
+    const planned = any === undefined ? expected : any;
+    if (planned === null) return;
+    if (typeof planned === "string") {
+      request.socket.end(planned);
       return;
     }
     setTimeout(() => {
-      response.writeHead(answer.status, answer.headers);
-      response.end(answer.body);
+      response.writeHead(planned.status, planned.headers);
+      response.end(planned.body);
     }, delay);
   });
   server.on("connection", (socket) => socket.on("error", () => undefined));
@@ -55,8 +56,8 @@ async function answerAtAddress({ any, probe = IMDS.probe, tokens = [IMDS.token],
   return { requests, close };
 }
 
-/** Which token a chain of `first` and another credential brings, or which error, and after how many milliseconds. */
-async function askChain(first, scope = "https://vault.azure.net/.default") {
+/** Returns the token or the error of a chain of `first` and a second credential, and the elapsed milliseconds. */
+async function getTokenFromChain(first, scope = "https://vault.azure.net/.default") {
   const { ChainedTokenCredential } = require("@azure/identity");
   const next = { getToken: async () => ({ token: "the-next", expiresOnTimestamp: Date.now() + 3_600_000 }) };
   const startedAt = performance.now();
@@ -67,7 +68,7 @@ async function askChain(first, scope = "https://vault.azure.net/.default") {
   return { ...outcome, ms: performance.now() - startedAt };
 }
 
-/** The report of `doctor --json` in this process's network. */
+/** The report of `doctor --json`, run in the network namespace of this process. */
 async function doctor(require) {
   const { execFile } = require("node:child_process");
   const path = require.resolve("../../dist/cli.js");
@@ -76,4 +77,4 @@ async function doctor(require) {
   });
 }
 
-module.exports = { answerAtAddress, askChain, doctor };
+module.exports = { serveAtImdsAddress, getTokenFromChain, doctor };

@@ -1,11 +1,11 @@
-// IMDS's own address, for a process of its own: a network namespace, in which nothing but the process itself can answer
-// there. It vanishes with the process.
+// A network namespace with IMDS's own address, in which only the started process can answer. It is removed when the
+// process ends.
 
 import { spawnSync } from "node:child_process";
 
 const ADDRESS = "169.254.169.254";
 const LOOPBACK = `ip addr add ${ADDRESS}/32 dev lo && ip link set lo up`;
-/** A cable whose other end is loose: packets leave for the address, and nothing answers. */
+/** A network interface whose peer is down: packets to the address are sent and never answered. */
 const NO_ANSWER =
   "ip link add veth0 type veth peer name veth1 && ip addr add 169.254.1.1/16 dev veth0 && ip link set veth0 up && ip link set veth1 up";
 
@@ -13,16 +13,16 @@ function inNamespace(setUp) {
   return ["unshare", "--map-root-user", "--net", "sh", "-c", `${setUp} && exec "$@"`, "sh"];
 }
 
-/** What to put before the command of a process that is to have the address. */
-export const ownAddress = inNamespace(LOOPBACK);
-/** The same where no connection to the address is ever accepted or refused. */
-export const unansweredAddress = inNamespace(`${LOOPBACK.split(" && ")[1]} && ${NO_ANSWER}`);
+/** The command prefix that starts a process with the address on its loopback interface. */
+export const ownAddressCommand = inNamespace(LOOPBACK);
+/** The same, except that connections to the address are neither accepted nor refused. */
+export const unansweredAddressCommand = inNamespace(`${LOOPBACK.split(" && ")[1]} && ${NO_ANSWER}`);
 
-/** Why there can be no such process here; undefined when there can. */
-export const reasonAgainst = reason(ownAddress);
-export const reasonAgainstUnanswered = reason(unansweredAddress);
+/** Why namespaces are unavailable on this machine; undefined if they are available. */
+export const skipReason = findSkipReason(ownAddressCommand);
+export const unansweredSkipReason = findSkipReason(unansweredAddressCommand);
 
-function reason([command, ...rest]) {
+function findSkipReason([command, ...rest]) {
   if (process.platform !== "linux") return "no network namespace: Linux only";
   const { status, error, stderr } = spawnSync(command, [...rest, "true"]);
   return status === 0 ? undefined : `no network namespace: ${error ?? stderr}`.trim();

@@ -1,13 +1,13 @@
 "use strict";
 
-// A network client that plays IMDS at its own address, which no test may ever reach, and a machine without it.
-// For programs of processes of their own, since whether IMDS has answered is remembered by the process.
+// A network client that answers for IMDS at its own address, which no test may contact. For programs in child
+// processes, because a process remembers whether IMDS has responded.
 
 const IMDS = "http://169.254.169.254/metadata/identity/oauth2/token";
 const TOKEN = { status: 200, headers: {}, body: { access_token: "a-token", expires_in: "86400" } };
 
-/** A request as a test wants to see it. */
-function seen(url, headers) {
+/** The parts of a request that tests compare. */
+function summarize(url, headers) {
   const { origin, pathname, searchParams } = new URL(url);
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   return {
@@ -18,11 +18,11 @@ function seen(url, headers) {
   };
 }
 
-/** A client of which `probe` answers each request without a query; every other one gets a token. */
+/** A client that answers each request without a query by `probe` and every other request with a token. */
 function imdsClient(probe) {
   const requests = [];
   const sendGetRequestAsync = async (url, { headers }) => {
-    const request = seen(url, headers);
+    const request = summarize(url, headers);
     requests.push(request);
     return request.query.length === 0 ? probe() : TOKEN;
   };
@@ -30,9 +30,9 @@ function imdsClient(probe) {
   return { requests, sendGetRequestAsync, sendPostRequestAsync };
 }
 
-/** What a probe may bring. */
+/** The possible results of a probe. */
 const probes = {
-  answered: async () => ({ status: 400, headers: {}, body: "" }),
+  responded: async () => ({ status: 400, headers: {}, body: "" }),
   broken: async () => ({ status: 500, headers: {}, body: "" }),
   missing: async () => ({ status: 404, headers: {}, body: "" }),
   refused: async () => {

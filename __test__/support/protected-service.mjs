@@ -1,4 +1,4 @@
-// A service that takes bearer tokens, and a client of it as the Azure SDK builds its own.
+// A service that accepts bearer tokens, and a client for it that is built as Azure SDK clients are.
 
 import { once } from "node:events";
 import https from "node:https";
@@ -10,13 +10,13 @@ import {
   createPipelineRequest,
 } from "@azure/core-rest-pipeline";
 
-const { createCertificate } = createRequire(import.meta.url)("../../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 /**
- * Starts a service that ends with its test. `judge` is given each token, and says which challenge it gets; none if it
- * is welcome. `tokens` are all that came.
+ * Starts a service that stops with its test. `challengeFor` receives each token and returns the challenge to send, or
+ * undefined to accept the token. `tokens` has every token that was received.
  */
-export async function startService(t, judge) {
+export async function startProtectedService(t, challengeFor) {
   const certificate = await createCertificate();
   const tokens = [];
   const server = https.createServer(
@@ -24,7 +24,7 @@ export async function startService(t, judge) {
     (request, response) => {
       const token = request.headers.authorization?.replace(/^Bearer /, "");
       tokens.push(token);
-      const challenge = judge(token, tokens.length);
+      const challenge = challengeFor(token, tokens.length);
       if (challenge !== undefined) response.setHeader("WWW-Authenticate", challenge);
       response.writeHead(challenge === undefined ? 200 : 401).end();
     },
@@ -38,8 +38,8 @@ export async function startService(t, judge) {
   return { tokens, ca: certificate.pem, url: `https://127.0.0.1:${server.address().port}` };
 }
 
-/** A client of `service` with this credential: a function that sends one request and gives its status. */
-export function clientOf(service, credential, scopes) {
+/** Returns a function that sends one request to `service` with this credential and returns the response status. */
+export function createClient(service, credential, scopes) {
   const pipeline = createPipelineFromOptions({ tlsOptions: { ca: service.ca } });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }));
   const httpClient = createDefaultHttpClient();
@@ -49,7 +49,7 @@ export function clientOf(service, credential, scopes) {
   };
 }
 
-/** What a service sends that wants a token with these claims, because of continuous access evaluation. */
+/** The challenge of continuous access evaluation that requires a token with these claims. */
 export function claimsChallenge(claims) {
   const encoded = Buffer.from(JSON.stringify(claims)).toString("base64");
   return `Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", error="insufficient_claims", claims="${encoded}"`;

@@ -1,25 +1,28 @@
-// An endpoint below HTTP: the test decides which bytes a connection carries, and when.
+// An endpoint at TCP level: the test decides which bytes are sent on a connection, and when.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * A response with a token that tells which resource it is for. `names`: whether the response says so, too; `lifetime` in
- * seconds.
+ * A response with a token that contains the name of its resource. `namesResource`: whether the response has a `resource`
+ * field; `lifetime` is in seconds.
  */
-export function tokenResponse(resource, { names = true, connection = "keep-alive", lifetime = 86_400 } = {}) {
+export function tokenResponse(
+  resource,
+  { namesResource = true, connection = "keep-alive", lifetime = 86_400 } = {},
+) {
   const body = JSON.stringify({
     access_token: `token for ${resource}`,
     expires_in: lifetime,
     token_type: "Bearer",
-    ...(names && { resource }),
+    ...(namesResource && { resource }),
   });
   return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: ${connection}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
 /**
- * Starts an endpoint that calls `onRequest({ socket, resource, path, nth, nthOfConnection })` for each request, and
+ * Starts an endpoint that calls `onRequest({ socket, resource, path, nth, nthOfConnection })` for each request and
  * `onConnection(socket, nth)` for each connection.
  */
 export async function startRawEndpoint(t, onRequest, onConnection = () => {}) {
@@ -61,7 +64,7 @@ export async function startRawEndpoint(t, onRequest, onConnection = () => {}) {
   };
 }
 
-/** Writes after so many milliseconds, unless the connection has ended. */
+/** Writes after this delay, unless the connection has ended. */
 export async function writeAfter(socket, milliseconds, bytes) {
   if (milliseconds > 0) await delay(milliseconds);
   if (!socket.destroyed) socket.write(bytes);

@@ -1,21 +1,21 @@
-// How much memory a process gains by refreshing its tokens again and again, once it has settled. Run with
-// --expose-gc: what is left is held.
+// How much memory a process gains by refreshing its tokens repeatedly after a warm-up. Requires --expose-gc, so that
+// only retained memory counts.
 
-import { inLanes } from "./lanes.mjs";
-import { expect, open, resource } from "./subject.mjs";
+import { runConcurrently } from "./concurrency.mjs";
+import { assertMeasured, open, resource } from "./contenders.mjs";
 
-const LANES = 32;
+const CONCURRENCY = 32;
 
-const { subject, settling, refreshes } = JSON.parse(process.argv[2]);
-const { call, refresh, check } = await open(subject);
+const { contender, settling, refreshes } = JSON.parse(process.argv[2]);
+const { call, refresh, check } = await open(contender);
 
 async function run(count) {
   let checked = 0;
-  await inLanes(count, LANES, async (_, lane) => {
-    check(await call(refresh(resource(lane))), false);
+  await runConcurrently(count, CONCURRENCY, async (_, worker) => {
+    check(await call(refresh(resource(worker))), false);
     checked += 1;
   });
-  expect(checked === count, "every refresh");
+  assertMeasured(checked === count, "every refresh");
 }
 
 async function rss() {

@@ -1,5 +1,5 @@
-// The headline figures as an SVG: for each a group of bars on a scale of its own, with the numbers beside them. Its
-// background is transparent, and its colours follow the reader's light or dark theme.
+// The headline metrics as an SVG bar chart: a group of bars with its own scale for each metric, labelled with the
+// values. The background is transparent, and the colours follow the reader's light or dark theme.
 
 import { fraction, number } from "./numbers.mjs";
 
@@ -12,9 +12,9 @@ const GAP = 18;
 const TOP = 64;
 
 const SERIES = [
-  { subject: "native", name: "managed-identity-native" },
-  { subject: "msal", name: "@azure/msal-node" },
-  { subject: "identity", name: "@azure/identity" },
+  { contender: "native", name: "managed-identity-native" },
+  { contender: "msal", name: "@azure/msal-node" },
+  { contender: "identity", name: "@azure/identity" },
 ];
 
 const STYLE = `
@@ -35,39 +35,41 @@ const STYLE = `
     }
   `;
 
-export function chart(figures, { date, cpu, cores, node }) {
-  const drawn = figures.filter((figure) => figure.chart !== undefined && figure.subjects.native?.median > 0);
+export function chart(metrics, { date, cpu, cores, node }) {
+  const drawn = metrics.filter(
+    (metric) => metric.chart !== undefined && metric.contenders.native?.median > 0,
+  );
   const parts = [];
   let y = TOP;
-  for (const figure of drawn) {
-    const bars = SERIES.filter(({ subject }) => figure.subjects[subject]?.median >= 0);
-    const most = Math.max(...bars.map(({ subject }) => figure.subjects[subject].median));
+  for (const metric of drawn) {
+    const bars = SERIES.filter(({ contender }) => metric.contenders[contender]?.median >= 0);
+    const max = Math.max(...bars.map(({ contender }) => metric.contenders[contender].median));
     const middle = y + (bars.length * STEP) / 2;
-    parts.push(text(LABELS - 12, middle, figure.chart, 'class="label" text-anchor="end"'));
-    if (figure.ratio !== undefined) {
-      const shown = `${fraction(figure.ratio)} of msal-node`;
-      parts.push(text(LABELS - 12, middle + 15, shown, 'class="quiet" text-anchor="end"'));
+    parts.push(text(LABELS - 12, middle, metric.chart, 'class="label" text-anchor="end"'));
+    if (metric.ratio !== undefined) {
+      const comparison = `${fraction(metric.ratio)} of msal-node`;
+      parts.push(text(LABELS - 12, middle + 15, comparison, 'class="quiet" text-anchor="end"'));
     }
     const bottom = y + bars.length * STEP;
     parts.push(`<path class="axis" d="M${LABELS} ${y - 3}V${bottom}"/>`);
-    for (const { subject } of bars) {
-      const { median } = figure.subjects[subject];
-      const length = Math.max(1, (median / most) * BARS);
+    for (const { contender } of bars) {
+      const { median } = metric.contenders[contender];
+      const length = Math.max(1, (median / max) * BARS);
       parts.push(
-        `<rect class="${subject}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
+        `<rect class="${contender}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
       );
-      const value = `${number(median)} ${figure.unit.name}`;
+      const value = `${number(median)} ${metric.unit.name}`;
       parts.push(
-        text(LABELS + length + 6, y + BAR - 2.5, value, subject === "native" ? "" : 'class="quiet"'),
+        text(LABELS + length + 6, y + BAR - 2.5, value, contender === "native" ? "" : 'class="quiet"'),
       );
       y += STEP;
     }
     y += GAP;
   }
   const height = y + 8;
-  const label =
+  const ariaLabel =
     "Bars: medians of managed-identity-native beside those of msal-node and identity; shorter is better";
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${ariaLabel}">
   <style>${STYLE}</style>
   ${text(0, 18, "Shorter is better", 'class="title"')}
   ${text(WIDTH, 18, escaped(`${date}, ${cpu}, ${cores} cores, Node.js ${node}; each group has its own scale`), 'class="quiet" text-anchor="end"')}
@@ -78,16 +80,16 @@ export function chart(figures, { date, cpu, cores, node }) {
 }
 
 function legend() {
-  return SERIES.map(({ subject, name }, index) => {
+  return SERIES.map(({ contender, name }, index) => {
     const x = LABELS + index * 190;
-    return `<rect class="${subject}" x="${x}" y="32" width="12" height="12"/>${text(x + 18, 42, name, "")}`;
+    return `<rect class="${contender}" x="${x}" y="32" width="12" height="12"/>${text(x + 18, 42, name, "")}`;
   }).join("\n  ");
 }
 
-function text(x, y, words, attributes) {
-  return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${words}</text>`;
+function text(x, y, content, attributes) {
+  return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${content}</text>`;
 }
 
-function escaped(words) {
-  return words.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+function escaped(content) {
+  return content.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }

@@ -1,10 +1,12 @@
-// The figures as a Markdown table, with what it is to be read by.
+// The metrics as a Markdown table, and its notes.
 
 import { fraction, number } from "./numbers.mjs";
 
 const COLUMNS = ["native", "msal", "identity"];
+/** The metrics that README shows, by their ids. */
+const HEADLINES = ["cached-1", "require-token", "uncached-small", "callers", "installed"];
 
-export function table(figures, settings, versions) {
+export function table(metrics, settings, versions) {
   const header = [
     "",
     "managed-identity-native",
@@ -14,35 +16,51 @@ export function table(figures, settings, versions) {
     "goal",
   ];
   const lines = [row(header), row(["---", "---:", "---:", "---:", "---:", "---"])];
-  for (const figure of figures) {
-    if (figure.group !== undefined) lines.push(row([`**${figure.group}**`, "", "", "", "", ""]));
+  for (const metric of metrics) {
+    if (metric.group !== undefined) lines.push(row([`**${metric.group}**`, "", "", "", "", ""]));
     lines.push(
       row([
-        titleOf(figure, settings),
-        ...cells(figure),
-        figure.ratio === undefined ? "" : fraction(figure.ratio),
-        figure.judged.map(goal).join("<br>"),
+        titleOf(metric, settings),
+        ...cells(metric),
+        metric.ratio === undefined ? "" : fraction(metric.ratio),
+        metric.judged.map(goal).join("<br>"),
       ]),
     );
   }
   return lines.join("\n");
 }
 
-/** The title with what it says of the run filled in. */
-export function titleOf({ title, subjects, unit }, { acquisitions, growth }) {
+/** The headline metrics, without goals. */
+export function headlines(metrics, settings, versions) {
+  const header = [
+    "",
+    "managed-identity-native",
+    `@azure/msal-node ${versions.msal}`,
+    `@azure/identity ${versions.identity}`,
+  ];
+  const selected = metrics.filter(({ id }) => HEADLINES.includes(id));
+  return [
+    row(header),
+    row(["---", "---:", "---:", "---:"]),
+    ...selected.map((metric) => row([metric.chart ?? titleOf(metric, settings), ...cells(metric)])),
+  ].join("\n");
+}
+
+/** The title of a metric, with the placeholders filled in. */
+export function titleOf({ title, contenders, unit }, { acquisitions, growth }) {
   const filled = {
     acquisitions: number(acquisitions),
-    node: subjects.node?.median === undefined ? "–" : `${number(subjects.node.median)} ${unit.name}`,
+    node: contenders.node?.median === undefined ? "–" : `${number(contenders.node.median)} ${unit.name}`,
     growthOfMsal: `${number(growth.msal.refreshes)} after ${number(growth.msal.settling)}`,
   };
   return title.replace(/\{(\w+)\}/g, (_, name) => filled[name]);
 }
 
-function cells(figure) {
-  const { node } = figure.subjects;
-  // What is no package's figure, such as a bare call, stands across from the others in our column.
-  const own = figure.subjects.native ?? node;
-  return COLUMNS.map((column) => cell(column === "native" ? own : figure.subjects[column], figure.unit));
+function cells(metric) {
+  const { node } = metric.contenders;
+  // Baselines without a package, such as a bare await, are shown in our column.
+  const own = metric.contenders.native ?? node;
+  return COLUMNS.map((column) => cell(column === "native" ? own : metric.contenders[column], metric.unit));
 }
 
 function cell(found, unit) {
@@ -53,23 +71,23 @@ function cell(found, unit) {
   return `${number(median)}${unit.name === "" ? "" : ` ${unit.name}`}${spread}`;
 }
 
-function goal({ words, met, at, relative }) {
-  if (met) return `${words} ✓`;
-  return `${words} ✗ (${relative ? fraction(at) : number(at)})`;
+function goal({ label, met, at, relative }) {
+  if (met) return `${label} ✓`;
+  return `${label} ✗ (${relative ? fraction(at) : number(at)})`;
 }
 
 function row(cells) {
   return `| ${cells.join(" | ")} |`;
 }
 
-/** What was not run, with the reasons. */
-export function notes(figures, settings) {
+/** The measurements that were not run, with the reasons. */
+export function notes(metrics, settings) {
   const reasons = new Map();
-  for (const figure of figures) {
-    for (const [subject, { notRun }] of Object.entries(figure.subjects)) {
+  for (const metric of metrics) {
+    for (const [contender, { notRun }] of Object.entries(metric.contenders)) {
       if (notRun === undefined) continue;
-      const key = `${subject === "native" ? "managed-identity-native" : subject}: ${notRun}`;
-      reasons.set(key, [...(reasons.get(key) ?? []), titleOf(figure, settings)]);
+      const key = `${contender === "native" ? "managed-identity-native" : contender}: ${notRun}`;
+      reasons.set(key, [...(reasons.get(key) ?? []), titleOf(metric, settings)]);
     }
   }
   return [...reasons].map(([reason, titles]) => `* Not run, ${reason} (${titles.join("; ")}).`);

@@ -72,7 +72,7 @@ fn holds(target: &Target, input: &[u8]) -> bool {
         let written = fs::create_dir_all(folder().join("artifacts")).and_then(|()| fs::write(&file, input));
         eprintln!("{}: does not hold for {}", target.name, input.escape_ascii());
         match written {
-            Ok(()) => eprintln!("once more: .ci/fuzz {} {}", target.name, file.display()),
+            Ok(()) => eprintln!("once more: scripts/fuzz {} {}", target.name, file.display()),
             Err(error) => eprintln!("{} cannot be written: {error}", file.display()),
         }
     }

@@ -7,6 +7,10 @@ const SCOPE_SUFFIX: &str = "/.default";
 /// Returns whether two resources are certainly different: both are URIs with a host, and they differ in more than
 /// trailing slashes, `/.default`, or the case of scheme and host. Endpoints spell resources in ways of their own.
 pub fn is_other_resource(asked: &str, named: &str) -> bool {
+    // Nearly all responses repeat the resource as it was asked for.
+    if asked == named {
+        return false;
+    }
     match (comparable(asked), comparable(named)) {
         (Some(asked), Some(named)) => asked != named,
         _ => false,
@@ -36,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_resource_are_not_other_resources() {
+    fn equivalent_resource_spellings_match() {
         let same = [
             ("https://vault.azure.net", "https://vault.azure.net/"),
             ("https://vault.azure.net/", "https://vault.azure.net"),
@@ -59,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_schemes_ports_paths_and_queries_are_other_resources() {
+    fn different_hosts_schemes_ports_paths_and_queries_do_not_match() {
         let other = [
             ("https://vault.azure.net", "https://storage.azure.com"),
             ("https://vault.azure.net", "api://vault.azure.net"),

@@ -1,3 +1,3 @@
-// Stands in for keytar: @azure/msal-node-extensions requires it when it is loaded, and uses it on macOS and Linux
-// desktops only, where the tests use plain files.
+// A replacement for keytar, which @azure/msal-node-extensions requires on load. It would be used only on macOS and
+// Linux desktops; the tests use plain files.
 module.exports = {};

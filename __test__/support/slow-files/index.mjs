@@ -1,4 +1,4 @@
-// Files that hang, for processes of their own: a small library in C that is preloaded into them.
+// A small C library that, preloadEnvironment into a process, makes file operations hang.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,18 +8,26 @@ import { fileURLToPath } from "node:url";
 
 const SOURCE = fileURLToPath(new URL("slow-files.c", import.meta.url));
 
-const folder = mkdtempSync(join(tmpdir(), "slow-files-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const directory = mkdtempSync(join(tmpdir(), "slow-files-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 
-/** What a process must have in its environment from its start; it sets SLOW_FILES and SLOW_SECONDS by itself. */
-export const preloaded = { LD_PRELOAD: join(folder, "slow-files.so") };
+/** Environment variables that preload the library. The process sets SLOW_FILES and SLOW_SECONDS itself. */
+export const preloadEnvironment = { LD_PRELOAD: join(directory, "slow-files.so") };
 
-/** Why there can be no such files here; undefined when there can. */
-export const reasonAgainst = failure();
+/** Why the library is unavailable on this machine; undefined if it is available. */
+export const skipReason = findSkipReason();
 
-function failure() {
+function findSkipReason() {
   if (process.platform !== "linux") return "LD_PRELOAD: Linux only";
-  const compiled = run("gcc", ["-shared", "-fPIC", "-O1", "-o", preloaded.LD_PRELOAD, SOURCE, "-ldl"]);
+  const compiled = run("gcc", [
+    "-shared",
+    "-fPIC",
+    "-O1",
+    "-o",
+    preloadEnvironment.LD_PRELOAD,
+    SOURCE,
+    "-ldl",
+  ]);
   if (compiled !== undefined) return `no library: ${compiled}`;
   const program = `
     process.env.SLOW_FILES = "/dev/null";
@@ -28,7 +36,7 @@ function failure() {
     require("node:fs").closeSync(require("node:fs").openSync("/dev/null"));
     if (Date.now() - began < 900) throw new Error("not slow");
   `;
-  const preloadedProgram = run(process.execPath, ["-e", program], { ...process.env, ...preloaded });
+  const preloadedProgram = run(process.execPath, ["-e", program], { ...process.env, ...preloadEnvironment });
   return preloadedProgram === undefined ? undefined : `no LD_PRELOAD: ${preloadedProgram}`;
 }
 

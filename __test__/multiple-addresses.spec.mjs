@@ -1,0 +1,230 @@
+// A host name with several addresses: all are tried within one connect timeout (RFC 8305). The name is defined in the
+// hosts file of a child process, in a mount namespace.
+
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
+import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
+
+const NAME = "several-addresses.example";
+
+/** The command prefix that starts a process with this hosts file. */
+function withHosts(path) {
+  const script = `mount --bind '${path}' /etc/hosts && exec "$@"`;
+  return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"];
+}
+
+const hostsFolder = mkdtempSync(join(tmpdir(), "hosts-"));
+test.after.always(() => rmSync(hostsFolder, { recursive: true }));
+
+let files = 0;
+
+function hostsFile(addresses) {
+  files += 1;
+  const path = join(hostsFolder, `hosts-${files}`);
+  writeFileSync(path, addresses.map((address) => `${address} ${NAME}\n`).join(""));
+  return path;
+}
+
+function canUseHosts() {
+  if (process.platform !== "linux") return false;
+  const [command, ...rest] = withHosts(hostsFile(["127.0.0.1"]));
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+const isolated = canUseHosts() ? test : test.skip;
+
+/** Starts a token endpoint at one address and returns its port. */
+async function startTokenEndpoint(t, host) {
+  const server = createServer((_, response) =>
+    response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+  );
+  server.listen(0, host);
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  return server.address().port;
+}
+
+/**
+ * Acquires a token in a child process in which the host name has these addresses; returns the result and the elapsed
+ * time.
+ */
+async function acquireByName(t, port, addresses, system = {}) {
+  const [outcome] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report, argument: { system } }) => {
+      const application = new ManagedIdentityApplication({ system });
+      const started = performance.now();
+      const result = await application.acquireToken("https://vault.azure.net").then(
+        ({ accessToken }) => ({ accessToken }),
+        ({ errorCode, attempts }) => ({ errorCode, attempts }),
+      );
+      report({ ...result, elapsed: performance.now() - started });
+    },
+    {
+      argument: { system },
+      command: withHosts(hostsFile(addresses)),
+      env: { IDENTITY_ENDPOINT: `http://${NAME}:${port}/msi/token`, IDENTITY_HEADER: "not-a-secret" },
+    },
+  );
+  return outcome;
+}
+
+isolated("the second address is tried while the first does not respond", async (t) => {
+  const port = await startTokenEndpoint(t, "127.0.0.3");
+  await startUnresponsiveServer(t, ["127.0.0.2"], port);
+  for (const addresses of [
+    ["127.0.0.2", "127.0.0.3"],
+    ["127.0.0.3", "127.0.0.2"],
+  ]) {
+    const { accessToken, elapsed } = await acquireByName(t, port, addresses, {
+      disableInternalRetries: true,
+    });
+    t.is(accessToken, "token");
+    t.true(elapsed < 2_500, `${elapsed} ms`);
+  }
+});
+
+isolated("the last of eight addresses is reached within one connect timeout", async (t) => {
+  const port = await startTokenEndpoint(t, "127.0.0.9");
+  const unresponsive = Array.from({ length: 7 }, (_, index) => `127.0.0.${index + 2}`);
+  await startUnresponsiveServer(t, unresponsive, port);
+  const { accessToken } = await acquireByName(t, port, [...unresponsive, "127.0.0.9"], {
+    connectTimeout: 3_000,
+    disableInternalRetries: true,
+  });
+  t.is(accessToken, "token");
+});
+
+isolated("a refused address is followed by the next one immediately", async (t) => {
+  const port = await startTokenEndpoint(t, "127.0.0.3");
+  const { accessToken, elapsed } = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3"], {
+    disableInternalRetries: true,
+  });
+  t.is(accessToken, "token");
+  t.true(elapsed < 2_000, `${elapsed} ms`);
+});
+
+isolated("the connect timeout limits all addresses together", async (t) => {
+  const port = await startUnresponsiveServer(t, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+  const outcome = await acquireByName(t, port, ["127.0.0.2", "127.0.0.3", "127.0.0.4"], {
+    connectTimeout: 600,
+    disableInternalRetries: true,
+  });
+  t.is(outcome.errorCode, "network_unavailable");
+  t.true(outcome.elapsed >= 550 && outcome.elapsed < 2_500, `${outcome.elapsed} ms`);
+});
+
+const WITHOUT_IPV6 = [
+  "unshare",
+  "--map-root-user",
+  "--net",
+  "sh",
+  "-c",
+  'ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 && exec "$@"',
+  "sh",
+];
+
+function canDisableIpv6() {
+  if (process.platform !== "linux") return false;
+  const [command, ...rest] = WITHOUT_IPV6;
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+/** The error of `getToken` for an endpoint on which nothing listens. */
+async function getTokenError(t, addresses, command) {
+  const [outcome] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, report }) => {
+      const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+      const error = await application.getToken("https://vault.azure.net/.default").catch((error) => error);
+      report({ name: error.name, code: error.cause?.code });
+    },
+    {
+      command: [...withHosts(hostsFile(addresses)), ...command],
+      env: { IDENTITY_ENDPOINT: `http://${NAME}:9/msi/token`, IDENTITY_HEADER: "not-a-secret" },
+    },
+  );
+  return outcome;
+}
+
+(canUseHosts() && canDisableIpv6() ? test : test.skip)(
+  "an unsupported address family does not hide that another address refused the connection",
+  async (t) => {
+    const refused = { name: "CredentialUnavailableError", code: "ECONNREFUSED" };
+    for (const addresses of [["127.0.0.2"], ["::1", "127.0.0.2"], ["127.0.0.2", "::1", "2001:db8::1"]]) {
+      t.deepEqual(await getTokenError(t, addresses, WITHOUT_IPV6), refused, addresses.join());
+    }
+  },
+);
+
+const UNRESPONSIVE_NAME_SERVER = [
+  "unshare",
+  "--map-root-user",
+  "--mount",
+  "--net",
+  "sh",
+  "-c",
+  'ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
+  "sh",
+  join(hostsFolder, "resolv.conf"),
+];
+
+function canReplaceNameServer() {
+  if (process.platform !== "linux") return false;
+  writeFileSync(join(hostsFolder, "resolv.conf"), "nameserver 127.0.0.53\n");
+  const [command, ...rest] = UNRESPONSIVE_NAME_SERVER;
+  return spawnSync(command, [...rest, "true"]).status === 0;
+}
+
+(canReplaceNameServer() ? test : test.skip)(
+  "a hanging name lookup uses few threads and delays no other name or file access",
+  async (t) => {
+    const [{ threads, tokens, elapsed }] = await runProcess(
+      t,
+      async ({ native: { ManagedIdentityApplication }, require, report }) => {
+        const { once } = require("node:events");
+        const fs = require("node:fs");
+        const nameServer = require("node:dgram").createSocket("udp4");
+        await once(nameServer.bind(53, "127.0.0.53"), "listening");
+        const endpoint = require("node:http").createServer((_, response) =>
+          response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+        );
+        await once(endpoint.listen(0, "127.0.0.1"), "listening");
+        const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+        process.env.IDENTITY_HEADER = "not-a-secret";
+        process.env.IDENTITY_ENDPOINT = "http://hanging-name.example/token";
+        for (let round = 0; round < 6; round += 1) {
+          const calls = Array.from({ length: 32 }, (_, index) =>
+            application.acquireToken({ resource: `https://${round}-${index}.example`, timeout: 300 }),
+          );
+          await Promise.allSettled(calls);
+        }
+        const threads = fs.readdirSync("/proc/self/task").length;
+        // An endpoint by name, and a cache that reads files.
+        process.env.IDENTITY_ENDPOINT = `http://localhost:${endpoint.address().port}/token`;
+        const directory = fs.mkdtempSync(require("node:path").join(require("node:os").tmpdir(), "lookup-"));
+        const cached = new ManagedIdentityApplication({ cache: { directory: `${directory}/cache` } });
+        const started = performance.now();
+        const results = await Promise.all(
+          [application, cached].map((application) => application.acquireToken("https://vault.azure.net")),
+        );
+        const elapsed = performance.now() - started;
+        fs.rmSync(directory, { recursive: true });
+        report({ threads, tokens: results.map(({ accessToken }) => accessToken), elapsed });
+        endpoint.close();
+        endpoint.closeAllConnections();
+        nameServer.close();
+      },
+      { command: UNRESPONSIVE_NAME_SERVER },
+    );
+    t.deepEqual(tokens, ["token", "token"]);
+    t.true(elapsed < 2_000, `${elapsed} ms`);
+    t.true(threads < 40, `${threads} threads`);
+  },
+);

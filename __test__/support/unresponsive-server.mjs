@@ -1,0 +1,38 @@
+// A port on which no connection is ever accepted, as behind a firewall that drops packets.
+
+import { once } from "node:events";
+import net from "node:net";
+import { startProcess } from "./child-program.mjs";
+
+/**
+ * Starts a process that listens on these addresses with full accept queues, and returns its port. The system chooses
+ * the port if `port` is 0.
+ */
+export async function startUnresponsiveServer(t, hosts = ["127.0.0.1"], port = 0) {
+  const program = startProcess(
+    t,
+    async ({ require, report, argument: { hosts, port } }) => {
+      const { createServer } = require("node:net");
+      for (const host of hosts) {
+        const server = createServer();
+        await new Promise((resolve) => server.listen({ host, port, backlog: 1 }, resolve));
+        port = server.address().port;
+      }
+      report(port);
+      // The event loop is blocked from here on, so that no connection is accepted.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    },
+    { argument: { hosts, port } },
+  );
+  const listening = await program.next();
+  for (const host of hosts) {
+    // The kernel queues one connection more than the backlog.
+    for (const _ of [1, 2]) {
+      const socket = net.connect({ host, port: listening });
+      t.teardown(() => socket.destroy());
+      socket.on("error", () => undefined);
+      await once(socket, "connect");
+    }
+  }
+  return listening;
+}

@@ -7,6 +7,7 @@
 import type * as contract from "../index.js";
 import { checkAbortSignal } from "./abort.js";
 import { readOptions } from "./application-options.js";
+import { notifyBackgroundRefresh, type OnBackgroundTokenRefresh } from "./background-refresh.js";
 import { attachCache } from "./cache-plugin.js";
 import { networkClientId, wrapLoggerCallback, wrapNetworkClient } from "./callback-adapters.js";
 import { CompletionQueue, getSharedQueue } from "./completion-queue.js";
@@ -15,16 +16,11 @@ import { nextCorrelationId } from "./correlation-id.js";
 import { acquireChannels, openedChannels } from "./diagnostics-channels.js";
 import { countVariables, type EnvironmentSnapshot, isCurrent, snapshotEnvironment } from "./environment.js";
 import { CredentialUnavailableError, ManagedIdentityError, requireId, throwError } from "./errors.js";
+import { isFailure, toError } from "./failures.js";
 import { identityFromEnvironment } from "./identity-from-environment.js";
 import { inspectApplication } from "./inspect.js";
 import { rejectMisspeltIds } from "./misspelt-options.js";
-import {
-  type AcquisitionOutcome,
-  binding,
-  type JsEvent,
-  type JsFailure,
-  type NativeApplication,
-} from "./native-binding.js";
+import { type AcquisitionOutcome, binding, type NativeApplication } from "./native-binding.js";
 import { PendingCall } from "./pending-call.js";
 import {
   extraRequestFields,
@@ -44,7 +40,7 @@ import {
   toAuthenticationResult,
   withoutNull,
 } from "./result.js";
-import { hasOwn, option, own, promiseThen } from "./safe-objects.js";
+import { option, promiseThen } from "./safe-objects.js";
 import { isSystemClock } from "./system-clock.js";
 import { toTokenRequest } from "./token-credential.js";
 import { forgetReplacedTokens, TokenMemo } from "./token-memo.js";
@@ -53,8 +49,6 @@ const { generation } = binding;
 
 /** The audience of a managed identity token that is used as a client assertion. */
 const TOKEN_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange";
-
-type OnBackgroundTokenRefresh = (ended: contract.BackgroundTokenRefresh) => void;
 
 export class ManagedIdentityApplication {
   readonly #native: NativeApplication;
@@ -302,47 +296,4 @@ function applicationFromEnvironment(
   const functions = { option, throwError, requireId };
   const managedIdentityIdParams = identityFromEnvironment(env ?? process.env, functions);
   return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
-}
-
-/** Whether native code returned a failure in place of another object. */
-function isFailure(record: object): record is JsFailure {
-  return hasOwn(record, "errorCode");
-}
-
-/** Returns the error of a call that failed. */
-function toError(
-  outcome: Exclude<AcquisitionOutcome, { kind: "Token" }>,
-  correlationId: string,
-  Unavailable: typeof CredentialUnavailableError | undefined,
-): ManagedIdentityError {
-  if (outcome.kind === "Cleared") throw new Error("A cleared cache is no outcome of a call.");
-  const { failure } = outcome;
-  const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
-  const error = new Failure(failure.errorCode, correlationId, failure);
-  openedChannels()?.recordFailure(error, correlationId);
-  return error;
-}
-
-/** Calls an application's callback with the outcome of a background refresh. */
-async function notifyBackgroundRefresh(event: JsEvent, onRefresh: OnBackgroundTokenRefresh): Promise<void> {
-  try {
-    await onRefresh(toBackgroundTokenRefresh(event));
-  } catch {
-    // An error of the callback must not affect the application.
-  }
-}
-
-function toBackgroundTokenRefresh(event: JsEvent): contract.BackgroundTokenRefresh {
-  const { correlationId } = event;
-  const failure = own(event, "failure");
-  if (failure !== undefined) {
-    return { successful: false, error: new ManagedIdentityError(failure.errorCode, correlationId, failure) };
-  }
-  const record = own(event, "token");
-  if (record === undefined) throw new TypeError("A refresh has a token or a failure.");
-  const token = normalizeToken(record);
-  return {
-    successful: true,
-    result: toAuthenticationResult(token, false, token.metadata, correlationId),
-  };
 }

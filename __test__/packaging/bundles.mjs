@@ -36,7 +36,7 @@ const bundlers = {
   "Vite SSR, all packages bundled": (entry, folder) => builtByVite(entry, folder, { noExternal: true }),
 };
 
-/** What comes along with a bundle. */
+/** The files that are deployed with a bundle. */
 const deployments = {
   "node_modules beside it": { packages: true },
   "the add-on copied": { addon: true },
@@ -167,7 +167,7 @@ function strictLogger() {
   };
 }
 
-/** The entry in JavaScript, beside it, once for each bundle: those bundlers have no TypeScript of their own. */
+/** The entry in JavaScript, beside it, once for each bundle: those bundlers do not compile TypeScript. */
 async function toJavaScript(entry, folder) {
   const script = entry.replace(/\.ts$/, `-${basename(dirname(folder))}.mjs`);
   await build({ entryPoints: [entry], outfile: script, format: "esm", logLevel: "silent" });

@@ -28,6 +28,7 @@ pub mod cache;
 pub mod error;
 pub mod events;
 pub mod http;
+mod locking;
 pub mod log;
 pub mod metadata;
 pub mod options;

@@ -2,13 +2,14 @@
 //! on background refreshes, one on exchanges that no caller waits for, and the pause that a 429 asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::Url;
+use crate::locking::lock;
 use crate::platform::Clock;
 use crate::token::Timestamp;
 
@@ -194,10 +195,6 @@ impl Drop for UnattendedExchange<'_> {
     fn drop(&mut self) {
         lock(&self.limiter.unattended).remove(self.number);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A permit, of which only its end matters.

@@ -25,6 +25,7 @@
 pub mod acquisition;
 pub mod binding;
 pub mod cache;
+mod encoding;
 pub mod error;
 pub mod events;
 pub mod http;

@@ -82,7 +82,7 @@ impl Harness {
         let application = ApplicationContext::new(options(|_| {}));
         let acquired = self
             .client
-            .acquire(&application, request, &Environment::default(), caller);
+            .acquire(&application, &request, &Environment::default(), caller);
         acquired.unwrap_or_else(|error| panic!("{error}"))
     }
 

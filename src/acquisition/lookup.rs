@@ -51,12 +51,12 @@ impl TokenClient {
     pub fn acquire(
         self: &Arc<Self>,
         application: &ApplicationContext,
-        request: TokenRequest,
+        request: &TokenRequest,
         env: &Environment,
         caller: CallerClock,
     ) -> Result<Acquisition, Error> {
-        let call = self.prepare_call(application, &request, env, caller)?;
-        let (acquisition, ready) = self.lookup_or_start(application, &request, env, call)?;
+        let call = self.prepare_call(application, request, env, caller)?;
+        let (acquisition, ready) = self.lookup_or_start(application, request, env, call)?;
         // Spawned without the lock: a runtime that is shutting down drops the task at once, which takes the lock.
         if let Some(ReadyTask { runtime, task }) = ready {
             runtime.spawn(task.run());

@@ -4,6 +4,10 @@ use super::trigger::AcquisitionTrigger;
 
 /// The facts that decide.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts; each has two values"
+)]
 pub(super) struct StoreFacts {
     /// Whether the cached token was unwanted: the caller passed `forceRefresh`, or a service refused the token.
     pub(super) replaces_unwanted: bool,
@@ -25,6 +29,10 @@ pub(super) struct StoreFacts {
 
 /// What is done with the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent actions; each is done or not"
+)]
 pub(super) struct StoreDecision {
     /// The token goes into the memory cache.
     pub(super) insert: bool,

@@ -1,7 +1,7 @@
 //! Why a token is acquired, and which callers may share one request.
 
-use super::capabilities::sha256_hex;
 use crate::cache::Lookup;
+use crate::encoding::sha256_hex;
 use crate::metadata::CacheRefreshReason;
 use crate::options::request::CachePolicy;
 use crate::source::Source;
@@ -50,7 +50,9 @@ pub(super) fn acquisition_trigger(
         CachePolicy::ForceRefresh => AcquisitionTrigger::ForceRefresh,
         CachePolicy::ReplaceRefused => {
             let refused = found.token().filter(|_| source.supports_token_revocation_hash());
-            AcquisitionTrigger::ClaimsChallenge(refused.map(|token| sha256_hex(&token.secret)))
+            AcquisitionTrigger::ClaimsChallenge(
+                refused.map(|token| sha256_hex(token.secret.expose_secret().as_bytes())),
+            )
         }
         CachePolicy::UseCache => match found {
             Lookup::Miss { .. } => AcquisitionTrigger::CacheMiss,

@@ -90,7 +90,7 @@ impl ManagedIdentityApplication {
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.application, request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(&self.application, &request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::Url;
@@ -78,18 +78,18 @@ impl EndpointLimiter {
     }
 
     /// A place for one exchange; waits until one is free.
-    pub async fn acquire_request_permit(&self) -> impl Drop {
+    pub async fn acquire_request_permit(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
-        RequestPermit(self.requests.acquire().await.ok())
+        self.requests.acquire().await.ok()
     }
 
     /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
-    pub async fn acquire_probe_permit(&self) -> impl Drop {
-        RequestPermit(tokio::select! {
+    pub async fn acquire_probe_permit(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
             biased;
             permit = self.requests.acquire() => permit.ok(),
             permit = self.probes.acquire() => permit.ok(),
-        })
+        }
     }
 
     /// A place for one refresh behind a caller, if there is one now.
@@ -194,15 +194,6 @@ impl UnattendedExchange<'_> {
 impl Drop for UnattendedExchange<'_> {
     fn drop(&mut self) {
         lock(&self.limiter.unattended).remove(self.number);
-    }
-}
-
-/// A permit, of which only its end matters.
-struct RequestPermit<'a>(Option<tokio::sync::SemaphorePermit<'a>>);
-
-impl Drop for RequestPermit<'_> {
-    fn drop(&mut self) {
-        self.0.take();
     }
 }
 

@@ -195,7 +195,7 @@ impl Call {
         let now = self.clock.now().with_offset(ahead);
         self.client.acquire(
             &self.application,
-            self.request,
+            &self.request,
             &self.env,
             CallerClock { now, thread },
         )

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use self::delay::RetryCounts;
@@ -214,7 +215,7 @@ impl RetryLoop<'_> {
     }
 
     /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
-    async fn acquire_permit(&self) -> Result<Option<impl Drop>, AttemptOutcome> {
+    async fn acquire_permit(&self) -> Result<Option<SemaphorePermit<'_>>, AttemptOutcome> {
         let permit = loop {
             while let Some(pause) = self.limiter.blocked_for() {
                 if !self.deadline.allows(pause) {
@@ -229,7 +230,7 @@ impl RetryLoop<'_> {
                     .waiters
                     .unless_left(self.limiter.acquire_request_permit())
                     .await;
-                Some(permit.ok_or(AttemptOutcome::Unattended)?)
+                permit.ok_or(AttemptOutcome::Unattended)?
             } else {
                 None
             };

@@ -11,10 +11,14 @@ if ! command -v npm >/dev/null; then
   exit 1
 fi
 
-# Before the release: the tarballs that `npm run pack:local` makes, copied into the folder of this script.
-set -- "$here"/managed-identity-native-*.tgz
-if [ ! -e "$1" ]; then
-  set -- "managed-identity-native@${VERSION:?}"
+if [ "${VERSION:-local}" = local ]; then
+  set -- "$here"/managed-identity-native-*.tgz
+  if [ ! -e "$1" ]; then
+    echo 'Copy the tarballs of "npm run pack:local" to the folder of install.sh, or set the option "version".' >&2
+    exit 1
+  fi
+else
+  set -- "managed-identity-native@$VERSION"
 fi
 
 mkdir -p "$folder"

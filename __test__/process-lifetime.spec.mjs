@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
 
 for (const source of ["app-service", "imds", "service-fabric", "workload-identity"]) {
   test(`${source}: the process exits by itself after a token, although the connection is kept alive`, async (t) => {
@@ -223,10 +223,10 @@ test("a cached call runs no asynchronous native function and starts no thread", 
       const { createHook } = require("node:async_hooks");
       const binding = require("./binding.cjs");
       const threads = () => readdirSync("/proc/self/task").length;
-      const calls = { acquire: 0, keepAlive: 0 };
+      const calls = { acquire: 0, setRef: 0 };
       for (const [Class, method] of [
         [binding.ManagedIdentityApplication, "acquire"],
-        [binding.Arrivals, "keepAlive"],
+        [binding.CompletionChannel, "setRef"],
       ]) {
         const original = Class.prototype[method];
         Class.prototype[method] = function (...parameters) {
@@ -263,9 +263,9 @@ test("a cached call runs no asynchronous native function and starts no thread", 
     { argument: RESOURCE, env: endpoint.env },
   );
   t.deepEqual(counts, {
-    cold: { acquire: 1, keepAlive: 2 },
-    memoized: { acquire: 1, keepAlive: 2 },
-    other: { acquire: 2, keepAlive: 2 },
+    cold: { acquire: 1, setRef: 2 },
+    memoized: { acquire: 1, setRef: 2 },
+    other: { acquire: 2, setRef: 2 },
     cached: 2000,
     resources: ["PROMISE"],
     threads: 0,

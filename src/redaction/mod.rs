@@ -48,7 +48,7 @@ pub struct Redactor {
 impl Redactor {
     /// A redactor for these secrets, and for everything that looks like a JWT.
     pub fn new(secrets: &[Secret]) -> Self {
-        let bytes: usize = secrets.iter().map(|secret| secret.expose().len()).sum();
+        let bytes: usize = secrets.iter().map(|secret| secret.expose_secret().len()).sum();
         Self {
             index: (bytes <= MAX_SECRET_BYTES).then(|| SecretIndex::new(secrets)),
         }

@@ -77,8 +77,8 @@ test("the service in Node.js acquires tokens, and ends on SIGTERM", async (t) =>
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, RESOURCE: "https://vault.azure.net", PORT: "0" };
   const program = join(docker, "compose", "node-service", "server.mjs");
-  const { child, ended, saying } = startCommand(t, [process.execPath, program], { env });
-  const [, port] = await saying(/listening on (\d+)/);
+  const { child, ended, waitForOutput } = startCommand(t, [process.execPath, program], { env });
+  const [, port] = await waitForOutput(/listening on (\d+)/);
   const response = await fetch(`http://127.0.0.1:${port}/`);
   const body = await response.json();
   t.like(body, { client: "managed-identity-native", aud: env.RESOURCE, fromCache: false });

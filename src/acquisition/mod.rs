@@ -1,6 +1,6 @@
 //! The use case: validate, look into the cache, ask the source, store what it brings.
 //!
-//! The [`Engine`] holds what the applications of a process share: the cache and the flights under
+//! The [`TokenClient`] holds what the applications of a process share: the cache and the flights under
 //! one lock, so that "look up, join or start" and "store, remove" cannot be torn apart, and the
 //! transport with the gates of its endpoints. It knows nothing of Node and reads nothing of the
 //! process: every call brings its environment along.
@@ -54,7 +54,7 @@ use crate::token::{MAX_REFRESH_JITTER, Timestamp, Token};
 /// Where flights run: asked when the first one starts.
 pub type RuntimeHandleFn = fn() -> io::Result<Handle>;
 
-/// What a call of [`Engine::acquire`] leads to.
+/// What a call of [`TokenClient::acquire`] leads to.
 pub enum Acquisition {
     /// A token from the cache, at once.
     Ready(AcquiredToken),

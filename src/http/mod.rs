@@ -201,7 +201,7 @@ pub struct Response {
     pub status: u16,
     /// The headers that this crate reads.
     pub headers: ResponseHeaders,
-    /// The body as it came, at most [`BODY_LIMIT`] bytes.
+    /// The body as it came, at most [`MAX_BODY_BYTES`] bytes.
     pub body: Vec<u8>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
@@ -296,7 +296,7 @@ pub enum TransportErrorKind {
     ThumbprintMismatch,
     /// The answer is no HTTP.
     NotHttp,
-    /// The body of a success is over [`BODY_LIMIT`].
+    /// The body of a success is over [`MAX_BODY_BYTES`].
     BodyTooLarge,
     /// More was received than the head or the whole of a response may have.
     WireLimit,

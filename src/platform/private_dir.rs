@@ -22,7 +22,7 @@ pub struct PrivateDirectory {
     path: PathBuf,
 }
 
-/// The directory of a [`PrivateFolder`], checked: no other user can look into it, or put another in its place.
+/// The directory of a [`PrivateDirectory`], checked: no other user can look into it, or put another in its place.
 #[derive(Debug)]
 pub struct CheckedDirectory {
     /// Without links on the way.

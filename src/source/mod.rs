@@ -150,7 +150,7 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// The directory whose files [`challenge`](Self::challenge) reads for this response; `None` if it reads none.
+    /// The directory whose files [`answer_challenge`](Self::answer_challenge) reads for this response; `None` if it reads none.
     fn challenge_directory(&self, _: &Response) -> Option<&Path> {
         None
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows the record that a token is kept as, and when a record is to be believed: of this version, for this key and
 //! this host, whole, and not from before the cache was cleared. A record that is not is as good as none. Where
-//! records lie is the [`Store`]'s affair.
+//! records lie is the [`RecordStore`]'s affair.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

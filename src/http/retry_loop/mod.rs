@@ -1,6 +1,6 @@
 //! The one loop that sends, retries and times out.
 //!
-//! It follows a [`Policy`] as data, passes the endpoint's [`Gate`], and knows nothing of tokens. What
+//! It follows a [`RetryPolicy`] as data, passes the endpoint's [`EndpointLimiter`], and knows nothing of tokens. What
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 

@@ -285,7 +285,7 @@ fn tls_with_system_roots(
 }
 
 #[cfg(any(windows, target_vendor = "apple"))]
-fn with_systems(
+fn tls_with_system_roots(
     _: &Platform,
     mut further: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, TransportError> {

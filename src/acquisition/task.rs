@@ -83,7 +83,9 @@ impl AcquisitionTask {
             match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
                 Some(Ok(brought)) => break brought,
                 Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
-                Some(Err(Stop::Unattended)) if self.finish_if(|in_flight| in_flight.waiters.have_left()) => {
+                Some(Err(Stop::Unattended))
+                    if self.finish_if(|in_flight| in_flight.waiters.is_abandoned()) =>
+                {
                     return self.expire_if_no_waiters();
                 }
                 // A caller has come in the moment in which it would have ended.
@@ -156,7 +158,7 @@ impl AcquisitionTask {
             &self.in_flight.stats,
         );
         // Neither a probe is sent nor a file read for callers who have left.
-        if self.in_flight.waiters.have_left() {
+        if self.in_flight.waiters.is_abandoned() {
             return Err(Stop::Unattended);
         }
         error_context.add_secrets(

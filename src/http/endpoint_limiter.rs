@@ -241,7 +241,7 @@ mod tests {
         let limiter = EndpointLimiter::new(clock.clone());
         clock.jump(Duration::from_hours(1));
         limiter.block_for(Duration::from_secs(50));
-        clock.put_back(Duration::from_hours(1));
+        clock.set_back(Duration::from_hours(1));
         assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(50)));
         tokio::time::advance(Duration::from_secs(50)).await;
         assert_eq!(limiter.blocked_for(), None);

@@ -96,7 +96,7 @@ impl EndpointLimiter {
     }
 
     /// Registers an exchange that continues without a permit although no caller waits for it. Beyond
-    /// [`MAX_UNATTENDED`] the oldest one is evicted.
+    /// `MAX_UNATTENDED` the oldest one is evicted.
     pub fn register_unattended(&self) -> UnattendedExchange<'_> {
         let (evict, evicted) = oneshot::channel();
         let number = lock(&self.unattended).add(evict);
@@ -107,7 +107,7 @@ impl EndpointLimiter {
         }
     }
 
-    /// Blocks the endpoint for the time in a 429's `Retry-After`, but at most for [`MAX_RETRY_AFTER_BLOCK`]. Never
+    /// Blocks the endpoint for the time in a 429's `Retry-After`, but at most for `MAX_RETRY_AFTER_BLOCK`. Never
     /// shortens an earlier block.
     pub fn block_for(&self, retry_after: Duration) {
         let block = retry_after.min(MAX_RETRY_AFTER_BLOCK);

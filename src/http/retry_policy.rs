@@ -239,7 +239,7 @@ impl RetryPolicy {
 /// Longer values of `Retry-After` are read as this, which is beyond every deadline, so that no sum overflows.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date. At most [`MAX_RETRY_AFTER`].
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date. At most `MAX_RETRY_AFTER`.
 pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

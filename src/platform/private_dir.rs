@@ -192,7 +192,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the test creates real files")]
     async fn lock_is_taken_on_the_current_file_of_that_name() {
         let path = std::env::temp_dir().canonicalize().expect("a directory");
-        let path = path.join(format!("min-folder-{}", std::process::id()));
+        let path = path.join(format!("min-private-dir-{}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)

@@ -21,7 +21,7 @@ struct Known {
 }
 
 impl KnownSecrets {
-    /// Adds secrets. Beyond [`MAX_SECRETS`] the oldest ones are removed.
+    /// Adds secrets. Beyond `MAX_SECRETS` the oldest ones are removed.
     pub fn add(&self, secrets: impl IntoIterator<Item = Secret>) {
         let mut known = self.lock();
         for secret in secrets {

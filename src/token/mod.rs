@@ -124,7 +124,7 @@ pub struct Token {
     pub secret: Secret,
     /// When it expires. When it was received, if its expiry cannot be determined.
     pub expires_on: Timestamp,
-    /// When it should be refreshed: at half of its lifetime, if that is over [`MIN_LIFETIME_FOR_REFRESH`].
+    /// When it should be refreshed: at half of its lifetime, if that is over two hours.
     pub refresh_on: Option<Timestamp>,
     /// How far the caller's clock was ahead of the system's when the token was dated, in milliseconds: 0 unless a test has
     /// replaced the caller's clock. The timestamps above are the system's.

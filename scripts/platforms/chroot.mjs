@@ -1,0 +1,32 @@
+// Runs a program with another root directory, in namespaces of its own: its mounts and the processes that it starts end
+// with it, and its network has no address except loopback's.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { run, work } from "./process.mjs";
+
+/** The arguments are the root, the folder of this script's work, the current directory, and the program. */
+const ENTER = `
+root=$1 work=$2 directory=$3
+shift 3
+ip link set lo up
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
+mount --rbind "$work" "$root$work"
+exec chroot "$root" sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
+`;
+
+/** The folder `target/platforms` has the same path inside and outside. */
+export function runInRoot(folder, command, args, { cwd = work, env = {}, mayFail } = {}) {
+  for (const directory of ["proc", "dev", "sys", "tmp", "root", work])
+    mkdirSync(join(folder, directory), { recursive: true });
+  return run(
+    "unshare",
+    [
+      ...["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "sh"],
+      ...[folder, work, cwd, command, ...args],
+    ],
+    { env: { HOME: "/root", LANG: "C.UTF-8", PATH: "/usr/bin:/usr/sbin:/bin:/sbin", ...env }, mayFail },
+  );
+}

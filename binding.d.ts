@@ -10,13 +10,13 @@
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
 /** The calls of one environment that wait. */
-export declare class Arrivals {
+export declare class CompletionChannel {
   /** Takes the function that is told of each outcome. */
-  constructor(tell: (call: number, outcome: AcquisitionOutcome) => void)
+  constructor(onComplete: (call: number, outcome: AcquisitionOutcome) => void)
   /** Keeps the process alive, or no longer does: for as long as somebody waits. */
-  keepAlive(wanted: boolean): void
+  setRef(wanted: boolean): void
   /** Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on. */
-  release(call: number): void
+  cancel(call: number): void
 }
 
 /** One reading of the environment, which calls share until the next reading differs. */
@@ -28,53 +28,46 @@ export declare class Environment {
   /** Sets where the roots of this thread are read once they are needed. */
   setNodeRoots(roots: NodeRoots): void
 }
-export type EnvironmentReading = Environment
+export type EnvironmentSnapshot = Environment
 
-/** An application: its settings, parsed. */
+/** An application: its options, parsed. */
 export declare class ManagedIdentityApplication {
   /** The user-assigned identity, as a reader may see it; null for the system-assigned one. */
-  identity(): IdentityRecord | null
+  identity(): JsIdentity | null
   /**
    * A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
    * the environment variables, from the front, decided what is asked for. `now` is the caller's `Date.now()`, if that
    * is a number.
    */
-  acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, wishes: WishesRecord | undefined | null, correlationId: string, environment: EnvironmentReading, arrivals: Arrivals, call: number, now?: number | undefined | null): AcquisitionOutcome | number
+  acquire(resource: unknown | undefined | null, forceRefresh: unknown | undefined | null, requestOptions: JsRequestOptions | undefined | null, correlationId: string, environment: EnvironmentSnapshot, completions: CompletionChannel, call: number, now?: number | undefined | null): AcquisitionOutcome | number
   /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
-  keepInDirectory(hostname: string): void
+  useCacheDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
-  keepWithPlugin(hostname: string, access: AccessFunction, id: number): void
+  useCachePlugin(hostname: string, access: AccessFunction, id: number): void
   /** Tells an observer what happens from now on; only the first one is told. */
   observe(notice: EventFunction): void
   /**
    * Settles when the source has answered a probe or the time for it is over; or says at once what is
    * wrong with `timeout`.
    */
-  probe(timeout: unknown | undefined | null, environment: EnvironmentReading): Promise<AvailabilityRecord> | FailureRecord
+  probe(timeout: unknown | undefined | null, environment: EnvironmentSnapshot): Promise<JsAvailability> | JsFailure
   /** The name of the source that this environment leads to. */
-  sourceName(environment: EnvironmentReading): string
+  sourceName(environment: EnvironmentSnapshot): string
   /** Whether the environment has a source that this application may use. */
-  hasSource(environment: EnvironmentReading): boolean
+  hasSource(environment: EnvironmentSnapshot): boolean
 }
 
 /** Where native code reads the roots of one thread. */
 export declare class NodeRoots {
   /** Takes the function that reads them. */
-  constructor(read: (version: number) => Promise<NodeRootsRecord>)
+  constructor(read: (version: number) => Promise<JsNodeRoots>)
 }
 
 /** How an acquisition ended. */
 export type AcquisitionOutcome =
-  | { kind: 'Token'; token: TokenRecord }
-  | { kind: 'Failure'; failure: FailureRecord }
+  | { kind: 'Token'; token: JsToken }
+  | { kind: 'Failure'; failure: JsFailure }
   | { kind: 'Cleared' }
-
-/** What a probe found. */
-export interface AvailabilityRecord {
-  available: boolean
-  source: string
-  reason: string | null
-}
 
 /** What is wanted of a plug-in: the record of an entry, or that this one replaces it. */
 export interface CacheAccess {
@@ -83,13 +76,31 @@ export interface CacheAccess {
 }
 
 /** What is wrong with an id, if anything; `name` says where it came from. */
-export declare function checkId(name: string, id?: unknown | undefined | null): FailureRecord | null
+export declare function checkId(name: string, id?: unknown | undefined | null): JsFailure | null
 
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
 
+/** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
+export declare function correlationIdPrefix(): string
+
+/**
+ * Makes an application, or says what is wrong with its options. `send` and `write_line` are the
+ * caller's network client, with its number, and logger callback, if it has them.
+ */
+export declare function createApplication(configuration: JsApplicationOptions, send?: SendFunction | undefined | null, transportId?: number | undefined | null, writeLine?: LogFunction | undefined | null): ManagedIdentityApplication | JsFailure
+
+/** The names of the environment variables that are to be handed down, in their order. */
+export declare function environmentVariables(): Array<string>
+
+/** Every error code of this package's own. */
+export declare function errorCodes(): Array<string>
+
+/** Changes whenever a remembered token may no longer be the cached one. */
+export declare function generation(): number
+
 /** The options of an application, flat and of any type. */
-export interface ConfigurationRecord {
+export interface JsApplicationOptions {
   configuration?: unknown
   managedIdentityIdParams?: unknown
   userAssignedClientId?: unknown
@@ -123,23 +134,15 @@ export interface ConfigurationRecord {
   enableAzureProxy?: unknown
 }
 
-/** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
-export declare function correlationIdPrefix(): string
-
-/**
- * Makes an application, or says what is wrong with its options. `send` and `write_line` are the
- * caller's network client, with its number, and logger callback, if it has them.
- */
-export declare function createApplication(configuration: ConfigurationRecord, send?: SendFunction | undefined | null, transportId?: number | undefined | null, writeLine?: LogFunction | undefined | null): ManagedIdentityApplication | FailureRecord
-
-/** The names of the environment variables that are to be handed down, in their order. */
-export declare function environmentVariables(): Array<string>
-
-/** Every error code of this package's own. */
-export declare function errorCodes(): Array<string>
+/** What a probe found. */
+export interface JsAvailability {
+  available: boolean
+  source: string
+  reason: string | null
+}
 
 /** What happened on the way to a token. */
-export interface EventRecord {
+export interface JsEvent {
   /** `request`, `retry` or `refresh`. */
   kind: string
   correlationId: string
@@ -153,13 +156,13 @@ export interface EventRecord {
   durationInMs: number | null
   waitInMs: number | null
   /** What a refresh brought. */
-  token: TokenRecord | null
+  token: JsToken | null
   /** Why a request is tried again, or why a refresh brought nothing. */
-  failure: FailureRecord | null
+  failure: JsFailure | null
 }
 
 /** Why there is no token, or no application. */
-export interface FailureRecord {
+export interface JsFailure {
   errorCode: string
   errorMessage: string
   correlationId: string | null
@@ -176,14 +179,11 @@ export interface FailureRecord {
   unavailable: boolean
   causeCode: string | null
   causeMessage: string | null
-  metadata: MetadataRecord | null
+  metadata: JsMetadata | null
 }
 
-/** Changes whenever a remembered token may no longer be the cached one. */
-export declare function generation(): number
-
 /** The user-assigned identity of an application, as a reader may see it. */
-export interface IdentityRecord {
+export interface JsIdentity {
   /** The option that names it. */
   option: string
   /** Its id; absent if it does not have the form of one, and so may be anything. */
@@ -191,7 +191,7 @@ export interface IdentityRecord {
 }
 
 /** What is told of a call: the public type of this name, but for its defaults. */
-export interface MetadataRecord {
+export interface JsMetadata {
   tokenSource: string | null
   cacheRefreshReason: string
   durationTotalInMs: number
@@ -202,7 +202,7 @@ export interface MetadataRecord {
 }
 
 /** A request for a caller's client. */
-export interface NetworkCall {
+export interface JsNetworkRequest {
   post: boolean
   url: string
   headers: Record<string, string>
@@ -210,7 +210,7 @@ export interface NetworkCall {
 }
 
 /** What came of it: a status with the rest of an answer, or a message with the rest of a fault. */
-export interface NetworkReply {
+export interface JsNetworkResponse {
   status?: number
   wwwAuthenticate?: string
   retryAfter?: string
@@ -222,11 +222,8 @@ export interface NetworkReply {
   contentType?: string
 }
 
-/** A number for a caller's client, other than every other transport's of this process. */
-export declare function newTransportId(): number
-
 /** The roots of a thread at one time. */
-export interface NodeRootsRecord {
+export interface JsNodeRoots {
   /** Counted from 1 in each thread. */
   version: number
   /** PEM; absent if the version is the one that native code has. */
@@ -235,11 +232,23 @@ export interface NodeRootsRecord {
   isExclusive: boolean
 }
 
-/** A text in one line without these secrets, however they are encoded, and without tokens. */
-export declare function redact(text: string, secrets: Array<string>): string
+/** What few requests have beside a resource, of any type. */
+export interface JsRequestOptions {
+  /** A list of scopes, or one: it goes before the resource. */
+  scopes?: unknown
+  claims?: unknown
+  timeout?: unknown
+  tenantId?: unknown
+  enableCae?: unknown
+  retryIdentityNotFound?: unknown
+  /** Whether the call comes from `getToken`. */
+  forCredential?: boolean
+  /** Whether what was given is an `AbortSignal`; absent if nothing was. */
+  abortSignal?: unknown
+}
 
 /** A token that was served. */
-export interface TokenRecord {
+export interface JsToken {
   accessToken: string
   /** What the token is for: the one scope of a result. */
   resource: string
@@ -253,23 +262,14 @@ export interface TokenRecord {
   freshUntilMs: number
   /** The generation that it belongs to. */
   generation: number
-  metadata: MetadataRecord
+  metadata: JsMetadata
 }
+
+/** A number for a caller's client, other than every other transport's of this process. */
+export declare function newTransportId(): number
+
+/** A text in one line without these secrets, however they are encoded, and without tokens. */
+export declare function redact(text: string, secrets: Array<string>): string
 
 /** The version of the package. */
 export declare function version(): string
-
-/** What few requests have beside a resource, of any type. */
-export interface WishesRecord {
-  /** A list of scopes, or one: it goes before the resource. */
-  scopes?: unknown
-  claims?: unknown
-  timeout?: unknown
-  tenantId?: unknown
-  enableCae?: unknown
-  retryIdentityNotFound?: unknown
-  /** Whether the call comes from `getToken`. */
-  forCredential?: boolean
-  /** Whether what was given is an `AbortSignal`; absent if nothing was. */
-  abortSignal?: unknown
-}

@@ -835,9 +835,9 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
-module.exports.Arrivals = nativeBinding.Arrivals
+module.exports.CompletionChannel = nativeBinding.CompletionChannel
 module.exports.Environment = nativeBinding.Environment
-module.exports.EnvironmentReading = nativeBinding.EnvironmentReading
+module.exports.EnvironmentSnapshot = nativeBinding.EnvironmentSnapshot
 module.exports.ManagedIdentityApplication = nativeBinding.ManagedIdentityApplication
 module.exports.NodeRoots = nativeBinding.NodeRoots
 module.exports.checkId = nativeBinding.checkId

@@ -1,5 +1,5 @@
 // `getToken` without configuration: IMDS's own address is probed before the first token request. A network client in a
-// child process answers for IMDS. src/application_tests/probe.rs tests the time limit of the probe.
+// child process answers for IMDS. src/acquisition/tests/probe.rs tests the time limit of the probe.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -83,7 +83,7 @@ for (const [probe, status] of [
 for (const [probe, description] of [
   ["refused", "is refused"],
   ["silent", "gets no response"],
-  ["container", "is responded by a container host"],
+  ["container", "is answered by a container host"],
 ]) {
   test(`a probe that ${description} rejects getToken; the failure is not remembered and does not affect acquireToken`, async (t) => {
     const program = async ({ native, require, argument, report }) => {

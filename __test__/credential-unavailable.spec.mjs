@@ -55,10 +55,10 @@ const user = { managedIdentityIdParams: { userAssignedClientId: UNKNOWN } };
  */
 const SITUATIONS = {
   "the connection is refused": [undefined, async () => appService("http://127.0.0.1:1")],
-  "the host's name is unknown": [undefined, async () => appService("http://nowhere.invalid")],
+  "the host name cannot be resolved": [undefined, async () => appService("http://nowhere.invalid")],
   "the connection is reset": [undefined, (t) => faultyEndpoint(t, { reset: true })],
   "the connection is closed without a response": [undefined, (t) => faultyEndpoint(t, { drop: "before" })],
-  "TLS cannot be agreed on": [
+  "the TLS handshake fails": [
     undefined,
     async (t) => appService((await startEndpoint(t)).origin.replace("http:", "https:")),
   ],
@@ -67,7 +67,7 @@ const SITUATIONS = {
     async () => appService("http://127.0.0.1:1"),
     { system: { networkClient: failingClient() } },
   ],
-  "a container's host answers in place of IMDS": [
+  "a container host responds in place of IMDS": [
     undefined,
     (t) => faultyEndpoint(t, { status: 403, body: CONTAINER_HOST }, "imds"),
   ],
@@ -78,14 +78,17 @@ const SITUATIONS = {
   ],
   "a 404": [undefined, (t) => faultyEndpoint(t, { status: 404, body: "<html>" })],
   "a 404 with a code": ["ResourceNotFound", (t) => faultyEndpoint(t, notFound("ResourceNotFound"))],
-  "an identity that the endpoint does not know": [
+  "an identity that the endpoint does not have": [
     "invalid_request",
     (t) => faultyEndpoint(t, undefined, "imds"),
     user,
   ],
-  "no identity is assigned": ["invalid_request", (t) => faultyEndpoint(t, { status: 400, body: UNASSIGNED })],
+  "an identity is not assigned": [
+    "invalid_request",
+    (t) => faultyEndpoint(t, { status: 400, body: UNASSIGNED }),
+  ],
   "the token file of a workload identity is missing": [undefined, async () => POD],
-  "none of the sources that `source` allows is there": [
+  "the environment has none of the sources in `source`": [
     undefined,
     async () => appService("http://127.0.0.1:1"),
     { source: ["AzureArc", "MachineLearning"] },
@@ -118,15 +121,15 @@ const SITUATIONS = {
   ],
   "HTML with 200": [undefined, (t) => faultyEndpoint(t, { body: "<!DOCTYPE html>" }, "imds")],
   "a success without a token": [undefined, (t) => faultyEndpoint(t, { body: {} }, "imds")],
-  "a token that has expired": [undefined, (t) => faultyEndpoint(t, { expiresIn: -60 })],
+  "an expired token": [undefined, (t) => faultyEndpoint(t, { expiresIn: -60 })],
   "a 400 with a code": ["invalid_scope", (t) => faultyEndpoint(t, errorResponse(400, "invalid_scope"))],
-  "a secret that is refused": ["unauthorized", (t) => faultyEndpoint(t, errorResponse(401, "unauthorized"))],
-  "several identities and none is named": [
+  "a rejected secret": ["unauthorized", (t) => faultyEndpoint(t, errorResponse(401, "unauthorized"))],
+  "several identities exist and the request names none": [
     "invalid_request",
     (t) =>
       faultyEndpoint(t, errorResponse(400, "invalid_request", "Multiple user assigned identities exist")),
   ],
-  "a resource that the tenant does not know": [
+  "a resource that does not exist in the tenant": [
     "invalid_resource",
     (t) => faultyEndpoint(t, errorResponse(400, "invalid_resource", "AADSTS500011: The resource principal")),
   ],
@@ -144,7 +147,7 @@ const SITUATIONS = {
     undefined,
     async () => ({ IDENTITY_ENDPOINT: "nonsense", IDENTITY_HEADER: "x" }),
   ],
-  "a kind of id that the source does not take": [
+  "a kind of id that the source does not accept": [
     undefined,
     (t) => faultyEndpoint(t, undefined, "cloud-shell"),
     user,

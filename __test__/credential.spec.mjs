@@ -1,7 +1,6 @@
-// getToken: what is a scope, what it resolves with, and that it shares everything with acquireToken. What a client
-// asks for besides is in credential-options.spec.mjs.
+// `getToken`: scopes, results, and what it shares with acquireToken. credential-options.spec.mjs covers its options.
 //
-// These tests run one after another, since the cache that they clear is the process's.
+// The tests are serial because they clear the cache, which belongs to the process.
 
 import { createRequire } from "node:module";
 import { isTokenCredential } from "@azure/core-auth";
@@ -16,16 +15,16 @@ const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const HALF = 0.5;
 
-/** The resources that an endpoint was asked for. */
-function asked({ requests }) {
+/** The resources of an endpoint's requests. */
+function requestedResources({ requests }) {
   return requests.map(({ query }) => query.resource);
 }
 
-test("an application is what @azure/core-auth takes for a credential", (t) => {
+test("an application is a TokenCredential of @azure/core-auth", (t) => {
   t.true(isTokenCredential(new ManagedIdentityApplication()));
 });
 
-test.serial("a scope, an array of one, with and without /.default: one token, one request", async (t) => {
+test.serial("a scope and an array of one scope, with or without /.default, share a token", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const tokens = [];
@@ -33,18 +32,18 @@ test.serial("a scope, an array of one, with and without /.default: one token, on
     tokens.push((await getToken(endpoint, scopes, undefined, application)).token);
   }
   t.is(new Set(tokens).size, 1);
-  t.deepEqual(asked(endpoint), [RESOURCE]);
+  t.deepEqual(requestedResources(endpoint), [RESOURCE]);
 });
 
-test.serial("the scope is sent without /.default, otherwise as it is", async (t) => {
+test.serial("the scope is sent without /.default and otherwise unchanged", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const scope of [`${RESOURCE}//.default`, "api://app/.default", `${RESOURCE}/.DEFAULT`, "urn:a:b"]) {
     await getToken(endpoint, [scope]);
   }
-  t.deepEqual(asked(endpoint), [`${RESOURCE}/`, "api://app", `${RESOURCE}/.DEFAULT`, "urn:a:b"]);
+  t.deepEqual(requestedResources(endpoint), [`${RESOURCE}/`, "api://app", `${RESOURCE}/.DEFAULT`, "urn:a:b"]);
 });
 
-test.serial("no scope, or several, is an error that says how many", async (t) => {
+test.serial("no scope and several scopes are an error that names their number", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   await getToken(endpoint, SCOPE, undefined, application);
@@ -58,28 +57,44 @@ test.serial("no scope, or several, is an error that says how many", async (t) =>
     t.is(error.name, "ManagedIdentityError");
     t.false(error.retryable);
   }
-  t.is(endpoint.requests.length, 1, "that of the good one");
+  t.is(endpoint.requests.length, 1, "the request of the valid scope");
 });
 
-test.serial("what is no scope is invalid_resource, before any request and never thrown", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const wrong = [undefined, null, "", "/.default", "vault", "a b", 5, true, {}, 1n, Symbol("x"), () => SCOPE];
-  const wrapped = wrong.map((scope) => [scope]);
-  const lists = [[[SCOPE]], new Set([SCOPE]), { 0: SCOPE, length: 1 }, Object(SCOPE)];
-  for (const [index, scopes] of [...wrong, ...wrapped, ...lists].entries()) {
-    let promise;
-    t.notThrows(() => {
-      promise = getToken(endpoint, scopes);
-    });
-    const error = await expectError(t, promise, "invalid_resource", `value ${index}`);
-    t.is(error.name, "ManagedIdentityError");
-  }
-  t.deepEqual(endpoint.requests, []);
-});
+test.serial(
+  "an invalid scope rejects with invalid_resource, without a request and without throwing",
+  async (t) => {
+    const endpoint = await startEndpoint(t);
+    const invalid = [
+      undefined,
+      null,
+      "",
+      "/.default",
+      "vault",
+      "a b",
+      5,
+      true,
+      {},
+      1n,
+      Symbol("x"),
+      () => SCOPE,
+    ];
+    const wrapped = invalid.map((scope) => [scope]);
+    const lists = [[[SCOPE]], new Set([SCOPE]), { 0: SCOPE, length: 1 }, Object(SCOPE)];
+    for (const [index, scopes] of [...invalid, ...wrapped, ...lists].entries()) {
+      let promise;
+      t.notThrows(() => {
+        promise = getToken(endpoint, scopes);
+      });
+      const error = await expectError(t, promise, "invalid_resource", `value ${index}`);
+      t.is(error.name, "ManagedIdentityError");
+    }
+    t.deepEqual(endpoint.requests, []);
+  },
+);
 
-test.serial("options whose reading fails reject with that failure", async (t) => {
+test.serial("an error that a getter of the options throws is the reason of the rejection", async (t) => {
   const endpoint = await startEndpoint(t);
-  const failure = new RangeError("mine");
+  const failure = new RangeError("getter failed");
   const options = {
     get claims() {
       throw failure;
@@ -92,24 +107,27 @@ test.serial("options whose reading fails reject with that failure", async (t) =>
   t.is(await expectRejection(t, promise), failure);
 });
 
-test.serial("it resolves with the token and its instants, in milliseconds, and nothing else", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const before = Date.now();
-  const result = await getToken(endpoint, SCOPE);
-  const after = Date.now();
-  t.deepEqual(Object.keys(result), ["token", "expiresOnTimestamp", "refreshAfterTimestamp", "tokenType"]);
-  const { aud, exp } = claimsOf(result);
-  t.is(aud, RESOURCE);
-  t.is(result.expiresOnTimestamp, exp * 1_000);
-  t.is(result.tokenType, "Bearer");
-  // The half of its life, which begins when it comes.
-  t.true(result.refreshAfterTimestamp >= before + (exp * 1_000 - before) * HALF - 1);
-  t.true(result.refreshAfterTimestamp <= after + (exp * 1_000 - after) * HALF + 1);
-  const { refreshOn } = await acquire(endpoint);
-  t.is(result.refreshAfterTimestamp, refreshOn.getTime());
-});
+test.serial(
+  "a result has the token, its expiry and its refresh time in milliseconds, and its type",
+  async (t) => {
+    const endpoint = await startEndpoint(t);
+    const before = Date.now();
+    const result = await getToken(endpoint, SCOPE);
+    const after = Date.now();
+    t.deepEqual(Object.keys(result), ["token", "expiresOnTimestamp", "refreshAfterTimestamp", "tokenType"]);
+    const { aud, exp } = claimsOf(result);
+    t.is(aud, RESOURCE);
+    t.is(result.expiresOnTimestamp, exp * 1_000);
+    t.is(result.tokenType, "Bearer");
+    // Half of the lifetime, which begins when the token arrives.
+    t.true(result.refreshAfterTimestamp >= before + (exp * 1_000 - before) * HALF - 1);
+    t.true(result.refreshAfterTimestamp <= after + (exp * 1_000 - after) * HALF + 1);
+    const { refreshOn } = await acquire(endpoint);
+    t.is(result.refreshAfterTimestamp, refreshOn.getTime());
+  },
+);
 
-test.serial("refreshAfterTimestamp is undefined for a token of up to two hours", async (t) => {
+test.serial("refreshAfterTimestamp is undefined for a lifetime of up to two hours", async (t) => {
   const endpoint = await startEndpoint(t, "app-service", { lifetimeSeconds: 7_200 });
   const application = new ManagedIdentityApplication();
   for (const scopes of [SCOPE, SCOPE, [SCOPE]]) {
@@ -119,7 +137,7 @@ test.serial("refreshAfterTimestamp is undefined for a token of up to two hours",
   }
 });
 
-test.serial("a token whose expiry nobody knows expires now, and is asked for at each call", async (t) => {
+test.serial("a token without a readable expiry expires immediately and is not cached", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   endpoint.always({ body: { access_token: "opaque" } });
@@ -132,7 +150,7 @@ test.serial("a token whose expiry nobody knows expires now, and is asked for at 
   t.is(endpoint.requests.length, 3);
 });
 
-test.serial("results belong to their callers", async (t) => {
+test.serial("results are not shared between callers", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const seen = new Set();
@@ -144,45 +162,48 @@ test.serial("results belong to their callers", async (t) => {
     t.is(result.tokenType, "Bearer");
     t.false(seen.has(result));
     seen.add(result);
-    for (const key of Object.keys(result)) result[key] = "spoilt";
+    for (const key of Object.keys(result)) result[key] = "changed";
   }
   const shared = await Promise.all([1, 2].map(() => getToken(endpoint, SCOPE, undefined, application)));
   t.not(shared[0], shared[1]);
 });
 
-test.serial("getToken and acquireToken share one memory, within an application and without", async (t) => {
+test.serial(
+  "getToken and acquireToken share tokens, within an application and between applications",
+  async (t) => {
+    const endpoint = await startEndpoint(t);
+    const application = new ManagedIdentityApplication();
+    const { accessToken } = await acquire(endpoint, RESOURCE, application);
+    t.is((await getToken(endpoint, SCOPE, undefined, application)).token, accessToken);
+    t.is((await getToken(endpoint, SCOPE)).token, accessToken);
+
+    const other = "https://storage.azure.com";
+    const { token } = await getToken(endpoint, `${other}/.default`, undefined, application);
+    for (const using of [application, undefined]) {
+      const result = await acquire(endpoint, other, using);
+      t.is(result.accessToken, token);
+      t.true(result.fromCache);
+    }
+    t.deepEqual(requestedResources(endpoint), [RESOURCE, other]);
+  },
+);
+
+test.serial("clearCache and forceRefresh take effect in getToken's memory", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
-  const { accessToken } = await acquire(endpoint, RESOURCE, application);
-  t.is((await getToken(endpoint, SCOPE, undefined, application)).token, accessToken);
-  t.is((await getToken(endpoint, SCOPE)).token, accessToken);
-
-  const other = "https://storage.azure.com";
-  const { token } = await getToken(endpoint, `${other}/.default`, undefined, application);
-  for (const by of [application, undefined]) {
-    const result = await acquire(endpoint, other, by);
-    t.is(result.accessToken, token);
-    t.true(result.fromCache);
-  }
-  t.deepEqual(asked(endpoint), [RESOURCE, other]);
-});
-
-test.serial("clearCache and forceRefresh are noticed by getToken's memory", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const application = new ManagedIdentityApplication();
-  const ask = async (scopes) => (await getToken(endpoint, scopes, undefined, application)).token;
-  const first = await ask(SCOPE);
+  const callGetToken = async (scopes) => (await getToken(endpoint, scopes, undefined, application)).token;
+  const first = await callGetToken(SCOPE);
   ManagedIdentityApplication.clearCache();
-  const second = await ask(SCOPE);
+  const second = await callGetToken(SCOPE);
   t.not(second, first);
   const third = (await acquire(endpoint, { resource: RESOURCE, forceRefresh: true }, application))
     .accessToken;
-  t.is(await ask(SCOPE), third);
-  t.is(await ask([SCOPE]), third);
+  t.is(await callGetToken(SCOPE), third);
+  t.is(await callGetToken([SCOPE]), third);
   t.is(endpoint.requests.length, 3);
 });
 
-test.serial("a thousand callers of one moment, acquireToken's among them, make one request", async (t) => {
+test.serial("a thousand concurrent calls of getToken and acquireToken send one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const application = new ManagedIdentityApplication();
@@ -200,7 +221,7 @@ test.serial("a thousand callers of one moment, acquireToken's among them, make o
   t.is(endpoint.requests.length, 1);
 });
 
-test.serial("a failure that is shared is each caller's own error, of the class that is theirs", async (t) => {
+test.serial("callers that share a failure get separate errors of the class of their method", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 404 });
   const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });

@@ -1,5 +1,6 @@
-// The channels of node:diagnostics_channel, and onBackgroundTokenRefresh's type. Each in a process of its own, since
-// channels are the process's. What a refresh behind a caller tells is in wall-clock.spec.mjs, where a clock moves.
+// The channels of node:diagnostics_channel, and the type of onBackgroundTokenRefresh. The tests run in child processes,
+// because channels belong to the process. wall-clock.spec.mjs covers background refreshes, which require a clock that
+// moves.
 
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
@@ -10,15 +11,18 @@ import { runProcess } from "./support/program.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-/** Notes every message of every channel as it is when it comes, from before the package is loaded or from after. */
+/**
+ * Records every message of every channel when it is published. The subscription is made before the package is loaded,
+ * or after it if `late` is set.
+ */
 async function observe({ argument, require, report, ...program }) {
   const { channel } = require("node:diagnostics_channel");
-  const notes = [];
+  const messages = [];
   const subscribe = () => {
     for (const name of ["acquire:start", "acquire:end", "request", "retry", "refresh"]) {
       channel(`managed-identity-native:${name}`).subscribe((message) => {
-        if (argument.throws) throw new Error("a subscriber that fails");
-        notes.push({ name, message, text: JSON.stringify(message) });
+        if (argument.throws) throw new Error("subscriber failure");
+        messages.push({ name, message, text: JSON.stringify(message) });
       });
     }
   };
@@ -31,21 +35,21 @@ async function observe({ argument, require, report, ...program }) {
     subscribe();
   }
   const tokens = [];
-  for (const { method = "acquireToken", ask } of argument.calls) {
-    const outcome = await application[method](ask).catch((error) => error);
+  for (const { method = "acquireToken", request } of argument.calls) {
+    const outcome = await application[method](request).catch((error) => error);
     tokens.push(outcome.accessToken ?? outcome.token);
   }
-  // Native code's events come through the event loop: wait until as many have come as were asked for.
-  while (!argument.throws && notes.length < argument.notes)
+  // Events of native code are delivered through the event loop: wait for the expected number.
+  while (!argument.throws && messages.length < argument.messages)
     await new Promise((resolve) => setImmediate(resolve));
-  const starts = notes.filter(({ name }) => name === "acquire:start").map(({ message }) => message);
-  const ends = notes.filter(({ name }) => name === "acquire:end").map(({ message }) => message);
+  const starts = messages.filter(({ name }) => name === "acquire:start").map(({ message }) => message);
+  const ends = messages.filter(({ name }) => name === "acquire:end").map(({ message }) => message);
   report({
-    notes: notes.map(({ name, text }) => ({ name, ...JSON.parse(text) })),
+    messages: messages.map(({ name, text }) => ({ name, ...JSON.parse(text) })),
     same: starts.every((message, index) => message === ends[index]),
-    leaks: tokens.filter((token) => token && notes.some(({ text }) => text.includes(token))).length,
-    shown: tokens.filter(
-      (token) => token && require("node:util").inspect(notes, { depth: 9 }).includes(token),
+    leaks: tokens.filter((token) => token && messages.some(({ text }) => text.includes(token))).length,
+    inspected: tokens.filter(
+      (token) => token && require("node:util").inspect(messages, { depth: 9 }).includes(token),
     ).length,
     tokens: tokens.filter(Boolean).length,
   });
@@ -58,18 +62,22 @@ function run(t, endpoint, argument) {
 }
 
 for (const late of [false, true]) {
-  test(`a new token and one from memory, to who subscribes ${late ? "later" : "first"}`, async (t) => {
+  test(`a new token and a memoized token are published to subscribers that subscribe ${late ? "after" : "before"} loading the package`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const calls = [{ ask: VAULT }, { ask: VAULT }];
-    const [{ notes, same, leaks, shown, tokens }] = await run(t, endpoint, { calls, late, notes: 5 });
+    const calls = [{ request: VAULT }, { request: VAULT }];
+    const [{ messages, same, leaks, inspected, tokens }] = await run(t, endpoint, {
+      calls,
+      late,
+      messages: 5,
+    });
     t.true(same);
-    t.deepEqual([tokens, leaks, shown], [2, 0, 0]);
-    const request = notes.find(({ name }) => name === "request");
+    t.deepEqual([tokens, leaks, inspected], [2, 0, 0]);
+    const request = messages.find(({ name }) => name === "request");
     t.deepEqual(
-      notes.map(({ name }) => name),
+      messages.map(({ name }) => name),
       ["acquire:start", "request", "acquire:end", "acquire:start", "acquire:end"],
     );
-    const [, first, , second] = notes.filter(({ name }) => name !== "request");
+    const [, first, , second] = messages.filter(({ name }) => name !== "request");
     t.is(first.resource, VAULT);
     t.false(first.fromCache);
     t.is(first.metadata.tokenSource, "IdentityProvider");
@@ -87,15 +95,15 @@ for (const late of [false, true]) {
   });
 }
 
-test("a retry tells what failed and how long it is waited", async (t) => {
+test("a retry is published with its cause and delay", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 503, body: "later" });
-  const [{ notes }] = await run(t, endpoint, { calls: [{ ask: VAULT }], notes: 5 });
-  const retry = notes.find(({ name }) => name === "retry");
+  const [{ messages }] = await run(t, endpoint, { calls: [{ request: VAULT }], messages: 5 });
+  const retry = messages.find(({ name }) => name === "retry");
   t.like(retry, { attempt: 1, statusCode: 503, errorCode: "managed_identity_failed_response" });
   t.true(retry.waitInMs >= 1_000 && retry.waitInMs <= 1_200);
   t.deepEqual(
-    notes.filter(({ name }) => name === "request").map(({ attempt, statusCode }) => [attempt, statusCode]),
+    messages.filter(({ name }) => name === "request").map(({ attempt, statusCode }) => [attempt, statusCode]),
     [
       [1, 503],
       [2, 200],
@@ -103,26 +111,26 @@ test("a retry tells what failed and how long it is waited", async (t) => {
   );
 });
 
-test("a request without an answer tells the fault, and a failure its code", async (t) => {
+test("a request without a response is published with its transport error, and a failed call with its error code", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ reset: true });
   const configuration = { system: { disableInternalRetries: true } };
-  const [{ notes }] = await run(t, endpoint, { calls: [{ ask: VAULT }], configuration, notes: 3 });
-  const request = notes.find(({ name }) => name === "request");
+  const [{ messages }] = await run(t, endpoint, { calls: [{ request: VAULT }], configuration, messages: 3 });
+  const request = messages.find(({ name }) => name === "request");
   t.is(request.fault, "ECONNRESET");
   t.is(request.statusCode, undefined);
-  const end = notes.find(({ name }) => name === "acquire:end");
+  const end = messages.find(({ name }) => name === "acquire:end");
   t.is(end.errorCode, "managed_identity_unreachable_network");
   t.is(end.metadata.attempts, 1);
 });
 
 for (const method of ["acquireToken", "getToken"]) {
-  test(`a failure of ${method} has the call's id, by which its requests are found; the service's is the error's`, async (t) => {
+  test(`${method}: messages of a failed call have the call's correlationId; the error has the service's`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.next([{ status: 503 }, { status: 400 }]);
-    const [{ notes }] = await run(t, endpoint, { calls: [{ method, ask: VAULT }], notes: 5 });
-    const { correlationId, error } = notes.find(({ name }) => name === "acquire:end");
-    const others = notes.filter(({ name }) => ["request", "retry"].includes(name));
+    const [{ messages }] = await run(t, endpoint, { calls: [{ method, request: VAULT }], messages: 5 });
+    const { correlationId, error } = messages.find(({ name }) => name === "acquire:end");
+    const others = messages.filter(({ name }) => ["request", "retry"].includes(name));
     t.deepEqual(
       others.map((note) => [note.name, note.correlationId]),
       ["request", "retry", "request"].map((name) => [name, correlationId]),
@@ -132,13 +140,13 @@ for (const method of ["acquireToken", "getToken"]) {
   });
 }
 
-test("bad input ends what it started, and no request is told of", async (t) => {
+test("a call with invalid input publishes its start and end, but no request", async (t) => {
   const endpoint = await startEndpoint(t);
-  const calls = [{ ask: "nonsense" }, { ask: { resource: VAULT, abortSignal: 5 } }];
-  const [{ notes, same }] = await run(t, endpoint, { calls, notes: 4 });
+  const calls = [{ request: "nonsense" }, { request: { resource: VAULT, abortSignal: 5 } }];
+  const [{ messages, same }] = await run(t, endpoint, { calls, messages: 4 });
   t.true(same);
   t.deepEqual(
-    notes.map(({ name, errorCode }) => [name, errorCode]),
+    messages.map(({ name, errorCode }) => [name, errorCode]),
     [
       ["acquire:start", undefined],
       ["acquire:end", "invalid_resource"],
@@ -148,25 +156,28 @@ test("bad input ends what it started, and no request is told of", async (t) => {
   );
 });
 
-test("getToken is told of too", async (t) => {
+test("getToken publishes the same messages", async (t) => {
   const endpoint = await startEndpoint(t);
-  const calls = [1, 2].map(() => ({ method: "getToken", ask: `${VAULT}/.default` }));
-  const [{ notes, tokens, leaks, shown }] = await run(t, endpoint, { calls, notes: 5 });
-  t.deepEqual([tokens, leaks, shown], [2, 0, 0]);
-  const ends = notes.filter(({ name }) => name === "acquire:end");
+  const calls = [1, 2].map(() => ({ method: "getToken", request: `${VAULT}/.default` }));
+  const [{ messages, tokens, leaks, inspected }] = await run(t, endpoint, { calls, messages: 5 });
+  t.deepEqual([tokens, leaks, inspected], [2, 0, 0]);
+  const ends = messages.filter(({ name }) => name === "acquire:end");
   t.deepEqual(
     ends.map(({ fromCache }) => fromCache),
     [false, true],
   );
 });
 
-test("a subscriber that throws harms no acquisition", async (t) => {
+test("a subscriber that throws does not affect calls", async (t) => {
   const endpoint = await startEndpoint(t);
-  const [{ tokens }] = await run(t, endpoint, { calls: [{ ask: VAULT }, { ask: VAULT }], throws: true });
+  const [{ tokens }] = await run(t, endpoint, {
+    calls: [{ request: VAULT }, { request: VAULT }],
+    throws: true,
+  });
   t.is(tokens, 2);
 });
 
-test("nobody subscribed, nothing crosses: native code has no observer", async (t) => {
+test("without subscribers, native code does not emit events", async (t) => {
   const endpoint = await startEndpoint(t);
   const [count] = await runProcess(
     t,
@@ -174,9 +185,9 @@ test("nobody subscribed, nothing crosses: native code has no observer", async (t
       const binding = require("./binding.cjs");
       const { observe } = binding.ManagedIdentityApplication.prototype;
       let observed = 0;
-      binding.ManagedIdentityApplication.prototype.observe = function (...given) {
+      binding.ManagedIdentityApplication.prototype.observe = function (...parameters) {
         observed += 1;
-        return observe.apply(this, given);
+        return observe.apply(this, parameters);
       };
       const { channel } = require("node:diagnostics_channel");
       const application = new native.ManagedIdentityApplication();

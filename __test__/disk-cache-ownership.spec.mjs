@@ -1,4 +1,5 @@
-// `cache.directory` and other users: directories that they own on the way to it, and a process that changes its user.
+// `cache.directory` and other users: directories above it that belong to other users, and a process that changes its
+// user.
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -28,54 +29,58 @@ import { runProcess } from "./support/program.mjs";
 const OTHER_USER = 65_533;
 const SWAP = fileURLToPath(new URL("support/swap-directories.c", import.meta.url));
 
-/** Only root can act as another user, and give files away. */
+/** Only root can act as another user and change the owner of files. */
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
-/** A directory that goes with the test, with the mode 0711: others can pass through it. */
-function place(t) {
-  const path = mkdtempSync(join(realpathSync(tmpdir()), "disk-cache-users-"));
+/** A directory with mode 0711, through which other users can pass; removed with the test. */
+function sharedDirectory(t) {
+  const path = mkdtempSync(join(realpathSync(tmpdir()), "disk-cache-ownership-"));
   chmodSync(path, 0o711);
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** A directory with these rights. */
-function lay(path, mode, owner = process.getuid()) {
+/** Creates a directory with this mode and owner. */
+function createDirectory(path, mode, owner = process.getuid()) {
   mkdirSync(path, { recursive: true });
   chownSync(path, owner, owner);
   chmodSync(path, mode);
   return path;
 }
 
-/** Gets tokens in a process of its own; reports for each how it came, or the error. */
-async function ask({ argument: { directory, resources, user, effectiveUser, back }, native, report }) {
+/** Acquires tokens and reports for each where it came from, or the error. */
+async function acquireInTurn({
+  argument: { directory, resources, user, effectiveUser, restoredUser },
+  native,
+  report,
+}) {
   const application = new native.ManagedIdentityApplication({ cache: { directory } });
   if (user !== undefined) {
     process.setgid(user);
     process.setuid(user);
   }
   if (effectiveUser !== undefined) process.seteuid(effectiveUser);
-  if (back !== undefined) {
+  if (restoredUser !== undefined) {
     await application.acquireToken("https://before.example").catch(() => undefined);
-    process.seteuid(back);
+    process.seteuid(restoredUser);
   }
   for (const resource of resources) {
     try {
       const { accessToken, fromCache } = await application.acquireToken(resource);
-      report({ forged: accessToken === "forged", fromCache });
+      report({ forgeRecord: accessToken === "forged", fromCache });
     } catch (error) {
       report({ code: error.errorCode, message: error.message });
     }
   }
 }
 
-async function askIn(t, endpoint, directory, options = {}) {
+async function runIn(t, endpoint, directory, options = {}) {
   const argument = { directory, resources: ["https://a.example"], ...options };
-  return runProcess(t, ask, { argument, env: endpoint.env });
+  return runProcess(t, acquireInTurn, { argument, env: endpoint.env });
 }
 
-/** A record whose checksum is right, with another token. */
-function forged(text) {
+/** A record with another token and a valid checksum. */
+function forgeRecord(text) {
   const record = { ...JSON.parse(text), access_token: "forged" };
   const { version, saved_at_ms, expires_on_ms, refresh_on_ms, key, host, access_token } = record;
   const refreshOn = refresh_on_ms === null ? "None" : `Some(${refresh_on_ms})`;
@@ -84,80 +89,80 @@ function forged(text) {
   return JSON.stringify({ ...record, checksum: createHash("sha256").update(whole).digest("hex") });
 }
 
-/** Records of these resources, forged, in a directory of another user's. */
-async function layForgeries(t, endpoint, path, resources) {
-  const own = join(place(t), "tokens");
-  await askIn(t, endpoint, own, { resources });
-  lay(path, 0o755, OTHER_USER);
+/** Writes forged records of these resources to a directory of another user. */
+async function writeForgeries(t, endpoint, path, resources) {
+  const own = join(sharedDirectory(t), "tokens");
+  await runIn(t, endpoint, own, { resources });
+  createDirectory(path, 0o755, OTHER_USER);
   for (const name of readdirSync(own).filter((name) => name.endsWith(".json"))) {
     const copy = join(path, name);
-    writeFileSync(copy, forged(readFileSync(join(own, name), "utf8")), { mode: 0o644 });
+    writeFileSync(copy, forgeRecord(readFileSync(join(own, name), "utf8")), { mode: 0o644 });
     chownSync(copy, OTHER_USER, OTHER_USER);
   }
 }
 
-asRoot("a forged record would be taken from a directory that is trusted", async (t) => {
-  // Otherwise the tests below would prove nothing.
-  const [endpoint, parent] = [await startEndpoint(t), place(t)];
+asRoot("a forged record in a trusted directory is used", async (t) => {
+  // This shows that the tests below can fail.
+  const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
   const directory = join(parent, "tokens");
-  await layForgeries(t, endpoint, directory, ["https://a.example"]);
-  lay(directory, 0o700);
-  t.deepEqual(await askIn(t, endpoint, directory), [{ forged: true, fromCache: true }]);
+  await writeForgeries(t, endpoint, directory, ["https://a.example"]);
+  createDirectory(directory, 0o700);
+  t.deepEqual(await runIn(t, endpoint, directory), [{ forgeRecord: true, fromCache: true }]);
 });
 
-asRoot("no forged token is taken while another user swaps the directory below theirs", async (t) => {
-  const program = join(place(t), "swap");
+asRoot("no forged token is used while another user swaps the directory below one of theirs", async (t) => {
+  const program = join(sharedDirectory(t), "swap");
   const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
   if (compiled.status !== 0) {
-    t.log(`skipped, since the program that swaps cannot be built: ${compiled.error ?? compiled.stderr}`);
+    t.log(`skipped: the swap program cannot be compiled: ${compiled.error ?? compiled.stderr}`);
     t.pass();
     return;
   }
-  const [endpoint, parent] = [await startEndpoint(t), place(t)];
+  const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
   const resources = Array.from({ length: 400 }, (_, nth) => `https://${nth}.example`);
-  const [directory, theirs] = [join(parent, "tokens"), join(parent, "theirs")];
-  lay(directory, 0o700);
-  await layForgeries(t, endpoint, theirs, resources);
-  lay(parent, 0o755, OTHER_USER);
-  const swapping = spawn(program, [String(OTHER_USER), directory, theirs], {
+  const [directory, foreign] = [join(parent, "tokens"), join(parent, "theirs")];
+  createDirectory(directory, 0o700);
+  await writeForgeries(t, endpoint, foreign, resources);
+  createDirectory(parent, 0o755, OTHER_USER);
+  const swapping = spawn(program, [String(OTHER_USER), directory, foreign], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.teardown(() => swapping.kill("SIGKILL"));
   await once(swapping.stdout, "data");
-  const reports = await askIn(t, endpoint, directory, { resources });
+  const reports = await runIn(t, endpoint, directory, { resources });
   t.is(swapping.exitCode, null);
-  t.is(reports.filter(({ forged }) => forged).length, 0);
+  t.is(reports.filter(({ forgeRecord }) => forgeRecord).length, 0);
   for (const { code, message } of reports) {
     t.is(code, "invalid_configuration");
     t.true(message.includes(`lies below ${parent}, which belongs to another user`), message);
   }
 });
 
-const untrusted = {
-  "another user's directory": (parent) => lay(join(parent, "theirs"), 0o755, OTHER_USER),
+const UNTRUSTED_PARENTS = {
+  "another user's directory": (parent) => createDirectory(join(parent, "theirs"), 0o755, OTHER_USER),
   "another user's directory, further up": (parent) => {
-    lay(join(parent, "theirs"), 0o755, OTHER_USER);
-    return lay(join(parent, "theirs", "own"), 0o700);
+    createDirectory(join(parent, "theirs"), 0o755, OTHER_USER);
+    return createDirectory(join(parent, "theirs", "own"), 0o700);
   },
-  "another user's link in a directory like /tmp": (parent) => {
-    const link = join(lay(join(parent, "sticky"), 0o1777), "link");
-    symlinkSync(lay(join(parent, "own"), 0o700), link);
+  "another user's symbolic link in a sticky directory": (parent) => {
+    const link = join(createDirectory(join(parent, "sticky"), 0o1777), "link");
+    symlinkSync(createDirectory(join(parent, "own"), 0o700), link);
     lchownSync(link, OTHER_USER, OTHER_USER);
     return link;
   },
-  "a link through another user's directory": (parent) => {
-    lay(join(parent, "theirs"), 0o755, OTHER_USER);
+  "a symbolic link through another user's directory": (parent) => {
+    createDirectory(join(parent, "theirs"), 0o755, OTHER_USER);
     const link = join(parent, "link");
-    symlinkSync(lay(join(parent, "theirs", "own"), 0o700), link);
+    symlinkSync(createDirectory(join(parent, "theirs", "own"), 0o700), link);
     return link;
   },
 };
 
-for (const [name, make] of Object.entries(untrusted)) {
-  asRoot(`a directory below ${name} is refused`, async (t) => {
-    const [endpoint, parent] = [await startEndpoint(t), place(t)];
-    const directory = join(make(parent), "tokens");
-    const [{ code, message }] = await askIn(t, endpoint, directory);
+for (const [name, createParent] of Object.entries(UNTRUSTED_PARENTS)) {
+  asRoot(`a directory below ${name} is rejected`, async (t) => {
+    const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
+    const directory = join(createParent(parent), "tokens");
+    const [{ code, message }] = await runIn(t, endpoint, directory);
     t.is(code, "invalid_configuration");
     t.regex(message, /cache\.directory \(.*\) lies below .*, which belongs to another user/);
     t.false(existsSync(directory));
@@ -173,10 +178,10 @@ if (process.platform !== "win32") {
     [0o1777, true],
     [0o755, true],
   ]) {
-    test(`a directory below one of the mode ${mode.toString(8)} is ${isTrusted ? "used" : "refused"}`, async (t) => {
-      const [endpoint, parent] = [await startEndpoint(t), place(t)];
-      const directory = join(lay(join(parent, "shared"), mode), "tokens");
-      const [{ code, message }] = await askIn(t, endpoint, directory);
+    test(`a directory below one with mode ${mode.toString(8)} is ${isTrusted ? "used" : "rejected"}`, async (t) => {
+      const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
+      const directory = join(createDirectory(join(parent, "shared"), mode), "tokens");
+      const [{ code, message }] = await runIn(t, endpoint, directory);
       t.is(existsSync(directory), isTrusted);
       if (isTrusted) return;
       t.is(code, "invalid_configuration");
@@ -186,32 +191,32 @@ if (process.platform !== "win32") {
   }
 }
 
-const changes = {
+const USER_CHANGES = {
   "process.setuid": { user: OTHER_USER },
   "process.seteuid": { effectiveUser: OTHER_USER },
-  // The directory of the first user is not that of the second, but nothing is remembered of it.
-  "process.seteuid, and back": { effectiveUser: 65_532, back: 0, owner: 0 },
+  // The first user does not own the directory of the second; that result must not be remembered.
+  "process.seteuid, and back": { effectiveUser: 65_532, restoredUser: 0, owner: 0 },
 };
 
-for (const [name, { owner = OTHER_USER, ...change }] of Object.entries(changes)) {
-  asRoot(`an application that was made as root keeps tokens after ${name}`, async (t) => {
-    const [endpoint, parent] = [await startEndpoint(t), place(t)];
-    const directory = join(lay(join(parent, "home"), 0o700, owner), "tokens");
-    const kept = [];
-    for (let run = 0; run < 2; run += 1) kept.push(...(await askIn(t, endpoint, directory, change)));
-    t.deepEqual(kept, [
-      { forged: false, fromCache: false },
-      { forged: false, fromCache: true },
+for (const [name, { owner = OTHER_USER, ...change }] of Object.entries(USER_CHANGES)) {
+  asRoot(`an application created by root stores tokens after ${name}`, async (t) => {
+    const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
+    const directory = join(createDirectory(join(parent, "home"), 0o700, owner), "tokens");
+    const reports = [];
+    for (let run = 0; run < 2; run += 1) reports.push(...(await runIn(t, endpoint, directory, change)));
+    t.deepEqual(reports, [
+      { forgeRecord: false, fromCache: false },
+      { forgeRecord: false, fromCache: true },
     ]);
     t.is(statSync(directory).uid, owner);
   });
 }
 
-asRoot("a directory that root has used is not used after process.setuid", async (t) => {
-  const [endpoint, parent] = [await startEndpoint(t), place(t)];
+asRoot("a directory that root has used is rejected after process.setuid", async (t) => {
+  const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
   const directory = join(parent, "tokens");
-  await askIn(t, endpoint, directory);
-  const [{ code, message }] = await askIn(t, endpoint, directory, { user: OTHER_USER });
+  await runIn(t, endpoint, directory);
+  const [{ code, message }] = await runIn(t, endpoint, directory, { user: OTHER_USER });
   t.is(code, "invalid_configuration");
   t.regex(message, /belongs to another user\.$/);
 });

@@ -1,4 +1,4 @@
-// `cache.directory`: what lies there, who is believed, and what processes that share it make of it.
+// `cache.directory`: the files in it, which records are valid, and how processes share it.
 
 import { execFileSync } from "node:child_process";
 import {
@@ -30,22 +30,22 @@ const { ManagedIdentityApplication } = require("managed-identity-native");
 
 const isUnix = process.platform !== "win32";
 
-/** A directory that does not exist yet, in one that goes with the test. */
-function place(t) {
+/** The path of a directory that does not exist yet, inside one that is removed with the test. */
+function cacheDirectory(t) {
   const parent = mkdtempSync(join(realpathSync(tmpdir()), "disk-cache-"));
   t.teardown(() => rmSync(parent, { recursive: true, force: true }));
   return join(parent, "tokens");
 }
 
-/** The records in a directory. */
+/** The record files in a directory. */
 function records(directory) {
   return readdirSync(directory)
     .filter((name) => name.endsWith(".json"))
     .map((name) => join(directory, name));
 }
 
-/** Gets tokens in a process of its own; reports for each how it came. */
-async function askInTurn({ argument, native, require, report }) {
+/** Acquires tokens one after another and reports where each came from. */
+async function acquireInTurn({ argument, native, require, report }) {
   const { directory, hostname, resources, timeout } = argument;
   if (hostname !== undefined) require("node:os").hostname = () => hostname;
   const application = new native.ManagedIdentityApplication({ cache: { directory } });
@@ -58,33 +58,33 @@ async function askInTurn({ argument, native, require, report }) {
   }
 }
 
-function ask(t, endpoint, directory, options = {}) {
+function acquireIn(t, endpoint, directory, options = {}) {
   const { env, resources = [RESOURCE], ...rest } = options;
-  return runProcess(t, askInTurn, {
+  return runProcess(t, acquireInTurn, {
     argument: { directory, resources, ...rest },
     env: { ...endpoint.env, ...env },
   });
 }
 
-test("a later process finds the token as it was, and makes no request", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
-  const [first] = await ask(t, endpoint, directory);
-  const [second] = await ask(t, endpoint, directory);
+test("a later process finds the token unchanged, without a request", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+  const [first] = await acquireIn(t, endpoint, directory);
+  const [second] = await acquireIn(t, endpoint, directory);
   t.deepEqual([first.fromCache, first.source], [false, "IdentityProvider"]);
   t.deepEqual(second, { ...first, fromCache: true, source: "Cache" });
   t.is(endpoint.requests.length, 1);
 });
 
-test("it is off by default", async (t) => {
+test("the disk cache is off by default", async (t) => {
   const endpoint = await startEndpoint(t);
-  const directory = place(t);
+  const directory = cacheDirectory(t);
   await acquire(endpoint);
   t.false(existsSync(directory));
 });
 
-test("what lies there is for the user's eyes only, and says whose it is in no name", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
-  await ask(t, endpoint, directory);
+test("files are readable only by their user, and file names do not reveal the identity", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+  await acquireIn(t, endpoint, directory);
   const names = readdirSync(directory);
   t.is(names.length, 2);
   for (const name of names) t.regex(name, /^[0-9a-f]{64}\.(json|lock)$/);
@@ -94,30 +94,30 @@ test("what lies there is for the user's eyes only, and says whose it is in no na
 });
 
 if (isUnix) {
-  const unsafe = {
-    "others may look into": (directory) => mkdirSync(directory, { mode: 0o755 }),
+  const UNSAFE_DIRECTORIES = {
+    "others may read": (directory) => mkdirSync(directory, { mode: 0o755 }),
     "the group may write to": (directory) => {
       mkdirSync(directory);
       chmodSync(directory, 0o720);
     },
-    "is a link": (directory) => {
+    "is a symbolic link": (directory) => {
       mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
       symlinkSync(`${directory}-elsewhere`, directory);
     },
-    "is a link, with a slash": (directory) => {
+    "is a symbolic link, with a trailing slash": (directory) => {
       mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
       symlinkSync(`${directory}-elsewhere`, directory);
     },
     "is a file": (directory) => writeFileSync(directory, ""),
-    "cannot be made": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
+    "cannot be created": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
   };
-  for (const [name, make] of Object.entries(unsafe)) {
-    test(`a directory that ${name} is a clear error, before any request`, async (t) => {
-      const [endpoint, directory] = [await startEndpoint(t), place(t)];
+  for (const [name, make] of Object.entries(UNSAFE_DIRECTORIES)) {
+    test(`a directory that ${name} rejects with an error, without a request`, async (t) => {
+      const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
       make(directory);
       const paths = {
-        "cannot be made": join(directory, "..", "parent", "tokens"),
-        "is a link, with a slash": `${directory}/`,
+        "cannot be created": join(directory, "..", "parent", "tokens"),
+        "is a symbolic link, with a trailing slash": `${directory}/`,
       };
       const path = paths[name] ?? directory;
       const application = new ManagedIdentityApplication({ cache: { directory: path } });
@@ -128,25 +128,28 @@ if (isUnix) {
     });
   }
 
-  (process.getuid() === 0 ? test : test.serial)("a directory of another user's is refused", async (t) => {
-    const [endpoint, directory] = [await startEndpoint(t), place(t)];
-    mkdirSync(directory, { mode: 0o700 });
-    // Root can give it away; anybody else has the root directory, which is root's.
-    if (process.getuid() === 0) chownSync(directory, 1, 1);
-    const foreign = process.getuid() === 0 ? directory : "/";
-    const application = new ManagedIdentityApplication({ cache: { directory: foreign } });
-    const error = await expectError(t, acquire(endpoint, "https://foreign.example", application));
-    t.regex(error.message, /^invalid_configuration: cache\.directory \(.*\) belongs to another user\.$/);
-    t.is(endpoint.requests.length, 0);
-  });
+  (process.getuid() === 0 ? test : test.serial)(
+    "a directory of another user rejects with an error",
+    async (t) => {
+      const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+      mkdirSync(directory, { mode: 0o700 });
+      // Root can change the owner of a directory. Other users use the root directory, which belongs to root.
+      if (process.getuid() === 0) chownSync(directory, 1, 1);
+      const foreign = process.getuid() === 0 ? directory : "/";
+      const application = new ManagedIdentityApplication({ cache: { directory: foreign } });
+      const error = await expectError(t, acquire(endpoint, "https://foreign.example", application));
+      t.regex(error.message, /^invalid_configuration: cache\.directory \(.*\) belongs to another user\.$/);
+      t.is(endpoint.requests.length, 0);
+    },
+  );
 }
 
-const damages = {
-  "is cut off": (file) => truncateSync(file, statSync(file).size - 1),
+const DAMAGES = {
+  "is truncated": (file) => truncateSync(file, statSync(file).size - 1),
   "is empty": (file) => truncateSync(file, 0),
-  "is no JSON": (file) => writeFileSync(file, "}"),
-  "is another's JSON": (file) => writeFileSync(file, '{"AccessToken":{}}'),
-  "has a bit turned": (file) => {
+  "is not JSON": (file) => writeFileSync(file, "}"),
+  "has an unknown format": (file) => writeFileSync(file, '{"AccessToken":{}}'),
+  "has a flipped bit": (file) => {
     const bytes = readFileSync(file);
     bytes[bytes.indexOf('"access_token":"') + 30] ^= 1;
     writeFileSync(file, bytes);
@@ -158,84 +161,84 @@ const damages = {
       text.replace(/"expires_on_ms":(\d+)/, (_, ms) => `"expires_on_ms":${Number(ms) + 1}`),
     );
   },
-  "is of another version": (file) => {
+  "has another version": (file) => {
     writeFileSync(file, readFileSync(file, "utf8").replace('"version":1', '"version":2'));
   },
   "is huge": (file) => writeFileSync(file, " ".repeat(3_000_000)),
-  "is a link": (file) => {
+  "is a symbolic link": (file) => {
     writeFileSync(`${file}.real`, readFileSync(file), { mode: 0o600 });
     rmSync(file);
     symlinkSync(`${file}.real`, file);
   },
 };
 
-for (const [name, damage] of Object.entries(damages)) {
-  if (name === "is a link" && !isUnix) continue;
+for (const [name, damage] of Object.entries(DAMAGES)) {
+  if (name === "is a symbolic link" && !isUnix) continue;
   test(`a record that ${name} is ignored and replaced`, async (t) => {
-    const [endpoint, directory] = [await startEndpoint(t), place(t)];
-    await ask(t, endpoint, directory);
+    const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+    await acquireIn(t, endpoint, directory);
     damage(records(directory)[0]);
-    const [after] = await ask(t, endpoint, directory);
+    const [after] = await acquireIn(t, endpoint, directory);
     t.false(after.fromCache);
-    const [last] = await ask(t, endpoint, directory);
+    const [last] = await acquireIn(t, endpoint, directory);
     t.deepEqual([last.token, last.fromCache], [after.token, true]);
     t.is(endpoint.requests.length, 2);
   });
 }
 
-/** What can lie where a file is locked, or written before it takes its place. */
-const obstacles = {
-  "a pipe": (path) => execFileSync("mkfifo", ["-m", "600", path]),
-  "a file for everybody": (path) => {
+/** Files that may be at the path of a lock or a temporary file. */
+const OBSTACLES = {
+  "a named pipe": (path) => execFileSync("mkfifo", ["-m", "600", path]),
+  "a world-writable file": (path) => {
     writeFileSync(path, "");
     chmodSync(path, 0o666);
   },
-  "a link": (path) => symlinkSync(join(path, "..", "..", "elsewhere"), path),
+  "a symbolic link": (path) => symlinkSync(join(path, "..", "..", "elsewhere"), path),
 };
 
-for (const [name, lay] of isUnix ? Object.entries(obstacles) : []) {
-  for (const ending of ["lock", "tmp"]) {
-    test(`${name} in the place of a record's ${ending} is in nobody's way`, async (t) => {
-      const [endpoint, directory] = [await startEndpoint(t), place(t)];
-      await ask(t, endpoint, directory);
+for (const [name, create] of isUnix ? Object.entries(OBSTACLES) : []) {
+  for (const extension of ["lock", "tmp"]) {
+    test(`${name} at the path of a record's ${extension} file does not prevent caching`, async (t) => {
+      const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+      await acquireIn(t, endpoint, directory);
       const [record] = records(directory);
-      const path = record.replace(/json$/, ending);
+      const path = record.replace(/json$/, extension);
       rmSync(record);
       rmSync(path, { force: true });
-      lay(path);
-      const [asked] = await ask(t, endpoint, directory);
-      const [found] = await ask(t, endpoint, directory);
-      t.deepEqual([asked.fromCache, found.fromCache, found.token], [false, true, asked.token]);
+      create(path);
+      const [acquired] = await acquireIn(t, endpoint, directory);
+      const [found] = await acquireIn(t, endpoint, directory);
+      t.deepEqual([acquired.fromCache, found.fromCache, found.token], [false, true, acquired.token]);
       t.is(statSync(record).mode & 0o777, 0o600);
       t.false(existsSync(join(directory, "..", "elsewhere")));
     });
   }
 }
 
-test("another host, identity, resource or endpoint has records of its own", async (t) => {
-  const [endpoint, other, directory] = [await startEndpoint(t), await startEndpoint(t), place(t)];
-  await ask(t, endpoint, directory);
-  const [moved] = await ask(t, endpoint, directory, { hostname: "another-host" });
-  const [elsewhere] = await ask(t, other, directory);
-  const [something] = await ask(t, endpoint, directory, { resources: ["https://other.example"] });
-  t.deepEqual([moved.fromCache, elsewhere.fromCache, something.fromCache], [false, false, false]);
+test("another host, identity, resource or endpoint has its own records", async (t) => {
+  const [endpoint, other, directory] = [await startEndpoint(t), await startEndpoint(t), cacheDirectory(t)];
+  await acquireIn(t, endpoint, directory);
+  const [otherHost] = await acquireIn(t, endpoint, directory, { hostname: "another-host" });
+  const [otherEndpoint] = await acquireIn(t, other, directory);
+  const [otherResource] = await acquireIn(t, endpoint, directory, { resources: ["https://other.example"] });
+  t.deepEqual([otherHost.fromCache, otherEndpoint.fromCache, otherResource.fromCache], [false, false, false]);
   t.is(records(directory).length, 4);
-  // A record that was copied to another one's place is not believed there.
+  // A record is invalid at the path of another record.
   const [one, ...others] = records(directory);
   for (const file of others) writeFileSync(file, readFileSync(one));
   const requests = endpoint.requests.length + other.requests.length;
-  await ask(t, endpoint, directory, { hostname: "another-host" });
-  await ask(t, other, directory);
-  await ask(t, endpoint, directory, { resources: ["https://other.example"] });
-  await ask(t, endpoint, directory);
-  // `one` belongs to one of the four, who found it.
+  await acquireIn(t, endpoint, directory, { hostname: "another-host" });
+  await acquireIn(t, other, directory);
+  await acquireIn(t, endpoint, directory, { resources: ["https://other.example"] });
+  await acquireIn(t, endpoint, directory);
+  // One of the four finds `one` at its own path.
   t.is(endpoint.requests.length + other.requests.length, requests + 3);
 });
 
-test("processes that start together make one request between them", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("processes that start concurrently send one request", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const release = endpoint.hold();
-  const processes = Array.from({ length: 4 }, () => ask(t, endpoint, directory));
+  const processes = Array.from({ length: 4 }, () => acquireIn(t, endpoint, directory));
   await endpoint.waitForRequests(1);
   release();
   const reports = await Promise.all(processes);
@@ -243,40 +246,40 @@ test("processes that start together make one request between them", async (t) =>
   t.is(endpoint.requests.length, 1);
 });
 
-test("a process that is killed while it asks is no obstacle for the next", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("a process that is killed during its request does not block the next process", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const release = endpoint.hold();
   const argument = { directory, resources: [RESOURCE] };
-  const killed = startProcess(t, askInTurn, { argument, env: endpoint.env });
+  const killed = startProcess(t, acquireInTurn, { argument, env: endpoint.env });
   await endpoint.waitForRequests(1);
   killed.child.kill("SIGKILL");
   await killed.ended;
   release();
-  await ask(t, endpoint, directory);
+  await acquireIn(t, endpoint, directory);
   t.is(endpoint.requests.length, 2);
 });
 
-test("a process that stops while it asks is not waited for if a token is there, and not for long if none is", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
-  const [first] = await ask(t, endpoint, directory);
+test("a stopped lock holder does not block other processes", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+  const [first] = await acquireIn(t, endpoint, directory);
   const release = endpoint.hold();
   const argument = { directory, resource: RESOURCE };
-  const stopped = startProcess(t, replaceForEver, { argument, env: endpoint.env });
+  const stopped = startProcess(t, replaceEndlessly, { argument, env: endpoint.env });
   await endpoint.waitForRequests(2);
   stopped.child.kill("SIGSTOP");
-  const [found] = await ask(t, endpoint, directory);
+  const [found] = await acquireIn(t, endpoint, directory);
   t.deepEqual(found, { ...first, fromCache: true, source: "Cache" });
   release();
   rmSync(records(directory)[0]);
-  const [asked] = await ask(t, endpoint, directory, { timeout: 2_000 });
-  t.false(asked.fromCache);
-  const [kept] = await ask(t, endpoint, directory);
-  t.deepEqual([kept.token, kept.fromCache], [asked.token, true]);
+  const [acquired] = await acquireIn(t, endpoint, directory, { timeout: 2_000 });
+  t.false(acquired.fromCache);
+  const [cached] = await acquireIn(t, endpoint, directory);
+  t.deepEqual([cached.token, cached.fromCache], [acquired.token, true]);
   t.is(endpoint.requests.length, 3);
 });
 
-/** Replaces tokens without end, and says so now and then. */
-async function replaceForEver({ argument: { directory, keys, resource }, native, report }) {
+/** Replaces tokens endlessly, and reports the count every 100 tokens. */
+async function replaceEndlessly({ argument: { directory, keys, resource }, native, report }) {
   const application = new native.ManagedIdentityApplication({ cache: { directory } });
   for (let count = 0; ; count += 1) {
     const request = { resource: resource ?? `https://${count % keys}.example`, forceRefresh: true };
@@ -285,12 +288,12 @@ async function replaceForEver({ argument: { directory, keys, resource }, native,
   }
 }
 
-test("kill -9 in the middle of 10,000 writes by 4 processes leaves a cache that the next process reads", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("kill -9 during 10,000 writes by 4 processes leaves a readable cache", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const keys = 5;
   const argument = { directory, keys };
   const writers = Array.from({ length: 4 }, () =>
-    startProcess(t, replaceForEver, { argument, env: endpoint.env }),
+    startProcess(t, replaceEndlessly, { argument, env: endpoint.env }),
   );
   await endpoint.waitForRequests(10_000);
   for (const { child } of writers) child.kill("SIGKILL");
@@ -298,21 +301,21 @@ test("kill -9 in the middle of 10,000 writes by 4 processes leaves a cache that 
   const before = endpoint.requests.length;
   t.is(records(directory).length, keys);
   const resources = Array.from({ length: keys }, (_, key) => `https://${key}.example`);
-  const found = await ask(t, endpoint, directory, { resources });
+  const found = await acquireIn(t, endpoint, directory, { resources });
   t.deepEqual(
     found.map(({ fromCache }) => fromCache),
     resources.map(() => true),
   );
   t.is(endpoint.requests.length, before);
-  // Nothing accumulates: a record, a lock, and at most one unfinished file for each key.
+  // Nothing accumulates: per key a record, a lock and at most one temporary file.
   t.true(readdirSync(directory).length <= 3 * keys);
 });
 
-test("a directory that cannot be written to costs the next process a request, and this one nothing", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("a record that cannot be written does not affect the current process", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const application = new ManagedIdentityApplication({ cache: { directory } });
   await acquire(endpoint, "https://first.example", application);
-  // A directory in the place of a record, which cannot be replaced by a file.
+  // A directory at the path of a record, which a file cannot replace.
   const [file] = records(directory);
   rmSync(file);
   mkdirSync(file);
@@ -322,13 +325,13 @@ test("a directory that cannot be written to costs the next process a request, an
   t.is(endpoint.requests.length, 2);
 });
 
-test("the disk is not asked while memory has a fresh token, by whatever thread", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("the disk is not accessed while memory has a fresh token, in any thread", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const application = new ManagedIdentityApplication({ cache: { directory } });
   const first = await acquire(endpoint, RESOURCE, application);
   rmSync(directory, { recursive: true });
   t.is((await acquire(endpoint, RESOURCE, application)).accessToken, first.accessToken);
-  const worker = startWorker(t, askInTurn, {
+  const worker = startWorker(t, acquireInTurn, {
     argument: { directory, resources: [RESOURCE] },
     env: endpoint.env,
   });
@@ -337,8 +340,8 @@ test("the disk is not asked while memory has a fresh token, by whatever thread",
   t.is(endpoint.requests.length, 1);
 });
 
-test("clearCache: this process does not read what was kept before", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), place(t)];
+test("after clearCache, a process does not read records from before", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const reports = await runProcess(
     t,
     async ({ argument, native, report }) => {
@@ -351,11 +354,11 @@ test("clearCache: this process does not read what was kept before", async (t) =>
     { argument: directory, env: endpoint.env },
   );
   t.deepEqual(reports, [false, false]);
-  const [next] = await ask(t, endpoint, directory, { resources: ["https://a.example"] });
+  const [next] = await acquireIn(t, endpoint, directory, { resources: ["https://a.example"] });
   t.true(next.fromCache);
 });
 
-test("options that cannot be are refused by name", (t) => {
+test("invalid cache options are rejected by name", (t) => {
   const plugin = { beforeCacheAccess: async () => {}, afterCacheAccess: async () => {} };
   for (const [cache, option] of [
     ["/tmp", "cache"],

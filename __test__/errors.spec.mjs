@@ -1,4 +1,4 @@
-// Errors: every code of API.md's table through the public interface, and everything that an error tells.
+// Errors: every code in the table of docs/api.md, raised through the public interface, and the fields of errors.
 
 import { once } from "node:events";
 import { createRequire } from "node:module";
@@ -19,19 +19,19 @@ const USER_ASSIGNED = { managedIdentityIdParams: { userAssignedClientId: userAss
 const BY_OBJECT_ID = { managedIdentityIdParams: { userAssignedObjectId: userAssignedIdentity.objectId } };
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Asks with variables only: there is no endpoint. */
+/** Acquires a token with these variables, without starting an endpoint. */
 function acquireWith(env, configuration = NO_RETRIES, request = RESOURCE) {
   return withEnvironment(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
 }
 
-/** A challenge of Azure Arc's. */
+/** A challenge of Azure Arc's agent. */
 function challenge(value) {
   return { status: 401, headers: { "WWW-Authenticate": value }, body: "" };
 }
 
 /**
- * How each code comes about. `source` and `fault` set an endpoint up, `env` changes its variables,
- * `requests` is how many it sees.
+ * How to raise each code. `source` and `fault` configure an endpoint, `env` changes its variables, `requests` is the
+ * number of requests that it receives.
  */
 const CODES = [
   ["invalid_resource", { request: "vault" }],
@@ -163,12 +163,12 @@ for (const [code, { source, fault = null, env, configuration, request, ...expect
     t.is(endpoint.requests.length, expected.requests ?? 0);
     if (expected.statusCode !== undefined) t.is(error.statusCode, expected.statusCode);
     if (expected.named !== undefined) t.true(error.message.includes(expected.named), error.message);
-    isComplete(t, error);
+    assertComplete(t, error);
   });
 }
 
-/** What every error has, whatever its code. */
-function isComplete(t, error) {
+/** Asserts what all errors have in common. */
+function assertComplete(t, error) {
   t.true(error instanceof ManagedIdentityError && error instanceof AuthError);
   t.is(error.name, "ManagedIdentityError");
   t.is(error.code, error.errorCode);
@@ -190,7 +190,7 @@ const MALFORMED = {
   AZURE_POD_IDENTITY_AUTHORITY_HOST: ["azure_pod_identity_authority_host_url_malformed", {}],
 };
 for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
-  test(`${code}: ${variable} is no http or https URL`, async (t) => {
+  test(`${code}: ${variable} is not an http or https URL`, async (t) => {
     for (const value of [
       "x",
       "/x",
@@ -206,12 +206,12 @@ for (const [variable, [code, more]] of Object.entries(MALFORMED)) {
       t.true(error.message.includes(variable), error.message);
       t.false(error.message.includes("hush"));
       t.false(error.retryable);
-      isComplete(t, error);
+      assertComplete(t, error);
     }
   });
 }
 
-test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", async (t) => {
+test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc too", async (t) => {
   const code = "identity_endpoint_url_malformed";
   const fabric = { IDENTITY_HEADER: "x", IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
   await expectError(t, acquireWith({ ...fabric, IDENTITY_ENDPOINT: "http://127.0.0.1:1" }), code);
@@ -225,7 +225,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
 });
 
 (skipReason ? test.skip : test)(
-  `Azure Arc's key files, each with its code${skipReason ? ` (${skipReason})` : ""}`,
+  `Azure Arc: each kind of unusable key file has its error code${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -248,14 +248,14 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
           "two lines": write("one\ntwo"),
           link: link("/opt/elsewhere.key"),
           "dangling link": link("/opt/none"),
-          folder: () => fs.mkdirSync(file),
+          directory: () => fs.mkdirSync(file),
           pipe: () => execFileSync("mkfifo", [file]),
         };
         const application = new native.ManagedIdentityApplication({
           system: { disableInternalRetries: true },
         });
-        for (const [name, make] of Object.entries(files)) {
-          make();
+        for (const [name, create] of Object.entries(files)) {
+          create();
           endpoint.next({ headers: { "WWW-Authenticate": `Basic realm=${file}` } });
           const before = endpoint.requests.length;
           const error = await application.acquireToken("https://a").catch((reason) => reason);
@@ -264,7 +264,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
           if (/elsewhere|one|xxx/.test(message)) report({ leaked: name });
           fs.rmSync(file, { recursive: true });
         }
-        // The key is read anew each time, and the white space after it does not count.
+        // The key is read for each challenge, and trailing white space is ignored.
         endpoint.next({
           headers: { "WWW-Authenticate": `Basic realm="${file}"` },
           body: () => {
@@ -282,17 +282,17 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
     );
     const invalid = { errorCode: "invalid_secret", attempts: 1, source: "AzureArc", requests: 1 };
     const unreadable = { ...invalid, errorCode: "unable_to_read_secret_file" };
-    const refused = { errorCode: "unauthorized_client", attempts: 2, source: "AzureArc", requests: 2 };
+    const rejected = { errorCode: "unauthorized_client", attempts: 2, source: "AzureArc", requests: 2 };
     t.deepEqual(reports, [
       { name: "empty", ...invalid },
       { name: "blank", ...invalid },
-      { name: "4,096 bytes", ...refused },
+      { name: "4,096 bytes", ...rejected },
       { name: "4,097 bytes", ...invalid },
       { name: "binary", ...invalid },
       { name: "two lines", ...invalid },
       { name: "link", ...unreadable },
       { name: "dangling link", ...unreadable },
-      { name: "folder", ...unreadable },
+      { name: "directory", ...unreadable },
       { name: "pipe", ...unreadable },
       { authorization: "Basic first" },
     ]);
@@ -300,7 +300,7 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
 );
 
 (skipReason ? test.skip : test)(
-  `Azure Arc's agent is noticed by its file${skipReason ? ` (${skipReason})` : ""}`,
+  `Azure Arc is detected by the files of its agent${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const reports = await runProcess(
       t,
@@ -308,13 +308,13 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
         const fs = require("node:fs");
         const application = new native.ManagedIdentityApplication();
         report(application.getManagedIdentitySource());
-        for (const folder of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
-          fs.mkdirSync(`${folder}/himds`, { recursive: true });
+        for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
+          fs.mkdirSync(`${directory}/himds`, { recursive: true });
           report(application.getManagedIdentitySource());
-          fs.rmdirSync(`${folder}/himds`);
-          fs.writeFileSync(`${folder}/himds`, "");
+          fs.rmdirSync(`${directory}/himds`);
+          fs.writeFileSync(`${directory}/himds`, "");
           report(application.getManagedIdentitySource());
-          fs.rmSync(`${folder}/himds`);
+          fs.rmSync(`${directory}/himds`);
         }
       },
       { command: namespaceCommand },
@@ -324,10 +324,10 @@ test("identity_endpoint_url_malformed: on Service Fabric and Azure Arc, too", as
   },
 );
 
-test("a refusal of the service's: its words, status, code and ids; its correlation id wins", async (t) => {
+test("an error response of the service: the error has its description, status, code and ids", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
-  isComplete(t, error);
+  assertComplete(t, error);
   t.is(error.statusCode, 400);
   t.is(error.source, "DefaultToImds");
   t.is(error.endpoint, endpoint.url);
@@ -343,28 +343,28 @@ test("a refusal of the service's: its words, status, code and ids; its correlati
 });
 
 for (const [shape, body] of [
-  ["correlation_id", { error: "x", correlation_id: "of-the-service" }],
-  ["correlationId", { statusCode: 400, message: "x", correlationId: "of-the-service" }],
-  ["error.correlationId", { error: { code: "x", message: "x", correlationId: "of-the-service" } }],
+  ["correlation_id", { error: "x", correlation_id: "service-id" }],
+  ["correlationId", { statusCode: 400, message: "x", correlationId: "service-id" }],
+  ["error.correlationId", { error: { code: "x", message: "x", correlationId: "service-id" } }],
 ]) {
-  test(`the service's correlation id wins: ${shape}`, async (t) => {
+  test(`the error has the service's correlation id: ${shape}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 400, body });
     const error = await expectError(t, acquireWithoutRetries(endpoint));
-    t.is(error.correlationId, "of-the-service");
-    t.true(error.message.includes("of-the-service"));
+    t.is(error.correlationId, "service-id");
+    t.true(error.message.includes("service-id"));
   });
 }
 
-test("without one of the service's, the correlation id is the call's", async (t) => {
+test("without a correlation id of the service, the error has the call's", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.always({ status: 400, body: "" });
   const first = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(first.correlationId, endpoint.requests[0].headers["x-ms-client-request-id"]);
 });
 
-/** Answers that hold neither a usable token nor a code. */
-const USELESS = {
+/** Responses without a usable token and without an error code. */
+const UNUSABLE = {
   "an HTML 503": [{ status: 503, body: "<html><h1>Service unavailable</h1></html>" }, "Service unavailable"],
   "an empty 500": [{ status: 500, body: "" }, "answered 500"],
   "a plain 502": [{ status: 502, body: "bad\r\ngateway\u0007 here" }, "bad gateway here"],
@@ -374,38 +374,38 @@ const USELESS = {
   "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "no JSON object"],
   "an empty 200": [{ status: 200, body: "" }, "no JSON object"],
   "a 200 without a token": [{ body: {} }, "without a token"],
-  "a token that is no string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
+  "a token that is not a string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
   "an empty token": [{ body: { access_token: "", expires_in: 60 } }, "without a token"],
-  "half a JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
+  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
   "a 204": [{ status: 204, body: "" }, "answered 204"],
   "a 304": [{ status: 304, body: "" }, "answered 304"],
   "a 302": [{ status: 302, headers: { Location: "/elsewhere" }, body: "" }, "redirect"],
   "an expired token": [{ expiresIn: -60 }, "already expired"],
 };
-for (const [name, [fault, words]] of Object.entries(USELESS)) {
+for (const [name, [fault, part]] of Object.entries(UNUSABLE)) {
   test(`managed_identity_failed_response: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always(fault);
     const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
-    isComplete(t, error);
+    assertComplete(t, error);
     t.is(error.statusCode, fault.status ?? 200);
     t.is(error.source, "AppService");
     t.is(error.endpoint, endpoint.url);
     t.is(error.attempts, 1);
     t.is(error.retryable, (fault.status ?? 0) >= 500);
-    t.true(error.message.includes(words), error.message);
+    t.true(error.message.includes(part), error.message);
     t.is(endpoint.requests.length, 1);
   });
 }
 
-test("a token beside an error is none", async (t) => {
+test("a token beside an error is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ body: (answer) => ({ ...answer, error: "denied" }) });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
   t.is(error.statusCode, 200);
 });
 
-test("a token with a status that is not a success is none", async (t) => {
+test("a token with a status other than success is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [300, 400, 500]) {
     endpoint.next({ status, body: (answer) => answer });
@@ -414,7 +414,7 @@ test("a token with a status that is not a success is none", async (t) => {
   }
 });
 
-test("a token comes with every status of success, and is cached", async (t) => {
+test("a token is accepted and cached with every success status", async (t) => {
   for (const status of [200, 201, 202, 203, 206, 226]) {
     const endpoint = await startEndpoint(t);
     endpoint.next({ status, body: (answer) => answer });
@@ -424,7 +424,7 @@ test("a token comes with every status of success, and is cached", async (t) => {
   }
 });
 
-test("a success that names an error is an error", async (t) => {
+test("a success status with an error is an error", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [201, 206]) {
     endpoint.next({ status, body: (answer) => ({ ...answer, error: "denied" }) });
@@ -433,14 +433,14 @@ test("a success that names an error is an error", async (t) => {
   }
 });
 
-test("the service's words are quoted up to 500 characters", async (t) => {
+test("the service's description is quoted up to 500 characters", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400, body: { message: "w".repeat(5000) } });
   const { message } = await expectError(t, acquireWithoutRetries(endpoint));
   t.is(/w{2,}/.exec(message)[0].length, 500);
 });
 
-test("a code that is none, such as a sentence, does not become the errorCode", async (t) => {
+test("an invalid code, such as a sentence, does not become the errorCode", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const error of ["not a code", "", "x\ny", "<b>", { code: "not a code" }, { code: 5 }, 5, []]) {
     endpoint.next({ status: 400, body: { error, message: "words" } });
@@ -461,7 +461,7 @@ test("a redirect to another origin is not followed: the second server sees nothi
   t.deepEqual(other.requests, []);
 });
 
-test("a body that claims to be gzip is not unpacked", async (t) => {
+test("a body that claims to be gzip is not decompressed", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({
     headers: { "Content-Encoding": "gzip" },
@@ -473,10 +473,10 @@ test("a body that claims to be gzip is not unpacked", async (t) => {
 });
 
 for (const [name, headers] of [
-  ["announced", {}],
-  ["not announced", { "Transfer-Encoding": "chunked" }],
+  ["with Content-Length", {}],
+  ["chunked", { "Transfer-Encoding": "chunked" }],
 ]) {
-  test(`a body over 1 MiB is refused, ${name}`, async (t) => {
+  test(`a body over 1 MiB is rejected, ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     const padding = (bytes) => (answer) => ({ ...answer, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
@@ -489,12 +489,12 @@ for (const [name, headers] of [
 }
 
 for (const [name, fault] of Object.entries({
-  "closed without an answer": { drop: "before" },
-  "reset without an answer": { reset: true },
-  "closed in the header": { drop: "headers" },
-  "reset in the header": { drop: "headers", reset: true },
-  "closed in the body": { drop: "body" },
-  "reset in the body": { drop: "body", reset: true },
+  "closed without a response": { drop: "before" },
+  "reset without a response": { reset: true },
+  "closed within the header": { drop: "headers" },
+  "reset within the header": { drop: "headers", reset: true },
+  "closed within the body": { drop: "body" },
+  "reset within the body": { drop: "body", reset: true },
 })) {
   test(`managed_identity_unreachable_network: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
@@ -504,7 +504,7 @@ for (const [name, fault] of Object.entries({
       acquireWithoutRetries(endpoint),
       "managed_identity_unreachable_network",
     );
-    isComplete(t, error);
+    assertComplete(t, error);
     t.is(error.source, "AppService");
     t.is(error.endpoint, endpoint.url);
     t.is(error.attempts, 1);
@@ -520,22 +520,22 @@ test("managed_identity_unreachable_network: a closed port", async (t) => {
   const endpoint = await startEndpoint(t);
   await endpoint.close();
   const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
-  isComplete(t, error);
+  assertComplete(t, error);
   t.is(error.cause.code, "ECONNREFUSED");
   t.true(error.cause instanceof Error);
   t.true(error.retryable);
   t.is(error.endpoint, endpoint.url);
-  t.false(Object.keys(error).includes("cause"), "as with errors of Node's, cause is not enumerable");
+  t.false(Object.keys(error).includes("cause"), "cause is not enumerable, as in errors of Node.js");
 });
 
-test("managed_identity_unreachable_network: a name that does not exist", async (t) => {
+test("managed_identity_unreachable_network: an unknown host name", async (t) => {
   const env = { IDENTITY_ENDPOINT: "http://nowhere.invalid/msi/token", IDENTITY_HEADER: "x" };
   const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.is(error.cause.code, "ENOTFOUND");
   t.true(error.message.includes("cannot be resolved"), error.message);
 });
 
-test("managed_identity_unreachable_network: https at a port that speaks http", async (t) => {
+test("managed_identity_unreachable_network: https on an http port", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: endpoint.url.replace("http:", "https:") };
   const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
@@ -546,14 +546,14 @@ test("managed_identity_unreachable_network: https at a port that speaks http", a
 
 test("managed_identity_unreachable_network: https with a certificate that the system does not trust", async (t) => {
   const endpoint = await startEndpoint(t, "app-service", { secure: true });
-  // Only Service Fabric and the workload identity know other roots than the system's.
+  // Only Service Fabric and workload identity use other roots than the system's.
   const env = { ...endpoint.env, NODE_EXTRA_CA_CERTS: "/none" };
   const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
   t.true(error.message.includes("trust roots"), error.message);
   t.deepEqual(endpoint.requests, []);
 });
 
-test("managed_identity_failed_response: a port that speaks no HTTP", async (t) => {
+test("managed_identity_failed_response: a port that does not use HTTP", async (t) => {
   const server = net.createServer((socket) => {
     socket.on("error", () => undefined);
     socket.end("220 mail.example ESMTP\r\n");
@@ -579,7 +579,7 @@ test("the endpoint of an error has no query", async (t) => {
   t.false(error.message.includes("hush"));
 });
 
-test("attempts counts the retries, and the message says how many", async (t) => {
+test("attempts counts retries, and the message contains the number", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 503 }, { status: 400 }]);
   const error = await expectError(t, acquire(endpoint));
@@ -588,14 +588,14 @@ test("attempts counts the retries, and the message says how many", async (t) => 
   t.is(endpoint.requests.length, 2);
 });
 
-test("a connection that breaks is tried again without the caller's noticing", async (t) => {
+test("broken connections are retried within the call", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ drop: "before" }, { reset: true }]);
   t.false((await acquire(endpoint)).fromCache);
   t.is(endpoint.requests.length, 3);
 });
 
-test("a 429's Retry-After that totalTimeout cannot hold fails at once, and says so to the next", async (t) => {
+test("a Retry-After longer than the timeout fails the call immediately, and the next call without a request", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.next({ status: 429, headers: { "Retry-After": "30" } });
   const request = { resource: RESOURCE, timeout: 5_000 };
@@ -609,7 +609,7 @@ test("a 429's Retry-After that totalTimeout cannot hold fails at once, and says 
   t.is(endpoint.requests.length, 1);
 });
 
-/** Known answers, and what helps. */
+/** Known error responses and the remedies that the messages contain. */
 const REMEDIES = {
   "Identity not found": [
     { source: "imds", options: { systemAssigned: false, identities: [] } },
@@ -637,11 +637,13 @@ const REMEDIES = {
     "no Azure host",
   ],
 };
-for (const [sign, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(REMEDIES)) {
-  test(`the remedy for "${sign}" is in the message`, async (t) => {
+for (const [symptom, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(
+  REMEDIES,
+)) {
+  test(`the remedy for "${symptom}" is in the message`, async (t) => {
     const endpoint = await startEndpoint(t, source, options);
     endpoint.always(fault);
     const { message } = await expectError(t, acquireWithoutRetries(endpoint, RESOURCE, configuration));
-    t.true(message.includes(sign) && message.includes(remedy), message);
+    t.true(message.includes(symptom) && message.includes(remedy), message);
   });
 }

@@ -1,4 +1,4 @@
-// Every example runs as it stands, against the emulator.
+// Runs every example unchanged, against the emulator.
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,7 +21,7 @@ async function run(env, ...args) {
   return { lines: stdout.trim().split("\n"), stderr };
 }
 
-/** An API that wants a token and says what it got. */
+/** Starts an API that records the Authorization header of each request. */
 async function startApi(t) {
   const authorizations = [];
   const api = createServer((request, response) => {
@@ -35,7 +35,7 @@ async function startApi(t) {
   return { url: `http://127.0.0.1:${api.address().port}`, authorizations };
 }
 
-test("shortest: it says until when its token is good", async (t) => {
+test("shortest: prints when the token expires", async (t) => {
   const endpoint = await startEndpoint(t);
   const { lines, stderr } = await run(endpoint.env, example("shortest.js"));
   t.is(stderr, "");
@@ -43,7 +43,7 @@ test("shortest: it says until when its token is good", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("env-file: settings and identity come from a file", async (t) => {
+test("env-file: settings and identity are read from a file", async (t) => {
   const endpoint = await startEndpoint(t);
   const folder = mkdtempSync(join(tmpdir(), "env-file-"));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -61,7 +61,7 @@ test("env-file: settings and identity come from a file", async (t) => {
   t.is(endpoint.requests[0].query.resource, "https://graph.microsoft.com");
 });
 
-test("worker-pool: four threads, one request", async (t) => {
+test("worker-pool: four threads send one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const { lines, stderr } = await run(endpoint.env, example("worker-pool/pool.mjs"));
   t.is(stderr, "");
@@ -69,9 +69,9 @@ test("worker-pool: four threads, one request", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("express: a route that calls an API, readiness, errors, an orderly end", async (t) => {
+test("express: a route that calls an API, readiness, aborted requests and graceful shutdown", async (t) => {
   const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
-  // Express is silent about errors where NODE_ENV is "test", which ava sets.
+  // Express does not log errors if NODE_ENV is "test", which ava sets.
   const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "development" };
   const env = { ...endpoint.env, ...settings };
   const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
@@ -85,7 +85,7 @@ test("express: a route that calls an API, readiness, errors, an orderly end", as
       body: '{"item":5}',
       signal,
     });
-  // A caller who hangs up while the token is under way is no error, and harms no other.
+  // A client that disconnects while the token is requested causes no error and does not affect other clients.
   const errors = [];
   service.stderr.on("data", (chunk) => errors.push(chunk));
   const release = endpoint.hold();
@@ -94,10 +94,10 @@ test("express: a route that calls an API, readiness, errors, an orderly end", as
   await endpoint.waitForRequests(1);
   controller.abort();
   await first;
-  await fetch(`${origin}/nothing`); // Answered after the service has seen that the first caller is gone.
+  await fetch(`${origin}/nothing`); // The response shows that the service has noticed the disconnect.
   release();
-  const answer = await order();
-  t.deepEqual([answer.status, await answer.json()], [200, { orders: 3 }]);
+  const response = await order();
+  t.deepEqual([response.status, await response.json()], [200, { orders: 3 }]);
   t.regex(api.authorizations[0], /^Bearer .+\..+\..+$/);
   t.is(endpoint.requests[0].query.resource, "api://orders");
   t.deepEqual(await (await fetch(`${origin}/ready`)).json(), { available: true });
@@ -106,9 +106,9 @@ test("express: a route that calls an API, readiness, errors, an orderly end", as
   t.deepEqual([code, String(Buffer.concat(errors))], [0, ""]);
 });
 
-test("functions: the handler that the app registers, as a host would call it", async (t) => {
+test("functions: the handler is called as by a host", async (t) => {
   const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
-  // The Functions host is no npm package: its worker's part is played by calling the handler.
+  // The Functions host is not an npm package, so the test calls the handler itself.
   const program = `
     const { secret } = await import(${JSON.stringify(pathToFileURL(example("functions/secret.mjs")))});
     const logs = [];

@@ -32,7 +32,7 @@ const CLOCKS = {
       restore: () => clock.restore(),
     };
   },
-  // Vitest uses this package with these options. Vitest itself would install 70 packages.
+  // Vitest uses this package with these options. The real runners are in test-runners.spec.mjs.
   Vitest: ({ require, now = Date.now() }) => {
     const { timers, withGlobal } = require("@sinonjs/fake-timers");
     const toFake = Object.keys(timers).filter((name) => name !== "nextTick" && name !== "queueMicrotask");

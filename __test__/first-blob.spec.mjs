@@ -1,4 +1,4 @@
-// The example that a newcomer runs first: it works as it stands, and shows no token.
+// The first example of the README: it runs unchanged and prints no token.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { environmentWith } from "./support/environment.mjs";
 
-test("examples/first-blob.js uploads and downloads a blob by one token request", async (t) => {
+test("examples/first-blob.js uploads and downloads a blob with one token request", async (t) => {
   const example = fileURLToPath(new URL("../examples/first-blob.js", import.meta.url));
   const child = spawn(process.execPath, [example], {
     env: environmentWith(),

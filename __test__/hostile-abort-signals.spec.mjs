@@ -1,13 +1,13 @@
-// Signals that do not behave: the call settles all the same, nothing is unhandled, and nothing keeps the process alive.
-// Each runs in a process of its own, which an unhandled rejection would end.
+// Abort signals that violate their contract: the call settles, no rejection is unhandled, and the process can exit. The
+// tests run in child processes, which an unhandled rejection would end.
 
 import test from "ava";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess } from "./support/program.mjs";
 
 /**
- * Calls once with each kind of signal that is named, and reports what became of it: the token's kind, or the error's
- * name and words. It is sent to a process as its text.
+ * Makes one call with each of these kinds of signals and reports its result: the token's type, or the error's name and
+ * message. The function is sent to a process as source text.
  */
 async function program({ native, argument: { resource, kinds, method }, report }) {
   class Signal {
@@ -31,12 +31,12 @@ async function program({ native, argument: { resource, kinds, method }, report }
       for (const listener of [...this.listeners]) listener.call(this, { type: "abort" });
     }
   }
-  const throwing = (words) => () => {
-    throw new EvalError(words);
+  const throwing = (message) => () => {
+    throw new EvalError(message);
   };
   const getter = (signal, name, get) => Object.defineProperty(signal, name, { get, configurable: true });
-  /** What is done to a signal before the call, and what comes of it once the call has begun. */
-  const ways = {
+  /** What is done to a signal before the call, and, by the returned function, during the call. */
+  const behaviors = {
     "removeEventListener throws": (signal) => {
       signal.removeEventListener = throwing("remove");
     },
@@ -79,7 +79,7 @@ async function program({ native, argument: { resource, kinds, method }, report }
       getter(signal, "reason", throwing("reason"));
       return () => signal.abort();
     },
-    "a reason that throws, aborted beforehand": (signal) => {
+    "a reason that throws, already aborted": (signal) => {
       getter(signal, "reason", throwing("reason"));
       signal.aborted = true;
     },
@@ -96,7 +96,7 @@ async function program({ native, argument: { resource, kinds, method }, report }
       signal.reason.catch(() => undefined);
       return () => signal.abort();
     },
-    "aborted throws at once": (signal) => {
+    "aborted throws immediately": (signal) => {
       getter(signal, "aborted", throwing("aborted"));
     },
     "aborted throws later": (signal) => () => {
@@ -106,14 +106,14 @@ async function program({ native, argument: { resource, kinds, method }, report }
       getter(signal, "aborted", throwing("aborted"));
       signal.fire();
     },
-    "aborted becomes a text": (signal) => () => {
+    "aborted becomes a string": (signal) => () => {
       signal.aborted = "no";
     },
   };
   for (const kind of kinds) {
     const app = new native.ManagedIdentityApplication();
     const signal = new Signal();
-    const begun = ways[kind](signal);
+    const continueDuringCall = behaviors[kind](signal);
     const call =
       method === "getToken"
         ? app.getToken(resource, { abortSignal: signal })
@@ -122,14 +122,14 @@ async function program({ native, argument: { resource, kinds, method }, report }
       (result) => (typeof (result.accessToken ?? result.token) === "string" ? "a token" : "no token"),
       (error) => (error instanceof Promise ? "a promise" : `${error?.name}: ${error?.message}`),
     );
-    begun?.();
+    continueDuringCall?.();
     report([kind, await outcome]);
     native.ManagedIdentityApplication.clearCache();
   }
 }
 
 const ABORTED = "AbortError: The acquisition of a token was aborted.";
-const outcomes = {
+const OUTCOMES = {
   "removeEventListener throws": "a token",
   "removeEventListener throws, aborted": ABORTED,
   "removeEventListener calls back": "a token",
@@ -142,41 +142,41 @@ const outcomes = {
   "calls back without being aborted": ABORTED,
   "is aborted and never calls back": ABORTED,
   "a reason that throws": ABORTED,
-  "a reason that throws, aborted beforehand": ABORTED,
+  "a reason that throws, already aborted": ABORTED,
   "a reason that changes": "EvalError: reason 1",
   "a reason that is a rejected promise": "a promise",
-  "aborted throws at once": "EvalError: aborted",
+  "aborted throws immediately": "EvalError: aborted",
   "aborted throws later": "a token",
   "aborted throws later, called back": ABORTED,
-  "aborted becomes a text": "a token",
+  "aborted becomes a string": "a token",
 };
-/** What ends although the endpoint never answers. */
-const atOnce = Object.keys(outcomes).filter(
-  (kind) => outcomes[kind] !== "a token" && kind !== "is aborted and never calls back",
+/** The kinds whose calls end although the endpoint never responds. */
+const ENDING_EARLY = Object.keys(OUTCOMES).filter(
+  (kind) => OUTCOMES[kind] !== "a token" && kind !== "is aborted and never calls back",
 );
 
 for (const method of ["acquireToken", "getToken"]) {
-  test(`${method}: whatever a signal does, the call settles, and the process goes on`, async (t) => {
+  test(`${method}: calls with hostile signals settle, and the process continues`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const kinds = Object.keys(outcomes);
+    const kinds = Object.keys(OUTCOMES);
     const argument = { resource: RESOURCE, kinds, method };
     const reports = await runProcess(t, program, { argument, env: endpoint.env });
-    t.deepEqual(Object.fromEntries(reports), outcomes);
+    t.deepEqual(Object.fromEntries(reports), OUTCOMES);
   });
 
-  test(`${method}: what ends a call early keeps no process alive for the endpoint`, async (t) => {
+  test(`${method}: calls that a hostile signal ends early do not keep the process alive`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.hold();
-    const argument = { resource: RESOURCE, kinds: atOnce, method };
+    const argument = { resource: RESOURCE, kinds: ENDING_EARLY, method };
     const reports = await runProcess(t, program, { argument, env: endpoint.env });
     t.deepEqual(
       Object.fromEntries(reports),
-      Object.fromEntries(atOnce.map((kind) => [kind, outcomes[kind]])),
+      Object.fromEntries(ENDING_EARLY.map((kind) => [kind, OUTCOMES[kind]])),
     );
   });
 }
 
-test("a signal that fails to remove its listener is given the same one each time, and keeps no call", async (t) => {
+test("a signal that never removes listeners gets a single listener, which does not keep results alive", async (t) => {
   const endpoint = await startEndpoint(t);
   const reports = await runProcess(
     t,
@@ -192,7 +192,7 @@ test("a signal that fails to remove its listener is given the same one each time
       const app = new native.ManagedIdentityApplication();
       const collected = [];
       const registry = new FinalizationRegistry((index) => collected.push(index));
-      const ask = async (index) => {
+      const acquire = async (index) => {
         const result = await app.acquireToken({
           resource: argument,
           forceRefresh: true,
@@ -200,7 +200,7 @@ test("a signal that fails to remove its listener is given the same one each time
         });
         registry.register(result, index);
       };
-      for (let index = 0; index < 20; index += 1) await ask(index);
+      for (let index = 0; index < 20; index += 1) await acquire(index);
       for (let round = 0; round < 50 && collected.length < 20; round += 1) {
         globalThis.gc();
         await new Promise((resolve) => setImmediate(resolve));
@@ -225,7 +225,7 @@ test("a signal that failed once can be used again", async (t) => {
         },
         removeEventListener: (...parameters) => target.removeEventListener(...parameters),
       };
-      const ask = () => {
+      const acquire = () => {
         const app = new native.ManagedIdentityApplication();
         const request = { resource: argument, forceRefresh: true, abortSignal: signal };
         return app.acquireToken(request).then(
@@ -233,10 +233,10 @@ test("a signal that failed once can be used again", async (t) => {
           ({ name }) => name,
         );
       };
-      report(await ask());
+      report(await acquire());
       signal.addEventListener = (...parameters) => target.addEventListener(...parameters);
-      report(await ask());
-      const [one, other] = [ask(), ask()];
+      report(await acquire());
+      const [one, other] = [acquire(), acquire()];
       target.dispatchEvent(new Event("abort"));
       report([await one, await other]);
     },

@@ -1,4 +1,4 @@
-// Files on a file system that hangs: calls that need them end in time, and no other call notices.
+// Files on a file system that hangs: calls that need them end within their time limit, and no other call is delayed.
 
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,12 +10,12 @@ import { runProcess, startProcess } from "./support/program.mjs";
 import { preloadEnvironment, skipReason } from "./support/slow-files/index.mjs";
 
 const KEY = "/var/opt/azcmagent/tokens/hangs.key";
-const FOR_EVER = 1_000_000;
-/** What a limit of a second may become on a machine that is busy; a file hangs for longer. */
+const ENDLESS_SECONDS = 1_000_000;
+/** The upper limit for a timeout of one second on a busy machine. Files hang for longer. */
 const LIMIT_MS = 1_100 + 3_000;
 
-/** A folder that goes with the test. */
-function folder(t) {
+/** A directory that is removed with the test. */
+function temporaryDirectory(t) {
   const path = mkdtempSync(join(realpathSync(tmpdir()), "hung-files-"));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
@@ -23,12 +23,12 @@ function folder(t) {
 
 /** A file with a federated token. */
 function tokenFile(t) {
-  const path = join(folder(t), "federated-token");
+  const path = join(temporaryDirectory(t), "federated-token");
   writeFileSync(path, "assertion");
   return path;
 }
 
-/** The environment of a workload whose authority does not listen. */
+/** The environment of a workload identity whose authority does not listen. */
 function workload(path) {
   return {
     AZURE_FEDERATED_TOKEN_FILE: path,
@@ -38,7 +38,7 @@ function workload(path) {
   };
 }
 
-/** An agent of Azure Arc that names a key. */
+/** Starts an agent of Azure Arc that names a key file. */
 async function startAgent(t) {
   const server = createServer((_, response) => {
     response.writeHead(401, { "WWW-Authenticate": `Basic realm=${KEY}` }).end();
@@ -52,8 +52,8 @@ async function startAgent(t) {
   return { IDENTITY_ENDPOINT: `${origin}/metadata/identity/oauth2/token`, IMDS_ENDPOINT: origin };
 }
 
-/** What hangs, and what the call that needs it gets. */
-const cases = {
+/** The files that hang, and the outcome of the call that needs them. */
+const CASES = {
   "the federated token": async (t) => {
     const file = tokenFile(t);
     return { slow: file, env: workload(file), outcome: "network_unavailable" };
@@ -62,9 +62,13 @@ const cases = {
     const file = tokenFile(t);
     return { slow: file, env: workload(file), method: "isAvailable", outcome: "fulfilled" };
   },
-  "Azure Arc's key": async (t) => ({ slow: KEY, env: await startAgent(t), outcome: "network_unavailable" }),
+  "Azure Arc's key file": async (t) => ({
+    slow: KEY,
+    env: await startAgent(t),
+    outcome: "network_unavailable",
+  }),
   "a file of extra certificates": async (t) => {
-    const roots = join(folder(t), "roots.pem");
+    const roots = join(temporaryDirectory(t), "roots.pem");
     const env = { ...workload(tokenFile(t)), NODE_EXTRA_CA_CERTS: roots };
     return { slow: roots, env, outcome: "network_unavailable" };
   },
@@ -76,50 +80,50 @@ const cases = {
   "the machine's id": async (t) => ({
     slow: "/etc/machine-id",
     env: (await startEndpoint(t)).env,
-    directory: join(folder(t), "tokens"),
+    directory: join(temporaryDirectory(t), "tokens"),
     outcome: "fulfilled",
   }),
   "the cache directory": async (t) => {
-    const directory = join(folder(t), "tokens");
+    const directory = join(temporaryDirectory(t), "tokens");
     return { slow: directory, env: (await startEndpoint(t)).env, directory, outcome: "fulfilled" };
   },
   "a directory above the cache directory": async (t) => {
-    const parent = folder(t);
+    const parent = temporaryDirectory(t);
     const directory = join(parent, "a", "tokens");
     return { slow: parent, env: (await startEndpoint(t)).env, directory, outcome: "fulfilled" };
   },
   "the lock of a record": async (t) => {
-    const directory = join(folder(t), "tokens");
+    const directory = join(temporaryDirectory(t), "tokens");
     return { slow: ".lock", env: (await startEndpoint(t)).env, directory, outcome: "fulfilled" };
   },
-  "the record that a token is written to": async (t) => {
-    const directory = join(folder(t), "tokens");
+  "the temporary file of a record": async (t) => {
+    const directory = join(temporaryDirectory(t), "tokens");
     return { slow: ".tmp", env: (await startEndpoint(t)).env, directory, outcome: "fulfilled" };
   },
 };
 
-/** Makes a call that needs a file that hangs, and others beside it, twenty at a time, that need none. */
-async function callBeside({ argument, native, report }) {
-  const { slow, seconds, env, healthy, directory, method = "acquireToken", timeout } = argument;
+/** Makes a call that needs a file that hangs, and meanwhile, twenty at a time, calls that need no such file. */
+async function callDuringHang({ argument, native, report }) {
+  const { slow, seconds, env, healthyEnv, directory, method = "acquireToken", timeout } = argument;
   const { ManagedIdentityApplication } = native;
-  const names = new Set([...Object.keys(env), ...Object.keys(healthy)]);
+  const names = new Set([...Object.keys(env), ...Object.keys(healthyEnv)]);
   const withEnvironment = (variables, call) => {
     for (const name of names) delete process.env[name];
     Object.assign(process.env, variables);
     return call();
   };
   const timed = async (call) => {
-    const began = performance.now();
+    const startedAt = performance.now();
     const outcome = await call().then(
       () => "fulfilled",
       (error) => error.errorCode,
     );
-    return { outcome, ms: performance.now() - began };
+    return { outcome, ms: performance.now() - startedAt };
   };
   const other = new ManagedIdentityApplication();
-  const ask = (nth) =>
+  const acquireOther = (nth) =>
     timed(() => other.acquireToken({ resource: `https://${nth}.example`, timeout: 5_000 }));
-  await withEnvironment(healthy, () => ask(0));
+  await withEnvironment(healthyEnv, () => acquireOther(0));
   Object.assign(process.env, { SLOW_FILES: slow, SLOW_SECONDS: String(seconds) });
   const application = new ManagedIdentityApplication({ cache: { directory } });
   const slowCall = withEnvironment(env, () =>
@@ -131,35 +135,35 @@ async function callBeside({ argument, native, report }) {
   slowCall.then(() => {
     isSettled = true;
   });
-  const beside = [];
+  const others = [];
   do {
-    const first = beside.length + 1;
-    beside.push(
-      ...(await withEnvironment(healthy, () =>
-        Promise.all(Array.from({ length: 20 }, (_, nth) => ask(first + nth))),
+    const first = others.length + 1;
+    others.push(
+      ...(await withEnvironment(healthyEnv, () =>
+        Promise.all(Array.from({ length: 20 }, (_, nth) => acquireOther(first + nth))),
       )),
     );
-  } while (!isSettled && beside.length < 2_000);
-  report({ ...(await slowCall), beside });
+  } while (!isSettled && others.length < 2_000);
+  report({ ...(await slowCall), others });
 }
 
-for (const [name, lay] of Object.entries(cases)) {
-  for (const seconds of [8, FOR_EVER]) {
-    const title = `${name} hangs ${seconds === 8 ? "for 8 s" : "for ever"}: limits hold, others are served`;
+for (const [name, prepare] of Object.entries(CASES)) {
+  for (const seconds of [8, ENDLESS_SECONDS]) {
+    const title = `${name} hangs ${seconds === 8 ? "for 8 s" : "forever"}: the call ends in time, other calls are not delayed`;
     (skipReason === undefined ? test : test.skip)(title, async (t) => {
-      const healthy = (await startEndpoint(t)).env;
-      const { outcome, ...rest } = await lay(t);
-      const argument = { ...rest, seconds, healthy, timeout: 1_000 };
-      const child = startProcess(t, callBeside, { argument, env: preloadEnvironment });
+      const healthyEnv = (await startEndpoint(t)).env;
+      const { outcome, ...rest } = await prepare(t);
+      const argument = { ...rest, seconds, healthyEnv, timeout: 1_000 };
+      const child = startProcess(t, callDuringHang, { argument, env: preloadEnvironment });
       const found = await child.next();
       const reported = performance.now();
       t.is(found.outcome, outcome);
       t.true(found.ms < LIMIT_MS, `${found.ms} ms`);
-      for (const { outcome, ms } of found.beside) {
+      for (const { outcome, ms } of found.others) {
         t.is(outcome, "fulfilled");
         t.true(ms < LIMIT_MS, `${ms} ms beside it`);
       }
-      // A thread that hangs does not keep the process.
+      // A hanging thread does not keep the process alive.
       const { code, stderr } = await child.ended;
       t.deepEqual([code, stderr], [0, ""]);
       t.true(performance.now() - reported < LIMIT_MS);
@@ -168,23 +172,23 @@ for (const [name, lay] of Object.entries(cases)) {
 }
 
 (skipReason === undefined ? test : test.skip)(
-  "a federated token that takes a second is waited for",
+  "a federated token that takes a second to read is awaited",
   async (t) => {
-    const [endpoint, healthy] = [await startEndpoint(t, "workload-identity"), await startEndpoint(t)];
+    const [endpoint, healthyEnv] = [await startEndpoint(t, "workload-identity"), await startEndpoint(t)];
     const argument = {
       slow: endpoint.env.AZURE_FEDERATED_TOKEN_FILE,
       seconds: 1,
       env: endpoint.env,
-      healthy: healthy.env,
+      healthyEnv: healthyEnv.env,
       timeout: 30_000,
     };
-    const [found] = await runProcess(t, callBeside, { argument, env: preloadEnvironment });
+    const [found] = await runProcess(t, callDuringHang, { argument, env: preloadEnvironment });
     t.is(found.outcome, "fulfilled");
-    for (const { outcome } of found.beside) t.is(outcome, "fulfilled");
+    for (const { outcome } of found.others) t.is(outcome, "fulfilled");
   },
 );
 
-test("files that hang can be made, or the reason against it is reported", (t) => {
-  if (skipReason !== undefined) t.log(`the tests of files that hang are skipped: ${skipReason}`);
+test("the tests of hanging files run, or the reason for skipping them is reported", (t) => {
+  if (skipReason !== undefined) t.log(`the tests of hanging files are skipped: ${skipReason}`);
   t.pass();
 });

@@ -1,5 +1,5 @@
-// The identity by other ways than an application's three options: the environment, MSAL.NET's factory methods, an id
-// whose shape tells its kind, and a list of one scope.
+// Ways to select an identity besides the three options of msal-node: the environment, the factory methods of MSAL.NET,
+// an id whose kind is detected, and a `scopes` array.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -19,22 +19,22 @@ const CLIENT_ID = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
 const RESOURCE_ID =
   "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
 
-/** The parameters by which an application names its identity to App Service. */
-async function sentBy(t, application) {
+/** The parameters with which an application names its identity to App Service. */
+async function identityParameters(t, application) {
   const endpoint = await startEndpoint(t);
-  endpoint.always({ status: 400 }); // The emulator need not know these identities.
+  endpoint.always({ status: 400 }); // The emulator does not have these identities.
   await expectError(t, acquire(endpoint, RESOURCE, application));
   const [{ query }] = endpoint.requests;
   const { "api-version": _, resource: __, ...identity } = query;
   return identity;
 }
 
-/** `MANAGED_IDENTITY` as MSAL Python's sample has it. */
+/** `MANAGED_IDENTITY` in the format of MSAL Python's sample. */
 function variable(type, id) {
   return { MANAGED_IDENTITY: JSON.stringify({ ManagedIdentityIdType: type, Id: id }) };
 }
 
-const environments = [
+const ENVIRONMENTS = [
   ["nothing", {}, {}],
   ["AZURE_CLIENT_ID", { AZURE_CLIENT_ID: CLIENT_ID }, { client_id: CLIENT_ID }],
   ["SystemAssigned", variable("SystemAssigned", null), {}],
@@ -47,35 +47,40 @@ const environments = [
   ["ObjectId", variable("ObjectId", CLIENT_ID), { object_id: CLIENT_ID }],
   ["ResourceId", variable("ResourceId", RESOURCE_ID), { mi_res_id: RESOURCE_ID }],
 ];
-for (const [name, env, sent] of environments) {
+for (const [name, env, expected] of ENVIRONMENTS) {
   test(`fromEnvironment: ${name}`, async (t) => {
-    t.deepEqual(await sentBy(t, ManagedIdentityApplication.fromEnvironment(env)), sent);
+    t.deepEqual(await identityParameters(t, ManagedIdentityApplication.fromEnvironment(env)), expected);
   });
 }
 
-test("fromEnvironment reads process.env by default, and takes further options", async (t) => {
+test("fromEnvironment reads process.env by default and accepts further options", async (t) => {
   const application = withEnvironment({ AZURE_CLIENT_ID: CLIENT_ID }, () =>
     ManagedIdentityApplication.fromEnvironment(undefined, { clientCapabilities: ["cp1"] }),
   );
-  t.deepEqual(await sentBy(t, application), { client_id: CLIENT_ID, xms_cc: "cp1" });
+  t.deepEqual(await identityParameters(t, application), { client_id: CLIENT_ID, xms_cc: "cp1" });
 });
 
-const unusable = [
+const INVALID = [
   ["an empty AZURE_CLIENT_ID", { AZURE_CLIENT_ID: "" }, "missing_client_id", "AZURE_CLIENT_ID"],
-  ["blanks in AZURE_CLIENT_ID", { AZURE_CLIENT_ID: "  " }, "missing_client_id", "AZURE_CLIENT_ID"],
-  ["no JSON", { MANAGED_IDENTITY: "ClientId" }, "invalid_configuration", "MANAGED_IDENTITY"],
-  ["an empty text", { MANAGED_IDENTITY: "" }, "invalid_configuration", "MANAGED_IDENTITY"],
-  ["a JSON list", { MANAGED_IDENTITY: "[]" }, "invalid_configuration", "MANAGED_IDENTITY"],
+  ["a blank AZURE_CLIENT_ID", { AZURE_CLIENT_ID: "  " }, "missing_client_id", "AZURE_CLIENT_ID"],
+  ["text that is not JSON", { MANAGED_IDENTITY: "ClientId" }, "invalid_configuration", "MANAGED_IDENTITY"],
+  ["an empty string", { MANAGED_IDENTITY: "" }, "invalid_configuration", "MANAGED_IDENTITY"],
+  ["a JSON array", { MANAGED_IDENTITY: "[]" }, "invalid_configuration", "MANAGED_IDENTITY"],
   ["a JSON null", { MANAGED_IDENTITY: "null" }, "invalid_configuration", "MANAGED_IDENTITY"],
   ["no type", { MANAGED_IDENTITY: "{}" }, "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
   ["an unknown type", variable("Name", "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
-  ["a list of a type", variable(["ClientId"], "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
-  ["a type of Object's", variable("toString", "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
+  ["an array as type", variable(["ClientId"], "x"), "invalid_managed_identity_id_type", "MANAGED_IDENTITY"],
+  [
+    "an inherited property as type",
+    variable("toString", "x"),
+    "invalid_managed_identity_id_type",
+    "MANAGED_IDENTITY",
+  ],
   ["no id", variable("ClientId"), "missing_client_id", "MANAGED_IDENTITY"],
-  ["an id that is no string", variable("ObjectId", 5), "missing_client_id", "MANAGED_IDENTITY"],
+  ["an id that is not a string", variable("ObjectId", 5), "missing_client_id", "MANAGED_IDENTITY"],
 ];
-for (const [name, env, code, named] of unusable) {
-  test(`fromEnvironment refuses ${name}`, (t) => {
+for (const [name, env, code, named] of INVALID) {
+  test(`fromEnvironment rejects ${name}`, (t) => {
     const error = t.throws(() => ManagedIdentityApplication.fromEnvironment(env), {
       instanceOf: ManagedIdentityError,
     });
@@ -84,17 +89,20 @@ for (const [name, env, code, named] of unusable) {
   });
 }
 
-const factories = [
+const FACTORIES = [
   ["systemAssigned", undefined, {}],
   ["withUserAssignedClientId", CLIENT_ID, { client_id: CLIENT_ID }],
   ["withUserAssignedObjectId", CLIENT_ID, { object_id: CLIENT_ID }],
   ["withUserAssignedResourceId", RESOURCE_ID, { mi_res_id: RESOURCE_ID }],
 ];
-for (const [method, id, sent] of factories) {
-  test(`ManagedIdentityId.${method} is taken as managedIdentityIdParams`, async (t) => {
+for (const [method, id, expected] of FACTORIES) {
+  test(`ManagedIdentityId.${method} is accepted as managedIdentityIdParams`, async (t) => {
     const managedIdentityIdParams = ManagedIdentityId[method](id);
     t.true(managedIdentityIdParams instanceof ManagedIdentityId);
-    t.deepEqual(await sentBy(t, new ManagedIdentityApplication({ managedIdentityIdParams })), sent);
+    t.deepEqual(
+      await identityParameters(t, new ManagedIdentityApplication({ managedIdentityIdParams })),
+      expected,
+    );
     if (id === undefined) return;
     for (const unset of [undefined, null, "", " ", 5]) {
       const error = t.throws(() => ManagedIdentityId[method](unset), { instanceOf: ManagedIdentityError });
@@ -103,12 +111,12 @@ for (const [method, id, sent] of factories) {
   });
 }
 
-test("userAssignedId: its shape tells its kind", async (t) => {
+test("userAssignedId: the kind of id is detected by its format", async (t) => {
   const application = (userAssignedId) =>
     new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedId } });
-  t.deepEqual(await sentBy(t, application(CLIENT_ID)), { client_id: CLIENT_ID });
-  t.deepEqual(await sentBy(t, application(RESOURCE_ID)), { mi_res_id: RESOURCE_ID });
-  t.deepEqual(await sentBy(t, application(undefined)), {});
+  t.deepEqual(await identityParameters(t, application(CLIENT_ID)), { client_id: CLIENT_ID });
+  t.deepEqual(await identityParameters(t, application(RESOURCE_ID)), { mi_res_id: RESOURCE_ID });
+  t.deepEqual(await identityParameters(t, application(undefined)), {});
   for (const [id, code] of [
     ["my-identity", "invalid_configuration"],
     ["", "missing_client_id"],
@@ -123,14 +131,14 @@ test("userAssignedId: its shape tells its kind", async (t) => {
   t.is(error.errorCode, "invalid_managed_identity_id_type");
 });
 
-test("a list of exactly one scope is a resource", async (t) => {
+test("an array of one scope is a resource", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const scopes = ["https://management.azure.com/.default"];
   const result = await acquire(endpoint, { scopes }, application);
   t.deepEqual(result.scopes, ["https://management.azure.com"]);
   t.true((await acquire(endpoint, { scopes }, application)).fromCache);
-  // A request that names a resource is one for it, as msal-node ignores what it does not know.
+  // `resource` takes precedence: msal-node ignores unknown properties of a request.
   const request = { resource: RESOURCE, scopes: ["https://a.example", "https://b.example"] };
   t.deepEqual((await acquire(endpoint, request, application)).scopes, [RESOURCE]);
   t.deepEqual(
@@ -139,7 +147,7 @@ test("a list of exactly one scope is a resource", async (t) => {
   );
 });
 
-test("lists of one scope that are asked for at one time get each its own token", async (t) => {
+test("concurrent calls with different scopes get different tokens", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const resources = ["https://one.example", "https://other.example", "https://one.example"];
@@ -156,7 +164,7 @@ test("lists of one scope that are asked for at one time get each its own token",
   t.is(endpoint.requests.length, 2);
 });
 
-test("no scope or several are refused by name, before any request", async (t) => {
+test("no scope and several scopes are rejected, without a request", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const [scopes, code] of [
     [[], "exactly_one_scope_expected"],
@@ -172,14 +180,14 @@ test("no scope or several are refused by name, before any request", async (t) =>
   t.is(endpoint.requests.length, 0);
 });
 
-test("getManagedIdentitySourceAsync tells a host with IMDS from one without", async (t) => {
+test("getManagedIdentitySourceAsync distinguishes a host with IMDS from one without", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
-  const ask = (env) =>
+  const getSource = (env) =>
     withEnvironment(env, () => new ManagedIdentityApplication().getManagedIdentitySourceAsync());
-  t.is(await ask(endpoint.env), "Imds");
+  t.is(await getSource(endpoint.env), "Imds");
   t.is(endpoint.requests.length, 1);
   t.is(endpoint.requests[0].headers.metadata, undefined);
-  t.is(await ask({ AZURE_POD_IDENTITY_AUTHORITY_HOST: "http://127.0.0.1:1" }), null);
-  // Another source is told by the environment alone, even if nobody is there.
-  t.is(await ask({ IDENTITY_ENDPOINT: "http://127.0.0.1:1", IDENTITY_HEADER: "x" }), "AppService");
+  t.is(await getSource({ AZURE_POD_IDENTITY_AUTHORITY_HOST: "http://127.0.0.1:1" }), null);
+  // Other sources are detected by the environment alone, even if nothing listens.
+  t.is(await getSource({ IDENTITY_ENDPOINT: "http://127.0.0.1:1", IDENTITY_HEADER: "x" }), "AppService");
 });

@@ -1,6 +1,6 @@
-// IMDS at its own address, over real connections: told from what else answers there, and awaited although it is slow.
-// Each test has a process and a network namespace of its own. The table of the default address in docs/azure-sdk.md is run
-// row by row.
+// IMDS at its own address, over real connections: how it is distinguished from other servers at that address, and that
+// a slow IMDS is awaited. Each test runs in a child process with a network namespace. Every row of the documented table
+// of the default address is tested.
 
 import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
@@ -13,9 +13,9 @@ import {
 import { runProcess } from "./support/program.mjs";
 
 const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: undefined };
-/** Less than the retries of a 404 take, for which a chain that should move on would wait. */
-const SOON_MS = 5_000;
-/** The timeout that replaces one of 10 s, so that tests of silence are short. */
+/** Shorter than the retries of a 404, which a chain that continues must not wait for. */
+const CHAIN_LIMIT_MS = 5_000;
+/** Replaces the timeout of 10 s, so that tests without a response are short. */
 const SHORT_MS = 1_500;
 
 const html = { "Content-Type": "text/html; charset=UTF-8" };
@@ -25,30 +25,30 @@ const xhtml =
   '<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0">\n<html/>';
 
 /**
- * What else answers at this address, by the situation of that table. `provenBy`: the requests whose response shows
- * that it is not IMDS; both, unless it says otherwise.
+ * Responses of other servers at this address, by the situation in the table. `provenBy` names the requests whose
+ * response proves that the server is not IMDS; both by default.
  */
 const FOREIGN = {
-  "something else answers with HTML": [
+  "another service responds with HTML": [
     { status: 200, headers: { ...html, Server: "nginx" }, body: page },
     { status: 403, headers: { ...html, Server: "squid/6" }, body: page },
     { status: 404, headers: { ...html, Server: "nginx" }, body: page },
     { status: 502, headers: { ...html, Server: "nginx" }, body: page },
     { status: 503, headers: { Server: "awselb/2.0" }, body: page },
   ],
-  "something else answers with a redirect": [
+  "another service responds with a redirect": [
     { status: 302, headers: { Location: "http://169.254.169.254/portal", Server: "portal" }, body: "" },
     { status: 307, headers: { ...html, Location: "https://login.example/", Server: "portal" }, body: page },
   ],
-  "something else answers with JSON": [
+  "another service responds with JSON": [
     { status: 200, headers: { ...json, Server: "envoy" }, body: '{"status":"ok"}' },
     { status: 404, headers: { ...json, Server: "kong/3" }, body: '{"message":"no Route matched"}' },
   ],
-  "something else answers with 401": [
+  "another service responds with 401": [
     { status: 401, headers: { ...html, Server: "EC2ws" }, body: xhtml },
     { status: 401, headers: { Server: "EC2ws" }, body: "", provenBy: ["probe"] },
   ],
-  "something else answers with 403 and a text": [
+  "another service responds with 403 and text": [
     {
       status: 403,
       headers: { "Metadata-Flavor": "Google", Server: "Metadata Server for VM" },
@@ -62,14 +62,16 @@ const FOREIGN = {
   ],
 };
 
-/** Each other situation of that table: what answers, with options; what a chain's error is called. */
+/** The other situations of the table: what answers, and how. */
 const OTHERS = {
-  "something else answers in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
-  "a container's host answers in place of IMDS": {
+  "another service responds in another protocol": { any: "SSH-2.0-OpenSSH_9.6\r\n" },
+  "a container host responds in place of IMDS": {
     any: { status: 403, headers: {}, body: "dial tcp 169.254.169.254:80: connectex: A socket operation" },
   },
-  "the connection is accepted, but neither the probe nor a token request is answered in time": { any: null },
-  "IMDS does not know the identity": {
+  "the connection is accepted, but neither the probe nor a token request gets a response in time": {
+    any: null,
+  },
+  "IMDS does not have the identity": {
     tokens: [
       {
         status: 400,
@@ -84,10 +86,10 @@ const OTHERS = {
 };
 const WITHOUT_SERVER = ["the connection is refused", "no connection is accepted"];
 
-const where = skipReason === undefined ? test : test.skip;
-const whereUnanswered = unansweredSkipReason === undefined ? test : test.skip;
+const addressTest = skipReason === undefined ? test : test.skip;
+const unansweredAddressTest = unansweredSkipReason === undefined ? test : test.skip;
 
-test("the table in docs/azure-sdk.md has every situation", (t) => {
+test("the documented table has every situation", (t) => {
   if (skipReason !== undefined) t.log(`skipped: ${skipReason}`);
   if (unansweredSkipReason !== undefined) t.log(`skipped: ${unansweredSkipReason}`);
   t.deepEqual(
@@ -100,14 +102,14 @@ function rowOf(situation) {
   return defaultAddressRows.find((row) => row.situation === situation);
 }
 
-/** So many processes run at one time: the tests have limits of time. */
-const MOST = 4;
+/** The number of processes that run concurrently, because the tests have time limits. */
+const MAX_PROCESSES = 4;
 const waiting = [];
 let running = 0;
 
 /** Runs a program in a process that has the address. */
-async function atAddress(t, program, argument, command = ownAddressCommand) {
-  if (running === MOST) {
+async function runAtAddress(t, program, argument, command = ownAddressCommand) {
+  if (running === MAX_PROCESSES) {
     await new Promise((resolve) => {
       waiting.push(resolve);
     });
@@ -123,17 +125,21 @@ async function atAddress(t, program, argument, command = ownAddressCommand) {
   }
 }
 
-/** What getToken and acquireToken bring, as a chain and a caller see it. */
-async function outcomes({ native, require, argument, report }) {
+/** Reports the results of getToken, of a chain and of isAvailable. */
+async function reportResults({ native, require, argument, report }) {
   const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
-  const server = argument.answers && (await serveAtImdsAddress(argument.answers));
+  const server = argument.responses && (await serveAtImdsAddress(argument.responses));
   const application = new native.ManagedIdentityApplication({ system: argument.system });
   const error = await application.getToken("https://vault.azure.net/.default").catch((thrown) => thrown);
   const before = server?.requests.length;
   const chain = await getTokenFromChain(application);
   const { available, reason } = await application.isAvailable();
   report({
-    error: { name: error.name, code: error.code, isOne: error instanceof native.CredentialUnavailableError },
+    error: {
+      name: error.name,
+      code: error.code,
+      isInstance: error instanceof native.CredentialUnavailableError,
+    },
     requests: server?.requests,
     later: server?.requests.slice(before),
     chain,
@@ -143,89 +149,101 @@ async function outcomes({ native, require, argument, report }) {
   server?.close();
 }
 
-for (const [situation, answers] of Object.entries(FOREIGN)) {
-  for (const [index, { provenBy = ["probe", "token"], ...any }] of answers.entries()) {
+for (const [situation, responses] of Object.entries(FOREIGN)) {
+  for (const [index, { provenBy = ["probe", "token"], ...any }] of responses.entries()) {
     const name = `${situation}, ${index + 1} (${any.status}, Server: ${any.headers.Server ?? "none"})`;
-    where(`${name}: a chain moves on at once; not available; acquireToken says what answers`, async (t) => {
-      const program = async ({ native, require, argument, report }) => {
-        const { serveAtImdsAddress, getTokenFromChain, doctor } = require("./imds-address.cjs");
-        const server = await serveAtImdsAddress(argument);
-        const application = new native.ManagedIdentityApplication();
-        const chain = await getTokenFromChain(application);
-        const requests = server.requests.length;
-        const once = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-        const error = await once.acquireToken("https://vault.azure.net").catch((thrown) => thrown);
-        report({
-          chain,
-          requests,
-          availability: await application.isAvailable(),
-          source: await application.getManagedIdentitySourceAsync(),
-          error: { name: error.name, code: error.code, statusCode: error.statusCode, message: error.message },
-          doctor: await doctor(require),
-        });
-        server.close();
-      };
-      const [found] = await atAddress(t, program, { any });
-      const { code, movesOn } = rowOf(situation);
-      t.true(movesOn);
-      t.is(found.chain.token, "the-next");
-      t.true(found.chain.ms < SOON_MS, `${found.chain.ms}`);
-      t.true(found.requests <= 2, "the probe, and at most one token request");
-      t.deepEqual([found.error.name, found.error.code], ["ManagedIdentityError", code]);
-      t.is(found.error.statusCode, any.status);
-      t.true(found.error.message.includes(`${any.status}`), found.error.message);
-      const says = `Something other than .*status ${any.status}.*Server: ${any.headers.Server}`;
-      if (provenBy.includes("token")) t.regex(found.error.message, new RegExp(says));
-      const isProven = provenBy.includes("probe");
-      t.is(found.availability.available, !isProven);
-      t.is(found.source, isProven ? null : "Imds");
-      if (!isProven) return;
-      t.regex(found.availability.reason, new RegExp(says));
-      t.is(found.doctor.exitCode, 3);
-      t.false(found.doctor.endpoint.available);
-      t.regex(found.doctor.endpoint.reason, new RegExp(says));
-    });
+    addressTest(
+      `${name}: a chain continues immediately, isAvailable is false, and acquireToken reports what answered`,
+      async (t) => {
+        const program = async ({ native, require, argument, report }) => {
+          const { serveAtImdsAddress, getTokenFromChain, doctor } = require("./imds-address.cjs");
+          const server = await serveAtImdsAddress(argument);
+          const application = new native.ManagedIdentityApplication();
+          const chain = await getTokenFromChain(application);
+          const requests = server.requests.length;
+          const withoutRetries = new native.ManagedIdentityApplication({
+            system: { disableInternalRetries: true },
+          });
+          const error = await withoutRetries
+            .acquireToken("https://vault.azure.net")
+            .catch((thrown) => thrown);
+          report({
+            chain,
+            requests,
+            availability: await application.isAvailable(),
+            source: await application.getManagedIdentitySourceAsync(),
+            error: {
+              name: error.name,
+              code: error.code,
+              statusCode: error.statusCode,
+              message: error.message,
+            },
+            doctor: await doctor(require),
+          });
+          server.close();
+        };
+        const [found] = await runAtAddress(t, program, { any });
+        const { code, movesOn } = rowOf(situation);
+        t.true(movesOn);
+        t.is(found.chain.token, "the-next");
+        t.true(found.chain.ms < CHAIN_LIMIT_MS, `${found.chain.ms}`);
+        t.true(found.requests <= 2, "the probe and at most one token request");
+        t.deepEqual([found.error.name, found.error.code], ["ManagedIdentityError", code]);
+        t.is(found.error.statusCode, any.status);
+        t.true(found.error.message.includes(`${any.status}`), found.error.message);
+        const pattern = `Something other than .*status ${any.status}.*Server: ${any.headers.Server}`;
+        if (provenBy.includes("token")) t.regex(found.error.message, new RegExp(pattern));
+        const isProven = provenBy.includes("probe");
+        t.is(found.availability.available, !isProven);
+        t.is(found.source, isProven ? null : "Imds");
+        if (!isProven) return;
+        t.regex(found.availability.reason, new RegExp(pattern));
+        t.is(found.doctor.exitCode, 3);
+        t.false(found.doctor.endpoint.available);
+        t.regex(found.doctor.endpoint.reason, new RegExp(pattern));
+      },
+    );
   }
 }
 
-for (const [situation, answers] of Object.entries(OTHERS)) {
+for (const [situation, responses] of Object.entries(OTHERS)) {
   const { code, movesOn } = rowOf(situation) ?? {};
-  where(`${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
+  addressTest(`${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
     const system = { requestTimeout: SHORT_MS, disableInternalRetries: true };
-    const [found] = await atAddress(t, outcomes, { answers, system });
+    const [found] = await runAtAddress(t, reportResults, { responses, system });
     const name = movesOn ? "CredentialUnavailableError" : "ManagedIdentityError";
-    t.deepEqual(found.error, { name, code, isOne: movesOn });
+    t.deepEqual(found.error, { name, code, isInstance: movesOn });
     t.is(found.chain.token, movesOn ? "the-next" : undefined);
     if (!movesOn) t.is(found.chain.name, "ManagedIdentityError");
   });
 }
 
-where("the connection is refused: a chain moves on", async (t) => {
-  const [found] = await atAddress(t, outcomes, {});
+addressTest("the connection is refused: a chain continues", async (t) => {
+  const [found] = await runAtAddress(t, reportResults, {});
   t.deepEqual(found.error, {
     name: "CredentialUnavailableError",
     code: rowOf("the connection is refused").code,
-    isOne: true,
+    isInstance: true,
   });
   t.is(found.chain.token, "the-next");
-  t.true(found.chain.ms < SOON_MS);
+  t.true(found.chain.ms < CHAIN_LIMIT_MS);
   t.false(found.available);
 });
 
-whereUnanswered("no connection is accepted: a chain moves on after the probe alone", async (t) => {
-  const [found] = await atAddress(t, outcomes, {}, unansweredAddressCommand);
+unansweredAddressTest("no connection is accepted: a chain continues after the probe", async (t) => {
+  const [found] = await runAtAddress(t, reportResults, {}, unansweredAddressCommand);
   const { code } = rowOf("no connection is accepted");
-  t.deepEqual(found.error, { name: "CredentialUnavailableError", code, isOne: true });
+  t.deepEqual(found.error, { name: "CredentialUnavailableError", code, isInstance: true });
   t.is(found.chain.token, "the-next");
-  t.true(found.chain.ms < SOON_MS, `${found.chain.ms}`);
+  t.true(found.chain.ms < CHAIN_LIMIT_MS, `${found.chain.ms}`);
   t.false(found.available);
 });
 
-where(
-  "an endpoint that stays silent has one token request; for five minutes its probe is enough",
+addressTest(
+  "an endpoint that does not respond gets one token request; for five minutes it is only probed",
   async (t) => {
-    const [{ requests, later, chain }] = await atAddress(t, outcomes, {
-      answers: { any: null },
+    const [{ requests, later, chain }] = await runAtAddress(t, reportResults, {
+      responses: { any: null },
       system: { requestTimeout: SHORT_MS },
     });
     t.deepEqual(requests.slice(0, 2), ["probe", "token"]);
@@ -235,16 +253,19 @@ where(
   },
 );
 
-where("IMDS that is ten seconds late: a chain moves on, and then after the probe alone", async (t) => {
-  const [{ error, later, chain }] = await atAddress(t, outcomes, { answers: { delay: 11_000 } });
-  t.deepEqual([error.name, error.code], ["CredentialUnavailableError", "network_unavailable"]);
-  t.false(later.includes("token"));
-  t.is(chain.token, "the-next");
-  t.true(chain.ms < SOON_MS, `${chain.ms}`);
-});
+addressTest(
+  "IMDS that responds after ten seconds: a chain continues, and the next time after the probe",
+  async (t) => {
+    const [{ error, later, chain }] = await runAtAddress(t, reportResults, { responses: { delay: 11_000 } });
+    t.deepEqual([error.name, error.code], ["CredentialUnavailableError", "network_unavailable"]);
+    t.false(later.includes("token"));
+    t.is(chain.token, "the-next");
+    t.true(chain.ms < CHAIN_LIMIT_MS, `${chain.ms}`);
+  },
+);
 
 for (const delay of [1_500, 2_500]) {
-  where(`IMDS that needs ${delay} ms for an answer gives a token, and is not probed again`, async (t) => {
+  addressTest(`IMDS that responds after ${delay} ms returns a token and is not probed again`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
       const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
       const server = await serveAtImdsAddress(argument);
@@ -254,13 +275,13 @@ for (const delay of [1_500, 2_500]) {
       report(server.requests);
       server.close();
     };
-    const [first, second, requests] = await atAddress(t, program, { delay });
+    const [first, second, requests] = await runAtAddress(t, program, { delay });
     t.deepEqual([first.token, second.token], ["imds-token", "imds-token"]);
     t.deepEqual(requests, ["probe", "token", "token"]);
   });
 }
 
-where("an answer of IMDS to acquireToken is remembered: no probe is sent", async (t) => {
+addressTest("a response of IMDS to acquireToken is remembered: no probe is sent", async (t) => {
   const program = async ({ native, require, report }) => {
     const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
     const server = await serveAtImdsAddress({ delay: 1_500 });
@@ -270,25 +291,33 @@ where("an answer of IMDS to acquireToken is remembered: no probe is sent", async
     report(server.requests);
     server.close();
   };
-  const [{ token }, requests] = await atAddress(t, program);
+  const [{ token }, requests] = await runAtAddress(t, program);
   t.is(token, "imds-token");
   t.deepEqual(requests, ["token", "token"]);
 });
 
-const updated = (status) => ({ status, headers: html, body: "" });
+const updatingResponse = (status) => ({ status, headers: html, body: "" });
 const nmi = { status: 404, headers: {}, body: "no AzureAssignedIdentity found for pod:default/app\n" };
 const nmiToken = {
   status: 200,
   headers: {},
   body: JSON.stringify({ access_token: "nmi-token", expires_in: "86400", token_type: "Bearer" }),
 };
-for (const [what, answers, token] of [
-  ["is being updated for a while", { probe: updated(503), tokens: [updated(503), nmiToken] }, "nmi-token"],
-  ["has a stand-in in plain text, NMI", { probe: nmi, tokens: [nmiToken] }, "nmi-token"],
-  ["has a stand-in without Server", { probe: updated(400), tokens: [nmiToken] }, "nmi-token"],
-  ["is there", {}, "imds-token"],
+for (const [condition, responses, token] of [
+  [
+    "is being updated temporarily",
+    { probe: updatingResponse(503), tokens: [updatingResponse(503), nmiToken] },
+    "nmi-token",
+  ],
+  ["is replaced by NMI, which responds in plain text", { probe: nmi, tokens: [nmiToken] }, "nmi-token"],
+  [
+    "is replaced by a server without a Server header",
+    { probe: updatingResponse(400), tokens: [nmiToken] },
+    "nmi-token",
+  ],
+  ["responds normally", {}, "imds-token"],
 ]) {
-  where(`IMDS that ${what} gives a token and is available`, async (t) => {
+  addressTest(`IMDS that ${condition} returns a token and is available`, async (t) => {
     const program = async ({ native, require, argument, report }) => {
       const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
       const server = await serveAtImdsAddress(argument);
@@ -298,7 +327,7 @@ for (const [what, answers, token] of [
       report(await application.getManagedIdentitySourceAsync());
       server.close();
     };
-    const [availability, chain, source] = await atAddress(t, program, answers);
+    const [availability, chain, source] = await runAtAddress(t, program, responses);
     t.deepEqual(availability, { available: true, source: "DefaultToImds" });
     t.is(chain.token, token);
     t.is(source, "Imds");
@@ -306,23 +335,26 @@ for (const [what, answers, token] of [
 }
 
 for (const any of [
-  FOREIGN["something else answers with HTML"][0],
-  FOREIGN["something else answers with 401"][0],
+  FOREIGN["another service responds with HTML"][0],
+  FOREIGN["another service responds with 401"][0],
 ]) {
-  where(`for comparison: ManagedIdentityCredential before ${any.status} ${any.headers.Server}`, async (t) => {
-    const program = async ({ require, argument, report }) => {
-      const { ManagedIdentityCredential } = require("@azure/identity");
-      const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
-      const server = await serveAtImdsAddress(argument);
-      report(await getTokenFromChain(new ManagedIdentityCredential()));
-      server.close();
-    };
-    const [{ token }] = await atAddress(t, program, { any });
-    t.is(token, "the-next");
-  });
+  addressTest(
+    `reference: ManagedIdentityCredential before ${any.status} ${any.headers.Server} lets a chain continue`,
+    async (t) => {
+      const program = async ({ require, argument, report }) => {
+        const { ManagedIdentityCredential } = require("@azure/identity");
+        const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
+        const server = await serveAtImdsAddress(argument);
+        report(await getTokenFromChain(new ManagedIdentityCredential()));
+        server.close();
+      };
+      const [{ token }] = await runAtAddress(t, program, { any });
+      t.is(token, "the-next");
+    },
+  );
 }
 
-where("a fault of this process itself: no port is left for a connection", async (t) => {
+addressTest("a local failure, no free port, is an ordinary error and stops a chain", async (t) => {
   const program = async ({ native, require, report }) => {
     const { serveAtImdsAddress, getTokenFromChain } = require("./imds-address.cjs");
     const { once } = require("node:events");
@@ -338,7 +370,7 @@ where("a fault of this process itself: no port is left for a connection", async 
     socket.destroy();
     server.close();
   };
-  const reports = await atAddress(t, program);
+  const reports = await runAtAddress(t, program);
   t.deepEqual(reports, [
     ["ManagedIdentityError", "managed_identity_unreachable_network", "EADDRNOTAVAIL"],
     ["ManagedIdentityError", null],

@@ -1,4 +1,5 @@
-// What console.log shows of an application, errors that tests make, and how errors are told across copies and realms.
+// What console.log prints of an application, errors that tests construct, and how errors of other copies of the package
+// and other realms are recognized.
 
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -24,7 +25,7 @@ const GUID = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
 const PATH = "/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-test("an application shows its identity and its source, and neither a token nor a secret", async (t) => {
+test("inspecting an application shows its identity and source, but no token or secret", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const { accessToken } = await acquire(endpoint, RESOURCE, application);
@@ -45,12 +46,12 @@ test("an application shows its identity and its source, and neither a token nor 
   t.is(endpoint.requests.length, 1);
 });
 
-test("an id is shown if it has the form of one", (t) => {
-  const shown = (ids) =>
+test("an id is shown only if it has the format of one", (t) => {
+  const inspectWith = (ids) =>
     withEnvironment({}, () => inspect(new ManagedIdentityApplication({ managedIdentityIdParams: ids })));
-  t.true(shown({ userAssignedClientId: GUID }).includes(`userAssignedClientId: '${GUID}'`));
+  t.true(inspectWith({ userAssignedClientId: GUID }).includes(`userAssignedClientId: '${GUID}'`));
   t.true(
-    shown({ userAssignedId: `/subscriptions/s${PATH}` }).includes(
+    inspectWith({ userAssignedId: `/subscriptions/s${PATH}` }).includes(
       `userAssignedResourceId: '/subscriptions/s${PATH}'`,
     ),
   );
@@ -58,27 +59,30 @@ test("an id is shown if it has the form of one", (t) => {
     { userAssignedClientId: "hush" },
     { userAssignedObjectId: "/subscriptions/hush hush" },
   ]) {
-    t.false(shown(ids).includes("hush"), shown(ids));
-    t.true(shown(ids).includes(`${Object.keys(ids)[0]}: '<not in the form of an id>'`), shown(ids));
+    t.false(inspectWith(ids).includes("hush"), inspectWith(ids));
+    t.true(
+      inspectWith(ids).includes(`${Object.keys(ids)[0]}: '<not in the form of an id>'`),
+      inspectWith(ids),
+    );
   }
 });
 
-test("showing never throws", (t) => {
+test("inspecting an application never throws", (t) => {
   const custom = inspect.custom;
   const application = new ManagedIdentityApplication();
-  class Mine extends ManagedIdentityApplication {
+  class Subclass extends ManagedIdentityApplication {
     token = "hush";
   }
-  const own = inspect(new Mine());
-  t.true(own.startsWith("Mine {") && !own.includes("hush"), own);
+  const own = inspect(new Subclass());
+  t.true(own.startsWith("Subclass {") && !own.includes("hush"), own);
   t.is(inspect({ a: { b: { c: { application } } } }, { depth: 2 }), "{ a: { b: { c: [Object] } } }");
   t.is(application[custom](-1, {}, inspect), "[ManagedIdentityApplication]");
   t.true(application[custom]().startsWith("ManagedIdentityApplication {"));
-  const failing = () => {
+  const throwing = () => {
     throw new Error("mine");
   };
-  t.is(application[custom](2, {}, failing), "ManagedIdentityApplication {}");
-  Object.defineProperty(application, "constructor", { get: failing });
+  t.is(application[custom](2, {}, throwing), "ManagedIdentityApplication {}");
+  Object.defineProperty(application, "constructor", { get: throwing });
   t.is(application[custom](2, {}, inspect), "ManagedIdentityApplication {}");
   t.notThrows(() => inspect(ManagedIdentityApplication.prototype));
   t.notThrows(() => inspect(Object.create(ManagedIdentityApplication.prototype)));
@@ -87,9 +91,9 @@ test("showing never throws", (t) => {
 });
 
 for (const Class of [ManagedIdentityError, CredentialUnavailableError]) {
-  test(`new ${Class.name} with details is what a test needs`, (t) => {
+  test(`new ${Class.name} accepts all details that a test needs`, (t) => {
     const details = {
-      message: "Some words.",
+      message: "A message.",
       statusCode: 429,
       retryable: true,
       source: "Imds",
@@ -103,7 +107,7 @@ for (const Class of [ManagedIdentityError, CredentialUnavailableError]) {
     const error = new Class("invalid_request", "some-id", details);
     const { message, cause, ...fields } = details;
     t.like(error, fields);
-    t.is(error.message, "invalid_request: Some words.");
+    t.is(error.message, "invalid_request: A message.");
     t.is(error.errorMessage, message);
     t.is(error.cause, cause);
     t.false(Object.keys(error).includes("cause"));
@@ -121,21 +125,21 @@ for (const Class of [ManagedIdentityError, CredentialUnavailableError]) {
   });
 }
 
-test("an error that a test made has the fields of one that was met", async (t) => {
+test("a constructed error has the same fields as a real one", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
-  const met = await expectError(t, acquire(endpoint));
-  const { message: _, ...details } = met;
-  const made = new ManagedIdentityError(met.errorCode, met.correlationId, {
+  const actual = await expectError(t, acquire(endpoint));
+  const { message: _, ...details } = actual;
+  const constructed = new ManagedIdentityError(actual.errorCode, actual.correlationId, {
     ...details,
-    message: met.errorMessage,
+    message: actual.errorMessage,
   });
-  t.deepEqual(Object.keys(made).sort(), Object.keys(met).sort());
-  t.deepEqual({ ...made }, { ...met });
-  t.is(made.message, met.message);
+  t.deepEqual(Object.keys(constructed).sort(), Object.keys(actual).sort());
+  t.deepEqual({ ...constructed }, { ...actual });
+  t.is(constructed.message, actual.message);
 });
 
-test("isManagedIdentityError knows every copy of the package, and whatever else is thrown", async (t) => {
+test("isManagedIdentityError recognizes errors of every copy of the package, and no other value", async (t) => {
   mkdirSync(join(root, "target"), { recursive: true });
   const folder = mkdtempSync(join(root, "target", "copy-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -151,9 +155,9 @@ test("isManagedIdentityError knows every copy of the package, and whatever else 
     .acquireToken("nonsense")
     .catch((error) => error);
   t.false(foreign instanceof ManagedIdentityError);
-  const mine = new CredentialUnavailableError("a", "b");
+  const own = new CredentialUnavailableError("a", "b");
   class Derived extends ManagedIdentityError {}
-  for (const error of [foreign, mine, new Derived("a", "b"), new copy.CredentialUnavailableError("a", "b")]) {
+  for (const error of [foreign, own, new Derived("a", "b"), new copy.CredentialUnavailableError("a", "b")]) {
     t.true(isManagedIdentityError(error));
     t.true(copy.isManagedIdentityError(error));
   }
@@ -175,36 +179,36 @@ test("isManagedIdentityError knows every copy of the package, and whatever else 
     {},
     new Error("x"),
     new native.AuthError("a", "b"),
-    { ...mine },
+    { ...own },
     { name: "ManagedIdentityError", errorCode: "a", [brand]: true },
     Object.create(ManagedIdentityError.prototype),
     ManagedIdentityError.prototype,
-    new Proxy(mine, {}),
+    new Proxy(own, {}),
     new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: throwing }),
     revoked.proxy,
     hostile,
     Object.defineProperty(new Error("x"), brand, { get: throwing }),
-    structuredClone(mine),
+    structuredClone(own),
   ]) {
     t.false(isManagedIdentityError(other));
   }
 });
 
-test("isManagedIdentityError knows errors of another realm", (t) => {
+test("isManagedIdentityError recognizes errors of another realm", (t) => {
   const context = createContext({ require, process, module: { exports: {} }, __dirname: root, console });
-  runInContext(`(${loadInto})(globalThis)`, context);
-  const error = context.made;
+  runInContext(`(${loadInRealm})(globalThis)`, context);
+  const error = context.constructed;
   t.false(error instanceof Error);
   t.true(isManagedIdentityError(error));
 });
 
-/** What Jest does: the package's own code in a realm of its own. Sent there as its text. */
-function loadInto(realm) {
+/** Loads the package's own code in another realm, as Jest does. The function is sent there as source text. */
+function loadInRealm(realm) {
   const { readFileSync } = realm.require("node:fs");
   const text = readFileSync(`${realm.__dirname}/dist/index.js`, "utf8");
   const folder = `${realm.__dirname}/dist`;
   const load = new Function("require", "module", "__dirname", "__filename", text);
   load(realm.require, realm.module, folder, `${folder}/index.js`);
-  const { ManagedIdentityError: There } = realm.module.exports;
-  realm.made = new There("some_code", "some-id", { message: "Some words." });
+  const { ManagedIdentityError: RealmError } = realm.module.exports;
+  realm.constructed = new RealmError("some_code", "some-id", { message: "A message." });
 }

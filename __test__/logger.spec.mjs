@@ -1,4 +1,4 @@
-// The caller's logger: lines in msal-node's format, and nothing that it does can harm an acquisition.
+// `loggerOptions`: lines have the format of msal-node, and a failing callback does not affect an acquisition.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -11,16 +11,16 @@ const { ManagedIdentityApplication, LogLevel, version } = require("managed-ident
 const LINE =
   /^\[(\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)\] : \[([^\]]*)\] : managed-identity-native@(\S+) : (\w+) - .+/;
 
-function logged(logLevel, loggerCallback) {
+function createLoggingApplication(logLevel, loggerCallback) {
   return new ManagedIdentityApplication({
     system: { disableInternalRetries: true, loggerOptions: { logLevel, loggerCallback } },
   });
 }
 
-test.serial("lines have msal-node's format, and come before the promise settles", async (t) => {
+test.serial("lines have the format of msal-node and are delivered before the promise settles", async (t) => {
   const endpoint = await startEndpoint(t);
   const lines = [];
-  const application = logged(LogLevel.Trace, (...line) => lines.push(line));
+  const application = createLoggingApplication(LogLevel.Trace, (...line) => lines.push(line));
   const { correlationId } = await acquire(endpoint, `${RESOURCE}/format`, application);
   t.true(lines.length > 0);
   for (const [level, line, containsPii] of lines) {
@@ -33,11 +33,11 @@ test.serial("lines have msal-node's format, and come before the promise settles"
   }
 });
 
-test.serial("only lines up to the level are passed on, Info by default", async (t) => {
+test.serial("only lines up to the log level are delivered, Info by default", async (t) => {
   const endpoint = await startEndpoint(t);
   const levels = async (logLevel, resource) => {
     const seen = new Set();
-    const application = logged(logLevel, (level) => seen.add(level));
+    const application = createLoggingApplication(logLevel, (level) => seen.add(level));
     endpoint.next({ status: 400, body: { statusCode: 400, message: "no" } });
     await t.throwsAsync(() => acquire(endpoint, resource, application));
     return [...seen].sort();
@@ -46,39 +46,42 @@ test.serial("only lines up to the level are passed on, Info by default", async (
   t.deepEqual(await levels(undefined, `${RESOURCE}/default`), [LogLevel.Error, LogLevel.Info]);
 });
 
-test.serial("a callback that throws, rejects or never returns a usable thing harms nothing", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const callbacks = [
-    () => {
-      throw new Error("logger");
-    },
-    async () => {
-      throw new Error("logger");
-    },
-    () => Promise.reject(undefined),
-    () => ({
-      // biome-ignore lint/suspicious/noThenProperty: a caller could return just that.
-      get then() {
-        throw new Error("then");
+test.serial(
+  "a callback that throws, rejects or returns an unusable value does not affect the call",
+  async (t) => {
+    const endpoint = await startEndpoint(t);
+    const callbacks = [
+      () => {
+        throw new Error("logger");
       },
-    }),
-    () => null,
-  ];
-  for (const [index, callback] of callbacks.entries()) {
-    let calls = 0;
-    const application = logged(LogLevel.Trace, (...line) => {
-      calls += 1;
-      return callback(...line);
-    });
-    t.false((await acquire(endpoint, `${RESOURCE}/throws/${index}`, application)).fromCache);
-    t.true(calls > 0);
-  }
-});
+      async () => {
+        throw new Error("logger");
+      },
+      () => Promise.reject(undefined),
+      () => ({
+        // biome-ignore lint/suspicious/noThenProperty: a caller could return such an object.
+        get then() {
+          throw new Error("then");
+        },
+      }),
+      () => null,
+    ];
+    for (const [index, callback] of callbacks.entries()) {
+      let calls = 0;
+      const application = createLoggingApplication(LogLevel.Trace, (...line) => {
+        calls += 1;
+        return callback(...line);
+      });
+      t.false((await acquire(endpoint, `${RESOURCE}/throws/${index}`, application)).fromCache);
+      t.true(calls > 0);
+    }
+  },
+);
 
-test.serial("no line ever holds a secret or a token", async (t) => {
+test.serial("no line contains a secret or a token", async (t) => {
   const endpoint = await startEndpoint(t);
   const lines = [];
-  const application = logged(LogLevel.Trace, (_, line) => lines.push(line));
+  const application = createLoggingApplication(LogLevel.Trace, (_, line) => lines.push(line));
   const { accessToken } = await acquire(endpoint, `${RESOURCE}/quiet`, application);
   endpoint.next({ status: 500, body: `echo ${endpoint.env.IDENTITY_HEADER} ${accessToken}` });
   await t.throwsAsync(() =>
@@ -90,11 +93,11 @@ test.serial("no line ever holds a secret or a token", async (t) => {
   t.false(text.includes(accessToken));
 });
 
-test.serial("each application has its own logger, however many there are", async (t) => {
+test.serial("each application has its own logger", async (t) => {
   const endpoint = await startEndpoint(t);
   const [first, second] = [[], []];
-  const one = logged(LogLevel.Info, (_, line) => first.push(line));
-  const other = logged(LogLevel.Info, (_, line) => second.push(line));
+  const one = createLoggingApplication(LogLevel.Info, (_, line) => first.push(line));
+  const other = createLoggingApplication(LogLevel.Info, (_, line) => second.push(line));
   await acquire(endpoint, `${RESOURCE}/one`, one);
   t.is(second.length, 0);
   const before = first.length;
@@ -103,7 +106,7 @@ test.serial("each application has its own logger, however many there are", async
   t.true(second.length > 0);
 });
 
-test.serial("the logger of a worker that ended is not missed", async (t) => {
+test.serial("the logger of a terminated worker is not called", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const worker = startWorker(

@@ -1,7 +1,7 @@
-// The same calls by msal-node and by us against the same endpoint: what the endpoint receives is equal, but
-// for the deviations that PROTOCOL.md decides, each of which is a test that names it.
+// The same calls by msal-node and by this package at the same endpoint: the endpoint receives equal requests, except
+// for the deviations in docs/wire-protocol.md. Each deviation has a test that names it.
 //
-// msal-node keeps its source in a static field, so each of its cases gets a module of its own.
+// msal-node stores its source in a static field, so each of its cases loads a new module.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -21,7 +21,7 @@ const OBJECT_ID = { userAssignedObjectId: userAssignedIdentity.objectId };
 const RESOURCE_ID = { userAssignedResourceId: userAssignedIdentity.resourceId };
 const ALL = [SYSTEM, CLIENT_ID, OBJECT_ID, RESOURCE_ID];
 
-/** What each source is asked for here, and the headers that are its own. */
+/** The identities that are tested for each source, and the headers that only this source uses. */
 const SOURCES = {
   "app-service": { identities: ALL, headers: ["x-identity-header"] },
   imds: { identities: ALL, headers: ["metadata"] },
@@ -32,7 +32,7 @@ const SOURCES = {
   "cloud-shell": { identities: [SYSTEM], headers: ["metadata"] },
 };
 
-/** Requests that differ in everything that goes on the wire. */
+/** Requests that cover everything that affects the wire format. */
 const REQUESTS = [
   [{ resource: RESOURCE }],
   [{ resource: "https://storage.azure.com/.default" }],
@@ -42,8 +42,8 @@ const REQUESTS = [
   [{ resource: RESOURCE, forceRefresh: true }],
 ];
 
-/** Asks by msal-node, each case by a new module, and reports how each ended. */
-async function askMsal({ require, argument, report }) {
+/** Acquires tokens with msal-node, with a new module for each case, and reports the results. */
+async function acquireWithMsal({ require, argument, report }) {
   for (const { env, configuration, requests } of argument) {
     Object.assign(process.env, env);
     for (const file of Object.keys(require.cache)) {
@@ -66,8 +66,8 @@ function redirectTo(other) {
   return { status: 307, headers: { Location: `${other.url}?x=1` }, body: "" };
 }
 
-/** What matters of a request: of the headers, those that the source looks at. */
-function essence(request, headers) {
+/** The compared parts of a request; of its headers, only those that the source reads. */
+function comparable(request, headers) {
   const [, query = ""] = request.rawUrl.split("?");
   return {
     method: request.method,
@@ -80,7 +80,7 @@ function essence(request, headers) {
 }
 
 for (const [source, { identities, headers }] of Object.entries(SOURCES)) {
-  test(`${source}, ${identities.length} kinds of identity: the requests are msal-node's`, async (t) => {
+  test(`${source}: requests for ${identities.length} kinds of identity equal those of msal-node`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const cases = identities.flatMap((managedIdentityIdParams) =>
       REQUESTS.map(([request, clientCapabilities]) => ({
@@ -89,8 +89,8 @@ for (const [source, { identities, headers }] of Object.entries(SOURCES)) {
         requests: [request],
       })),
     );
-    const outcomes = await runProcess(t, askMsal, { argument: cases });
-    const theirs = endpoint.requests.splice(0);
+    const outcomes = await runProcess(t, acquireWithMsal, { argument: cases });
+    const msalRequests = endpoint.requests.splice(0);
     for (const { configuration, requests } of cases) {
       const application = new ManagedIdentityApplication(configuration);
       await acquire(endpoint, requests[0], application);
@@ -98,60 +98,60 @@ for (const [source, { identities, headers }] of Object.entries(SOURCES)) {
         source: withEnvironment(endpoint.env, () => application.getManagedIdentitySource()),
       });
     }
-    t.is(theirs.length, cases.length);
-    for (const [index, request] of theirs.entries()) {
-      const expected = essence(request, headers);
-      // Deviation: msal-node puts a slash behind IMDS's path.
+    t.is(msalRequests.length, cases.length);
+    for (const [index, request] of msalRequests.entries()) {
+      const expected = comparable(request, headers);
+      // Deviation: msal-node appends a slash to IMDS's path.
       expected.path = expected.path.replace(/\/$/, "");
-      t.deepEqual(essence(endpoint.requests[index], headers), expected);
+      t.deepEqual(comparable(endpoint.requests[index], headers), expected);
       t.is(request.status, 200);
     }
     t.is(endpoint.requests.length, cases.length);
   });
 }
 
-test("an endpoint with a path and a query of its own is kept as msal-node keeps it", async (t) => {
+test("the path and query of a configured endpoint are preserved as by msal-node", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}/?own=a%20b&x` };
-  await runProcess(t, askMsal, { argument: [{ env, requests: [{ resource: RESOURCE }] }] });
+  await runProcess(t, acquireWithMsal, { argument: [{ env, requests: [{ resource: RESOURCE }] }] });
   await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
-  const [theirs, ours] = endpoint.requests.map((request) => essence(request, ["x-identity-header"]));
-  t.deepEqual(ours, theirs);
+  const [msalRequests, ours] = endpoint.requests.map((request) => comparable(request, ["x-identity-header"]));
+  t.deepEqual(ours, msalRequests);
   t.deepEqual(ours.query.slice(0, 2), ["own=a%20b", "x"]);
   t.is(ours.status, 200);
 });
 
-test("where we deviate, msal-node still does what PROTOCOL.md says of it", async (t) => {
+test("msal-node still behaves as docs/wire-protocol.md says where this package deviates", async (t) => {
   const start = async (source, fault = null) => {
     const endpoint = await startEndpoint(t, source);
     endpoint.always(fault);
     return endpoint;
   };
-  const [imds, learning, fabric, target, slash, empty, coded] = await Promise.all([
+  const [imds, machineLearning, serviceFabric, target, slash, empty, coded] = await Promise.all([
     start("imds"),
     start("machine-learning"),
     start("service-fabric"),
     start("app-service"),
-    start("app-service", { body: (answer) => ({ ...answer, resource: `${answer.resource}/` }) }),
+    start("app-service", { body: (body) => ({ ...body, resource: `${body.resource}/` }) }),
     start("app-service", { body: {} }),
     start("app-service", { status: 400 }),
   ]);
   const redirecting = await start("app-service", redirectTo(target));
-  const ask = ({ env }, managedIdentityIdParams = SYSTEM, times = 1) => ({
+  const createCase = ({ env }, managedIdentityIdParams = SYSTEM, times = 1) => ({
     env,
     configuration: { ...NO_RETRIES, managedIdentityIdParams },
     requests: Array(times).fill({ resource: RESOURCE }),
   });
-  const outcomes = await runProcess(t, askMsal, {
+  const outcomes = await runProcess(t, acquireWithMsal, {
     argument: [
-      ask(imds),
-      ask(learning, OBJECT_ID),
-      ask(learning, RESOURCE_ID),
-      ask(fabric),
-      ask(redirecting),
-      ask(slash, SYSTEM, 2),
-      ask(empty),
-      ask(coded),
+      createCase(imds),
+      createCase(machineLearning, OBJECT_ID),
+      createCase(machineLearning, RESOURCE_ID),
+      createCase(serviceFabric),
+      createCase(redirecting),
+      createCase(slash, SYSTEM, 2),
+      createCase(empty),
+      createCase(coded),
     ],
   });
   t.deepEqual(outcomes, [
@@ -166,22 +166,25 @@ test("where we deviate, msal-node still does what PROTOCOL.md says of it", async
   ]);
   t.is(imds.requests[0].path, "/metadata/identity/oauth2/token/");
   t.is(imds.requests[0].headers["x-client-sku"], "msal.js.node");
-  t.deepEqual(learning.requests, []);
-  t.deepEqual(fabric.requests, []);
+  t.deepEqual(machineLearning.requests, []);
+  t.deepEqual(serviceFabric.requests, []);
   t.is(target.requests.length, 1);
   t.true("x-identity-header" in target.requests[0].headers);
   t.is(slash.requests.length, 2);
 });
 
-/** Asks Azure Arc's agent by both, in the same private folders; reports outcomes and requests of each. */
-async function askArc({ native, require, argument, report }) {
+/**
+ * Acquires tokens from Azure Arc's agent with both packages in the same namespace; reports the result and requests of
+ * each.
+ */
+async function acquireFromArc({ native, require, argument, report }) {
   const { startEmulator } = require("managed-identity-native/emulator");
   const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument.tokens });
   Object.assign(process.env, endpoint.env);
-  const essence = (requests) =>
+  const comparable = (requests) =>
     requests.map(({ method, rawUrl, headers, status }) => {
       const { metadata, authorization } = headers;
-      return { method, rawUrl, metadata, answered: authorization?.startsWith("Basic "), status };
+      return { method, rawUrl, metadata, hasKey: authorization?.startsWith("Basic "), status };
     });
   for (const managedIdentityIdParams of argument.identities) {
     for (const file of Object.keys(require.cache)) {
@@ -193,7 +196,7 @@ async function askArc({ native, require, argument, report }) {
       await application.acquireToken({ resource: argument.resource });
       outcomes.push({
         source: application.getManagedIdentitySource(),
-        requests: essence(endpoint.requests.splice(0)),
+        requests: comparable(endpoint.requests.splice(0)),
       });
     }
     report(outcomes);
@@ -202,13 +205,13 @@ async function askArc({ native, require, argument, report }) {
 }
 
 (skipReason ? test.skip : test)(
-  `azure-arc, every kind of id: the requests are msal-node's${skipReason ? ` (${skipReason})` : ""}`,
+  `azure-arc: requests for every kind of id equal those of msal-node${skipReason ? ` (${skipReason})` : ""}`,
   async (t) => {
     const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
-    const outcomes = await runProcess(t, askArc, { argument, command: namespaceCommand });
+    const outcomes = await runProcess(t, acquireFromArc, { argument, command: namespaceCommand });
     t.is(outcomes.length, 4);
-    for (const [theirs, ours] of outcomes) {
-      t.deepEqual(ours, theirs);
+    for (const [msalRequests, ours] of outcomes) {
+      t.deepEqual(ours, msalRequests);
       t.is(ours.source, "AzureArc");
       t.deepEqual(
         ours.requests.map(({ status }) => status),
@@ -218,7 +221,7 @@ async function askArc({ native, require, argument, report }) {
   },
 );
 
-test("deviation: Accept, Accept-Encoding and User-Agent on every request, Content-Type only with a body, without a charset", async (t) => {
+test("deviation: every request has Accept, Accept-Encoding and User-Agent; only requests with a body have Content-Type, without charset", async (t) => {
   for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", "workload-identity"]) {
     const endpoint = await startEndpoint(t, source);
     await acquire(endpoint);
@@ -231,7 +234,7 @@ test("deviation: Accept, Accept-Encoding and User-Agent on every request, Conten
   }
 });
 
-test("deviation: IMDS is told this package's name, not msal-node's", async (t) => {
+test("deviation: IMDS receives the name of this package", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   await acquire(endpoint);
   const [{ headers }] = endpoint.requests;
@@ -239,7 +242,7 @@ test("deviation: IMDS is told this package's name, not msal-node's", async (t) =
   t.is(headers["x-client-ver"], version);
 });
 
-test("deviation: IMDS's base is not lower-cased, and gets no slash at its end", async (t) => {
+test("deviation: the base URL of IMDS is not lower-cased, and its trailing slashes are removed", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: `${endpoint.origin}/Proxy//` };
   endpoint.always({ status: 400 });
@@ -250,7 +253,7 @@ test("deviation: IMDS's base is not lower-cased, and gets no slash at its end", 
   t.is(endpoint.requests[0].path, "/Proxy/metadata/identity/oauth2/token");
 });
 
-test("deviation: Machine Learning takes no object and no resource id, as an error with a code", async (t) => {
+test("deviation: Machine Learning rejects object ids and resource ids with an error code", async (t) => {
   const endpoint = await startEndpoint(t, "machine-learning");
   for (const managedIdentityIdParams of [OBJECT_ID, RESOURCE_ID]) {
     const error = await expectError(
@@ -263,14 +266,14 @@ test("deviation: Machine Learning takes no object and no resource id, as an erro
   t.deepEqual(endpoint.requests, []);
 });
 
-test("deviation: Machine Learning's clientid is left out when there is none", async (t) => {
+test("deviation: Machine Learning's clientid is omitted if there is none", async (t) => {
   const endpoint = await startEndpoint(t, "machine-learning");
   const { DEFAULT_IDENTITY_CLIENT_ID: _, ...env } = endpoint.env;
   await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
   t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
 });
 
-test("deviation: Cloud Shell refuses a user-assigned identity at every use", async (t) => {
+test("deviation: Cloud Shell rejects a user-assigned identity in every call", async (t) => {
   const endpoint = await startEndpoint(t, "cloud-shell");
   await acquire(endpoint);
   for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
@@ -287,7 +290,7 @@ test("deviation: Cloud Shell refuses a user-assigned identity at every use", asy
   t.is(endpoint.requests.length, 1);
 });
 
-test("deviation: Service Fabric refuses a user-assigned identity", async (t) => {
+test("deviation: Service Fabric rejects a user-assigned identity", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric");
   for (const managedIdentityIdParams of [CLIENT_ID, OBJECT_ID, RESOURCE_ID]) {
     const promise = acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams });
@@ -297,13 +300,13 @@ test("deviation: Service Fabric refuses a user-assigned identity", async (t) => 
   t.deepEqual(endpoint.requests, []);
 });
 
-test("deviation: Service Fabric works, by its thumbprint; msal-node cannot connect", async (t) => {
+test("deviation: Service Fabric works, verified by its thumbprint; msal-node cannot connect", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric");
   t.is((await acquire(endpoint)).fromCache, false);
   t.is(endpoint.requests.length, 1);
 });
 
-test("deviation: a workload identity wins over IMDS", async (t) => {
+test("deviation: workload identity takes precedence over IMDS", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   await acquire(endpoint);
   t.is(
@@ -313,16 +316,16 @@ test("deviation: a workload identity wins over IMDS", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("deviation: an endpoint must be an http or https URL, and data: is none", async (t) => {
-  const answer = Buffer.from(JSON.stringify({ access_token: "x", expires_in: 3600 })).toString("base64");
-  const env = { IDENTITY_ENDPOINT: `data:application/json;base64,${answer}`, IDENTITY_HEADER: "x" };
+test("deviation: an endpoint must be an http or https URL; data: is rejected", async (t) => {
+  const body = Buffer.from(JSON.stringify({ access_token: "x", expires_in: 3600 })).toString("base64");
+  const env = { IDENTITY_ENDPOINT: `data:application/json;base64,${body}`, IDENTITY_HEADER: "x" };
   const promise = withEnvironment(env, () =>
     new ManagedIdentityApplication(NO_RETRIES).acquireToken(RESOURCE),
   );
   await expectError(t, promise, "identity_endpoint_url_malformed");
 });
 
-test("deviation: a redirect is not followed, so that no secret goes elsewhere", async (t) => {
+test("deviation: redirects are not followed, so that no secret is sent to another server", async (t) => {
   const endpoint = await startEndpoint(t);
   const other = await startEndpoint(t);
   endpoint.always(redirectTo(other));
@@ -330,9 +333,9 @@ test("deviation: a redirect is not followed, so that no secret goes elsewhere", 
   t.deepEqual(other.requests, []);
 });
 
-test("deviation: a token is kept under the resource that was asked for", async (t) => {
+test("deviation: a token is cached under the requested resource", async (t) => {
   const endpoint = await startEndpoint(t);
-  endpoint.always({ body: (answer) => ({ ...answer, resource: `${answer.resource}/` }) });
+  endpoint.always({ body: (body) => ({ ...body, resource: `${body.resource}/` }) });
   const application = new ManagedIdentityApplication();
   const { scopes } = await acquire(endpoint, RESOURCE, application);
   t.deepEqual(scopes, [RESOURCE]);
@@ -346,13 +349,13 @@ test("deviation: a 200 without a token is an error", async (t) => {
   await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
 });
 
-test("deviation: a refusal of App Service's has a code", async (t) => {
+test("deviation: an error of App Service has a code", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
   await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
 });
 
-test("deviation: a 503 that is no JSON is tried again", async (t) => {
+test("deviation: a 503 whose body is not JSON is retried", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 503, body: "<html>busy</html>" });
   const { fromCache } = await acquire(endpoint);
@@ -360,7 +363,7 @@ test("deviation: a 503 that is no JSON is tried again", async (t) => {
   t.is(endpoint.requests.length, 2);
 });
 
-test("deviation: a second application has a source, an identity and a retry switch of its own", async (t) => {
+test("deviation: each application has its own source, identity and retry option", async (t) => {
   const [first, second] = await Promise.all([startEndpoint(t, "app-service"), startEndpoint(t, "imds")]);
   await acquire(first);
   await acquire(second);
@@ -376,7 +379,7 @@ test("deviation: a second application has a source, an identity and a retry swit
   t.is(second.requests.length, 4);
 });
 
-test("deviation: getManagedIdentitySource and an acquisition agree about an empty variable", async (t) => {
+test("deviation: getManagedIdentitySource and acquireToken treat empty variables alike", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: "", IDENTITY_HEADER: "", MSI_ENDPOINT: "" };
   const application = new ManagedIdentityApplication();
@@ -388,7 +391,7 @@ test("deviation: getManagedIdentitySource and an acquisition agree about an empt
   t.is(endpoint.requests.length, 1);
 });
 
-test("deviation: a hundred simultaneous calls make one request", async (t) => {
+test("deviation: a hundred concurrent calls send one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const calls = Array.from({ length: 100 }, () => acquire(endpoint));
   await Promise.all(calls);

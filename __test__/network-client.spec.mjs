@@ -1,4 +1,5 @@
-// A caller's own HTTP client: every request goes through it, and whatever it does has a defined outcome.
+// `networkClient`: every request is sent through a custom HTTP client, and every behaviour of the client has a defined
+// result.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -9,21 +10,21 @@ import { startWorker } from "./support/program.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
 
-/** A client over fetch, as a user would write it, that keeps what it was given. */
+/** A client based on fetch, as a user would write it, that records its calls. */
 function fetchClient({ asText = false } = {}) {
   const calls = [];
   const send = (method) => async (url, options) => {
     calls.push({ method, url, headers: options.headers, body: options.body });
-    const answer = await fetch(url, { method, redirect: "manual", ...options });
-    const body = asText ? await answer.text() : await answer.json().catch(() => undefined);
-    return { status: answer.status, headers: Object.fromEntries(answer.headers), body };
+    const response = await fetch(url, { method, redirect: "manual", ...options });
+    const body = asText ? await response.text() : await response.json().catch(() => undefined);
+    return { status: response.status, headers: Object.fromEntries(response.headers), body };
   };
   return { calls, sendGetRequestAsync: send("GET"), sendPostRequestAsync: send("POST") };
 }
 
-/** A client whose every answer comes from `answer`. */
-function scripted(answer) {
-  return { sendGetRequestAsync: answer, sendPostRequestAsync: answer };
+/** A client that returns the results of `respond`. */
+function createClient(response) {
+  return { sendGetRequestAsync: response, sendPostRequestAsync: response };
 }
 
 function applicationWith(networkClient, system = {}) {
@@ -36,16 +37,16 @@ const tokenBody = () => ({ access_token: "a-token", expires_in: "86400" });
 
 for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", "workload-identity"]) {
   test.serial(
-    `${source}: every request goes through the client, with the source's headers and body`,
+    `${source}: every request is sent through the client with the source's headers and body`,
     async (t) => {
       const endpoint = await startEndpoint(t, source);
-      const direct = source !== "workload-identity";
-      const client = direct
+      const usesFetch = source !== "workload-identity";
+      const client = usesFetch
         ? fetchClient({ asText: true })
-        : scripted(async () => ({ status: 200, headers: {}, body: tokenBody() }));
+        : createClient(async () => ({ status: 200, headers: {}, body: tokenBody() }));
       const result = await acquire(endpoint, `${RESOURCE}/${source}`, applicationWith(client));
       t.false(result.fromCache);
-      if (!direct) return;
+      if (!usesFetch) return;
       t.is(client.calls.length, 1);
       t.is(endpoint.requests.length, 1);
       const [request] = endpoint.requests;
@@ -57,7 +58,7 @@ for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", 
   );
 }
 
-test.serial("a body may be an object, a string or bytes", async (t) => {
+test.serial("a response body may be an object, a string or bytes", async (t) => {
   const endpoint = await startEndpoint(t);
   const json = JSON.stringify(tokenBody());
   for (const [index, body] of [
@@ -66,21 +67,21 @@ test.serial("a body may be an object, a string or bytes", async (t) => {
     Buffer.from(json),
     new TextEncoder().encode(json),
   ].entries()) {
-    const client = scripted(async () => ({ status: 200, headers: {}, body }));
+    const client = createClient(async () => ({ status: 200, headers: {}, body }));
     const { accessToken } = await acquire(endpoint, `${RESOURCE}/body/${index}`, applicationWith(client));
     t.is(accessToken, "a-token");
   }
   t.is(endpoint.requests.length, 0);
 });
 
-test.serial("a rejection with a socket's code counts as that fault, and is retried as such", async (t) => {
+test.serial("a rejection with a socket error code is treated and retried like that error", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const [code, errorCode] of [
     ["ECONNREFUSED", "managed_identity_unreachable_network"],
     ["ECONNRESET", "managed_identity_unreachable_network"],
     ["ETIMEDOUT", "network_unavailable"],
   ]) {
-    const failing = scripted(() => Promise.reject(Object.assign(new Error("no way"), { code })));
+    const failing = createClient(() => Promise.reject(Object.assign(new Error("no way"), { code })));
     const error = await t.throwsAsync(
       () => acquire(endpoint, `${RESOURCE}/${code}`, applicationWith(failing)),
       {
@@ -91,92 +92,99 @@ test.serial("a rejection with a socket's code counts as that fault, and is retri
     t.is(error.cause.code, code);
     t.true(error.retryable);
 
-    let tries = 0;
-    const starting = scripted(async () => {
-      tries += 1;
-      if (tries === 1) throw Object.assign(new Error("not yet"), { code });
+    let attempts = 0;
+    const recovering = createClient(async () => {
+      attempts += 1;
+      if (attempts === 1) throw Object.assign(new Error("not yet"), { code });
       return { status: 200, headers: {}, body: tokenBody() };
     });
-    const patient = applicationWith(starting, { disableInternalRetries: false });
-    t.is((await acquire(endpoint, `${RESOURCE}/again/${code}`, patient)).accessToken, "a-token");
-    t.is(tries, 2);
+    const retrying = applicationWith(recovering, { disableInternalRetries: false });
+    t.is((await acquire(endpoint, `${RESOURCE}/again/${code}`, retrying)).accessToken, "a-token");
+    t.is(attempts, 2);
   }
 });
 
-test.serial("whatever else it does is an error that tells what it was, and nothing is retried", async (t) => {
-  const endpoint = await startEndpoint(t);
-  const unreachable = "managed_identity_unreachable_network";
-  const failed = "managed_identity_failed_response";
-  const cases = {
-    "rejects with an error": [() => Promise.reject(new Error("boom")), unreachable, /boom/],
-    "throws synchronously": [
-      () => {
-        throw new Error("bang");
-      },
-      unreachable,
-      /bang/,
-    ],
-    "rejects with nothing": [() => Promise.reject(undefined), unreachable, /networkClient/],
-    "rejects with a string": [() => Promise.reject("text"), unreachable, /networkClient/],
-    "resolves nothing": [async () => undefined, unreachable, /no HTTP status/],
-    "resolves a number": [async () => 5, unreachable, /no HTTP status/],
-    "returns no promise": [() => ({ status: 500, headers: {}, body: "" }), failed, /500/],
-    "has a status of another type": [async () => ({ status: "200" }), unreachable, /no HTTP status/],
-    "has an impossible status": [async () => ({ status: 70_000 }), unreachable, /no HTTP status/],
-    "has no headers and no body": [async () => ({ status: 200 }), failed, /no JSON object/],
-    "has a body that is no JSON": [async () => ({ status: 200, body: "<html>" }), failed, /no JSON object/],
-    "has a body with a cycle": [
-      async () => {
-        const body = {};
-        body.body = body;
-        return { status: 200, body };
-      },
-      unreachable,
-      /circular/,
-    ],
-    "has a body that is too large": [
-      async () => ({ status: 200, body: " ".repeat(1_048_577) }),
-      failed,
-      /too much/,
-    ],
-    "is a redirect": [
-      async () => ({ status: 302, headers: { location: "http://127.0.0.1:1" }, body: "" }),
-      failed,
-      /redirect/,
-    ],
-  };
-  for (const [name, [answer, code, message]] of Object.entries(cases)) {
-    let calls = 0;
-    const client = scripted((...values) => {
-      calls += 1;
-      return answer(...values);
-    });
-    const application = applicationWith(client, { disableInternalRetries: code === failed });
-    const error = await t.throwsAsync(
-      () => acquire(endpoint, `${RESOURCE}/${encodeURIComponent(name)}`, application),
-      { instanceOf: ManagedIdentityError, code, message },
-      name,
-    );
-    t.is(calls, 1, name);
-    t.is(error.attempts, 1, name);
-  }
-  t.is(endpoint.requests.length, 0);
-});
+test.serial(
+  "any other failure of the client is an error that describes it, and is not retried",
+  async (t) => {
+    const endpoint = await startEndpoint(t);
+    const unreachable = "managed_identity_unreachable_network";
+    const failed = "managed_identity_failed_response";
+    const CASES = {
+      "rejects with an error": [() => Promise.reject(new Error("boom")), unreachable, /boom/],
+      "throws synchronously": [
+        () => {
+          throw new Error("bang");
+        },
+        unreachable,
+        /bang/,
+      ],
+      "rejects with undefined": [() => Promise.reject(undefined), unreachable, /networkClient/],
+      "rejects with a string": [() => Promise.reject("text"), unreachable, /networkClient/],
+      "resolves with undefined": [async () => undefined, unreachable, /no HTTP status/],
+      "resolves with a number": [async () => 5, unreachable, /no HTTP status/],
+      "does not return a promise": [() => ({ status: 500, headers: {}, body: "" }), failed, /500/],
+      "has a status of another type": [async () => ({ status: "200" }), unreachable, /no HTTP status/],
+      "has an impossible status": [async () => ({ status: 70_000 }), unreachable, /no HTTP status/],
+      "has no headers and no body": [async () => ({ status: 200 }), failed, /no JSON object/],
+      "has a body that is not JSON": [
+        async () => ({ status: 200, body: "<html>" }),
+        failed,
+        /no JSON object/,
+      ],
+      "has a body with a cycle": [
+        async () => {
+          const body = {};
+          body.body = body;
+          return { status: 200, body };
+        },
+        unreachable,
+        /circular/,
+      ],
+      "has a body that is too large": [
+        async () => ({ status: 200, body: " ".repeat(1_048_577) }),
+        failed,
+        /too much/,
+      ],
+      "is a redirect": [
+        async () => ({ status: 302, headers: { location: "http://127.0.0.1:1" }, body: "" }),
+        failed,
+        /redirect/,
+      ],
+    };
+    for (const [name, [response, code, message]] of Object.entries(CASES)) {
+      let calls = 0;
+      const client = createClient((...values) => {
+        calls += 1;
+        return response(...values);
+      });
+      const application = applicationWith(client, { disableInternalRetries: code === failed });
+      const error = await t.throwsAsync(
+        () => acquire(endpoint, `${RESOURCE}/${encodeURIComponent(name)}`, application),
+        { instanceOf: ManagedIdentityError, code, message },
+        name,
+      );
+      t.is(calls, 1, name);
+      t.is(error.attempts, 1, name);
+    }
+    t.is(endpoint.requests.length, 0);
+  },
+);
 
 test.serial("Retry-After is read from a plain object in any case, and from Headers", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const headers of [{ "RETRY-AFTER": "3600" }, new Headers({ "retry-after": "3600" })]) {
-    const client = scripted(async () => ({ status: 503, headers, body: "" }));
+    const client = createClient(async () => ({ status: 503, headers, body: "" }));
     const application = applicationWith(client, { disableInternalRetries: false });
     const error = await t.throwsAsync(() => acquire(endpoint, `${RESOURCE}/after`, application));
-    t.is(error.attempts, 1, "a wait of an hour does not fit, so there was none");
+    t.is(error.attempts, 1, "a delay of an hour exceeds the timeout, so there was no retry");
     t.true(error.retryable);
   }
 });
 
-test.serial("what the client repeats of a secret is not passed on", async (t) => {
+test.serial("secrets in an error of the client are redacted", async (t) => {
   const endpoint = await startEndpoint(t);
-  const client = scripted(async (url, options) => {
+  const client = createClient(async (url, options) => {
     throw new Error(`failed with ${JSON.stringify(options)} at ${url}`);
   });
   const error = await t.throwsAsync(() => acquire(endpoint, `${RESOURCE}/secret`, applicationWith(client)));
@@ -185,7 +193,7 @@ test.serial("what the client repeats of a secret is not passed on", async (t) =>
   t.regex(error.message, /<redacted>/);
 });
 
-test.serial("on Service Fabric the client is refused, at every use", async (t) => {
+test.serial("Service Fabric rejects a custom client in every call", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric");
   const application = applicationWith(fetchClient());
   for (let use = 0; use < 2; use += 1) {
@@ -197,33 +205,33 @@ test.serial("on Service Fabric the client is refused, at every use", async (t) =
   t.is(endpoint.requests.length, 0);
 });
 
-test.serial("applications share a flight only if they share the client", async (t) => {
+test.serial("applications share a request only if they share the client", async (t) => {
   const endpoint = await startEndpoint(t);
-  const waiting = [];
-  const held = () => scripted(() => new Promise((resolve) => waiting.push(resolve)));
-  const [one, other] = [held(), held()];
+  const pending = [];
+  const pendingClient = () => createClient(() => new Promise((resolve) => pending.push(resolve)));
+  const [one, other] = [pendingClient(), pendingClient()];
   const resource = `${RESOURCE}/shared`;
   const tokens = withEnvironment(endpoint.env, () =>
     [one, one, other].map((client) => applicationWith(client).acquireToken(resource)),
   );
-  // Each answer is another token, so the tokens tell who shared a flight.
+  // Each response has another token, so the tokens show which calls shared a request.
   for (let answered = 0; answered < 2; answered += 1) {
-    while (waiting.length <= answered) await new Promise(setImmediate);
-    waiting[answered]({ status: 200, headers: {}, body: { access_token: `t${answered}`, expires_in: 60 } });
+    while (pending.length <= answered) await new Promise(setImmediate);
+    pending[answered]({ status: 200, headers: {}, body: { access_token: `t${answered}`, expires_in: 60 } });
   }
   const [first, second, third] = (await Promise.all(tokens)).map(({ accessToken }) => accessToken);
   t.is(first, second);
   t.not(first, third);
-  t.is(waiting.length, 2);
+  t.is(pending.length, 2);
 });
 
-test.serial("a client of a worker that ended does not hang a caller elsewhere", async (t) => {
+test.serial("a client in a terminated worker does not block other threads", async (t) => {
   const endpoint = await startEndpoint(t);
   const worker = startWorker(
     t,
     ({ native, report }) => {
       const never = () => {
-        report("asked");
+        report("called");
         return new Promise(() => {});
       };
       const networkClient = { sendGetRequestAsync: never, sendPostRequestAsync: never };
@@ -239,9 +247,9 @@ test.serial("a client of a worker that ended does not hang a caller elsewhere", 
   t.is(endpoint.requests.length, 1);
 });
 
-test.serial("an application with a client and without retries decides nothing for a later one", async (t) => {
+test.serial("the retry option of one application does not affect another", async (t) => {
   const endpoint = await startEndpoint(t);
-  const first = scripted(async () => ({ status: 503, headers: {}, body: "" }));
+  const first = createClient(async () => ({ status: 503, headers: {}, body: "" }));
   await t.throwsAsync(() => acquire(endpoint, `${RESOURCE}/first`, applicationWith(first)));
   t.is(endpoint.requests.length, 0);
 

@@ -1,4 +1,4 @@
-// What a caller's slip must not become: another identity, or a call that nothing can end.
+// Mistakes in options that must not select another identity or create a call that cannot be aborted.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -18,8 +18,8 @@ const RESOURCE_ID =
   "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
 const OPTIONS = ["userAssignedClientId", "userAssignedResourceId", "userAssignedObjectId", "userAssignedId"];
 
-/** Ids with something around them that no id has, and what a message says of it. */
-const DIRTY = [
+/** Ids with characters around them that no id has, and how the message describes them. */
+const INVALID_IDS = [
   [`${GUID}\n`, "white space"],
   [` ${GUID}`, "white space"],
   [`${GUID}\t`, "white space"],
@@ -32,36 +32,39 @@ const DIRTY = [
   [`${{}}`, '"[object Object]"'],
 ];
 
-function refused(t, make, named) {
-  const error = t.throws(make, { instanceOf: ManagedIdentityError });
+function assertRejected(t, create, parts) {
+  const error = t.throws(create, { instanceOf: ManagedIdentityError });
   t.is(error.errorCode, "invalid_configuration", error.message);
-  for (const words of named) t.true(error.message.includes(words), error.message);
+  for (const part of parts) t.true(error.message.includes(part), error.message);
   t.false(error.message.includes(GUID), error.message);
 }
 
 for (const option of OPTIONS) {
-  test(`${option}: dirt around an id is refused, and the id is not shown`, (t) => {
-    for (const [id, said] of DIRTY) {
+  test(`${option}: an id with extra characters is rejected and not shown`, (t) => {
+    for (const [id, description] of INVALID_IDS) {
       const managedIdentityIdParams = { [option]: id };
-      refused(t, () => new ManagedIdentityApplication({ managedIdentityIdParams }), [option, said]);
+      assertRejected(t, () => new ManagedIdentityApplication({ managedIdentityIdParams }), [
+        option,
+        description,
+      ]);
     }
   });
 }
 
-test("the factory methods and fromEnvironment refuse the same, by the names that they have for it", (t) => {
-  for (const [id, said] of DIRTY) {
+test("the factory methods and fromEnvironment reject the same ids and name their own parameter", (t) => {
+  for (const [id, description] of INVALID_IDS) {
     for (const option of OPTIONS.slice(0, 3)) {
       const method = `with${option[0].toUpperCase()}${option.slice(1)}`;
-      refused(t, () => ManagedIdentityId[method](id), [option, said]);
+      assertRejected(t, () => ManagedIdentityId[method](id), [option, description]);
     }
     const { fromEnvironment } = ManagedIdentityApplication;
-    refused(t, () => fromEnvironment({ AZURE_CLIENT_ID: id }), ["AZURE_CLIENT_ID", said]);
+    assertRejected(t, () => fromEnvironment({ AZURE_CLIENT_ID: id }), ["AZURE_CLIENT_ID", description]);
     const MANAGED_IDENTITY = JSON.stringify({ ManagedIdentityIdType: "ObjectId", Id: id });
-    refused(t, () => fromEnvironment({ MANAGED_IDENTITY }), ["MANAGED_IDENTITY", said]);
+    assertRejected(t, () => fromEnvironment({ MANAGED_IDENTITY }), ["MANAGED_IDENTITY", description]);
   }
 });
 
-test("AZURE_CLIENT_ID is refused where it is used, before any request, and nowhere else", async (t) => {
+test("an invalid AZURE_CLIENT_ID is rejected only by the source that uses it, without a request", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   for (const id of ["undefined", "null", `${GUID}\n`, `"${GUID}"`]) {
     const env = { ...endpoint.env, AZURE_CLIENT_ID: id };
@@ -80,7 +83,7 @@ test("AZURE_CLIENT_ID is refused where it is used, before any request, and nowhe
   t.is(other.requests.length, 1);
 });
 
-test("an error about an unknown identity shows the id, if it has the form of one", async (t) => {
+test("an error about an unknown identity contains the id, if it has the format of one", async (t) => {
   const endpoint = await startEndpoint(t);
   const body = '{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found"}';
   endpoint.always({ status: 400, body });
@@ -95,7 +98,7 @@ test("an error about an unknown identity shows the id, if it has the form of one
   t.false((await messageFor({})).includes("The request named"));
 });
 
-test("of two ids, the message says which is empty", (t) => {
+test("if one of two ids is empty, the message names it", (t) => {
   const ids = { userAssignedClientId: GUID, userAssignedObjectId: "" };
   const error = t.throws(() => new ManagedIdentityApplication({ managedIdentityIdParams: ids }));
   t.is(error.errorCode, "invalid_managed_identity_id_type");
@@ -106,7 +109,7 @@ for (const [source, variable, header] of [
   ["app-service", "IDENTITY_HEADER", "x-identity-header"],
   ["machine-learning", "MSI_SECRET", "secret"],
 ]) {
-  test(`${variable}: line ends at its end are removed, as fetch does`, async (t) => {
+  test(`${variable}: trailing line breaks are removed, as by fetch`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const secret = endpoint.env[variable];
     for (const [index, end] of ["\n", "\r\n", "\n\n"].entries()) {
@@ -135,22 +138,22 @@ const MISPLACED = {
   userAssignedId: "userAssignedId",
 };
 
-test("an id beside managedIdentityIdParams is refused with its place", (t) => {
-  for (const [key, right] of Object.entries(MISPLACED)) {
+test("an id outside managedIdentityIdParams is rejected, and the message says where it belongs", (t) => {
+  for (const [key, correct] of Object.entries(MISPLACED)) {
     for (const id of [GUID, "", 5, {}]) {
-      const named = [`${key} `, `managedIdentityIdParams.${right}.`];
-      refused(t, () => new ManagedIdentityApplication({ [key]: id }), named);
+      const parts = [`${key} `, `managedIdentityIdParams.${correct}.`];
+      assertRejected(t, () => new ManagedIdentityApplication({ [key]: id }), parts);
     }
     const managedIdentityIdParams = { userAssignedClientId: GUID };
-    refused(t, () => new ManagedIdentityApplication({ managedIdentityIdParams, [key]: GUID }), [key]);
-    refused(t, () => ManagedIdentityApplication.fromEnvironment({}, { [key]: GUID }), [key]);
+    assertRejected(t, () => new ManagedIdentityApplication({ managedIdentityIdParams, [key]: GUID }), [key]);
+    assertRejected(t, () => ManagedIdentityApplication.fromEnvironment({}, { [key]: GUID }), [key]);
     for (const absent of [undefined, null]) {
       t.notThrows(() => new ManagedIdentityApplication({ [key]: absent }));
     }
   }
 });
 
-const MISSPELT = {
+const MISSPELLED = {
   userAssignedClientID: "userAssignedClientId",
   clientId: "userAssignedClientId",
   UserAssignedClientId: "userAssignedClientId",
@@ -161,24 +164,29 @@ const MISSPELT = {
   "": "userAssignedClientId, userAssignedResourceId, userAssignedObjectId, userAssignedId",
 };
 
-test("an unknown key in managedIdentityIdParams is refused with the right spelling", (t) => {
-  for (const [key, right] of Object.entries(MISSPELT)) {
-    const make = (ids) => () => new ManagedIdentityApplication({ managedIdentityIdParams: ids });
-    refused(t, make({ [key]: GUID }), [`managedIdentityIdParams.${key} `, right]);
-    refused(t, make({ userAssignedClientId: GUID, [key]: GUID }), [`managedIdentityIdParams.${key} `]);
-    for (const absent of [undefined, null]) t.notThrows(make({ [key]: absent }));
+test("an unknown key in managedIdentityIdParams is rejected, and the message suggests the correct one", (t) => {
+  for (const [key, correct] of Object.entries(MISSPELLED)) {
+    const create = (ids) => () => new ManagedIdentityApplication({ managedIdentityIdParams: ids });
+    assertRejected(t, create({ [key]: GUID }), [`managedIdentityIdParams.${key} `, correct]);
+    assertRejected(t, create({ userAssignedClientId: GUID, [key]: GUID }), [
+      `managedIdentityIdParams.${key} `,
+    ]);
+    for (const absent of [undefined, null]) t.notThrows(create({ [key]: absent }));
   }
 });
 
-test("misspellings of managedIdentityIdParams are refused with the right one", (t) => {
+test("misspellings of managedIdentityIdParams are rejected, and the message suggests the correct one", (t) => {
   for (const key of ["managedIdentityParams", "managedIdentityIdparams", "managed_identity_id_params"]) {
     const ids = { userAssignedClientId: GUID };
-    refused(t, () => new ManagedIdentityApplication({ [key]: ids }), [`${key} `, "managedIdentityIdParams."]);
+    assertRejected(t, () => new ManagedIdentityApplication({ [key]: ids }), [
+      `${key} `,
+      "managedIdentityIdParams.",
+    ]);
     t.notThrows(() => new ManagedIdentityApplication({ [key]: undefined }));
   }
 });
 
-test("only own keys are looked at, and no getter of an unknown key is called", (t) => {
+test("only own keys are checked, and getters of unknown keys are not called", (t) => {
   class Ids {
     userAssignedClientId = GUID;
 
@@ -200,13 +208,13 @@ test("only own keys are looked at, and no getter of an unknown key is called", (
   t.notThrows(() => new ManagedIdentityApplication(Object.create({ clientId: GUID })));
 });
 
-test("signal and scope of a request count only as its own keys", async (t) => {
+test("signal and scope in a request are rejected only as own keys", async (t) => {
   const endpoint = await startEndpoint(t);
   class Request {
     resource = RESOURCE;
 
     get signal() {
-      return "mine";
+      return "not a signal";
     }
   }
   const application = new ManagedIdentityApplication();
@@ -226,17 +234,17 @@ const FIELDS = [
   [{ scopes: [RESOURCE], signal: new AbortController().signal }, ["signal ", "abortSignal"]],
 ];
 
-test("signal and scope are refused with the right spelling, also where a token is remembered", async (t) => {
+test("signal and scope are rejected, and the message suggests the correct key, also if a token is memoized", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   for (const round of ["without a token", "with one"]) {
-    for (const [request, named] of FIELDS) {
+    for (const [request, parts] of FIELDS) {
       let promise;
       t.notThrows(() => {
         promise = acquire(endpoint, request, application);
       });
       const error = await expectError(t, promise, "invalid_configuration", round);
-      for (const words of named) t.true(error.message.includes(words), error.message);
+      for (const part of parts) t.true(error.message.includes(part), error.message);
       t.regex(error.correlationId, /^[0-9a-f-]{36}$/);
     }
     await acquire(endpoint, RESOURCE, application);

@@ -1,4 +1,5 @@
-// The process around it: nothing keeps it alive, nothing dies of its end, a cached call stays on its thread.
+// The package and its process: nothing keeps the process alive, exiting with pending calls is clean, and a cached call
+// stays on its thread.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +9,7 @@ import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { runProcess, startProcess } from "./support/program.mjs";
 
 for (const source of ["app-service", "imds", "service-fabric", "workload-identity"]) {
-  test(`${source}: the process ends by itself after a token, with the connection kept alive`, async (t) => {
+  test(`${source}: the process exits by itself after a token, although the connection is kept alive`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const reports = await runProcess(
       t,
@@ -24,7 +25,7 @@ for (const source of ["app-service", "imds", "service-fabric", "workload-identit
   });
 }
 
-test("the process ends by itself after an error", async (t) => {
+test("the process exits by itself after an error", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
   const reports = await runProcess(
@@ -39,7 +40,7 @@ test("the process ends by itself after an error", async (t) => {
   t.deepEqual(reports, ["managed_identity_failed_response"]);
 });
 
-test("a call under way keeps the process alive until it has its token", async (t) => {
+test("a pending call keeps the process alive until it has its token", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const program = startProcess(
@@ -48,17 +49,17 @@ test("a call under way keeps the process alive until it has its token", async (t
       new native.ManagedIdentityApplication()
         .acquireToken(argument)
         .then(({ fromCache }) => report(fromCache));
-      report("asked");
+      report("called");
     },
     { argument: RESOURCE, env: endpoint.env },
   );
-  t.is(await program.next(), "asked");
+  t.is(await program.next(), "called");
   await endpoint.waitForRequests(1);
   release();
-  t.deepEqual((await program.ended).reports, ["asked", false]);
+  t.deepEqual((await program.ended).reports, ["called", false]);
 });
 
-test("a call that timed out does not keep the process alive, although the endpoint never answers", async (t) => {
+test("a call that timed out does not keep the process alive although the endpoint never responds", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const reports = await runProcess(
@@ -74,7 +75,7 @@ test("a call that timed out does not keep the process alive, although the endpoi
   t.deepEqual(reports, ["network_unavailable"]);
 });
 
-test("an exchange that its only caller gave up does not keep the process alive", async (t) => {
+test("the request of an aborted call does not keep the process alive", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{}, { delay: 600_000 }]);
   const reports = await runProcess(
@@ -98,7 +99,7 @@ test("an exchange that its only caller gave up does not keep the process alive",
   t.deepEqual(reports, ["AbortError"]);
 });
 
-test("process.exit in mid-flight is clean, with many callers, also from a worker's point of view", async (t) => {
+test("process.exit with pending calls exits cleanly (main thread and worker)", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const program = startProcess(
@@ -110,14 +111,14 @@ test("process.exit in mid-flight is clean, with many callers, also from a worker
         const { parentPort, workerData } = require("node:worker_threads");
         const { ManagedIdentityApplication } = require(workerData.path);
         new ManagedIdentityApplication().acquireToken(workerData.resource);
-        parentPort.postMessage("asked");
+        parentPort.postMessage("called");
       `;
       const workerData = { path: require.resolve("managed-identity-native"), resource: argument };
       const worker = new Worker(code, { eval: true, workerData });
       await once(worker, "message");
       const application = new native.ManagedIdentityApplication();
       for (let call = 0; call < 100; call += 1) application.acquireToken(`api://resource-${call % 10}`);
-      report("asked");
+      report("called");
       setInterval(() => undefined, 1000);
       process.once("SIGUSR2", () => process.exit(7));
       report("ready");
@@ -132,7 +133,7 @@ test("process.exit in mid-flight is clean, with many callers, also from a worker
   t.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: "" });
 });
 
-test("process.exit at the very moment of the answer is clean, again and again", async (t) => {
+test("process.exit when a response arrives exits cleanly, repeatedly", async (t) => {
   const endpoint = await startEndpoint(t);
   for (let round = 0; round < 5; round += 1) {
     const program = startProcess(
@@ -150,7 +151,7 @@ test("process.exit at the very moment of the answer is clean, again and again", 
   }
 });
 
-test("a worker that ends by itself is not held by a token it got", async (t) => {
+test("a worker that ends by itself is not kept alive by a token it received", async (t) => {
   const endpoint = await startEndpoint(t);
   const reports = await runProcess(
     t,
@@ -174,7 +175,7 @@ test("a worker that ends by itself is not held by a token it got", async (t) => 
   t.is(endpoint.requests.length, 1);
 });
 
-test("one thread is started, by the first request, and none by more of them", async (t) => {
+test("the first request starts one thread, and further requests start none", async (t) => {
   const endpoint = await startEndpoint(t);
   const [counts] = await runProcess(
     t,
@@ -195,7 +196,7 @@ test("one thread is started, by the first request, and none by more of them", as
   t.is(counts.hundred, counts.first);
 });
 
-test("bad input is refused without a thread", async (t) => {
+test("invalid input is rejected without starting a thread", async (t) => {
   const [counts] = await runProcess(t, async ({ native, require, report }) => {
     const { readdirSync } = require("node:fs");
     const threads = () => readdirSync("/proc/self/task").length;
@@ -222,10 +223,10 @@ test("a cached call runs no asynchronous native function and starts no thread", 
       const { createHook } = require("node:async_hooks");
       const binding = require("./binding.cjs");
       const threads = () => readdirSync("/proc/self/task").length;
-      const calls = { acquire: 0, keepAlive: 0 };
+      const calls = { acquire: 0, setRef: 0 };
       for (const [Class, method] of [
         [binding.ManagedIdentityApplication, "acquire"],
-        [binding.Arrivals, "keepAlive"],
+        [binding.CompletionChannel, "setRef"],
       ]) {
         const original = Class.prototype[method];
         Class.prototype[method] = function (...parameters) {
@@ -239,22 +240,22 @@ test("a cached call runs no asynchronous native function and starts no thread", 
       const before = threads();
       const resources = new Set();
       const hook = createHook({ init: (_, type) => resources.add(type) }).enable();
-      let fresh = 0;
+      let cached = 0;
       for (let call = 0; call < 1000; call += 1) {
-        if ((await application.acquireToken(argument)).fromCache) fresh += 1;
+        if ((await application.acquireToken(argument)).fromCache) cached += 1;
       }
-      const remembered = { ...calls };
-      // Another application remembers nothing yet: it looks into the native cache, once and at once.
+      const memoized = { ...calls };
+      // Another application has no memoized token: its first call reads the native cache synchronously.
       const other = new native.ManagedIdentityApplication();
       for (let call = 0; call < 1000; call += 1) {
-        if ((await other.acquireToken(argument)).fromCache) fresh += 1;
+        if ((await other.acquireToken(argument)).fromCache) cached += 1;
       }
       hook.disable();
       report({
         cold,
-        remembered,
+        memoized,
         other: { ...calls },
-        fresh,
+        cached,
         resources: [...resources],
         threads: threads() - before,
       });
@@ -262,17 +263,17 @@ test("a cached call runs no asynchronous native function and starts no thread", 
     { argument: RESOURCE, env: endpoint.env },
   );
   t.deepEqual(counts, {
-    cold: { acquire: 1, keepAlive: 2 },
-    remembered: { acquire: 1, keepAlive: 2 },
-    other: { acquire: 2, keepAlive: 2 },
-    fresh: 2000,
+    cold: { acquire: 1, setRef: 2 },
+    memoized: { acquire: 1, setRef: 2 },
+    other: { acquire: 2, setRef: 2 },
+    cached: 2000,
     resources: ["PROMISE"],
     threads: 0,
   });
   t.is(endpoint.requests.length, 1);
 });
 
-test("a cached call is answered with the endpoint gone, and with the event loop's own turn", async (t) => {
+test("a cached call resolves within the same turn of the event loop", async (t) => {
   const endpoint = await startEndpoint(t);
   const program = startProcess(
     t,
@@ -291,33 +292,33 @@ test("a cached call is answered with the endpoint gone, and with the event loop'
   t.is((await program.ended).code, 0);
 });
 
-test("a token arrives although the event loop is blocked meanwhile", async (t) => {
+test("a token arrives although the event loop is blocked", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const folder = mkdtempSync(join(tmpdir(), "process-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
+  const directory = mkdtempSync(join(tmpdir(), "process-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
   const program = startProcess(
     t,
-    async ({ native, require, argument: { resource, sign }, report }) => {
+    async ({ native, require, argument: { resource, flagFile }, report }) => {
       const { existsSync } = require("node:fs");
       const call = new native.ManagedIdentityApplication().acquireToken(resource);
       report("blocked");
-      while (!existsSync(sign));
+      while (!existsSync(flagFile));
       report((await call).fromCache);
     },
-    { argument: { resource: RESOURCE, sign: join(folder, "answered") }, env: endpoint.env },
+    { argument: { resource: RESOURCE, flagFile: join(directory, "answered") }, env: endpoint.env },
   );
   t.is(await program.next(), "blocked");
   await endpoint.waitForRequests(1);
   release();
-  // An exchange of our own comes after the one that was held.
+  // A later request to the endpoint is answered after the held one.
   await acquire(endpoint, "api://other");
-  writeFileSync(join(folder, "answered"), "");
+  writeFileSync(join(directory, "answered"), "");
   t.is(await program.next(), false);
   t.is((await program.ended).code, 0);
 });
 
-test("calls at the end of the stack have a token or a RangeError, and nobody else dies of them", async (t) => {
+test("stack overflow during a call rejects only that call", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const program = startProcess(
@@ -325,36 +326,36 @@ test("calls at the end of the stack have a token or a RangeError, and nobody els
     async ({ native, argument, report }) => {
       const application = new native.ManagedIdentityApplication();
       const calls = [];
-      const ask = () => {
+      const recurse = () => {
         try {
-          ask();
+          recurse();
         } finally {
           try {
             calls.push(application.acquireToken(argument).catch((error) => error));
-          } catch {} // What is too deep for a call at all.
+          } catch {} // Too deep to make a call at all.
         }
       };
       try {
-        ask();
+        recurse();
       } catch {}
-      report("asked");
-      const ends = await Promise.all(calls);
-      const failed = ends.filter((end) => end instanceof Error);
+      report("called");
+      const results = await Promise.all(calls);
+      const failed = results.filter((result) => result instanceof Error);
       report({
-        all: ends.every((end) => end.accessToken || end instanceof RangeError),
+        all: results.every((result) => result.accessToken || result instanceof RangeError),
         any: failed.length > 0,
       });
     },
     { argument: RESOURCE, env: endpoint.env, flags: ["--stack-size=200"] },
   );
-  t.is(await program.next(), "asked");
+  t.is(await program.next(), "called");
   await endpoint.waitForRequests(1);
   release();
   t.deepEqual(await program.next(), { all: true, any: true });
   t.is((await program.ended).code, 0);
 });
 
-test("no rejection goes unhandled that the caller handles", async (t) => {
+test("handled rejections cause no unhandledRejection event", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
   const reports = await runProcess(

@@ -1,5 +1,5 @@
-// What is left of a secret in the memory of a process that has used it. The endpoint is in this process, and the
-// process that is searched gets the secret from it only.
+// Secrets in the memory of a process that has used them. The endpoint runs in this process, and the searched process
+// receives the secret only from it.
 
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -10,9 +10,9 @@ import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-names
 import { findRemainingSecrets, findSecrets, unavailableReason } from "./support/memory-scan.mjs";
 import { startProcess } from "./support/program.mjs";
 
-/** An endpoint that answers by `answer(request, response)` and closes with the test: its address. */
-async function listen(t, answer) {
-  const server = createServer(answer).listen(0, "127.0.0.1");
+/** Starts an endpoint with this request listener, which stops with the test; returns its origin. */
+async function listen(t, respond) {
+  const server = createServer(respond).listen(0, "127.0.0.1");
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
@@ -21,14 +21,14 @@ async function listen(t, answer) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-function granted(token) {
+function tokenBody(token) {
   return JSON.stringify({ access_token: token, expires_in: "86400", token_type: "Bearer" });
 }
 
-/** Acquires by Azure Arc, logging at its loudest; tells how that ended and stays alive. */
-async function acquireByArc({ native, require, argument, report }) {
+/** Acquires a token from Azure Arc with verbose logging; reports the result and stays alive. */
+async function acquireFromArc({ native, require, argument, report }) {
   require("node:fs").mkdirSync(argument.folder, { recursive: true });
-  // Found by the search, or it is worth nothing. Made here, so that no word of it stands in the source.
+  // The search must find this value, to prove that it works. It is generated, so that it is not in the source text.
   const canary = Buffer.from(require("node:crypto").randomBytes(32).toString("hex"));
   report({ canary: canary.toString() });
   const lines = [];
@@ -42,7 +42,7 @@ async function acquireByArc({ native, require, argument, report }) {
       },
     },
   });
-  const ended = await application.acquireToken({ resource: "https://a", timeout: argument.timeout }).then(
+  const result = await application.acquireToken({ resource: "https://a", timeout: argument.timeout }).then(
     () => "token",
     (error) => error.errorCode,
   );
@@ -50,35 +50,38 @@ async function acquireByArc({ native, require, argument, report }) {
     global.gc();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  report({ ended, lines: lines.length });
+  report({ result, lines: lines.length });
   setInterval(() => canary, 60_000);
 }
 
-/** What an agent may do once it was sent its key, and how the acquisition then ends. */
+/** What the agent does after it received its key, and the result of the acquisition. */
 const AGENTS = {
-  "answers it": { ended: "token", answer: (_, response) => response.end(granted("t".repeat(1_000))) },
-  "refuses it": {
-    ended: "denied",
-    answer: (_, response) => response.writeHead(400).end('{"error":"denied"}'),
+  "returns a token": {
+    result: "token",
+    respond: (_, response) => response.end(tokenBody("t".repeat(1_000))),
   },
-  "sends it back": {
-    ended: "denied",
-    answer: ({ headers }, response) => {
-      const said = { error: "denied", error_description: JSON.stringify(headers) };
-      response.writeHead(400).end(JSON.stringify(said));
+  "returns an error": {
+    result: "denied",
+    respond: (_, response) => response.writeHead(400).end('{"error":"denied"}'),
+  },
+  "returns the key": {
+    result: "denied",
+    respond: ({ headers }, response) => {
+      const body = { error: "denied", error_description: JSON.stringify(headers) };
+      response.writeHead(400).end(JSON.stringify(body));
     },
   },
   "breaks the connection": {
-    ended: "managed_identity_unreachable_network",
-    answer: ({ socket }) => socket.destroy(),
+    result: "managed_identity_unreachable_network",
+    respond: ({ socket }) => socket.destroy(),
   },
-  "never answers": { ended: "network_unavailable", answer: () => {}, timeout: 2_000 },
+  "never responds": { result: "network_unavailable", respond: () => {}, timeout: 2_000 },
 };
 
-const searchedForKeys = unavailableReason ?? skipReason;
-for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)) {
-  (searchedForKeys ? test.skip : test.serial)(
-    `no piece of Azure Arc's key is left in memory when the agent ${name}${searchedForKeys ? ` (${searchedForKeys})` : ""}`,
+const keySkipReason = unavailableReason ?? skipReason;
+for (const [name, { result, respond, timeout = 30_000 }] of Object.entries(AGENTS)) {
+  (keySkipReason ? test.skip : test.serial)(
+    `no part of Azure Arc's key remains in memory if the agent ${name}${keySkipReason ? ` (${keySkipReason})` : ""}`,
     async (t) => {
       const keys = [];
       const sent = [];
@@ -88,7 +91,7 @@ for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)
         if (request.headers.authorization !== undefined) {
           sent.push([request.headers.authorization, request.headers.connection]);
           closed.push(once(request.socket, "close"));
-          answer(request, response);
+          respond(request, response);
           return;
         }
         const key = randomBytes(72).toString("base64url");
@@ -96,7 +99,7 @@ for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)
         writeFileSync(`/proc/${child.pid}/root${file}`, key);
         response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
       });
-      const program = startProcess(t, acquireByArc, {
+      const program = startProcess(t, acquireFromArc, {
         argument: { folder: KEY_DIRECTORY, timeout },
         command: namespaceCommand,
         env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
@@ -104,17 +107,17 @@ for (const [name, { ended, answer, timeout = 30_000 }] of Object.entries(AGENTS)
       });
       child = program.child;
       const { canary } = await program.next();
-      t.is((await program.next()).ended, ended);
+      t.is((await program.next()).result, result);
       t.deepEqual(sent, [[`Basic ${keys}`, "close"]]);
       await Promise.all(closed);
-      t.true(findSecrets(child.pid, [canary]).length > 0, "the search finds what is there");
+      t.true(findSecrets(child.pid, [canary]).length > 0, "the search works");
       t.deepEqual(findRemainingSecrets(child.pid, keys), []);
     },
   );
 }
 
-/** Has a token fetched that JavaScript never sees, since its only caller does not wait; forgets it at a signal. */
-async function fetchUnseen({ native, report }) {
+/** Acquires a token that JavaScript never receives, because its only call is aborted; clears the cache on a signal. */
+async function acquireAbandoned({ native, report }) {
   const loggerCallback = (_, line) => line.includes("got a token") && report("stored");
   const application = new native.ManagedIdentityApplication({
     system: { loggerOptions: { loggerCallback, logLevel: native.LogLevel.Info } },
@@ -131,22 +134,22 @@ async function fetchUnseen({ native, report }) {
 }
 
 (unavailableReason ? test.skip : test.serial)(
-  `no piece of a cached token is left in native memory after clearCache${unavailableReason ? ` (${unavailableReason})` : ""}`,
+  `no part of a cached token remains in native memory after clearCache${unavailableReason ? ` (${unavailableReason})` : ""}`,
   async (t) => {
     const token = randomBytes(90).toString("base64url");
-    let abandon;
-    const abandoned = new Promise((resolve) => {
-      abandon = resolve;
+    let allowResponse;
+    const responseAllowed = new Promise((resolve) => {
+      allowResponse = resolve;
     });
     const origin = await listen(t, async (_, response) => {
-      await abandoned;
-      response.end(granted(token));
+      await responseAllowed;
+      response.end(tokenBody(token));
     });
-    const { child, next } = startProcess(t, fetchUnseen, {
+    const { child, next } = startProcess(t, acquireAbandoned, {
       env: { IDENTITY_ENDPOINT: `${origin}/token`, IDENTITY_HEADER: "header" },
     });
     t.is(await next(), "AbortError");
-    abandon();
+    allowResponse();
     t.is(await next(), "stored");
     t.true(findSecrets(child.pid, [token]).length > 0, "the token is in the cache");
     child.kill("SIGUSR2");

@@ -1,5 +1,5 @@
-// What programs do to the prototypes that everything inherits from: it changes neither what a call brings nor what an
-// error says. Each test runs in a process of its own, since no other test could run beside it.
+// Programs that change built-in prototypes: results of calls and errors are not affected. Each test runs in a child
+// process, because no other test could run beside it.
 
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,17 +9,17 @@ import { runProcess } from "./support/program.mjs";
 
 const root = new URL("..", import.meta.url);
 
-/** Every name of a field that the package's own code reads or writes, and those that Node.js looks for. */
+/** All property names in the package's source, and those that Node.js looks up. */
 function fieldNames() {
   const files = readdirSync(new URL("lib", root)).map((name) => `lib/${name}`);
   const text = files.map((file) => readFileSync(new URL(file, root), "utf8")).join("\n");
   const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
-  const names = [...code.matchAll(/(?<=[.{,] ?)[a-z]\w*|\b[a-z]\w*(?=:)|(?<=")[a-z]\w*(?=")/gi)];
-  const looked = ["get", "set", "value", "writable", "enumerable", "configurable", "then", "cause"];
-  return [...new Set([...names.map(([name]) => name), ...looked])];
+  const NAMES = [...code.matchAll(/(?<=[.{,] ?)[a-z]\w*|\b[a-z]\w*(?=:)|(?<=")[a-z]\w*(?=")/gi)];
+  const lookedUp = ["get", "set", "value", "writable", "enumerable", "configurable", "then", "cause"];
+  return [...new Set([...NAMES.map(([name]) => name), ...lookedUp])];
 }
 
-/** App Service's endpoint, which has no identity for one resource. */
+/** Starts an App Service endpoint that has no identity for one resource. */
 async function startServer(t) {
   const server = createServer((request, response) => {
     const resource = new URL(request.url, "http://host").searchParams.get("resource");
@@ -44,22 +44,22 @@ async function startServer(t) {
 }
 
 /**
- * Tries every kind of call under each pollution, `{ name, way }`, and reports what was wrong with the outcomes. It is
- * sent to a process as its text.
+ * Makes every kind of call under each pollution, `{ name, way }`, and reports the checks that failed. The function is
+ * sent to a process as source text.
  */
 async function program({ native, argument: pollutions, report }) {
   const resource = "https://vault.azure.net";
   const { defineProperty, getOwnPropertyDescriptor, hasOwn } = Object;
-  /** Puts another method in place of one; the function that it returns puts it back. */
-  const replaced = (target, name, method) => {
+  /** Replaces a method; returns a function that restores it. */
+  const replaceMethod = (target, name, method) => {
     const before = getOwnPropertyDescriptor(target, name);
-    const thrown = () => {
+    const throwing = () => {
       throw new EvalError(`called ${String(name)}`);
     };
-    defineProperty(target, name, { __proto__: null, configurable: true, value: method ?? thrown });
+    defineProperty(target, name, { __proto__: null, configurable: true, value: method ?? throwing });
     return () => (before === undefined ? delete target[name] : defineProperty(target, name, before));
   };
-  const ways = {
+  const pollute = {
     accessor: (name) =>
       defineProperty(Object.prototype, name, {
         __proto__: null,
@@ -73,7 +73,7 @@ async function program({ native, argument: pollutions, report }) {
       }),
     readOnly: (name) =>
       defineProperty(Object.prototype, name, { __proto__: null, configurable: true, value: "polluted" }),
-    // Without accessors and writable, since Node.js itself fills arrays by assigning to their elements.
+    // A writable value without accessors, because Node.js itself fills arrays by assigning to their elements.
     element: (name) =>
       defineProperty(Array.prototype, name, {
         __proto__: null,
@@ -81,32 +81,32 @@ async function program({ native, argument: pollutions, report }) {
         writable: true,
         value: "polluted",
       }),
-    method: (name) => replaced(Array.prototype, name),
-    iterator: () => replaced(Array.prototype, Symbol.iterator),
-    otherThen: () => replaced(Promise.prototype, "then"),
-    // Of every object a thenable, which never calls back.
-    thenable: () => replaced(Object.prototype, "then", () => undefined),
+    method: (name) => replaceMethod(Array.prototype, name),
+    iterator: () => replaceMethod(Array.prototype, Symbol.iterator),
+    otherThen: () => replaceMethod(Promise.prototype, "then"),
+    // Makes every object a thenable that never settles.
+    thenable: () => replaceMethod(Object.prototype, "then", () => undefined),
     frozenError: () => void Object.freeze(Error.prototype),
     frozenAll: () => {
       for (const { prototype: frozen } of [Object, Function, Array, Error, Promise, Map, Set, WeakMap])
         Object.freeze(frozen);
     },
   };
-  const undo = (name, undoing) => {
-    if (typeof undoing === "function") undoing();
+  const cleanUp = (name, undo) => {
+    if (typeof undo === "function") undo();
     else if (name !== undefined) {
       delete Object.prototype[name];
       delete Array.prototype[name];
     }
   };
-  const thrownBy = (call) => {
+  const callSync = (call) => {
     try {
       return { __proto__: null, value: call() };
     } catch (error) {
       return { __proto__: null, error };
     }
   };
-  const outcomeOf = async (call) => {
+  const callAsync = async (call) => {
     try {
       return { __proto__: null, value: await call() };
     } catch (error) {
@@ -115,13 +115,13 @@ async function program({ native, argument: pollutions, report }) {
   };
   const own = (error, field) =>
     error !== undefined && hasOwn(error, field) ? getOwnPropertyDescriptor(error, field).value : undefined;
-  const isError = (error, Class, code, words) =>
+  const isError = (error, Class, code, part) =>
     error instanceof Class &&
     native.isManagedIdentityError(error) &&
     own(error, "name") === Class.name &&
     own(error, "code") === code &&
     own(error, "errorCode") === code &&
-    `${own(error, "errorMessage")}`.includes(words) &&
+    `${own(error, "errorMessage")}`.includes(part) &&
     own(error, "message") === `${code}: ${own(error, "errorMessage")}` &&
     own(error, "subError") === "" &&
     typeof own(error, "correlationId") === "string" &&
@@ -138,43 +138,43 @@ async function program({ native, argument: pollutions, report }) {
   const app = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
   await app.acquireToken(resource);
   for (let index = 0; index < pollutions.length; index += 1) {
-    const { way, name } = pollutions[index];
-    const wrong = { __proto__: null };
-    const check = (what, holds) => {
-      if (!holds) wrong[what] = true;
+    const { kind, name } = pollutions[index];
+    const failed = { __proto__: null };
+    const check = (description, holds) => {
+      if (!holds) failed[description] = true;
     };
-    if (way !== "method" && name !== undefined && name in Object.prototype) continue;
-    let undoing;
+    if (kind !== "method" && name !== undefined && name in Object.prototype) continue;
+    let undo;
     try {
-      undoing = ways[way](name);
-      // Not one of Node.js's own, which assigns fields itself.
+      undo = pollute[kind](name);
+      // Not an AbortSignal of Node.js, which itself assigns properties.
       const signal = { aborted: false, addEventListener() {}, removeEventListener() {} };
-      const misspelt = thrownBy(() => new ManagedIdentityApplication({ clientId: "x" }));
+      const misspelled = callSync(() => new ManagedIdentityApplication({ clientId: "x" }));
       const ids = { userAssignedClientId: "" };
-      const empty = thrownBy(() => new ManagedIdentityApplication({ managedIdentityIdParams: ids }));
-      const made = thrownBy(() => new ManagedIdentityApplication({ system: {} }));
-      const invalid = await outcomeOf(() => app.acquireToken({ resource: "nonsense" }));
-      const missing = await outcomeOf(() => app.getToken("https://not-found.example/.default"));
-      const fresh = await outcomeOf(() =>
+      const empty = callSync(() => new ManagedIdentityApplication({ managedIdentityIdParams: ids }));
+      const made = callSync(() => new ManagedIdentityApplication({ system: {} }));
+      const invalid = await callAsync(() => app.acquireToken({ resource: "nonsense" }));
+      const missing = await callAsync(() => app.getToken("https://not-found.example/.default"));
+      const fresh = await callAsync(() =>
         app.acquireToken({ resource, forceRefresh: true, abortSignal: signal }),
       );
-      const cached = await outcomeOf(() => app.acquireToken({ resource }));
-      const byName = await outcomeOf(() => made.value.acquireToken(resource));
-      const access = await outcomeOf(() => app.getToken(`${resource}/.default`, {}));
-      const bearer = await outcomeOf(() => app.bearerToken(resource)());
-      const source = thrownBy(() => app.getManagedIdentitySource());
-      undo(name, undoing);
-      undoing = undefined;
+      const cached = await callAsync(() => app.acquireToken({ resource }));
+      const byName = await callAsync(() => made.value.acquireToken(resource));
+      const access = await callAsync(() => app.getToken(`${resource}/.default`, {}));
+      const bearer = await callAsync(() => app.bearerToken(resource)());
+      const source = callSync(() => app.getManagedIdentitySource());
+      cleanUp(name, undo);
+      undo = undefined;
 
       check(
-        "a misspelt option",
-        isError(misspelt.error, ManagedIdentityError, "invalid_configuration", "clientId"),
+        "a misspelled option",
+        isError(misspelled.error, ManagedIdentityError, "invalid_configuration", "clientId"),
       );
       check(
         "an empty id",
         isError(empty.error, ManagedIdentityError, "missing_client_id", "userAssignedClientId"),
       );
-      check("a wrong resource", isError(invalid.error, ManagedIdentityError, "invalid_resource", "URL"));
+      check("an invalid resource", isError(invalid.error, ManagedIdentityError, "invalid_resource", "URL"));
       check(
         "no identity",
         isError(missing.error, CredentialUnavailableError, "invalid_request", "not found"),
@@ -186,39 +186,42 @@ async function program({ native, argument: pollutions, report }) {
       );
       check("a new token", isToken(fresh.value, false));
       check("a cached token", isToken(cached.value, true));
-      check("another application's", isToken(byName.value, true));
+      check("another application's token", isToken(byName.value, true));
       check(
-        "getToken's",
+        "getToken's token",
         own(access.value, "token") === "a-token" && own(access.value, "refreshAfterTimestamp") === undefined,
       );
       check("a bearer token", bearer.value === "a-token");
       check("the source", source.value === "AppService");
     } catch (error) {
-      undo(name, undoing);
-      wrong[`${error}`] = true;
+      cleanUp(name, undo);
+      failed[`${error}`] = true;
     }
-    const found = Object.keys(wrong);
-    if (found.length > 0) report({ way, name, found });
+    const found = Object.keys(failed);
+    if (found.length > 0) report({ kind, name, found });
   }
-  report("tried them all");
+  report("all done");
 }
 
-const names = fieldNames();
+const NAMES = fieldNames();
 const METHODS = ["map", "filter", "find", "forEach", "push", "shift", "includes", "join", "slice", "some"];
-const cases = {
-  "accessors on Object.prototype that throw": names.map((name) => ({ way: "accessor", name })),
-  "read-only values on Object.prototype": names.map((name) => ({ way: "readOnly", name })),
+const CASES = {
+  "accessors on Object.prototype that throw": NAMES.map((name) => ({ kind: "accessor", name })),
+  "read-only values on Object.prototype": NAMES.map((name) => ({ kind: "readOnly", name })),
   "elements and methods of Array.prototype": [
-    ...["0", "1", "2"].map((name) => ({ way: "element", name })),
-    ...METHODS.map((name) => ({ way: "method", name })),
-    { way: "iterator" },
+    ...["0", "1", "2"].map((name) => ({ kind: "element", name })),
+    ...METHODS.map((name) => ({ kind: "method", name })),
+    { kind: "iterator" },
   ],
-  "another Promise.prototype.then, and one on Object.prototype": [{ way: "otherThen" }, { way: "thenable" }],
-  "a frozen Error.prototype": [{ way: "frozenError" }],
-  "every prototype frozen": [{ way: "frozenAll" }],
+  "a replaced Promise.prototype.then, and Object.prototype.then": [
+    { kind: "otherThen" },
+    { kind: "thenable" },
+  ],
+  "a frozen Error.prototype": [{ kind: "frozenError" }],
+  "all prototypes frozen": [{ kind: "frozenAll" }],
 };
 
-test("the names that are tried are those of the code", (t) => {
+test("the tested names include those of the source", (t) => {
   for (const name of [
     "abortSignal",
     "errorCode",
@@ -227,18 +230,18 @@ test("the names that are tried are those of the code", (t) => {
     "refreshOnMs",
     "failure",
   ]) {
-    t.true(names.includes(name), name);
+    t.true(NAMES.includes(name), name);
   }
 });
 
-for (const [name, pollutions] of Object.entries(cases)) {
-  test(name, async (t) => {
+for (const [name, pollutions] of Object.entries(CASES)) {
+  test(`results and errors are unaffected by: ${name}`, async (t) => {
     const env = await startServer(t);
-    t.deepEqual(await runProcess(t, program, { argument: pollutions, env }), ["tried them all"]);
+    t.deepEqual(await runProcess(t, program, { argument: pollutions, env }), ["all done"]);
   });
 }
 
-test("prototypes that are frozen before the package is loaded", async (t) => {
+test("prototypes that are frozen before the package is loaded have no effect", async (t) => {
   const env = await startServer(t);
   const [found] = await runProcess(
     t,
@@ -247,7 +250,9 @@ test("prototypes that are frozen before the package is loaded", async (t) => {
         Object.freeze(prototype);
       const { ManagedIdentityApplication, isManagedIdentityError } = scope.native;
       const { fromCache } = await new ManagedIdentityApplication().acquireToken("https://vault.azure.net");
-      const error = await new ManagedIdentityApplication().acquireToken("nonsense").catch((thrown) => thrown);
+      const error = await new ManagedIdentityApplication()
+        .acquireToken("nonsense")
+        .catch((throwing) => throwing);
       scope.report([fromCache, isManagedIdentityError(error), error.name, error.code, error.errorCode]);
     },
     { env },
@@ -255,7 +260,7 @@ test("prototypes that are frozen before the package is loaded", async (t) => {
   t.deepEqual(found, [false, true, "ManagedIdentityError", "invalid_resource", "invalid_resource"]);
 });
 
-test("a variable that Object.prototype has is not one of the environment", async (t) => {
+test("environment variables are not read from Object.prototype", async (t) => {
   const env = await startServer(t);
   const reports = await runProcess(
     t,

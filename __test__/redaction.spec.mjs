@@ -1,5 +1,5 @@
-// A server that repeats the secret header, in whatever encoding: no error, no cause, no line of a log, no event and no
-// report of the doctor reveals eight characters of it.
+// A server that repeats the secret header in various encodings: no error, cause, log line, event or doctor report
+// reveals eight consecutive characters of it.
 
 import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
@@ -19,15 +19,16 @@ const KEY = "pS7+kQ/9zLmW3xTb5Y==";
 const TOKEN = "Opaque_Token.Without+Shape/0123456789";
 const MARK = "<redacted>";
 const FORMS = {
-  text: (said) => said,
-  JSON: (said) => JSON.stringify({ error: "denied", error_description: said, correlation_id: said }),
-  "nested JSON": (said) => JSON.stringify({ error: { code: said, message: said } }),
+  text: (repeated) => repeated,
+  JSON: (repeated) =>
+    JSON.stringify({ error: "denied", error_description: repeated, correlation_id: repeated }),
+  "nested JSON": (repeated) => JSON.stringify({ error: { code: repeated, message: repeated } }),
 };
 
-/** A server whose answers are what `answer(secret)` gives: `[status, body]`; and the variables that lead to it. */
-async function startServer(t, secret, answer) {
+/** Starts a server that responds with `respond(secret)`, as `[status, body]`; returns the variables that lead to it. */
+async function startServer(t, secret, respond) {
   const server = createServer((request, response) => {
-    const [status, body] = answer(request.headers["x-identity-header"]);
+    const [status, body] = respond(request.headers["x-identity-header"]);
     response.writeHead(status, { "content-type": "text/plain" }).end(body);
   });
   server.listen(0, "127.0.0.1");
@@ -37,51 +38,51 @@ async function startServer(t, secret, answer) {
   return { IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: secret };
 }
 
-/** All that a process can hear of an application. */
-function listen(t) {
-  const heard = [];
+/** Records everything that a process can observe of an application. */
+function observeAll(t) {
+  const observed = [];
   for (const name of ["acquire:start", "acquire:end", "request", "retry", "refresh"]) {
-    const subscriber = (message) => heard.push(inspect(message, { depth: 10, showHidden: true }));
+    const subscriber = (message) => observed.push(inspect(message, { depth: 10, showHidden: true }));
     channel(`managed-identity-native:${name}`).subscribe(subscriber);
     t.teardown(() => channel(`managed-identity-native:${name}`).unsubscribe(subscriber));
   }
-  const loggerCallback = (_, line) => heard.push(line);
+  const loggerCallback = (_, line) => observed.push(line);
   const loggerOptions = { loggerCallback, logLevel: LogLevel.Trace, piiLoggingEnabled: true };
-  return { heard, loggerOptions };
+  return { observed, loggerOptions };
 }
 
 for (const [form, write] of Object.entries(FORMS)) {
-  test.serial(`no encoding of the secret header is repeated, as ${form}`, async (t) => {
+  test.serial(`the secret header is redacted in every encoding, as ${form}`, async (t) => {
     const all = encodings(KEY);
     t.true(all.length >= 180);
-    let said;
+    let repeated;
     const env = await startServer(t, KEY, (secret) => {
       t.is(secret, KEY);
-      return [400, write(`got ${said} from you`)];
+      return [400, write(`got ${repeated} from you`)];
     });
-    const { heard, loggerOptions } = listen(t);
+    const { observed, loggerOptions } = observeAll(t);
     const application = new ManagedIdentityApplication({ system: { loggerOptions } });
     for (const [name, encoded] of all) {
-      said = encoded;
+      repeated = encoded;
       const error = await expectError(
         t,
         withEnvironment(env, () => application.acquireToken("https://vault.azure.net")),
       );
       t.true(error.errorMessage.includes(MARK), `${name}: ${error.errorMessage}`);
-      const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
-      t.false(reveals(shown, KEY), `${name}: ${shown}`);
+      const visible = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
+      t.false(reveals(visible, KEY), `${name}: ${visible}`);
     }
-    while (heard.length < 4 * all.length) await new Promise((resolve) => setImmediate(resolve));
-    t.false(reveals(heard.join("\n"), KEY));
+    while (observed.length < 4 * all.length) await new Promise((resolve) => setImmediate(resolve));
+    t.false(reveals(observed.join("\n"), KEY));
   });
 }
 
-test.serial("no encoding of the earlier token is repeated", async (t) => {
-  let said;
+test.serial("an earlier token is redacted in every encoding", async (t) => {
+  let repeated;
   const env = await startServer(t, KEY, () => [400, ""]);
-  // A caller's client hears nothing of the token from this package, but may have kept it.
+  // A custom client may have stored the token.
   const sendGetRequestAsync = async () => {
-    if (said !== undefined) throw new Error(`failed: got ${said} from you`);
+    if (repeated !== undefined) throw new Error(`failed: got ${repeated} from you`);
     return { status: 200, headers: {}, body: { access_token: TOKEN, expires_in: 86_400 } };
   };
   const networkClient = { sendGetRequestAsync, sendPostRequestAsync: sendGetRequestAsync };
@@ -91,25 +92,25 @@ test.serial("no encoding of the earlier token is repeated", async (t) => {
   const resource = "https://vault.azure.net/earlier";
   await withEnvironment(env, () => rejecting.acquireToken(resource));
   for (const [name, encoded] of encodings(TOKEN)) {
-    said = encoded;
+    repeated = encoded;
     const error = await expectError(
       t,
       withEnvironment(env, () => rejecting.acquireToken({ resource, forceRefresh: true })),
     );
     t.true(error.cause.message.includes(MARK), `${name}: ${error.errorMessage}`);
-    const shown = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
-    t.false(reveals(shown, TOKEN), `${name}: ${shown}`);
+    const visible = inspect(error, { depth: 10, showHidden: true, maxStringLength: null });
+    t.false(reveals(visible, TOKEN), `${name}: ${visible}`);
   }
 });
 
-test("the doctor repeats no encoding of the secret header", async (t) => {
+test("the doctor redacts the secret header in every encoding", async (t) => {
   const all = encodings(KEY).map(([, encoded]) => encoded);
   const queue = [];
   const env = await startServer(t, KEY, () => [400, FORMS.JSON(queue.join(" | "))]);
-  const each = 20;
-  for (let from = 0; from < all.length; from += each) {
-    queue.splice(0, queue.length, ...all.slice(from, from + each));
-    for (const args of from % (2 * each) === 0 ? [["--json"]] : [[]]) {
+  const batchSize = 20;
+  for (let from = 0; from < all.length; from += batchSize) {
+    queue.splice(0, queue.length, ...all.slice(from, from + batchSize));
+    for (const args of from % (2 * batchSize) === 0 ? [["--json"]] : [[]]) {
       const { stdout, stderr } = await run(t, ["doctor", "--timeout", "60000", ...args], { env });
       t.true(stdout.includes(MARK), stdout);
       t.false(reveals(stdout + stderr, KEY), stdout);
@@ -117,7 +118,7 @@ test("the doctor repeats no encoding of the secret header", async (t) => {
   }
 });
 
-test("a secret in the claims of a token, and in the address, is not shown by the doctor", async (t) => {
+test("the doctor redacts a secret in the claims of a token and in the endpoint", async (t) => {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = {
     aud: "https://vault.azure.net",
@@ -129,8 +130,8 @@ test("a secret in the claims of a token, and in the address, is not shown by the
     200,
     JSON.stringify({ access_token: token, expires_in: 3600 }),
   ]);
-  const within = { ...env, IDENTITY_ENDPOINT: `${env.IDENTITY_ENDPOINT}/${encodeURIComponent(KEY)}` };
-  const { stdout } = await run(t, ["doctor", "--json", "--timeout", "60000"], { env: within });
+  const withKeyInUrl = { ...env, IDENTITY_ENDPOINT: `${env.IDENTITY_ENDPOINT}/${encodeURIComponent(KEY)}` };
+  const { stdout } = await run(t, ["doctor", "--json", "--timeout", "60000"], { env: withKeyInUrl });
   const report = JSON.parse(stdout);
   t.deepEqual(report.token.claims, {
     aud: "https://vault.azure.net",

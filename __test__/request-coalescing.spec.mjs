@@ -1,5 +1,5 @@
-// Single flight: however many ask for one token at a time, in whatever threads, one request is made, and
-// nobody's end is anybody else's.
+// Request coalescing: concurrent calls for one token share a request, across applications and threads, and the end of
+// one call does not affect the others.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -14,13 +14,13 @@ const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-id
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 const CLAIMS = { resource: RESOURCE, claims: "{}" };
 
-/** How many different tokens there are among results. */
-function tokens(results) {
+/** The number of different tokens in these results. */
+function countTokens(results) {
   return new Set(results.map(({ accessToken }) => accessToken)).size;
 }
 
-/** A worker with `argument.callers` callers; it reports "asked", then how many tokens and errors they got. */
-function startCallers(t, endpoint, callers) {
+/** Starts a worker with `callers` concurrent calls; it reports "called", and later the number of tokens it got. */
+function startCallingWorker(t, endpoint, callers) {
   return startWorker(
     t,
     async ({ native, argument, report }) => {
@@ -28,16 +28,16 @@ function startCallers(t, endpoint, callers) {
       const calls = Array.from({ length: argument.callers }, () =>
         application.acquireToken(argument.resource),
       );
-      report("asked");
+      report("called");
       const outcomes = await Promise.allSettled(calls);
-      const got = outcomes.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
-      report({ got: got.length, token: got[0]?.accessToken });
+      const count = outcomes.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
+      report({ count: count.length, token: count[0]?.accessToken });
     },
     { argument: { callers, resource: RESOURCE }, env: endpoint.env },
   );
 }
 
-test("1,000 simultaneous cold calls of one application make one request", async (t) => {
+test("1,000 concurrent calls of one application without a cached token send one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const application = new ManagedIdentityApplication();
@@ -45,22 +45,22 @@ test("1,000 simultaneous cold calls of one application make one request", async 
   await endpoint.waitForRequests(1);
   release();
   const results = await Promise.all(calls);
-  t.is(tokens(results), 1);
+  t.is(countTokens(results), 1);
   t.true(results.every(({ fromCache }) => !fromCache));
   t.is(endpoint.requests.length, 1);
 });
 
-test("1,000 simultaneous cold calls of 1,000 applications make one request", async (t) => {
+test("1,000 concurrent calls of 1,000 applications without a cached token send one request", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const release = endpoint.hold();
   const calls = Array.from({ length: 1000 }, () => acquire(endpoint));
   await endpoint.waitForRequests(1);
   release();
-  t.is(tokens(await Promise.all(calls)), 1);
+  t.is(countTokens(await Promise.all(calls)), 1);
   t.is(endpoint.requests.length, 1);
 });
 
-test("calls of any form share a flight: strings, objects, signals, timeouts", async (t) => {
+test("calls of any form share a request: strings, objects, signals, timeouts", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
@@ -75,34 +75,34 @@ test("calls of any form share a flight: strings, objects, signals, timeouts", as
   ].map((request) => acquire(endpoint, request, application));
   await endpoint.waitForRequests(1);
   release();
-  t.is(tokens(await Promise.all(calls)), 1);
+  t.is(countTokens(await Promise.all(calls)), 1);
   t.is(endpoint.requests.length, 1);
 });
 
-test("forceRefresh joins a flight that forceRefresh started, and no plain call's refresh is needed", async (t) => {
+test("forceRefresh and claims join the request of a forceRefresh; plain calls get the cached token", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquire(endpoint);
   const release = endpoint.hold();
   const calls = [acquire(endpoint, FORCED), acquire(endpoint, FORCED), acquire(endpoint, CLAIMS)];
   await endpoint.waitForRequests(2);
-  t.true((await acquire(endpoint)).fromCache, "the cached token is served meanwhile");
+  t.true((await acquire(endpoint)).fromCache, "the cached token is returned meanwhile");
   release();
-  t.is(tokens(await Promise.all(calls)), 1);
+  t.is(countTokens(await Promise.all(calls)), 1);
   t.is(endpoint.requests.length, 2);
 });
 
-test("forceRefresh does not join a flight that claims started", async (t) => {
+test("forceRefresh does not join the request of a claims challenge", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquire(endpoint);
   const release = endpoint.hold();
   const claimed = acquire(endpoint, CLAIMS);
-  const forced = acquire(endpoint, FORCED);
+  const refreshed = acquire(endpoint, FORCED);
   await endpoint.waitForRequests(3);
   release();
-  t.is(tokens(await Promise.all([claimed, forced])), 2);
+  t.is(countTokens(await Promise.all([claimed, refreshed])), 2);
 });
 
-test("callers with another retry switch have a flight of their own", async (t) => {
+test("calls with different retry options do not share a request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const calls = [
@@ -117,42 +117,42 @@ test("callers with another retry switch have a flight of their own", async (t) =
   t.is(endpoint.requests.length, 2);
 });
 
-test("8 worker threads with 250 callers each make one request", async (t) => {
+test("8 worker threads with 250 calls each send one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const workers = Array.from({ length: 8 }, () => startCallers(t, endpoint, 250));
-  await Promise.all(workers.map(async (worker) => t.is(await worker.next(), "asked")));
+  const workers = Array.from({ length: 8 }, () => startCallingWorker(t, endpoint, 250));
+  await Promise.all(workers.map(async (worker) => t.is(await worker.next(), "called")));
   await endpoint.waitForRequests(1);
   release();
   const ends = await Promise.all(workers.map((worker) => worker.next()));
-  t.true(ends.every(({ got }) => got === 250));
+  t.true(ends.every(({ count }) => count === 250));
   t.is(new Set(ends.map(({ token }) => token)).size, 1);
   t.is(endpoint.requests.length, 1);
 });
 
-test("the worker that started the flight is terminated: all others get its token, by one request", async (t) => {
+test("terminating the worker that sent the request does not affect other waiters", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const starter = startCallers(t, endpoint, 50);
-  t.is(await starter.next(), "asked");
+  const starter = startCallingWorker(t, endpoint, 50);
+  t.is(await starter.next(), "called");
   await endpoint.waitForRequests(1);
-  const others = Array.from({ length: 4 }, () => startCallers(t, endpoint, 50));
+  const others = Array.from({ length: 4 }, () => startCallingWorker(t, endpoint, 50));
   await Promise.all(others.map((worker) => worker.next()));
   const own = acquire(endpoint);
   await starter.terminate();
   release();
   const ends = await Promise.all(others.map((worker) => worker.next()));
-  t.true(ends.every(({ got }) => got === 50));
-  t.is(tokens([await own, ...ends.map(({ token }) => ({ accessToken: token }))]), 1);
+  t.true(ends.every(({ count }) => count === 50));
+  t.is(countTokens([await own, ...ends.map(({ token }) => ({ accessToken: token }))]), 1);
   t.is(endpoint.requests.length, 1);
 });
 
-test("workers that are terminated while they wait do not harm the starter", async (t) => {
+test("terminating waiting workers does not affect the call that sent the request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const own = acquire(endpoint);
   await endpoint.waitForRequests(1);
-  const workers = Array.from({ length: 4 }, () => startCallers(t, endpoint, 50));
+  const workers = Array.from({ length: 4 }, () => startCallingWorker(t, endpoint, 50));
   await Promise.all(workers.map((worker) => worker.next()));
   await Promise.all(workers.map((worker) => worker.terminate()));
   release();
@@ -160,7 +160,7 @@ test("workers that are terminated while they wait do not harm the starter", asyn
   t.is(endpoint.requests.length, 1);
 });
 
-test("a package that only a terminated worker had loaded does not crash the process", async (t) => {
+test("terminating the only worker that loaded the package does not crash the process", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const program = startProcess(
@@ -172,7 +172,7 @@ test("a package that only a terminated worker had loaded does not crash the proc
         const { parentPort, workerData } = require("node:worker_threads");
         const { ManagedIdentityApplication } = require(workerData.path);
         const call = new ManagedIdentityApplication().acquireToken(workerData.resource);
-        parentPort.postMessage("asked");
+        parentPort.postMessage("called");
         call.then(({ fromCache }) => parentPort.postMessage(fromCache));
       `;
       const start = async () => {
@@ -197,7 +197,7 @@ test("a package that only a terminated worker had loaded does not crash the proc
   t.is(endpoint.requests.length, 1);
 });
 
-test("an answer that comes when the only worker is gone harms nobody", async (t) => {
+test("a response that arrives after its only worker was terminated is ignored", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const program = startProcess(
@@ -209,14 +209,14 @@ test("an answer that comes when the only worker is gone harms nobody", async (t)
         const { parentPort, workerData } = require("node:worker_threads");
         const { ManagedIdentityApplication } = require(workerData.path);
         new ManagedIdentityApplication().acquireToken(workerData.resource);
-        parentPort.postMessage("asked");
+        parentPort.postMessage("called");
       `;
       const workerData = { path: require.resolve("managed-identity-native"), resource: argument.resource };
       const worker = new Worker(code, { eval: true, workerData });
       await once(worker, "message");
       await worker.terminate();
       report("terminated");
-      // The main thread stays until the endpoint has answered: an exchange of its own comes after it.
+      // The main thread stays alive until the endpoint has responded: its request is answered after the held one.
       const response = await fetch(argument.url);
       report(response.status);
     },
@@ -230,7 +230,7 @@ test("an answer that comes when the only worker is gone harms nobody", async (t)
   t.deepEqual([code, signal], [0, null]);
 });
 
-test("a failure reaches every caller as an Error of its own, with its own calling line", async (t) => {
+test("each caller of a shared failure gets its own Error with its own stack", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 400 });
   const application = new ManagedIdentityApplication();
@@ -260,19 +260,19 @@ test("a failure reaches every caller as an Error of its own, with its own callin
   t.is(endpoint.requests.length, 1);
 });
 
-test("a caller that changes its Error changes nobody else's", async (t) => {
+test("changing an Error does not affect other callers' errors", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ drop: "before" });
   const application = new ManagedIdentityApplication(NO_RETRIES);
   const calls = withFrozenClock(() => [1, 2].map(() => acquire(endpoint, RESOURCE, application)));
   const [first, second] = await Promise.all(calls.map((call) => expectError(t, call)));
-  first.message = "spoilt";
-  first.cause.message = "spoilt";
-  t.not(second.message, "spoilt");
-  t.not(second.cause.message, "spoilt");
+  first.message = "changed";
+  first.cause.message = "changed";
+  t.not(second.message, "changed");
+  t.not(second.cause.message, "changed");
 });
 
-test("a failure is not remembered", async (t) => {
+test("an error is not cached", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 400 }, { status: 400 }]);
   const application = new ManagedIdentityApplication();
@@ -282,7 +282,7 @@ test("a failure is not remembered", async (t) => {
   t.is(endpoint.requests.length, 3);
 });
 
-test("1,000 callers of a failure get 1,000 errors", async (t) => {
+test("1,000 callers of a shared failure get 1,000 errors", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 400 });
   const application = new ManagedIdentityApplication();

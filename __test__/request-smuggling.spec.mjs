@@ -1,5 +1,5 @@
-// Whatever a caller or the environment says, a source is sent exactly one request of its own form, or none. The server
-// knows nothing of HTTP: it keeps the bytes, and this file reads them as strictly as it can.
+// Whatever input a caller or the environment provides, a source receives exactly one well-formed request, or none. The
+// server does not parse HTTP: it records bytes, which this file parses strictly.
 
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -17,11 +17,11 @@ const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-id
 const { createCertificate } = require("../emulator/certificate.js");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';
-const ANSWER = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;
+const RESPONSE = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;
 const ID = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
 
-/** What could end a line, a header, a parameter or a request, or is no text at all. */
-const WORDS = [
+/** Strings that could end a line, a header, a parameter or a request, or that are not well-formed. */
+const PAYLOADS = [
   "\r\nX-Injected: yes",
   "\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n",
   "\nX-Injected: yes",
@@ -43,7 +43,7 @@ const WORDS = [
   "\"'<>`{|}^[]",
   "äöü€😀",
   "\u0085\u00a0\u2028\ufeff",
-  "\u010d\u010a", // Their low bytes are CR and LF.
+  "\u010d\u010a", // The low bytes of these characters are CR and LF.
   "\u007f\u001b[2J",
   "\ud800",
   "\udc00a",
@@ -57,7 +57,7 @@ const IDS = {
   userAssignedResourceId: "msi_res_id",
 };
 
-/** How each source is reached at `origin`, and the only headers and parameters that it may be sent. */
+/** How each source is reached at `origin`, and the only headers and parameters that it may receive. */
 const SOURCES = {
   AppService: {
     env: (origin) => ({ IDENTITY_ENDPOINT: `${origin}/token`, IDENTITY_HEADER: "secret" }),
@@ -125,7 +125,10 @@ const SOURCES = {
   },
 };
 
-/** Keeps all bytes that come, and answers when a head and its body are there. `take()` gives them, connection by connection. */
+/**
+ * Records all received bytes, and responds when a head and its body are complete. `take()` returns the bytes of each
+ * connection.
+ */
 async function listen(t, credentials) {
   const connections = [];
   const serve = (socket) => {
@@ -137,7 +140,7 @@ async function listen(t, credentials) {
       connection.bytes += bytes;
       const [head, body] = split(connection.bytes);
       if (body?.length >= Number(/\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0))
-        socket.end(ANSWER, "latin1");
+        socket.end(RESPONSE, "latin1");
     });
   };
   const server = credentials ? tls.createServer(credentials, serve) : net.createServer(serve);
@@ -147,27 +150,27 @@ async function listen(t, credentials) {
   return {
     origin: `${credentials ? "https" : "http"}://127.0.0.1:${server.address().port}`,
     take: async () => {
-      const taken = connections.splice(0);
-      await Promise.all(taken.map(({ closed }) => closed));
-      return taken.map(({ bytes }) => bytes);
+      const closedConnections = connections.splice(0);
+      await Promise.all(closedConnections.map(({ closed }) => closed));
+      return closedConnections.map(({ bytes }) => bytes);
     },
   };
 }
 
-/** Head and body; no body as long as the head is not whole. */
+/** The head and the body; no body while the head is incomplete. */
 function split(bytes) {
   const end = bytes.indexOf("\r\n\r\n");
   return end < 0 ? [bytes] : [bytes.slice(0, end), bytes.slice(end + 4)];
 }
 
-/** The request that these bytes are, if they are one and no more. */
+/** Parses these bytes as a single request; fails the test if they are anything else. */
 function parse(t, bytes, message) {
   const [head, body] = split(bytes);
   const [line, ...lines] = head.split("\r\n");
   t.regex(line, /^(GET|POST) \/[!-~]* HTTP\/1\.1$/, message);
-  const headers = lines.map((each) => {
-    t.regex(each, /^[A-Za-z-]+: [\t -~]*$/, message);
-    return [each.slice(0, each.indexOf(":")).toLowerCase(), each.slice(each.indexOf(":") + 2)];
+  const headers = lines.map((field) => {
+    t.regex(field, /^[A-Za-z-]+: [\t -~]*$/, message);
+    return [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 2)];
   });
   const { "content-length": length = "0" } = Object.fromEntries(headers);
   t.is(body.length, Number(length), message);
@@ -187,131 +190,131 @@ function parse(t, bytes, message) {
   };
 }
 
-/** What a text becomes that is no well-formed UTF-16. */
+/** Replaces lone surrogates, as UTF-8 encoding does. */
 function wellFormed(text) {
   return Buffer.from(text).toString();
 }
 
-/** What Node.js keeps of a text that becomes a variable of the process's environment. */
+/** What Node.js stores of a string in an environment variable. */
 function variable(text) {
   return wellFormed(text).split("\0")[0];
 }
 
-/** Whether an id has white space, control characters or quotation marks around it. */
+/** Whether an id begins or ends with white space, control characters or quotation marks. */
 function isPadded(id) {
   return /^[\s\p{Cc}"']|[\s\p{Cc}"']$/u.test(id);
 }
 
 /**
- * The places at which a source can be told something: `by(word)` has the environment, the options and the request that
- * say it; `refuses(word)` whether nothing may be sent; `sent(word)` the parameters that go out with it.
+ * The inputs of a source. `using(payload)` returns the environment, options and request with the payload,
+ * `rejects(payload)` whether no request may be sent, and `sent(payload)` the parameters that contain it.
  */
-function places({ endpoint, secret, takesClaims = false, ids = {}, variables = {} }, origin, folder) {
+function inputs({ endpoint, secret, takesClaims = false, ids = {}, variables = {} }, origin, folder) {
   const list = {
     "the resource": {
-      by: (word) => ({ request: { resource: `https://a/${word}` } }),
-      refuses: (word) => /[\s\p{Cc}\u0085\ufeff\ufffd]/u.test(wellFormed(word)),
-      sent: (word) => ["resource", "scope", `https://a/${word}`],
+      using: (payload) => ({ request: { resource: `https://a/${payload}` } }),
+      rejects: (payload) => /[\s\p{Cc}\u0085\ufeff\ufffd]/u.test(wellFormed(payload)),
+      sent: (payload) => ["resource", "scope", `https://a/${payload}`],
     },
     "the claims": {
-      by: (word) => ({ request: { resource: "https://a", forceRefresh: false, claims: word } }),
-      refuses: () => takesClaims,
+      using: (payload) => ({ request: { resource: "https://a", forceRefresh: false, claims: payload } }),
+      rejects: () => takesClaims,
     },
     "the tenant of a request": {
-      by: (word) => ({ request: { resource: "https://a", tenantId: word } }),
+      using: (payload) => ({ request: { resource: "https://a", tenantId: payload } }),
     },
     "the client's capabilities": {
-      by: (word) => ({ options: { clientCapabilities: ["cp1", word] } }),
-      refuses: () => false,
-      sent: (word) =>
+      using: (payload) => ({ options: { clientCapabilities: ["cp1", payload] } }),
+      rejects: () => false,
+      sent: (payload) =>
         takesClaims
           ? [
               "claims",
               "claims",
-              JSON.stringify({ access_token: { xms_cc: { values: ["cp1", wellFormed(word)] } } }),
+              JSON.stringify({ access_token: { xms_cc: { values: ["cp1", wellFormed(payload)] } } }),
             ]
-          : ["xms_cc", "xms_cc", `cp1,${word}`],
+          : ["xms_cc", "xms_cc", `cp1,${payload}`],
     },
-    "the endpoint's path": { by: (word) => ({ env: { [endpoint]: `${origin}/a${word}` } }) },
-    "the endpoint's query": { by: (word) => ({ env: { [endpoint]: `${origin}/a?b=${word}` } }) },
-    "the endpoint's port": { by: (word) => ({ env: { [endpoint]: `${origin}${word}` } }) },
-    "the endpoint's beginning": { by: (word) => ({ env: { [endpoint]: `${word}${origin}` } }) },
+    "the endpoint's path": { using: (payload) => ({ env: { [endpoint]: `${origin}/a${payload}` } }) },
+    "the endpoint's query": { using: (payload) => ({ env: { [endpoint]: `${origin}/a?b=${payload}` } }) },
+    "the endpoint's port": { using: (payload) => ({ env: { [endpoint]: `${origin}${payload}` } }) },
+    "the endpoint's beginning": { using: (payload) => ({ env: { [endpoint]: `${payload}${origin}` } }) },
   };
   for (const [option, name] of Object.entries(ids)) {
     list[option] = {
-      by: (word) => ({ options: { managedIdentityIdParams: { [option]: word } } }),
-      refuses: isPadded,
-      sent: (word) => [name, name, word],
+      using: (payload) => ({ options: { managedIdentityIdParams: { [option]: payload } } }),
+      rejects: isPadded,
+      sent: (payload) => [name, name, payload],
     };
   }
-  for (const [each, name] of Object.entries(variables)) {
-    list[each] = {
-      by: (word) => ({ env: { [each]: word } }),
-      refuses: (word) => variable(word) === "" || isPadded(variable(word)),
-      sent: (word) => [name, name, variable(word)],
+  for (const [field, name] of Object.entries(variables)) {
+    list[field] = {
+      using: (payload) => ({ env: { [field]: payload } }),
+      rejects: (payload) => variable(payload) === "" || isPadded(variable(payload)),
+      sent: (payload) => [name, name, variable(payload)],
     };
   }
   if (secret !== undefined) {
     list[secret] = {
-      by: (word) => ({ env: { [secret]: `a${word}` } }),
-      refuses: (word) => /[^\t -~]/.test(variable(word)),
+      using: (payload) => ({ env: { [secret]: `a${payload}` } }),
+      rejects: (payload) => /[^\t -~]/.test(variable(payload)),
     };
   }
   if (endpoint === "AZURE_AUTHORITY_HOST") {
     list.AZURE_TENANT_ID = {
-      by: (word) => ({ env: { AZURE_TENANT_ID: `a${word}` } }),
-      refuses: (word) => /[^\w.-]/.test(variable(word)),
+      using: (payload) => ({ env: { AZURE_TENANT_ID: `a${payload}` } }),
+      rejects: (payload) => /[^\w.-]/.test(variable(payload)),
     };
-    const file = join(folder, "spoilt");
+    const file = join(folder, "changed-token");
     list["the federated token"] = {
-      by: (word) => {
-        writeFileSync(file, `a${word}b`);
+      using: (payload) => {
+        writeFileSync(file, `a${payload}b`);
         return { env: { AZURE_FEDERATED_TOKEN_FILE: file } };
       },
-      refuses: () => false,
-      sent: (word) => ["client_assertion", "client_assertion", `a${word}b`],
+      rejects: () => false,
+      sent: (payload) => ["client_assertion", "client_assertion", `a${payload}b`],
     };
   }
   return list;
 }
 
 for (const [name, source] of Object.entries(SOURCES)) {
-  test(`${name} is sent one request of its form, or none, whatever is said`, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "injection-"));
+  test(`${name} receives one well-formed request, or none, for any input`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "request-smuggling-"));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
     const certificate = source.secure ? await createCertificate() : undefined;
     const server = await listen(t, certificate && { cert: certificate.pem, key: certificate.keyPem });
-    const good = source.env(server.origin, certificate, folder);
-    for (const [place, { by, refuses, sent }] of Object.entries(places(source, server.origin, folder))) {
-      for (const word of WORDS) {
-        const message = `${place}: ${JSON.stringify(word)}`;
-        const { env, options, request = { resource: "https://a" } } = by(word);
+    const validEnv = source.env(server.origin, certificate, folder);
+    for (const [input, { using, rejects, sent }] of Object.entries(inputs(source, server.origin, folder))) {
+      for (const payload of PAYLOADS) {
+        const message = `${input}: ${JSON.stringify(payload)}`;
+        const { env, options, request = { resource: "https://a" } } = using(payload);
         const call = () =>
           new ManagedIdentityApplication({ ...NO_RETRIES, ...options }).acquireToken({
             forceRefresh: true,
             timeout: 20_000,
             ...request,
           });
-        const outcome = await withEnvironment({ ...good, ...env }, async () => call()).catch(
+        const outcome = await withEnvironment({ ...validEnv, ...env }, async () => call()).catch(
           (error) => error,
         );
         const received = await server.take();
         t.true(outcome instanceof ManagedIdentityError || typeof outcome?.accessToken === "string", message);
         if (received.length === 0) {
           t.true(outcome instanceof ManagedIdentityError, message);
-          t.not(refuses?.(word), false, `${message} is refused: ${outcome}`);
+          t.not(rejects?.(payload), false, `${message} is rejected: ${outcome}`);
           continue;
         }
         t.is(received.length, 1, message);
-        t.not(refuses?.(word), true, `${message} is sent`);
+        t.not(rejects?.(payload), true, `${message} is sent`);
         const { names, parameters } = parse(t, received[0], message);
         t.deepEqual(names, [...COMMON, ...source.headers].sort(), message);
         if (sent === undefined) continue;
-        const [query, form, value] = sent(word);
-        const found = parameters.filter(([each]) => each === query || each === form);
+        const [query, form, value] = sent(payload);
+        const found = parameters.filter(([field]) => field === query || field === form);
         t.is(found.length, 1, message);
         t.is(decodeURIComponent(found[0][1]).replace(/\/\.default$/, ""), wellFormed(value), message);
-        t.is(new Set(parameters.map(([each]) => each)).size, parameters.length, message);
+        t.is(new Set(parameters.map(([field]) => field)).size, parameters.length, message);
       }
     }
   });

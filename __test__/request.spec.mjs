@@ -1,10 +1,10 @@
-// The other fields of a request: what each takes, and that a wrong one is named before any request.
+// The fields of a request other than the resource: the values that each accepts, and errors that name an invalid one.
 
 import test from "ava";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
-const WRONG = {
+const INVALID = {
   forceRefresh: ["", "true", 0, 1, Number.NaN, {}, [], () => true, Symbol("true"), 1n, Object(true)],
   claims: [0, 5, true, false, {}, ["{}"], () => "{}", Symbol("{}"), 1n, Object("{}"), Buffer.from("{}")],
   timeout: [0, 0.5, -1, 600_001, Number.NaN, Number.POSITIVE_INFINITY, "", "1000", true, {}, [1000], 1n],
@@ -30,8 +30,8 @@ const WRONG = {
 };
 const ABSENT = [undefined, null];
 
-for (const [field, values] of Object.entries(WRONG)) {
-  test(`${field} of a wrong type or value is invalid_configuration, which names it`, async (t) => {
+for (const [field, values] of Object.entries(INVALID)) {
+  test(`an invalid ${field} is invalid_configuration, without a request`, async (t) => {
     const endpoint = await startEndpoint(t);
     for (const [index, value] of values.entries()) {
       let promise;
@@ -52,12 +52,12 @@ for (const [field, values] of Object.entries(WRONG)) {
   });
 }
 
-/** Entra's answer for an assertion that no federated credential is known for. */
+/** Entra's response to an assertion for which no federated credential exists. */
 function unknownFederation(code) {
   return `{"error":"invalid_client","error_description":"${code}: No matching federated identity record found."}`;
 }
 
-/** Answers of each source that say that the identity is not there, or not yet. */
+/** Responses of each source that say that the identity does not exist, or not yet. */
 const NOT_FOUND = [
   ["imds", "an identity", '{"error":"invalid_request","error_description":"Identity not found"}'],
   [
@@ -72,7 +72,7 @@ const NOT_FOUND = [
   ]),
 ];
 
-test("workload-identity: retryIdentityNotFound does not wait where the issuer is another", async (t) => {
+test("workload-identity: retryIdentityNotFound does not wait if the issuer differs", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   endpoint.next({ status: 400, body: unknownFederation("AADSTS700211") });
   const error = await expectRejection(
@@ -82,27 +82,27 @@ test("workload-identity: retryIdentityNotFound does not wait where the issuer is
   t.is(error.attempts, 1);
 });
 
-for (const [source, what, body] of NOT_FOUND) {
-  test(`${source}: retryIdentityNotFound waits for ${what} that was made just now`, async (t) => {
+for (const [source, subject, body] of NOT_FOUND) {
+  test(`${source}: retryIdentityNotFound waits for ${subject} that was just created`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const resource = `https://${source}.example`;
     endpoint.next({ status: 400, body });
-    const impatient = await expectRejection(t, acquire(endpoint, resource));
-    t.is(impatient.statusCode, 400);
+    const withoutOption = await expectRejection(t, acquire(endpoint, resource));
+    t.is(withoutOption.statusCode, 400);
     t.is(endpoint.requests.length, 1);
     endpoint.next({ status: 400, body });
     const { metadata } = await acquire(endpoint, { resource, retryIdentityNotFound: 60_000 });
     t.is(metadata.attempts, 2);
-    // Whoever wants no retries has none.
+    // disableInternalRetries takes precedence.
     endpoint.next({ status: 400, body });
     const request = { resource, forceRefresh: true, retryIdentityNotFound: 60_000 };
-    const once = await expectRejection(t, acquireWithoutRetries(endpoint, request));
-    t.is(once.attempts, 1);
+    const withoutRetries = await expectRejection(t, acquireWithoutRetries(endpoint, request));
+    t.is(withoutRetries.attempts, 1);
     t.is(endpoint.requests.length, 4);
   });
 }
 
-test("values at the limits are taken", async (t) => {
+test("values at the limits are accepted", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const timeout of [10_000, 10_000.5, 600_000]) {
     await acquireWithoutRetries(endpoint, { resource: RESOURCE, forceRefresh: true, timeout });
@@ -110,14 +110,14 @@ test("values at the limits are taken", async (t) => {
   t.is(endpoint.requests.length, 3);
 });
 
-test("claims that are an empty string are none", async (t) => {
+test("claims that are an empty string are absent", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquireWithoutRetries(endpoint, { resource: RESOURCE });
   const { fromCache } = await acquireWithoutRetries(endpoint, { resource: RESOURCE, claims: "" });
   t.true(fromCache);
 });
 
-test("unknown fields are ignored, those of msal-node included", async (t) => {
+test("unknown fields are ignored, including those of msal-node", async (t) => {
   const endpoint = await startEndpoint(t);
   const request = { resource: RESOURCE, scopes: ["x"], authority: "x", correlationId: "x", timeOut: "x" };
   const { scopes, correlationId } = await acquireWithoutRetries(endpoint, request);
@@ -126,7 +126,7 @@ test("unknown fields are ignored, those of msal-node included", async (t) => {
   t.deepEqual(Object.keys(endpoint.requests[0].query), ["api-version", "resource"]);
 });
 
-test("a request that is frozen or inherited is read like any other, and not changed", async (t) => {
+test("frozen and inherited properties of a request are read, and the request is not changed", async (t) => {
   const endpoint = await startEndpoint(t);
   class Request {
     get resource() {
@@ -143,21 +143,21 @@ test("a request that is frozen or inherited is read like any other, and not chan
   t.deepEqual(frozen, { resource: RESOURCE, forceRefresh: true });
 });
 
-test("an error that a getter of the request throws rejects, and is not thrown", async (t) => {
+test("an error that a getter of the request throws is the reason of the rejection", async (t) => {
   const endpoint = await startEndpoint(t);
-  const mine = new RangeError("mine");
+  const thrown = new RangeError("getter failed");
   let promise;
   t.notThrows(() => {
     promise = acquireWithoutRetries(endpoint, {
       get resource() {
-        throw mine;
+        throw thrown;
       },
     });
   });
-  t.is(await expectRejection(t, promise), mine);
+  t.is(await expectRejection(t, promise), thrown);
 });
 
-test("a wrong field is refused although a token is cached and remembered", async (t) => {
+test("an invalid field is rejected although a token is cached and memoized", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquireWithoutRetries(endpoint);
   await expectError(

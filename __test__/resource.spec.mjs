@@ -1,4 +1,4 @@
-// The resource: what is one, what reaches the wire, and that nothing else does.
+// The resource: which values are valid, and what is sent.
 
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
@@ -10,7 +10,7 @@ import { expectError } from "./support/rejection.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-/** What is given, and what is sent. */
+/** Each resource, and the value that is sent. */
 const RESOURCES = [
   ["https://vault.azure.net", "https://vault.azure.net"],
   ["https://vault.azure.net/", "https://vault.azure.net/"],
@@ -35,7 +35,7 @@ const RESOURCES = [
   ["ABCDEFAB-2222-3333-4444-555555555555/.default", "ABCDEFAB-2222-3333-4444-555555555555"],
 ];
 
-const NO_RESOURCES = [
+const INVALID_RESOURCES = [
   "",
   " ",
   "/.default",
@@ -75,7 +75,7 @@ const NO_RESOURCES = [
   "{11111111-2222-3333-4444-555555555555}",
 ];
 
-const NO_STRINGS = {
+const NOT_STRINGS = {
   undefined: undefined,
   null: null,
   zero: 0,
@@ -95,18 +95,18 @@ const NO_STRINGS = {
   buffer: Buffer.from("https://a"),
 };
 
-/** The error that a request is refused with. */
-async function refused(t, endpoint, request, message) {
+/** Asserts that a request is rejected, and returns its error. */
+async function assertRejected(t, endpoint, request, message) {
   const promise = withEnvironment(endpoint.env, () => new ManagedIdentityApplication().acquireToken(request));
   const error = await expectError(t, promise, "invalid_resource", message);
   t.regex(error.message, /^invalid_resource: The supplied resource is an invalid URL\. [A-Z].*[.?]$/);
   return error;
 }
 
-for (const [given, sent] of RESOURCES) {
-  test(`${given} is asked for as ${sent}`, async (t) => {
+for (const [resource, sent] of RESOURCES) {
+  test(`${resource} is sent as ${sent}`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const { scopes } = await acquire(endpoint, given);
+    const { scopes } = await acquire(endpoint, resource);
     t.deepEqual(scopes, [sent]);
     const [{ query, rawUrl }] = endpoint.requests;
     t.is(query.resource, sent);
@@ -124,11 +124,11 @@ test("a resource in an object is the same as a string", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("everything else is invalid_resource, rejected and not thrown, before any request", async (t) => {
+test("an invalid resource rejects with invalid_resource, without a request and without throwing", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const resource of NO_RESOURCES) {
+  for (const resource of INVALID_RESOURCES) {
     for (const request of [resource, { resource }]) {
-      const error = await refused(t, endpoint, request, JSON.stringify(resource));
+      const error = await assertRejected(t, endpoint, request, JSON.stringify(resource));
       t.is(`invalid_resource: ${error.errorMessage}`, error.message);
       t.is(error.code, "invalid_resource");
       t.false(error.retryable);
@@ -141,17 +141,17 @@ test("everything else is invalid_resource, rejected and not thrown, before any r
   t.deepEqual(endpoint.requests, []);
 });
 
-test("what is no string is invalid_resource, too", async (t) => {
+test("a resource that is not a string is invalid_resource", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const [name, value] of Object.entries(NO_STRINGS)) {
+  for (const [name, value] of Object.entries(NOT_STRINGS)) {
     for (const request of [value, { resource: value }]) {
-      await refused(t, endpoint, request, name);
+      await assertRejected(t, endpoint, request, name);
     }
   }
   t.deepEqual(endpoint.requests, []);
 });
 
-test("without any parameter it rejects, and is never thrown in the call", async (t) => {
+test("missing and invalid arguments reject without throwing", async (t) => {
   const application = new ManagedIdentityApplication();
   for (const parameters of [[], [undefined], [null], [5], ["nonsense"], [{}]]) {
     let promise;
@@ -163,9 +163,9 @@ test("without any parameter it rejects, and is never thrown in the call", async 
   }
 });
 
-test("the error says what is wrong with this resource", async (t) => {
+test("the error describes what is wrong with the resource", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const [request, words] of [
+  for (const [request, beginning] of [
     ["vault.azure.net", "It has no scheme: did you mean https://vault.azure.net?"],
     [undefined, "None was given: "],
     [{}, "None was given: "],
@@ -173,19 +173,19 @@ test("the error says what is wrong with this resource", async (t) => {
     ["", "It is empty; "],
     [" https://vault.azure.net", "It has white space before or behind it: "],
   ]) {
-    const { errorMessage } = await refused(t, endpoint, request, inspect(request));
-    t.true(errorMessage.startsWith(`The supplied resource is an invalid URL. ${words}`), errorMessage);
+    const { errorMessage } = await assertRejected(t, endpoint, request, inspect(request));
+    t.true(errorMessage.startsWith(`The supplied resource is an invalid URL. ${beginning}`), errorMessage);
   }
 });
 
-test("a very long resource is refused before any request", async (t) => {
+test("a very long resource is rejected without a request", async (t) => {
   const endpoint = await startEndpoint(t);
-  await refused(t, endpoint, `https://a.example/${"x".repeat(100_000)}`);
+  await assertRejected(t, endpoint, `https://a.example/${"x".repeat(100_000)}`);
   t.deepEqual(endpoint.requests, []);
 });
 
-test("U+FEFF is white space, as it is to JavaScript and URLs", async (t) => {
+test("U+FEFF counts as white space, as in JavaScript and URLs", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const resource of ["https://a\ufeff", "\ufeffhttps://a"]) await refused(t, endpoint, resource);
+  for (const resource of ["https://a\ufeff", "\ufeffhttps://a"]) await assertRejected(t, endpoint, resource);
   t.deepEqual(endpoint.requests, []);
 });

@@ -1,5 +1,5 @@
-// What endpoints answer in the field: every shape of an error reaches the caller whole, and every form of an expiry and
-// every success of whatever status brings a token that is cached. CASES: C1 to C13, but for C5.
+// Response formats of real endpoints: every kind of error reaches the caller with all its information, and every kind
+// of expiry and every success status gives a cached token.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -24,8 +24,8 @@ function jwt(claims) {
   return `${part({ alg: "RS256" })}.${part(claims)}.c2ln`;
 }
 
-/** Error bodies; what of them must reach the caller. */
-const REFUSALS = {
+/** Error bodies, and the parts that the error must contain. */
+const ERRORS = {
   "App Service's endpoint of 2017": [
     {
       ExceptionMessage: "AADSTS500011: The resource principal named https://x was not found",
@@ -37,30 +37,30 @@ const REFUSALS = {
     {
       errorCode: "invalid_resource",
       correlationId: "8b0b1111",
-      says: [
+      parts: [
         "AADSTS500011: The resource principal named https://x was not found",
         "check the audience",
         "8b0b1111",
       ],
     },
   ],
-  "Automation's": [{ Message: SENTENCE }, { says: [`answered 400: ${SENTENCE}`] }],
-  "an unknown one": [{ raw: SENTENCE }, { says: [`{"raw":"${SENTENCE}"}`] }],
-  "names in capitals": [
+  Automation: [{ Message: SENTENCE }, { parts: [`answered 400: ${SENTENCE}`] }],
+  "an unknown format": [{ raw: SENTENCE }, { parts: [`{"raw":"${SENTENCE}"}`] }],
+  "upper-case names": [
     { ERROR: { CODE: "Busy", MESSAGE: SENTENCE, CORRELATIONID: "c-1" } },
-    { errorCode: "Busy", correlationId: "c-1", says: [SENTENCE] },
+    { errorCode: "Busy", correlationId: "c-1", parts: [SENTENCE] },
   ],
   "problem details": [
     { type: "about:blank", title: "Forbidden", status: 400, detail: SENTENCE },
-    { says: ["Forbidden", SENTENCE] },
+    { parts: ["Forbidden", SENTENCE] },
   ],
-  "a list of errors": [
+  "an array of errors": [
     { errors: [{ code: "Busy", message: SENTENCE }] },
-    { errorCode: "Busy", says: [SENTENCE] },
+    { errorCode: "Busy", parts: [SENTENCE] },
   ],
 };
-for (const [name, [body, { errorCode, correlationId, says }]] of Object.entries(REFUSALS)) {
-  test(`an error's code, sentence and ids: ${name}`, async (t) => {
+for (const [name, [body, { errorCode, correlationId, parts }]] of Object.entries(ERRORS)) {
+  test(`an error has the code, description and ids of the response: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ status: 400, body });
     const error = await expectError(
@@ -68,15 +68,15 @@ for (const [name, [body, { errorCode, correlationId, says }]] of Object.entries(
       acquireWithoutRetries(endpoint),
       errorCode ?? "managed_identity_failed_response",
     );
-    for (const words of says) t.true(error.errorMessage.includes(words), error.errorMessage);
+    for (const part of parts) t.true(error.errorMessage.includes(part), error.errorMessage);
     if (correlationId !== undefined) t.is(error.correlationId, correlationId);
     t.is(error.status, 400);
     t.false("errorNo" in error);
   });
 }
 
-/** Asks by msal-node once, and reports the error. */
-async function askMsal({ require, argument: { env, body }, report }) {
+/** Acquires a token with msal-node and reports the error. */
+async function acquireWithMsal({ require, argument: { env, body }, report }) {
   Object.assign(process.env, env);
   const { ManagedIdentityApplication } = require("@azure/msal-node");
   const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
@@ -95,34 +95,34 @@ const ENTRA = {
   correlation_id: "c-1",
 };
 for (const [name, status, body] of [
-  ["numbers", 400, ENTRA],
-  ["strings", 401, { ...ENTRA, error_codes: ["70021"] }],
-  ["no numbers", 500, { ...ENTRA, error_codes: [] }],
-  ["without any", 403, { error: "denied", error_description: SENTENCE }],
+  ["numeric codes", 400, ENTRA],
+  ["string codes", 401, { ...ENTRA, error_codes: ["70021"] }],
+  ["an empty array of codes", 500, { ...ENTRA, error_codes: [] }],
+  ["no codes", 403, { error: "denied", error_description: SENTENCE }],
 ]) {
-  test(`status, errorNo and the sentence are those of msal-node's ServerError: ${name}`, async (t) => {
+  test(`status, errorNo and the description equal those of msal-node's ServerError: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t, "imds");
     endpoint.always({ status, body });
     const argument = { env: endpoint.env, body: RESOURCE };
-    const [theirs] = await runProcess(t, askMsal, { argument });
-    const ours = await expectError(t, acquireWithoutRetries(endpoint), theirs.errorCode);
+    const [msalError] = await runProcess(t, acquireWithMsal, { argument });
+    const error = await expectError(t, acquireWithoutRetries(endpoint), msalError.errorCode);
     t.is(endpoint.requests.length, 2);
-    t.is(ours.status, theirs.status);
-    t.is(ours.status, ours.statusCode);
-    t.is(ours.errorNo, theirs.errorNo);
-    const told = [body.error_description, ...(body.error_codes ?? [])];
+    t.is(error.status, msalError.status);
+    t.is(error.status, error.statusCode);
+    t.is(error.errorNo, msalError.errorNo);
+    const expectedParts = [body.error_description, ...(body.error_codes ?? [])];
     if (body.timestamp !== undefined) {
-      t.is(ours.correlationId, theirs.correlationId);
-      told.push(body.timestamp, body.trace_id, body.correlation_id);
+      t.is(error.correlationId, msalError.correlationId);
+      expectedParts.push(body.timestamp, body.trace_id, body.correlation_id);
     }
-    for (const words of told) {
-      t.true(theirs.errorMessage.includes(words), theirs.errorMessage);
-      t.true(ours.errorMessage.includes(words), ours.errorMessage);
+    for (const part of expectedParts) {
+      t.true(msalError.errorMessage.includes(part), msalError.errorMessage);
+      t.true(error.errorMessage.includes(part), error.errorMessage);
     }
   });
 }
 
-test("the sentence is whole where the time is up, too", async (t) => {
+test("a timeout error contains the whole description of the last response", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 503, body: { message: SENTENCE } });
   endpoint.always({ delay: 60_000 });
@@ -135,7 +135,7 @@ for (const [source, variable] of [
   ["app-service", "IDENTITY_HEADER"],
   ["machine-learning", "MSI_SECRET"],
 ]) {
-  test(`a refusal without a word has a remedy: ${source}`, async (t) => {
+  test(`an error response without a description has a remedy: ${source}`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     for (const status of [403, 401]) {
       endpoint.next({ status, body: "" });
@@ -145,10 +145,10 @@ for (const [source, variable] of [
   });
 }
 
-/** Answers with a good token; after how many seconds it ends, as it is believed. */
+/** Responses with a valid token, and its expected lifetime in seconds. */
 const EXPIRIES = {
-  "a date of HTTP": [{ expires_on: dateIn(HOUR).toUTCString() }, HOUR],
-  "a date of RFC 850": [
+  "an HTTP date": [{ expires_on: dateIn(HOUR).toUTCString() }, HOUR],
+  "an RFC 850 date": [
     {
       expires_on: dateIn(HOUR)
         .toUTCString()
@@ -179,17 +179,17 @@ const EXPIRIES = {
     },
     HOUR,
   ],
-  "the earlier of two": [{ expires_on: inSeconds(DAY + HOUR), expires_in: HOUR }, HOUR],
+  "the earlier of two fields": [{ expires_on: inSeconds(DAY + HOUR), expires_in: HOUR }, HOUR],
 };
 for (const [name, [fields, lifetime]] of Object.entries(EXPIRIES)) {
-  test(`an expiry is read, and the token cached: ${name}`, async (t) => {
+  test(`the expiry is read and the token is cached: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     const before = Date.now();
     endpoint.always({ body: { access_token: "opaque", ...fields } });
     const { expiresOn } = await acquireWithoutRetries(endpoint);
-    // What a field names was fixed when this file was loaded; what it counts from is the call.
-    const late = expiresOn - (before + lifetime * 1000);
-    t.true(Math.abs(late) < 120_000, `${late} ms late`);
+    // Absolute times were computed when this file was loaded; relative times count from the call.
+    const difference = expiresOn - (before + lifetime * 1000);
+    t.true(Math.abs(difference) < 120_000, `${difference} ms off`);
     const again = await acquireWithoutRetries(endpoint);
     t.true(again.fromCache);
     t.deepEqual(again.expiresOn, expiresOn);
@@ -197,13 +197,13 @@ for (const [name, [fields, lifetime]] of Object.entries(EXPIRIES)) {
   });
 }
 
-/** An answer of an endpoint whose clock shows `behind` seconds less than this host's. */
+/** A response of an endpoint whose clock is `behind` seconds behind this host's. */
 const skewed = (behind) => ({
   headers: { Date: dateIn(-behind).toUTCString() },
   body: { access_token: "opaque", expires_on: inSeconds(-1), expires_in: DAY - 1 },
 });
 
-test("with a clock that is a day ahead, a token lives by expires_in, and the log has a warning", async (t) => {
+test("with a clock that is a day ahead, expires_in determines the lifetime, and a warning is logged", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always(skewed(DAY));
   const lines = [];
@@ -217,14 +217,14 @@ test("with a clock that is a day ahead, a token lives by expires_in, and the log
   t.regex(lines[0][1], /clock is \d+ s ahead/);
 });
 
-test("with a clock that is right, it is an old token", async (t) => {
+test("with a correct clock, the same token is expired", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always(skewed(0));
   const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.true(error.errorMessage.includes("already expired"), error.errorMessage);
 });
 
-test("a caller's own client hands the date of a response on", async (t) => {
+test("the Date header of a custom client's response is used", async (t) => {
   const endpoint = await startEndpoint(t);
   const send = async () => ({ status: 200, ...skewed(DAY) });
   const networkClient = { sendGetRequestAsync: send, sendPostRequestAsync: send };
@@ -232,18 +232,18 @@ test("a caller's own client hands the date of a response on", async (t) => {
   t.is(accessToken, "opaque");
 });
 
-/** Text that is not quite JSON, around a good token. */
+/** Text that is almost JSON, with a valid token. */
 const NEARLY_JSON = {
   NaN: '"x": NaN',
-  "-Infinity in a list": '"x": [-Infinity]',
+  "-Infinity in an array": '"x": [-Infinity]',
   "1e999": '"not_before": 1e999',
-  "1e999 in a field that counts": '"expires_on": 1e999, "expires_in": 3600',
+  "1e999 as expiry": '"expires_on": 1e999, "expires_in": 3600',
   "a lone surrogate": '"x": "\\ud83d"',
   "a lone surrogate in a key": '"\\udc00": 1',
   "a control character": '"x": "a\u0001b"',
 };
 for (const [name, fields] of Object.entries(NEARLY_JSON)) {
-  test(`what JSON does not have costs no token: ${name}`, async (t) => {
+  test(`a response that is almost JSON is accepted: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
     endpoint.always({ body: `{${fields},"access_token":"opaque"}` });
     t.is((await acquireWithoutRetries(endpoint)).accessToken, "opaque");
@@ -255,13 +255,13 @@ for (const [name, fields] of Object.entries(NEARLY_JSON)) {
 }
 
 for (const [name, challenge] of Object.entries({
-  "two lines, Negotiate first": ["Negotiate", `Basic realm=${KEY_DIRECTORY}/none.key`],
-  "a list": `Negotiate, Basic realm=${KEY_DIRECTORY}/none.key`,
-  "a token68 before it": `Negotiate YII=, Basic realm="${KEY_DIRECTORY}/none.key"`,
-  "a parameter after it": `Basic realm=${KEY_DIRECTORY}/none.key, charset="UTF-8"`,
-  "a parameter before it": `Basic charset="UTF-8", realm="${KEY_DIRECTORY}/none.key"`,
+  "two headers, Negotiate first": ["Negotiate", `Basic realm=${KEY_DIRECTORY}/none.key`],
+  "two challenges in one header": `Negotiate, Basic realm=${KEY_DIRECTORY}/none.key`,
+  "a token68 challenge first": `Negotiate YII=, Basic realm="${KEY_DIRECTORY}/none.key"`,
+  "a parameter after the realm": `Basic realm=${KEY_DIRECTORY}/none.key, charset="UTF-8"`,
+  "a parameter before the realm": `Basic charset="UTF-8", realm="${KEY_DIRECTORY}/none.key"`,
 })) {
-  test(`Azure Arc's challenge is found: ${name}`, async (t) => {
+  test(`Azure Arc's Basic challenge is found: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t, "azure-arc");
     endpoint.always({ status: 401, headers: { "WWW-Authenticate": challenge }, body: "" });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "unable_to_read_secret_file");
@@ -269,7 +269,7 @@ for (const [name, challenge] of Object.entries({
   });
 }
 
-test("no coding is asked for, and none is taken apart", async (t) => {
+test("no content coding is accepted", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquire(endpoint, RESOURCE, new ManagedIdentityApplication(NO_RETRIES));
   t.is(endpoint.requests[0].headers["accept-encoding"], "identity");

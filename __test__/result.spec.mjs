@@ -1,4 +1,4 @@
-// What acquireToken resolves with: msal-node's fields, and an object that belongs to its caller.
+// The result of acquireToken: the fields of msal-node, in an object that is not shared.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -11,9 +11,9 @@ const { userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const HOUR_S = 3_600;
-/** Compared one by one. */
+/** Compared separately. */
 const VARYING = ["correlationId", "expiresOn", "extExpiresOn", "refreshOn"];
-/** msal-node has these as own properties without a value; here they are absent. */
+/** In msal-node these are own properties without a value; here they are absent. */
 const NEVER_SET = ["code", "dpopProof"];
 const IDENTITIES = [
   {},
@@ -22,8 +22,8 @@ const IDENTITIES = [
   { userAssignedResourceId: userAssignedIdentity.resourceId },
 ];
 
-/** Asks by msal-node, then by us, and reports the fields of both, first of a new and then of a cached token. */
-async function askBoth({ native, require, argument, report }) {
+/** Acquires tokens with msal-node and with this package, and reports the fields of a new and of a cached token. */
+async function acquireWithBoth({ native, require, argument, report }) {
   const msal = require("@azure/msal-node");
   const describe = (result) =>
     Object.fromEntries(
@@ -46,55 +46,58 @@ async function askBoth({ native, require, argument, report }) {
   }
 }
 
-/** Compares one result of ours with one of msal-node's, for a token that ends at `expiry`, in seconds. */
-function compare(t, expiry, [theirs, ours], index) {
-  const { correlationId, expiresOn, extExpiresOn, refreshOn, metadata, ...rest } = ours.results[index];
-  const their = theirs.results[index];
-  const expected = { ...their };
+/** Compares a result with that of msal-node, for a token that expires at `expiry` (in seconds). */
+function compare(t, expiry, [reference, actual], index) {
+  const { correlationId, expiresOn, extExpiresOn, refreshOn, metadata, ...rest } = actual.results[index];
+  const referenceResult = reference.results[index];
+  const expected = { ...referenceResult };
   for (const field of VARYING) delete expected[field];
   for (const field of NEVER_SET) {
     t.deepEqual(expected[field], ["undefined", null]);
     delete expected[field];
   }
   t.deepEqual(rest, expected);
-  t.is(metadata[0], "object"); // Ours alone.
+  t.is(metadata[0], "object"); // A field of this package only.
   t.regex(correlationId[1], GUID);
-  t.regex(their.correlationId[1], GUID);
-  // msal-node rounds the present to seconds, which puts its expiry off by one at times.
+  t.regex(referenceResult.correlationId[1], GUID);
+  // msal-node rounds the current time to seconds, so that its expiry may differ by one.
   t.deepEqual(expiresOn, ["Date", expiry * 1000]);
   t.deepEqual(extExpiresOn, ["Date", expiry * 1000]);
-  t.is(their.expiresOn[0], "Date");
-  t.true(Math.abs(their.expiresOn[1] - expiry * 1000) <= 1000);
-  t.is(their.extExpiresOn[0], "Date");
-  t.is(refreshOn[0], their.refreshOn?.[0] ?? "undefined");
+  t.is(referenceResult.expiresOn[0], "Date");
+  t.true(Math.abs(referenceResult.expiresOn[1] - expiry * 1000) <= 1000);
+  t.is(referenceResult.extExpiresOn[0], "Date");
+  t.is(refreshOn[0], referenceResult.refreshOn?.[0] ?? "undefined");
   if (refreshOn[0] === "Date") {
-    // The half of what was left when the token came.
+    // Half of the lifetime that remained when the token arrived.
     const half = (now) => (now + expiry * 1000) / 2;
-    t.true(refreshOn[1] >= Math.floor(half(ours.from)) && refreshOn[1] <= Math.ceil(half(ours.to)));
-    t.true(their.refreshOn[1] > half(theirs.from) - 1500 && their.refreshOn[1] < half(theirs.to) + 1500);
+    t.true(refreshOn[1] >= Math.floor(half(actual.from)) && refreshOn[1] <= Math.ceil(half(actual.to)));
+    t.true(
+      referenceResult.refreshOn[1] > half(reference.from) - 1500 &&
+        referenceResult.refreshOn[1] < half(reference.to) + 1500,
+    );
   }
 }
 
 for (const source of ["app-service", "imds"]) {
-  test(`${source}: every field is msal-node's, for every kind of identity, new and cached`, async (t) => {
+  test(`${source}: all fields equal those of msal-node, for every kind of identity, new and cached`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const expiries = [1, 24].map((hours) => Math.floor(Date.now() / 1000) + hours * HOUR_S);
-    const cases = IDENTITIES.flatMap((managedIdentityIdParams) =>
+    const CASES = IDENTITIES.flatMap((managedIdentityIdParams) =>
       expiries.map((expiresOn) => {
         endpoint.next([{ expiresOn }, { expiresOn }]);
         return { expiresOn, configuration: { managedIdentityIdParams }, resource: `api://${expiresOn}` };
       }),
     );
-    const reports = await runProcess(t, askBoth, { argument: cases, env: endpoint.env });
-    for (const [index, { expiresOn }] of cases.entries()) {
+    const reports = await runProcess(t, acquireWithBoth, { argument: CASES, env: endpoint.env });
+    for (const [index, { expiresOn }] of CASES.entries()) {
       compare(t, expiresOn, reports[index], 0);
       compare(t, expiresOn, reports[index], 1);
     }
-    t.is(endpoint.requests.length, 2 * cases.length);
+    t.is(endpoint.requests.length, 2 * CASES.length);
   });
 }
 
-test("the fields, literally", async (t) => {
+test("the fields of a result and their values", async (t) => {
   const endpoint = await startEndpoint(t);
   const { accessToken, correlationId, expiresOn, extExpiresOn, refreshOn, metadata, ...rest } =
     await acquire(endpoint);
@@ -115,8 +118,8 @@ test("the fields, literally", async (t) => {
     msGraphHost: "",
     fromPlatformBroker: false,
   });
-  const { durationTotalInMs, durationInHttpInMs, ...facts } = metadata;
-  t.deepEqual(facts, {
+  const { durationTotalInMs, durationInHttpInMs, ...constant } = metadata;
+  t.deepEqual(constant, {
     tokenSource: "IdentityProvider",
     cacheRefreshReason: "NoCachedAccessToken",
     durationInCacheInMs: 0,
@@ -129,8 +132,8 @@ test("the fields, literally", async (t) => {
   for (const date of [expiresOn, extExpiresOn, refreshOn]) t.true(date instanceof Date);
 });
 
-test("refreshOn is there for a lifetime over two hours, and undefined up to it", async (t) => {
-  for (const [expiresIn, refreshed] of [
+test("refreshOn is set for lifetimes over two hours only", async (t) => {
+  for (const [expiresIn, hasRefresh] of [
     [2 * HOUR_S - 1, false],
     [2 * HOUR_S + 60, true],
     [HOUR_S, false],
@@ -139,11 +142,11 @@ test("refreshOn is there for a lifetime over two hours, and undefined up to it",
     const endpoint = await startEndpoint(t, "imds");
     endpoint.next({ expiresIn });
     const { refreshOn } = await acquire(endpoint);
-    t.is(refreshOn !== undefined, refreshed, `${expiresIn}`);
+    t.is(refreshOn !== undefined, hasRefresh, `${expiresIn}`);
   }
 });
 
-test("each call has a correlation id of its own", async (t) => {
+test("each call has its own correlation id", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const calls = Array.from({ length: 100 }, () => acquire(endpoint, RESOURCE, application));
@@ -153,30 +156,30 @@ test("each call has a correlation id of its own", async (t) => {
   for (const { correlationId } of results) t.regex(correlationId, GUID);
 });
 
-test("IMDS is sent the correlation id of the call that asked", async (t) => {
+test("IMDS receives the correlation id of the call", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const { correlationId } = await acquire(endpoint);
   t.is(endpoint.requests[0].headers["x-ms-client-request-id"], correlationId);
 });
 
-/** Changes everything in a result that can be changed. */
-function spoil(result) {
+/** Changes everything that can be changed in a result. */
+function mutate(result) {
   result.expiresOn.setTime(0);
   result.extExpiresOn.setTime(0);
   result.refreshOn.setTime(0);
-  result.scopes.push("spoilt");
-  result.idTokenClaims.spoilt = true;
-  result.accessToken = "spoilt";
-  result.fromCache = "spoilt";
-  result.added = "spoilt";
+  result.scopes.push("changed");
+  result.idTokenClaims.changed = true;
+  result.accessToken = "changed";
+  result.fromCache = "changed";
+  result.added = "changed";
 }
 
-/** What there is to see in a result. */
+/** A summary of a result. */
 function fingerprint({ accessToken, correlationId: _, fromCache: __, metadata: ___, ...rest }) {
-  return JSON.stringify({ ...rest, spoilt: accessToken === "spoilt" });
+  return JSON.stringify({ ...rest, isChanged: accessToken === "changed" });
 }
 
-test("a caller that changes its result changes nobody else's", async (t) => {
+test("changing a result does not affect other results", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const calls = [1, 2, 3].map(() => acquire(endpoint, RESOURCE, application));
@@ -185,11 +188,11 @@ test("a caller that changes its result changes nobody else's", async (t) => {
   t.is(new Set(results).size, 3);
   t.is(new Set(results.flatMap((result) => [result.expiresOn, result.extExpiresOn])).size, 6);
   t.true(results.every(({ metadata }) => Object.isFrozen(metadata)));
-  spoil(results[0]);
+  mutate(results[0]);
   t.is(fingerprint(results[1]), before);
-  const remembered = await acquire(endpoint, RESOURCE, application);
-  t.is(fingerprint(remembered), before);
-  spoil(remembered);
+  const memoized = await acquire(endpoint, RESOURCE, application);
+  t.is(fingerprint(memoized), before);
+  mutate(memoized);
   t.is(fingerprint(await acquire(endpoint, RESOURCE, application)), before);
   t.is(fingerprint(await acquire(endpoint)), before);
   t.is(endpoint.requests.length, 1);

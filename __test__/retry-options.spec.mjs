@@ -1,5 +1,5 @@
-// `system.retryOptions`: what it takes, what it refuses, and how many requests follow. The times of the requests are
-// tested in Rust, in paused time.
+// `system.retryOptions`: valid and invalid values, and the number of requests. The Rust tests cover the times of
+// requests, in paused time.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -15,7 +15,7 @@ const withOptions = (retryOptions, system = {}) =>
 
 const FAST = { retryDelayInMs: 1, maxRetryDelayInMs: 5 };
 
-test("absent values and empty options change nothing", async (t) => {
+test("absent values and empty options have no effect", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const options of [
     undefined,
@@ -29,9 +29,9 @@ test("absent values and empty options change nothing", async (t) => {
   }
 });
 
-test("wrong options are refused by name", (t) => {
+test("invalid options are rejected by name", (t) => {
   const names = ["maxRetries", "retryDelayInMs", "maxRetryDelayInMs"];
-  const wrong = [
+  const invalid = [
     "1",
     true,
     {},
@@ -44,21 +44,21 @@ test("wrong options are refused by name", (t) => {
     Symbol("1"),
     1n,
   ];
-  const cases = [
-    ...names.flatMap((name) => wrong.map((value) => [{ [name]: value }, `system.retryOptions.${name} `])),
+  const CASES = [
+    ...names.flatMap((name) => invalid.map((value) => [{ [name]: value }, `system.retryOptions.${name} `])),
     ...[11, 1.5].map((value) => [{ maxRetries: value }, "system.retryOptions.maxRetries "]),
     ...[3, "3", true, [], () => 3].map((value) => [value, "system.retryOptions "]),
   ];
-  for (const [options, named] of cases) {
+  for (const [options, beginning] of CASES) {
     for (const system of [{}, { disableInternalRetries: true }]) {
       const error = t.throws(() => withOptions(options, system), { instanceOf: ManagedIdentityError });
       t.is(error.errorCode, "invalid_configuration");
-      t.true(error.errorMessage.startsWith(named), error.errorMessage);
+      t.true(error.errorMessage.startsWith(beginning), error.errorMessage);
     }
   }
 });
 
-test("the limits themselves are taken", (t) => {
+test("the limits are accepted", (t) => {
   for (const options of [
     { maxRetries: 0, retryDelayInMs: 0, maxRetryDelayInMs: 0 },
     { maxRetries: 10, retryDelayInMs: 600_000, maxRetryDelayInMs: 600_000 },
@@ -69,7 +69,7 @@ test("the limits themselves are taken", (t) => {
 });
 
 for (const maxRetries of [0, 1, 5, 10]) {
-  test(`maxRetries ${maxRetries}: so many retries of every sort`, async (t) => {
+  test(`maxRetries ${maxRetries} is the number of retries for every status`, async (t) => {
     for (const status of [404, 408, 500, 503]) {
       const endpoint = await startEndpoint(t);
       endpoint.always({ status });
@@ -79,7 +79,7 @@ for (const maxRetries of [0, 1, 5, 10]) {
   });
 }
 
-test("a 429 has at most seven retries, and maxRetryDelayInMs limits their waits", async (t) => {
+test("a 429 is retried at most seven times, and maxRetryDelayInMs limits the delays", async (t) => {
   for (const [maxRetries, attempts] of [
     [2, 3],
     [10, 8],
@@ -91,24 +91,24 @@ test("a 429 has at most seven retries, and maxRetryDelayInMs limits their waits"
   }
 });
 
-test("an endpoint that asks for more than maxRetryDelayInMs is not asked again", async (t) => {
+test("a Retry-After longer than maxRetryDelayInMs is not retried", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 503, headers: { "Retry-After": "60" } });
   const error = await expectError(t, acquire(endpoint, RESOURCE, withOptions({ maxRetryDelayInMs: 1_000 })));
   t.deepEqual([error.attempts, error.retryAfterMs, error.retryable], [1, 60_000, true]);
 });
 
-test("what is final stays final, and disableInternalRetries wins", async (t) => {
+test("final errors are not retried, and disableInternalRetries takes precedence", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ status: 400 });
   const application = withOptions({ ...FAST, maxRetries: 10 });
   t.is((await expectError(t, acquire(endpoint, RESOURCE, application))).attempts, 1);
   endpoint.next({ status: 503 });
-  const once = withOptions({ ...FAST, maxRetries: 10 }, { disableInternalRetries: true });
-  t.is((await expectError(t, acquire(endpoint, RESOURCE, once))).attempts, 1);
+  const withoutRetries = withOptions({ ...FAST, maxRetries: 10 }, { disableInternalRetries: true });
+  t.is((await expectError(t, acquire(endpoint, RESOURCE, withoutRetries))).attempts, 1);
 });
 
-test("callers share a request only if their options agree", async (t) => {
+test("calls share a request only if their options are equal", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const calls = withFrozenClock(() =>

@@ -1,4 +1,4 @@
-// Service Fabric: a real TLS server, known by the SHA-1 thumbprint of its certificate and by nothing else.
+// Service Fabric: a real TLS server, verified only by the SHA-1 thumbprint of its certificate.
 
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
@@ -13,7 +13,7 @@ const { ManagedIdentityApplication } = require("managed-identity-native");
 const DAY_MS = 86_400_000;
 const CLAIMS = { resource: RESOURCE, claims: '{"access_token":{}}' };
 
-/** An endpoint with a certificate of this kind. */
+/** Starts an endpoint with this kind of certificate. */
 function start(t, certificate, tls) {
   return startEndpoint(t, "service-fabric", { certificate, tls });
 }
@@ -22,16 +22,16 @@ function acquireWith(env, request = RESOURCE) {
   return withEnvironment(env, () => new ManagedIdentityApplication(NO_RETRIES).acquireToken(request));
 }
 
-/** A thumbprint of the right form that is no certificate's. */
-function another(thumbprint) {
+/** A valid thumbprint that belongs to no certificate. */
+function otherThumbprint(thumbprint) {
   return thumbprint.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
 }
 
 const CERTIFICATES = {
   "P-256": {},
   "RSA 2048": { key: "RSA-2048" },
-  "another name": { subject: "elsewhere.example", names: ["elsewhere.example"] },
-  "no name at all": { names: [] },
+  "another host name": { subject: "elsewhere.example", names: ["elsewhere.example"] },
+  "no host name": { names: [] },
   expired: { notBefore: new Date(Date.now() - 10 * DAY_MS), notAfter: new Date(Date.now() - DAY_MS) },
   "not yet valid": { notBefore: new Date(Date.now() + DAY_MS), notAfter: new Date(Date.now() + 10 * DAY_MS) },
 };
@@ -39,7 +39,7 @@ const VERSIONS = ["TLSv1.2", "TLSv1.3"];
 
 for (const [name, certificate] of Object.entries(CERTIFICATES)) {
   for (const version of VERSIONS) {
-    test(`accepted by its thumbprint: ${name}, ${version}`, async (t) => {
+    test(`a certificate with the right thumbprint is accepted: ${name}, ${version}`, async (t) => {
       const endpoint = await start(t, certificate, { minVersion: version, maxVersion: version });
       t.false((await acquire(endpoint)).fromCache);
       const [{ method, query, headers }] = endpoint.requests;
@@ -48,11 +48,11 @@ for (const [name, certificate] of Object.entries(CERTIFICATES)) {
       t.is(headers.secret, endpoint.env.IDENTITY_HEADER);
     });
 
-    test(`refused for another thumbprint, before anything is sent: ${name}, ${version}`, async (t) => {
+    test(`a certificate with another thumbprint is rejected before anything is sent: ${name}, ${version}`, async (t) => {
       const endpoint = await start(t, certificate, { minVersion: version, maxVersion: version });
       const env = {
         ...endpoint.env,
-        IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint),
+        IDENTITY_SERVER_THUMBPRINT: otherThumbprint(endpoint.certificate.thumbprint),
       };
       const error = await expectError(t, acquireWith(env), "invalid_server_thumbprint");
       t.is(error.source, "ServiceFabric");
@@ -64,26 +64,26 @@ for (const [name, certificate] of Object.entries(CERTIFICATES)) {
   }
 }
 
-test("a thumbprint may be written in any case, with colons and blanks", async (t) => {
+test("a thumbprint is accepted in any case, with colons and spaces", async (t) => {
   const endpoint = await start(t);
   const { thumbprint } = endpoint.certificate;
   const colons = thumbprint.match(/../g).join(":");
-  for (const [index, written] of [
+  for (const [index, value] of [
     thumbprint.toLowerCase(),
     colons,
     colons.toLowerCase().replaceAll(":", " "),
     ` ${thumbprint}\t`,
   ].entries()) {
-    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: written };
+    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: value };
     t.false((await acquireWith(env, `api://${index}`)).fromCache);
   }
 });
 
-test("a variable that is no SHA-1 is invalid_server_thumbprint, before any connection", async (t) => {
+test("a variable that is not a SHA-1 thumbprint is invalid_server_thumbprint, without a connection", async (t) => {
   const endpoint = await start(t);
   const { thumbprint, der } = endpoint.certificate;
   const sha256 = createHash("sha256").update(der).digest("hex");
-  for (const written of [
+  for (const value of [
     "x",
     thumbprint.slice(1),
     `${thumbprint}0`,
@@ -93,8 +93,8 @@ test("a variable that is no SHA-1 is invalid_server_thumbprint, before any conne
     `0x${thumbprint}`,
     thumbprint.match(/../g).join("-"),
   ]) {
-    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: written };
-    const error = await expectError(t, acquireWith(env), "invalid_server_thumbprint", written);
+    const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: value };
+    const error = await expectError(t, acquireWith(env), "invalid_server_thumbprint", value);
     t.true(error.message.includes("IDENTITY_SERVER_THUMBPRINT"));
     t.is(error.source, "ServiceFabric");
     t.false("attempts" in error);
@@ -102,21 +102,24 @@ test("a variable that is no SHA-1 is invalid_server_thumbprint, before any conne
   t.deepEqual(endpoint.requests, []);
 });
 
-test("a pin that changes counts at the next request, also on a connection that is kept alive", async (t) => {
+test("a changed thumbprint applies to the next request, also on a connection that is kept alive", async (t) => {
   const endpoint = await start(t);
   const application = new ManagedIdentityApplication(NO_RETRIES);
-  const ask = (env, resource) => withEnvironment(env, () => application.acquireToken(resource));
-  await ask(endpoint.env, "api://first");
-  const env = { ...endpoint.env, IDENTITY_SERVER_THUMBPRINT: another(endpoint.certificate.thumbprint) };
-  await expectError(t, ask(env, "api://second"), "invalid_server_thumbprint");
-  await ask(endpoint.env, "api://third");
+  const acquireIn = (env, resource) => withEnvironment(env, () => application.acquireToken(resource));
+  await acquireIn(endpoint.env, "api://first");
+  const env = {
+    ...endpoint.env,
+    IDENTITY_SERVER_THUMBPRINT: otherThumbprint(endpoint.certificate.thumbprint),
+  };
+  await expectError(t, acquireIn(env, "api://second"), "invalid_server_thumbprint");
+  await acquireIn(endpoint.env, "api://third");
   t.deepEqual(
     endpoint.requests.map(({ query }) => query.resource),
     ["api://first", "api://third"],
   );
 });
 
-test("an http endpoint is refused, before anything is sent", async (t) => {
+test("an http endpoint is rejected before anything is sent", async (t) => {
   const endpoint = await startEndpoint(t, "service-fabric", { secure: false });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "identity_endpoint_url_malformed");
   t.true(error.message.includes("https"), error.message);
@@ -132,7 +135,7 @@ test("a redirect to http is not followed", async (t) => {
   t.deepEqual(other.requests, []);
 });
 
-test("a server of TLS 1.1 is none to talk to", async (t) => {
+test("a TLS 1.1 server is rejected", async (t) => {
   let endpoint;
   try {
     endpoint = await start(
@@ -141,7 +144,7 @@ test("a server of TLS 1.1 is none to talk to", async (t) => {
       { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" },
     );
   } catch (error) {
-    t.pass(`this OpenSSL cannot play one: ${error.code}`);
+    t.pass(`this OpenSSL does not support TLS 1.1: ${error.code}`);
     return;
   }
   const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
@@ -150,12 +153,12 @@ test("a server of TLS 1.1 is none to talk to", async (t) => {
   t.deepEqual(endpoint.requests, []);
 });
 
-test("claims send the SHA-256 of the cached token, and the new token replaces it", async (t) => {
+test("claims send the SHA-256 hash of the cached token, whose place the new token takes", async (t) => {
   const endpoint = await start(t);
   const application = new ManagedIdentityApplication({ clientCapabilities: ["CP1"] });
-  const ask = (request) => acquire(endpoint, request, application);
-  const first = await ask(RESOURCE);
-  const second = await ask(CLAIMS);
+  const acquireIn = (request) => acquire(endpoint, request, application);
+  const first = await acquireIn(RESOURCE);
+  const second = await acquireIn(CLAIMS);
   t.deepEqual(Object.entries(endpoint.requests[1].query), [
     ["api-version", "2019-07-01-preview"],
     ["resource", RESOURCE],
@@ -163,11 +166,11 @@ test("claims send the SHA-256 of the cached token, and the new token replaces it
     ["xms_cc", "CP1"],
   ]);
   t.false(second.fromCache);
-  const third = await ask(RESOURCE);
+  const third = await acquireIn(RESOURCE);
   t.true(third.fromCache && third.accessToken === second.accessToken);
 });
 
-test("the hash is PROTOCOL.md's", async (t) => {
+test("the hash of a token equals the example in docs/wire-protocol.md", async (t) => {
   const endpoint = await start(t);
   endpoint.next({ body: { access_token: "test_token", expires_in: 3600 } });
   await acquire(endpoint);
@@ -178,7 +181,7 @@ test("the hash is PROTOCOL.md's", async (t) => {
   );
 });
 
-test("claims send no hash without a cached token, and with forceRefresh", async (t) => {
+test("claims send no hash without a cached token or with forceRefresh", async (t) => {
   const endpoint = await start(t);
   await acquire(endpoint, CLAIMS);
   await acquire(endpoint, { ...CLAIMS, forceRefresh: true });
@@ -191,7 +194,7 @@ test("claims send no hash without a cached token, and with forceRefresh", async 
   for (const { rawUrl } of requests) t.false(rawUrl.includes("token_sha256_to_refresh"));
 });
 
-test("claims with a hash share a flight with claims of the same hash only", async (t) => {
+test("claims share a request only with claims of the same hash", async (t) => {
   const endpoint = await start(t);
   await acquire(endpoint);
   const release = endpoint.hold();
@@ -202,12 +205,12 @@ test("claims with a hash share a flight with claims of the same hash only", asyn
   ];
   await endpoint.waitForRequests(3);
   release();
-  const [first, second, forced] = await Promise.all(calls);
-  t.true(first.accessToken === second.accessToken && first.accessToken !== forced.accessToken);
+  const [first, second, refreshed] = await Promise.all(calls);
+  t.true(first.accessToken === second.accessToken && first.accessToken !== refreshed.accessToken);
   t.is(endpoint.requests.length, 3);
 });
 
-test("errors of the cluster's: their code, words and correlation id", async (t) => {
+test("errors of the cluster have its code, description and correlation id", async (t) => {
   const endpoint = await start(t);
   const env = { ...endpoint.env, IDENTITY_HEADER: "wrong" };
   const error = await expectError(
@@ -220,7 +223,7 @@ test("errors of the cluster's: their code, words and correlation id", async (t) 
   t.true(error.message.includes(error.correlationId));
 });
 
-test("a body over 1 MiB, a broken connection and silence end as they do elsewhere", async (t) => {
+test("a body over 1 MiB, a broken connection and a timeout have the same errors as with other sources", async (t) => {
   const endpoint = await start(t);
   for (const [fault, code] of [
     [{ body: "x".repeat(2_000_000) }, "managed_identity_failed_response"],

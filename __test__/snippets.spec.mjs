@@ -1,5 +1,5 @@
-// Every snippet of README and docs/ stands by itself: what it uses it imports or declares, and the types agree. Of a
-// diff that holds for both sides. Those of some pages run too, with the emulator as README starts it.
+// The snippets of README and docs/ are self-contained and pass type checking. For a diff, that applies to both sides.
+// The snippets of some pages also run with the emulator.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,12 +26,10 @@ const OPTIONS = {
   skipLibCheck: true,
   noEmit: true,
 };
-/** The pages whose snippets run, too. */
+/** The pages whose snippets also run. */
 const RUN = ["README.md", "docs/api.md", "docs/azure-sdk.md", "docs/configuration.md", "docs/errors.md"];
-/** Packages that a snippet may use and that are not installed here. */
-const ABSENT = ["vitest"];
 
-/** The snippets of a page: `{ name, text }`, by the line on which each begins. */
+/** The snippets of a page as `{ name, text }`, named by the lines on which they begin. */
 function snippetsOf(page) {
   const text = readFileSync(join(root, page), "utf8");
   return [...text.matchAll(SNIPPET)].flatMap(({ 1: language, 2: code, index }) => {
@@ -42,31 +40,33 @@ function snippetsOf(page) {
   });
 }
 
-/** One of the two sides of a diff, whose lines begin with `sign` or a blank. */
+/** One side of a diff: the lines that begin with `sign` or a space. */
 function side(name, which, sign, code) {
   const lines = code.split("\n").filter((line) => line.startsWith(sign) || line.startsWith(" "));
   return { name: `${name}-${which}.mjs`, text: lines.map((line) => line.slice(1)).join("\n") };
 }
 
-/** A folder inside of the package, so that this is found by its name, where git does not look. */
-function folderFor(t) {
+/** A directory inside the package, so that the package can be imported by name, which git ignores. */
+function createDirectory(t) {
   mkdirSync(join(root, "target"), { recursive: true });
-  const folder = mkdtempSync(join(root, "target", "snippets-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  const directory = mkdtempSync(join(root, "target", "snippets-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
 }
 
-test("each snippet can be copied as it stands", (t) => {
-  const folder = folderFor(t);
+test("each snippet is self-contained and passes type checking", (t) => {
+  const directory = createDirectory(t);
   const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
   const snippets = pages.flatMap(snippetsOf);
   t.true(snippets.length >= 20, String(snippets.length));
   for (const { name, text } of snippets) {
-    writeFileSync(join(folder, name), /\.m\ws$/.test(name) ? `${text}\nexport {};\n` : text);
+    writeFileSync(join(directory, name), /\.m\ws$/.test(name) ? `${text}\nexport {};\n` : text);
   }
-  writeFileSync(join(folder, "absent.d.ts"), ABSENT.map((name) => `declare module "${name}";\n`).join(""));
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: OPTIONS, include: ["*"] }));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, "--project", folder], {
+  writeFileSync(
+    join(directory, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: OPTIONS, include: ["*"] }),
+  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, "--project", directory], {
     encoding: "utf8",
   });
   t.is(status, 0, `${stdout}${stderr}`);
@@ -74,8 +74,8 @@ test("each snippet can be copied as it stands", (t) => {
 
 for (const { name, text } of RUN.flatMap(snippetsOf)) {
   test(`${name} runs with the emulator`, async (t) => {
-    // None of them has types in it.
-    const file = join(folderFor(t), name.replace(".mts", ".mjs"));
+    // These snippets contain no type annotations.
+    const file = join(createDirectory(t), name.replace(".mts", ".mjs"));
     writeFileSync(file, text);
     const { code, stderr } = await run(t, ["emulator", "--", process.execPath, file]);
     t.deepEqual([code, stderr], [0, ""]);

@@ -1,5 +1,5 @@
-// Short soaks. The long ones are run by hand, see CONTRIBUTING.md: soak/run.mjs judges memory then, too, and
-// SOAK_CALLS=20000 makes the soak of endpoints that misbehave a long one.
+// Short soak tests. CONTRIBUTING.md describes the long ones: soak/run.mjs then also checks memory, and SOAK_CALLS=20000
+// makes many calls to misbehaving endpoints.
 
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { environmentWith } from "./support/environment.mjs";
 
 const CALLS = process.env.SOAK_CALLS ?? "1500";
 const IS_LONG = process.env.SOAK_CALLS !== undefined;
-/** What a call may take beyond 110 % of its limit, in ms; other tests run beside the short soak. */
+/** How long a call may take beyond 110 % of its timeout, in ms. Other tests run beside the short soak test. */
 const SLACK = IS_LONG ? "500" : "1500";
 
 function run(name, ...options) {
@@ -18,19 +18,19 @@ function run(name, ...options) {
   return promisify(execFile)(process.execPath, flags, { env: environmentWith() });
 }
 
-test("3,000 mixed operations leave no descriptor and no handle behind", async (t) => {
+test("3,000 mixed operations leak no descriptors and no handles", async (t) => {
   const { stdout, stderr } = await run("run.mjs", "3000", "1000");
   t.is(stderr, "");
   t.regex(stdout, /^3000 operations after 1000\n/);
 });
 
-test("mixed calls to misbehaving endpoints: no wrong token, no limit outlived, nothing left behind", async (t) => {
+test("mixed calls to misbehaving endpoints: no wrong token, no exceeded timeout, no leaks", async (t) => {
   t.timeout(IS_LONG ? 1_800_000 : 180_000);
   const options = [CALLS, SLACK, ...(process.env.SOAK_SEED === undefined ? [] : [process.env.SOAK_SEED])];
   const { stdout, stderr } = await run("misbehaving.mjs", ...options);
   t.is(stderr, "");
   t.log(stdout);
   const { tokens, aborted, errors, seen } = JSON.parse(stdout);
-  t.true(tokens > 0 && aborted > 0 && Object.keys(errors).length >= 3, "every kind of outcome");
+  t.true(tokens > 0 && aborted > 0 && Object.keys(errors).length >= 3, "every kind of result");
   t.true(Object.keys(seen).length >= 15, "nearly every kind of misbehaviour");
 });

@@ -1,5 +1,5 @@
-// The option `source`: an application uses this source whatever else the environment says. And pods whose environment
-// is incomplete.
+// The option `source`: an application uses only these sources, whatever else the environment contains. Also pods with
+// an incomplete environment.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -20,7 +20,7 @@ const POD = { ...LABELLED_POD, AZURE_CLIENT_ID: "8f7d9c1e-0000-4000-8000-0000000
 const FORCED = { resource: RESOURCE, forceRefresh: true };
 
 for (const source of ["Imds", "DefaultToImds"]) {
-  test(`${source}: the node's identity in a pod with a workload identity`, async (t) => {
+  test(`source ${source} selects the node's identity in a pod with a workload identity`, async (t) => {
     const node = await startEndpoint(t, "imds");
     const application = new ManagedIdentityApplication({ source, ...NO_RETRIES });
     for (const pod of [POD, LABELLED_POD]) {
@@ -40,7 +40,7 @@ for (const source of ["Imds", "DefaultToImds"]) {
   });
 }
 
-test("both names of IMDS, and IMDS that was detected, share tokens", async (t) => {
+test("both names of IMDS and detected IMDS share tokens", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   const sources = [undefined, "Imds", "DefaultToImds", ["Imds"], ["AppService", "DefaultToImds"]];
   for (const [index, source] of sources.entries()) {
@@ -51,14 +51,14 @@ test("both names of IMDS, and IMDS that was detected, share tokens", async (t) =
   t.is(endpoint.requests.length, 1);
 });
 
-test("of a list the first whose variables are complete, by the environment of each call", async (t) => {
+test("the first source in the list whose variables are complete is used, by the environment of each call", async (t) => {
   const [appService, imds] = [await startEndpoint(t), await startEndpoint(t, "imds")];
   const application = new ManagedIdentityApplication({
     source: ["AzureArc", "AppService", "Imds"],
     ...NO_RETRIES,
   });
   const env = { ...imds.env };
-  // A new token each time: what the application remembers is served without a look at the environment.
+  // A new token each time, because memoized tokens are returned without reading the environment.
   const requestsAfterCall = async () => {
     await withEnvironment(env, () => application.acquireToken(FORCED));
     return [appService.requests.length, imds.requests.length];
@@ -70,20 +70,20 @@ test("of a list the first whose variables are complete, by the environment of ea
   t.deepEqual(await requestsAfterCall(), [1, 2]);
 });
 
-test("a variable that comes after those of the source found counts where a chosen source needs it", async (t) => {
+test("variables of the configured sources take effect even if detection would stop before them", async (t) => {
   const appService = await startEndpoint(t);
   const application = new ManagedIdentityApplication({
     source: ["WorkloadIdentity", "AppService"],
     ...NO_RETRIES,
   });
   await withEnvironment(appService.env, () => application.acquireToken(RESOURCE));
-  // The pod's variables, which were not there at the first call, lead away from App Service.
+  // The pod's variables, which were not set during the first call, select another source than App Service.
   await expectError(
     t,
     withEnvironment({ ...appService.env, ...POD }, () => application.acquireToken(FORCED)),
     "unable_to_read_secret_file",
   );
-  // A call under way is not shared across environments either.
+  // Pending calls in different environments are not shared either.
   const release = appService.hold();
   const [first, second] = [appService.env, { ...appService.env, ...POD }].map((env) =>
     withEnvironment(env, () => application.acquireToken("https://storage.azure.com")),
@@ -93,7 +93,7 @@ test("a variable that comes after those of the source found counts where a chose
   t.is((await first).fromCache, false);
 });
 
-test("where the environment has none of them: invalid_configuration, and a chain moves on", async (t) => {
+test("if the environment has none of the sources: invalid_configuration, and a chain continues", async (t) => {
   const application = new ManagedIdentityApplication({
     source: ["ServiceFabric", "CloudShell"],
     ...NO_RETRIES,
@@ -105,8 +105,8 @@ test("where the environment has none of them: invalid_configuration, and a chain
     "invalid_configuration",
   );
   t.is(plain.name, "ManagedIdentityError");
-  for (const word of ["source", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT"]) {
-    t.true(plain.message.includes(word), plain.message);
+  for (const part of ["source", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT"]) {
+    t.true(plain.message.includes(part), plain.message);
   }
   const credential = await expectError(
     t,
@@ -124,7 +124,7 @@ test("where the environment has none of them: invalid_configuration, and a chain
   t.true(reason.includes("CloudShell needs MSI_ENDPOINT"), reason);
 });
 
-test("every name is taken, alone and in a list; anything else is refused by name", (t) => {
+test("every source name is accepted, alone and in an array; other values are rejected by name", (t) => {
   for (const name of Object.values(ManagedIdentitySourceNames)) {
     t.notThrows(() => new ManagedIdentityApplication({ source: name }));
     t.notThrows(() => new ManagedIdentityApplication({ source: Object.freeze([name, "Imds"]) }));
@@ -158,7 +158,7 @@ for (const managedIdentityIdParams of [
   { userAssignedResourceId: "/x" },
 ]) {
   const id = Object.keys(managedIdentityIdParams ?? { none: 0 })[0];
-  test(`a pod without a client id is not given its node's identity (${id})`, async (t) => {
+  test(`a pod without a client id does not get its node's identity (${id})`, async (t) => {
     const node = await startEndpoint(t, "imds");
     const env = { ...LABELLED_POD, ...node.env };
     const application = new ManagedIdentityApplication({ managedIdentityIdParams, ...NO_RETRIES });
@@ -167,13 +167,13 @@ for (const managedIdentityIdParams of [
       const error = await expectError(t, withEnvironment(env, call), "invalid_configuration");
       t.is(error.name, "ManagedIdentityError");
       t.is(error.source, "WorkloadIdentity");
-      const helps = [
+      const parts = [
         "AZURE_CLIENT_ID",
         "userAssignedClientId",
         "azure.workload.identity/client-id",
         'source: "Imds"',
       ];
-      for (const word of helps) t.true(error.message.includes(word), error.message);
+      for (const part of parts) t.true(error.message.includes(part), error.message);
     }
     t.is(
       withEnvironment(env, () => application.getManagedIdentitySource()),
@@ -186,7 +186,7 @@ for (const managedIdentityIdParams of [
   });
 }
 
-test("a pod whose client id comes later is asked for by it", async (t) => {
+test("a client id that a pod gets later is used", async (t) => {
   const { env } = await startEndpoint(t, "workload-identity");
   const application = new ManagedIdentityApplication(NO_RETRIES);
   await expectError(

@@ -1,4 +1,5 @@
-// A process that stands still while its answer arrives: what lies in the socket is read before a limit counts.
+// A process that is stopped (SIGSTOP) while its response arrives: data in the socket is read before a timeout takes
+// effect.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
@@ -6,22 +7,22 @@ import { RESOURCE } from "./support/endpoint.mjs";
 import { startProcess } from "./support/program.mjs";
 import { startTokenServer, tokenBody } from "./support/token-server.mjs";
 
-/** All limits are over by then. */
-const STANDSTILL = 4_000;
+/** Longer than all timeouts. */
+const STOP_MS = 4_000;
 const canStop = process.platform !== "win32";
 
 const LIMIT = 1_000;
-const LIMITS = {
-  "every limit": { system: { connectTimeout: LIMIT, requestTimeout: LIMIT, totalTimeout: LIMIT } },
+const TIMEOUTS = {
+  "all timeouts": { system: { connectTimeout: LIMIT, requestTimeout: LIMIT, totalTimeout: LIMIT } },
   requestTimeout: { system: { requestTimeout: LIMIT } },
   totalTimeout: { system: { totalTimeout: LIMIT } },
   "timeout of the call": { timeout: LIMIT },
 };
 
-/** How the answer comes while the process stands still. */
-const ANSWERS = {
-  "an answer in one piece": (response) => response.end(tokenBody()),
-  "an answer in pieces": async (response) => {
+/** How the response is sent while the process is stopped. */
+const RESPONSES = {
+  "a response in one piece": (response) => response.end(tokenBody()),
+  "a response in several pieces": async (response) => {
     const body = tokenBody();
     response.writeHead(200, { "Content-Type": "application/json" });
     for (let index = 0; index < body.length; index += 40) {
@@ -32,10 +33,10 @@ const ANSWERS = {
   },
 };
 
-for (const [limit, { system, timeout }] of Object.entries(LIMITS)) {
-  for (const [name, answer] of Object.entries(ANSWERS)) {
+for (const [timeoutName, { system, timeout }] of Object.entries(TIMEOUTS)) {
+  for (const [name, sendResponse] of Object.entries(RESPONSES)) {
     const run = canStop ? test : test.skip;
-    run(`stopped and continued, ${limit}: ${name} is used`, async (t) => {
+    run(`a process stopped longer than ${timeoutName} uses ${name}`, async (t) => {
       t.timeout(60_000);
       let arrive;
       const arrived = new Promise((resolve) => {
@@ -59,8 +60,8 @@ for (const [limit, { system, timeout }] of Object.entries(LIMITS)) {
       );
       const response = await arrived;
       child.kill("SIGSTOP");
-      await answer(response);
-      await sleep(STANDSTILL);
+      await sendResponse(response);
+      await sleep(STOP_MS);
       child.kill("SIGCONT");
       t.is(await next(), "a-token");
     });

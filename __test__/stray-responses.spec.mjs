@@ -1,4 +1,5 @@
-// A response belongs to one request: whatever else an endpoint sends over a connection never becomes a token of another resource.
+// A response belongs to one request: other data that an endpoint sends on a connection never becomes a token of another
+// resource.
 
 import { createRequire } from "node:module";
 import { setTimeout } from "node:timers/promises";
@@ -14,27 +15,31 @@ function resources(count) {
   return Array.from({ length: count }, (_, index) => `https://host-${index}.example`);
 }
 
-/** Acquires a token for each resource at once, and again from the cache: both must be of the resource. */
-async function acquireAll(t, endpoint, wanted, application = new ManagedIdentityApplication()) {
+/**
+ * Acquires a token for each resource concurrently, and again from the cache; asserts that each belongs to its resource.
+ */
+async function acquireAll(t, endpoint, resourceList, application = new ManagedIdentityApplication()) {
   for (const round of ["new", "cached"]) {
     const results = await withEnvironment(endpoint.env, () =>
-      Promise.all(wanted.map((resource) => application.acquireToken(resource))),
+      Promise.all(resourceList.map((resource) => application.acquireToken(resource))),
     );
-    const wrong = results.filter(({ accessToken }, index) => accessToken !== `token for ${wanted[index]}`);
-    t.is(wrong.length, 0, `${round}: ${wrong.length} of ${wanted.length} are of another resource`);
+    const wrong = results.filter(
+      ({ accessToken }, index) => accessToken !== `token for ${resourceList[index]}`,
+    );
+    t.is(wrong.length, 0, `${round}: ${wrong.length} of ${resourceList.length} are of another resource`);
     if (round === "cached") t.true(results.every(({ fromCache }) => fromCache));
   }
 }
 
-for (const names of [true, false]) {
-  const label = names ? "naming their resource" : "without a resource";
+for (const namesResource of [true, false]) {
+  const label = namesResource ? "naming their resource" : "without a resource";
   for (const strayAfter of [0, 1, 2, 5, 12]) {
     for (const isOnce of [true, false]) {
-      const amount = isOnce ? "one stray" : "one stray per connection";
-      test(`300 resources at once, responses ${label}, ${amount} after ${strayAfter} ms: no wrong token`, async (t) => {
+      const amount = isOnce ? "one stray response" : "one stray response per connection";
+      test(`300 concurrent resources, responses ${label}, ${amount} after ${strayAfter} ms: no wrong token`, async (t) => {
         let strays = 0;
         const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-          const response = tokenResponse(resource, { names });
+          const response = tokenResponse(resource, { namesResource });
           await writeAfter(socket, RESPONSE_TIME, response);
           if (nthOfConnection > 0 || (isOnce && strays > 0)) return;
           strays += 1;
@@ -46,9 +51,9 @@ for (const names of [true, false]) {
     }
   }
 
-  test(`calls one after another, responses ${label}, one stray per connection: no wrong token`, async (t) => {
+  test(`sequential calls, responses ${label}, one stray response per connection: no wrong token`, async (t) => {
     const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-      const response = tokenResponse(resource, { names });
+      const response = tokenResponse(resource, { namesResource });
       await writeAfter(socket, 0, response);
       if (nthOfConnection === 0) await writeAfter(socket, 2, response);
     });
@@ -58,11 +63,11 @@ for (const names of [true, false]) {
 }
 
 for (const strayAfter of [0, 2, 12]) {
-  test(`a server that waits for acknowledgements, one stray after ${strayAfter} ms: no wrong token`, async (t) => {
+  test(`a server that waits for acknowledgements, one stray response after ${strayAfter} ms: no wrong token`, async (t) => {
     const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-      // Nagle's algorithm: what follows a response leaves once that is acknowledged.
+      // With Nagle's algorithm, data after a response is sent once the response is acknowledged.
       socket.setNoDelay(false);
-      const response = tokenResponse(resource, { names: false });
+      const response = tokenResponse(resource, { namesResource: false });
       await writeAfter(socket, 0, response);
       // Linux delays acknowledgements from the second exchange of a connection on.
       if (nthOfConnection === 2) await writeAfter(socket, strayAfter, response);
@@ -70,15 +75,15 @@ for (const strayAfter of [0, 2, 12]) {
     const application = new ManagedIdentityApplication();
     for (const resource of resources(60)) {
       await acquireAll(t, endpoint, [resource], application);
-      // A connection is used again after 25 ms, and an acknowledgement is delayed by 40 ms.
+      // A connection is reused after 25 ms, and an acknowledgement is delayed by 40 ms.
       await setTimeout(30);
     }
     t.true(endpoint.counts.connections < 60);
   });
 }
 
-test("a stray response before the first request of a connection is not taken for its response", async (t) => {
-  const stray = tokenResponse("https://somewhere-else.example");
+test("a stray response before the first request of a connection is not used", async (t) => {
+  const stray = tokenResponse("https://another.example");
   const endpoint = await startRawEndpoint(
     t,
     ({ socket, resource }) => writeAfter(socket, RESPONSE_TIME, tokenResponse(resource)),
@@ -87,11 +92,11 @@ test("a stray response before the first request of a connection is not taken for
   await acquireAll(t, endpoint, ["https://vault.azure.net"]);
 });
 
-test("a stray response between a 100 and the response is not taken for the response", async (t) => {
+test("a stray response between a 100 and the response is not used", async (t) => {
   let isFirst = true;
   const endpoint = await startRawEndpoint(t, async ({ socket, resource }) => {
     await writeAfter(socket, RESPONSE_TIME, "HTTP/1.1 100 Continue\r\n\r\n");
-    if (isFirst) await writeAfter(socket, 1, tokenResponse("https://somewhere-else.example"));
+    if (isFirst) await writeAfter(socket, 1, tokenResponse("https://another.example"));
     isFirst = false;
     await writeAfter(socket, 1, tokenResponse(resource));
   });
@@ -99,16 +104,16 @@ test("a stray response between a 100 and the response is not taken for the respo
   t.is(endpoint.counts.connections, 2);
 });
 
-test("bytes that are not HTTP on a connection at rest end the connection only", async (t) => {
+test("data that is not HTTP on an idle connection closes only that connection", async (t) => {
   const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-    await writeAfter(socket, 0, tokenResponse(resource, { names: false }));
+    await writeAfter(socket, 0, tokenResponse(resource, { namesResource: false }));
     if (nthOfConnection === 0) await writeAfter(socket, 1, "\0\0garbage");
   });
   await acquireAll(t, endpoint, resources(50));
 });
 
-test("an endpoint's own spelling of a resource costs one request more, once", async (t) => {
-  const asked = "https://management.core.windows.net/";
+test("an endpoint that returns another name for a resource costs one additional request, once", async (t) => {
+  const resource = "https://management.core.windows.net/";
   const endpoint = await startRawEndpoint(t, ({ socket, nth }) => {
     const body = JSON.stringify({
       access_token: `token ${nth}`,
@@ -118,18 +123,18 @@ test("an endpoint's own spelling of a resource costs one request more, once", as
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   });
   const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-  const first = await withEnvironment(endpoint.env, () => application.acquireToken(asked));
+  const first = await withEnvironment(endpoint.env, () => application.acquireToken(resource));
   t.is(first.accessToken, "token 1");
   t.is(first.metadata.attempts, 2);
-  t.is(endpoint.counts.connections, 2, "the second request goes over a new connection");
+  t.is(endpoint.counts.connections, 2, "the second request uses a new connection");
   const second = await withEnvironment(endpoint.env, () =>
-    application.acquireToken({ resource: asked, forceRefresh: true }),
+    application.acquireToken({ resource, forceRefresh: true }),
   );
   t.is(second.accessToken, "token 2");
   t.is(second.metadata.attempts, 1);
 });
 
-test("responses for a different resource each time are refused", async (t) => {
+test("responses that name another resource each time are rejected", async (t) => {
   const endpoint = await startRawEndpoint(t, ({ socket, nth }) =>
     socket.write(tokenResponse(`https://other-${nth}.example`)),
   );
@@ -142,7 +147,7 @@ test("responses for a different resource each time are refused", async (t) => {
   t.false(error.message.includes("token for"), error.message);
 });
 
-test("responses of a caller's own client are not compared", async (t) => {
+test("responses of a custom client are not compared with the request", async (t) => {
   let requests = 0;
   const networkClient = {
     async sendGetRequestAsync() {
@@ -164,7 +169,7 @@ test("responses of a caller's own client are not compared", async (t) => {
   t.is(requests, 1);
 });
 
-test("100 calls one after another share few connections", async (t) => {
+test("100 sequential calls share few connections", async (t) => {
   const endpoint = await startRawEndpoint(t, ({ socket, resource }) =>
     writeAfter(socket, 1, tokenResponse(resource)),
   );

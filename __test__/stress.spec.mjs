@@ -1,5 +1,5 @@
-// Many callers, threads and processes at once, and processes that end in the middle of it. Each storm has a process of
-// its own, with --unhandled-rejections=strict: it must end by itself, with exit code 0 and nothing on stderr.
+// Many concurrent calls, threads and processes, some of which end with pending calls. Each scenario runs in a child
+// process with --unhandled-rejections=strict, which must exit with code 0 and print nothing to stderr.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -13,10 +13,10 @@ function run(t, endpoint, program, argument = null) {
   return runProcess(t, program, { argument, env: endpoint.env, flags: STRICT });
 }
 
-test("10,000 of 20,000 callers abort: the others get the token of one request", async (t) => {
+test("aborting 10,000 of 20,000 calls: the others get the token of one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const storm = startProcess(
+  const scenario = startProcess(
     t,
     async ({ native, report }) => {
       const application = new native.ManagedIdentityApplication();
@@ -28,7 +28,7 @@ test("10,000 of 20,000 callers abort: the others get the token of one request", 
         return application.acquireToken({ resource: "https://a.example", abortSignal: controller.signal });
       });
       const settled = Promise.allSettled(calls);
-      report("asked");
+      report("called");
       for (const [index, controller] of controllers.entries()) controller.abort(`reason ${index}`);
       const outcomes = await settled;
       const aborted = outcomes.filter(({ status }) => status === "rejected");
@@ -36,44 +36,44 @@ test("10,000 of 20,000 callers abort: the others get the token of one request", 
         aborted: aborted.length,
         reasons: new Set(aborted.map(({ reason }) => reason)).size,
         tokens: new Set(outcomes.filter(({ value }) => value).map(({ value }) => value.accessToken)).size,
-        served: outcomes.filter(({ value }) => value).length,
+        fulfilled: outcomes.filter(({ value }) => value).length,
       });
     },
     { env: endpoint.env, flags: STRICT },
   );
-  t.is(await storm.next(), "asked");
+  t.is(await scenario.next(), "called");
   await endpoint.waitForRequests(1);
   release();
-  t.deepEqual(await storm.next(), { aborted: 10_000, reasons: 10_000, tokens: 1, served: 10_000 });
-  const { code, stderr } = await storm.ended;
+  t.deepEqual(await scenario.next(), { aborted: 10_000, reasons: 10_000, tokens: 1, fulfilled: 10_000 });
+  const { code, stderr } = await scenario.ended;
   t.deepEqual([code, stderr, endpoint.requests.length], [0, "", 1]);
 });
 
-test("5,000 callers who force a refresh share one request", async (t) => {
+test("5,000 calls with forceRefresh share one request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const storm = startProcess(
+  const scenario = startProcess(
     t,
     async ({ native, report }) => {
       const application = new native.ManagedIdentityApplication();
       const request = { resource: "https://a.example", forceRefresh: true };
       const calls = Array.from({ length: 5_000 }, () => application.acquireToken(request));
-      report("asked");
+      report("called");
       report(new Set((await Promise.all(calls)).map(({ accessToken }) => accessToken)).size);
     },
     { env: endpoint.env, flags: STRICT },
   );
-  t.is(await storm.next(), "asked");
+  t.is(await scenario.next(), "called");
   release();
-  t.is(await storm.next(), 1);
-  t.is((await storm.ended).code, 0);
+  t.is(await scenario.next(), 1);
+  t.is((await scenario.ended).code, 0);
   t.is(endpoint.requests.length, 1);
 });
 
-test("what a flight brings after clearCache serves those who wait, and is not cached", async (t) => {
+test("a response that arrives after clearCache is returned to its waiters and not cached", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const storm = startProcess(
+  const scenario = startProcess(
     t,
     async ({ native, report }) => {
       const application = new native.ManagedIdentityApplication();
@@ -86,80 +86,84 @@ test("what a flight brings after clearCache serves those who wait, and is not ca
     },
     { env: endpoint.env, flags: STRICT },
   );
-  t.is(await storm.next(), "cleared");
+  t.is(await scenario.next(), "cleared");
   await endpoint.waitForRequests(1);
   release();
-  t.deepEqual(await storm.next(), [false, false]);
-  t.is((await storm.ended).code, 0);
+  t.deepEqual(await scenario.next(), [false, false]);
+  t.is((await scenario.ended).code, 0);
   t.is(endpoint.requests.length, 2);
 });
 
-test("an event loop that is blocked while tokens arrive delays them, and loses none", async (t) => {
+test("blocking the event loop while tokens arrive delays results but loses none", async (t) => {
   const endpoint = await startEndpoint(t);
-  const [served] = await run(t, endpoint, async ({ native, report }) => {
+  const [count] = await run(t, endpoint, async ({ native, report }) => {
     const application = new native.ManagedIdentityApplication();
     const calls = Array.from({ length: 50 }, (_, index) =>
       application.acquireToken(`https://${index}.example`),
     );
-    // The network thread goes on meanwhile.
+    // The network thread continues meanwhile.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
     report((await Promise.all(calls)).filter(({ accessToken }) => accessToken).length);
   });
-  t.is(served, 50);
+  t.is(count, 50);
   t.is(endpoint.requests.length, 50);
 });
 
-const ends = {
+const ENDINGS = {
   "is terminated": "",
   "calls process.exit": "setImmediate(() => process.exit(3));",
-  "throws what nobody catches": "setImmediate(() => { throw new Error('a worker that fails'); });",
+  "throws an uncaught error": "setImmediate(() => { throw new Error('a worker that fails'); });",
 };
-for (const [name, end] of Object.entries(ends)) {
-  test(`a worker thread that ${name} in mid-flight leaves the flight to the others`, async (t) => {
+for (const [name, ending] of Object.entries(ENDINGS)) {
+  test(`the request of a worker thread that ${name} is continued for the other threads`, async (t) => {
     const endpoint = await startEndpoint(t);
     const release = endpoint.hold();
-    const storm = startProcess(
+    const scenario = startProcess(
       t,
       async ({ native, report, argument }) => {
         const { Worker } = require("node:worker_threads");
         const { once } = require("node:events");
-        const ask = (end) => `
+        const callingWorker = (ending) => `
           const { parentPort } = require("node:worker_threads");
           const native = require(${JSON.stringify(argument.path)});
           new native.ManagedIdentityApplication().acquireToken("https://a.example")
             .then(({ accessToken }) => parentPort.postMessage(accessToken));
-          parentPort.postMessage("asked");
-          ${end}`;
-        // The one that ends is the one that starts the flight.
-        const starter = new Worker(ask(argument.end), { eval: true });
+          parentPort.postMessage("called");
+          ${ending}`;
+        // The worker that ends is the one that sends the request.
+        const starter = new Worker(callingWorker(argument.ending), { eval: true });
         starter.on("error", () => {});
-        const ended = new Promise((resolve) => starter.once("exit", resolve));
-        await Promise.race([new Promise((resolve) => starter.once("message", resolve)), ended]);
-        const others = [1, 2, 3].map(() => new Worker(ask(""), { eval: true }));
+        const exited = new Promise((resolve) => starter.once("exit", resolve));
+        await Promise.race([new Promise((resolve) => starter.once("message", resolve)), exited]);
+        const others = [1, 2, 3].map(() => new Worker(callingWorker(""), { eval: true }));
         await Promise.all(others.map((other) => once(other, "message")));
         const waiting = others.map(async (other) => (await once(other, "message"))[0]);
         const own = new native.ManagedIdentityApplication().acquireToken("https://a.example");
-        if (argument.end === "") starter.terminate();
-        await ended;
-        report("ended");
+        if (argument.ending === "") starter.terminate();
+        await exited;
+        report("exited");
         const tokens = [(await own).accessToken, ...(await Promise.all(waiting))];
         report([tokens.length, new Set(tokens).size]);
       },
-      { argument: { path: here.resolve("managed-identity-native"), end }, env: endpoint.env, flags: STRICT },
+      {
+        argument: { path: here.resolve("managed-identity-native"), ending },
+        env: endpoint.env,
+        flags: STRICT,
+      },
     );
-    t.is(await storm.next(), "ended");
+    t.is(await scenario.next(), "exited");
     await endpoint.waitForRequests(1);
     release();
-    t.deepEqual(await storm.next(), [4, 1]);
-    const { code, stderr } = await storm.ended;
+    t.deepEqual(await scenario.next(), [4, 1]);
+    const { code, stderr } = await scenario.ended;
     t.deepEqual([code, stderr, endpoint.requests.length], [0, "", 1]);
   });
 }
 
-test("process.exit in mid-flight exits with that code", async (t) => {
+test("process.exit with pending calls exits with its code", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
-  const storm = startProcess(
+  const scenario = startProcess(
     t,
     ({ native }) => {
       const application = new native.ManagedIdentityApplication();
@@ -168,11 +172,11 @@ test("process.exit in mid-flight exits with that code", async (t) => {
     },
     { env: endpoint.env, flags: STRICT },
   );
-  const { code, signal, stderr } = await storm.ended;
+  const { code, signal, stderr } = await scenario.ended;
   t.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: "" });
 });
 
-test("the processes of a cluster have a cache each, and end cleanly", async (t) => {
+test("each process of a cluster has its own cache and exits cleanly", async (t) => {
   const endpoint = await startEndpoint(t);
   const [codes] = await run(
     t,
@@ -200,7 +204,7 @@ test("the processes of a cluster have a cache each, and end cleanly", async (t) 
   t.is(endpoint.requests.length, 3);
 });
 
-test("a call in beforeExit gets its token, and then the process ends", async (t) => {
+test("a call in beforeExit gets its token before the process exits", async (t) => {
   const endpoint = await startEndpoint(t);
   const reports = await run(t, endpoint, ({ native, report }) => {
     const application = new native.ManagedIdentityApplication();

@@ -1,4 +1,4 @@
-// An endpoint that throttles: a fleet that starts together gets its tokens, and errors say how long to wait.
+// An endpoint that throttles: processes that start together get their tokens, and errors contain the delay to wait.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -8,29 +8,29 @@ import { startProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 
-/** How many processes start together, and how many requests a second the endpoint lets through. */
+/** The number of processes that start together, and the number of requests that the endpoint accepts per second. */
 const FLEET = 30;
 const PER_SECOND = 5;
 
-/** Lets so many requests of each second through, and answers the others with 429, without a word on how long to wait. */
+/** Accepts some requests per second and responds to the others with 429, without Retry-After. */
 function throttle() {
   let second = 0;
-  let left = 0;
+  let remaining = 0;
   return (_, response) => {
     const now = Math.floor(performance.now() / 1_000);
-    if (now !== second) [second, left] = [now, PER_SECOND];
-    left -= 1;
-    if (left >= 0) sendToken(response);
+    if (now !== second) [second, remaining] = [now, PER_SECOND];
+    remaining -= 1;
+    if (remaining >= 0) sendToken(response);
     else response.writeHead(429, { "Content-Type": "application/json" }).end("{}");
   };
 }
 
-/** A server that lets all who have come go on at one time. */
-async function startingLine(t, count) {
+/** A server that responds to its requests once `count` have arrived. */
+async function startBarrier(t, count) {
   const waiting = [];
   const server = createServer((_, response) => {
     waiting.push(response);
-    if (waiting.length === count) for (const each of waiting) each.end();
+    if (waiting.length === count) for (const response of waiting) response.end();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -39,25 +39,25 @@ async function startingLine(t, count) {
 }
 
 test.serial(
-  "30 processes start together, 5 requests a second are let through: at least 29 get a token",
+  "if 30 processes start together at an endpoint that accepts 5 requests per second, at least 29 get a token",
   async (t) => {
     t.timeout(120_000);
     const endpoint = await startTokenServer(t, throttle());
-    const line = await startingLine(t, FLEET);
+    const barrier = await startBarrier(t, FLEET);
     const outcomes = await Promise.all(
       Array.from({ length: FLEET }, () => {
         const { next } = startProcess(
           t,
-          ({ native, require, argument: [line, resource], report }) => {
+          ({ native, require, argument: [barrier, resource], report }) => {
             const application = new native.ManagedIdentityApplication();
-            require("node:http").get(line, () => {
+            require("node:http").get(barrier, () => {
               application.acquireToken(resource).then(
                 () => report("token"),
                 ({ message }) => report(message),
               );
             });
           },
-          { argument: [line, RESOURCE], env: endpoint.env },
+          { argument: [barrier, RESOURCE], env: endpoint.env },
         );
         return next();
       }),
@@ -67,7 +67,7 @@ test.serial(
   },
 );
 
-test("retryAfterMs is how long the endpoint asked to wait", async (t) => {
+test("retryAfterMs is the delay in the response's Retry-After", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const [status, value, expected] of [
     [503, "7", 7_000],
@@ -82,7 +82,7 @@ test("retryAfterMs is how long the endpoint asked to wait", async (t) => {
     t.is(error.retryAfterMs, expected);
     t.is(error.statusCode, status);
   }
-  // The 429 holds for every caller, whose error says how much of it is left.
+  // The 429 blocks every call; the error contains the remaining delay.
   const error = await expectError(
     t,
     acquireWithoutRetries(endpoint, { resource: "https://other.example", timeout: 5_000 }),
@@ -91,10 +91,10 @@ test("retryAfterMs is how long the endpoint asked to wait", async (t) => {
   t.true(error.retryAfterMs > 10_000 && error.retryAfterMs <= 60_000, String(error.retryAfterMs));
 });
 
-test("retryAfterMs is absent where the endpoint named no time, or did not answer", async (t) => {
+test("retryAfterMs is absent without a valid Retry-After or without a response", async (t) => {
   const endpoint = await startEndpoint(t);
-  for (const answer of [{ status: 503 }, { status: 400, headers: { "Retry-After": "soon" } }]) {
-    endpoint.next(answer);
+  for (const fault of [{ status: 503 }, { status: 400, headers: { "Retry-After": "soon" } }]) {
+    endpoint.next(fault);
     const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.false("retryAfterMs" in error);
   }

@@ -1,5 +1,5 @@
-// The three timeouts and the one of a single call, each against an endpoint that keeps silent. What is
-// asserted is how the calls end, never how long they took.
+// The three timeouts of an application and the timeout of a call, at an endpoint that does not respond. The tests
+// assert how calls end, never how long they took.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -13,87 +13,87 @@ import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-/** Over before anything can answer that is not to. */
-const SHORT = 50;
+/** A timeout that ends before any response that is not meant to arrive. */
+const SHORT_MS = 50;
 /** Long enough for a request to arrive on a busy machine. */
-const ENOUGH = 500;
+const SUFFICIENT_MS = 500;
 
-/** What every error about time looks like. */
-function isLate(t, error, { source = "AppService", attempts = 1, named }) {
+/** Asserts the fields of a timeout error. */
+function assertTimeout(t, error, { source = "AppService", attempts = 1, part }) {
   t.is(error.errorCode, "network_unavailable");
   t.is(error.source, source);
   t.is(error.attempts, attempts);
   t.true(error.retryable);
   t.false("statusCode" in error);
-  t.true(error.message.includes(named), error.message);
+  t.true(error.message.includes(part), error.message);
 }
 
-test("requestTimeout: no answer", async (t) => {
+test("requestTimeout applies if no response arrives", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
-  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
+  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT_MS } });
   const error = await expectError(t, call, "network_unavailable");
-  isLate(t, error, { named: "system.requestTimeout" });
+  assertTimeout(t, error, { part: "system.requestTimeout" });
   t.is(error.endpoint, endpoint.url);
 });
 
-test("requestTimeout: a body that does not end", async (t) => {
+test("requestTimeout applies if a body does not end", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ headers: { "Content-Length": 100_000 } });
-  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT } });
-  isLate(t, await expectError(t, call), { named: "system.requestTimeout" });
+  const call = acquireWithoutRetries(endpoint, RESOURCE, { system: { requestTimeout: SHORT_MS } });
+  assertTimeout(t, await expectError(t, call), { part: "system.requestTimeout" });
 });
 
-test("requestTimeout: once more, then an error", async (t) => {
+test("a request timeout is retried once", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
-  const application = new ManagedIdentityApplication({ system: { requestTimeout: ENOUGH } });
+  const application = new ManagedIdentityApplication({ system: { requestTimeout: SUFFICIENT_MS } });
   const error = await expectError(t, acquire(endpoint, RESOURCE, application));
-  isLate(t, error, { attempts: 2, named: "system.requestTimeout" });
+  assertTimeout(t, error, { attempts: 2, part: "system.requestTimeout" });
   t.is(endpoint.requests.length, 2);
 });
 
-test("requestTimeout: the second try may bring the token", async (t) => {
+test("the retry after a request timeout can return the token", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next({ headers: { "Content-Length": 100_000 } });
-  const application = new ManagedIdentityApplication({ system: { requestTimeout: ENOUGH } });
+  const application = new ManagedIdentityApplication({ system: { requestTimeout: SUFFICIENT_MS } });
   t.false((await acquire(endpoint, RESOURCE, application)).fromCache);
   t.is(endpoint.requests.length, 2);
 });
 
-test("totalTimeout", async (t) => {
+test("totalTimeout applies if no response arrives", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
   endpoint.hold();
-  const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT } });
+  const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT_MS } });
   const error = await expectError(t, acquire(endpoint, RESOURCE, application));
-  isLate(t, error, { source: "DefaultToImds", named: `${SHORT} ms` });
+  assertTimeout(t, error, { source: "DefaultToImds", part: `${SHORT_MS} ms` });
   t.true(error.message.includes("totalTimeout"), error.message);
 });
 
-test("timeout of a call replaces totalTimeout", async (t) => {
+test("the timeout of a call replaces a longer totalTimeout", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   const system = { totalTimeout: 600_000 };
   const error = await expectError(
     t,
-    acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: SHORT }, { system }),
+    acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout: SHORT_MS }, { system }),
   );
-  isLate(t, error, { named: `${SHORT} ms` });
+  assertTimeout(t, error, { part: `${SHORT_MS} ms` });
 });
 
-test("timeout of a call replaces a shorter totalTimeout, too", async (t) => {
+test("the timeout of a call replaces a shorter totalTimeout", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT } });
+  const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT_MS } });
   const short = acquire(endpoint, RESOURCE, application);
   const long = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 }, application);
-  isLate(t, await expectError(t, short), { named: `${SHORT} ms` });
+  assertTimeout(t, await expectError(t, short), { part: `${SHORT_MS} ms` });
   release();
   t.false((await long).fromCache);
   t.is(endpoint.requests.length, 1);
 });
 
-test("a fraction of a millisecond over one is taken", async (t) => {
+test("a timeout between two whole milliseconds is accepted", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.hold();
   await expectError(
@@ -103,39 +103,39 @@ test("a fraction of a millisecond over one is taken", async (t) => {
   );
 });
 
-test("each waiter has a timer of its own, and the flight goes on for the last", async (t) => {
+test("each waiter has its own timeout, and the request continues for the last one", async (t) => {
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
   const calls = [10, 30, 60].map((timeout) =>
     acquire(endpoint, { resource: RESOURCE, timeout }, application),
   );
-  const patient = [acquire(endpoint, RESOURCE, application), acquire(endpoint)];
+  const remaining = [acquire(endpoint, RESOURCE, application), acquire(endpoint)];
   for (const [index, call] of calls.entries()) {
-    isLate(t, await expectError(t, call), { named: `${[10, 30, 60][index]} ms` });
+    assertTimeout(t, await expectError(t, call), { part: `${[10, 30, 60][index]} ms` });
   }
   release();
-  const results = await Promise.all(patient);
+  const results = await Promise.all(remaining);
   t.true(results[0].accessToken === results[1].accessToken);
   t.is(endpoint.requests.length, 1);
 });
 
-test("a late waiter that has time puts the end of the flight off", async (t) => {
+test("a waiter with a longer timeout extends the deadline of the request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const starter = acquire(endpoint, { resource: RESOURCE, timeout: ENOUGH });
+  const starter = acquire(endpoint, { resource: RESOURCE, timeout: SUFFICIENT_MS });
   await endpoint.waitForRequests(1);
-  const late = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 });
-  isLate(t, await expectError(t, starter), { named: `${ENOUGH} ms` });
+  const joined = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 });
+  assertTimeout(t, await expectError(t, starter), { part: `${SUFFICIENT_MS} ms` });
   release();
-  t.false((await late).fromCache);
+  t.false((await joined).fromCache);
   t.is(endpoint.requests.length, 1);
 });
 
-test("when all waiters have given up, the next call starts anew", async (t) => {
+test("after all waiters have timed out, the next call sends a new request", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
-  const request = { resource: RESOURCE, timeout: ENOUGH };
+  const request = { resource: RESOURCE, timeout: SUFFICIENT_MS };
   await expectError(t, acquire(endpoint, request), "network_unavailable");
   await expectError(t, acquire(endpoint, request), "network_unavailable");
   t.is(endpoint.requests.length, 2);
@@ -143,13 +143,13 @@ test("when all waiters have given up, the next call starts anew", async (t) => {
   t.false((await acquire(endpoint)).fromCache);
 });
 
-test("a cached token needs no time", async (t) => {
+test("a cached token is returned with any timeout", async (t) => {
   const endpoint = await startEndpoint(t);
   await acquire(endpoint);
   t.true((await acquire(endpoint, { resource: RESOURCE, timeout: 1 })).fromCache);
 });
 
-test("totalTimeout cuts the chain of retries; the error says what came before", async (t) => {
+test("totalTimeout ends the retries, and the error contains the last failure", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 503 });
   const error = await expectError(t, acquire(endpoint, { resource: RESOURCE, timeout: 500 }));
@@ -158,7 +158,7 @@ test("totalTimeout cuts the chain of retries; the error says what came before", 
   t.true(error.retryable);
 });
 
-test("totalTimeout cuts an exchange of a retry; the error says what came before", async (t) => {
+test("totalTimeout ends a retry in flight, and the error contains the last failure", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.next([{ status: 503 }, { delay: 60_000 }]);
   const error = await expectError(
@@ -171,31 +171,34 @@ test("totalTimeout cuts an exchange of a retry; the error says what came before"
   t.true(error.message.includes("503"), error.message);
 });
 
-(process.platform === "linux" ? test : test.skip)("connectTimeout: nobody accepts", async (t) => {
-  const port = await startUnresponsiveServer(t);
-  const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
-  const application = new ManagedIdentityApplication({
-    system: { connectTimeout: SHORT, disableInternalRetries: true },
-  });
-  const error = await expectError(
-    t,
-    withEnvironment(env, () => application.acquireToken(RESOURCE)),
-  );
-  isLate(t, error, { named: "system.connectTimeout" });
-  t.is(error.cause.code, "ETIMEDOUT");
-});
+(process.platform === "connectTimeout applies if no connection is accepted" ? test : test.skip)(
+  "connectTimeout: nobody accepts",
+  async (t) => {
+    const port = await startUnresponsiveServer(t);
+    const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
+    const application = new ManagedIdentityApplication({
+      system: { connectTimeout: SHORT_MS, disableInternalRetries: true },
+    });
+    const error = await expectError(
+      t,
+      withEnvironment(env, () => application.acquireToken(RESOURCE)),
+    );
+    assertTimeout(t, error, { part: "system.connectTimeout" });
+    t.is(error.cause.code, "ETIMEDOUT");
+  },
+);
 
-test("applications with other limits for a connection share connections: 32 to an endpoint, whoever asks", async (t) => {
-  const connections = { now: 0, most: 0 };
+test("applications with different connect timeouts share connections: at most 32 per endpoint", async (t) => {
+  const connections = { current: 0, max: 0 };
   const server = createServer((request, response) => {
     const { searchParams } = new URL(request.url, "http://127.0.0.1");
     response.end(JSON.stringify({ access_token: searchParams.get("resource"), expires_in: 3_600 }));
   });
   server.on("connection", (socket) => {
-    connections.now += 1;
-    connections.most = Math.max(connections.most, connections.now);
+    connections.current += 1;
+    connections.max = Math.max(connections.max, connections.current);
     socket.on("close", () => {
-      connections.now -= 1;
+      connections.current -= 1;
     });
   });
   server.listen(0, "127.0.0.1");
@@ -205,8 +208,8 @@ test("applications with other limits for a connection share connections: 32 to a
   const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
   for (const connectTimeout of [2_999, 3_000, 60_000]) {
     const application = new ManagedIdentityApplication({ system: { connectTimeout } });
-    const ask = (_, index) => application.acquireToken(`https://${connectTimeout}-${index}.example`);
-    await withEnvironment(env, () => Promise.all(Array.from({ length: 100 }, ask)));
+    const acquireNth = (_, index) => application.acquireToken(`https://${connectTimeout}-${index}.example`);
+    await withEnvironment(env, () => Promise.all(Array.from({ length: 100 }, acquireNth)));
   }
-  t.true(connections.most <= 32, `${connections.most}`);
+  t.true(connections.max <= 32, `${connections.max}`);
 });

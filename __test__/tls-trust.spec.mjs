@@ -1,5 +1,5 @@
-// Whom an https endpoint must convince: the roots of this process. The judge is Node's own fetch, in the same process
-// and at the same server.
+// The roots by which https endpoints are verified: those of this process. Each result is compared with that of Node's
+// fetch in the same process and at the same server.
 
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -14,10 +14,10 @@ import { runProcess, startProcess } from "./support/program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
 
-const tellsRoots = tls.getCACertificates !== undefined;
-const takesRoots = tls.setDefaultCACertificates !== undefined;
-/** Nothing of the machine on which the tests run. */
-const NOTHING = {
+const canReadRoots = tls.getCACertificates !== undefined;
+const canSetRoots = tls.setDefaultCACertificates !== undefined;
+/** Clears the settings of the machine on which the tests run. */
+const NO_SETTINGS = {
   NODE_EXTRA_CA_CERTS: undefined,
   NODE_OPTIONS: undefined,
   NODE_USE_SYSTEM_CA: undefined,
@@ -26,7 +26,7 @@ const NOTHING = {
   SSL_CERT_DIR: "/none",
 };
 
-/** An https endpoint of App Service's kind, with a certificate of its own that lies in the file `ca`. */
+/** Starts an App Service endpoint over https, whose certificate is in the file `ca`. */
 async function startServer(t, options = {}) {
   const certificate = await createCertificate();
   let handshakes = 0;
@@ -56,15 +56,15 @@ async function startServer(t, options = {}) {
     folder,
     url,
     pem: certificate.pem,
-    env: { ...NOTHING, IDENTITY_ENDPOINT: url, IDENTITY_HEADER: "header-1234" },
+    env: { ...NO_SETTINGS, IDENTITY_ENDPOINT: url, IDENTITY_HEADER: "header-1234" },
     get handshakes() {
       return handshakes;
     },
   };
 }
 
-/** Asks by fetch, if `argument.fetch` says so, and by our package; reports what became of both. */
-async function ask({ argument, native, require, report }) {
+/** Sends a request with fetch, if `argument.fetch` is true, and acquires a token; reports both results. */
+async function requestWithBoth({ argument, native, require, report }) {
   if (argument.roots) {
     const tls = require("node:tls");
     const { roots } = argument;
@@ -79,25 +79,25 @@ async function ask({ argument, native, require, report }) {
   if (argument.fetch) {
     outcome.fetch = await fetch(process.env.IDENTITY_ENDPOINT).then(
       ({ status }) => status,
-      () => "refused",
+      () => "rejected",
     );
   }
   const application = new native.ManagedIdentityApplication({ system });
-  outcome.ours = await application.acquireToken("https://vault.azure.net").then(
+  outcome.actual = await application.acquireToken("https://vault.azure.net").then(
     () => 200,
     ({ errorCode, message }) => {
       outcome.message = message;
-      return errorCode === "managed_identity_unreachable_network" ? "refused" : message;
+      return errorCode === "managed_identity_unreachable_network" ? "rejected" : message;
     },
   );
   report({ ...outcome, lines });
 }
 
-async function outcomeOf(t, server, { env, roots, fetch = true, ...options } = {}) {
+async function resultOf(t, server, { env, roots, fetch = true, ...options } = {}) {
   const argument = { fetch, roots };
-  const program = startProcess(t, ask, { ...options, argument, env: { ...server.env, ...env } });
+  const program = startProcess(t, requestWithBoth, { ...options, argument, env: { ...server.env, ...env } });
   const { reports, code, stderr } = await program.ended;
-  // Node.js says on stderr that it could not read a file of extra certificates, or that nothing is verified.
+  // Node.js prints to stderr that a file of extra certificates is unreadable or that nothing is verified.
   t.is(code, 0, stderr);
   return reports[0];
 }
@@ -105,86 +105,88 @@ async function outcomeOf(t, server, { env, roots, fetch = true, ...options } = {
 for (const fetch of [true, false]) {
   const loaded = fetch ? "node:tls in use" : "node:tls not loaded";
 
-  test(`nothing vouches for the server: refused (${loaded})`, async (t) => {
+  test(`a server that no root verifies is rejected (${loaded})`, async (t) => {
     const server = await startServer(t);
-    const outcome = await outcomeOf(t, server, { fetch });
-    t.is(outcome.fetch, fetch ? "refused" : undefined);
-    t.is(outcome.ours, "refused");
+    const outcome = await resultOf(t, server, { fetch });
+    t.is(outcome.fetch, fetch ? "rejected" : undefined);
+    t.is(outcome.actual, "rejected");
     t.true(server.handshakes > 0);
   });
 
-  test(`NODE_EXTRA_CA_CERTS vouches (${loaded})`, async (t) => {
+  test(`NODE_EXTRA_CA_CERTS adds roots (${loaded})`, async (t) => {
     const server = await startServer(t);
-    const outcome = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca } });
+    const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca } });
     t.is(outcome.fetch, fetch ? 200 : undefined);
-    t.is(outcome.ours, 200);
+    t.is(outcome.actual, 200);
     t.deepEqual(
       outcome.lines.filter(([level]) => level < 2),
       [],
     );
   });
 
-  test(`--use-system-ca with SSL_CERT_FILE (${loaded})`, async (t) => {
-    if (!tellsRoots || process.platform !== "linux") return t.pass("this Node.js does not tell its roots");
+  test(`--use-system-ca reads SSL_CERT_FILE (${loaded})`, async (t) => {
+    if (!canReadRoots || process.platform !== "linux")
+      return t.pass("this Node.js does not expose its roots");
     const server = await startServer(t);
     const env = { SSL_CERT_FILE: server.ca };
-    const outcome = await outcomeOf(t, server, { fetch, env, flags: ["--use-system-ca"] });
+    const outcome = await resultOf(t, server, { fetch, env, flags: ["--use-system-ca"] });
     t.is(outcome.fetch, fetch ? 200 : undefined);
-    t.is(outcome.ours, 200);
-    const without = await outcomeOf(t, server, { fetch, env });
-    t.is(without.fetch, fetch ? "refused" : undefined);
-    t.is(without.ours, "refused", "SSL_CERT_FILE alone is not read, as Node.js does not read it");
+    t.is(outcome.actual, 200);
+    const without = await resultOf(t, server, { fetch, env });
+    t.is(without.fetch, fetch ? "rejected" : undefined);
+    t.is(without.actual, "rejected", "SSL_CERT_FILE alone is not read, as in Node.js");
   });
 
-  test(`--use-openssl-ca with SSL_CERT_FILE, and nothing else counts (${loaded})`, async (t) => {
-    if (!tellsRoots || process.platform !== "linux") return t.pass("this Node.js does not tell its roots");
+  test(`--use-openssl-ca reads SSL_CERT_FILE instead of other roots (${loaded})`, async (t) => {
+    if (!canReadRoots || process.platform !== "linux")
+      return t.pass("this Node.js does not expose its roots");
     const server = await startServer(t);
     const flags = ["--use-openssl-ca"];
-    const outcome = await outcomeOf(t, server, { fetch, env: { SSL_CERT_FILE: server.ca }, flags });
+    const outcome = await resultOf(t, server, { fetch, env: { SSL_CERT_FILE: server.ca }, flags });
     t.is(outcome.fetch, fetch ? 200 : undefined);
-    t.is(outcome.ours, 200);
-    const extra = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca }, flags });
-    t.is(extra.ours, 200);
+    t.is(outcome.actual, 200);
+    const extra = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca }, flags });
+    t.is(extra.actual, 200);
     t.is(extra.fetch, fetch ? 200 : undefined);
   });
 
-  test(`NODE_EXTRA_CA_CERTS that is missing is a line in the log (${loaded})`, async (t) => {
+  test(`a missing file in NODE_EXTRA_CA_CERTS is logged (${loaded})`, async (t) => {
     const server = await startServer(t);
     const missing = join(server.folder, "gone.pem");
-    const outcome = await outcomeOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
-    t.is(outcome.ours, "refused", "nothing else vouches");
+    const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
+    t.is(outcome.actual, "rejected", "no other root verifies the server");
     t.true(outcome.message.includes(missing), outcome.message);
     const warnings = outcome.lines.filter(([level, line]) => level === 1 && line.includes(missing));
     t.is(warnings.length, 1);
-    t.true(server.handshakes > 0, "the server was asked all the same");
+    t.true(server.handshakes > 0, "a connection was attempted");
   });
 }
 
-test("NODE_TLS_REJECT_UNAUTHORIZED changes nothing", async (t) => {
+test("NODE_TLS_REJECT_UNAUTHORIZED has no effect", async (t) => {
   const server = await startServer(t);
-  const outcome = await outcomeOf(t, server, { env: { NODE_TLS_REJECT_UNAUTHORIZED: "0" } });
+  const outcome = await resultOf(t, server, { env: { NODE_TLS_REJECT_UNAUTHORIZED: "0" } });
   t.is(outcome.fetch, 200);
-  t.is(outcome.ours, "refused");
+  t.is(outcome.actual, "rejected");
 });
 
-test("tls.setDefaultCACertificates: exactly those", async (t) => {
-  if (!takesRoots) return t.pass("this Node.js has no such function");
+test("tls.setDefaultCACertificates replaces all other roots", async (t) => {
+  if (!canSetRoots) return t.pass("this Node.js has no such function");
   const server = await startServer(t);
   const other = await createCertificate({ subject: "another authority" });
   for (const [roots, env, expected] of [
     [[server.pem], {}, 200],
     [[server.pem, other.pem], {}, 200],
-    [[other.pem], { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
-    ["bundled", { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
-    [[], { NODE_EXTRA_CA_CERTS: server.ca }, "refused"],
+    [[other.pem], { NODE_EXTRA_CA_CERTS: server.ca }, "rejected"],
+    ["bundled", { NODE_EXTRA_CA_CERTS: server.ca }, "rejected"],
+    [[], { NODE_EXTRA_CA_CERTS: server.ca }, "rejected"],
   ]) {
-    const outcome = await outcomeOf(t, server, { roots, env });
-    t.deepEqual([outcome.fetch, outcome.ours], [expected, expected]);
+    const outcome = await resultOf(t, server, { roots, env });
+    t.deepEqual([outcome.fetch, outcome.actual], [expected, expected]);
   }
 });
 
-test("roots that a process changes count from the next request on, in the thread that changed them", async (t) => {
-  if (!takesRoots) return t.pass("this Node.js has no such function");
+test("changed roots apply from the next request on, in the thread that changed them", async (t) => {
+  if (!canSetRoots) return t.pass("this Node.js has no such function");
   const server = await startServer(t);
   const other = await createCertificate({ subject: "another authority" });
   const argument = { sets: [undefined, [server.pem], [other.pem], [server.pem]], other: [other.pem] };
@@ -192,9 +194,9 @@ test("roots that a process changes count from the next request on, in the thread
     const https = require("node:https");
     const tls = require("node:tls");
     const { Worker } = require("node:worker_threads");
-    const ask = async () => {
-      const asked = await Promise.allSettled([
-        // Not fetch, which resumes a session without verifying it anew.
+    const requestWithBoth = async () => {
+      const settled = await Promise.allSettled([
+        // Not fetch, which resumes a TLS session without verifying the server again.
         new Promise((resolve, reject) => {
           const request = https.get(process.env.IDENTITY_ENDPOINT, { agent: false }, (response) => {
             response.resume();
@@ -207,24 +209,24 @@ test("roots that a process changes count from the next request on, in the thread
           forceRefresh: true,
         }),
       ]);
-      return asked.map(({ status }) => status === "fulfilled");
+      return settled.map(({ status }) => status === "fulfilled");
     };
-    const told = [];
+    const results = [];
     for (const roots of sets) {
       if (roots) tls.setDefaultCACertificates(roots);
-      told.push(await ask());
+      results.push(await requestWithBoth());
     }
-    // What another thread sets is its own.
+    // Roots that another thread sets apply only there.
     const worker = new Worker(
       'require("node:tls").setDefaultCACertificates(require("node:worker_threads").workerData)',
       { eval: true, workerData: other },
     );
     await new Promise((resolve) => worker.once("exit", resolve));
-    told.push(await ask());
-    report(told);
+    results.push(await requestWithBoth());
+    report(results);
   };
-  const [told] = await runProcess(t, program, { argument, env: server.env });
-  t.deepEqual(told, [
+  const [results] = await runProcess(t, program, { argument, env: server.env });
+  t.deepEqual(results, [
     [false, false],
     [true, true],
     [false, false],
@@ -233,7 +235,7 @@ test("roots that a process changes count from the next request on, in the thread
   ]);
 });
 
-test("roots are read for https only, and not by the thread that waits", async (t) => {
+test("roots are read for https only, and not on the calling thread", async (t) => {
   const server = await startServer(t);
   const program = async ({ argument, native, report }) => {
     const isLoaded = () => process.moduleLoadList.includes("NativeModule tls");
@@ -251,20 +253,20 @@ test("roots are read for https only, and not by the thread that waits", async (t
   t.deepEqual(await runProcess(t, program, { argument, env: server.env }), [false, false, false]);
 });
 
-test("reading the roots leaves the standard output as it was", async (t) => {
+test("reading the roots leaves stdout blocking", async (t) => {
   const server = await startServer(t);
   const program = async ({ native, report }) => {
     const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
     await application.acquireToken("https://vault.azure.net");
-    // A descriptor that Node.js made non-blocking takes a part of this only.
+    // If Node.js had made the descriptor non-blocking, only a part of this would be written.
     report("x".repeat(8_000_000));
   };
   const env = { ...server.env, NODE_EXTRA_CA_CERTS: server.ca };
-  const [told] = await runProcess(t, program, { env });
-  t.is(told.length, 8_000_000);
+  const [results] = await runProcess(t, program, { env });
+  t.is(results.length, 8_000_000);
 });
 
-/** Programs whose /etc/ssl and /etc/pki hold nothing but, at most, this bundle. */
+/** The command prefix of processes whose /etc/ssl and /etc/pki contain only this bundle, or nothing. */
 function withSystemRoots(bundle) {
   const steps = [
     "for d in /etc/ssl /etc/pki; do [ ! -d $d ] || mount -t tmpfs none $d; done",
@@ -273,44 +275,44 @@ function withSystemRoots(bundle) {
   return ["unshare", "--map-root-user", "--mount", "sh", "-c", `${steps.join(" && ")} && exec "$@"`, "sh"];
 }
 
-test("without a system trust store the bundled roots count", async (t) => {
+test("without a system trust store, the bundled roots apply", async (t) => {
   if (skipReason !== undefined) return t.pass(skipReason);
   const server = await startServer(t);
   const command = withSystemRoots();
-  const outcome = await outcomeOf(t, server, { command });
-  // Only certificates of public authorities are in the bundle, so the server is refused: after a handshake.
-  t.deepEqual([outcome.fetch, outcome.ours], ["refused", "refused"]);
+  const outcome = await resultOf(t, server, { command });
+  // The bundle contains only public authorities, so the server is rejected after a handshake.
+  t.deepEqual([outcome.fetch, outcome.actual], ["rejected", "rejected"]);
   t.true(server.handshakes > 1);
   t.true(/certificate/i.test(outcome.message) && !/no trust roots/.test(outcome.message), outcome.message);
   const env = { NODE_EXTRA_CA_CERTS: server.ca };
-  t.is((await outcomeOf(t, server, { command, env })).ours, 200);
+  t.is((await resultOf(t, server, { command, env })).actual, 200);
 });
 
-test("the system's roots count beside Node's, also if NODE_EXTRA_CA_CERTS is missing", async (t) => {
+test("the system's roots apply in addition to Node's, also if the file in NODE_EXTRA_CA_CERTS is missing", async (t) => {
   if (skipReason !== undefined) return t.pass(skipReason);
   const server = await startServer(t);
   const command = withSystemRoots(server.ca);
   const missing = join(server.folder, "gone.pem");
   for (const NODE_EXTRA_CA_CERTS of [undefined, missing]) {
-    const outcome = await outcomeOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
-    t.deepEqual([outcome.fetch, outcome.ours], ["refused", 200]);
+    const outcome = await resultOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
+    t.deepEqual([outcome.fetch, outcome.actual], ["rejected", 200]);
     const warnings = outcome.lines.filter(([level]) => level === 1);
     t.is(warnings.length, NODE_EXTRA_CA_CERTS === undefined ? 0 : 1);
   }
 });
 
-test("the system's roots do not count where the process has chosen its own", async (t) => {
-  if (skipReason !== undefined || !takesRoots) return t.pass(skipReason ?? "no such function");
+test("the system's roots do not apply if the process has set its own", async (t) => {
+  if (skipReason !== undefined || !canSetRoots) return t.pass(skipReason ?? "no such function");
   const server = await startServer(t);
   const other = await createCertificate({ subject: "another authority" });
   for (const roots of [[other.pem], "bundled"]) {
-    const outcome = await outcomeOf(t, server, { command: withSystemRoots(server.ca), roots });
-    t.deepEqual([outcome.fetch, outcome.ours], ["refused", "refused"]);
+    const outcome = await resultOf(t, server, { command: withSystemRoots(server.ca), roots });
+    t.deepEqual([outcome.fetch, outcome.actual], ["rejected", "rejected"]);
   }
 });
 
-test("a server that demands a certificate of its client is not asked again, whenever its refusal arrives", async (t) => {
-  // With TLS 1.3 the refusal comes after the handshake, before or after the request was sent.
+test("a server that requires a client certificate gets no retry, regardless of when its rejection arrives", async (t) => {
+  // With TLS 1.3 the rejection arrives after the handshake, before or after the request was sent.
   const server = await startServer(t, { requestCert: true, minVersion: "TLSv1.3" });
   const [errors] = await runProcess(
     t,
@@ -319,11 +321,11 @@ test("a server that demands a certificate of its client is not asked again, when
       const errors = [];
       for (let nth = 0; nth < 20; nth += 1) {
         const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);
-        errors.push({ attempts: error.attempts, saysWhy: error.message.includes("CertificateRequired") });
+        errors.push({ attempts: error.attempts, hasReason: error.message.includes("CertificateRequired") });
       }
       report(errors);
     },
     { env: { ...server.env, NODE_EXTRA_CA_CERTS: server.ca } },
   );
-  t.deepEqual(errors, Array(20).fill({ attempts: 1, saysWhy: true }));
+  t.deepEqual(errors, Array(20).fill({ attempts: 1, hasReason: true }));
 });

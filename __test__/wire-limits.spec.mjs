@@ -1,4 +1,4 @@
-// Limits hold whatever an endpoint sends: bytes are counted on the wire, and a flood delays no other endpoint.
+// Limits on received data: bytes are counted on the wire, and a flood does not delay calls to other endpoints.
 
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
@@ -10,14 +10,14 @@ import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
 const LIMIT = 3_000;
-/** What a call may take beyond its limit: a tenth, and what a busy machine adds. */
+/** How long a call may take beyond its timeout: a tenth, plus a margin for a busy machine. */
 const SLACK = LIMIT / 10 + 1_500;
 const MEBIBYTE = 1_048_576;
 
 const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-/** What each flood begins with, and what it repeats without end. */
+/** The beginning of each flood, and the part that is repeated endlessly. */
 const FLOODS = {
-  "digits of a chunk's size": [CHUNKED, "0".repeat(4_096)],
+  "digits of a chunk size": [CHUNKED, "0".repeat(4_096)],
   "extensions of a chunk": [`${CHUNKED}5;`, "a=b;".repeat(1_024)],
   "chunks of one byte": [CHUNKED, "1\r\nx\r\n".repeat(512)],
   trailers: [`${CHUNKED}0\r\n`, `X-Trailer: ${"x".repeat(1_000)}\r\n`],
@@ -26,32 +26,32 @@ const FLOODS = {
   "one header field": ["HTTP/1.1 200 OK\r\nX-Header: ", "x".repeat(4_096)],
   "a reason phrase": ["HTTP/1.1 200 ", "x".repeat(4_096)],
   "blank lines": ["", "\r\n".repeat(2_048)],
-  "a body without an end": ["HTTP/1.1 200 OK\r\n\r\n", "x".repeat(4_096)],
+  "an endless body": ["HTTP/1.1 200 OK\r\n\r\n", "x".repeat(4_096)],
 };
 
-/** Starts a process that answers every connection with a flood, as fast as it is read. Reports the bytes on "count". */
+/** Starts a process that responds to every connection with a flood, as fast as it is read. */
 async function startFlood(t, [start, repeated]) {
   const flood = startProcess(
     t,
     ({ require, report, argument: [start, repeated] }) => {
-      let most = 0;
+      let max = 0;
       const server = require("node:net").createServer((socket) => {
         socket.on("error", () => {});
         socket.once("data", () => {
           socket.write(start);
           const pump = () => {
             while (!socket.destroyed && socket.write(repeated));
-            most = Math.max(most, socket.bytesWritten);
+            max = Math.max(max, socket.bytesWritten);
           };
           socket.on("drain", pump);
           pump();
         });
         socket.on("close", () => {
-          most = Math.max(most, socket.bytesWritten);
+          max = Math.max(max, socket.bytesWritten);
         });
       });
       server.listen(0, "127.0.0.1", () => report(server.address().port));
-      process.on("SIGUSR2", () => report(most));
+      process.on("SIGUSR2", () => report(max));
     },
     { argument: [start, repeated] },
   );
@@ -66,7 +66,7 @@ async function startFlood(t, [start, repeated]) {
 }
 
 (process.platform === "win32" ? test.skip : test)(
-  "31 connections that are flooded end in time; a good endpoint beside them answers every call",
+  "31 flooded connections end in time, and calls to a good endpoint are not affected",
   async (t) => {
     for (const [name, bytes] of Object.entries(FLOODS)) {
       const flood = await startFlood(t, bytes);
@@ -80,26 +80,26 @@ async function startFlood(t, [start, repeated]) {
         const error = await t.throwsAsync(
           withEnvironment(flood.env, () => application.acquireToken(resource)),
         );
-        return { error, took: performance.now() - started };
+        return { error, elapsed: performance.now() - started };
       });
       for (let call = 0; call < 40; call += 1) {
         const resource = `https://good-${call}.example`;
         const { accessToken } = await withEnvironment(good.env, () => application.acquireToken(resource));
         t.is(accessToken, `token for ${resource}`);
       }
-      for (const { error, took } of await Promise.all(flooded)) {
-        // On a busy machine the time may be over first.
+      for (const { error, elapsed } of await Promise.all(flooded)) {
+        // On a busy machine the timeout may occur first.
         const codes = ["managed_identity_failed_response", "network_unavailable"];
         t.true(codes.includes(error.errorCode), `${name}: ${error.message}`);
-        t.true(took < LIMIT + SLACK, `${name}: ${took} ms`);
+        t.true(elapsed < LIMIT + SLACK, `${name}: ${elapsed} ms`);
       }
-      // The kernel's buffers on both sides hold what was written and never read.
+      // Bytes that were written and never read are in the kernel's buffers on both sides.
       t.true((await flood.mostBytesWritten()) < 16 * MEBIBYTE, name);
     }
   },
 );
 
-test("64 KiB of header fields are refused, a little less is read", async (t) => {
+test("64 KiB of header fields are rejected, slightly less is accepted", async (t) => {
   const field = (length) => `X-Header: ${"x".repeat(length)}\r\n`;
   for (const [length, isRead] of [
     [60_000, true],
@@ -120,7 +120,7 @@ test("64 KiB of header fields are refused, a little less is read", async (t) => 
   }
 });
 
-test("a token beside a body of nearly 1 MiB is read, in one piece and in chunks", async (t) => {
+test("a token in a body of almost 1 MiB is read, in one piece and in chunks", async (t) => {
   const padding = "x".repeat(MEBIBYTE - 1_000);
   const body = JSON.stringify({ access_token: "token", expires_in: 86_400, padding });
   const chunks = body.match(/.{1,8192}/gs).map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);

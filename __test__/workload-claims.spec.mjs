@@ -1,5 +1,5 @@
-// Claims challenges and capabilities where Microsoft Entra itself takes them: a workload identity sends them in the form
-// parameter `claims`, as msal-node's confidential client does.
+// Claims challenges and client capabilities with workload identity: they are sent to Microsoft Entra in the form
+// parameter `claims`, as by msal-node's confidential client.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -22,7 +22,7 @@ function start(t) {
   return startEndpoint(t, "workload-identity");
 }
 
-/** The parameter `claims` of each request. No request has a query. */
+/** The `claims` parameter of each request. Asserts that the requests have no query. */
 function claimsSent(t, endpoint) {
   return endpoint.requests.map(({ query, form }) => {
     t.deepEqual(query, {});
@@ -31,7 +31,7 @@ function claimsSent(t, endpoint) {
   });
 }
 
-test("a challenge and capabilities go into the form, merged; neither adds nothing", async (t) => {
+test("claims and capabilities are merged in the form parameter; without both it is absent", async (t) => {
   const endpoint = await start(t);
   const withCp1 = new ManagedIdentityApplication(WITH_CP1);
   await acquire(endpoint);
@@ -51,7 +51,7 @@ test("a challenge and capabilities go into the form, merged; neither adds nothin
   ]);
 });
 
-test("the token is the one that the capabilities ask for", async (t) => {
+test("the token contains the requested capabilities", async (t) => {
   const endpoint = await start(t);
   t.deepEqual(claimsOf(await getToken(endpoint, SCOPE, { enableCae: true })).xms_cc, ["CP1"]);
   t.is(claimsOf(await getToken(endpoint, SCOPE)).xms_cc, undefined);
@@ -84,22 +84,22 @@ async function claimsOfMsalNode(t, endpoint, claims, clientCapabilities) {
   const argument = { claims, clientCapabilities };
   t.deepEqual(await runProcess(t, program, { argument, env: endpoint.env }), [3]);
   const sent = endpoint.requests.slice(before).find(({ form }) => form?.grant_type !== undefined);
-  // These are of an ID token, which this grant does not bring; Entra ignores them.
+  // msal-node also requests claims of an ID token, which this grant does not return; Entra ignores them.
   const { id_token: _, ...rest } = JSON.parse(sent.form.claims);
   return rest;
 }
 
 for (const [name, claims, clientCapabilities] of [
-  ["a challenge and capabilities", CLAIMS, ["CP1"]],
-  ["a challenge", CLAIMS, undefined],
+  ["claims and capabilities", CLAIMS, ["CP1"]],
+  ["claims", CLAIMS, undefined],
   ["capabilities", undefined, ["CP1", "other"]],
   [
-    "a challenge that names capabilities",
+    "claims that contain capabilities",
     JSON.stringify({ access_token: { xms_cc: { values: ["x"] } } }),
     ["CP1"],
   ],
 ]) {
-  test(`on the wire as msal-node has it: ${name}`, async (t) => {
+  test(`the form parameter equals that of msal-node: ${name}`, async (t) => {
     const endpoint = await start(t);
     const expected = await claimsOfMsalNode(t, endpoint, claims, clientCapabilities);
     const application = new ManagedIdentityApplication({ clientCapabilities });
@@ -108,14 +108,16 @@ for (const [name, claims, clientCapabilities] of [
   });
 }
 
-test("callers share a request only if the merged claims are the same", async (t) => {
+test("calls share a request only if their merged claims are equal", async (t) => {
   const endpoint = await start(t);
-  const ask = (claims) =>
+  const acquireWithCp1 = (claims) =>
     withEnvironment(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
   const release = endpoint.hold();
   const other = JSON.stringify({ access_token: { nbf: { ...NBF, value: "1800000000" } } });
   const spaced = ` ${JSON.stringify({ access_token: { nbf: { value: NBF.value, essential: true } } }, null, 2)}\n`;
-  const calls = [CLAIMS, spaced, other, other].map((claims) => ask({ resource: RESOURCE, claims }));
+  const calls = [CLAIMS, spaced, other, other].map((claims) =>
+    acquireWithCp1({ resource: RESOURCE, claims }),
+  );
   await endpoint.waitForRequests(2);
   release();
   const tokens = (await Promise.all(calls)).map(({ accessToken }) => accessToken);
@@ -126,7 +128,7 @@ test("callers share a request only if the merged claims are the same", async (t)
   );
 });
 
-test("claims that are not a JSON object are refused before any request, here only", async (t) => {
+test("claims that are not a JSON object are rejected without a request, by workload identity only", async (t) => {
   const endpoint = await start(t);
   for (const claims of ["nonsense", "[]", "null", '"text"', Buffer.from(CLAIMS).toString("base64")]) {
     const error = await expectError(
@@ -145,7 +147,7 @@ test("claims that are not a JSON object are refused before any request, here onl
   t.is(other.requests.length, 1);
 });
 
-test.serial("a client of the Azure SDK answers a challenge with a token for its claims", async (t) => {
+test.serial("an Azure SDK client answers a claims challenge with a token that has the claims", async (t) => {
   const endpoint = await start(t);
   const challenge = claimsChallenge({ access_token: { nbf: NBF } });
   let revoked;
@@ -157,7 +159,7 @@ test.serial("a client of the Azure SDK answers a challenge with a token for its 
     [revoked] = service.tokens;
     t.is(await send(), 200);
     t.is(await send(), 200);
-    // The new token stands in the place of the refused one for other clients, too.
+    // Other clients get the new token instead of the rejected one, too.
     t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
   });
   const [first, , fresh] = service.tokens;

@@ -1,5 +1,5 @@
-// A workload identity on AKS: an assertion from a file for a token of Entra's, over the internet, with the
-// roots and the proxy that the environment names.
+// Workload identity on AKS: exchanges an assertion from a file for a token of Microsoft Entra, over the internet, with
+// the roots and the proxy that the environment names.
 
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -31,26 +31,26 @@ function acquireWith(env, configuration = NO_RETRIES, request = RESOURCE) {
   return withEnvironment(env, () => new ManagedIdentityApplication(configuration).acquireToken(request));
 }
 
-/** A folder that goes with the test. */
-function folder(t) {
+/** A directory that is removed with the test. */
+function temporaryDirectory(t) {
   const path = mkdtempSync(join(tmpdir(), "workload-identity-"));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** A proxy that knows CONNECT only; `asked` holds the target and the credentials of each request. */
-async function startProxy(t, refuse = false) {
-  const asked = [];
+/** Starts a proxy that supports CONNECT only. `requests` has the target and the credentials of each request. */
+async function startProxy(t, rejects = false) {
+  const requests = [];
   const sockets = new Set();
   const server = http.createServer((_, response) => {
-    asked.push("no CONNECT");
+    requests.push("no CONNECT");
     response.writeHead(405).end();
   });
   server.on("connect", ({ url, headers }, client) => {
-    asked.push({ url, authorization: headers["proxy-authorization"] });
+    requests.push({ url, authorization: headers["proxy-authorization"] });
     sockets.add(client);
     client.on("error", () => undefined);
-    if (refuse) {
+    if (rejects) {
       client.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
       return;
     }
@@ -68,10 +68,10 @@ async function startProxy(t, refuse = false) {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
-  return { asked, port: server.address().port, url: `http://127.0.0.1:${server.address().port}` };
+  return { requests, port: server.address().port, url: `http://127.0.0.1:${server.address().port}` };
 }
 
-test("the request, and the token it brings", async (t) => {
+test("the token request has the documented form, and its token is cached", async (t) => {
   const endpoint = await start(t);
   const { scopes, expiresOn, refreshOn } = await acquire(endpoint, `${RESOURCE}/.default`);
   t.deepEqual(scopes, [RESOURCE]);
@@ -93,7 +93,7 @@ test("the request, and the token it brings", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("an application's client id wins over AZURE_CLIENT_ID, and does without it", async (t) => {
+test("userAssignedClientId takes precedence over AZURE_CLIENT_ID, which may be absent", async (t) => {
   const endpoint = await start(t);
   const managedIdentityIdParams = { userAssignedClientId: otherUserAssignedIdentity.clientId };
   for (const AZURE_CLIENT_ID of [endpoint.env.AZURE_CLIENT_ID, undefined]) {
@@ -103,7 +103,7 @@ test("an application's client id wins over AZURE_CLIENT_ID, and does without it"
   for (const { form } of endpoint.requests) t.is(form.client_id, otherUserAssignedIdentity.clientId);
 });
 
-test("a resource id and an object id cannot be used", async (t) => {
+test("a resource id and an object id are rejected", async (t) => {
   const endpoint = await start(t);
   for (const [option, id] of [
     ["userAssignedResourceId", userAssignedIdentity.resourceId],
@@ -127,9 +127,9 @@ test("tenants and clients do not share tokens", async (t) => {
   await expectError(t, acquireWith({ ...endpoint.env, AZURE_TENANT_ID: "other.example" }), "invalid_request");
 });
 
-test("the file is read anew for each request: Kubernetes replaces it", async (t) => {
+test("the file is read for each request, because Kubernetes replaces it", async (t) => {
   const endpoint = await start(t);
-  const file = join(folder(t), "token");
+  const file = join(temporaryDirectory(t), "token");
   const env = { ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file };
   const assertions = [1, 2].map((hours) => endpoint.issueAssertion({ expiresIn: hours * 3600 }));
   writeFileSync(file, `${assertions[0]}\n`);
@@ -140,9 +140,9 @@ test("the file is read anew for each request: Kubernetes replaces it", async (t)
   t.true(sent[0] === assertions[0] && sent[1] === assertions[1]);
 });
 
-test("a byte order mark before the token does not go along", async (t) => {
+test("a byte order mark before the token is removed", async (t) => {
   const endpoint = await start(t);
-  const file = join(folder(t), "token");
+  const file = join(temporaryDirectory(t), "token");
   const assertion = endpoint.issueAssertion();
   for (const content of [`\ufeff${assertion}`, `\ufeff${assertion}\r\n`, ` \ufeff ${assertion}`]) {
     writeFileSync(file, content);
@@ -151,20 +151,20 @@ test("a byte order mark before the token does not go along", async (t) => {
   }
 });
 
-test("a file of no use is an error that names it, before any request", async (t) => {
+test("an unusable file is an error that names it, without a request", async (t) => {
   const endpoint = await start(t);
-  const path = folder(t);
-  const make = (name, content) => {
+  const path = temporaryDirectory(t);
+  const createFile = (name, content) => {
     writeFileSync(join(path, name), content);
     return join(path, name);
   };
   for (const file of [
     join(path, "none"),
     path,
-    make("empty", ""),
-    make("blank", " \n"),
-    make("large", "x".repeat(100_000)),
-    make("binary", Buffer.from([0xff, 0xfe])),
+    createFile("empty", ""),
+    createFile("blank", " \n"),
+    createFile("large", "x".repeat(100_000)),
+    createFile("binary", Buffer.from([0xff, 0xfe])),
   ]) {
     const call = acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file });
     const error = await expectError(t, call, "unable_to_read_secret_file", file);
@@ -180,9 +180,9 @@ for (const [code, overrides, remedy] of [
   ["AADSTS700212", { audience: "api://elsewhere" }, undefined],
   ["AADSTS700024", { expiresIn: -60 }, undefined],
 ]) {
-  test(`${code}${remedy ? ", with its remedy" : ""}`, async (t) => {
+  test(`${code} has the service's description${remedy ? " and a remedy" : ""}`, async (t) => {
     const endpoint = await start(t);
-    const file = join(folder(t), "token");
+    const file = join(temporaryDirectory(t), "token");
     const assertion = endpoint.issueAssertion(overrides);
     writeFileSync(file, assertion);
     const call = acquireWith({ ...endpoint.env, AZURE_FEDERATED_TOKEN_FILE: file });
@@ -197,28 +197,28 @@ for (const [code, overrides, remedy] of [
   });
 }
 
-test("AADSTS700016, with its remedy", async (t) => {
+test("AADSTS700016 has a remedy", async (t) => {
   const endpoint = await start(t);
   const env = { ...endpoint.env, AZURE_CLIENT_ID: "00000000-0000-0000-0000-000000000000" };
   const error = await expectError(t, acquireWith(env), "unauthorized_client");
   t.true(error.message.includes("AADSTS700016") && error.message.includes("AZURE_CLIENT_ID and"));
 });
 
-test("AADSTS70021, with its remedy", async (t) => {
+test("AADSTS70021 has a remedy", async (t) => {
   const endpoint = await start(t);
-  const words = "AADSTS70021: No matching federated identity record found for presented assertion.";
-  endpoint.always({ status: 401, body: { error: "invalid_request", error_description: words } });
+  const description = "AADSTS70021: No matching federated identity record found for presented assertion.";
+  endpoint.always({ status: 401, body: { error: "invalid_request", error_description: description } });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_request");
   t.true(error.message.includes("federated credential"), error.message);
 });
 
-test("AADSTS500011, with its remedy", async (t) => {
+test("AADSTS500011 has a remedy", async (t) => {
   const endpoint = await start(t, { resources: ["https://known.example"] });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
   t.true(error.message.includes("check the audience"), error.message);
 });
 
-test("a certificate that nobody vouches for is refused, before anything is sent", async (t) => {
+test("a certificate from an unknown authority is rejected before anything is sent", async (t) => {
   const endpoint = await start(t);
   const { NODE_EXTRA_CA_CERTS: _, ...env } = endpoint.env;
   const error = await expectError(t, acquireWith(env), "managed_identity_unreachable_network");
@@ -228,7 +228,7 @@ test("a certificate that nobody vouches for is refused, before anything is sent"
   t.deepEqual(endpoint.requests, []);
 });
 
-test("a certificate of another name, or one that expired, is refused", async (t) => {
+test("a certificate with another name or that has expired is rejected", async (t) => {
   for (const certificate of [
     { names: ["elsewhere.example"] },
     { names: [] },
@@ -240,10 +240,10 @@ test("a certificate of another name, or one that expired, is refused", async (t)
   }
 });
 
-// Where other roots vouch for the server it works all the same: see tls-trust.spec.mjs.
-test("NODE_EXTRA_CA_CERTS that cannot be read is named if nothing else vouches for the server", async (t) => {
+// If another root verifies the server, the call succeeds; see tls-trust.spec.mjs.
+test("an unreadable file in NODE_EXTRA_CA_CERTS is named in the error if no root verifies the server", async (t) => {
   const endpoint = await start(t);
-  const empty = join(folder(t), "ca.pem");
+  const empty = join(temporaryDirectory(t), "ca.pem");
   writeFileSync(empty, "");
   for (const NODE_EXTRA_CA_CERTS of ["/none/ca.pem", empty]) {
     const lines = [];
@@ -264,22 +264,22 @@ for (const [variable, own] of [
   ["https_proxy", {}],
   ["https_proxy", { HTTPS_PROXY: "http://127.0.0.1:1" }],
 ]) {
-  test(`the proxy of ${variable} is used${own.HTTPS_PROXY ? ", which wins" : ""}`, async (t) => {
+  test(`the proxy in ${variable} is used${own.HTTPS_PROXY ? " and takes precedence" : ""}`, async (t) => {
     const endpoint = await start(t);
     const proxy = await startProxy(t);
     t.false((await acquireWith({ ...endpoint.env, ...own, [variable]: proxy.url })).fromCache);
-    t.deepEqual(proxy.asked, [{ url: endpoint.origin.replace("https://", ""), authorization: undefined }]);
+    t.deepEqual(proxy.requests, [{ url: endpoint.origin.replace("https://", ""), authorization: undefined }]);
     t.is(endpoint.requests.length, 1);
   });
 }
 
-test("a proxy's user and password go to the proxy only", async (t) => {
+test("the user and password of a proxy are sent only to the proxy", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t);
   const HTTPS_PROXY = proxy.url.replace("http://", "http://user:pass@");
   await acquireWith({ ...endpoint.env, HTTPS_PROXY });
   const expected = `Basic ${Buffer.from("user:pass").toString("base64")}`;
-  t.is(proxy.asked[0].authorization, expected);
+  t.is(proxy.requests[0].authorization, expected);
   t.false("proxy-authorization" in endpoint.requests[0].headers);
 });
 
@@ -292,7 +292,7 @@ for (const [host, NO_PROXY] of [
   ["localhost", "*"],
 ]) {
   for (const variable of ["NO_PROXY", "no_proxy"]) {
-    test(`${variable}=${NO_PROXY} is honoured for ${host}`, async (t) => {
+    test(`${variable}=${NO_PROXY} applies to ${host}`, async (t) => {
       const endpoint = await start(t);
       const proxy = await startProxy(t);
       const AZURE_AUTHORITY_HOST = endpoint.origin.replace("127.0.0.1", host);
@@ -302,13 +302,13 @@ for (const [host, NO_PROXY] of [
         HTTPS_PROXY: proxy.url,
         [variable]: NO_PROXY,
       });
-      t.deepEqual(proxy.asked, []);
+      t.deepEqual(proxy.requests, []);
       t.is(endpoint.requests.length, 1);
     });
   }
 }
 
-test("a proxy that is not an http(s) URL is named, and not passed by", async (t) => {
+test("a proxy that is not an http(s) URL is an error that names the variable, and is not bypassed", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t);
   for (const variable of ["HTTPS_PROXY", "https_proxy"]) {
@@ -334,17 +334,17 @@ test("a proxy that is not an http(s) URL is named, and not passed by", async (t)
       t.true(!available && reason.includes(variable), reason);
     }
   }
-  t.deepEqual([proxy.asked, endpoint.requests], [[], []]);
+  t.deepEqual([proxy.requests, endpoint.requests], [[], []]);
 });
 
-test("NO_PROXY of another host changes nothing", async (t) => {
+test("NO_PROXY of another host has no effect", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t);
   await acquireWith({ ...endpoint.env, HTTPS_PROXY: proxy.url, NO_PROXY: "elsewhere.example,10.0.0.0/8" });
-  t.is(proxy.asked.length, 1);
+  t.is(proxy.requests.length, 1);
 });
 
-test("a proxy that refuses, or is not there, is an unreachable network", async (t) => {
+test("a proxy that rejects the request or is unreachable is an unreachable network", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t, true);
   for (const HTTPS_PROXY of [proxy.url, "http://127.0.0.1:1"]) {
@@ -354,11 +354,11 @@ test("a proxy that refuses, or is not there, is an unreachable network", async (
       "managed_identity_unreachable_network",
     );
   }
-  t.is(proxy.asked.length, 1);
+  t.is(proxy.requests.length, 1);
   t.deepEqual(endpoint.requests, []);
 });
 
-test("no other source ever uses a proxy", async (t) => {
+test("no other source uses a proxy", async (t) => {
   const proxy = await startProxy(t);
   const names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
   const proxies = Object.fromEntries(names.map((name) => [name, proxy.url]));
@@ -367,16 +367,16 @@ test("no other source ever uses a proxy", async (t) => {
     await acquireWith({ ...endpoint.env, ...proxies });
     t.is(endpoint.requests.length, 1);
   }
-  t.deepEqual(proxy.asked, []);
+  t.deepEqual(proxy.requests, []);
 });
 
-test("the environment is the call's own: a proxy that appears later is used", async (t) => {
+test("the environment is read in each call: a proxy that is set later is used", async (t) => {
   const endpoint = await start(t);
   const proxy = await startProxy(t);
   await acquireWith(endpoint.env, NO_RETRIES, FORCED);
   await acquireWith({ ...endpoint.env, HTTPS_PROXY: proxy.url }, NO_RETRIES, FORCED);
-  t.is(proxy.asked.length, 1);
+  t.is(proxy.requests.length, 1);
   await acquireWith(endpoint.env, NO_RETRIES, FORCED);
-  t.is(proxy.asked.length, 1);
+  t.is(proxy.requests.length, 1);
   t.is(endpoint.requests.length, 3);
 });

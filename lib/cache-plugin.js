@@ -20,13 +20,13 @@ const plugins = new WeakMap();
 /** Sets where native code persists this application's tokens. */
 function attachCache(native, directory, cachePlugin, newId) {
   if (directory !== undefined && directory !== null) {
-    native.keepInDirectory(hostname());
+    native.useCacheDirectory(hostname());
   } else if (cachePlugin !== undefined && cachePlugin !== null) {
     if (!plugins.has(cachePlugin)) {
       plugins.set(cachePlugin, { id: newId(), access: serializeAccess(cachePlugin) });
     }
     const { id, access } = plugins.get(cachePlugin);
-    native.keepWithPlugin(hostname(), access, id);
+    native.useCachePlugin(hostname(), access, id);
   }
 }
 

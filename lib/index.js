@@ -760,11 +760,11 @@ function nextCallNumber() {
 
 /** The queue through which native code delivers outcomes. It keeps the process alive while a call is pending. */
 class CompletionQueue {
-  native = new binding.Arrivals(onComplete);
+  native = new binding.CompletionChannel(onComplete);
   #refCount = 0;
 
   ref(call) {
-    if (this.#refCount === 0) this.native.keepAlive(true);
+    if (this.#refCount === 0) this.native.setRef(true);
     this.#refCount += 1;
     pendingByNumber.set(call.number, call);
   }
@@ -772,7 +772,7 @@ class CompletionQueue {
   unref(call) {
     pendingByNumber.delete(call.number);
     this.#refCount -= 1;
-    if (this.#refCount === 0) this.native.keepAlive(false);
+    if (this.#refCount === 0) this.native.setRef(false);
   }
 }
 
@@ -870,7 +870,7 @@ class PendingCall {
     if (this.#waiters > 0 || !pendingByNumber.has(this.number)) return;
     this.#released = true;
     this.#close();
-    this.#queue.native.release(this.number);
+    this.#queue.native.cancel(this.number);
   }
 
   #close() {

@@ -4,9 +4,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::cache::flight::Outcome;
+use crate::acquisition::in_flight::AcquisitionResult;
 use crate::error::Error;
-use crate::source::SourceName;
+use crate::source_name::SourceName;
 
 /// One event of one flight.
 pub struct Event {
@@ -19,11 +19,11 @@ pub struct Event {
     /// Where, without the query.
     pub endpoint: String,
     /// What happened.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What happened.
-pub enum What {
+pub enum EventKind {
     /// A request ended.
     Request {
         /// Its number, from 1.
@@ -45,29 +45,29 @@ pub enum What {
         wait: Duration,
     },
     /// A refresh behind a caller ended.
-    Refresh(Outcome),
+    Refresh(AcquisitionResult),
 }
 
 /// Takes events. It must not block and must not fail.
-pub trait Observer: Send + Sync {
+pub trait EventListener: Send + Sync {
     /// One event.
-    fn notice(&self, event: Event);
+    fn on_event(&self, event: Event);
 }
 
 /// The place for one application's observer, who may come after the application was made.
 #[derive(Clone, Default)]
-pub struct Observation(Arc<OnceLock<Box<dyn Observer>>>);
+pub struct EventListenerSlot(Arc<OnceLock<Box<dyn EventListener>>>);
 
-impl Observation {
+impl EventListenerSlot {
     /// From now on this one observes; only the first does.
-    pub fn begin(&self, observer: Box<dyn Observer>) {
+    pub fn set(&self, observer: Box<dyn EventListener>) {
         let _ = self.0.set(observer);
     }
 
     /// Tells of an event, which is made only if somebody observes.
-    pub fn notice(&self, event: impl FnOnce() -> Event) {
+    pub fn emit(&self, event: impl FnOnce() -> Event) {
         if let Some(observer) = self.0.get() {
-            observer.notice(event());
+            observer.on_event(event());
         }
     }
 }

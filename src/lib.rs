@@ -1,21 +1,17 @@
 //! Access tokens for Azure managed identities, for Node.js services.
 //!
-//! The map of the house, from the front door inwards:
+//! The layers, from the outside in; a module depends only on those below it:
 //!
-//! * [`binding`]: the Node room. The only place that knows napi; it converts and decides nothing.
-//! * [`application`]: the use case in one screen: validate, cache, source, store.
-//! * [`config`], [`request`], [`identity`], [`resource`]: what was asked for, in types that cannot be wrong.
-//! * [`token`]: the secret string, the token, and the arithmetic of its ages.
-//! * [`error`]: the one error type and the one table of codes.
-//! * [`cache`]: the key, the stored tokens, and the single flight.
-//! * [`source`]: how each Azure host hands out tokens; one file per host, pure functions.
-//! * [`http`]: the transport, the one loop that sends, retries and times out.
-//! * [`redaction`]: the words of others, made fit to be read.
-//! * [`log`], [`events`], [`metadata`]: what is told of an acquisition: lines, events, figures.
-//! * [`availability`](application::availability): whether there is a managed identity at all, without asking for a token.
-//! * [`machine`]: environment, files, clock: the only room that touches the real machine.
+//! * [`binding`]: the only code that names napi. It converts values and decides nothing.
+//! * [`acquisition`]: looks a token up, joins a request in flight or starts one, and stores the result.
+//! * [`cache`]: tokens in memory and in persistent caches.
+//! * [`source`]: detection and the wire format of each Azure token source, without side effects.
+//! * [`http`]: the transport, the retry loop, and the limits of an endpoint.
+//! * [`options`]: the options of an application and of a request, parsed.
+//! * [`platform`]: environment, files, clock and randomness: the only code that touches the machine.
+//! * [`token`], [`source_name`], [`error`], [`redaction`], [`log`], [`events`], [`metadata`]: the types that all share.
 //!
-//! Nothing below `binding` reads the process's environment, and nothing outside it names Node.
+//! Only JavaScript reads the process's environment; it is handed to each call.
 #![deny(unsafe_code, missing_docs, unreachable_pub)]
 #![warn(clippy::pedantic)]
 #![allow(
@@ -26,23 +22,19 @@
 )]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))] // tables of owned test values read better
 
-pub mod application;
+pub mod acquisition;
 pub mod binding;
 pub mod cache;
-pub mod config;
 pub mod error;
 pub mod events;
-#[cfg(test)]
-mod fakes;
 pub mod http;
-pub mod identity;
 pub mod log;
-pub mod machine;
 pub mod metadata;
-#[cfg(test)]
-mod properties;
+pub mod options;
+pub mod platform;
 pub mod redaction;
-pub mod request;
-pub mod resource;
 pub mod source;
+pub mod source_name;
+#[cfg(test)]
+mod test_support;
 pub mod token;

@@ -47,21 +47,21 @@ impl Level {
 }
 
 /// Takes finished lines. It must not block and must not fail.
-pub trait Sink: Send + Sync {
+pub trait LogSink: Send + Sync {
     /// One line.
-    fn line(&self, level: Level, line: String);
+    fn write_line(&self, level: Level, line: String);
 }
 
 /// The log of one application: a level, and a sink if anybody reads.
 #[derive(Clone)]
 pub struct Log {
     level: Level,
-    sink: Option<Arc<dyn Sink>>,
+    sink: Option<Arc<dyn LogSink>>,
 }
 
 impl Log {
     /// A log that passes on lines up to this level.
-    pub fn new(level: Level, sink: Option<Arc<dyn Sink>>) -> Self {
+    pub fn new(level: Level, sink: Option<Arc<dyn LogSink>>) -> Self {
         Self { level, sink }
     }
 
@@ -70,20 +70,26 @@ impl Log {
         self.level
     }
 
-    /// Writes a line; its words are made only if somebody reads them.
-    pub fn write(&self, level: Level, now: Timestamp, correlation_id: &str, words: impl FnOnce() -> String) {
+    /// Writes a line. `message` is called only if the level is enabled and there is a sink.
+    pub fn write(
+        &self,
+        level: Level,
+        now: Timestamp,
+        correlation_id: &str,
+        message: impl FnOnce() -> String,
+    ) {
         let Some(sink) = self.sink.as_ref().filter(|_| level <= self.level) else {
             return;
         };
         let since = Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
         let stamp = httpdate::fmt_http_date(UNIX_EPOCH + since);
         let package = concat!(env!("CARGO_PKG_NAME"), "@", env!("CARGO_PKG_VERSION"));
-        sink.line(
+        sink.write_line(
             level,
             format!(
                 "[{stamp}] : [{correlation_id}] : {package} : {} - {}",
                 level.name(),
-                words()
+                message()
             ),
         );
     }
@@ -98,14 +104,14 @@ mod tests {
     #[derive(Default)]
     struct Kept(Mutex<Vec<(Level, String)>>);
 
-    impl Sink for Kept {
-        fn line(&self, level: Level, line: String) {
+    impl LogSink for Kept {
+        fn write_line(&self, level: Level, line: String) {
             self.0.lock().expect("unpoisoned").push((level, line));
         }
     }
 
     #[test]
-    fn a_line_has_msal_nodes_shape_and_levels_filter() {
+    fn log_line_has_the_msal_node_format_and_levels_filter() {
         let kept = Arc::new(Kept::default());
         let log = Log::new(Level::Info, Some(kept.clone()));
         let now = Timestamp::from_secs(1_700_000_000);
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_msal_nodes() {
+    fn level_numbers_equal_msal_node() {
         let names: Vec<_> = (0..5)
             .filter_map(|n| Level::from_number(f64::from(n)))
             .map(Level::name)

@@ -25,7 +25,7 @@ impl TokenSource {
 
 /// Why the endpoint was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshReason {
+pub enum CacheRefreshReason {
     /// It was not.
     NotApplicable,
     /// The caller did not want the cached token.
@@ -38,7 +38,7 @@ pub enum RefreshReason {
     ProactivelyRefreshed,
 }
 
-impl RefreshReason {
+impl CacheRefreshReason {
     /// MSAL.NET's name for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,29 +57,29 @@ pub struct Metadata {
     /// Where its token came from; `None` without one.
     pub token_source: Option<TokenSource>,
     /// Why the endpoint was asked.
-    pub refresh_reason: RefreshReason,
+    pub cache_refresh_reason: CacheRefreshReason,
     /// How many requests were sent for it, also by others who wait for the same.
     pub attempts: u32,
     /// How long those requests took, all together.
-    pub in_http: Duration,
+    pub http_time: Duration,
     /// How long a cache outside of this process took.
-    pub in_cache: Duration,
+    pub cache_time: Duration,
     /// How long the call took.
-    pub total: Duration,
+    pub total_time: Duration,
     /// The endpoint, without its query.
     pub endpoint: String,
 }
 
 impl Metadata {
     /// Of a token that was there.
-    pub fn cached(refresh_reason: RefreshReason, endpoint: String) -> Self {
+    pub fn from_cache(refresh_reason: CacheRefreshReason, endpoint: String) -> Self {
         Self {
             token_source: Some(TokenSource::Cache),
-            refresh_reason,
+            cache_refresh_reason: refresh_reason,
             attempts: 0,
-            in_http: Duration::ZERO,
-            in_cache: Duration::ZERO,
-            total: Duration::ZERO,
+            http_time: Duration::ZERO,
+            cache_time: Duration::ZERO,
+            total_time: Duration::ZERO,
             endpoint,
         }
     }

@@ -1,15 +1,15 @@
-// The endpoint of a soak: grants tokens, refuses one resource, never answers another.
+// The endpoint of a soak test: grants tokens, returns an error for one resource, never responds for another.
 
 import { createServer } from "node:http";
 
 let last = 0;
 const server = createServer((request, response) => {
-  if (request.url.includes("silent")) return;
-  const refused = request.url.includes("refused");
+  if (request.url.includes("unresponsive")) return;
+  const isRejected = request.url.includes("rejected");
   last += 1;
   const token = { access_token: `${last}.${"x".repeat(1_400)}`, expires_in: 86_400 };
-  response.writeHead(refused ? 400 : 200, { "Content-Type": "application/json" });
-  response.end(JSON.stringify(refused ? { message: "no" } : token));
+  response.writeHead(isRejected ? 400 : 200, { "Content-Type": "application/json" });
+  response.end(JSON.stringify(isRejected ? { message: "no" } : token));
 });
 process.on("message", () => {
   server.closeAllConnections();

@@ -1,5 +1,6 @@
-// Endpoints that misbehave at random, in a process of their own: `fork(file, [seed, count, isGood])`. With
-// 1 for `isGood` they do not. Each token tells its resource. A message closes every connection, and gets what was done.
+// Endpoints that misbehave at random, in a child process: `fork(file, [seed, count, isGood])`. If `isGood` is 1, they
+// do not misbehave. Each token contains its resource. A message closes every connection, and the reply reports what was
+// done.
 
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
@@ -13,12 +14,12 @@ const seen = {};
 const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const TOO_MANY = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n";
 /**
- * The package uses a connection again after 25 ms of silence. A stray response that comes later, and does not name its
- * resource, cannot be told from the next response; what this process is too late for is therefore not sent.
+ * The package reuses a connection after 25 ms without data. A stray response that arrives later and does not name its
+ * resource cannot be distinguished from the next response, so it is not sent if this process is too late.
  */
-const STRAY_WITHIN = 12;
+const STRAY_DEADLINE_MS = 12;
 
-/** What an endpoint does with a request, by weight. */
+/** The behaviours of an endpoint for a request, with their weights. */
 const behaviours = {
   good: [30, ({ socket, response }) => writeAfter(socket, between(random, 0, 20), response)],
   strayResponses: [
@@ -28,7 +29,7 @@ const behaviours = {
       const written = performance.now();
       for (let stray = between(random, 1, 3); stray > 0; stray -= 1) {
         await delay(between(random, 0, 8));
-        if (performance.now() - written < STRAY_WITHIN) await writeAfter(socket, 0, response);
+        if (performance.now() - written < STRAY_DEADLINE_MS) await writeAfter(socket, 0, response);
       }
     },
   ],
@@ -105,12 +106,12 @@ function flood(socket, start, repeated) {
 
 const names = isGood === 1 ? ["good"] : Object.keys(behaviours);
 const choices = names.map((name) => [behaviours[name][0], name]);
-const kept = [];
+const endpoints = [];
 
 async function misbehave({ socket, resource }) {
   const response = tokenResponse(resource, {
-    names: random() < 0.5,
-    // Every third token has to be asked for again in the course of the run.
+    namesResource: random() < 0.5,
+    // A third of the tokens expires during the run.
     lifetime: random() < 0.33 ? between(random, 1, 20) : 86_400,
   });
   const name = choose(random, choices);
@@ -119,11 +120,11 @@ async function misbehave({ socket, resource }) {
 }
 
 for (let index = 0; index < count; index += 1) {
-  kept.push(await startRawEndpoint({ teardown() {} }, misbehave));
+  endpoints.push(await startRawEndpoint({ teardown() {} }, misbehave));
 }
 process.on("message", () => {
-  for (const { sockets } of kept) for (const socket of sockets) socket.destroy();
-  process.send({ seen, connections: kept.reduce((sum, { counts }) => sum + counts.connections, 0) });
+  for (const { sockets } of endpoints) for (const socket of sockets) socket.destroy();
+  process.send({ seen, connections: endpoints.reduce((sum, { counts }) => sum + counts.connections, 0) });
 });
 process.on("disconnect", () => process.exit());
-process.send(kept.map(({ env }) => env));
+process.send(endpoints.map(({ env }) => env));

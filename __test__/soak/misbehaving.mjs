@@ -1,7 +1,7 @@
-// Mixed calls to endpoints that misbehave at random, and to a good one beside them:
-// `node __test__/soak/misbehaving.mjs [calls] [slack in ms] [seed]`. Prints what it counted, as JSON; exits with 1, and
-// with the reasons on stderr, if a token was of another resource, a call to the good endpoint failed, a call outlived its
-// limit, an error had another form than an error of this package, or descriptors or threads were left behind.
+// Mixed calls to endpoints that misbehave at random, and to a good one beside them: `node __test__/soak/misbehaving.mjs
+// [calls] [slack in ms] [seed]`. Prints its counts as JSON. Exits with 1, and prints the reasons to stderr, if a token
+// belonged to another resource, a call to the good endpoint failed, a call exceeded its timeout, an error was not one
+// of this package, or descriptors or threads leaked.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -18,26 +18,26 @@ const INDEX = require.resolve("managed-identity-native");
 const { ManagedIdentityApplication, ManagedIdentityError } = require(INDEX);
 
 const calls = Number(process.argv[2] ?? 20_000);
-/** What a call may take beyond a tenth more than its limit. */
+/** How long a call may take beyond 110 % of its timeout, in ms. */
 const slack = Number(process.argv[3] ?? 500);
 const seed = Number(process.argv[4] ?? Date.now() % 2 ** 32);
 const random = randomFrom(seed);
 
-const LANES = 96;
-/** Several, since a 429 with Retry-After silences one of them for a while. */
+const CONCURRENCY = 96;
+/** Several, because a 429 with Retry-After blocks one of them for a while. */
 const MISBEHAVING_ENDPOINTS = 2;
 const RESOURCES = 100;
-/** Of a call to the good endpoint: what it takes must not depend on the others. */
+/** The timeout of calls to the good endpoint, which the other endpoints must not delay. */
 const GOOD_TIMEOUT = 5_000;
-/** A worker thread that ends in the middle of its calls, after so many calls of the main thread. */
+/** After this many calls, a worker thread is terminated with pending calls. */
 const CALLS_PER_WORKER = 250;
 /** Longer than the 4 s after which the package closes an idle connection. */
-const REST = 5_000;
-const ABORTED = new Error("given up by its caller");
+const REST_MS = 5_000;
+const ABORTED = new Error("aborted by its caller");
 
 const failures = [];
 const counts = { tokens: 0, cached: 0, good: 0, aborted: 0, errors: {} };
-/** In milliseconds. That of the event loop tells a machine without time from a call that outlived its limit. */
+/** In milliseconds. The delay of the event loop distinguishes a busy machine from a call that exceeded its timeout. */
 const slowest = { overrun: 0, good: 0, eventLoop: 0 };
 
 async function startEndpoints(count, isGood) {
@@ -56,8 +56,8 @@ const applications = [
 
 const pick = (values) => values[between(random, 0, values.length - 1)];
 
-/** The ways to ask for a token, by weight. */
-const ways = [
+/** The kinds of calls, with their weights. */
+const methods = [
   [20, (application, request) => application.acquireToken(request)],
   [60, (application, request) => application.acquireToken({ ...request, forceRefresh: true })],
   [
@@ -78,7 +78,7 @@ const ways = [
   ],
 ];
 
-/** Calls, and notes whatever is not as it should be. */
+/** Makes a call and records every failure. */
 async function call(number, { env, label, timeout, isGood }) {
   const resource = `https://${label}-${between(random, 1, RESOURCES)}.example`;
   const controller = new AbortController();
@@ -92,11 +92,11 @@ async function call(number, { env, label, timeout, isGood }) {
   Object.assign(process.env, env);
   const started = performance.now();
   const request = { resource, timeout, abortSignal: controller.signal };
-  const way = choose(random, ways);
+  const method = choose(random, methods);
   const application = isGood ? applications.at(-1) : pick(applications);
   const fail = (reason) => failures.push(`call ${number} to ${label}: ${reason}`);
   try {
-    const { accessToken, fromCache } = await way(application, request);
+    const { accessToken, fromCache } = await method(application, request);
     counts.tokens += 1;
     if (fromCache) counts.cached += 1;
     if (isGood) counts.good += 1;
@@ -110,13 +110,13 @@ async function call(number, { env, label, timeout, isGood }) {
     } else fail(`an error of another kind: ${error?.stack ?? error}`);
   }
   clearTimeout(timer);
-  const took = performance.now() - started;
-  slowest.overrun = Math.max(slowest.overrun, took - limit * 1.1);
-  if (isGood) slowest.good = Math.max(slowest.good, took);
-  if (took > limit * 1.1 + slack) fail(`took ${took} ms, with a limit of ${limit} ms`);
+  const elapsed = performance.now() - started;
+  slowest.overrun = Math.max(slowest.overrun, elapsed - limit * 1.1);
+  if (isGood) slowest.good = Math.max(slowest.good, elapsed);
+  if (elapsed > limit * 1.1 + slack) fail(`took ${elapsed} ms, with a limit of ${limit} ms`);
 }
 
-/** A worker thread that starts calls, and is terminated in the middle of them. */
+/** Terminates a worker thread with pending calls. */
 async function interruptWorker(env) {
   const code = `
     const { ManagedIdentityApplication } = require(${JSON.stringify(INDEX)});
@@ -124,7 +124,7 @@ async function interruptWorker(env) {
     for (let index = 1; index <= 10; index += 1)
       application.acquireToken({ resource: "https://bad-0-" + index + ".example", forceRefresh: true, timeout: 2_000 })
         .catch(() => {});
-    require("node:worker_threads").parentPort.postMessage("asked");`;
+    require("node:worker_threads").parentPort.postMessage("called");`;
   const worker = new Worker(code, { eval: true, env: { ...process.env, ...env } });
   await once(worker, "message");
   await delay(between(random, 0, 100));
@@ -133,7 +133,7 @@ async function interruptWorker(env) {
 
 async function run(from, to) {
   let next = from;
-  const lane = async () => {
+  const work = async () => {
     while (next < to) {
       const number = next;
       next += 1;
@@ -146,10 +146,10 @@ async function run(from, to) {
       await call(number, target);
     }
   };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }
 
-const held = () =>
+const countResources = () =>
   process.platform === "linux"
     ? { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length }
     : { descriptors: Number.NaN, threads: Number.NaN };
@@ -161,13 +161,13 @@ async function closeConnections() {
   }
 }
 
-/** What the process holds once that has not changed for `REST`. */
+/** The descriptors and threads of the process, once they have not changed for `REST_MS`. */
 async function restingState() {
   await closeConnections();
-  let state = held();
-  for (let since = performance.now(); performance.now() - since < REST; ) {
+  let state = countResources();
+  for (let since = performance.now(); performance.now() - since < REST_MS; ) {
     await delay(100);
-    const now = held();
+    const now = countResources();
     if (now.descriptors === state.descriptors && now.threads === state.threads) continue;
     state = now;
     since = performance.now();

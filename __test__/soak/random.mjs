@@ -1,6 +1,6 @@
-// Numbers that a seed repeats.
+// Reproducible random numbers.
 
-/** Returns a function that gives the next number of at least 0 and below 1 (mulberry32). */
+/** Returns a function that returns the next number in [0, 1) (mulberry32). */
 export function randomFrom(seed) {
   let state = seed >>> 0;
   return () => {
@@ -11,18 +11,18 @@ export function randomFrom(seed) {
   };
 }
 
-/** Chooses of `[weight, value]` pairs by weight. */
+/** Chooses one of `[weight, value]` pairs by weight. */
 export function choose(random, weighted) {
   const total = weighted.reduce((sum, [weight]) => sum + weight, 0);
-  let left = random() * total;
+  let remaining = random() * total;
   for (const [weight, value] of weighted) {
-    left -= weight;
-    if (left < 0) return value;
+    remaining -= weight;
+    if (remaining < 0) return value;
   }
   return weighted.at(-1)[1];
 }
 
-/** A whole number between two others, both included. */
+/** A random integer in [least, most]. */
 export function between(random, least, most) {
   return least + Math.floor(random() * (most - least + 1));
 }

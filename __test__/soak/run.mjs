@@ -1,6 +1,6 @@
-// Mixed operations without end, and what is left of them: `node --expose-gc __test__/soak/run.mjs [count] [warm-up]`.
-// The endpoint has a process of its own. Exits with 1 if descriptors or handles have grown, or, where the run is long
-// enough to tell, memory by more than a few MB.
+// Repeats mixed operations and checks for leaks: `node --expose-gc __test__/soak/run.mjs [count] [warm-up]`. The
+// endpoint runs in a child process. Exits with 1 if descriptors or handles have grown, or, in long runs, memory by more
+// than a few MB.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -13,8 +13,8 @@ const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-i
 
 const count = Number(process.argv[2] ?? 100_000);
 const warmUp = Number(process.argv[3] ?? 30_000);
-const LANES = 32;
-/** What the allocators of JavaScript and of the add-on may still be about to settle on. */
+const CONCURRENCY = 32;
+/** How much the allocators of JavaScript and of the add-on may still grow. */
 const MEMORY_LIMIT = 8 * 2 ** 20;
 const LONG = 50_000;
 
@@ -25,7 +25,7 @@ Object.assign(process.env, env);
 const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
 const resource = (number) => `https://${number % 20}.example`;
 
-/** One of each; every one must end as it should. */
+/** One of each kind; each must have the expected result. */
 const operations = [
   async (number) => (await application.acquireToken(resource(number))).accessToken,
   async (number) =>
@@ -35,26 +35,27 @@ const operations = [
     const request = { resource: resource(number), forceRefresh: true, abortSignal: controller.signal };
     const call = application.acquireToken(request);
     controller.abort(new Error("aborted"));
-    return failing(call, (error) => error.message === "aborted");
+    return failsWith(call, (error) => error.message === "aborted");
   },
-  () => failing(application.acquireToken("https://refused.example"), ({ statusCode }) => statusCode === 400),
   () =>
-    failing(
-      application.acquireToken({ resource: "https://silent.example", timeout: 1 }),
+    failsWith(application.acquireToken("https://rejected.example"), ({ statusCode }) => statusCode === 400),
+  () =>
+    failsWith(
+      application.acquireToken({ resource: "https://unresponsive.example", timeout: 1 }),
       ({ errorCode }) => errorCode === "network_unavailable",
     ),
-  () => failing(application.acquireToken("nonsense"), ({ errorCode }) => errorCode === "invalid_resource"),
+  () => failsWith(application.acquireToken("nonsense"), ({ errorCode }) => errorCode === "invalid_resource"),
   async (number) => (await application.getToken(`${resource(number)}/.default`)).token,
 ];
 
-async function failing(call, isExpected) {
+async function failsWith(call, isExpected) {
   const outcome = await call.catch((error) => error);
   return isExpected(outcome);
 }
 
 async function run(from, to) {
   let next = from;
-  const lane = async () => {
+  const work = async () => {
     while (next < to) {
       const number = next;
       next += 1;
@@ -62,11 +63,11 @@ async function run(from, to) {
         throw new Error(`operation ${number} failed`);
     }
   };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }
 
-/** What the process holds, once the endpoint has let go of every connection. */
-async function holdings() {
+/** The resources of the process, after the endpoint has closed every connection. */
+async function measureResources() {
   endpoint.send("close connections");
   await once(endpoint, "message");
   for (let turn = 0; turn < 10; turn += 1) {
@@ -77,33 +78,33 @@ async function holdings() {
   const descriptors = process.platform === "linux" ? readdirSync("/proc/self/fd").length : Number.NaN;
   return {
     rss,
-    lasting: rss - young(),
+    rssWithoutNewSpace: rss - newSpaceSize(),
     heapUsed,
     descriptors,
     handles: process.getActiveResourcesInfo().length,
   };
 }
 
-/** Where V8 puts what is new: it has reserved 32 MB, and touches the last of them long after it was warmed up. */
-function young() {
+/** The size of V8's new space, which reserves 32 MB and may grow long after the warm-up. */
+function newSpaceSize() {
   return getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space").physical_space_size;
 }
 
 await run(0, warmUp);
-const before = await holdings();
+const before = await measureResources();
 await run(warmUp, warmUp + count);
-const after = await holdings();
+const after = await measureResources();
 endpoint.disconnect();
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
 console.log(`${count} operations after ${warmUp}`);
 console.log(`RSS         ${megabytes(before.rss)} -> ${megabytes(after.rss)}`);
-console.log(`but new     ${megabytes(before.lasting)} -> ${megabytes(after.lasting)}`);
+console.log(`w/o new   ${megabytes(before.rssWithoutNewSpace)} -> ${megabytes(after.rssWithoutNewSpace)}`);
 console.log(`heap        ${megabytes(before.heapUsed)} -> ${megabytes(after.heapUsed)}`);
 console.log(`descriptors ${before.descriptors} -> ${after.descriptors}`);
 console.log(`handles     ${before.handles} -> ${after.handles}`);
 const grown =
-  after.descriptors > before.descriptors + LANES || // Connections that are kept alive are no leak.
+  after.descriptors > before.descriptors + CONCURRENCY || // Connections that are kept alive are not a leak.
   after.handles > before.handles ||
-  (count >= LONG && after.lasting - before.lasting > MEMORY_LIMIT);
+  (count >= LONG && after.rssWithoutNewSpace - before.rssWithoutNewSpace > MEMORY_LIMIT);
 process.exitCode = grown ? 1 : 0;

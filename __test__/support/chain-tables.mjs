@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 
 const CONFIGURED = "a configured endpoint";
-const DEFAULT_ADDRESS = "the default address of IMDS, until IMDS has answered";
+const DEFAULT_ADDRESS = "the default address of IMDS, until IMDS has responded";
 const SERVICES_OWN = "the service's own";
 const MOVES_ON = { "moves on": true, stops: false };
 

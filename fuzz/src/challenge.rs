@@ -9,7 +9,7 @@ use std::sync::Arc;
 use managed_identity_native::error::{Code, Error};
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 
-use crate::host::{self, Disk, KEY, Look};
+use crate::fake_platform::{self, Disk, KEY, Look};
 
 const FOLDER: &str = "/var/opt/azcmagent/tokens/";
 const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
@@ -53,7 +53,10 @@ pub fn check(data: &[u8]) {
                 "{header:?}"
             );
             assert_is_passed_over(&lines, error);
-            assert!(!error.facts().message.chars().any(char::is_control), "{error:?}");
+            assert!(
+                !error.details().message.chars().any(char::is_control),
+                "{error:?}"
+            );
         }
     }
     for (status, lines) in [(200, &*lines), (403, &lines), (500, &lines), (200, &[])] {
@@ -67,38 +70,38 @@ pub fn check(data: &[u8]) {
 }
 
 /// What came of one answer.
-struct Found {
+struct ChallengeResult {
     first: Request,
     second: Result<Option<Request>, Error>,
     looks: Vec<Look>,
 }
 
-fn challenge(status: u16, lines: &[&str]) -> Found {
+fn challenge(status: u16, lines: &[&str]) -> ChallengeResult {
     let disk = Arc::new(Disk::default());
-    let machine = host::machine(&disk);
+    let platform = fake_platform::platform(&disk);
     let arc = [
         ("IDENTITY_ENDPOINT", ENDPOINT),
         ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
     ];
-    let source = host::open(arc).expect("Azure Arc");
-    let ask = host::ask(RESOURCE);
-    let first = source.request(&ask, &machine).expect("a request");
+    let source = fake_platform::open(arc).expect("Azure Arc");
+    let query = fake_platform::query(RESOURCE);
+    let first = source.request(&query, &platform).expect("a request");
     let response = Response {
         headers: ResponseHeaders {
             www_authenticate: lines.iter().map(|line| (*line).to_owned()).collect(),
             ..ResponseHeaders::default()
         },
-        ..host::response(&first, status, b"")
+        ..fake_platform::response(&first, status, b"")
     };
-    let second = source.challenge(&ask, &response, &machine);
-    Found {
+    let second = source.answer_challenge(&query, &response, &platform);
+    ChallengeResult {
         first,
         second,
         looks: disk.looks(),
     }
 }
 
-fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
+fn assert_reads_one_key(header: &str, found: &ChallengeResult, request: &Request) {
     let [look] = &found.looks[..] else {
         panic!("{} looks at the disk for {header:?}", found.looks.len());
     };
@@ -135,9 +138,9 @@ fn assert_reads_one_key(header: &str, found: &Found, request: &Request) {
         .filter(|(name, _)| *name == "Authorization")
         .collect();
     assert_eq!(sent.len(), 1);
-    assert_eq!(sent[0].1.expose(), format!("Basic {KEY}"));
+    assert_eq!(sent[0].1.expose_secret(), format!("Basic {KEY}"));
     assert!(
-        request.secrets.iter().any(|secret| secret.expose() == KEY),
+        request.secrets.iter().any(|secret| secret.expose_secret() == KEY),
         "the key is kept out of messages"
     );
 }

@@ -6,7 +6,7 @@ use managed_identity_native::error::Code;
 use managed_identity_native::http::Url;
 use managed_identity_native::source::Endpoint;
 
-use crate::host;
+use crate::fake_platform;
 
 const VARIABLE: &str = "MSI_ENDPOINT";
 /// Parameters that would be seen if one of them changed another's meaning.
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let endpoint = match Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, &text) {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert_eq!(*error.code(), Code::MsiEndpointMalformed);
             assert!(
                 message.starts_with("The environment variable MSI_ENDPOINT is "),
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
         Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, url.as_str()).expect("valid once more");
     assert_eq!(again.with_query(&[]), url, "it stays what it is");
 
-    let shown = endpoint.shown();
+    let shown = endpoint.without_query();
     assert!(
         !shown.contains(['?', '@', '#']) || url.path().contains('@'),
         "{shown}"
@@ -114,18 +114,18 @@ fn assert_same_place(one: &Url, other: &Url) {
 
 /// A request goes to the address that its variable names, whatever host has it.
 fn check_sources(text: &str, url: &Url) {
-    let machine = host::machine(&<_>::default());
-    let ask = host::ask("https://vault.azure.net");
+    let platform = fake_platform::platform(&<_>::default());
+    let query = fake_platform::query("https://vault.azure.net");
     let sent = |source: &dyn managed_identity_native::source::Source| {
-        let url = source.request(&ask, &machine).expect("a request").url;
+        let url = source.request(&query, &platform).expect("a request").url;
         assert_is_an_address(&url);
         url
     };
-    let app_service = host::open([("IDENTITY_ENDPOINT", text), ("IDENTITY_HEADER", "h")]);
+    let app_service = fake_platform::open([("IDENTITY_ENDPOINT", text), ("IDENTITY_HEADER", "h")]);
     assert_same_place(&sent(&*app_service.expect("App Service")), url);
-    let cloud_shell = host::open([("MSI_ENDPOINT", text)]);
+    let cloud_shell = fake_platform::open([("MSI_ENDPOINT", text)]);
     assert_same_place(&sent(&*cloud_shell.expect("Cloud Shell")), url);
-    let arc = host::open([("IDENTITY_ENDPOINT", text), ("IMDS_ENDPOINT", text)]).expect("Azure Arc");
+    let arc = fake_platform::open([("IDENTITY_ENDPOINT", text), ("IMDS_ENDPOINT", text)]).expect("Azure Arc");
     let arc = sent(&*arc);
     let host = if url.host_str() == Some("localhost") {
         Some("127.0.0.1")
@@ -134,7 +134,7 @@ fn check_sources(text: &str, url: &Url) {
     };
     assert_eq!(arc.host_str(), host);
     assert_eq!((arc.port(), arc.path()), (url.port(), url.path()));
-    if let Ok(imds) = host::open([("AZURE_POD_IDENTITY_AUTHORITY_HOST", text)]) {
+    if let Ok(imds) = fake_platform::open([("AZURE_POD_IDENTITY_AUTHORITY_HOST", text)]) {
         let imds = sent(&*imds);
         assert_eq!((imds.host_str(), imds.port()), (url.host_str(), url.port()));
         let path = format!(

@@ -7,12 +7,12 @@
 
 use std::fmt::Write as _;
 
-use managed_identity_native::source::{Answer, Grant};
+use managed_identity_native::source::{GrantedToken, TokenResponse};
 use managed_identity_native::token::{Timestamp, Token};
 use serde_json::{Value, json};
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
-use crate::host::NOW;
+use crate::fake_platform::NOW;
 
 /// The last instant of a JavaScript `Date`, in milliseconds.
 const LAST_MILLIS: i64 = 8_640_000_000_000_000;
@@ -76,13 +76,13 @@ impl Fields {
     fn read(&self, now: i64, sent_at: Option<Timestamp>) -> (Option<i64>, Option<i64>) {
         let token = format!("e30.{}.c2ln", base64url(self.claims.to_string().as_bytes()));
         let body = json!({ "access_token": token, "expires_on": self.on, "expires_in": self.within });
-        let mut answer = Answer::read(body.to_string().as_bytes()).expect("an object");
+        let mut token_response = TokenResponse::parse(body.to_string().as_bytes()).expect("an object");
         let now = Timestamp::from_millis(now);
-        let Grant {
+        let GrantedToken {
             token,
             cacheable,
             clock_ahead,
-        } = answer.grant(now, sent_at).expect("a token");
+        } = token_response.take_token(now, sent_at).expect("a token");
         assert_refresh_is_at_half(&token, now);
         assert!(cacheable || token.expires_on == now, "no expiry is now");
         let ahead = clock_ahead.map(|ahead| i64::try_from(ahead.as_millis()).expect("some years"));

@@ -2,7 +2,7 @@
 //!
 //! One file per target, each with a `check` that takes any bytes and panics where a property does not
 //! hold. Two engines feed them: libFuzzer through `fuzz_targets/`, and [`mutation`] in CI's short run.
-//! [`host`] is the machine that the targets share. Where a target knows what the answer must be, it
+//! [`fake_platform`] is the machine that the targets share. Where a target knows what the answer must be, it
 //! has that from an oracle of its own, not from the code under test.
 #![warn(clippy::pedantic)]
 #![allow(
@@ -11,17 +11,17 @@
     clippy::must_use_candidate  // noise on small functions
 )]
 
-pub mod answer;
 pub mod challenge;
 pub mod decoding;
 pub mod encoding;
 pub mod endpoint;
 pub mod expiry;
-pub mod host;
+pub mod fake_platform;
 pub mod mutation;
 pub mod redaction;
 pub mod resource;
 pub mod retry_after;
+pub mod token_response;
 
 /// One parser, and what must hold of it.
 pub struct Target {
@@ -34,8 +34,8 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: [Target; 7] = [
     Target {
-        name: "answer",
-        check: answer::check,
+        name: "token_response",
+        check: token_response::check,
     },
     Target {
         name: "challenge",

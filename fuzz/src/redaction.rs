@@ -5,13 +5,13 @@
 //! as it is or encoded, and tokens.
 
 use managed_identity_native::redaction::Redactor;
-use managed_identity_native::source::Report;
+use managed_identity_native::source::ErrorContext;
 use managed_identity_native::token::Secret;
 use serde_json::Value;
 
 use crate::decoding::everything;
 use crate::encoding::encode;
-use crate::host;
+use crate::fake_platform;
 
 const MARK: &str = "<redacted>";
 const CUT: char = '…';
@@ -168,12 +168,12 @@ fn check_body(text: &str) {
         ("IDENTITY_ENDPOINT", "http://127.0.0.1:8081/msi/token"),
         ("IDENTITY_HEADER", HEADER),
     ];
-    let source = host::open(app_service).expect("App Service");
-    let machine = host::machine(&<_>::default());
+    let source = fake_platform::open(app_service).expect("App Service");
+    let platform = fake_platform::platform(&<_>::default());
     let request = source
-        .request(&host::ask("https://vault.azure.net"), &machine)
+        .request(&fake_platform::query("https://vault.azure.net"), &platform)
         .expect("a request");
-    let report = Report::about(&*source);
+    let error_context = ErrorContext::new(&*source);
     let echoed = |text: String, (name, echo, _): &(&str, &str, &str)| text.replace(name, echo);
     let body = ECHOES.iter().fold(text.to_owned(), echoed);
     let granted = serde_json::from_str::<Value>(&body).is_ok_and(|body| body["access_token"] == OPAQUE);
@@ -184,10 +184,15 @@ fn check_body(text: &str) {
     });
     let hidden: Vec<String> = hidden.map(|(_, _, telling)| packed(telling)).collect();
     for status in [200, 400, 403] {
-        let error = report.refusal(&host::response(&request, status, body.as_bytes()), None, 2, true);
+        let error = error_context.response_error(
+            &fake_platform::response(&request, status, body.as_bytes()),
+            None,
+            2,
+            true,
+        );
         let shown = packed(&format!("{error} {error:?}"));
         assert!(!hidden.iter().any(|telling| shown.contains(telling)), "{error}");
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(message.chars().count() < LONGEST_MESSAGE, "{message}");
         assert!(!message.chars().any(char::is_control), "{message:?}");
         let code = error.code().as_str();

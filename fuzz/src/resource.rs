@@ -4,18 +4,18 @@
 
 use std::fmt::Write as _;
 
-use managed_identity_native::config::Given;
-use managed_identity_native::resource::Resource;
+use managed_identity_native::options::UntypedValue;
+use managed_identity_native::options::resource::Resource;
 use managed_identity_native::token::Secret;
 
-use crate::host;
+use crate::fake_platform;
 
 const ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
 
 /// Checks what becomes of a resource.
 pub fn check(data: &[u8]) {
     let given = String::from_utf8_lossy(data);
-    let Ok(resource) = Resource::parse(&Given::Text(given.clone().into_owned())) else {
+    let Ok(resource) = Resource::parse(&UntypedValue::String(given.clone().into_owned())) else {
         return assert_is_refused_alike(&given);
     };
     let text = resource.as_str();
@@ -31,26 +31,30 @@ pub fn check(data: &[u8]) {
     );
     assert!(is_guid(text) || has_scheme(text), "{text:?}");
 
-    let source =
-        host::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")]).expect("App Service");
-    let machine = host::machine(&<_>::default());
-    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    let source = fake_platform::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")])
+        .expect("App Service");
+    let platform = fake_platform::platform(&<_>::default());
+    let request = source
+        .request(&fake_platform::query(&given), &platform)
+        .expect("a request");
     let expected = format!("{ENDPOINT}?api-version=2019-08-01&resource={}", encoded(text));
     assert_eq!(request.url.as_str(), expected.replace('\'', "%27"));
     let pairs: Vec<_> = request.url.query_pairs().collect();
     assert_eq!(pairs.len(), 2, "{}", request.url);
     assert_eq!((&*pairs[1].0, &*pairs[1].1), ("resource", text), "it comes back");
 
-    let source = host::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
-    let request = source.request(&host::ask(&given), &machine).expect("a request");
+    let source = fake_platform::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
+    let request = source
+        .request(&fake_platform::query(&given), &platform)
+        .expect("a request");
     assert_eq!(request.url.as_str(), ENDPOINT);
-    let body = request.body.as_ref().map(Secret::expose);
+    let body = request.body.as_ref().map(Secret::expose_secret);
     assert_eq!(body, Some(&*format!("resource={}", encoded(text))));
 }
 
 /// The suffix does not decide: what is refused is refused with it too, unless it holds the path itself.
 fn assert_is_refused_alike(given: &str) {
-    let suffixed = Given::Text(format!("{given}/.default"));
+    let suffixed = UntypedValue::String(format!("{given}/.default"));
     assert!(
         given.ends_with("/.default") || Resource::parse(&suffixed).is_err(),
         "{given:?}"

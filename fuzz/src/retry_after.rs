@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use managed_identity_native::http::retry::retry_after;
+use managed_identity_native::http::retry_policy::parse_retry_after;
 use managed_identity_native::token::Timestamp;
 use time::{Month, OffsetDateTime, Weekday};
 
-use crate::host::NOW;
+use crate::fake_platform::NOW;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -23,7 +23,7 @@ pub fn check(data: &[u8]) {
         Timestamp::from_millis(i64::MIN),
         Timestamp::from_millis(i64::MAX),
     ] {
-        let wait = retry_after(value, now);
+        let wait = parse_retry_after(value, now);
         assert!(wait.is_none_or(|wait| wait <= DAY), "{wait:?}");
         let digits = value.trim();
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -87,7 +87,7 @@ fn check_date(seconds: i64) {
         at.year()
     );
     for before in [0, 1, 30, 86_399, 86_400, 1_000_000] {
-        let wait = retry_after(&date, Timestamp::from_secs(seconds - before));
+        let wait = parse_retry_after(&date, Timestamp::from_secs(seconds - before));
         assert_eq!(
             wait,
             Some(Duration::from_secs(before.unsigned_abs()).min(DAY)),
@@ -95,7 +95,7 @@ fn check_date(seconds: i64) {
         );
     }
     assert_eq!(
-        retry_after(&date, Timestamp::from_secs(seconds + 1)),
+        parse_retry_after(&date, Timestamp::from_secs(seconds + 1)),
         Some(Duration::ZERO),
         "{date}"
     );

@@ -7,30 +7,30 @@ use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::arrivals::Arrivals;
-use super::cache_plugin::{AccessFunction, CallersPlugin};
-use super::given::given;
-use super::log_sink::{CallersLog, LogFunction};
-use super::network_client::{CallersTransport, SendFunction};
-use super::observer::{CallersObserver, EventFunction};
-use super::option_records::{ConfigurationRecord, IdentityRecord, WishesRecord};
-use super::records::{AcquisitionOutcome, AvailabilityRecord, EnvironmentReading, FailureRecord};
-use super::{ENGINE, runtime};
-use crate::application::Acquired;
-use crate::cache::disk::DiskStore;
-use crate::cache::shelf::Shelf;
-use crate::config::Settings;
-use crate::machine::{CallerClock, Clock as _, SystemClock};
-use crate::request::{RawRequest, TokenRequest};
+use super::cache_plugin::{AccessFunction, JsCachePlugin};
+use super::completions::CompletionChannel;
+use super::log_sink::{JsLogSink, LogFunction};
+use super::network_client::{JsTransport, SendFunction};
+use super::observer::{EventFunction, JsEventListener};
+use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
+use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
+use super::untyped_value::from_js;
+use super::{TOKEN_CLIENT, runtime};
+use crate::acquisition::Acquisition;
+use crate::cache::file_store::FileStore;
+use crate::cache::persistent::PersistentCache;
+use crate::options::ApplicationOptions;
+use crate::options::request::{RawRequest, TokenRequest};
+use crate::platform::{CallerClock, Clock as _, SystemClock};
 use crate::source::relevant_variable_count;
 use crate::token::Timestamp;
 
-type Found = Box<dyn FnOnce(Env) -> Result<AvailabilityRecord> + Send>;
+type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its settings, parsed.
+/// An application: its options, parsed.
 #[napi]
 pub struct ManagedIdentityApplication {
-    settings: Settings,
+    options: ApplicationOptions,
 }
 
 /// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
@@ -38,30 +38,30 @@ pub struct ManagedIdentityApplication {
 #[napi(catch_unwind)]
 pub fn create_application(
     env: &Env,
-    configuration: ConfigurationRecord<'_>,
+    configuration: JsApplicationOptions<'_>,
     send: Option<SendFunction>,
     transport_id: Option<u32>,
     write_line: Option<LogFunction>,
-) -> Result<Either<ManagedIdentityApplication, FailureRecord>> {
-    let mut settings = match Settings::parse(&configuration.raw()?) {
-        Ok(settings) => settings,
+) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
+    let mut options = match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => options,
         Err(error) => return Ok(Either::B(error.into())),
     };
     if let (Some(send), Some(id)) = (send, transport_id) {
-        settings = settings.with_transport(Arc::new(CallersTransport::new(env, send, id)?));
+        options = options.with_transport(Arc::new(JsTransport::new(env, send, id)?));
     }
     if let Some(write_line) = write_line {
-        settings = settings.with_sink(Arc::new(CallersLog(write_line)));
+        options = options.with_log_sink(Arc::new(JsLogSink(write_line)));
     }
-    Ok(Either::A(ManagedIdentityApplication { settings }))
+    Ok(Either::A(ManagedIdentityApplication { options }))
 }
 
 #[napi]
 impl ManagedIdentityApplication {
     /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
     #[napi(catch_unwind)]
-    pub fn identity(&self) -> Option<IdentityRecord> {
-        IdentityRecord::of(&self.settings.identity)
+    pub fn identity(&self) -> Option<JsIdentity> {
+        JsIdentity::of(&self.options.identity)
     }
 
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
@@ -72,72 +72,80 @@ impl ManagedIdentityApplication {
         &self,
         resource: Option<Unknown<'_>>,
         force_refresh: Option<Unknown<'_>>,
-        wishes: Option<WishesRecord<'_>>,
+        request_options: Option<JsRequestOptions<'_>>,
         correlation_id: String,
-        environment: &EnvironmentReading,
-        arrivals: &Arrivals,
+        environment: &EnvironmentSnapshot,
+        completions: &CompletionChannel,
         call: u32,
         now: Option<f64>,
     ) -> Result<Either<AcquisitionOutcome, u32>> {
         let raw = RawRequest {
-            resource: given(&resource)?,
-            force_refresh: given(&force_refresh)?,
-            ..wishes.map_or_else(|| Ok(RawRequest::default()), |wishes| wishes.raw())?
+            resource: from_js(&resource)?,
+            force_refresh: from_js(&force_refresh)?,
+            ..request_options.map_or_else(
+                || Ok(RawRequest::default()),
+                |request_options| request_options.raw(),
+            )?
         };
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            ENGINE.acquire(&self.settings, request, &environment.0, callers_clock(now))
+            TOKEN_CLIENT.acquire(&self.options, request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
-            Ok(Acquired::Pending(waiter)) => {
-                let variables =
-                    relevant_variable_count(&self.settings, waiter.source(), waiter.is_verified());
-                arrivals.expect(call, waiter, resource)?;
+            Ok(Acquisition::Pending(waiter)) => {
+                let variables = relevant_variable_count(&self.options, waiter.source(), waiter.is_verified());
+                completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
-            Ok(Acquired::Served(served)) => Either::A(AcquisitionOutcome::of(Ok(served), resource)),
+            Ok(Acquisition::Ready(acquired)) => Either::A(AcquisitionOutcome::of(Ok(acquired), resource)),
             Err(error) => Either::A(AcquisitionOutcome::of(Err(error), resource)),
         })
     }
 
     /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
-    pub fn keep_in_directory(&mut self, hostname: String) {
-        if let Some(path) = &self.settings.cache_directory {
-            let store = Arc::new(DiskStore::at(path, ENGINE.machine().clone()));
-            self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
+    pub fn use_cache_directory(&mut self, hostname: String) {
+        if let Some(path) = &self.options.cache_directory {
+            let store = Arc::new(FileStore::new(path, TOKEN_CLIENT.platform().clone()));
+            self.options = self
+                .options
+                .clone()
+                .with_persistent_cache(PersistentCache { store, hostname });
         }
     }
 
     /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
     #[napi(catch_unwind)]
-    pub fn keep_with_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
-        let store = Arc::new(CallersPlugin::new(access, id));
-        self.settings = self.settings.clone().with_shelf(Shelf { store, hostname });
+    pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
+        let store = Arc::new(JsCachePlugin::new(access, id));
+        self.options = self
+            .options
+            .clone()
+            .with_persistent_cache(PersistentCache { store, hostname });
     }
 
     /// Tells an observer what happens from now on; only the first one is told.
     #[napi(catch_unwind)]
     pub fn observe(&self, notice: EventFunction) {
-        self.settings.observation.begin(Box::new(CallersObserver(notice)));
+        self.options.event_listener.set(Box::new(JsEventListener(notice)));
     }
 
     /// Settles when the source has answered a probe or the time for it is over; or says at once what is
     /// wrong with `timeout`.
-    #[napi(catch_unwind, ts_return_type = "Promise<AvailabilityRecord> | FailureRecord")]
+    #[napi(catch_unwind, ts_return_type = "Promise<JsAvailability> | JsFailure")]
     pub fn probe<'env>(
         &self,
         env: &'env Env,
         timeout: Option<Unknown<'_>>,
-        environment: &EnvironmentReading,
-    ) -> Result<Either<Object<'env>, FailureRecord>> {
-        let timeout = given(&timeout)?;
-        let found = match ENGINE.probe(&self.settings, &timeout, &environment.0) {
+        environment: &EnvironmentSnapshot,
+    ) -> Result<Either<Object<'env>, JsFailure>> {
+        let timeout = from_js(&timeout)?;
+        let found = match TOKEN_CLIENT.probe(&self.options, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };
-        let (deferred, promise) = env.create_deferred::<AvailabilityRecord, Found>()?;
+        let (deferred, promise) = env.create_deferred::<JsAvailability, ProbeResult>()?;
         runtime::handle()?.spawn(async move {
             let found = found.await;
             deferred.resolve(Box::new(move |_| Ok(found.into())));
@@ -147,14 +155,14 @@ impl ManagedIdentityApplication {
 
     /// The name of the source that this environment leads to.
     #[napi(catch_unwind)]
-    pub fn source_name(&self, environment: &EnvironmentReading) -> &'static str {
-        ENGINE.source_name(&self.settings, &environment.0).as_str()
+    pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
+        TOKEN_CLIENT.detect_source(&self.options, &environment.0).as_str()
     }
 
     /// Whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
-    pub fn has_source(&self, environment: &EnvironmentReading) -> bool {
-        ENGINE.has_source(&self.settings, &environment.0)
+    pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
+        TOKEN_CLIENT.has_source(&self.options, &environment.0)
     }
 }
 
@@ -167,7 +175,7 @@ thread_local! {
 }
 
 /// The caller's clock; the system's in place of one that does not tell the time.
-fn callers_clock(now: Option<f64>) -> CallerClock {
+fn caller_clock(now: Option<f64>) -> CallerClock {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a date of JavaScript's is less than 2^53 ms"

@@ -12,11 +12,11 @@ use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::cache::shelf::{Doing, Guard, Store};
+use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The plug-in's function, as the face wraps it; held weakly.
 pub(super) type AccessFunction =
@@ -30,16 +30,16 @@ pub struct CacheAccess {
 }
 
 /// A caller's plug-in.
-pub(super) struct CallersPlugin {
+pub(super) struct JsCachePlugin {
     access: AccessFunction,
-    label: String,
+    id: String,
 }
 
-impl CallersPlugin {
+impl JsCachePlugin {
     pub(super) fn new(access: AccessFunction, id: u32) -> Self {
         Self {
             access,
-            label: format!("plug-in {id}"),
+            id: format!("plug-in {id}"),
         }
     }
 
@@ -49,30 +49,30 @@ impl CallersPlugin {
             record,
         };
         let answered = async { self.access.call_async_catch(access).await?.await };
-        let found = timeout(PATIENCE, answered).await.ok()?.ok()?;
+        let found = timeout(PLUGIN_TIMEOUT, answered).await.ok()?.ok()?;
         found.map(Zeroizing::new)
     }
 }
 
-impl Store for CallersPlugin {
-    fn label(&self) -> &str {
-        &self.label
+impl RecordStore for JsCachePlugin {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+    fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async { Ok(true) })
     }
 
     /// A plug-in locks by itself, for as long as one access takes.
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+    fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
         Box::pin(async { None })
     }
 
-    fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+    fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         Box::pin(self.access(entry, None))
     }
 
-    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
+    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.access(entry, Some(record.as_str().to_owned())).await;
         })

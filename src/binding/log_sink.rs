@@ -7,21 +7,21 @@ use napi::Status;
 use napi::bindgen_prelude::FnArgs;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
-use crate::log::{Level, Sink};
+use crate::log::{Level, LogSink};
 
 /// Lines that may wait for the event loop.
-const QUEUE: usize = 1_024;
+const MAX_QUEUED_LINES: usize = 1_024;
 
 type Line = FnArgs<(u32, String)>;
 
 /// The callback, as the face wraps it; held weakly.
-pub(super) type LogFunction = ThreadsafeFunction<Line, (), Line, Status, false, true, QUEUE>;
+pub(super) type LogFunction = ThreadsafeFunction<Line, (), Line, Status, false, true, MAX_QUEUED_LINES>;
 
 /// A caller's callback.
-pub(super) struct CallersLog(pub(super) LogFunction);
+pub(super) struct JsLogSink(pub(super) LogFunction);
 
-impl Sink for CallersLog {
-    fn line(&self, level: Level, line: String) {
+impl LogSink for JsLogSink {
+    fn write_line(&self, level: Level, line: String) {
         // A full queue drops the line, and so does an environment that has ended.
         self.0.call(
             (level as u32, line).into(),

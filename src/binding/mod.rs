@@ -13,10 +13,9 @@
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
-mod arrivals;
 mod cache_plugin;
+mod completions;
 mod environment_end;
-mod given;
 mod log_sink;
 mod network_client;
 mod node_roots;
@@ -24,6 +23,7 @@ mod observer;
 mod option_records;
 mod records;
 mod runtime;
+mod untyped_value;
 
 use std::sync::{Arc, LazyLock};
 
@@ -31,20 +31,20 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::FailureRecord;
-use crate::application::Engine;
+use self::records::JsFailure;
+use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
-use crate::identity;
-use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::options::identity;
+use crate::platform::{Platform, RandomSource as _, SystemRandom, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
 /// What all applications of this process share.
-static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
-    let machine = Machine::real();
-    let native = Arc::new(NativeTransport::new(machine.clone()));
-    Engine::new(machine, native, runtime::handle)
+static TOKEN_CLIENT: LazyLock<Arc<TokenClient>> = LazyLock::new(|| {
+    let platform = Platform::system();
+    let native = Arc::new(NativeTransport::new(platform.clone()));
+    TokenClient::new(platform, native, runtime::handle)
 });
 
 /// The version of the package.
@@ -62,13 +62,13 @@ pub fn environment_variables() -> Vec<&'static str> {
 /// Every error code of this package's own.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
-    Code::OWN.to_vec()
+    Code::ALL.to_vec()
 }
 
 /// What is wrong with an id, if anything; `name` says where it came from.
 #[napi(catch_unwind)]
-pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
-    let id = given::given(&id)?;
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsFailure>> {
+    let id = untyped_value::from_js(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
@@ -82,14 +82,14 @@ pub fn redact(text: String, secrets: Vec<String>) -> String {
 /// Changes whenever a remembered token may no longer be the cached one.
 #[napi(catch_unwind)]
 pub fn generation() -> u32 {
-    ENGINE.generation()
+    TOKEN_CLIENT.generation()
 }
 
 /// Forgets every cached token of the process.
 #[napi(catch_unwind)]
 pub fn clear_cache() {
-    ENGINE.clear();
-    arrivals::tell_cleared();
+    TOKEN_CLIENT.clear();
+    completions::notify_cleared();
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.
@@ -101,7 +101,7 @@ pub fn correlation_id_prefix() -> String {
             clippy::cast_sign_loss,
             reason = "from 0 to below `most`"
         )]
-        let drawn = (SystemChance.fraction() * f64::from(most)) as u32;
+        let drawn = (SystemRandom.next_fraction() * f64::from(most)) as u32;
         drawn
     };
     let (first, second, third) = (draw(u32::MAX), draw(0x1_0000), draw(0x1000));

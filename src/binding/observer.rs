@@ -6,20 +6,21 @@
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
-use super::records::EventRecord;
-use crate::events::{Event, Observer};
+use super::records::JsEvent;
+use crate::events::{Event, EventListener};
 
 /// Events that may wait for the event loop.
-const QUEUE: usize = 1_024;
+const MAX_QUEUED_EVENTS: usize = 1_024;
 
 /// The face's function; held weakly.
-pub(super) type EventFunction = ThreadsafeFunction<EventRecord, (), EventRecord, Status, false, true, QUEUE>;
+pub(super) type EventFunction =
+    ThreadsafeFunction<JsEvent, (), JsEvent, Status, false, true, MAX_QUEUED_EVENTS>;
 
 /// A caller's observer.
-pub(super) struct CallersObserver(pub(super) EventFunction);
+pub(super) struct JsEventListener(pub(super) EventFunction);
 
-impl Observer for CallersObserver {
-    fn notice(&self, event: Event) {
+impl EventListener for JsEventListener {
+    fn on_event(&self, event: Event) {
         // A full queue drops the event, and so does an environment that has ended.
         self.0.call(event.into(), ThreadsafeFunctionCallMode::NonBlocking);
     }

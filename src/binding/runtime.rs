@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
 
-use crate::machine::MAX_BLOCKING_THREADS;
+use crate::platform::MAX_BLOCKING_THREADS;
 
 /// Beside the threads for files: the system's name resolution blocks one for each lookup, for up to half a minute after
 /// it was given up.

@@ -194,8 +194,8 @@ mod tests {
     use rustls::AlertDescription;
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-    use super::super::FaultKind;
-    use super::super::transport_error::of_exchange;
+    use super::super::TransportErrorKind;
+    use super::super::transport_error::from_exchange_error;
     use super::*;
 
     /// A stream on which a TLS server has refused the client after the handshake.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusal_that_arrives_before_the_first_request_is_kept() {
+    async fn response_before_the_first_request_is_kept() {
         let established = Established {
             stream: Box::new(RefusedStream),
             allowance: ReadAllowance::new(WIRE_LIMIT),
@@ -231,7 +231,7 @@ mod tests {
         let mut connection = Connection::start(established).await.expect("started");
         assert!(!connection.is_silent().await);
         let failure = connection.take_failure().expect("an error");
-        assert_eq!(of_exchange(&failure).kind, FaultKind::Tls);
+        assert_eq!(from_exchange_error(&failure).kind, TransportErrorKind::Tls);
         assert!(connection.take_failure().is_none());
     }
 }

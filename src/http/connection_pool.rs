@@ -141,7 +141,7 @@ where
     }
 
     /// Returns the connection that has waited longest if there are too many for another one: it is to be closed first.
-    pub(super) fn make_room(&self) -> Option<C> {
+    pub(super) fn evict_idle(&self) -> Option<C> {
         let mut endpoints = self.pool.lock();
         let endpoint = endpoints.get_mut(&self.key)?;
         let is_full = endpoint.idle.len() + endpoint.in_use > MAX_CONNECTIONS;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_is_used_again_only_after_its_silence() {
+    async fn connection_is_reused_only_after_a_silent_interval() {
         let pool = pool();
         put(&pool, "a", 1);
         let slot = pool.begin("a");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_used_last_is_taken_first() {
+    async fn most_recently_used_connection_is_reused_first() {
         let pool = pool();
         for connection in 1..=3 {
             put(&pool, "a", connection);
@@ -222,23 +222,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_give_way_to_exchanges() {
+    async fn idle_connections_are_evicted_for_requests() {
         let pool = pool();
         let total = u32::try_from(MAX_CONNECTIONS).expect("a small number");
         for connection in 0..total {
             put(&pool, "a", connection);
         }
         let first = pool.begin("a");
-        assert_eq!((first.make_room(), first.make_room()), (Some(0), None));
+        assert_eq!((first.evict_idle(), first.evict_idle()), (Some(0), None));
         let second = pool.begin("a");
-        assert_eq!((second.make_room(), second.make_room()), (Some(1), None));
+        assert_eq!((second.evict_idle(), second.evict_idle()), (Some(1), None));
         drop((first, second));
         assert_eq!(pool.lock()["a"].in_use, 0);
-        assert_eq!(pool.begin("a").make_room(), None, "two places are free again");
+        assert_eq!(pool.begin("a").evict_idle(), None, "two places are free again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_are_closed_in_time_and_nothing_is_left() {
+    async fn idle_connections_are_closed_after_the_timeout() {
         let pool = pool();
         put(&pool, "a", 1);
         tokio::task::yield_now().await;

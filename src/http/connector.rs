@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
-use super::local_fault;
+use super::local_error;
 use super::resolver::Resolver;
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
@@ -303,7 +303,7 @@ fn no_address() -> io::Error {
 /// Returns how much an error says about the endpoint. An address of a family that this host does not have, such as `::1`
 /// of `localhost` in a container without IPv6, must not hide that another address refused the connection.
 fn weight(error: &io::Error) -> u8 {
-    if local_fault::code(error).is_some() {
+    if local_error::code(error).is_some() {
         0
     } else if matches!(
         error.kind(),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_address_is_followed_by_the_next_at_once() {
+    async fn refused_address_falls_back_to_the_next_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let open = listener.local_addr().expect("an address");
         let closed = {
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn proxy_that_answers_with_another_status_than_200_opens_no_tunnel() {
+    async fn proxy_status_other_than_200_opens_no_tunnel() {
         for status in [201, 204, 206, 407] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let port = listener.local_addr().expect("an address").port();
@@ -383,7 +383,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn errors_of_this_host_say_less_than_errors_of_the_endpoint() {
+    fn endpoint_errors_precede_local_errors() {
         let weight_of = |number| weight(&io::Error::from_raw_os_error(number));
         for endpoint in [libc::ECONNREFUSED, libc::ECONNRESET, libc::ETIMEDOUT] {
             for way in [libc::ENETUNREACH, libc::EHOSTUNREACH] {

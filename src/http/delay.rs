@@ -2,92 +2,98 @@
 
 use std::time::Duration;
 
-use super::retry::{Budget, RetryOptions, Wait, spread};
-use super::send::{Chain, End};
-use super::{FaultKind, Response};
+use super::retry_loop::{AttemptOutcome, RetryLoop};
+use super::retry_policy::{Backoff, RetryLimit, RetryOptions, with_jitter};
+use super::{Response, TransportErrorKind};
 
 /// How an identity that is not found is asked for again, by callers who expect it to appear.
-const ASSIGNING: Wait = Wait::Doubling(Duration::from_secs(1), Duration::from_secs(10));
+const IDENTITY_NOT_FOUND_BACKOFF: Backoff =
+    Backoff::Exponential(Duration::from_secs(1), Duration::from_secs(10));
 
 /// How many retries of each sort were made.
 #[derive(Default)]
-pub(super) struct Spent {
-    statuses: u32,
-    starting: u32,
-    lost: u32,
-    assigning: u32,
+pub(super) struct RetryCounts {
+    status: u32,
+    endpoint_starting: u32,
+    transient: u32,
+    identity_not_found: u32,
     /// Whether an exchange was too slow, and none that is too slow would be tried again.
     pub(super) is_last: bool,
 }
 
-impl Spent {
+impl RetryCounts {
     /// How many retries were made that a policy counts.
-    fn by_policy(&self) -> u32 {
-        self.statuses + self.starting + self.lost
+    fn policy_retries(&self) -> u32 {
+        self.status + self.endpoint_starting + self.transient
     }
 }
 
-impl Chain<'_> {
+impl RetryLoop<'_> {
     /// How long to wait before the next try; `None` if this was the last.
-    pub(super) fn wait_after(&self, end: &End, spent: &mut Spent) -> Option<Duration> {
+    pub(super) fn next_delay(&self, end: &AttemptOutcome, spent: &mut RetryCounts) -> Option<Duration> {
         let policy = self.policy?;
         let table = RetryOptions::default();
-        let (mut options, mut by_policy) = (&self.retry_options, spent.by_policy());
+        let (mut options, mut by_policy) = (&self.retry_options, spent.policy_retries());
         let (budget, count, asked_for) = match end {
-            End::Answer(answer) => {
-                let asked_for = self.asked_for(answer);
-                let (budget, count) = if let Some(within) = self.awaits(answer) {
+            AttemptOutcome::Response(response) => {
+                let asked_for = self.retry_after(response);
+                let (budget, count) = if let Some(within) = self.identity_retry_window(response) {
                     // The caller has asked for these by themselves.
                     (options, by_policy) = (&table, 0);
-                    (Budget::Within(within, ASSIGNING), &mut spent.assigning)
+                    (
+                        RetryLimit::Window(within, IDENTITY_NOT_FOUND_BACKOFF),
+                        &mut spent.identity_not_found,
+                    )
                 } else {
-                    let budget = policy.after_status(answer.status, asked_for.is_some(), options)?;
-                    (budget, &mut spent.statuses)
+                    let budget = policy.after_status(response.status, asked_for.is_some(), options)?;
+                    (budget, &mut spent.status)
                 };
                 (budget, count, asked_for)
             }
-            End::Fault(fault) => {
-                let budget = policy.after_fault(fault.kind, options)?;
+            AttemptOutcome::TransportError(fault) => {
+                let budget = policy.after_error(fault.kind, options)?;
                 // An endpoint that starts has a budget of its own; all other faults share one.
                 let count = match budget {
-                    Budget::Within(..) => &mut spent.starting,
-                    Budget::Count(..) => &mut spent.lost,
+                    RetryLimit::Window(..) => &mut spent.endpoint_starting,
+                    RetryLimit::Attempts(..) => &mut spent.transient,
                 };
                 (budget, count, None)
             }
-            End::Paused(_) | End::Stopped(_) | End::Unattended => return None,
+            AttemptOutcome::BlockedByRetryAfter(_)
+            | AttemptOutcome::ChallengeFailed(_)
+            | AttemptOutcome::Unattended => return None,
         };
         let retry = *count;
         *count += 1;
         let is_allowed = match budget {
-            Budget::Count(most, _) => retry < most,
-            Budget::Within(..) => !options.fill_the_window(retry),
+            RetryLimit::Attempts(most, _) => retry < most,
+            RetryLimit::Window(..) => !options.fill_the_window(retry),
         };
         if !is_allowed || options.are_used_up(by_policy) {
             return None;
         }
-        let (Budget::Count(_, wait) | Budget::Within(_, wait)) = budget;
-        let wait = match asked_for.filter(|asked_for| *asked_for >= wait.before(retry)) {
+        let (RetryLimit::Attempts(_, wait) | RetryLimit::Window(_, wait)) = budget;
+        let wait = match asked_for.filter(|asked_for| *asked_for >= wait.delay_before_retry(retry)) {
             // What the endpoint asks for is waited out or not at all.
             Some(asked_for) if options.max_delay.is_some_and(|most| asked_for > most) => return None,
-            Some(asked_for) => spread(asked_for, self.fraction()),
-            None => wait.jittered(retry, self.fraction()),
+            Some(asked_for) => with_jitter(asked_for, self.random_fraction()),
+            None => wait.jittered_delay(retry, self.random_fraction()),
         };
         let wait = wait.min(options.max_delay.unwrap_or(Duration::MAX));
         let in_time = match budget {
-            Budget::Count(..) => true,
-            Budget::Within(limit, _) => self.progress.since_first_try() + wait <= limit,
+            RetryLimit::Attempts(..) => true,
+            RetryLimit::Window(limit, _) => self.stats.since_first_attempt() + wait <= limit,
         };
-        if let (End::Fault(fault), Budget::Count(most, _)) = (end, budget) {
+        if let (AttemptOutcome::TransportError(fault), RetryLimit::Attempts(most, _)) = (end, budget) {
             let is_last = retry + 1 >= most || options.are_used_up(by_policy + 1);
-            spent.is_last |= fault.kind == FaultKind::RequestTimeout && is_last;
+            spent.is_last |= fault.kind == TransportErrorKind::RequestTimeout && is_last;
         }
-        (in_time && self.deadline.holds(wait)).then_some(wait)
+        (in_time && self.deadline.allows(wait)).then_some(wait)
     }
 
     /// For how long, since the first try, an identity that is not found is asked for again.
-    fn awaits(&self, answer: &Response) -> Option<Duration> {
-        let awaited = self.awaited?;
-        (awaited.is_missing)(answer).then_some(awaited.within)
+    fn identity_retry_window(&self, response: &Response) -> Option<Duration> {
+        let awaited = self.identity_not_found?;
+        (awaited.is_missing)(response).then_some(awaited.window)
     }
 }

@@ -1,24 +1,24 @@
 //! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
 //! transport that carries them.
 //!
-//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`send`] the one loop
-//! that sends, retries and times out, [`retry`] its policies as data, [`waiters`] the callers that it
-//! works for, [`timer`] its limits, [`gate`] what all requests to one endpoint share.
+//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`retry_loop`] the one loop
+//! that sends, retries and times out, [`retry_policy`] its policies as data, [`waiters`] the callers that it
+//! works for, [`timer`] its limits, [`endpoint_limiter`] what all requests to one endpoint share.
 
+pub mod certificate_pin;
 mod connection;
 mod connection_pool;
 mod connector;
 mod delay;
-pub mod gate;
-pub mod local_fault;
+pub mod endpoint_limiter;
+pub mod local_error;
 pub mod native_transport;
-pub mod pinned;
 mod resolver;
-pub mod retry;
-pub mod send;
+pub mod retry_loop;
+pub mod retry_policy;
 pub mod timer;
+pub mod tls;
 mod transport_error;
-pub mod trust;
 pub mod waiters;
 mod wire_limit;
 
@@ -31,8 +31,8 @@ use std::time::Duration;
 pub use reqwest::Url;
 use zeroize::Zeroizing;
 
-use self::pinned::Thumbprint;
-use self::trust::{Internet, Roots};
+use self::certificate_pin::Thumbprint;
+use self::tls::{ProxyConfig, Roots};
 use crate::error::Cause;
 use crate::token::Secret;
 
@@ -42,9 +42,9 @@ pub fn is_success(status: u16) -> bool {
 }
 
 /// The [`Transport::id`] of the native transport; callers' own clients have others.
-pub const NATIVE: usize = 0;
+pub const NATIVE_TRANSPORT_ID: usize = 0;
 /// A body over this is refused: MSAL.NET's cap.
-pub const BODY_LIMIT: usize = 1_048_576;
+pub const MAX_BODY_BYTES: usize = 1_048_576;
 
 /// What a request does to the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ pub enum Route {
     /// Straight to it, never by a proxy; https is verified against the request's [`Roots`].
     Direct,
     /// Straight to it; its certificate must have this thumbprint, and nothing else is asked of it.
-    Pinned(Thumbprint),
+    PinnedCertificate(Thumbprint),
     /// Over the internet, with the proxy of the environment; verified against the request's [`Roots`].
-    Internet(Internet),
+    ProxyAware(ProxyConfig),
     /// Straight to the token proxy of an AKS cluster, never by another proxy; verified against the request's [`Roots`].
     TokenProxy {
         /// The name that the TLS handshake asks for (SNI) and that the certificate must have, in place of the URL's host.
@@ -136,28 +136,28 @@ impl Request {
 
     /// The same with a secret header more.
     #[must_use]
-    pub fn secret_header(mut self, name: &'static str, value: Secret) -> Self {
+    pub fn sensitive_header(mut self, name: &'static str, value: Secret) -> Self {
         self.headers.push((name, value.clone()));
-        self.keeping(value)
+        self.with_secret(value)
     }
 
     /// The same with a secret more that it holds.
     #[must_use]
-    pub fn keeping(mut self, secret: Secret) -> Self {
+    pub fn with_secret(mut self, secret: Secret) -> Self {
         self.secrets.push(secret);
         self
     }
 
     /// The same by another route.
     #[must_use]
-    pub fn by(mut self, route: Route) -> Self {
+    pub fn with_route(mut self, route: Route) -> Self {
         self.route = route;
         self
     }
 
     /// The same, verified against the roots of another request to the same endpoint.
     #[must_use]
-    pub fn verified_as(mut self, other: &Self) -> Self {
+    pub fn with_roots_of(mut self, other: &Self) -> Self {
         self.roots = other.roots.clone();
         self.notes = other.notes.clone();
         self
@@ -166,7 +166,7 @@ impl Request {
     /// Whether its endpoint is verified against the roots of this process.
     pub fn needs_process_roots(&self) -> bool {
         self.url.scheme() == "https"
-            && !matches!(self.route, Route::Pinned(_))
+            && !matches!(self.route, Route::PinnedCertificate(_))
             && matches!(self.roots, Roots::Process { .. })
     }
 }
@@ -271,21 +271,21 @@ impl fmt::Debug for Response {
 
 /// What kept an answer from coming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum TransportErrorKind {
     /// Nobody listens.
-    Refused,
+    ConnectionRefused,
     /// The connection broke.
-    Reset,
+    ConnectionReset,
     /// The connection was closed before an answer.
-    Closed,
+    ConnectionClosed,
     /// No connection in time.
     ConnectTimeout,
     /// No answer in time.
     RequestTimeout,
     /// A caller's own client gave up.
-    CallersTimeout,
+    CustomClientTimeout,
     /// No way to the host.
-    Unroutable,
+    Unreachable,
     /// This process itself cannot open a connection: it has no ports or descriptors left, or is not allowed to. Says
     /// nothing about the endpoint.
     Local,
@@ -302,43 +302,45 @@ pub enum FaultKind {
     /// More was received than the head or the whole of a response may have.
     WireLimit,
     /// A caller's own client failed in a way of its own.
-    CallersClient,
+    CustomClient,
     /// The request could not be made: a header or the address cannot be sent.
-    Unsendable,
+    InvalidRequest,
 }
 
 /// Why no answer came.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub struct TransportError {
     /// What kind of fault it was.
-    pub kind: FaultKind,
+    pub kind: TransportErrorKind,
     /// The words of whoever noticed it.
     pub cause: Option<Cause>,
 }
 
-impl Fault {
+impl TransportError {
     /// Its name for programs: a socket's code where there is one.
-    pub fn name(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         let code = self.cause.as_ref().and_then(|cause| cause.code);
         code.unwrap_or(match self.kind {
-            FaultKind::Refused => "ECONNREFUSED",
-            FaultKind::Reset | FaultKind::Closed => "ECONNRESET",
-            FaultKind::ConnectTimeout | FaultKind::RequestTimeout | FaultKind::CallersTimeout => "ETIMEDOUT",
-            FaultKind::Unroutable => "EHOSTUNREACH",
-            FaultKind::Local => "ERR_LOCAL",
-            FaultKind::NameResolution => "ENOTFOUND",
-            FaultKind::Tls | FaultKind::ThumbprintMismatch => "ERR_TLS",
-            FaultKind::NotHttp => "ERR_HTTP",
-            FaultKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
-            FaultKind::WireLimit => "ERR_RESPONSE_TOO_LARGE",
-            FaultKind::CallersClient => "ERR_NETWORK_CLIENT",
-            FaultKind::Unsendable => "ERR_UNSENDABLE",
+            TransportErrorKind::ConnectionRefused => "ECONNREFUSED",
+            TransportErrorKind::ConnectionReset | TransportErrorKind::ConnectionClosed => "ECONNRESET",
+            TransportErrorKind::ConnectTimeout
+            | TransportErrorKind::RequestTimeout
+            | TransportErrorKind::CustomClientTimeout => "ETIMEDOUT",
+            TransportErrorKind::Unreachable => "EHOSTUNREACH",
+            TransportErrorKind::Local => "ERR_LOCAL",
+            TransportErrorKind::NameResolution => "ENOTFOUND",
+            TransportErrorKind::Tls | TransportErrorKind::ThumbprintMismatch => "ERR_TLS",
+            TransportErrorKind::NotHttp => "ERR_HTTP",
+            TransportErrorKind::BodyTooLarge => "ERR_BODY_TOO_LARGE",
+            TransportErrorKind::WireLimit => "ERR_RESPONSE_TOO_LARGE",
+            TransportErrorKind::CustomClient => "ERR_NETWORK_CLIENT",
+            TransportErrorKind::InvalidRequest => "ERR_UNSENDABLE",
         })
     }
 
     /// Adds to a TLS fault what may have caused it.
     pub fn explain_tls(&mut self, warning: &str) {
-        if self.kind == FaultKind::Tls
+        if self.kind == TransportErrorKind::Tls
             && let Some(cause) = &mut self.cause
         {
             cause.message = format!("{}; {warning}", cause.message);
@@ -346,25 +348,25 @@ impl Fault {
     }
 
     /// A fault without further words.
-    pub fn of(kind: FaultKind) -> Self {
+    pub fn new(kind: TransportErrorKind) -> Self {
         Self { kind, cause: None }
     }
 }
 
 /// An answer that is on its way.
-pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
+pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send + 'a>>;
 
 /// Carries a request to its endpoint and the answer back: no retries, no redirects.
 pub trait Transport: Send + Sync {
     /// One exchange. The caller puts a time limit on the whole of it.
-    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a>;
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a>;
 
     /// Distinguishes transports: callers share a flight only if they share the transport.
     fn id(&self) -> usize;
 
     /// Whether its exchanges count among the connections to their endpoint. They must not where one exchange may need
     /// another's end.
-    fn takes_a_place(&self) -> bool {
+    fn needs_request_permit(&self) -> bool {
         true
     }
 }

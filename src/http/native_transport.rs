@@ -22,13 +22,16 @@ use super::connection_pool::{ConnectionPool, Slot};
 use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
 use super::resolver::Resolver;
 use super::timer::timeout_at;
-use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
-use super::trust::{ClientConfigs, Internet, Roots};
-use super::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, NATIVE, Request, Response, ResponseHeaders,
-    ReusableConnection, Route, Transport, Url, is_success, pinned,
+use super::tls::{ClientConfigs, ProxyConfig, Roots};
+use super::transport_error::{
+    connect_timed_out, from_body_error, from_connect_error, from_exchange_error, invalid_request,
 };
-use crate::machine::Machine;
+use super::{
+    MAX_BODY_BYTES, Method, NATIVE_TRANSPORT_ID, Request, Response, ResponseFuture, ResponseHeaders,
+    ReusableConnection, Route, Transport, TransportError, TransportErrorKind, Url, certificate_pin,
+    is_success,
+};
+use crate::platform::Platform;
 
 /// What tells one pool of connections from another.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -42,7 +45,7 @@ struct EndpointKey {
 
 /// The native HTTP client.
 pub struct NativeTransport {
-    machine: Machine,
+    platform: Platform,
     tls_configs: ClientConfigs,
     resolver: Resolver,
     connections: Arc<ConnectionPool<EndpointKey, Connection>>,
@@ -50,16 +53,20 @@ pub struct NativeTransport {
 
 impl NativeTransport {
     /// A client that has not connected to anything yet.
-    pub fn new(machine: Machine) -> Self {
+    pub fn new(platform: Platform) -> Self {
         Self {
-            machine,
+            platform,
             tls_configs: ClientConfigs::default(),
             resolver: Resolver::new(),
             connections: ConnectionPool::new(),
         }
     }
 
-    async fn exchange(&self, request: &Request, connect_timeout: Duration) -> Result<Response, Fault> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        connect_timeout: Duration,
+    ) -> Result<Response, TransportError> {
         let key = EndpointKey::of(request);
         let slot = self.connections.begin(key.clone());
         if !request.needs_new_connection
@@ -71,7 +78,7 @@ impl NativeTransport {
                 ended => return Ok(respond(ended?, slot, kept)),
             }
         }
-        while let Some(idle) = slot.make_room() {
+        while let Some(idle) = slot.evict_idle() {
             idle.close().await;
         }
         let tls = self.tls_config(request).await?;
@@ -86,14 +93,14 @@ impl NativeTransport {
     }
 
     /// The TLS configuration of an https endpoint.
-    async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, Fault> {
+    async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, TransportError> {
         if request.url.scheme() != "https" {
             return Ok(None);
         }
-        if let Route::Pinned(thumbprint) = &request.route {
-            return Ok(Some(Arc::new(pinned::only(*thumbprint)?)));
+        if let Route::PinnedCertificate(thumbprint) = &request.route {
+            return Ok(Some(Arc::new(certificate_pin::pinned_tls_config(*thumbprint)?)));
         }
-        let built = self.tls_configs.get(&self.machine, &request.roots).await?;
+        let built = self.tls_configs.get(&self.platform, &request.roots).await?;
         if let Some(warning) = built.warning {
             request.notes.warn(warning);
         }
@@ -102,12 +109,12 @@ impl NativeTransport {
 }
 
 impl Transport for NativeTransport {
-    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a> {
         Box::pin(self.exchange(request, connect_timeout))
     }
 
     fn id(&self) -> usize {
-        NATIVE
+        NATIVE_TRANSPORT_ID
     }
 }
 
@@ -156,8 +163,11 @@ async fn silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
     }
 }
 
-fn is_lost(fault: &Fault) -> bool {
-    matches!(fault.kind, FaultKind::Closed | FaultKind::Reset)
+fn is_lost(fault: &TransportError) -> bool {
+    matches!(
+        fault.kind,
+        TransportErrorKind::ConnectionClosed | TransportErrorKind::ConnectionReset
+    )
 }
 
 /// A connection that has received nothing yet.
@@ -165,16 +175,19 @@ async fn connect(
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
     resolver: &Resolver,
-) -> Result<Connection, Fault> {
-    let established = establish(key, tls, resolver).await.map_err(of_connecting)?;
+) -> Result<Connection, TransportError> {
+    let established = establish(key, tls, resolver).await.map_err(from_connect_error)?;
     let started = Connection::start(established).await;
-    let mut connection = started.map_err(|error| of_exchange(&error))?;
+    let mut connection = started.map_err(|error| from_exchange_error(&error))?;
     if connection.is_silent().await {
         return Ok(connection);
     }
     // With TLS 1.3 a server refuses a client after the handshake: that is told here or by the first response.
     let failure = connection.take_failure();
-    Err(failure.map_or_else(|| Fault::of(FaultKind::Closed), |error| of_exchange(&error)))
+    Err(failure.map_or_else(
+        || TransportError::new(TransportErrorKind::ConnectionClosed),
+        |error| from_exchange_error(&error),
+    ))
 }
 
 async fn establish(
@@ -183,7 +196,7 @@ async fn establish(
     resolver: &Resolver,
 ) -> Result<Established, ConnectError> {
     let proxy = match &key.route {
-        Route::Internet(internet) if key.is_https => proxy_for(internet, key)?,
+        Route::ProxyAware(internet) if key.is_https => proxy_for(internet, key)?,
         _ => None,
     };
     let established = match proxy {
@@ -220,7 +233,7 @@ struct Proxy {
 }
 
 /// The proxy that the environment names for an endpoint, unless `NO_PROXY` excepts it.
-fn proxy_for(internet: &Internet, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
+fn proxy_for(internet: &ProxyConfig, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
     let Some(address) = &internet.proxy else {
         return Ok(None);
     };
@@ -246,17 +259,19 @@ fn proxy_for(internet: &Internet, key: &EndpointKey) -> Result<Option<Proxy>, Co
     }))
 }
 
-async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<Exchanged, Fault> {
+async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<Exchanged, TransportError> {
     let incoming = connection
         .send(message(request)?)
         .await
-        .map_err(|error| of_exchange(&error))?;
+        .map_err(|error| from_exchange_error(&error))?;
     let (head, body) = incoming.into_parts();
     let status = head.status.as_u16();
-    let read = connection.read_body(body, BODY_LIMIT).await;
-    let (body, is_reusable) = match read.map_err(|error| of_body(&error))? {
+    let read = connection.read_body(body, MAX_BODY_BYTES).await;
+    let (body, is_reusable) = match read.map_err(|error| from_body_error(&error))? {
         LimitedBody::Complete(body) => (body, connection.finish().await),
-        LimitedBody::TooLarge if is_success(status) => return Err(Fault::of(FaultKind::BodyTooLarge)),
+        LimitedBody::TooLarge if is_success(status) => {
+            return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+        }
         LimitedBody::TooLarge => (Vec::new(), false), // The status says enough.
     };
     let response = Response {
@@ -285,7 +300,7 @@ fn respond(exchanged: Exchanged, slot: ConnectionSlot, connection: Connection) -
     }
 }
 
-fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, Fault> {
+fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportError> {
     let url = &request.url;
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -298,34 +313,34 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, Fault> {
     let body = request
         .body
         .as_ref()
-        .map_or_else(String::new, |body| body.expose().to_owned());
+        .map_or_else(String::new, |body| body.expose_secret().to_owned());
     let mut message = hyper::Request::builder()
         .method(method)
         .uri(path)
         .body(Full::new(Bytes::from(body)))
-        .map_err(|error| unsendable(error.to_string()))?;
+        .map_err(|error| invalid_request(error.to_string()))?;
     let headers = message.headers_mut();
     headers.insert(HOST, host_header(url)?);
     for (name, value) in &request.headers {
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-            unsendable(format!(
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+            invalid_request(format!(
                 "the header {name} holds characters that HTTP cannot carry"
             ))
         })?;
         value.set_sensitive(true);
         let name = hyper::header::HeaderName::from_bytes(name.as_bytes())
-            .map_err(|error| unsendable(error.to_string()))?;
+            .map_err(|error| invalid_request(error.to_string()))?;
         headers.append(name, value);
     }
     Ok(message)
 }
 
-fn host_header(url: &Url) -> Result<HeaderValue, Fault> {
+fn host_header(url: &Url) -> Result<HeaderValue, TransportError> {
     let host = url.host_str().unwrap_or_default();
     let text = url
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    HeaderValue::from_str(&text).map_err(|error| unsendable(error.to_string()))
+    HeaderValue::from_str(&text).map_err(|error| invalid_request(error.to_string()))
 }
 
 fn response_headers(headers: &HeaderMap) -> ResponseHeaders {

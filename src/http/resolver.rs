@@ -17,12 +17,12 @@ use tokio::time::Instant;
 
 /// A lookup that has taken longer is not joined any more: the network may work again, and a new one would be answered at
 /// once. It also bounds the lookups of one name, since each ends within half a minute.
-const JOIN_WITHIN: Duration = Duration::from_secs(3);
+const MAX_JOIN_AGE: Duration = Duration::from_secs(3);
 
 type Addresses = io::Result<Vec<SocketAddr>>;
 type Lookup = dyn Fn(String) -> Pin<Box<dyn Future<Output = Addresses> + Send>> + Send + Sync;
 /// The addresses, or the kind and the message of the error, which cannot be cloned itself.
-type Outcome = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+type LookupResult = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 /// Resolves names. Clones share their lookups.
 #[derive(Clone)]
@@ -35,16 +35,16 @@ pub(super) struct Resolver {
 #[derive(Clone)]
 struct Running {
     since: Instant,
-    outcome: watch::Receiver<Option<Outcome>>,
+    outcome: watch::Receiver<Option<LookupResult>>,
 }
 
 impl Resolver {
     /// A resolver that asks the system.
     pub(super) fn new() -> Self {
-        Self::with(|name| Box::pin(async move { Ok(lookup_host((name, 0)).await?.collect()) }))
+        Self::with_lookup(|name| Box::pin(async move { Ok(lookup_host((name, 0)).await?.collect()) }))
     }
 
-    fn with(
+    fn with_lookup(
         lookup: impl Fn(String) -> Pin<Box<dyn Future<Output = Addresses> + Send>> + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -70,10 +70,10 @@ impl Resolver {
         }
     }
 
-    fn join_or_start(&self, name: String) -> watch::Receiver<Option<Outcome>> {
+    fn join_or_start(&self, name: String) -> watch::Receiver<Option<LookupResult>> {
         let mut running = self.running();
         if let Some(newest) = running.get(&name)
-            && newest.since.elapsed() <= JOIN_WITHIN
+            && newest.since.elapsed() <= MAX_JOIN_AGE
         {
             return newest.outcome.clone();
         }
@@ -121,7 +121,7 @@ mod tests {
     fn slow() -> (Resolver, Arc<AtomicU32>) {
         let begun = Arc::new(AtomicU32::new(0));
         let counter = begun.clone();
-        let resolver = Resolver::with(move |name| {
+        let resolver = Resolver::with_lookup(move |name| {
             let nth = counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
                 sleep(LOOKUP_TIME).await;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_for_one_name_share_one_lookup_and_nothing_is_kept() {
+    async fn concurrent_lookups_of_one_name_are_shared_and_not_cached() {
         let (resolver, begun) = slow();
         let resolve = |port| resolver.resolve("a".to_owned(), port);
         let (first, second, other) =
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lookup_whose_caller_has_left_is_joined_until_it_is_old() {
+    async fn abandoned_lookup_is_joined_until_its_maximum_age() {
         let (resolver, begun) = slow();
         let given_up = |time| timeout(time, resolver.resolve("a".to_owned(), 1));
         for _ in 0..30 {
-            assert!(given_up(JOIN_WITHIN / 30).await.is_err());
+            assert!(given_up(MAX_JOIN_AGE / 30).await.is_err());
         }
         assert_eq!(begun.load(Ordering::Relaxed), 1);
         advance(Duration::from_millis(1)).await;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_caller_gets_the_error() {
+    async fn lookup_error_is_shared_by_all_callers() {
         let (resolver, _) = slow();
         let resolve = || resolver.resolve("unknown".to_owned(), 1);
         let (first, second) = tokio::join!(resolve(), resolve());

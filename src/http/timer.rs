@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_is_exact_where_nothing_is_ready() {
+    async fn timer_is_exact_without_other_work() {
         let started = Instant::now();
         let limit = Duration::from_secs(1);
         let silent = timeout_at(started + limit, std::future::pending::<()>()).await;
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_other_tasks_pass_on_when_the_timer_is_due_counts() {
+    async fn timer_yields_to_results_ready_at_its_deadline() {
         let due = Instant::now() + Duration::from_secs(1);
         let (first, mut relayed) = mpsc::channel(1);
         let (last, result) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! The callers that wait for what a chain of requests brings. When the last of them has left, nothing further begins.
+//! The callers that wait for what a series of requests brings. When the last of them has left, nothing further begins.
 
 use std::future::pending;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub struct Waiters {
     count: watch::Sender<usize>,
-    /// Until when the chain goes on without any: it is a background refresh.
+    /// Until when the retry loop goes on without any: it is a background refresh.
     background_until: Option<Instant>,
 }
 
@@ -38,7 +38,7 @@ impl Waiters {
         });
     }
 
-    /// Whether a chain that is under way has nothing to go on for.
+    /// Whether a retry loop that is under way has nothing to go on for.
     pub fn have_left(&self) -> bool {
         *self.count.borrow() == 0 && !self.is_background()
     }
@@ -83,7 +83,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_when_the_last_has_left() {
+    async fn wait_ends_when_the_last_waiter_leaves() {
         let started = Instant::now();
         let waiters = Waiters::new(None);
         assert!(waiters.have_left());
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_background_refresh_goes_on_until_its_time_is_over() {
+    async fn background_refresh_continues_until_its_timeout() {
         let started = Instant::now();
         let waiters = Waiters::new(Some(started + SECOND * 5));
         assert!(!waiters.have_left());

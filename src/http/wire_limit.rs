@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn reading_beyond_the_allowance_fails_and_raising_it_goes_on() {
+    async fn reading_beyond_the_allowance_fails_until_it_is_raised() {
         let allowance = ReadAllowance::new(4);
         let mut stream = MeteredStream::new(&b"0123456789"[..], allowance.clone());
         let mut buffer = [0; 8];

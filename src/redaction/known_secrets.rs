@@ -28,7 +28,7 @@ impl KnownSecrets {
             if known
                 .secrets
                 .iter()
-                .any(|other| other.expose() == secret.expose())
+                .any(|other| other.expose_secret() == secret.expose_secret())
             {
                 continue;
             }

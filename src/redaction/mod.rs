@@ -29,6 +29,9 @@ const REDACTED: &str = "<redacted>";
 const ELLIPSIS: char = '…';
 /// At least this many bytes of a text are searched, and [`BYTES_PER_CHARACTER`] for each character that may be shown.
 const MIN_SEARCHED_BYTES: usize = 4_096;
+/// At least this many bytes of a text are passed through to find those: white space, of which there may be any amount, is
+/// not searched.
+const MIN_SCANNED_BYTES: usize = 65_536;
 /// Escapes and removed secrets need several bytes of a text for each character that is shown in the end.
 const BYTES_PER_CHARACTER: usize = 8;
 /// The end of a text that was cut is searched, but not shown: eight characters of a secret of 64 bytes each fit in.
@@ -45,7 +48,7 @@ pub struct Redactor {
 impl Redactor {
     /// A redactor for these secrets, and for everything that looks like a JWT.
     pub fn new(secrets: &[Secret]) -> Self {
-        let bytes: usize = secrets.iter().map(|secret| secret.expose().len()).sum();
+        let bytes: usize = secrets.iter().map(|secret| secret.expose_secret().len()).sum();
         Self {
             index: (bytes <= MAX_SECRET_BYTES).then(|| SecretIndex::new(secrets)),
         }
@@ -90,7 +93,14 @@ impl Line {
             .max(MIN_SEARCHED_BYTES);
         let mut line = String::with_capacity(limit.min(text.len()));
         let mut has_gap = false;
-        for c in text.chars() {
+        let scanned = limit.max(MIN_SCANNED_BYTES);
+        for (at, c) in text.char_indices() {
+            if at >= scanned {
+                return Self {
+                    text: line,
+                    is_cut: true,
+                };
+            }
             if c.is_whitespace() {
                 has_gap = !line.is_empty();
             } else if !c.is_control() {

@@ -27,7 +27,7 @@ pub(super) struct SecretIndex {
 impl SecretIndex {
     pub(super) fn new(secrets: &[Secret]) -> Self {
         let (mut windows, mut form_windows) = (Vec::new(), Vec::new());
-        for secret in secrets.iter().map(Secret::expose) {
+        for secret in secrets.iter().map(Secret::expose_secret) {
             if secret
                 .chars()
                 .filter(|c| !c.is_whitespace() && !c.is_control())

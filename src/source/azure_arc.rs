@@ -4,14 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::www_authenticate::challenges;
-use super::{Answer, Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
-use crate::config::Settings;
+use super::www_authenticate::parse_challenges;
+use super::{
+    Endpoint, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceDescriptor, SourceName, TokenQuery,
+    TokenResponse,
+};
 use crate::error::{Code, Error};
-use crate::http::retry::{self, Policy};
+use crate::http::retry_policy::{self, RetryPolicy};
 use crate::http::{Request, Response};
-use crate::identity::Identity;
-use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::options::ApplicationOptions;
+use crate::options::identity::Identity;
+use crate::platform::{Environment, Platform, ReadError, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
@@ -22,28 +25,30 @@ const SCHEME: &str = "basic";
 const REALM: &str = "realm";
 const KEY_EXTENSION: &str = ".key";
 /// A key has some 100 bytes; MSAL refuses files over this.
-const KEY_LIMIT: usize = 4_096;
+const MAX_KEY_BYTES: usize = 4_096;
 /// So much of a path is quoted.
-const SHOWN_PATH: usize = 200;
+const MAX_SHOWN_PATH: usize = 200;
 const AUTHORIZATION: &str = "Authorization";
 /// What was written to a connection stays in its buffer until more is: this one's is given up with the answer.
-const LAST: (&str, &str) = ("Connection", "close");
+const CONNECTION_CLOSE: (&str, &str) = ("Connection", "close");
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
 const WINDOWS_AGENT: &str = r"AzureConnectedMachineAgent\himds.exe";
 const LINUX_KEYS: &str = "/var/opt/azcmagent/tokens/";
 const WINDOWS_KEYS: &str = r"AzureConnectedMachineAgent\Tokens\";
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::AzureArc,
-    detect: |env, _, machine| {
+    detect: |env, _, platform| {
         env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT])
-            || agents(env).iter().any(|path| machine.files.is_regular(path))
+            || agent_paths(env)
+                .iter()
+                .any(|path| platform.files.is_regular(path))
     },
-    open,
+    create,
 };
 
-fn agents(env: &Environment) -> Vec<PathBuf> {
+fn agent_paths(env: &Environment) -> Vec<PathBuf> {
     if cfg!(target_os = "linux") {
         LINUX_AGENTS.iter().map(PathBuf::from).collect()
     } else if cfg!(windows) {
@@ -56,7 +61,7 @@ fn agents(env: &Environment) -> Vec<PathBuf> {
     }
 }
 
-fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
+fn create(env: &Environment, _: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
     let both = env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT]);
     let address = env
         .read(variable::IDENTITY_ENDPOINT)
@@ -76,12 +81,12 @@ fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
     }
     Ok(Box::new(AzureArc {
         endpoint,
-        keys: key_folder(env),
+        keys: key_directory(env),
     }))
 }
 
 /// The folder of the agent's keys, ending in a separator; or why there is none.
-fn key_folder(env: &Environment) -> Result<String, (Code, &'static str)> {
+fn key_directory(env: &Environment) -> Result<String, (Code, &'static str)> {
     if cfg!(target_os = "linux") {
         Ok(LINUX_KEYS.to_owned())
     } else if cfg!(windows) {
@@ -107,50 +112,55 @@ struct AzureArc {
 
 impl Source for AzureArc {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query(API_VERSION, ask.id(MSI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MSI_RESOURCE_ID)));
         Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 
-    fn directory_of_challenge(&self, response: &Response) -> Option<&Path> {
+    fn challenge_directory(&self, response: &Response) -> Option<&Path> {
         let keys = self.keys.as_ref().ok()?;
         (response.status == UNAUTHORIZED).then(|| Path::new(keys))
     }
 
-    fn challenge(&self, ask: &Ask, response: &Response, machine: &Machine) -> Result<Option<Request>, Error> {
+    fn answer_challenge(
+        &self,
+        query: &TokenQuery,
+        response: &Response,
+        platform: &Platform,
+    ) -> Result<Option<Request>, Error> {
         if response.status != UNAUTHORIZED {
             return Ok(None);
         }
-        let path = realm(&response.headers.www_authenticate)?;
-        let shown = Redactor::new(&response.secrets).redact(&path, SHOWN_PATH);
-        let key = self.key(&path, &shown, machine)?;
-        let header = Secret::new(format!("Basic {}", key.expose()));
+        let path = parse_basic_realm(&response.headers.www_authenticate)?;
+        let shown = Redactor::new(&response.secrets).redact(&path, MAX_SHOWN_PATH);
+        let key = self.read_key(&path, &shown, platform)?;
+        let header = Secret::new(format!("Basic {}", key.expose_secret()));
         Ok(Some(
-            self.request(ask, machine)?
-                .header(LAST.0, LAST.1)
-                .secret_header(AUTHORIZATION, header)
-                .keeping(key),
+            self.request(query, platform)?
+                .header(CONNECTION_CLOSE.0, CONNECTION_CLOSE.1)
+                .sensitive_header(AUTHORIZATION, header)
+                .with_secret(key),
         ))
     }
 
-    fn confirm(&self, ask: &Ask, answer: &Answer) -> Result<(), Error> {
-        let Identity::UserAssigned { kind, id } = &ask.identity else {
+    fn verify_response(&self, query: &TokenQuery, token_response: &TokenResponse) -> Result<(), Error> {
+        let Identity::UserAssigned { kind, id } = &query.identity else {
             return Ok(());
         };
-        if answer.is_for(*kind, id) {
+        if token_response.is_for_identity(*kind, id) {
             return Ok(());
         }
         let message = "Azure Arc's agent did not confirm that its token is for the identity in \
@@ -162,7 +172,7 @@ impl Source for AzureArc {
 
 impl AzureArc {
     /// Reads the key that a challenge names, if it is where the agent puts its keys.
-    fn key(&self, path: &str, shown: &str, machine: &Machine) -> Result<Secret, Error> {
+    fn read_key(&self, path: &str, shown: &str, platform: &Platform) -> Result<Secret, Error> {
         let refused = |code, message: String| Err(Error::new(code, message));
         let folder = match &self.keys {
             Ok(folder) => folder,
@@ -181,10 +191,10 @@ impl AzureArc {
                 format!("Azure Arc's challenge names {shown}, which is not a file in {folder}."),
             );
         }
-        let key = machine
+        let key = platform
             .files
-            .read(Path::new(path), KEY_LIMIT, false)
-            .or_else(|fault| unreadable(shown, fault))?;
+            .read(Path::new(path), MAX_KEY_BYTES, false)
+            .or_else(|fault| key_file_error(shown, fault))?;
         let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return refused(
@@ -196,12 +206,15 @@ impl AzureArc {
     }
 }
 
-fn unreadable<T>(path: &str, fault: ReadFault) -> Result<T, Error> {
+fn key_file_error<T>(path: &str, fault: ReadError) -> Result<T, Error> {
     let (code, why) = match fault {
-        ReadFault::TooLarge => (Code::InvalidSecret, format!("has more than {KEY_LIMIT} bytes")),
-        ReadFault::NotRegular => (Code::UnableToReadSecretFile, "is no regular file".to_owned()),
-        ReadFault::Failed(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
-        ReadFault::Denied(error) => {
+        ReadError::TooLarge => (
+            Code::InvalidSecret,
+            format!("has more than {MAX_KEY_BYTES} bytes"),
+        ),
+        ReadError::NotAFile => (Code::UnableToReadSecretFile, "is no regular file".to_owned()),
+        ReadError::Io(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
+        ReadError::PermissionDenied(error) => {
             let group = if cfg!(windows) {
                 "Hybrid agent extension applications"
             } else {
@@ -215,15 +228,15 @@ fn unreadable<T>(path: &str, fault: ReadFault) -> Result<T, Error> {
 }
 
 /// The realm of the first Basic challenge that has one: the path of a key.
-fn realm(lines: &[String]) -> Result<String, Error> {
+fn parse_basic_realm(lines: &[String]) -> Result<String, Error> {
     if lines.iter().all(|line| line.trim().is_empty()) {
         let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";
         return Err(Error::new(Code::ChallengeMissing, message));
     }
-    let challenges = challenges(lines);
+    let challenges = parse_challenges(lines);
     let realms = challenges
         .iter()
-        .filter(|challenge| challenge.is(SCHEME))
+        .filter(|challenge| challenge.has_scheme(SCHEME))
         .filter_map(|challenge| challenge.parameter(REALM))
         .map(str::trim);
     let path = realms.into_iter().find(|path| !path.is_empty());

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn challenge_and_capabilities_share_one_object() {
+    fn challenge_claims_and_capabilities_are_merged() {
         let nbf = r#"{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}"#;
         let cases = [
             (None, None, None),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_claims_have_one_text_however_they_are_written() {
+    fn equal_claims_have_one_canonical_string() {
         let text = |challenge| merge(Some(challenge), Some("CP1")).expect("valid");
         let one = text(r#"{"access_token":{"a":null,"b":{"value":"1"}},"userinfo":{}}"#);
         let other =
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_not_an_object_are_refused_and_not_repeated() {
+    fn non_object_claims_are_rejected_and_not_repeated() {
         for (challenge, capabilities) in [
             ("hush", None),
             ("[]", None),

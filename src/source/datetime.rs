@@ -7,13 +7,13 @@
 use crate::token::Timestamp;
 
 /// Reads a date with a time of day, in one of the written forms. Without an offset it is UTC.
-pub(super) fn read(text: &str) -> Option<Timestamp> {
-    Timestamp::from_http_date(text).or_else(|| of_numbers(text))
+pub(super) fn parse(text: &str) -> Option<Timestamp> {
+    Timestamp::from_http_date(text).or_else(|| parse_numeric(text))
 }
 
 /// Reads a date whose month is a number.
-fn of_numbers(text: &str) -> Option<Timestamp> {
-    let mut scan = Scan(text);
+fn parse_numeric(text: &str) -> Option<Timestamp> {
+    let mut scan = Scanner(text);
     let (year, month, day) = if text.contains('/') {
         let (month, day) = (
             scan.digits(1, 2)?,
@@ -34,7 +34,7 @@ fn of_numbers(text: &str) -> Option<Timestamp> {
     let minute = scan.literal(":").and_then(|()| scan.digits(2, 2))?;
     let second = scan.literal(":").and_then(|()| scan.digits(2, 2))?;
     let fraction = scan.fraction()?;
-    let hour = match scan.half_of_day() {
+    let hour = match scan.meridiem_hours() {
         Some(after_noon) => (1..=12).contains(&hour).then_some(hour % 12 + after_noon)?,
         None => hour,
     };
@@ -51,9 +51,9 @@ fn of_numbers(text: &str) -> Option<Timestamp> {
 }
 
 /// What is left of a text that is read from its front.
-struct Scan<'a>(&'a str);
+struct Scanner<'a>(&'a str);
 
-impl Scan<'_> {
+impl Scanner<'_> {
     fn literal(&mut self, literal: &str) -> Option<()> {
         self.0 = self.0.strip_prefix(literal)?;
         Some(())
@@ -83,7 +83,7 @@ impl Scan<'_> {
     }
 
     /// The hours that `AM` or `PM` adds.
-    fn half_of_day(&mut self) -> Option<i64> {
+    fn meridiem_hours(&mut self) -> Option<i64> {
         let trimmed = self.0.trim_start();
         let half = trimmed.get(..2)?;
         let hours = if half.eq_ignore_ascii_case("am") {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_means_its_instant() {
+    fn each_datetime_format_is_parsed() {
         for (text, millis) in [
             ("2024-10-18T19:51:37Z", 1_729_281_097_000),
             ("2024-10-18T19:51:37.0000000+00:00", 1_729_281_097_000),
@@ -163,12 +163,12 @@ mod tests {
             ("Sunday, 22-Nov-26 04:05:06 GMT", 1_795_320_306_000),
             ("Sun Nov 22 04:05:06 2026", 1_795_320_306_000),
         ] {
-            assert_eq!(read(text), Some(Timestamp::from_millis(millis)), "{text}");
+            assert_eq!(parse(text), Some(Timestamp::from_millis(millis)), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_instant_is_none() {
+    fn invalid_datetime_is_none() {
         for text in [
             "",
             " ",
@@ -201,7 +201,7 @@ mod tests {
             "Sun, 32 Nov 2026 04:05:06 GMT",
             "22 Nov 2026 04:05:06 GMT",
         ] {
-            assert_eq!(read(text), None, "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Code, Error};
 use crate::http::Url;
 
 /// What `encodeURIComponent` leaves alone.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -98,7 +98,7 @@ impl Endpoint {
         if parameters.is_empty() {
             return url;
         }
-        let added = form(parameters);
+        let added = form_urlencode(parameters);
         let query = match url.query().filter(|query| !query.is_empty()) {
             Some(own) => format!("{own}&{added}"),
             None => added,
@@ -108,7 +108,7 @@ impl Endpoint {
     }
 
     /// The address without its query, for readers.
-    pub fn shown(&self) -> String {
+    pub fn without_query(&self) -> String {
         let mut url = self.0.clone();
         url.set_query(None);
         url.into()
@@ -116,10 +116,10 @@ impl Endpoint {
 }
 
 /// `name=value&…`, percent-encoded as `encodeURIComponent` does.
-pub(super) fn form(parameters: &[(&str, &str)]) -> String {
+pub(super) fn form_urlencode(parameters: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = parameters
         .iter()
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, COMPONENT)))
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, URI_COMPONENT)))
         .collect();
     pairs.join("&")
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn path_and_query_are_kept_and_ours_come_after() {
+    fn endpoint_path_and_query_precede_request_parameters() {
         let ours = [("api-version", "1"), ("resource", "https://a/b c'(ä)&=")];
         let encoded = "api-version=1&resource=https%3A%2F%2Fa%2Fb%20c%27(%C3%A4)%26%3D";
         for (own, expected) in [
@@ -152,13 +152,13 @@ mod tests {
             assert_eq!(url.as_str(), format!("{expected}{encoded}"));
         }
         assert_eq!(
-            parsed("http://h/p?secret=1").expect("valid").shown(),
+            parsed("http://h/p?secret=1").expect("valid").without_query(),
             "http://h/p"
         );
     }
 
     #[test]
-    fn everything_else_is_refused_by_name_and_not_repeated() {
+    fn invalid_endpoint_names_its_variable_and_is_not_repeated() {
         for text in [
             "token",
             "/msi/token",

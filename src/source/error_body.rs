@@ -15,11 +15,11 @@ use crate::error::ErrorNumber;
 
 /// A part of what a service says about its error.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum ErrorField {
     /// The code, for programs.
     Code,
     /// The sentence, for people.
-    Sentence,
+    Description,
     /// Half of a sentence: what kind of problem it is.
     Title,
     /// The other half: what happened this time.
@@ -35,34 +35,34 @@ enum Part {
 }
 
 /// Where each part stands; of several places of one part the first that holds it counts. A list is searched from its front.
-const PLACES: [(Part, &[&str]); 26] = [
-    (Part::Code, &["error"]),
-    (Part::Code, &["error", "code"]),
-    (Part::Code, &["errorcode"]),
-    (Part::Code, &["errors", "code"]),
-    (Part::Code, &["code"]),
-    (Part::Sentence, &["error_description"]),
+const FIELD_PATHS: [(ErrorField, &[&str]); 26] = [
+    (ErrorField::Code, &["error"]),
+    (ErrorField::Code, &["error", "code"]),
+    (ErrorField::Code, &["errorcode"]),
+    (ErrorField::Code, &["errors", "code"]),
+    (ErrorField::Code, &["code"]),
+    (ErrorField::Description, &["error_description"]),
     // ASP.NET puts a general sentence into `Message` beside it.
-    (Part::Sentence, &["exceptionmessage"]),
-    (Part::Sentence, &["message"]),
-    (Part::Sentence, &["error", "message"]),
-    (Part::Sentence, &["errors", "message"]),
-    (Part::Title, &["title"]),
-    (Part::Detail, &["detail"]),
-    (Part::CorrelationId, &["correlation_id"]),
-    (Part::CorrelationId, &["correlationid"]),
-    (Part::CorrelationId, &["error", "correlation_id"]),
-    (Part::CorrelationId, &["error", "correlationid"]),
-    (Part::TraceId, &["trace_id"]),
-    (Part::TraceId, &["traceid"]),
-    (Part::TraceId, &["error", "trace_id"]),
-    (Part::TraceId, &["error", "traceid"]),
-    (Part::Numbers, &["error_codes"]),
-    (Part::Numbers, &["errorcodes"]),
-    (Part::Numbers, &["error", "error_codes"]),
-    (Part::Numbers, &["error", "errorcodes"]),
-    (Part::Timestamp, &["timestamp"]),
-    (Part::Timestamp, &["error", "timestamp"]),
+    (ErrorField::Description, &["exceptionmessage"]),
+    (ErrorField::Description, &["message"]),
+    (ErrorField::Description, &["error", "message"]),
+    (ErrorField::Description, &["errors", "message"]),
+    (ErrorField::Title, &["title"]),
+    (ErrorField::Detail, &["detail"]),
+    (ErrorField::CorrelationId, &["correlation_id"]),
+    (ErrorField::CorrelationId, &["correlationid"]),
+    (ErrorField::CorrelationId, &["error", "correlation_id"]),
+    (ErrorField::CorrelationId, &["error", "correlationid"]),
+    (ErrorField::TraceId, &["trace_id"]),
+    (ErrorField::TraceId, &["traceid"]),
+    (ErrorField::TraceId, &["error", "trace_id"]),
+    (ErrorField::TraceId, &["error", "traceid"]),
+    (ErrorField::Numbers, &["error_codes"]),
+    (ErrorField::Numbers, &["errorcodes"]),
+    (ErrorField::Numbers, &["error", "error_codes"]),
+    (ErrorField::Numbers, &["error", "errorcodes"]),
+    (ErrorField::Timestamp, &["timestamp"]),
+    (ErrorField::Timestamp, &["error", "timestamp"]),
 ];
 /// The field that makes an error of whatever holds it.
 const ERROR: &str = "error";
@@ -82,7 +82,7 @@ struct Field {
 impl ErrorBody {
     /// The name in [`PLACES`] of a field that is one of theirs.
     pub(super) fn root(name: &str) -> Option<&'static str> {
-        let mut roots = PLACES.iter().map(|(_, path)| path[0]);
+        let mut roots = FIELD_PATHS.iter().map(|(_, path)| path[0]);
         roots.find(|root| root.eq_ignore_ascii_case(name))
     }
 
@@ -90,7 +90,7 @@ impl ErrorBody {
     /// of a field that says nothing.
     pub(super) fn put(&mut self, root: &'static str, name: String, value: Value) {
         match self.0.iter_mut().find(|field| field.root == root) {
-            Some(field) if field.name == name || says_nothing(&field.value) => {
+            Some(field) if field.name == name || is_empty_value(&field.value) => {
                 (field.name, field.value) = (name, value);
             }
             Some(_) => {}
@@ -100,20 +100,20 @@ impl ErrorBody {
 
     /// Returns whether it says that there was an error.
     pub(super) fn is_error(&self) -> bool {
-        self.field(ERROR).is_some_and(|error| !says_nothing(error))
+        self.field(ERROR).is_some_and(|error| !is_empty_value(error))
     }
 
     /// The code.
     pub(super) fn code(&self) -> Option<&str> {
-        self.text(Part::Code)
+        self.text(ErrorField::Code)
     }
 
     /// The sentence.
-    pub(super) fn sentence(&self) -> Option<Cow<'_, str>> {
-        if let Some(sentence) = self.text(Part::Sentence) {
+    pub(super) fn description(&self) -> Option<Cow<'_, str>> {
+        if let Some(sentence) = self.text(ErrorField::Description) {
             return Some(sentence.into());
         }
-        match (self.text(Part::Title), self.text(Part::Detail)) {
+        match (self.text(ErrorField::Title), self.text(ErrorField::Detail)) {
             (Some(title), Some(detail)) if title.ends_with(['.', '!', '?']) => {
                 Some(format!("{title} {detail}").into())
             }
@@ -124,12 +124,12 @@ impl ErrorBody {
 
     /// The id under which the service remembers this exchange.
     pub(super) fn correlation_id(&self) -> Option<&str> {
-        self.text(Part::CorrelationId)
+        self.text(ErrorField::CorrelationId)
     }
 
     /// The id of Entra's own log.
     pub(super) fn trace_id(&self) -> Option<&str> {
-        self.text(Part::TraceId)
+        self.text(ErrorField::TraceId)
     }
 
     /// Entra's numbers of the error, numbers or strings as they came.
@@ -139,23 +139,23 @@ impl ErrorBody {
             value => number(value).map(|number| vec![number]),
         };
         let filled = |value: &Value| read(value).filter(|numbers: &Vec<_>| !numbers.is_empty());
-        self.first(Part::Numbers, filled).unwrap_or_default()
+        self.first(ErrorField::Numbers, filled).unwrap_or_default()
     }
 
     /// When it happened: a date, or a number of whatever unit the service has.
     pub(super) fn timestamp(&self) -> Option<Cow<'_, str>> {
-        self.first(Part::Timestamp, |value| match value {
+        self.first(ErrorField::Timestamp, |value| match value {
             Value::Number(number) => Some(number.to_string().into()),
             value => text(value).map(Cow::Borrowed),
         })
     }
 
-    fn text(&self, part: Part) -> Option<&str> {
+    fn text(&self, part: ErrorField) -> Option<&str> {
         self.first(part, text)
     }
 
-    fn first<'a, T>(&'a self, part: Part, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
-        let places = PLACES.iter().filter(|(other, _)| *other == part);
+    fn first<'a, T>(&'a self, part: ErrorField, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+        let places = FIELD_PATHS.iter().filter(|(other, _)| *other == part);
         let mut found = places.filter_map(|(_, path)| search(self.field(path[0])?, &path[1..], &read));
         found.next()
     }
@@ -192,7 +192,7 @@ fn number(value: &Value) -> Option<ErrorNumber> {
     }
 }
 
-fn says_nothing(value: &Value) -> bool {
+fn is_empty_value(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_gives_its_parts() {
+    fn each_error_format_is_parsed() {
         for (value, code, sentence, correlation_id) in [
             (
                 json!({"error": "E", "error_description": "S.", "correlation_id": "c"}),
@@ -295,7 +295,7 @@ mod tests {
         ] {
             let body = body(value.clone());
             assert_eq!(
-                (body.code(), body.sentence().as_deref(), body.correlation_id()),
+                (body.code(), body.description().as_deref(), body.correlation_id()),
                 (code, sentence, correlation_id),
                 "{value}"
             );
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_timestamps_are_read_as_they_come() {
+    fn error_numbers_and_timestamps_are_unchanged() {
         let number = ErrorNumber::Number;
         let text = |text: &str| ErrorNumber::Text(text.to_owned());
         for (value, numbers) in [
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_other_letters_replaces_only_what_says_nothing() {
+    fn field_in_another_case_replaces_only_an_empty_value() {
         let read = |fields: &[(&str, Value)]| {
             let mut body = ErrorBody::default();
             for (name, value) in fields {
@@ -359,8 +359,8 @@ mod tests {
     }
 
     #[test]
-    fn every_place_begins_with_a_name_in_small_letters() {
-        for (_, path) in PLACES {
+    fn every_field_path_starts_with_a_lowercase_name() {
+        for (_, path) in FIELD_PATHS {
             assert_eq!(ErrorBody::root(&path[0].to_uppercase()), Some(path[0]));
             assert_eq!(path.concat(), path.concat().to_lowercase());
         }

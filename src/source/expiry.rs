@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::claims::claims;
 use super::datetime;
+use super::jwt::parse_claims;
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp};
 
 /// An absolute number over this is in milliseconds: as seconds it would be the year 5138.
@@ -22,7 +22,7 @@ const NANOS_FROM: f64 = 1_000.0 * MICROS_FROM;
 /// An `expires_in` over this (the year 2001) is an instant, not a duration.
 const ABSOLUTE_FROM: f64 = 978_307_200.0;
 /// The last instant that a JavaScript `Date` can hold, in milliseconds.
-const LAST_MILLIS: f64 = 8_640_000_000_000_000.0;
+const MAX_MILLIS: f64 = 8_640_000_000_000_000.0;
 
 /// When a token ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,16 +35,16 @@ pub(super) struct Expiry {
 
 /// Reads the expiry of a token from its response: `expires_on`, else `expires_in`, else the token. `sent_at` is the `Date`
 /// of the response. `None` if nothing can be read; an instant that is not in the future is that of an old token.
-pub(super) fn read(
+pub(super) fn parse_expiry(
     expires_on: &Value,
     expires_in: &Value,
     token: &str,
     now: Timestamp,
     sent_at: Option<Timestamp>,
 ) -> Option<Expiry> {
-    let (on, within) = (instant(expires_on), from_now(expires_in, now));
-    let claims = claims(token);
-    let claim = |name| absolute(claims.as_ref()?.get(name)?.as_f64()?);
+    let (on, within) = (parse_timestamp(expires_on), parse_duration(expires_in, now));
+    let claims = parse_claims(token);
+    let claim = |name| from_unix(claims.as_ref()?.get(name)?.as_f64()?);
     let (issued, exp) = (claim("iat"), claim("exp"));
     let is_ahead = |instant: &Timestamp| *instant > now;
     let mut clock_ahead = None;
@@ -53,7 +53,7 @@ pub(super) fn read(
         (Some(on), Some(within)) if on > now => on.min(within),
         (Some(on), Some(within)) => match sent_at.filter(|sent_at| *sent_at < on) {
             Some(sent_at) => {
-                clock_ahead = Some(now.since(sent_at));
+                clock_ahead = Some(now.saturating_duration_since(sent_at));
                 within
             }
             None => on,
@@ -65,19 +65,19 @@ pub(super) fn read(
     let is_current = issued.is_some_and(|issued| issued <= now);
     let bound = exp.filter(|exp| is_current && is_ahead(exp)).unwrap_or(told);
     Some(Expiry {
-        expires_on: told.min(bound).min(now.plus(MAX_TOKEN_LIFETIME)),
+        expires_on: told.min(bound).min(now.saturating_add(MAX_TOKEN_LIFETIME)),
         clock_ahead,
     })
 }
 
-fn instant(value: &Value) -> Option<Timestamp> {
-    number(value).map_or_else(|| datetime::read(value.as_str()?.trim()), absolute)
+fn parse_timestamp(value: &Value) -> Option<Timestamp> {
+    number(value).map_or_else(|| datetime::parse(value.as_str()?.trim()), from_unix)
 }
 
-fn from_now(value: &Value, now: Timestamp) -> Option<Timestamp> {
+fn parse_duration(value: &Value, now: Timestamp) -> Option<Timestamp> {
     let seconds = number(value)?;
     if seconds > ABSOLUTE_FROM {
-        absolute(seconds)
+        from_unix(seconds)
     } else {
         let wait = millis(seconds.abs() * 1_000.0)?.millis();
         let wait = if seconds < 0.0 { -wait } else { wait };
@@ -86,7 +86,7 @@ fn from_now(value: &Value, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// An instant in seconds, or in the smaller unit that its size tells.
-fn absolute(number: f64) -> Option<Timestamp> {
+fn from_unix(number: f64) -> Option<Timestamp> {
     millis(match number {
         nanos if nanos > NANOS_FROM => nanos / 1_000_000.0,
         micros if micros > MICROS_FROM => micros / 1_000.0,
@@ -100,7 +100,7 @@ fn absolute(number: f64) -> Option<Timestamp> {
     reason = "checked to be within what an i64 holds exactly"
 )]
 fn millis(millis: f64) -> Option<Timestamp> {
-    (0.0..=LAST_MILLIS)
+    (0.0..=MAX_MILLIS)
         .contains(&millis)
         .then_some(Timestamp::from_millis(millis as i64))
 }
@@ -137,7 +137,7 @@ mod tests {
 
     /// In how many seconds from now a token ends.
     fn lives(expires_on: Value, expires_in: Value, token: &str) -> Option<i64> {
-        let expiry = read(&expires_on, &expires_in, token, NOW, None)?;
+        let expiry = parse_expiry(&expires_on, &expires_in, token, NOW, None)?;
         assert_eq!(expiry.clock_ahead, None);
         Some((expiry.expires_on.millis() - NOW.millis()) / 1_000)
     }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_the_table_is_read() {
+    fn each_expiry_format_is_parsed() {
         for (value, millis) in [
             (json!(1_732_145_000), 1_732_145_000_000),
             (json!(1_732_145_000.0), 1_732_145_000_000),
@@ -167,7 +167,11 @@ mod tests {
             (json!("Sun Nov 22 04:05:06 2026"), 1_795_320_306_000),
             (json!(0), 0),
         ] {
-            assert_eq!(instant(&value).map(Timestamp::millis), Some(millis), "{value}");
+            assert_eq!(
+                parse_timestamp(&value).map(Timestamp::millis),
+                Some(millis),
+                "{value}"
+            );
         }
         for value in [
             json!(-1),
@@ -182,12 +186,12 @@ mod tests {
             json!([1]),
             json!({"a": 1}),
         ] {
-            assert_eq!(instant(&value), None, "{value}");
+            assert_eq!(parse_timestamp(&value), None, "{value}");
         }
     }
 
     #[test]
-    fn seconds_from_now_have_two_forms_and_large_ones_are_instants() {
+    fn durations_have_two_formats_and_large_values_are_timestamps() {
         let within = |value| lives(Value::Null, value, "opaque");
         for (value, seconds) in [
             (json!("3599"), Some(3_599)),
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_negative_values_give_way_to_a_form_that_makes_sense() {
+    fn zero_and_negative_expiry_yields_to_a_valid_field() {
         let good = jwt(&json!({"exp": at(1_800)}));
         let old = jwt(&json!({"exp": at(-1_800)}));
         for (on, within, token, seconds) in [
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_first_counts_if_it_can_be_read() {
+    fn first_readable_expiry_field_wins() {
         let token = jwt(&json!({"exp": at(1_800)}));
         let padded = token.replace(".s", "==.s");
         for (on, within, token, seconds) in [
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_forms_in_the_future_the_earlier_counts() {
+    fn earlier_of_two_future_expiries_wins() {
         for (on, within, seconds) in [
             (at(7_200), 3_600, 3_600),
             (at(3_600), 7_200, 3_600),
@@ -274,11 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn an_expires_on_that_has_passed_is_judged_by_the_date_of_the_response() {
+    fn past_expires_on_is_compared_with_the_response_date() {
         const DAY: i64 = 86_400;
         let expiry = |on: i64, within: Value, sent_at: Option<i64>| {
             let sent_at = sent_at.map(|seconds| Timestamp::from_secs(at(seconds)));
-            let expiry = read(&json!(at(on)), &within, "opaque", NOW, sent_at).expect("read");
+            let expiry = parse_expiry(&json!(at(on)), &within, "opaque", NOW, sent_at).expect("read");
             let ahead = expiry.clock_ahead.map(|ahead| ahead.as_secs());
             ((expiry.expires_on.millis() - NOW.millis()) / 1_000, ahead)
         };
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_is_believed_to_live_longer_than_two_days() {
+    fn token_lifetime_is_capped_at_48h() {
         const TWO_DAYS: i64 = 172_800;
         let forever = jwt(&json!({"exp": at(10 * 365 * 86_400)}));
         for (on, within, token, seconds) in [
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_that_is_valid_now_is_not_believed_beyond_its_end() {
+    fn jwt_exp_limits_the_expiry() {
         let far = at(10 * 365 * 86_400);
         for (claims, seconds) in [
             (json!({"iat": at(-300), "exp": at(3_600)}), 3_600),

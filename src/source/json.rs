@@ -14,15 +14,15 @@ const REPLACEMENT: &str = "\\ufffd";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Parses a text, as it is or repaired.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     serde_json::from_slice(text)
         .ok()
-        .or_else(|| serde_json::from_str(&repaired(text)).ok())
+        .or_else(|| serde_json::from_str(&repair(text)).ok())
 }
 
 /// The text without the values that a strict parser refuses; valid JSON stays as it is.
-fn repaired(text: &[u8]) -> String {
+fn repair(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut rest = &*text;
     let mut repaired = String::with_capacity(text.len());
@@ -95,14 +95,12 @@ fn code_unit(text: &str) -> Option<u16> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-
     fn parse(text: &[u8]) -> Option<Value> {
-        read(text)
+        super::parse(text)
     }
 
     #[test]
-    fn values_that_json_does_not_have_spoil_no_others() {
+    fn invalid_json_values_do_not_affect_others() {
         for (value, expected) in [
             ("NaN", json!(false)),
             ("-NaN", json!(false)),
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_structure_is_never_mended() {
+    fn malformed_json_structure_is_not_repaired() {
         for text in [
             "",
             "{",
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fields_of_one_name_the_last_counts_after_a_repair_too() {
+    fn duplicate_field_last_wins_after_a_repair() {
         assert_eq!(
             parse(br#"{"a":1,"a":2,"b":NaN}"#),
             Some(json!({"a": 2, "b": false}))

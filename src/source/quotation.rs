@@ -4,13 +4,13 @@
 
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::json;
+use super::token_response::TokenResponse;
 use crate::error::ErrorNumber;
 use crate::http::{Response, is_success};
 
 /// The most characters of a code or an id of the service.
-const NAME: usize = 100;
+const MAX_ID_CHARS: usize = 100;
 /// The field of a response that holds the token, without what separates its words.
 const TOKEN_FIELD: &str = "accesstoken";
 /// What the name of every field that holds a token has in it.
@@ -18,7 +18,7 @@ const TOKEN_NAME: &str = "token";
 
 /// What a service tells beside its sentence, fit to be read.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct QuotedError {
     pub(super) code: Option<String>,
     pub(super) number: Option<ErrorNumber>,
     numbers: Option<String>,
@@ -27,25 +27,31 @@ pub(super) struct Told {
     timestamp: Option<String>,
 }
 
-impl Told {
+impl QuotedError {
     /// Reads it out of a body.
-    pub(super) fn by(answer: Option<&Answer>, clean: &impl Fn(&str, usize) -> String) -> Self {
-        let Some(answer) = answer else {
+    pub(super) fn new(
+        token_response: Option<&TokenResponse>,
+        clean: &impl Fn(&str, usize) -> String,
+    ) -> Self {
+        let Some(token_response) = token_response else {
             return Self::default();
         };
-        let clean = |text: &str| clean(text, NAME);
-        let numbers = answer.error_numbers();
+        let clean = |text: &str| clean(text, MAX_ID_CHARS);
+        let numbers = token_response.error_numbers();
         let all: Vec<String> = numbers.iter().map(ErrorNumber::to_string).collect();
         Self {
-            code: answer.code().map(clean).filter(|code| is_name(code)),
+            code: token_response
+                .error_code()
+                .map(clean)
+                .filter(|code| is_error_code(code)),
             number: numbers.into_iter().next().map(|number| match number {
                 ErrorNumber::Text(text) => ErrorNumber::Text(clean(&text)),
                 number @ ErrorNumber::Number(_) => number,
             }),
             numbers: (!all.is_empty()).then(|| clean(&all.join(" "))),
-            correlation_id: answer.correlation_id().map(clean),
-            trace_id: answer.trace_id().map(clean),
-            timestamp: answer.timestamp().map(|timestamp| clean(&timestamp)),
+            correlation_id: token_response.correlation_id().map(clean),
+            trace_id: token_response.trace_id().map(clean),
+            timestamp: token_response.timestamp().map(|timestamp| clean(&timestamp)),
         }
     }
 
@@ -66,16 +72,16 @@ impl Told {
 }
 
 /// The text of a body that is not JSON. A success is not quoted: it could be a token.
-pub(super) fn quotable<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
+pub(super) fn quotable_body<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
     // A broken answer could hold a token that nothing tells from other words.
     let quotable = !is_success(response.status) && !text.trim().is_empty() && !names_token(text);
     quotable.then_some(text)
 }
 
 /// The text of a JSON object of which nothing else is told, unless it is empty or could hold a token.
-pub(super) fn quotable_object<'a>(told: &Told, response: &Response, text: &'a str) -> Option<&'a str> {
-    let text = quotable(response, text).filter(|_| told.code.is_none())?;
-    let object: Value = json::read(text.as_bytes())?;
+pub(super) fn quotable_object<'a>(told: &QuotedError, response: &Response, text: &'a str) -> Option<&'a str> {
+    let text = quotable_body(response, text).filter(|_| told.code.is_none())?;
+    let object: Value = json::parse(text.as_bytes())?;
     let is_empty = object.as_object().is_none_or(serde_json::Map::is_empty);
     (!is_empty && !holds_token(&object)).then_some(text)
 }
@@ -99,7 +105,7 @@ fn names_token(text: &str) -> bool {
 }
 
 /// A code that can be an `errorCode`.
-fn is_name(code: &str) -> bool {
+fn is_error_code(code: &str) -> bool {
     !code.is_empty()
         && code
             .bytes()

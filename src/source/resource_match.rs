@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_resource_are_not_other_resources() {
+    fn equivalent_resource_spellings_match() {
         let same = [
             ("https://vault.azure.net", "https://vault.azure.net/"),
             ("https://vault.azure.net/", "https://vault.azure.net"),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_schemes_ports_paths_and_queries_are_other_resources() {
+    fn different_hosts_schemes_ports_paths_and_queries_do_not_match() {
         let other = [
             ("https://vault.azure.net", "https://storage.azure.com"),
             ("https://vault.azure.net", "api://vault.azure.net"),

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Endpoint;
-use crate::config::{LastCertificates, Settings};
 use crate::error::{Code, Error};
-use crate::http::trust::{Roots, has_certificate, is_server_name};
+use crate::http::tls::{Roots, has_certificate, is_server_name};
 use crate::http::{Request, Route};
-use crate::machine::{Environment, Machine, Pem, ReadFault, variable};
+use crate::options::{ApplicationOptions, LastCertificates};
+use crate::platform::{Environment, Pem, Platform, ReadError, variable};
 
 /// The certificates of an authority, of which there are one or two.
-const CERTIFICATES_LIMIT: usize = 1_048_576;
+const MAX_CERTIFICATES_BYTES: usize = 1_048_576;
 
 /// The proxy of a cluster.
 pub(super) struct TokenProxy {
@@ -37,8 +37,11 @@ enum Authority {
 
 impl TokenProxy {
     /// The proxy that the environment names, if the application wants one. Nothing is read but the environment.
-    pub(super) fn of(env: &Environment, settings: &Settings) -> Result<Option<Self>, Error> {
-        let Some(last) = &settings.azure_proxy else {
+    pub(super) fn from_environment(
+        env: &Environment,
+        options: &ApplicationOptions,
+    ) -> Result<Option<Self>, Error> {
+        let Some(last) = &options.azure_proxy else {
             return Ok(None);
         };
         let others = [
@@ -63,9 +66,9 @@ impl TokenProxy {
             )));
         }
         Ok(Some(Self {
-            url: url_of(url)?,
+            url: parse_url(url)?,
             server_name: server_name.map(str::to_owned),
-            authority: Authority::of(env, last)?,
+            authority: Authority::from_environment(env, last)?,
         }))
     }
 
@@ -74,19 +77,19 @@ impl TokenProxy {
         self.url
             .clone()
             .with_path(entra.path())
-            .ok_or_else(|| wrong_url("is a URL with a query (?), which the proxy's cannot have"))
+            .ok_or_else(|| invalid_url("is a URL with a query (?), which the proxy's cannot have"))
     }
 
     /// Sends a request that way.
-    pub(super) fn send(&self, mut request: Request, machine: &Machine) -> Result<Request, Error> {
+    pub(super) fn route_request(&self, mut request: Request, platform: &Platform) -> Result<Request, Error> {
         match &self.authority {
             Authority::Process => {}
             Authority::Data(pem) => request.roots = Roots::Only(pem.clone()),
             Authority::File(path, last) => {
-                request.roots = Roots::Only(read(path, last, machine)?);
+                request.roots = Roots::Only(read_certificates(path, last, platform)?);
             }
         }
-        Ok(request.by(Route::TokenProxy {
+        Ok(request.with_route(Route::TokenProxy {
             server_name: self.server_name.clone(),
         }))
     }
@@ -98,7 +101,7 @@ impl TokenProxy {
 }
 
 impl Authority {
-    fn of(env: &Environment, last: &Arc<LastCertificates>) -> Result<Self, Error> {
+    fn from_environment(env: &Environment, last: &Arc<LastCertificates>) -> Result<Self, Error> {
         let data = env.read(variable::AZURE_KUBERNETES_CA_DATA);
         let file = env.read(variable::AZURE_KUBERNETES_CA_FILE);
         match (data, file) {
@@ -121,7 +124,7 @@ impl Authority {
 }
 
 /// The certificates in a file. It can be empty for a moment while it is replaced: then those count that it held last.
-fn read(path: &Path, last: &LastCertificates, machine: &Machine) -> Result<Pem, Error> {
+fn read_certificates(path: &Path, last: &LastCertificates, platform: &Platform) -> Result<Pem, Error> {
     let unusable = |why: &str| {
         invalid(format!(
             "The file that {} names ({}) {why}.",
@@ -129,18 +132,18 @@ fn read(path: &Path, last: &LastCertificates, machine: &Machine) -> Result<Pem, 
             path.display()
         ))
     };
-    let bytes = machine
+    let bytes = platform
         .files
-        .read(path, CERTIFICATES_LIMIT, true)
+        .read(path, MAX_CERTIFICATES_BYTES, true)
         .map_err(|fault| match fault {
-            ReadFault::NotRegular => unusable("is not a regular file"),
-            ReadFault::Denied(error) | ReadFault::Failed(error) => {
+            ReadError::NotAFile => unusable("is not a regular file"),
+            ReadError::PermissionDenied(error) | ReadError::Io(error) => {
                 unusable(&format!("cannot be read ({error})"))
             }
-            ReadFault::TooLarge => unusable("is larger than the certificates of an authority"),
+            ReadError::TooLarge => unusable("is larger than the certificates of an authority"),
         })?;
     if bytes.is_empty() {
-        return last.of(path).ok_or_else(|| unusable("is empty"));
+        return last.get(path).ok_or_else(|| unusable("is empty"));
     }
     if !has_certificate(&bytes) {
         return Err(unusable("holds no PEM certificate that can be read"));
@@ -150,7 +153,7 @@ fn read(path: &Path, last: &LastCertificates, machine: &Machine) -> Result<Pem, 
     Ok(pem)
 }
 
-fn url_of(text: &str) -> Result<Endpoint, Error> {
+fn parse_url(text: &str) -> Result<Endpoint, Error> {
     let url = Endpoint::parse(
         variable::AZURE_KUBERNETES_TOKEN_PROXY,
         &Code::InvalidConfiguration,
@@ -159,13 +162,13 @@ fn url_of(text: &str) -> Result<Endpoint, Error> {
     if url.is_https() {
         Ok(url)
     } else {
-        Err(wrong_url(
+        Err(invalid_url(
             "is not an https URL; the assertion would go out in the clear",
         ))
     }
 }
 
-fn wrong_url(why: &str) -> Error {
+fn invalid_url(why: &str) -> Error {
     let name = variable::AZURE_KUBERNETES_TOKEN_PROXY;
     invalid(format!("The environment variable {name} {why}."))
 }

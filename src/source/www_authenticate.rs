@@ -14,7 +14,7 @@ pub(super) struct Challenge<'a> {
 
 impl Challenge<'_> {
     /// Whether it is of this scheme, in any case.
-    pub(super) fn is(&self, scheme: &str) -> bool {
+    pub(super) fn has_scheme(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
@@ -29,13 +29,13 @@ impl Challenge<'_> {
 }
 
 /// The challenges of all header lines. What is not understood is left out.
-pub(super) fn challenges(lines: &[String]) -> Vec<Challenge<'_>> {
+pub(super) fn parse_challenges(lines: &[String]) -> Vec<Challenge<'_>> {
     let mut challenges: Vec<Challenge<'_>> = Vec::new();
     for element in lines.iter().flat_map(|line| elements(line)) {
-        let (word, rest) = token(element);
+        let (word, rest) = split_token(element);
         if let Some(value) = rest.trim_start().strip_prefix('=') {
             if let Some(challenge) = challenges.last_mut() {
-                challenge.parameters.extend(parameter(word, value));
+                challenge.parameters.extend(parse_parameter(word, value));
             }
             continue;
         }
@@ -47,11 +47,11 @@ pub(super) fn challenges(lines: &[String]) -> Vec<Challenge<'_>> {
         };
         let rest = rest.trim_matches(BLANK);
         if is_scheme && !is_token68(rest) {
-            let (name, rest) = token(rest);
+            let (name, rest) = split_token(rest);
             let value = rest.trim_start_matches(BLANK).strip_prefix('=');
             challenge
                 .parameters
-                .extend(value.and_then(|value| parameter(name, value)));
+                .extend(value.and_then(|value| parse_parameter(name, value)));
         }
         challenges.push(challenge);
     }
@@ -76,7 +76,7 @@ fn elements(line: &str) -> Vec<&str> {
 }
 
 /// The token at the front of a text, and what follows it.
-fn token(text: &str) -> (&str, &str) {
+fn split_token(text: &str) -> (&str, &str) {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     text.split_at(text.find(|c| !is_part(c)).unwrap_or(text.len()))
 }
@@ -91,10 +91,10 @@ fn is_token68(text: &str) -> bool {
 }
 
 /// A parameter with its value: a quoted string, or whatever else has no quotation mark.
-fn parameter<'a>(name: &'a str, value: &str) -> Option<(&'a str, String)> {
+fn parse_parameter<'a>(name: &'a str, value: &str) -> Option<(&'a str, String)> {
     let value = value.trim_matches(BLANK);
     let value = match value.strip_prefix('"') {
-        Some(quoted) => unquoted(quoted)?,
+        Some(quoted) => unescape_quoted(quoted)?,
         None if value.contains('"') => return None,
         None => value.to_owned(),
     };
@@ -102,7 +102,7 @@ fn parameter<'a>(name: &'a str, value: &str) -> Option<(&'a str, String)> {
 }
 
 /// A quoted string without its quotation marks and escapes; `None` if it does not end where the text does.
-fn unquoted(text: &str) -> Option<String> {
+fn unescape_quoted(text: &str) -> Option<String> {
     let mut value = String::with_capacity(text.len());
     let mut rest = text.chars();
     loop {
@@ -129,11 +129,11 @@ mod tests {
                 .map(|(name, value)| format!(" {name}[{value}]"));
             format!("{}{}", challenge.scheme, parameters.collect::<String>())
         };
-        challenges(&lines).iter().map(shown).collect()
+        parse_challenges(&lines).iter().map(shown).collect()
     }
 
     #[test]
-    fn challenges_of_all_lines_and_elements_are_told_apart() {
+    fn challenges_of_all_lines_and_elements_are_parsed() {
         for (lines, expected) in [
             (&["Basic realm=/a.key"][..], &["Basic realm[/a.key]"][..]),
             (
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_gives_no_parameter() {
+    fn malformed_parameter_is_ignored() {
         for (line, expected) in [
             ("Basic realm=\"/a.key", "Basic"),
             ("Basic realm=\"/a.key\" x", "Basic"),
@@ -218,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn names_have_any_case_and_the_first_of_two_counts() {
+    fn names_are_case_insensitive_and_the_first_duplicate_wins() {
         let lines = ["bAsIc x=0, REALM=1, realm=2".to_owned()];
-        let challenge = &challenges(&lines)[0];
-        assert!(challenge.is("Basic") && !challenge.is("Basi"));
+        let challenge = &parse_challenges(&lines)[0];
+        assert!(challenge.has_scheme("Basic") && !challenge.has_scheme("Basi"));
         assert_eq!(challenge.parameter("realm"), Some("1"));
         assert_eq!(challenge.parameter("real"), None);
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties::config;
+use crate::test_support::proptest::config;
 
 const HOUR: i64 = 3_600_000;
 const NEARLY: i128 = 300_000;
@@ -59,12 +59,12 @@ fn near(token: (i64, i64), spread: Duration, any: i64) -> Vec<i64> {
     instants
 }
 
-fn rank(age: Age) -> u8 {
+fn rank(age: Freshness) -> u8 {
     match age {
-        Age::Fresh => 0,
-        Age::Ageing => 1,
-        Age::NearlyExpired => 2,
-        Age::Expired => 3,
+        Freshness::Fresh => 0,
+        Freshness::Stale => 1,
+        Freshness::NearExpiry => 2,
+        Freshness::Expired => 3,
     }
 }
 
@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn ages_follow_each_other_and_keep_their_limits(
+    fn freshness_advances_in_order_at_its_limits(
         (now, end) in token(),
         spread in spread(),
         any in instant(),
@@ -83,9 +83,9 @@ proptest! {
             Timestamp::from_millis(end),
         );
         let instants = near((now, end), spread, any);
-        let ages: Vec<Age> = instants
+        let ages: Vec<Freshness> = instants
             .iter()
-            .map(|at| token.age(Timestamp::from_millis(*at), spread))
+            .map(|at| token.freshness(Timestamp::from_millis(*at), spread))
             .collect();
         prop_assert!(ages.is_sorted_by_key(|age| rank(*age)), "{instants:?} {ages:?}");
 
@@ -93,24 +93,24 @@ proptest! {
         let spread = i128::try_from(spread.as_millis()).expect("small enough");
         for (at, age) in instants.iter().map(|at| i128::from(*at)).zip(ages) {
             let left = i128::from(end) - at;
-            prop_assert_eq!(age == Age::Expired, left <= 0, "{} ms left", left);
+            prop_assert_eq!(age == Freshness::Expired, left <= 0, "{} ms left", left);
             if left < NEARLY && left > 0 {
-                prop_assert!(age != Age::Fresh, "fresh with {} ms left", left);
+                prop_assert!(age != Freshness::Fresh, "fresh with {} ms left", left);
             }
             if left >= NEARLY {
-                prop_assert!(age == Age::Fresh || age == Age::Ageing, "{:?} with {} ms left", age, left);
+                prop_assert!(age == Freshness::Fresh || age == Freshness::Stale, "{:?} with {} ms left", age, left);
             }
             if let Some(refresh) = refresh {
-                prop_assert!(age != Age::Fresh || at < refresh + spread, "fresh too long");
-                prop_assert!(at >= refresh + spread || left <= NEARLY || age == Age::Fresh, "stale too soon");
+                prop_assert!(age != Freshness::Fresh || at < refresh + spread, "fresh too long");
+                prop_assert!(at >= refresh + spread || left <= NEARLY || age == Freshness::Fresh, "stale too soon");
             } else {
-                prop_assert!(left <= NEARLY || age == Age::Fresh, "stale too soon");
+                prop_assert!(left <= NEARLY || age == Freshness::Fresh, "stale too soon");
             }
         }
     }
 
     #[test]
-    fn refresh_on_is_the_half_of_over_two_hours((now, end) in token()) {
+    fn refresh_on_is_half_of_any_lifetime_over_2h((now, end) in token()) {
         let token = Token::new(
             Secret::new("t".into()),
             Timestamp::from_millis(now),
@@ -123,18 +123,18 @@ proptest! {
     }
 
     #[test]
-    fn instants_stop_at_the_ends_of_time(at in instant(), other in instant(), millis in any::<u64>()) {
+    fn timestamps_saturate(at in instant(), other in instant(), millis in any::<u64>()) {
         let (instant, duration) = (Timestamp::from_millis(at), Duration::from_millis(millis));
         let clamped = |exact: i128| {
             i64::try_from(exact.clamp(i64::MIN.into(), i64::MAX.into())).expect("clamped")
         };
         // A duration of over 292 million years is cut to that.
         let exact = i128::from(millis.min(i64::MAX as u64));
-        prop_assert_eq!(instant.plus(duration).millis(), clamped(i128::from(at) + exact));
-        prop_assert_eq!(instant.minus(duration).millis(), clamped(i128::from(at) - exact));
+        prop_assert_eq!(instant.saturating_add(duration).millis(), clamped(i128::from(at) + exact));
+        prop_assert_eq!(instant.saturating_sub(duration).millis(), clamped(i128::from(at) - exact));
         let since = (i128::from(at) - i128::from(other)).clamp(0, i64::MAX.into());
         prop_assert_eq!(
-            i128::try_from(instant.since(Timestamp::from_millis(other)).as_millis()).expect("small"),
+            i128::try_from(instant.saturating_duration_since(Timestamp::from_millis(other)).as_millis()).expect("small"),
             since
         );
         let seconds = clamped(i128::from(at) * 1_000);

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties::config;
+use crate::test_support::proptest::config;
 
 /// Sentences of Azure's services.
 const SENTENCES: [&str; 12] = [
@@ -26,14 +26,14 @@ const SENTENCES: [&str; 12] = [
 ];
 
 #[test]
-fn sentences_of_services_stay() {
+fn service_messages_are_unchanged() {
     for sentence in SENTENCES {
         assert_eq!(redact(sentence, &[KEY, TOKEN, OPAQUE]), sentence);
     }
 }
 
 #[test]
-fn base64_of_something_else_stays() {
+fn unrelated_base64_is_unchanged() {
     for sentence in SENTENCES {
         for encoded in [STANDARD.encode(sentence), URL_SAFE.encode(format!("x{sentence}"))] {
             assert_eq!(redact(&encoded, &[KEY, OPAQUE]), encoded);
@@ -45,7 +45,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn identifiers_and_addresses_stay(
+    fn identifiers_and_addresses_are_unchanged(
         guid in "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
         url in "https://[a-z]{3,12}\\.[a-z]{3,12}\\.net/[a-z]{0,9}(%20|%2F|/)[A-Za-z0-9]{0,12}\\?[a-z]{1,5}=[a-z0-9+]{0,9}",
         words in "[A-Z][a-z]{2,9}( [a-z]{2,9}){1,12}\\.",
@@ -62,14 +62,14 @@ proptest! {
     }
 
     #[test]
-    fn text_around_a_secret_stays(before in "[A-Za-z0-9 ,;:]{0,40}", after in "[A-Za-z0-9 ,;:]{0,40}") {
+    fn text_around_a_secret_is_unchanged(before in "[A-Za-z0-9 ,;:]{0,40}", after in "[A-Za-z0-9 ,;:]{0,40}") {
         let told = format!("{before}<{KEY}>{after}");
         let expected = redact(&format!("{before}<>{after}"), &[]).replace("<>", "<<redacted>>");
         prop_assert_eq!(redact(&told, &[KEY]), expected);
     }
 
     #[test]
-    fn any_text_is_redacted_without_a_failure(text in ".{0,200}", secret in ".{0,40}", most in 0_usize..300) {
+    fn any_text_is_redacted_without_a_panic(text in ".{0,200}", secret in ".{0,40}", most in 0_usize..300) {
         let line = Redactor::new(&[Secret::new(secret)]).redact(&text, most);
         prop_assert!(line.chars().count() <= most + 1);
         prop_assert!(!line.chars().any(char::is_control));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn only_the_beginning_of_a_long_text_is_shown() {
+fn long_text_is_truncated() {
     let redactor = Redactor::new(&[Secret::new(KEY.into())]);
     for before in 0..CUT_OVERLAP + 100 {
         let text = format!(
@@ -18,7 +18,7 @@ fn only_the_beginning_of_a_long_text_is_shown() {
 }
 
 #[test]
-fn secret_at_any_place_of_a_long_text_is_not_shown() {
+fn secret_anywhere_in_a_long_text_is_removed() {
     let redactor = Redactor::new(&[Secret::new(OPAQUE.into())]);
     for at in (0..2 * MIN_SEARCHED_BYTES).step_by(7) {
         let text = format!("{}{OPAQUE}{}", " .".repeat(at), " .".repeat(5_000));
@@ -27,7 +27,7 @@ fn secret_at_any_place_of_a_long_text_is_not_shown() {
 }
 
 #[test]
-fn text_of_the_limit_is_not_cut() {
+fn text_at_the_limit_is_not_truncated() {
     let redactor = Redactor::new(&[]);
     let text = "äb".repeat(250);
     assert_eq!(redactor.redact(&text, 500), text);
@@ -41,7 +41,16 @@ fn text_of_the_limit_is_not_cut() {
 }
 
 #[test]
-fn what_cannot_be_decoded_within_bounds_is_not_shown() {
+fn white_space_is_scanned_within_a_limit() {
+    let redactor = Redactor::new(&[Secret::new(KEY.into())]);
+    let behind = |blanks: usize| redactor.redact(&format!("a{}b {KEY}", "\n".repeat(blanks)), 500);
+    assert_eq!(behind(1_000), "a b <redacted>");
+    assert!(behind(MIN_SCANNED_BYTES).ends_with(ELLIPSIS));
+    assert!(!behind(MIN_SCANNED_BYTES).contains('b'));
+}
+
+#[test]
+fn text_beyond_the_decoding_budget_is_not_shown() {
     let redactor = Redactor::new(&[Secret::new(KEY.into())]);
     // Each level is another view.
     let nested = format!("x &{}#43; y", "#38;".repeat(1_000));
@@ -51,14 +60,14 @@ fn what_cannot_be_decoded_within_bounds_is_not_shown() {
 }
 
 #[test]
-fn secrets_that_are_too_long_to_be_searched_for_show_nothing() {
+fn oversized_secret_hides_the_whole_text() {
     let redactor = Redactor::new(&[Secret::new("a1B2c3".repeat(MAX_SECRET_BYTES / 6 + 1))]);
     assert_eq!(redactor.redact("any text", 500), REDACTED);
     assert_eq!(redactor.redact("", 500), "");
 }
 
 #[test]
-fn secrets_of_an_acquisition_are_known_from_when_they_are_added() {
+fn added_secrets_are_removed_from_then_on() {
     let known = KnownSecrets::default();
     assert_eq!(known.redactor().redact(KEY, 100), KEY);
     known.add([Secret::new(KEY.into())]);

@@ -89,7 +89,7 @@ fn part_of_a_secret_is_removed() {
 }
 
 #[test]
-fn letters_of_the_other_case_and_blanks_do_not_hide_a_secret() {
+fn secret_with_changed_case_or_blanks_is_removed() {
     for told in [
         KEY.to_lowercase(),
         KEY.to_uppercase(),

@@ -34,7 +34,7 @@ fn token_in_every_encoding_is_removed() {
 }
 
 #[test]
-fn token_that_is_broken_by_blanks_is_removed_whole() {
+fn token_broken_by_blanks_is_removed_whole() {
     for separator in [
         " ",
         "\n",
@@ -55,7 +55,7 @@ fn token_that_is_broken_by_blanks_is_removed_whole() {
 }
 
 #[test]
-fn token_that_is_spaced_out_is_removed_whole() {
+fn spaced_out_token_is_removed_whole() {
     for group in 1..80 {
         let groups: Vec<_> = TOKEN
             .as_bytes()
@@ -107,7 +107,7 @@ fn token_with_a_printed_header_is_removed_whole() {
 }
 
 #[test]
-fn words_behind_a_token_stay() {
+fn text_after_a_token_is_unchanged() {
     for words in [
         "is not valid.",
         "expired, sign in again",

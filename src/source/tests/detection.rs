@@ -1,7 +1,7 @@
 //! Which host this is.
 
 use super::*;
-use crate::config::Given;
+use crate::options::UntypedValue;
 
 /// The order of detection, written from the contract's table.
 fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
@@ -24,7 +24,7 @@ fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
 }
 
 #[test]
-fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
+fn every_variable_combination_selects_the_source_of_the_table() {
     const VARIABLES: [(&str, &str); 9] = [
         (v::IDENTITY_ENDPOINT, "https://a/token"),
         (v::IDENTITY_HEADER, "h"),
@@ -36,8 +36,8 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
         (v::AZURE_TENANT_ID, "e"),
         (v::AZURE_CLIENT_ID, "f"),
     ];
-    let without_agent = machine(&[]);
-    let with_agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let without_agent = platform(&[]);
+    let with_agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
     let identities = [
         system_assigned(),
         user_assigned(IdKind::ClientId, "i"),
@@ -60,13 +60,17 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
                     .position(|(known, _)| *known == name)
                     .is_some_and(set)
             };
-            for (himds, machine) in [(false, &without_agent), (true, &with_agent)] {
-                for settings in &identities {
+            for (himds, platform) in [(false, &without_agent), (true, &with_agent)] {
+                for options in &identities {
                     let expected = expected(is_set, himds && cfg!(target_os = "linux"));
-                    assert_eq!(name(&env, settings, machine), expected, "{variables:?} {himds}");
-                    let opened = match open(&env, settings, machine) {
+                    assert_eq!(
+                        detect_name(&env, options, platform),
+                        expected,
+                        "{variables:?} {himds}"
+                    );
+                    let opened = match create(&env, options, platform) {
                         Ok(source) => Some(source.name()),
-                        Err(error) => error.facts().source,
+                        Err(error) => error.details().source,
                     };
                     assert_eq!(opened, Some(expected), "{variables:?} {himds}");
                 }
@@ -77,26 +81,34 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_is_a_regular_file_at_one_of_two_places() {
-    let settings = system_assigned();
+fn arc_agent_is_a_regular_file_at_one_of_two_paths() {
+    let options = system_assigned();
     for (path, entry, expected) in [
-        (HIMDS, Entry::File(vec![]), SourceName::AzureArc),
+        (HIMDS, FakeEntry::File(vec![]), SourceName::AzureArc),
         (
             "/var/opt/azcmagent/bin/himds",
-            Entry::File(vec![]),
+            FakeEntry::File(vec![]),
             SourceName::AzureArc,
         ),
-        (HIMDS, Entry::Pipe, SourceName::DefaultToImds),
-        ("/usr/bin/himds", Entry::File(vec![]), SourceName::DefaultToImds),
+        (HIMDS, FakeEntry::Pipe, SourceName::DefaultToImds),
+        (
+            "/usr/bin/himds",
+            FakeEntry::File(vec![]),
+            SourceName::DefaultToImds,
+        ),
     ] {
-        let machine = machine(&[(path, entry)]);
-        assert_eq!(name(&environment(&[]), &settings, &machine), expected, "{path}");
+        let platform = platform(&[(path, entry)]);
+        assert_eq!(
+            detect_name(&environment(&[]), &options, &platform),
+            expected,
+            "{path}"
+        );
     }
 }
 
 #[test]
-fn the_names_are_those_that_callers_compare_with() {
-    let settings = system_assigned();
+fn source_names_equal_the_public_constants() {
+    let options = system_assigned();
     for (variables, expected) in [
         (APP_SERVICE, "AppService"),
         (AZURE_ARC, "AzureArc"),
@@ -106,14 +118,14 @@ fn the_names_are_those_that_callers_compare_with() {
         (SERVICE_FABRIC, "ServiceFabric"),
         (WORKLOAD_IDENTITY, "WorkloadIdentity"),
     ] {
-        let found = name(&environment(variables), &settings, &machine(&[]));
+        let found = detect_name(&environment(variables), &options, &platform(&[]));
         assert_eq!(found.as_str(), expected);
     }
 }
 
 #[test]
-fn a_callers_transport_goes_with_every_host_but_service_fabric() {
-    let net = crate::fakes::FakeNet::granting(1);
+fn custom_client_is_supported_except_by_service_fabric() {
+    let transport = crate::test_support::FakeTransport::always_granting(1);
     for variables in [
         APP_SERVICE,
         AZURE_ARC,
@@ -122,17 +134,20 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
         MACHINE_LEARNING,
         WORKLOAD_IDENTITY,
     ] {
-        assert!(opened(variables, &system_assigned().with_transport(net.clone())).is_ok());
+        assert!(opened(variables, &system_assigned().with_transport(transport.clone())).is_ok());
     }
-    let error = refused(opened(SERVICE_FABRIC, &system_assigned().with_transport(net)));
+    let error = refused(opened(
+        SERVICE_FABRIC,
+        &system_assigned().with_transport(transport),
+    ));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
-    assert_eq!(error.facts().source, Some(SourceName::ServiceFabric));
+    assert_eq!(error.details().source, Some(SourceName::ServiceFabric));
 }
 
 #[test]
-fn what_comes_after_a_sources_variables_has_no_say() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+fn variables_after_the_relevant_ones_do_not_matter() {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     for variables in [
         SERVICE_FABRIC,
         APP_SERVICE,
@@ -142,19 +157,19 @@ fn what_comes_after_a_sources_variables_has_no_say() {
         WORKLOAD_IDENTITY,
         &[],
     ] {
-        let settings = system_assigned();
+        let options = system_assigned();
         let asked = |variables: &[(&str, &str)]| {
-            let source = open(&environment(variables), &settings, &machine).expect("valid");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let source = create(&environment(variables), &options, &platform).expect("valid");
+            let request = source.request(&query(&options), &platform).expect("a request");
             let headers: Vec<_> = request
                 .headers
                 .iter()
-                .map(|(name, value)| format!("{name}: {}", value.expose()))
+                .map(|(name, value)| format!("{name}: {}", value.expose_secret()))
                 .collect();
             (source.name(), request.url, headers, request.route)
         };
         let expected = asked(variables);
-        for later in &v::ALL[expected.0.variables()..] {
+        for later in &v::ALL[expected.0.relevant_variable_count()..] {
             let changed = with(variables, &[(later, "https://elsewhere.example")]);
             assert_eq!(asked(&changed), expected, "{later}");
         }
@@ -167,12 +182,12 @@ fn everything() -> Vec<(&'static str, &'static str)> {
     [SERVICE_FABRIC, MACHINE_LEARNING, WORKLOAD_IDENTITY, agent].concat()
 }
 
-fn choosing(sources: &[&str]) -> Settings {
-    settings(|raw| raw.source = Given::List(sources.iter().map(|name| (*name).into()).collect()))
+fn choosing(sources: &[&str]) -> ApplicationOptions {
+    options(|raw| raw.source = UntypedValue::Array(sources.iter().map(|name| (*name).into()).collect()))
 }
 
 #[test]
-fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
+fn source_option_overrides_detection() {
     let everything = everything();
     for name_of in [
         "ServiceFabric",
@@ -183,18 +198,18 @@ fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
         "WorkloadIdentity",
         "DefaultToImds",
     ] {
-        let one = settings(|raw| raw.source = name_of.into());
-        for settings in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
-            let found = name(&environment(&everything), &settings, &machine(&[]));
+        let one = options(|raw| raw.source = name_of.into());
+        for options in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
+            let found = detect_name(&environment(&everything), &options, &platform(&[]));
             assert_eq!(found.as_str(), name_of);
-            let opened = opened(&everything, &settings).expect("complete");
+            let opened = opened(&everything, &options).expect("complete");
             assert_eq!(opened.name().as_str(), name_of);
         }
     }
 }
 
 #[test]
-fn of_a_list_the_first_whose_variables_are_complete_is_used() {
+fn first_complete_source_of_a_list_is_used() {
     for (variables, chosen, expected) in [
         (APP_SERVICE, &["AzureArc", "AppService"][..], "AppService"),
         (APP_SERVICE, &["AppService", "Imds"], "AppService"),
@@ -219,11 +234,11 @@ fn of_a_list_the_first_whose_variables_are_complete_is_used() {
 }
 
 #[test]
-fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
+fn incomplete_chosen_sources_error_lists_missing_variables() {
     let chosen = choosing(&["AppService", "AzureArc"]);
     let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
     assert_eq!(
-        (error.code(), error.facts().unavailable),
+        (error.code(), error.details().unavailable),
         (&Code::InvalidConfiguration, true)
     );
     for word in [
@@ -234,30 +249,30 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let env = environment(&[]);
-    assert_eq!(name(&env, &chosen, &machine(&[])), SourceName::AppService);
-    assert!(!is_any_there(&env, &chosen, &machine(&[])));
-    assert!(is_any_there(
+    assert_eq!(detect_name(&env, &chosen, &platform(&[])), SourceName::AppService);
+    assert!(!is_any_detected(&env, &chosen, &platform(&[])));
+    assert!(is_any_detected(
         &env,
         &choosing(&["AppService", "Imds"]),
-        &machine(&[])
+        &platform(&[])
     ));
 }
 
 #[test]
-fn imds_is_the_same_source_under_both_names() {
+fn both_names_select_imds() {
     let key = |name| {
-        let settings = choosing(&[name]);
-        let source = opened(&everything(), &settings).expect("always there");
-        crate::cache::Key::of(&*source, &ask(&settings)).text()
+        let options = choosing(&[name]);
+        let source = opened(&everything(), &options).expect("always there");
+        crate::cache::CacheKey::new(&*source, &query(&options)).canonical_string()
     };
     let plain = opened(&[], &system_assigned()).expect("always there");
-    let detected = crate::cache::Key::of(&*plain, &ask(&system_assigned())).text();
+    let detected = crate::cache::CacheKey::new(&*plain, &query(&system_assigned())).canonical_string();
     assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
 }
 
 #[test]
-fn every_variable_of_a_chosen_source_counts() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+fn every_variable_of_a_chosen_source_is_relevant() {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     let lists: [&[&str]; 4] = [
         &["AppService"],
         &["WorkloadIdentity", "AppService"],
@@ -265,17 +280,17 @@ fn every_variable_of_a_chosen_source_counts() {
         &["CloudShell", "Imds"],
     ];
     for chosen in lists {
-        let settings = choosing(chosen);
+        let options = choosing(chosen);
         for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
             let asked = |variables: &[(&str, &str)]| {
-                let source = open(&environment(variables), &settings, &machine).ok()?;
-                let request = source.request(&ask(&settings), &machine).ok()?;
+                let source = create(&environment(variables), &options, &platform).ok()?;
+                let request = source.request(&query(&options), &platform).ok()?;
                 Some((source.name(), request.url))
             };
             let Some(expected) = asked(variables) else {
                 continue;
             };
-            let count = relevant_variable_count(&settings, expected.0, false);
+            let count = relevant_variable_count(&options, expected.0, false);
             for later in &v::ALL[count..] {
                 let changed = with(variables, &[(later, "https://elsewhere.example")]);
                 assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");

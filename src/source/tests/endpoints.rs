@@ -22,7 +22,7 @@ const MALFORMED: [&str; 16] = [
 ];
 
 #[test]
-fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
+fn malformed_endpoint_names_its_variable_and_is_not_repeated() {
     let imds: Variables<'_> = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "")];
     for (variables, variable, code) in [
         (
@@ -56,7 +56,7 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
                 &system_assigned(),
             ));
             assert_eq!(error.code().as_str(), code, "{address}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
@@ -66,19 +66,19 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
 }
 
 #[test]
-fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
+fn non_ascii_host_must_be_punycode() {
     let opened_at = |address| {
         let variables = with(APP_SERVICE, &[(v::IDENTITY_ENDPOINT, address)]);
         opened(&variables, &system_assigned())
     };
     let error = refused(opened_at("http://münchen.example/token"));
-    assert!(error.facts().message.contains("Punycode"), "{error}");
+    assert!(error.details().message.contains("Punycode"), "{error}");
     assert!(opened_at("http://xn--mnchen-3ya.example/token").is_ok());
     assert!(opened_at("http://127.0.0.1/müsli").is_ok());
 }
 
 #[test]
-fn what_must_be_https_is() {
+fn http_endpoint_is_rejected_where_https_is_required() {
     for (variables, variable, code) in [
         (
             SERVICE_FABRIC,
@@ -94,12 +94,12 @@ fn what_must_be_https_is() {
         let plain = with(variables, &[(variable, "http://10.0.0.4/token")]);
         let error = refused(opened(&plain, &system_assigned()));
         assert_eq!(error.code().as_str(), code);
-        assert!(error.facts().message.contains(variable), "{error}");
+        assert!(error.details().message.contains(variable), "{error}");
     }
 }
 
 #[test]
-fn a_pin_is_forty_digits() {
+fn invalid_thumbprint_is_rejected() {
     let pin = |pin: &str| {
         let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, pin)]);
         opened(&variables, &system_assigned())
@@ -115,7 +115,7 @@ fn a_pin_is_forty_digits() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
+fn secret_invalid_in_a_header_names_its_variable_and_is_not_repeated() {
     for (variables, variable) in [
         (APP_SERVICE, v::IDENTITY_HEADER),
         (SERVICE_FABRIC, v::IDENTITY_HEADER),
@@ -135,7 +135,7 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
                 &system_assigned(),
             ));
             assert_eq!(*error.code(), Code::InvalidConfiguration, "{secret:?}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("sh\n"),
                 "{message}"
@@ -151,8 +151,8 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
 }
 
 #[test]
-fn line_ends_at_the_end_of_a_secret_are_removed() {
-    let machine = machine(&[]);
+fn trailing_line_ends_of_a_secret_are_removed() {
+    let platform = platform(&[]);
     for (variables, variable, name) in [
         (APP_SERVICE, v::IDENTITY_HEADER, "x-identity-header"),
         (SERVICE_FABRIC, v::IDENTITY_HEADER, "secret"),
@@ -164,24 +164,24 @@ fn line_ends_at_the_end_of_a_secret_are_removed() {
             ("hush\n\n", "hush"),
             ("hush \n", "hush "),
         ] {
-            let settings = system_assigned();
-            let source = opened(&with(variables, &[(variable, secret)]), &settings).expect("opened");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let options = system_assigned();
+            let source = opened(&with(variables, &[(variable, secret)]), &options).expect("opened");
+            let request = source.request(&query(&options), &platform).expect("a request");
             assert!(
                 request
                     .headers
                     .iter()
-                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose() == sent),
+                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose_secret() == sent),
                 "{variable}"
             );
             // An endpoint that repeats it repeats what was sent.
-            assert_eq!(request.secrets.first().map(Secret::expose), Some(sent));
+            assert_eq!(request.secrets.first().map(Secret::expose_secret), Some(sent));
         }
     }
 }
 
 #[test]
-fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
+fn malformed_client_id_variable_is_named() {
     for (variables, variable) in [
         (WORKLOAD_IDENTITY, v::AZURE_CLIENT_ID),
         (MACHINE_LEARNING, v::DEFAULT_IDENTITY_CLIENT_ID),
@@ -190,7 +190,7 @@ fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
             let dirty = with(variables, &[(variable, dirty)]);
             let error = refused(opened(&dirty, &system_assigned()));
             assert_eq!(*error.code(), Code::InvalidConfiguration);
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
@@ -205,12 +205,12 @@ fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
 }
 
 #[test]
-fn a_base_address_is_trimmed_and_has_no_query() {
+fn base_url_is_trimmed_and_has_no_query() {
     let host = v::AZURE_POD_IDENTITY_AUTHORITY_HOST;
     for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
         let source = opened(&[(host, base)], &system_assigned()).expect("valid");
         assert_eq!(
-            source.endpoint().shown(),
+            source.endpoint().without_query(),
             "http://h/metadata/identity/oauth2/token",
             "{base:?}"
         );

@@ -12,30 +12,34 @@ struct Sent {
     body: Option<String>,
 }
 
-fn sent(variables: Variables<'_>, settings: &Settings, change: impl FnOnce(&mut Ask)) -> Sent {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
-    let source = open(&environment(variables), settings, &machine).expect("opened");
-    let mut ask = ask(settings);
-    change(&mut ask);
-    let request = source.request(&ask, &machine).expect("a request");
+fn sent(
+    variables: Variables<'_>,
+    options: &ApplicationOptions,
+    change: impl FnOnce(&mut TokenQuery),
+) -> Sent {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+    let source = create(&environment(variables), options, &platform).expect("opened");
+    let mut query = query(options);
+    change(&mut query);
+    let request = source.request(&query, &platform).expect("a request");
     Sent {
         method: request.method,
         url: request.url.into(),
         headers: request
             .headers
             .iter()
-            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .map(|(name, value)| (*name, value.expose_secret().to_owned()))
             .collect(),
-        body: request.body.map(|body| body.expose().to_owned()),
+        body: request.body.map(|body| body.expose_secret().to_owned()),
     }
 }
 
-fn url(variables: Variables<'_>, settings: &Settings) -> String {
-    sent(variables, settings, |_| {}).url
+fn url(variables: Variables<'_>, options: &ApplicationOptions) -> String {
+    sent(variables, options, |_| {}).url
 }
 
 #[test]
-fn every_host_is_sent_its_url_its_headers_and_its_body() {
+fn each_source_sends_its_url_headers_and_body() {
     const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     type Row<'a> = (Variables<'a>, &'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
@@ -108,7 +112,7 @@ fn every_host_is_sent_its_url_its_headers_and_its_body() {
 }
 
 #[test]
-fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
+fn each_identity_kind_is_sent_as_its_parameter_or_rejected() {
     use IdKind::{ClientId, ObjectId, ResourceId};
     for (variables, kind, outcome) in [
         (&[][..], ClientId, Ok("client_id")),
@@ -160,19 +164,19 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
             Err("invalid_managed_identity_id_type"),
         ),
     ] {
-        let settings = user_assigned(kind, RESOURCE_ID);
+        let options = user_assigned(kind, RESOURCE_ID);
         match outcome {
             Ok(parameter) => {
                 let encoded = "%2Fsubscriptions%2Fs%2FresourceGroups%2Fg%2Fproviders%2Fx%2FuserAssignedIdentities%2F%C3%A4%20b";
-                let url = url(variables, &settings);
+                let url = url(variables, &options);
                 assert!(url.ends_with(&format!("&{parameter}={encoded}")), "{url}");
             }
             Err(code) => {
                 // At every use, not only at the first.
                 for _ in 0..2 {
-                    let error = refused(opened(variables, &settings));
+                    let error = refused(opened(variables, &options));
                     assert_eq!(error.code().as_str(), code);
-                    assert!(error.facts().source.is_some() && !error.facts().retryable);
+                    assert!(error.details().source.is_some() && !error.details().retryable);
                 }
             }
         }
@@ -180,9 +184,9 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
 }
 
 #[test]
-fn parameters_have_their_order() {
-    let settings = settings(|raw| {
-        raw.client_capabilities = crate::config::Given::List(vec!["cp1".into(), "c,p&2".into()]);
+fn parameters_are_sent_in_order() {
+    let options = options(|raw| {
+        raw.client_capabilities = crate::options::UntypedValue::Array(vec!["cp1".into(), "c,p&2".into()]);
         raw.user_assigned_client_id = "id".into();
     });
     let common = "resource=https%3A%2F%2Fvault.azure.net";
@@ -205,13 +209,13 @@ fn parameters_have_their_order() {
             format!("?api-version=2020-06-01&{common}&client_id=id&{capabilities}"),
         ),
     ] {
-        let url = url(variables, &settings);
+        let url = url(variables, &options);
         assert!(url.ends_with(&expected), "{url}");
     }
-    let mut system = settings.clone();
+    let mut system = options.clone();
     system.identity = Identity::SystemAssigned;
-    let fabric = sent(SERVICE_FABRIC, &system, |ask| {
-        ask.refused_token = Some("abc".into());
+    let fabric = sent(SERVICE_FABRIC, &system, |query| {
+        query.refused_token_hash = Some("abc".into());
     });
     let expected =
         format!("?api-version=2019-07-01-preview&{common}&token_sha256_to_refresh=abc&{capabilities}");
@@ -227,12 +231,14 @@ fn parameters_have_their_order() {
 }
 
 #[test]
-fn a_resource_is_encoded_as_encode_uri_component_does() {
+fn resource_is_encoded_like_encode_uri_component() {
     let odd = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
     let encoded = "https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2Bb%3Fc%3Dd%26e%23f'(g)*!~%3B%2C%3A%40%24%25%2F%5B%5D%7B%7D%7C%5E%60%22%3C%3E%5C";
     let escaped = encoded.replace('\'', "%27");
     for variables in [&[][..], CLOUD_SHELL] {
-        let sent = sent(variables, &system_assigned(), |ask| ask.resource = resource(odd));
+        let sent = sent(variables, &system_assigned(), |query| {
+            query.resource = resource(odd);
+        });
         let whole = sent.body.unwrap_or(sent.url);
         let value = whole.split_once("resource=").expect("a resource").1;
         assert!([encoded, &escaped].contains(&value), "{value}");
@@ -240,7 +246,7 @@ fn a_resource_is_encoded_as_encode_uri_component_does() {
 }
 
 #[test]
-fn the_query_of_an_endpoint_is_kept_and_comes_first() {
+fn endpoint_query_precedes_request_parameters() {
     let rows: [(Variables<'_>, &str, &str, &str); 3] = [
         (
             APP_SERVICE,
@@ -294,10 +300,10 @@ fn imds_base_is_the_variable_without_its_trailing_slashes() {
 }
 
 #[test]
-fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
+fn azure_arc_endpoint_variable_needs_both_variables() {
     const DEFAULT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token?";
-    let settings = system_assigned();
-    let agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let options = system_assigned();
+    let agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
     for (variables, start) in [
         (&[][..], DEFAULT),
         (&[(v::IDENTITY_ENDPOINT, "http://h:1/t")], DEFAULT),
@@ -319,18 +325,18 @@ fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
         if !cfg!(target_os = "linux") && variables.len() < 2 {
             continue;
         }
-        let source = open(&environment(variables), &settings, &agent).expect("opened");
-        let request = source.request(&ask(&settings), &agent).expect("a request");
+        let source = create(&environment(variables), &options, &agent).expect("opened");
+        let request = source.request(&query(&options), &agent).expect("a request");
         assert!(request.url.as_str().starts_with(start), "{}", request.url);
     }
 }
 
 #[test]
-fn machine_learning_names_the_environments_identity_unless_the_application_does() {
+fn machine_learning_uses_the_default_identity_without_an_option() {
     let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
-    let scope = |settings: &Settings| {
-        let source = opened(&variables, settings).expect("opened");
-        source.cache_scope().to_owned()
+    let scope = |options: &ApplicationOptions| {
+        let source = opened(&variables, options).expect("opened");
+        source.cache_partition().to_owned()
     };
     assert!(url(&variables, &system_assigned()).ends_with("&clientid=default"));
     let own = user_assigned(IdKind::ClientId, "own");
@@ -342,7 +348,7 @@ fn machine_learning_names_the_environments_identity_unless_the_application_does(
 }
 
 #[test]
-fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
+fn only_service_fabric_is_pinned_and_only_workload_identity_uses_a_proxy() {
     for (variables, expected) in [
         (&[][..], 0),
         (APP_SERVICE, 0),
@@ -352,25 +358,25 @@ fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
         (SERVICE_FABRIC, 1),
         (WORKLOAD_IDENTITY, 2),
     ] {
-        let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
-        let settings = system_assigned();
+        let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+        let options = system_assigned();
         // A proxy in the environment concerns nobody but the workload.
         let env = environment(&with(variables, &[(v::HTTPS_PROXY, "http://proxy:3128")]));
-        let source = open(&env, &settings, &machine).expect("opened");
+        let source = create(&env, &options, &platform).expect("opened");
         let route = source
-            .request(&ask(&settings), &machine)
+            .request(&query(&options), &platform)
             .expect("a request")
             .route;
         let kind = match route {
             Route::Direct => 0,
-            Route::Pinned(_) => 1,
+            Route::PinnedCertificate(_) => 1,
             Route::TokenProxy { .. } => 3,
-            Route::Internet(internet) => {
+            Route::ProxyAware(internet) => {
                 assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
                 2
             }
         };
         assert_eq!(kind, expected, "{}", source.name().as_str());
-        assert_eq!(source.takes_refused_token(), kind == 1);
+        assert_eq!(source.supports_token_revocation_hash(), kind == 1);
     }
 }

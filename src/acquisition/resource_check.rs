@@ -1,0 +1,101 @@
+//! Whether a response is for the resource that was asked for, and the names that endpoints have for resources besides.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::task::{AcquisitionTask, Stop};
+use crate::error::Error;
+use crate::http::retry_loop::{AttemptOutcome, RetryLoop};
+use crate::http::{Request, is_success};
+use crate::source::is_other_resource;
+
+/// A process asks for a handful of resources; more than this come from a caller that makes them up.
+const MAX_ALIASES: usize = 1_024;
+
+/// By endpoint and resource, what the endpoint has called the resource twice in a row.
+#[derive(Default)]
+pub(super) struct ResourceAliases(Mutex<HashMap<(String, String), String>>);
+
+impl ResourceAliases {
+    /// Returns whether an endpoint is known to call a resource so.
+    pub(super) fn contains(&self, endpoint: &str, resource: &str, named: &str) -> bool {
+        let key = (endpoint.to_owned(), resource.to_owned());
+        self.lock()
+            .get(&key)
+            .is_some_and(|known| !is_other_resource(known, named))
+    }
+
+    pub(super) fn insert(&self, endpoint: &str, resource: &str, named: String) {
+        let mut aliases = self.lock();
+        if aliases.len() >= MAX_ALIASES {
+            aliases.clear();
+        }
+        aliases.insert((endpoint.to_owned(), resource.to_owned()), named);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AcquisitionTask {
+    /// Sends a request, and once more over a new connection if its response is for another resource.
+    pub(super) async fn run_checked(
+        &self,
+        retry_loop: &RetryLoop<'_>,
+        mut request: Request,
+    ) -> Result<AttemptOutcome, Stop> {
+        let mut end = self.run_retry_loop(retry_loop, &request).await;
+        // A caller's own client answers for itself.
+        let is_native = retry_loop.transport.id() == self.client.native_transport.id();
+        let Some(first) = self.mismatched_resource(&mut end).await.filter(|_| is_native) else {
+            return Ok(end);
+        };
+        // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
+        drop(end);
+        request.needs_new_connection = true;
+        let mut end = self.run_retry_loop(retry_loop, &request).await;
+        match self.mismatched_resource(&mut end).await {
+            Some(second) if is_other_resource(&first, &second) => {
+                return Err(Stop::Failed(self.resource_mismatch_error(end).await));
+            }
+            Some(_) => self.remember_alias(first),
+            None => {}
+        }
+        Ok(end)
+    }
+
+    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
+    /// known as this endpoint's name for it.
+    async fn mismatched_resource(&self, end: &mut AttemptOutcome) -> Option<String> {
+        let AttemptOutcome::Response(response) = end else {
+            return None;
+        };
+        if !is_success(response.status) {
+            return None;
+        }
+        let token_response = self.read_token_response(response).await?;
+        let (asked, named) = (self.context.query.resource.as_str(), token_response.resource()?);
+        let endpoint = self.in_flight.error_context.endpoint();
+        let is_other =
+            is_other_resource(asked, named) && !self.client.resource_aliases.contains(endpoint, asked, named);
+        is_other.then(|| named.to_owned())
+    }
+
+    fn remember_alias(&self, named: String) {
+        let endpoint = self.in_flight.error_context.endpoint();
+        let asked = self.context.query.resource.as_str();
+        self.client.resource_aliases.insert(endpoint, asked, named);
+    }
+
+    async fn resource_mismatch_error(&self, end: AttemptOutcome) -> Error {
+        match end {
+            AttemptOutcome::Response(response) => self.in_flight.error_context.unusable_response(
+                "its tokens are for other resources than the one asked for, and not twice for the same",
+                &response,
+                self.in_flight.stats.attempts(),
+            ),
+            end => self.error_from_end(end).await,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The configuration of one application, parsed: invalid states cannot be written down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::last_certificates::LastCertificates;
+use super::retry_options;
+use super::untyped_value::{UntypedValue, type_error};
+use crate::cache::persistent::PersistentCache;
+use crate::error::{Code, Error};
+use crate::events::EventListenerSlot;
+use crate::http::Transport;
+use crate::http::retry_policy::RetryOptions;
+use crate::log::{Level, Log, LogSink};
+use crate::options::identity::{IdKind, Identity};
+use crate::source_name::SourceName;
+
+/// One connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// One HTTP exchange, connecting and body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The last exchange after one that was too slow.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// One acquisition, retries and waits included.
+const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
+/// All capabilities together; a longer list would not fit a request line that hosts accept.
+const MAX_CAPABILITIES_BYTES: usize = 2_048;
+
+/// The options as a caller gave them.
+#[derive(Default)]
+#[expect(
+    missing_docs,
+    reason = "each is the option of its name; index.d.ts documents them"
+)]
+pub struct RawApplicationOptions {
+    pub configuration: UntypedValue,
+    pub managed_identity_id_params: UntypedValue,
+    pub user_assigned_client_id: UntypedValue,
+    pub user_assigned_resource_id: UntypedValue,
+    pub user_assigned_object_id: UntypedValue,
+    pub user_assigned_id: UntypedValue,
+    pub client_capabilities: UntypedValue,
+    pub source: UntypedValue,
+    pub cache: UntypedValue,
+    pub cache_directory: UntypedValue,
+    pub cache_plugin: UntypedValue,
+    pub before_cache_access: UntypedValue,
+    pub after_cache_access: UntypedValue,
+    pub system: UntypedValue,
+    pub disable_internal_retries: UntypedValue,
+    pub retry_options: UntypedValue,
+    pub max_retries: UntypedValue,
+    pub retry_delay_in_ms: UntypedValue,
+    pub max_retry_delay_in_ms: UntypedValue,
+    pub connect_timeout: UntypedValue,
+    pub request_timeout: UntypedValue,
+    pub total_timeout: UntypedValue,
+    pub network_client: UntypedValue,
+    pub send_get_request: UntypedValue,
+    pub send_post_request: UntypedValue,
+    pub logger_options: UntypedValue,
+    pub logger_callback: UntypedValue,
+    pub log_level: UntypedValue,
+    pub pii_logging_enabled: UntypedValue,
+    pub on_background_token_refresh: UntypedValue,
+    pub enable_azure_proxy: UntypedValue,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One connection attempt.
+    pub connect: Duration,
+    /// One HTTP exchange.
+    pub request: Duration,
+    /// The last one after one that was too slow: longer, unless the caller has set a limit.
+    pub last_request: Duration,
+    /// One acquisition.
+    pub total: Duration,
+}
+
+/// The settings of one application.
+#[derive(Clone)]
+pub struct ApplicationOptions {
+    /// Whom to act as.
+    pub identity: Identity,
+    /// What goes out as `xms_cc`; `None` without capabilities.
+    pub capabilities: Option<String>,
+    /// The sources that may be used, in the order in which they are looked for; `None` is every source.
+    pub sources: Option<Arc<[SourceName]>>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// One request per acquisition.
+    pub disable_internal_retries: bool,
+    /// What the caller wants instead of the source's numbers.
+    pub retry_options: RetryOptions,
+    /// The caller's own HTTP client; `None` is the native one.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where lines for the reader go.
+    pub log: Log,
+    /// Who observes.
+    pub event_listener: EventListenerSlot,
+    /// The folder in which tokens are to be kept.
+    pub cache_directory: Option<PathBuf>,
+    /// The cache outside of this process.
+    pub persistent_cache: Option<PersistentCache>,
+    /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
+    pub azure_proxy: Option<Arc<LastCertificates>>,
+}
+
+impl ApplicationOptions {
+    /// Checks every option; the error names the one that is wrong.
+    pub fn parse(raw: &RawApplicationOptions) -> Result<Self, Error> {
+        raw.configuration.expect_object("configuration")?;
+        raw.managed_identity_id_params
+            .expect_object("managedIdentityIdParams")?;
+        raw.system.expect_object("system")?;
+        raw.network_client.expect_object("system.networkClient")?;
+        if raw.network_client != UntypedValue::Undefined {
+            raw.send_get_request
+                .expect_function("system.networkClient.sendGetRequestAsync")?;
+            raw.send_post_request
+                .expect_function("system.networkClient.sendPostRequestAsync")?;
+        }
+        if raw.on_background_token_refresh != UntypedValue::Undefined {
+            raw.on_background_token_refresh
+                .expect_function("system.onBackgroundTokenRefresh")?;
+        }
+        let request_timeout = raw.request_timeout.as_millis("system.requestTimeout")?;
+        let disable_internal_retries = raw
+            .disable_internal_retries
+            .as_bool("system.disableInternalRetries")?;
+        Ok(Self {
+            identity: Identity::parse(
+                [
+                    (IdKind::ClientId, &raw.user_assigned_client_id),
+                    (IdKind::ResourceId, &raw.user_assigned_resource_id),
+                    (IdKind::ObjectId, &raw.user_assigned_object_id),
+                ],
+                &raw.user_assigned_id,
+            )?,
+            capabilities: parse_capabilities(&raw.client_capabilities)?,
+            sources: parse_sources(&raw.source)?,
+            timeouts: Timeouts {
+                connect: raw
+                    .connect_timeout
+                    .as_millis("system.connectTimeout")?
+                    .unwrap_or(CONNECT_TIMEOUT),
+                request: request_timeout.unwrap_or(REQUEST_TIMEOUT),
+                last_request: request_timeout.unwrap_or(LAST_REQUEST_TIMEOUT),
+                total: raw
+                    .total_timeout
+                    .as_millis("system.totalTimeout")?
+                    .unwrap_or(TOTAL_TIMEOUT),
+            },
+            disable_internal_retries,
+            retry_options: retry_options::parse(raw, disable_internal_retries)?,
+            transport: None,
+            log: Log::new(parse_log_level(raw)?, None),
+            event_listener: EventListenerSlot::default(),
+            cache_directory: parse_cache_directory(raw)?,
+            persistent_cache: None,
+            azure_proxy: raw
+                .enable_azure_proxy
+                .as_bool("system.enableAzureProxy")?
+                .then(Arc::default),
+        })
+    }
+
+    /// The same with a caller's own HTTP client.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The same with a cache outside of this process.
+    #[must_use]
+    pub fn with_persistent_cache(mut self, persistent_cache: PersistentCache) -> Self {
+        self.persistent_cache = Some(persistent_cache);
+        self
+    }
+
+    /// The same with a reader of lines.
+    #[must_use]
+    pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
+        self.log = Log::new(self.log.level(), Some(sink));
+        self
+    }
+}
+
+/// At most one of a directory and a plug-in; the plug-in is the binding's to wrap.
+fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>, Error> {
+    raw.cache.expect_object("cache")?;
+    raw.cache_plugin.expect_object("cache.cachePlugin")?;
+    let has_plugin = raw.cache_plugin != UntypedValue::Undefined;
+    if has_plugin {
+        raw.before_cache_access
+            .expect_function("cache.cachePlugin.beforeCacheAccess")?;
+        raw.after_cache_access
+            .expect_function("cache.cachePlugin.afterCacheAccess")?;
+    }
+    let UntypedValue::String(text) = &raw.cache_directory else {
+        return match &raw.cache_directory {
+            UntypedValue::Undefined => Ok(None),
+            other => Err(type_error("cache.directory", "a string", other)),
+        };
+    };
+    let refused = |why: &str| {
+        Err(Error::new(
+            Code::InvalidConfiguration,
+            format!("cache.directory {why}."),
+        ))
+    };
+    if has_plugin {
+        return refused("and cache.cachePlugin were both given; a cache lies in one place");
+    }
+    let path = PathBuf::from(text);
+    if !path.is_absolute() || text.contains('\0') {
+        return refused("is no absolute path");
+    }
+    Ok(Some(path))
+}
+
+fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
+    let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
+    let parse = |option: &str, given: &UntypedValue| match given {
+        UntypedValue::String(text) => SourceName::parse(text).ok_or_else(|| {
+            let names = SourceName::ALL.map(SourceName::as_str).join(", ");
+            let message = format!("{option} is not one of ManagedIdentitySourceNames: {names}, Imds.");
+            Error::new(Code::InvalidConfiguration, message)
+        }),
+        other if option == "source" => Err(type_error(option, expected, other)),
+        other => Err(type_error(option, "one of ManagedIdentitySourceNames", other)),
+    };
+    let chosen = match given {
+        UntypedValue::Undefined => return Ok(None),
+        UntypedValue::Array(items) if items.is_empty() => {
+            let message = format!("source must be {expected}.");
+            return Err(Error::new(Code::InvalidConfiguration, message));
+        }
+        UntypedValue::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| parse(&format!("source[{index}]"), item))
+            .collect::<Result<_, _>>()?,
+        one => [parse("source", one)?].into(),
+    };
+    Ok(Some(chosen))
+}
+
+fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
+    let items = match given {
+        UntypedValue::Undefined => return Ok(None),
+        UntypedValue::Array(items) => items,
+        other => return Err(type_error("clientCapabilities", "an array of strings", other)),
+    };
+    let mut joined = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match item {
+            UntypedValue::String(text) if !text.is_empty() => joined.push(text.as_str()),
+            other => {
+                return Err(type_error(
+                    &format!("clientCapabilities[{index}]"),
+                    "a string that is not empty",
+                    other,
+                ));
+            }
+        }
+    }
+    let joined = joined.join(",");
+    if joined.len() > MAX_CAPABILITIES_BYTES {
+        return Err(Error::new(
+            Code::InvalidConfiguration,
+            format!("clientCapabilities are longer than {MAX_CAPABILITIES_BYTES} bytes together."),
+        ));
+    }
+    Ok(Some(joined).filter(|joined| !joined.is_empty()))
+}
+
+fn parse_log_level(raw: &RawApplicationOptions) -> Result<Level, Error> {
+    raw.logger_options.expect_object("system.loggerOptions")?;
+    // Nothing that this package logs is personal, so the switch has nothing to switch.
+    raw.pii_logging_enabled
+        .as_bool("system.loggerOptions.piiLoggingEnabled")?;
+    if raw.logger_callback != UntypedValue::Undefined {
+        raw.logger_callback
+            .expect_function("system.loggerOptions.loggerCallback")?;
+    }
+    match &raw.log_level {
+        UntypedValue::Undefined => Ok(Level::Info),
+        UntypedValue::Number(number) => Level::from_number(*number).ok_or_else(|| {
+            Error::new(
+                Code::InvalidConfiguration,
+                format!("system.loggerOptions.logLevel is {number}; it must be one of LogLevel, 0 to 4."),
+            )
+        }),
+        other => Err(type_error(
+            "system.loggerOptions.logLevel",
+            "one of LogLevel, 0 to 4",
+            other,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

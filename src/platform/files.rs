@@ -1,0 +1,158 @@
+//! The files of the host: Azure Arc's executable and key files, a workload's federated token.
+//!
+//! A file is opened once, and what is asked about it is asked of the open file, so that nobody can
+//! put another one in its place between a check and the reading.
+
+use std::io::Read;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// It is a link, a directory, a pipe or a device.
+    NotAFile,
+    /// The operating system refused because of its permissions.
+    PermissionDenied(std::io::Error),
+    /// The operating system refused for another reason; absent included.
+    Io(std::io::Error),
+    /// It holds more than the limit.
+    TooLarge,
+}
+
+/// Reads the files of the host.
+pub trait Files: Send + Sync {
+    /// Tells whether a path is a regular file.
+    fn is_regular(&self, path: &Path) -> bool;
+    /// Reads a file of at most `limit` bytes. With `follow_links` false, a link is refused.
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError>;
+}
+
+/// The files of the operating system.
+pub struct SystemFiles;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that touches real files"
+)]
+impl Files for SystemFiles {
+    fn is_regular(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+    }
+
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+        let file = open(path, follow_links)?;
+        let metadata = file.metadata().map_err(read_error)?;
+        if !metadata.is_file() {
+            return Err(ReadError::NotAFile);
+        }
+        if metadata.len() > limit as u64 {
+            return Err(ReadError::TooLarge);
+        }
+        // One byte over the limit tells a file that grew after the check.
+        let expected = usize::try_from(metadata.len()).map_or(limit, |size| size.min(limit));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
+        file.take(limit as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(read_error)?;
+        if bytes.len() > limit {
+            Err(ReadError::TooLarge)
+        } else {
+            Ok(bytes)
+        }
+    }
+}
+
+#[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that opens real files"
+)]
+fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    // O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | if follow_links { 0 } else { libc::O_NOFOLLOW };
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| {
+            // What O_NOFOLLOW answers for a link: ELOOP on Linux and macOS, EMLINK on FreeBSD.
+            let link = matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK));
+            if link && !follow_links {
+                ReadError::NotAFile
+            } else {
+                read_error(error)
+            }
+        })
+}
+
+#[cfg(windows)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that opens real files"
+)]
+fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    // Opens a link itself instead of what it points to; `is_file` of a link is then false.
+    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    let flags = if follow_links {
+        0
+    } else {
+        FILE_FLAG_OPEN_REPARSE_POINT
+    };
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(read_error)
+}
+
+fn read_error(error: std::io::Error) -> ReadError {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        ReadError::PermissionDenied(error)
+    } else {
+        ReadError::Io(error)
+    }
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_within_the_limit_is_read() {
+        let folder = std::env::temp_dir().join(format!("min-files-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let file = folder.join("a.key");
+        std::fs::write(&file, b"12345").expect("a file");
+        let link = folder.join("link.key");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        let pipe = folder.join("pipe.key");
+        let _ = std::fs::remove_file(&pipe);
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .expect("mkfifo");
+        assert!(made.success());
+
+        let read = |path: &Path, limit, follow| SystemFiles.read(path, limit, follow);
+        assert_eq!(*read(&file, 5, false).expect("readable"), b"12345");
+        assert!(matches!(read(&file, 4, false), Err(ReadError::TooLarge)));
+        assert!(matches!(read(&link, 5, false), Err(ReadError::NotAFile)));
+        assert_eq!(*read(&link, 5, true).expect("followed"), b"12345");
+        assert!(matches!(read(&pipe, 5, false), Err(ReadError::NotAFile)));
+        assert!(matches!(read(&folder, 5, false), Err(ReadError::NotAFile)));
+        assert!(matches!(
+            read(&folder.join("none.key"), 5, false),
+            Err(ReadError::Io(_))
+        ));
+        assert!(SystemFiles.is_regular(&file) && !SystemFiles.is_regular(&folder));
+        std::fs::remove_dir_all(&folder).expect("cleaned");
+    }
+}

@@ -1,0 +1,373 @@
+//! Azure Arc's challenge, check by check, and its confirmation of an identity.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::test_support::FakeResponse;
+
+const KEY: &str = "/var/opt/azcmagent/tokens/abc.key";
+
+struct Agent {
+    files: Arc<FakeFiles>,
+    platform: Platform,
+    source: Arc<dyn Source>,
+}
+
+impl Agent {
+    fn new() -> Self {
+        let files = Arc::new(FakeFiles::default());
+        Self {
+            platform: test_support::platform(&FakeClock::new(), &files),
+            files,
+            source: opened(AZURE_ARC, &system_assigned()).expect("opened"),
+        }
+    }
+
+    fn holding(path: &str, entry: FakeEntry) -> Self {
+        let agent = Self::new();
+        agent.files.put(path, entry);
+        agent
+    }
+
+    fn challenged(&self, header: Option<&str>) -> Result<Option<Request>, Error> {
+        self.challenged_by(header.as_slice())
+    }
+
+    /// The same by any number of header lines.
+    fn challenged_by(&self, lines: &[&str]) -> Result<Option<Request>, Error> {
+        let query = query(&system_assigned());
+        let first = self.source.request(&query, &self.platform)?;
+        // The body of a challenge does not matter.
+        let mut reply = FakeResponse::new(401, r#"{"error":"invalid_request"}"#);
+        reply.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
+        self.source
+            .answer_challenge(&query, &reply.to(&first), &self.platform)
+    }
+
+    fn refusal(&self, path: &str) -> Error {
+        self.challenged(Some(&format!("Basic realm={path}")))
+            .expect_err(path)
+    }
+}
+
+fn authorization(request: Option<Request>) -> String {
+    let request = request.expect("a second request");
+    let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
+    sent.expect("a key").1.expose_secret().to_owned()
+}
+
+#[test]
+fn only_status_401_is_a_challenge() {
+    let agent = Agent::new();
+    let query = query(&system_assigned());
+    let first = agent.source.request(&query, &agent.platform).expect("a request");
+    for status in [200, 400, 403, 500] {
+        let token_response = FakeResponse::new(status, "")
+            .challenge(format!("Basic realm={KEY}"))
+            .to(&first);
+        let second = agent
+            .source
+            .answer_challenge(&query, &token_response, &agent.platform);
+        assert!(second.expect("no error").is_none(), "{status}");
+    }
+    assert_eq!(agent.files.reads(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn challenge_response_repeats_the_request_with_the_key() {
+    for (content, key) in [
+        ("a-key", "a-key"),
+        ("a-key\n", "a-key"),
+        ("a-key \r\n\t", "a-key"),
+        (" a key", " a key"),
+    ] {
+        let agent = Agent::holding(KEY, FakeEntry::File(content.into()));
+        let first = agent
+            .source
+            .request(&query(&system_assigned()), &agent.platform)
+            .expect("a request");
+        let second = agent
+            .challenged(Some(&format!("Basic realm={KEY}")))
+            .expect("answered")
+            .expect("a request");
+        assert_eq!((second.url, second.method), (first.url, first.method));
+        let shown = |headers: &[(&'static str, Secret)]| -> Vec<_> {
+            headers
+                .iter()
+                .map(|(name, value)| (*name, value.expose_secret().to_owned()))
+                .collect()
+        };
+        let mut expected = shown(&first.headers);
+        expected.push(("Connection", "close".to_owned()));
+        expected.push(("Authorization", format!("Basic {key}")));
+        assert_eq!(shown(&second.headers), expected);
+        assert!(
+            second.secrets.iter().any(|secret| secret.expose_secret() == key),
+            "the key alone is a secret"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn challenge_scheme_and_realm_are_case_insensitive_and_the_path_may_be_quoted() {
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    for header in [
+        format!("Basic realm={KEY}"),
+        format!("basic REALM={KEY}"),
+        format!("BASIC Realm=\"{KEY}\""),
+        format!("  Basic   realm = {KEY}  "),
+        format!("Basic\trealm=\" {KEY} \""),
+    ] {
+        assert_eq!(
+            authorization(agent.challenged(Some(&header)).expect(&header)),
+            "Basic k"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn basic_challenge_is_found_in_any_header_line() {
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    let basic = &format!("Basic realm={KEY}");
+    let parameters = &format!("Basic charset=\"UTF-8\", realm=\"{KEY}\", x=y");
+    let escaped = &format!("Basic realm=\"{}\"", KEY.replace('/', "\\/"));
+    for lines in [
+        &["Negotiate", basic][..],
+        &[basic, "Negotiate"],
+        &["Negotiate YII=", "NTLM", basic],
+        &[&format!("Negotiate, {basic}")],
+        &[&format!("Negotiate YII=, {basic}, NTLM")],
+        &[&format!("{basic}, charset=\"UTF-8\"")],
+        &[parameters],
+        &[&format!("Bearer realm=\"a, {basic}\", error=x, {basic}")],
+        &["Basic", basic],
+        &["Basic charset=UTF-8", basic],
+        &["", basic],
+        &["Basic realm=\"\"", basic],
+    ] {
+        let answered = agent.challenged_by(lines).expect("answered");
+        assert_eq!(authorization(answered), "Basic k", "{lines:?}");
+    }
+    // Only a quotation mark and a backslash can be escaped: on Windows the rest is a path.
+    let error = agent.challenged_by(&[escaped]).expect_err("refused");
+    assert_eq!(*error.code(), Code::InvalidFilePath);
+    for lines in [
+        &["Negotiate", "Bearer realm=/a.key"][..],
+        &[&format!("Negotiate realm={KEY}, Basic")],
+        &[&format!("Basic realm=\"{KEY}")],
+        &["Basic, Negotiate YII=", &format!("realm={KEY}")],
+    ] {
+        let error = agent.challenged_by(lines).expect_err("refused");
+        assert_eq!(*error.code(), Code::ChallengeUnsupported, "{lines:?}");
+    }
+    let error = agent.challenged_by(&["", " "]).expect_err("refused");
+    assert_eq!(*error.code(), Code::ChallengeMissing);
+}
+
+#[test]
+fn missing_and_malformed_challenges_have_different_errors() {
+    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    for (header, code) in [
+        (None, Code::ChallengeMissing),
+        (Some(""), Code::ChallengeMissing),
+        (Some("  "), Code::ChallengeMissing),
+        (Some("Basic"), Code::ChallengeUnsupported),
+        (Some("Basic "), Code::ChallengeUnsupported),
+        (Some("Basic realm"), Code::ChallengeUnsupported),
+        (Some("Basic realm="), Code::ChallengeUnsupported),
+        (Some("Basic realm=\"\""), Code::ChallengeUnsupported),
+        (
+            Some("realm=/var/opt/azcmagent/tokens/abc.key"),
+            Code::ChallengeUnsupported,
+        ),
+        (
+            Some("Basicrealm=/var/opt/azcmagent/tokens/abc.key"),
+            Code::ChallengeUnsupported,
+        ),
+        (
+            Some("Bearer realm=/var/opt/azcmagent/tokens/abc.key"),
+            Code::ChallengeUnsupported,
+        ),
+        (
+            Some("Basic realms=/var/opt/azcmagent/tokens/abc.key"),
+            Code::ChallengeUnsupported,
+        ),
+        (
+            Some("Basic x=/var/opt/azcmagent/tokens/abc.key"),
+            Code::ChallengeUnsupported,
+        ),
+        (
+            Some("Digest realm=\"a\", nonce=\"b\""),
+            Code::ChallengeUnsupported,
+        ),
+    ] {
+        let error = agent.challenged(header).expect_err("refused");
+        assert_eq!(*error.code(), code, "{header:?}");
+    }
+    assert_eq!(agent.files.reads(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn key_path_is_validated_before_opening() {
+    for (path, code) in [
+        ("/var/opt/azcmagent/tokens/abc", Code::InvalidFileExtension),
+        (
+            "/var/opt/azcmagent/tokens/abc.key.txt",
+            Code::InvalidFileExtension,
+        ),
+        ("/var/opt/azcmagent/tokens/abc.KEY", Code::InvalidFileExtension),
+        // The extension is looked at before the folder.
+        ("/etc/shadow", Code::InvalidFileExtension),
+        ("/etc/shadow.key", Code::InvalidFilePath),
+        ("/var/opt/azcmagent/tokens/../x.key", Code::InvalidFilePath),
+        (
+            "/var/opt/azcmagent/tokens/../tokens/abc.key",
+            Code::InvalidFilePath,
+        ),
+        ("/var/opt/azcmagent/tokens/sub/abc.key", Code::InvalidFilePath),
+        ("/var/opt/azcmagent/tokens//abc.key", Code::InvalidFilePath),
+        ("/var/opt/azcmagent/tokens/a\\b.key", Code::InvalidFilePath),
+        ("/var/opt/azcmagent/tokens/a\0b.key", Code::InvalidFilePath),
+        ("/var/opt/azcmagent/tokensabc.key", Code::InvalidFilePath),
+        ("/VAR/opt/azcmagent/tokens/abc.key", Code::InvalidFilePath),
+        ("var/opt/azcmagent/tokens/abc.key", Code::InvalidFilePath),
+        ("abc.key", Code::InvalidFilePath),
+        (
+            r"C:\ProgramData\AzureConnectedMachineAgent\Tokens\abc.key",
+            Code::InvalidFilePath,
+        ),
+    ] {
+        let agent = Agent::holding(path, FakeEntry::File(b"k".to_vec()));
+        let error = agent.refusal(path);
+        assert_eq!(*error.code(), code, "{path}");
+        assert_eq!(agent.files.reads(), 0, "{path}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn key_file_must_be_regular_readable_and_bounded() {
+    for (entry, code, said) in [
+        (
+            Some(FakeEntry::Pipe),
+            Code::UnableToReadSecretFile,
+            "no regular file",
+        ),
+        (
+            Some(FakeEntry::Link(b"k".to_vec())),
+            Code::UnableToReadSecretFile,
+            "no regular file",
+        ),
+        (
+            Some(FakeEntry::Locked),
+            Code::UnableToReadSecretFile,
+            "the group \"himds\"",
+        ),
+        (None, Code::UnableToReadSecretFile, "cannot be read"),
+        (
+            Some(FakeEntry::File(vec![b'k'; 4_097])),
+            Code::InvalidSecret,
+            "more than 4096 bytes",
+        ),
+        (Some(FakeEntry::File(vec![])), Code::InvalidSecret, "no key"),
+        (
+            Some(FakeEntry::File(b" \n\t".to_vec())),
+            Code::InvalidSecret,
+            "no key",
+        ),
+        (
+            Some(FakeEntry::File(b"a\nb".to_vec())),
+            Code::InvalidSecret,
+            "no key",
+        ),
+        (
+            Some(FakeEntry::File(vec![0xff, 0xfe])),
+            Code::InvalidSecret,
+            "no key",
+        ),
+    ] {
+        let agent = Agent::new();
+        if let Some(entry) = entry {
+            agent.files.put(KEY, entry);
+        }
+        let error = agent.refusal(KEY);
+        assert_eq!(*error.code(), code, "{said}");
+        assert!(
+            error.to_string().contains(said) && error.to_string().contains(KEY),
+            "{error}"
+        );
+    }
+    let largest = Agent::holding(KEY, FakeEntry::File(vec![b'k'; 4_096]));
+    assert!(largest.challenged(Some(&format!("Basic realm={KEY}"))).is_ok());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn key_file_is_read_for_every_challenge() {
+    let agent = Agent::new();
+    for key in ["one", "two"] {
+        agent.files.put(KEY, FakeEntry::File(key.into()));
+        let second = agent
+            .challenged(Some(&format!("Basic realm={KEY}")))
+            .expect("answered");
+        assert_eq!(authorization(second), format!("Basic {key}"));
+    }
+    assert_eq!(agent.files.reads(), 2);
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
+#[test]
+fn unsupported_platform_has_no_agent() {
+    for path in [KEY, "/etc/shadow"] {
+        assert_eq!(*Agent::new().refusal(path).code(), Code::PlatformNotSupported);
+    }
+}
+
+#[test]
+fn user_assigned_identity_must_be_confirmed_by_its_own_field() {
+    use IdKind::{ClientId, ObjectId, ResourceId};
+    for (kind, token_response, good) in [
+        (ClientId, json!({"client_id": "id"}), true),
+        (ClientId, json!({"client_id": "ID"}), true),
+        (ClientId, json!({"client_id": "other"}), false),
+        (ClientId, json!({"client_id": ""}), false),
+        (ClientId, json!({"client_id": 5}), false),
+        (ClientId, json!({"client_id": null}), false),
+        (ClientId, json!({"client_id": ["id"]}), false),
+        (ClientId, json!({"object_id": "id"}), false),
+        (ClientId, json!({}), false),
+        (ObjectId, json!({"object_id": "Id"}), true),
+        (ObjectId, json!({"client_id": "id"}), false),
+        (ResourceId, json!({"msi_res_id": "iD"}), true),
+        (ResourceId, json!({"mi_res_id": "id"}), true),
+        (ResourceId, json!({"resource_id": "id"}), false),
+    ] {
+        let options = user_assigned(kind, "id");
+        let confirmed = confirmed(&options, &token_response);
+        assert_eq!(confirmed.is_ok(), good, "{kind:?} {token_response}");
+        if let Err(error) = confirmed {
+            assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
+        }
+    }
+    assert!(confirmed(&system_assigned(), &json!({})).is_ok());
+}
+
+fn confirmed(options: &ApplicationOptions, token_response: &Value) -> Result<(), Error> {
+    let source = opened(AZURE_ARC, options).expect("opened");
+    let token_response = TokenResponse::parse(token_response.to_string().as_bytes()).expect("an object");
+    source.verify_response(&query(options), &token_response)
+}
+
+#[test]
+fn only_azure_arc_confirms_the_identity() {
+    let options = user_assigned(IdKind::ClientId, "id");
+    let token_response = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
+    for variables in [APP_SERVICE, MACHINE_LEARNING, &[], WORKLOAD_IDENTITY] {
+        let source = opened(variables, &options).expect("opened");
+        assert!(source.verify_response(&query(&options), &token_response).is_ok());
+    }
+}

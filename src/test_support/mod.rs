@@ -1,0 +1,430 @@
+//! Stand-ins for the machine and the network, for tests: nothing here waits, connects or reads.
+//!
+//! One file, since nearly every test takes several of them together.
+
+#[cfg(test)]
+pub(crate) mod proptest;
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use crate::http::NATIVE_TRANSPORT_ID;
+use crate::http::{
+    Request, Response, ResponseFuture, ResponseHeaders, ReusableConnection, Transport, TransportError,
+    TransportErrorKind,
+};
+use crate::options::resource::Resource;
+use crate::options::{ApplicationOptions, RawApplicationOptions, UntypedValue};
+use crate::platform::{BlockingPool, Clock, Environment, Files, FixedRandom, Platform, ReadError};
+use crate::token::Timestamp;
+
+/// The wall time at which every test starts.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// A certificate (`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256`), whose key is nowhere.
+pub(crate) const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBczCCARmgAwIBAgIUZAYCz8Mhq15Cc/UJ0Oz4+RniTy8wCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDb25lMCAXDTI2MTEyNjEzMzkzM1oYDzIxMjYxMTAyMTMzOTMz
+WjAOMQwwCgYDVQQDDANvbmUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAReq49V
+Q1wTq6ZcHHBualQkxLobyYUrXSSl8oY5Hh0v2+ns6XTAmRmEjNK+KHNM3E7y6BEu
+/DDTp4m3Bnt1qbj8o1MwUTAdBgNVHQ4EFgQUlnCgJXu+lIQxYUaGN+DlKoOwdF8w
+HwYDVR0jBBgwFoAUlnCgJXu+lIQxYUaGN+DlKoOwdF8wDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNIADBFAiAvYPXEjW2HC2ylnOF9tHhkMHK33kVq29h6VeJP
+1FZkeQIhAORq6B6ltRpGMfhJH8oKF4ZBclIJ6YW2oe0YBz99v1uW
+-----END CERTIFICATE-----
+";
+
+/// Wall time that runs with Tokio's clock, and can leap ahead of it as after a suspension.
+pub(crate) struct FakeClock {
+    began: Instant,
+    ahead: Mutex<Duration>,
+    behind: Mutex<Duration>,
+}
+
+impl FakeClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            ahead: Mutex::default(),
+            behind: Mutex::default(),
+        })
+    }
+
+    /// The wall clock alone moves: the machine slept.
+    pub(crate) fn jump(&self, by: Duration) {
+        *lock(&self.ahead) += by;
+    }
+
+    /// The wall clock is set to an earlier time.
+    pub(crate) fn put_back(&self, by: Duration) {
+        *lock(&self.behind) += by;
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        START
+            .saturating_add(self.began.elapsed())
+            .saturating_add(*lock(&self.ahead))
+            .saturating_sub(*lock(&self.behind))
+    }
+}
+
+/// What stands at a path.
+#[derive(Clone)]
+pub(crate) enum FakeEntry {
+    File(Vec<u8>),
+    /// A link to a file of this content.
+    Link(Vec<u8>),
+    /// A pipe, a folder, a device.
+    Pipe,
+    /// A file of somebody else's.
+    Locked,
+    /// A file on a file system that hangs until [`HungFile`] is dropped, and that is gone then.
+    Hung(Arc<Hung>),
+}
+
+/// What a read of a file that hangs waits for.
+pub(crate) struct Hung {
+    begun: Semaphore,
+    released: Mutex<Receiver<()>>,
+}
+
+/// A file that hangs, in the test's hands. Reads that hang end when it is dropped.
+pub(crate) struct HungFile {
+    hung: Arc<Hung>,
+    _release: Sender<()>,
+}
+
+impl HungFile {
+    /// Waits until a read hangs that was not waited for before.
+    pub(crate) async fn read(&self) {
+        let begun = self.hung.begun.acquire().await;
+        begun.expect("never closed").forget();
+    }
+}
+
+/// Files that exist nowhere else.
+#[derive(Default)]
+pub(crate) struct FakeFiles {
+    entries: Mutex<HashMap<PathBuf, FakeEntry>>,
+    reads: AtomicUsize,
+}
+
+impl FakeFiles {
+    pub(crate) fn put(&self, path: &str, entry: FakeEntry) {
+        lock(&self.entries).insert(path.into(), entry);
+    }
+
+    /// Puts a file there whose reads hang.
+    pub(crate) fn hang(&self, path: &str) -> HungFile {
+        let (release, released) = channel();
+        let hung = Arc::new(Hung {
+            begun: Semaphore::new(0),
+            released: Mutex::new(released),
+        });
+        self.put(path, FakeEntry::Hung(hung.clone()));
+        HungFile {
+            hung,
+            _release: release,
+        }
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl Files for FakeFiles {
+    fn is_regular(&self, path: &Path) -> bool {
+        matches!(lock(&self.entries).get(path), Some(FakeEntry::File(_)))
+    }
+
+    fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let entry = lock(&self.entries).get(path).cloned();
+        match entry {
+            Some(FakeEntry::Hung(hung)) => {
+                hung.begun.add_permits(1);
+                let _ = lock(&hung.released).recv();
+                Err(ReadError::Io(io::ErrorKind::NotFound.into()))
+            }
+            Some(FakeEntry::File(bytes)) if bytes.len() > limit => Err(ReadError::TooLarge),
+            Some(FakeEntry::File(bytes)) => Ok(Zeroizing::new(bytes)),
+            Some(FakeEntry::Link(bytes)) if follow_links => Ok(Zeroizing::new(bytes)),
+            Some(FakeEntry::Link(_) | FakeEntry::Pipe) => Err(ReadError::NotAFile),
+            Some(FakeEntry::Locked) => Err(ReadError::PermissionDenied(
+                io::ErrorKind::PermissionDenied.into(),
+            )),
+            None => Err(ReadError::Io(io::ErrorKind::NotFound.into())),
+        }
+    }
+}
+
+/// An answer to be given.
+#[derive(Clone, Default)]
+pub(crate) struct FakeResponse {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) headers: ResponseHeaders,
+}
+
+impl FakeResponse {
+    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: body.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A token that lives for so many seconds.
+    pub(crate) fn token(secret: &str, lifetime: u64) -> Self {
+        let body = format!(r#"{{"access_token":"{secret}","expires_in":{lifetime},"token_type":"Bearer"}}"#);
+        Self::new(200, body)
+    }
+
+    pub(crate) fn retry_after(mut self, value: impl Into<String>) -> Self {
+        self.headers.retry_after = Some(value.into());
+        self
+    }
+
+    pub(crate) fn server(mut self, value: impl Into<String>) -> Self {
+        self.headers.server = Some(value.into());
+        self
+    }
+
+    pub(crate) fn challenge(mut self, value: impl Into<String>) -> Self {
+        self.headers.www_authenticate.push(value.into());
+        self
+    }
+
+    pub(crate) fn to(self, request: &Request) -> Response {
+        Response {
+            status: self.status,
+            headers: self.headers,
+            body: Zeroizing::new(self.body.into_bytes()),
+            secrets: request.secrets.clone(),
+            connection: None,
+        }
+    }
+}
+
+/// What becomes of one request.
+pub(crate) enum FakeOutcome {
+    Response(FakeResponse),
+    Error(TransportErrorKind),
+    /// Nobody accepts the connection: a fault after the connect timeout.
+    NoConnection,
+    /// No answer, ever.
+    Silence,
+    Panic,
+    After(Duration, Box<FakeOutcome>),
+}
+
+impl FakeOutcome {
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self::After(wait, Box::new(self))
+    }
+}
+
+impl From<FakeResponse> for FakeOutcome {
+    fn from(reply: FakeResponse) -> Self {
+        Self::Response(reply)
+    }
+}
+
+impl From<TransportErrorKind> for FakeOutcome {
+    fn from(kind: TransportErrorKind) -> Self {
+        Self::Error(kind)
+    }
+}
+
+type Script = dyn Fn(usize, &Request) -> FakeOutcome + Send + Sync;
+
+/// A network that records what is sent and plays a script.
+pub(crate) struct FakeTransport {
+    id: usize,
+    script: Mutex<Arc<Script>>,
+    sent: Mutex<Vec<(Instant, Request)>>,
+    in_flight: AtomicUsize,
+    max_in_flight: AtomicUsize,
+    kept_connections: Arc<AtomicUsize>,
+}
+
+impl FakeTransport {
+    /// What becomes of a request is told by its number, from 0, and itself.
+    pub(crate) fn scripted(
+        script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::numbered(NATIVE_TRANSPORT_ID, script)
+    }
+
+    /// A transport of another number than the native one's.
+    pub(crate) fn numbered(
+        id: usize,
+        script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            script: Mutex::new(Arc::new(script)),
+            sent: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            max_in_flight: AtomicUsize::new(0),
+            kept_connections: Arc::default(),
+        })
+    }
+
+    /// Hands out `t0`, `t1`, … that live for so many seconds.
+    pub(crate) fn always_granting(lifetime: u64) -> Arc<Self> {
+        Self::scripted(move |nth, _| FakeResponse::token(&format!("t{nth}"), lifetime).into())
+    }
+
+    /// From now on another script; the numbers go on.
+    pub(crate) fn set_script(&self, script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static) {
+        *lock(&self.script) = Arc::new(script);
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.sent).len()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        lock(&self.sent)
+            .iter()
+            .map(|(_, request)| request.clone())
+            .collect()
+    }
+
+    /// When each request was sent, in milliseconds after an instant.
+    pub(crate) fn times(&self, since: Instant) -> Vec<u128> {
+        let sent = lock(&self.sent);
+        sent.iter().map(|(at, _)| (*at - since).as_millis()).collect()
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn max_in_flight(&self) -> usize {
+        self.max_in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were kept, once their responses were read.
+    pub(crate) fn kept_connections(&self) -> usize {
+        self.kept_connections.load(Ordering::Relaxed)
+    }
+
+    fn connection(&self) -> ReusableConnection {
+        let kept = self.kept_connections.clone();
+        ReusableConnection::new(move || {
+            kept.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+}
+
+impl Transport for FakeTransport {
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a> {
+        Box::pin(async move {
+            let nth = {
+                let mut sent = lock(&self.sent);
+                sent.push((Instant::now(), request.clone()));
+                sent.len() - 1
+            };
+            let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+            self.max_in_flight.fetch_max(now, Ordering::Relaxed);
+            let _under_way = InFlightGuard(&self.in_flight);
+            let script = lock(&self.script).clone();
+            let mut play = script(nth, request);
+            loop {
+                match play {
+                    FakeOutcome::After(wait, next) => {
+                        sleep(wait).await;
+                        play = *next;
+                    }
+                    FakeOutcome::Response(reply) => {
+                        let connection = Some(self.connection());
+                        return Ok(Response {
+                            connection,
+                            ..reply.to(request)
+                        });
+                    }
+                    FakeOutcome::Error(kind) => return Err(TransportError::new(kind)),
+                    FakeOutcome::NoConnection => {
+                        sleep(connect_timeout).await;
+                        return Err(TransportError::new(TransportErrorKind::ConnectTimeout));
+                    }
+                    FakeOutcome::Silence => pending::<()>().await,
+                    FakeOutcome::Panic => panic!("the transport has a bug"),
+                }
+            }
+        })
+    }
+
+    fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Only the native transport does: any other stands for a caller's own client.
+    fn needs_request_permit(&self) -> bool {
+        self.id == NATIVE_TRANSPORT_ID
+    }
+}
+
+struct InFlightGuard<'a>(&'a AtomicUsize);
+
+impl Drop for InFlightGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A machine with this clock and these files, and no jitter.
+pub(crate) fn platform(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Platform {
+    Platform {
+        clock: clock.clone(),
+        files: files.clone(),
+        random: Arc::new(FixedRandom(0.0)),
+        blocking: BlockingPool::default(),
+    }
+}
+
+/// The defaults, but for what this changes.
+pub(crate) fn options(change: impl FnOnce(&mut RawApplicationOptions)) -> ApplicationOptions {
+    let mut raw = RawApplicationOptions::default();
+    change(&mut raw);
+    ApplicationOptions::parse(&raw).expect("valid options")
+}
+
+pub(crate) fn resource(text: &str) -> Resource {
+    Resource::parse(&text.into()).expect("a resource")
+}
+
+/// The variables that are given; the empty ones too.
+pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {
+    let owned = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    owned.collect::<HashMap<_, _>>().into()
+}
+
+impl From<&str> for UntypedValue {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

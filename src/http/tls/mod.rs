@@ -285,15 +285,20 @@ fn tls_with_system_roots(
 }
 
 #[cfg(any(windows, target_vendor = "apple"))]
-fn with_systems(
+fn tls_with_system_roots(
     _: &Platform,
     mut further: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, TransportError> {
     // One that cannot be parsed would make the verifier refuse all.
     further.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(further, provider)
-        .map_err(|error| tls_error(error.to_string()))?;
+    // With extra roots the verifier on Windows also builds a chain engine of its own.
+    let verifier = if further.is_empty() {
+        rustls_platform_verifier::Verifier::new(provider)
+    } else {
+        rustls_platform_verifier::Verifier::new_with_extra_roots(further, provider)
+    };
+    let verifier = verifier.map_err(|error| tls_error(error.to_string()))?;
     Ok(tls_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))

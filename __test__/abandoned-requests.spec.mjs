@@ -4,8 +4,8 @@
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE } from "./support/endpoint.mjs";
-import { startWorker } from "./support/program.mjs";
 import { expectRejection } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 

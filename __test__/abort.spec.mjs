@@ -4,9 +4,10 @@
 import { getEventListeners } from "node:events";
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withFrozenClock } from "./support/frozen-clock.mjs";
-import { runProcess } from "./support/program.mjs";
+import { PlainSignal } from "./support/plain-signal.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -16,35 +17,13 @@ function requestWith(abortSignal) {
   return { resource: RESOURCE, abortSignal };
 }
 
-/**
- * A signal like that of @azure/abort-controller 1: without reasons and listener options, with its own list of
- * listeners.
- */
-class PlainSignal {
-  aborted = false;
-  listeners = [];
-
-  addEventListener(_, listener) {
-    this.listeners.push(listener);
-  }
-
-  removeEventListener(_, listener) {
-    this.listeners = this.listeners.filter((other) => other !== listener);
-  }
-
-  abort() {
-    this.aborted = true;
-    for (const listener of this.listeners) listener.call(this, { type: "abort" });
-  }
-}
-
 test("a signal that is already aborted rejects with its reason, without a request", async (t) => {
   const endpoint = await startEndpoint(t);
   const error = await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort())));
   t.is(error.name, "AbortError");
   t.false(error instanceof ManagedIdentityError);
-  const mine = new Error("mine");
-  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(mine)))), mine);
+  const reason = new Error("custom reason");
+  t.is(await expectRejection(t, acquire(endpoint, requestWith(AbortSignal.abort(reason)))), reason);
   t.deepEqual(endpoint.requests, []);
 });
 
@@ -136,8 +115,8 @@ test("aborting a pending call rejects with an AbortError although the endpoint n
 });
 
 for (const [name, reason] of [
-  ["an error", new RangeError("mine")],
-  ["a string", "mine"],
+  ["an error", new RangeError("custom reason")],
+  ["a string", "custom reason"],
   ["null", null],
   ["zero", 0],
 ]) {
@@ -168,8 +147,8 @@ test("AbortSignal.any aborts a call", async (t) => {
   const controller = new AbortController();
   const call = acquire(endpoint, requestWith(AbortSignal.any([controller.signal])));
   await endpoint.waitForRequests(1);
-  controller.abort("mine");
-  t.is(await expectRejection(t, call), "mine");
+  controller.abort("custom reason");
+  t.is(await expectRejection(t, call), "custom reason");
 });
 
 test("a signal without reasons, like that of @azure/abort-controller, rejects with an AbortError", async (t) => {

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import net from "node:net";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -26,12 +26,12 @@ function isAvailable(env, options, configuration) {
 }
 
 /** Starts a server that sends these bytes in each connection, or nothing. */
-async function startServer(t, answer) {
+async function startServer(t, bytes) {
   const sockets = new Set();
   const server = net.createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
-    socket.on("data", () => answer !== undefined && socket.end(answer));
+    socket.on("data", () => bytes !== undefined && socket.end(bytes));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -87,7 +87,7 @@ test("the chain stops at any other failure", async (t) => {
   }
 });
 
-test("the error of an exhausted chain contains ours with its message", async (t) => {
+test("the error of an exhausted chain contains this package's error and its message", async (t) => {
   const error = await expectRejection(t, getTokenFromChain(UNREACHABLE, NO_RETRIES));
   t.is(error.name, "AggregateAuthenticationError");
   t.true(error.errors[0] instanceof CredentialUnavailableError);

@@ -6,9 +6,9 @@ import { ChainedTokenCredential } from "@azure/identity";
 import { BlobServiceClient } from "@azure/storage-blob";
 import test from "ava";
 import { startAzurite } from "./support/azurite.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { claimsOf, getToken, withEndpoint } from "./support/credential.mjs";
 import { acquire, NO_RETRIES, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectRejection } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -106,7 +106,7 @@ test.serial("the storage service rejects an expired token that the endpoint decl
   const inOneHour = String(Math.floor(Date.now() / 1_000) + HOUR);
   endpoint.next({
     expiresIn: -60,
-    body: (answer) => ({ ...answer, expires_on: inOneHour, expires_in: HOUR }),
+    body: (original) => ({ ...original, expires_on: inOneHour, expires_in: HOUR }),
   });
   await withEndpoint(endpoint, async () => {
     const application = new ManagedIdentityApplication();

@@ -52,8 +52,8 @@ test("the options are those of a request and are read once", async (t) => {
   options.abortSignal = AbortSignal.abort();
   await withEnvironment(endpoint.env, () => token());
   t.is(endpoint.requests[0].query.resource, RESOURCE);
-  controller.abort("mine");
-  t.is(await expectRejection(t, token()), "mine");
+  controller.abort("custom reason");
+  t.is(await expectRejection(t, token()), "custom reason");
   const forced = new ManagedIdentityApplication().bearerToken(RESOURCE, { forceRefresh: true });
   await withEnvironment(endpoint.env, () => forced());
   await withEnvironment(endpoint.env, () => forced());

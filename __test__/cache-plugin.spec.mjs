@@ -5,8 +5,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
@@ -50,9 +50,9 @@ async function acquireWithFile({ argument: { file, resources }, native, require,
 }
 
 function cacheFile(t) {
-  const folder = mkdtempSync(join(tmpdir(), "cache-plugin-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, "cache.json");
+  const directory = mkdtempSync(join(tmpdir(), "cache-plugin-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return join(directory, "cache.json");
 }
 
 test("file persistence: a later process finds every token", async (t) => {
@@ -137,9 +137,9 @@ test("other content of the cache file is preserved", async (t) => {
   const otherContent = { AccessToken: { key: { secret: "another" } }, Account: {} };
   writeFileSync(file, JSON.stringify(otherContent));
   await runProcess(t, acquireWithFile, { argument: { file, resources: [RESOURCE] }, env: endpoint.env });
-  const { "managed-identity-native": ours, ...rest } = JSON.parse(readFileSync(file, "utf8"));
+  const { "managed-identity-native": packageContent, ...rest } = JSON.parse(readFileSync(file, "utf8"));
   t.deepEqual(rest, otherContent);
-  t.is(Object.keys(ours).length, 1);
+  t.is(Object.keys(packageContent).length, 1);
 });
 
 test("the plug-in is read on a miss and written on a new token", async (t) => {

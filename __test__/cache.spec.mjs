@@ -4,9 +4,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withFrozenClock } from "./support/frozen-clock.mjs";
-import { startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -360,7 +360,7 @@ test.serial("a changed secret alone does not change the cache key", async (t) =>
   t.true((await acquire({ env })).fromCache);
 });
 
-test.serial("hundreds of tokens are kept apart", async (t) => {
+test.serial("hundreds of resources have different tokens", async (t) => {
   const { endpoint, requestToken } = await start(t);
   const resources = Array.from({ length: 300 }, (_, index) => `api://resource-${index}`);
   const first = await Promise.all(resources.map(requestToken));

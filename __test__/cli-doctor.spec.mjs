@@ -1,45 +1,46 @@
-// `doctor`: what it finds out for every source, what it says of each failure, that it gives nothing away, and how it
-// looks.
+// `doctor`: its report for every source, its advice on each failure, the redaction of secrets, and its layout.
 
 import { createRequire } from "node:module";
 import test from "ava";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityErrorCodes, version } = require("managed-identity-native");
-const { adviceOn, adviceOnAbsence } = require("../cli/advice.js");
-const { render } = require("../cli/report.js");
 const {
   systemAssignedIdentity: system,
   tenantId,
   userAssignedIdentity: first,
 } = require("managed-identity-native/emulator");
 
+const { adviceForError, adviceForUnreachable } = await loadSource("cli/advice");
+const { formatReport } = await loadSource("cli/format-report");
+
 const DEFAULT_RESOURCE = "https://management.azure.com";
 const DAY_SECONDS = 86_400;
 const ESCAPE = "\u001b";
 
-/** The machine that runs the tests may be busy. */
-const PATIENT = ["--timeout", "60000"];
+/** Longer than the defaults, since the machine that runs the tests may be busy. */
+const LONG_TIMEOUT = ["--timeout", "60000"];
 
-/** Runs `doctor --json` and reads its object. */
-async function examine(t, env, args = []) {
-  const { code, stdout, stderr } = await run(t, ["doctor", "--json", ...PATIENT, ...args], { env });
+/** Runs `doctor --json` and parses its output. */
+async function runJson(t, env, args = []) {
+  const { code, stdout, stderr } = await run(t, ["doctor", "--json", ...LONG_TIMEOUT, ...args], { env });
   t.is(stderr, "");
   const report = JSON.parse(stdout);
   t.is(report.exitCode, code);
   return report;
 }
 
-/** The same as a text for people. */
-async function read(t, env, args = []) {
-  const { code, stdout, stderr } = await run(t, ["doctor", ...PATIENT, ...args], { env });
+/** Runs `doctor` and returns its text. */
+async function runText(t, env, args = []) {
+  const { code, stdout, stderr } = await run(t, ["doctor", ...LONG_TIMEOUT, ...args], { env });
   t.is(stderr, "");
   return { code, text: stdout };
 }
 
-/** Each source: what it is called, which variables decide, how each is shown, and whose token comes. */
+/** By source: its name, its variables with the displayed values, and the identity of the token. */
 const SOURCES = {
   "app-service": ({ env }) => ({
     source: "AppService",
@@ -93,21 +94,21 @@ const SOURCES = {
       { name: "NODE_EXTRA_CA_CERTS", value: env.NODE_EXTRA_CA_CERTS, decides: false },
     ],
     identity: first,
-    asked: { kind: "client-id", id: first.clientId },
+    reportedIdentity: { kind: "client-id", id: first.clientId },
   }),
 };
 
-/** What every test's environment has, lest something asks the real address. */
-const NOWHERE = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+/** Every test's environment has this variable, so that no test contacts the real address. */
+const IMDS_OVERRIDE = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 
 for (const [source, expect] of Object.entries(SOURCES)) {
-  test(`${source}: all of it as JSON`, async (t) => {
+  test(`${source}, --json: reports all facts`, async (t) => {
     const endpoint = await startEndpoint(t, source);
-    const report = await examine(t, endpoint.env);
+    const report = await runJson(t, endpoint.env);
     const expected = expect(endpoint);
     const { token, variables, ...rest } = report;
     t.deepEqual(
-      variables.filter(({ name }) => name !== NOWHERE || source === "imds"),
+      variables.filter(({ name }) => name !== IMDS_OVERRIDE || source === "imds"),
       expected.variables,
     );
     t.deepEqual(rest, {
@@ -116,15 +117,15 @@ for (const [source, expect] of Object.entries(SOURCES)) {
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
       source: expected.source,
-      identity: expected.asked ?? { kind: "system-assigned", id: null },
+      identity: expected.reportedIdentity ?? { kind: "system-assigned", id: null },
       resource: DEFAULT_RESOURCE,
       endpoint: { available: true, reason: null },
       error: null,
       advice: [],
       exitCode: 0,
     });
-    const { claims, durationInMs, expiresOn, refreshOn, secondsLeft, ...asked } = token;
-    t.deepEqual(asked, { tokenEndpoint: endpoint.url, attempts: 1 });
+    const { claims, durationInMs, expiresOn, refreshOn, secondsLeft, ...request } = token;
+    t.deepEqual(request, { tokenEndpoint: endpoint.url, attempts: 1 });
     t.true(Number.isInteger(durationInMs) && durationInMs >= 0);
     t.true(secondsLeft > DAY_SECONDS - 120 && secondsLeft <= DAY_SECONDS, String(secondsLeft));
     t.true(Date.parse(refreshOn) < Date.parse(expiresOn));
@@ -144,35 +145,35 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     });
   });
 
-  test(`${source}: as a text, without a secret and without the token`, async (t) => {
+  test(`${source}, text: reports the facts without secrets and the token`, async (t) => {
     const tokens = [];
     const endpoint = await startEndpoint(t, source);
     endpoint.always({
-      body: (answer) => {
-        if (answer.access_token) tokens.push(answer.access_token);
-        return answer;
+      body: (body) => {
+        if (body.access_token) tokens.push(body.access_token);
+        return body;
       },
     });
     const { source: name, variables, identity } = expect(endpoint);
-    const { code, text } = await read(t, endpoint.env);
+    const { code, text } = await runText(t, endpoint.env);
     t.is(code, 0);
     t.regex(text, new RegExp(`^Source {6}${name}$`, "m"));
     const deciding = variables.filter(({ decides }) => decides).map((variable) => variable.name);
     const because =
-      deciding.length > 0 ? `because of ${deciding.join(", ")}` : "because nothing leads to another";
+      deciding.length > 0 ? `because of ${deciding.join(", ")}` : "because nothing selects another";
     t.true(text.includes(because), text);
     for (const variable of variables)
-      t.regex(text, new RegExp(`\\b${variable.name} +${literally(variable.value)}$`, "m"));
-    t.regex(text, /^Endpoint {4}answers$/m);
+      t.regex(text, new RegExp(`\\b${variable.name} +${escapeRegExp(variable.value)}$`, "m"));
+    t.regex(text, /^Endpoint {4}responds$/m);
     t.regex(
       text,
-      /^Token {7}came for https:\/\/management\.azure\.com\n {12}from https?:\S+, after 1 request in \d+ ms\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
+      /^Token {7}acquired for https:\/\/management\.azure\.com\n {12}from https?:\S+, with 1 request in \d+ ms\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
     );
     t.regex(text, new RegExp(`^ {12}oid +${identity.objectId}$`, "m"));
     t.false(text.includes("What to do"));
     t.false(text.includes(ESCAPE));
     t.is(tokens.length, 1);
-    const json = (await run(t, ["doctor", "--json", ...PATIENT], { env: endpoint.env })).stdout;
+    const json = (await run(t, ["doctor", "--json", ...LONG_TIMEOUT], { env: endpoint.env })).stdout;
     const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
     const parts = tokens.flatMap((token) => [token, ...token.split(".")]);
     for (const secret of [...parts, IDENTITY_HEADER, MSI_SECRET].filter(Boolean)) {
@@ -181,7 +182,7 @@ for (const [source, expect] of Object.entries(SOURCES)) {
   });
 }
 
-function literally(text) {
+function escapeRegExp(text) {
   return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
@@ -190,23 +191,23 @@ for (const [option, field, parameter] of [
   ["object-id", "objectId", "object_id"],
   ["resource-id", "resourceId", "msi_res_id"],
 ]) {
-  test(`--${option} and --resource are what is asked for`, async (t) => {
+  test(`--${option} and --resource: are in the request`, async (t) => {
     const endpoint = await startEndpoint(t, "imds");
     const args = [`--${option}`, first[field], "--resource", RESOURCE];
-    const report = await examine(t, endpoint.env, args);
+    const report = await runJson(t, endpoint.env, args);
     t.deepEqual(report.identity, { kind: option, id: first[field] });
     t.is(report.resource, RESOURCE);
     t.is(report.token.claims.oid, first.objectId);
-    const asked = endpoint.requests.at(-1).query;
-    t.deepEqual([asked.resource, asked[parameter]], [RESOURCE, first[field]]);
-    const { text } = await read(t, endpoint.env, args);
+    const query = endpoint.requests.at(-1).query;
+    t.deepEqual([query.resource, query[parameter]], [RESOURCE, first[field]]);
+    const { text } = await runText(t, endpoint.env, args);
     t.true(text.includes(`Identity    user-assigned, ${option} ${first[field]}\n`));
   });
 }
 
-test("an identity that is not there: exit 1, the host's words, and how to get one", async (t) => {
+test("a missing identity: exit 1 with the service's message and advice", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { systemAssigned: false, identities: [] });
-  const report = await examine(t, endpoint.env);
+  const report = await runJson(t, endpoint.env);
   t.is(report.exitCode, 1);
   t.is(report.token, null);
   const { correlationId, errorMessage, ...error } = report.error;
@@ -223,61 +224,61 @@ test("an identity that is not there: exit 1, the host's words, and how to get on
   t.regex(errorMessage, /Identity not found/);
   t.is(report.advice.length, 1);
   t.regex(report.advice[0], /az vm identity assign/);
-  const { code, text } = await read(t, endpoint.env);
+  const { code, text } = await runText(t, endpoint.env);
   t.is(code, 1);
   t.regex(
     text,
     /^Token {7}none for https:\/\/management\.azure\.com\n {12}invalid_request: .*Identity not found/m,
   );
   t.regex(text, /^ {12}correlation id [0-9a-f-]{36}$/m);
-  t.regex(text, /^What to do {2}Give the machine an identity/m);
+  t.regex(text, /^What to do {2}Assign an identity to the machine/m);
 });
 
-for (const [what, source, { options, args = [], env = {}, fault }, code, advice] of [
+for (const [condition, source, { options, args = [], env = {}, fault }, code, advice] of [
   ["an unknown resource", "imds", { options: { resources: [] } }, "invalid_resource", /--resource/],
-  ["no resource at all", "imds", { args: ["--resource", "vault"] }, "invalid_resource", /--resource/],
+  ["an invalid resource", "imds", { args: ["--resource", "vault"] }, "invalid_resource", /--resource/],
   [
     "an unknown client",
     "imds",
     { args: ["--client-id", tenantId] },
     "invalid_request",
-    /given with --client-id is the client id.*az vm identity assign/,
+    /value of --client-id is the client id.*az vm identity assign/,
   ],
   [
     "an unknown object id",
     "app-service",
     { args: ["--object-id", tenantId] },
     undefined,
-    /given with --object-id is the object id.*az webapp identity assign --identities/,
+    /value of --object-id is the object id.*az webapp identity assign --identities/,
   ],
   [
-    "a host's name for a resource",
+    "a host name as the resource",
     "app-service",
     { args: ["--resource", "vault.azure.net"] },
     "invalid_resource",
     /^Run again with --resource https:\/\/vault\.azure\.net\.$/,
   ],
   [
-    "a token file that is not there",
+    "a missing token file",
     "workload-identity",
     { env: { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token" } },
     "unable_to_read_secret_file",
-    /AZURE_FEDERATED_TOKEN_FILE names no token/,
+    /AZURE_FEDERATED_TOKEN_FILE names a file that cannot be read/,
   ],
-  ["an old secret", "app-service", { env: { IDENTITY_HEADER: "old" } }, undefined, /Restart the app/],
+  ["an outdated secret", "app-service", { env: { IDENTITY_HEADER: "old" } }, undefined, /Restart the app/],
   [
     "an unknown audience",
     "cloud-shell",
     { options: { resources: [] } },
     "AudienceNotSupported",
-    /--resource an audience/,
+    /--resource to an audience/,
   ],
   [
-    "an id where there are none",
+    "an id for a source without user-assigned identities",
     "cloud-shell",
     { args: ["--client-id", "a"] },
     "unable_to_create_cloud_shell",
-    /out here/,
+    /Omit --client-id/,
   ],
   [
     "another certificate",
@@ -294,31 +295,31 @@ for (const [what, source, { options, args = [], env = {}, fault }, code, advice]
     /AZURE_CLIENT_ID/,
   ],
   [
-    "a URL that is none",
+    "a malformed URL",
     "app-service",
     { env: { IDENTITY_ENDPOINT: "here" } },
     "identity_endpoint_url_malformed",
-    /takes? it away/,
+    /remove it there/,
   ],
   [
     "throttling",
     "app-service",
     { args: ["--timeout", "20000"], fault: { status: 429, headers: { "Retry-After": "60" } } },
     undefined,
-    /Too many requests/,
+    /too many requests/,
   ],
   [
-    "a host in trouble",
+    "a server error",
     "app-service",
     { args: ["--timeout", "20000"], fault: { status: 503, headers: { "Retry-After": "60" } } },
     undefined,
-    /trouble/,
+    /has a problem/,
   ],
 ]) {
-  test(`${what}: exit 1, and what to do`, async (t) => {
+  test(`${condition}: exit 1 with advice`, async (t) => {
     const endpoint = await startEndpoint(t, source, options);
     if (fault) endpoint.always(fault);
-    const report = await examine(t, { ...endpoint.env, ...env }, args);
+    const report = await runJson(t, { ...endpoint.env, ...env }, args);
     t.is(report.exitCode, 1);
     t.is(report.error.errorCode, code ?? "managed_identity_failed_response");
     t.regex(report.advice[0], advice);
@@ -328,17 +329,17 @@ for (const [what, source, { options, args = [], env = {}, fault }, code, advice]
 
 for (const [source, prepare, advice] of [
   ["app-service", (endpoint) => endpoint.close(), /IDENTITY_ENDPOINT/],
-  ["cloud-shell", (endpoint) => endpoint.close(), /shell anew/],
+  ["cloud-shell", (endpoint) => endpoint.close(), /Restart the shell/],
   ["machine-learning", (endpoint) => endpoint.close(), /compute/],
   ["service-fabric", (endpoint) => endpoint.close(), /manifest/],
   ["workload-identity", (endpoint) => endpoint.always({ reset: true }), /egress/],
   ["imds", (endpoint) => endpoint.close(), /^AZURE_POD_IDENTITY_AUTHORITY_HOST is set.*unset it/],
   ["imds", (endpoint) => endpoint.hold(), /^AZURE_POD_IDENTITY_AUTHORITY_HOST is set.*unset it/],
 ]) {
-  test(`${source}, where nobody answers (${prepare}): exit 3, and where to look`, async (t) => {
+  test(`${source}, the endpoint does not respond (${prepare}): exit 3 with advice`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     await prepare(endpoint);
-    const report = await examine(t, endpoint.env, ["--timeout", "700"]);
+    const report = await runJson(t, endpoint.env, ["--timeout", "700"]);
     t.is(report.exitCode, 3);
     t.false(report.endpoint.available);
     t.truthy(report.endpoint.reason);
@@ -349,28 +350,28 @@ for (const [source, prepare, advice] of [
   });
 }
 
-for (const [what, source, env] of [
-  ["a token file that is not there", "workload-identity", { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token" }],
+for (const [condition, source, env] of [
+  ["a missing token file", "workload-identity", { AZURE_FEDERATED_TOKEN_FILE: "/nowhere/token" }],
   ["another certificate", "service-fabric", { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) }],
 ]) {
-  test(`${what} does not mean that the endpoint is not there`, async (t) => {
+  test(`${condition}: is not reported as an unreachable endpoint`, async (t) => {
     const endpoint = await startEndpoint(t, source);
-    const { code, text } = await read(t, { ...endpoint.env, ...env });
+    const { code, text } = await runText(t, { ...endpoint.env, ...env });
     t.is(code, 1);
-    t.regex(text, /^Endpoint {4}could not be asked$/m);
+    t.regex(text, /^Endpoint {4}could not be contacted$/m);
     t.false(text.includes("usermod"));
     t.false(text.includes("OtherError"));
   });
 }
 
-test("IMDS at its own address may be behind a firewall", (t) => {
-  const [own] = adviceOnAbsence("DefaultToImds", [], {});
-  t.regex(own, /169\.254\.169\.254:80 must be open.*firewall/);
+test("unreachable IMDS at its default address: advises on firewalls", (t) => {
+  const [own] = adviceForUnreachable("DefaultToImds", [], {});
+  t.regex(own, /connect to 169\.254\.169\.254:80.*firewall/);
 });
 
-for (const [what, env, advice] of [
+for (const [condition, env, advice] of [
   ["AZURE_CLIENT_ID", { AZURE_CLIENT_ID: first.clientId }, `--client-id ${first.clientId}.`],
-  ["a client id that looks like none", { AZURE_CLIENT_ID: "s3cret" }, '--client-id "$AZURE_CLIENT_ID".'],
+  ["a malformed client id", { AZURE_CLIENT_ID: "s3cret" }, '--client-id "$AZURE_CLIENT_ID".'],
   [
     "MANAGED_IDENTITY",
     {
@@ -381,15 +382,15 @@ for (const [what, env, advice] of [
   ],
   ["an empty client id", { AZURE_CLIENT_ID: "" }, "would fail here with missing_client_id: AZURE_CLIENT_ID "],
   [
-    "no JSON",
+    "invalid JSON",
     { MANAGED_IDENTITY: "s3cret" },
     "would fail here with invalid_configuration: MANAGED_IDENTITY ",
   ],
 ]) {
-  test(`${what}: fromEnvironment() would use another identity, unless an option names one`, async (t) => {
+  test(`${condition}: warns that fromEnvironment() differs, unless an option selects an identity`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const given = { ...endpoint.env, ...env };
-    const report = await examine(t, given);
+    const environment = { ...endpoint.env, ...env };
+    const report = await runJson(t, environment);
     t.is(report.exitCode, 0);
     t.deepEqual(report.identity, { kind: "system-assigned", id: null });
     t.true(report.advice[0].includes(advice), report.advice[0]);
@@ -399,21 +400,21 @@ for (const [what, env, advice] of [
       shown,
       env.MANAGED_IDENTITY && `set, ${env.MANAGED_IDENTITY.length} characters; for fromEnvironment()`,
     );
-    t.deepEqual((await examine(t, given, ["--client-id", first.clientId])).advice, []);
+    t.deepEqual((await runJson(t, environment, ["--client-id", first.clientId])).advice, []);
   });
 }
 
-test("fromEnvironment() would use the same identity: nothing to do", async (t) => {
+test("fromEnvironment() would use the same identity: no advice", async (t) => {
   const endpoint = await startEndpoint(t);
   const MANAGED_IDENTITY = '{"ManagedIdentityIdType":"SystemAssigned"}';
-  t.deepEqual((await examine(t, { ...endpoint.env, MANAGED_IDENTITY })).advice, []);
+  t.deepEqual((await runJson(t, { ...endpoint.env, MANAGED_IDENTITY })).advice, []);
 });
 
-test("nobody here, as a text", async (t) => {
-  const { code, text } = await read(t, {});
+test("unreachable IMDS, text: exit 3 with the reason and the emulator as advice", async (t) => {
+  const { code, text } = await runText(t, {});
   t.is(code, 3);
-  t.regex(text, /^Source {6}DefaultToImds\n {12}because nothing leads to another source\n/m);
-  t.regex(text, /^Endpoint {4}is not there\n {12}\S/m);
+  t.regex(text, /^Source {6}DefaultToImds\n {12}because nothing selects another source\n/m);
+  t.regex(text, /^Endpoint {4}does not respond\n {12}\S/m);
   t.regex(
     text,
     /^Token {7}none for https:\/\/management\.azure\.com\n {12}managed_identity_unreachable_network/m,
@@ -421,20 +422,20 @@ test("nobody here, as a text", async (t) => {
   t.regex(text, /npx managed-identity-native emulator/);
 });
 
-test("a source that lacks one variable is named with it", async (t) => {
-  const advice = async (env) => (await examine(t, env)).advice;
+test("one variable of a source is missing: the advice names both", async (t) => {
+  const advice = async (env) => (await runJson(t, env)).advice;
   t.deepEqual((await advice({ IDENTITY_ENDPOINT: "http://127.0.0.1:1/" })).slice(0, 2), [
-    "IDENTITY_ENDPOINT is set, but only with IDENTITY_HEADER would that mean AppService.",
-    "IDENTITY_ENDPOINT is set, but only with IMDS_ENDPOINT would that mean AzureArc.",
+    "IDENTITY_ENDPOINT is set, but AppService also needs IDENTITY_HEADER.",
+    "IDENTITY_ENDPOINT is set, but AzureArc also needs IMDS_ENDPOINT.",
   ]);
   t.deepEqual(
     (await advice({ AZURE_TENANT_ID: tenantId, AZURE_CLIENT_ID: tenantId }))[0],
-    "AZURE_TENANT_ID is set, but only with AZURE_FEDERATED_TOKEN_FILE would that mean WorkloadIdentity.",
+    "AZURE_TENANT_ID is set, but WorkloadIdentity also needs AZURE_FEDERATED_TOKEN_FILE.",
   );
-  t.false((await advice({})).some((sentence) => /but only with/.test(sentence)));
+  t.false((await advice({})).some((sentence) => /also needs/.test(sentence)));
 });
 
-test("no value gets out that is not what its variable is for", async (t) => {
+test("variables with unexpected values: only their length is shown", async (t) => {
   const secret = "S3cr3tS3cr3tS3cr3tS3cr3tS3cr3t";
   const env = {
     IDENTITY_ENDPOINT: `http://user:${secret}@127.0.0.1:1/path?code=${secret}#${secret}`,
@@ -451,62 +452,62 @@ test("no value gets out that is not what its variable is for", async (t) => {
     IMDS_ENDPOINT: `http://127.0.0.1:1/${"a".repeat(300)}${secret}`,
     IDENTITY_SERVER_THUMBPRINT: secret,
   };
-  const report = await examine(t, env);
+  const report = await runJson(t, env);
   const shown = Object.fromEntries(report.variables.map(({ name, value }) => [name, value]));
   const measured = `set, ${secret.length} characters`;
   t.like(shown, {
-    IDENTITY_ENDPOINT: "http://127.0.0.1:1/path (and user info, query, fragment)",
-    MSI_ENDPOINT: `${measured}, no http or https URL`,
+    IDENTITY_ENDPOINT: "http://127.0.0.1:1/path (omitted: user info, query, fragment)",
+    MSI_ENDPOINT: `${measured}, not an http or https URL`,
     MSI_SECRET: "set, but empty: counts as not set",
-    AZURE_CLIENT_ID: `${measured}, not in the form of an id`,
-    AZURE_TENANT_ID: "set, 62 characters, not in the form of an id",
-    DEFAULT_IDENTITY_CLIENT_ID: `${measured}, not in the form of an id`,
-    AZURE_FEDERATED_TOKEN_FILE: `${measured}, no absolute path`,
-    AZURE_AUTHORITY_HOST: "set, 35 characters, no http or https URL",
-    HTTPS_PROXY: "http://127.0.0.1:1/ (and user info)",
-    https_proxy: "set, 47 characters, no http or https URL",
+    AZURE_CLIENT_ID: `${measured}, not in the format of an id`,
+    AZURE_TENANT_ID: "set, 62 characters, not in the format of an id",
+    DEFAULT_IDENTITY_CLIENT_ID: `${measured}, not in the format of an id`,
+    AZURE_FEDERATED_TOKEN_FILE: `${measured}, not an absolute path`,
+    AZURE_AUTHORITY_HOST: "set, 35 characters, not an http or https URL",
+    HTTPS_PROXY: "http://127.0.0.1:1/ (omitted: user info)",
+    https_proxy: "set, 47 characters, not an http or https URL",
     NO_PROXY: measured,
     IMDS_ENDPOINT: "set, 349 characters",
-    IDENTITY_SERVER_THUMBPRINT: `${measured}, not in the form of an id`,
+    IDENTITY_SERVER_THUMBPRINT: `${measured}, not in the format of an id`,
   });
   t.false(JSON.stringify(report).includes(secret));
-  t.false((await read(t, env)).text.includes(secret));
+  t.false((await runText(t, env)).text.includes(secret));
 });
 
-test("a secret that has got into an address is taken out of it", async (t) => {
+test("a secret inside a URL: is redacted", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({ status: 400 });
   const { env } = endpoint;
   const twice = { ...env, IDENTITY_ENDPOINT: `${env.IDENTITY_ENDPOINT}/${env.IDENTITY_HEADER}` };
-  const report = await examine(t, twice);
+  const report = await runJson(t, twice);
   t.is(report.variables[0].value, `${env.IDENTITY_ENDPOINT}/<redacted>`);
   t.false(JSON.stringify(report).includes(env.IDENTITY_HEADER));
-  t.false((await read(t, twice)).text.includes(env.IDENTITY_HEADER));
+  t.false((await runText(t, twice)).text.includes(env.IDENTITY_HEADER));
 });
 
 for (const source of ["app-service", "machine-learning", "service-fabric", "workload-identity", "imds"]) {
   for (const status of [400, 200]) {
-    test(`${source} sends secret and token back with ${status}: they are not repeated`, async (t) => {
+    test(`${source} echoes the secret and the token with ${status}: the report contains neither`, async (t) => {
       const endpoint = await startEndpoint(t, source);
       const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
       const seen = new Set([IDENTITY_HEADER, MSI_SECRET].filter(Boolean));
       const tokens = new Set();
       endpoint.always({
         status,
-        body: (answer, { headers, form }) => {
-          if (answer.access_token) tokens.add(answer.access_token);
+        body: (body, { headers, form }) => {
+          if (body.access_token) tokens.add(body.access_token);
           if (form?.client_assertion) seen.add(form.client_assertion);
           const secret = form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret;
-          const said = [secret, answer.access_token];
-          // What is quoted ends somewhere, so each of them comes first once.
-          const words = (status === 200 ? said : said.reverse()).join(" ");
-          return { error: "denied", error_description: words, access_token: answer.access_token };
+          const echoed = [secret, body.access_token];
+          // A quotation is cut off at some length, so each of the two is first once.
+          const description = (status === 200 ? echoed : echoed.reverse()).join(" ");
+          return { error: "denied", error_description: description, access_token: body.access_token };
         },
       });
-      const json = JSON.stringify(await examine(t, endpoint.env));
-      const { code, text } = await read(t, endpoint.env);
+      const json = JSON.stringify(await runJson(t, endpoint.env));
+      const { code, text } = await runText(t, endpoint.env);
       t.not(code, 0);
-      t.is(tokens.size, 2, "it was asked for two tokens");
+      t.is(tokens.size, 2, "two tokens were requested");
       t.is(seen.size, source === "imds" ? 0 : 1);
       const parts = [...tokens, ...seen].flatMap((secret) => [
         secret.slice(0, 200),
@@ -520,14 +521,14 @@ for (const source of ["app-service", "machine-learning", "service-fabric", "work
   }
 }
 
-test("what is left of a token, in words", async (t) => {
+test("remaining lifetime: is formatted in days, hours, minutes and seconds", async (t) => {
   const { env } = await startEndpoint(t);
-  const report = await examine(t, env);
-  const words = (secondsLeft) => {
-    const text = render({ ...report, token: { ...report.token, secondsLeft } }, {});
+  const report = await runJson(t, env);
+  const remaining = (secondsLeft) => {
+    const text = formatReport({ ...report, token: { ...report.token, secondsLeft } }, {});
     return /^ {12}(.*) left, until/m.exec(text)[1];
   };
-  t.deepEqual([0, 59, 60, 3_599, 3_600, 86_399, 86_400, 90_061, 172_800].map(words), [
+  t.deepEqual([0, 59, 60, 3_599, 3_600, 86_399, 86_400, 90_061, 172_800].map(remaining), [
     "0 s",
     "59 s",
     "1 min",
@@ -540,19 +541,19 @@ test("what is left of a token, in words", async (t) => {
   ]);
 });
 
-/** A token with these claims. */
+/** Returns an unsigned token with these claims. */
 function tokenWith(claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${part({ alg: "none" })}.${part(claims)}.c2lnbmF0dXJl`;
 }
 
-/** An endpoint that hands out this token. */
-function handingOut(t, accessToken, lifetime = 3600) {
+/** Starts an endpoint that returns this token. */
+function startEndpointWithToken(t, accessToken, lifetime = 3600) {
   const tokens = () => ({ accessToken, expiresOn: Math.floor(Date.now() / 1000) + lifetime });
   return startEndpoint(t, "app-service", { tokens });
 }
 
-test("claims that are not on the list stay hidden, and those that are cannot steer a terminal", async (t) => {
+test("claims: only listed ones are shown, without control characters", async (t) => {
   const claims = {
     aud: `a${ESCAPE}[2Jb\r\nc`,
     oid: "x".repeat(900),
@@ -565,8 +566,8 @@ test("claims that are not on the list stay hidden, and those that are cannot ste
     ipaddr: "10.9.8.7",
     uti: "hidden-uti",
   };
-  const { env } = await handingOut(t, tokenWith(claims));
-  const report = await examine(t, env);
+  const { env } = await startEndpointWithToken(t, tokenWith(claims));
+  const report = await runJson(t, env);
   t.deepEqual(report.token.claims, {
     aud: "a [2Jb c",
     oid: "x".repeat(500),
@@ -574,40 +575,40 @@ test("claims that are not on the list stay hidden, and those that are cannot ste
     iat: 1e300,
     exp: 32_503_680_000,
   });
-  const { code, text } = await read(t, env);
+  const { code, text } = await runText(t, env);
   t.is(code, 0);
   t.regex(text, /^ {12}roles {2}Reader, Writer $/m);
   t.regex(text, /^ {12}exp {4}32503680000 \(3000-01-01T00:00:00\.000Z\)$/m);
   t.regex(text, /^ {12}iat {4}1e\+300$/m);
-  for (const unwanted of ["idden", ESCAPE, "\r"]) t.false(text.includes(unwanted));
+  for (const hidden of ["idden", ESCAPE, "\r"]) t.false(text.includes(hidden));
 });
 
 for (const token of ["opaque", "a.b.c", "eyJ.bnVsbA.x", ".."]) {
-  test(`a token that cannot be read (${token}) is good all the same`, async (t) => {
-    const { env } = await handingOut(t, token, 90);
-    const report = await examine(t, env);
+  test(`an opaque token (${token}): exit 0 without claims`, async (t) => {
+    const { env } = await startEndpointWithToken(t, token, 90);
+    const report = await runJson(t, env);
     t.is(report.token.claims, null);
     t.is(report.token.refreshOn, null);
-    const { code, text } = await read(t, env);
+    const { code, text } = await runText(t, env);
     t.is(code, 0);
-    t.regex(text, /^Claims {6}the token is no JWT/m);
+    t.regex(text, /^Claims {6}the token is not a JWT/m);
     t.false(text.includes(token === "opaque" ? "opaque" : `${token}\n`));
   });
 }
 
-test("a token of the future means a slow clock", async (t) => {
+test("a token that is not valid yet: the advice is about a slow clock", async (t) => {
   const now = Math.floor(Date.now() / 1000);
-  const early = await handingOut(t, tokenWith({ nbf: now + 3000 }));
-  t.regex((await examine(t, early.env)).advice[0], /clock.*slow/);
-  const inTime = await handingOut(t, tokenWith({ nbf: now - 300 }));
-  t.deepEqual((await examine(t, inTime.env)).advice, []);
+  const early = await startEndpointWithToken(t, tokenWith({ nbf: now + 3000 }));
+  t.regex((await runJson(t, early.env)).advice[0], /clock.*slow/);
+  const inTime = await startEndpointWithToken(t, tokenWith({ nbf: now - 300 }));
+  t.deepEqual((await runJson(t, inTime.env)).advice, []);
 });
 
-test("there is advice for every code that this package can raise", (t) => {
+test("every error code of the package: has advice of its own", (t) => {
   const codes = Object.values(ManagedIdentityErrorCodes).flatMap((code) =>
     typeof code === "string" ? code : Object.values(code),
   );
-  // What the constructor or getToken raises is no matter of a doctor; the rest are msal-node's alone, or a service's.
+  // The doctor cannot receive the codes of the constructor and of getToken. The rest are msal-node's, or a service's.
   const others = [
     "missing_client_id",
     "exactly_one_scope_expected",
@@ -617,9 +618,9 @@ test("there is advice for every code that this package can raise", (t) => {
     "managed_identity_failed_response",
     "managed_identity_unreachable_network",
   ];
-  const unknown = adviceOn({ errorCode: "x", errorMessage: "x", source: "x", retryable: false })[0];
+  const unknown = adviceForError({ errorCode: "x", errorMessage: "x", source: "x", retryable: false })[0];
   for (const errorCode of codes.filter((code) => !others.includes(code))) {
-    const [advice] = adviceOn({ errorCode, errorMessage: "x", source: "x", retryable: false });
+    const [advice] = adviceForError({ errorCode, errorMessage: "x", source: "x", retryable: false });
     t.not(advice, unknown, errorCode);
     t.regex(advice, /^[A-Z].*\.$/, errorCode);
   }
@@ -633,12 +634,12 @@ test("there is advice for every code that this package can raise", (t) => {
     "WorkloadIdentity",
   ]) {
     for (const errorCode of ["managed_identity_failed_response", "managed_identity_unreachable_network"]) {
-      t.not(adviceOn({ errorCode, errorMessage: "x", source, retryable: false })[0], unknown, source);
+      t.not(adviceForError({ errorCode, errorMessage: "x", source, retryable: false })[0], unknown, source);
     }
   }
 });
 
-for (const [what, terminal, env, coloured] of [
+for (const [output, terminal, env, coloured] of [
   ["a pipe", false, {}, false],
   ["a terminal", true, {}, true],
   ["a terminal with NO_COLOR", true, { NO_COLOR: "1" }, false],
@@ -648,25 +649,25 @@ for (const [what, terminal, env, coloured] of [
   ["a pipe with FORCE_COLOR and NO_COLOR", false, { FORCE_COLOR: "1", NO_COLOR: "1" }, true],
   ["a terminal with FORCE_COLOR=0", true, { FORCE_COLOR: "0" }, false],
 ]) {
-  test(`${what} is ${coloured ? "" : "not "}coloured`, async (t) => {
+  test(`${output}: is ${coloured ? "" : "not "}coloured`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const command = [...PROGRAM, "doctor", ...PATIENT];
+    const command = [...PROGRAM, "doctor", ...LONG_TIMEOUT];
     const options = { env: { ...endpoint.env, ...env } };
     const { code, stdout, stderr } = await startCommand(t, terminal ? inTerminal(command) : command, options)
       .ended;
     t.deepEqual([code, stderr], [0, ""]);
     t.is(stdout.includes(`${ESCAPE}[`), coloured, stdout);
-    t.is(stdout.includes(`${ESCAPE}[32manswers${ESCAPE}[39m`), coloured);
+    t.is(stdout.includes(`${ESCAPE}[32mresponds${ESCAPE}[39m`), coloured);
   });
 }
 
-test("JSON is never coloured", async (t) => {
+test("--json with FORCE_COLOR: is not coloured", async (t) => {
   const { env } = await startEndpoint(t);
   const { stdout } = await run(t, ["doctor", "--json"], { env: { ...env, FORCE_COLOR: "1" } });
   t.notThrows(() => JSON.parse(stdout));
 });
 
-test("in a terminal long lines are broken where it ends, in a pipe they are not", async (t) => {
+test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   const line = `stty cols 60; "$@"`;
   const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, "doctor"]);
   const { code, stdout } = await startCommand(t, command, { env: { NO_COLOR: "1" } }).ended;
@@ -674,6 +675,6 @@ test("in a terminal long lines are broken where it ends, in a pipe they are not"
   const advice = stdout.replaceAll("\r", "").split("What to do")[1].trim().split("\n");
   t.true(advice.length > 5);
   for (const part of advice) t.true(part.length <= 60, part);
-  const { text } = await read(t, {});
+  const { text } = await runText(t, {});
   t.is(text.split("What to do")[1].trim().split("\n").length, 2);
 });

@@ -1,12 +1,11 @@
-// `emulator -- command`: the command's environment, input, output, signals and exit code; Azure Arc, whose files
-// belong to root; and real tokens, by an az of the test's own. Serial, as each of its processes makes a key of its
-// own, which takes a while.
+// `emulator -- command`: the command's environment, input, output, signals and exit code; Azure Arc, whose files belong
+// to root; and tokens of a fake az. Serial, because each process generates an RSA key, which takes a while.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import test from "ava";
 import { namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
-import { printed, startAzureCli } from "./support/azure-cli.mjs";
+import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
 import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
 const require = createRequire(import.meta.url);
@@ -17,8 +16,8 @@ const RESOURCE = "https://vault.azure.net";
 const TOKEN = [...PROGRAM, "token", "--resource", RESOURCE];
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
 
-/** A program that says when it is ready, and reports and obeys what happens to it. */
-const OBEDIENT = `
+/** A program that prints "ready" and each signal, and exits with the code on its stdin. */
+const SIGNAL_LOGGER = `
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]) {
     process.on(signal, () => console.log("got " + signal));
   }
@@ -27,21 +26,21 @@ const OBEDIENT = `
 `;
 
 for (const name of NAMES) {
-  test.serial(`${name}: the command gets a token, and nothing is printed but what it prints`, async (t) => {
+  test.serial(`${name}: the command gets a token, and the emulator itself prints nothing`, async (t) => {
     const { code, stdout, stderr } = await run(t, ["emulator", "--source", name, "--", ...TOKEN]);
     t.deepEqual([code, stderr], [0, ""]);
     t.regex(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
   });
 }
 
-test.serial("the command's own arguments are its own", async (t) => {
+test.serial("arguments after the command: are passed on unchanged", async (t) => {
   const args = ["--help", "a b", "--", "$HOME", '"'];
   const show = "console.log(JSON.stringify(process.argv.slice(1)))";
   const { stdout } = await run(t, ["emulator", "--", NODE, "-e", show, "x", ...args]);
   t.deepEqual(JSON.parse(stdout), ["x", ...args]);
 });
 
-test.serial("the command's environment is ours, but for what would lead elsewhere", async (t) => {
+test.serial("the command's environment: is inherited without conflicting variables", async (t) => {
   const env = { OWN: "kept", IDENTITY_SERVER_THUMBPRINT: "0".repeat(40), IDENTITY_HEADER: "old" };
   const show = "console.log(JSON.stringify(process.env))";
   const { stdout } = await run(t, ["emulator", "--", NODE, "-e", show], { env });
@@ -51,14 +50,14 @@ test.serial("the command's environment is ours, but for what would lead elsewher
   t.regex(seen.IDENTITY_HEADER, /^[0-9A-F]{32}$/);
 });
 
-for (const [what, command, expected] of [
+for (const [condition, command, expected] of [
   ["success", [NODE, "-e", ""], 0],
   ["a failure", [NODE, "-e", "process.exit(7)"], 7],
-  ["an end by SIGKILL", [NODE, "-e", "process.kill(process.pid, 'SIGKILL')"], 137],
-  ["a program that is not there", ["no-such-program"], 127],
-  ["a file that is no program", [require.resolve("../package.json")], 126],
+  ["a command that SIGKILL ends", [NODE, "-e", "process.kill(process.pid, 'SIGKILL')"], 137],
+  ["a program that does not exist", ["no-such-program"], 127],
+  ["a file that is not executable", [require.resolve("../package.json")], 126],
 ]) {
-  test.serial(`${what} is exit ${expected}`, async (t) => {
+  test.serial(`${condition}: exit ${expected}`, async (t) => {
     const { code, signal, stderr } = await run(t, ["emulator", "--", ...command]);
     t.deepEqual([code, signal], [expected, null]);
     t.is(stderr !== "", expected === 126 || expected === 127, stderr);
@@ -66,12 +65,12 @@ for (const [what, command, expected] of [
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]) {
-  test.serial(`${signal} is passed on, and the command decides what comes of it`, async (t) => {
-    const args = ["emulator", "--", NODE, "-e", OBEDIENT];
-    const { child, ended, saying } = start(t, args, { stdin: "pipe" });
-    await saying(/^ready$/m);
+  test.serial(`${signal}: is forwarded, and the command decides how to react`, async (t) => {
+    const args = ["emulator", "--", NODE, "-e", SIGNAL_LOGGER];
+    const { child, ended, waitForOutput } = start(t, args, { stdin: "pipe" });
+    await waitForOutput(/^ready$/m);
     child.kill(signal);
-    await saying(new RegExp(`^got ${signal}$`, "m"));
+    await waitForOutput(new RegExp(`^got ${signal}$`, "m"));
     child.stdin.write("5\n");
     const { code, stdout } = await ended;
     t.is(code, 5);
@@ -79,17 +78,17 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"]) {
   });
 }
 
-test.serial("a command that a signal ends makes the exit code that a shell would give", async (t) => {
+test.serial("a signal ends the command: the exit code is that of a shell", async (t) => {
   const args = ["emulator", "--", NODE, "-e", "console.log('ready'); process.stdin.resume()"];
-  const { child, ended, saying } = start(t, args, { stdin: "pipe" });
-  await saying(/^ready$/m);
+  const { child, ended, waitForOutput } = start(t, args, { stdin: "pipe" });
+  await waitForOutput(/^ready$/m);
   child.kill("SIGTERM");
   const { code, signal } = await ended;
   t.deepEqual([code, signal], [143, null]);
 });
 
 test.serial(
-  "in a terminal Ctrl-C reaches the command once, and its input and output are the terminal's",
+  "Ctrl-C in a terminal: reaches the command once, and its input and output are the terminal's",
   async (t) => {
     const count = `
     let count = 0;
@@ -101,12 +100,12 @@ test.serial(
     console.log("ready " + [process.stdin, process.stdout, process.stderr].map(({ isTTY }) => isTTY));
   `;
     const command = inTerminal([...PROGRAM, "emulator", "--", NODE, "-e", count]);
-    const { child, ended, saying } = startCommand(t, command, { stdin: "pipe" });
-    await saying(/^ready true,true,true\r?$/m);
+    const { child, ended, waitForOutput } = startCommand(t, command, { stdin: "pipe" });
+    await waitForOutput(/^ready true,true,true\r?$/m);
     child.stdin.write("\u0003");
-    await saying(/got 1/);
+    await waitForOutput(/got 1/);
     child.stdin.write("\u0003");
-    await saying(/got 2/);
+    await waitForOutput(/got 2/);
     child.stdin.write("6\n");
     const { code, stdout } = await ended;
     t.is(code, 6);
@@ -114,13 +113,13 @@ test.serial(
   },
 );
 
-test.serial("the command's input is ours", async (t) => {
+test.serial("the command's input: is inherited", async (t) => {
   const { child, ended } = start(t, ["emulator", "--", "cat"], { stdin: "pipe" });
   child.stdin.end("through");
   t.is((await ended).stdout, "through");
 });
 
-test.serial("the emulator's files are gone when the command is", async (t) => {
+test.serial("the command ends: the emulator's files are removed", async (t) => {
   const show = "console.log(process.env.AZURE_FEDERATED_TOKEN_FILE)";
   const { code, stdout } = await run(t, ["emulator", "--source", "WorkloadIdentity", "--", NODE, "-e", show]);
   t.is(code, 0);
@@ -131,7 +130,7 @@ test.serial("the emulator's files are gone when the command is", async (t) => {
 const ARC = skipReason ? ` (${skipReason})` : "";
 const arc = skipReason ? test.skip : test.serial;
 
-arc(`AzureArc: tokens by every id, the doctor, and nothing left in the agent's place${ARC}`, async (t) => {
+arc(`AzureArc: token and doctor succeed, and no file is left in the agent's directory${ARC}`, async (t) => {
   const script = `
     set -e
     "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net --output json
@@ -156,7 +155,7 @@ arc(`AzureArc: tokens by every id, the doctor, and nothing left in the agent's p
   t.is(left, "left: \n");
 });
 
-arc(`AzureArc: an agent that is installed is the reason, and comes before IMDS${ARC}`, async (t) => {
+arc(`AzureArc: an installed agent is detected, and takes precedence over IMDS${ARC}`, async (t) => {
   const script = `
     mkdir -p /opt/azcmagent/bin && : > /opt/azcmagent/bin/himds
     "$@" doctor --timeout 60000
@@ -171,42 +170,42 @@ arc(`AzureArc: an agent that is installed is the reason, and comes before IMDS${
   t.regex(stdout, /azcmagent show/);
   t.regex(stdout, /^exit 3$/m);
   t.regex(stdout, /^came$/m);
-  t.is(stderr, "managed-identity-native: this machine itself is another source, which comes before Imds.\n");
+  t.is(stderr, "managed-identity-native: this machine itself is a source that takes precedence over Imds.\n");
 });
 
-test.serial("AzureArc: a directory that cannot be made is told, with what helps", async (t) => {
+test.serial("AzureArc: a directory that cannot be created is an error with advice", async (t) => {
   const args = ["emulator", "--source", "AzureArc", "--tokens-directory", "/dev/null/tokens"];
   const { code, stdout, stderr } = await run(t, args);
   t.deepEqual([code, stdout], [1, ""]);
   t.regex(
     stderr,
-    /^managed-identity-native: The emulator cannot start: ENOTDIR.* run this as root in a container/,
+    /^managed-identity-native: The emulator could not start: ENOTDIR.* Run the emulator as root in a container/,
   );
 });
 
 for (const name of NAMES) {
   test.serial(
-    `${name} with --tokens azure-cli: the developer's own token, whoever is asked for`,
+    `${name} with --tokens azure-cli: returns the developer's token for every identity`,
     async (t) => {
       const az = await startAzureCli(t);
-      az.always(() => printed("real.developers.token", Math.floor(Date.now() / 1000) + 3600));
-      const anybody = ["CloudShell", "ServiceFabric"].includes(name)
+      az.always(() => azOutput("real.developers.token", Math.floor(Date.now() / 1000) + 3600));
+      const identityArgs = ["CloudShell", "ServiceFabric"].includes(name)
         ? []
         : ["--client-id", "11111111-2222-4333-8444-555555555555"];
-      const args = ["emulator", "--tokens", "azure-cli", "--source", name, "--", ...TOKEN, ...anybody];
+      const args = ["emulator", "--tokens", "azure-cli", "--source", name, "--", ...TOKEN, ...identityArgs];
       const { code, stdout, stderr } = await run(t, args, { env: az.env });
       t.deepEqual([code, stdout, stderr], [0, "real.developers.token\n", ""]);
       t.deepEqual(
-        az.calls.map(({ args: given }) => given),
+        az.calls.map(({ args: azArgs }) => azArgs),
         [["account", "get-access-token", "--resource", RESOURCE, "--output", "json"]],
       );
     },
   );
 }
 
-test.serial("azure-cli: the tenant is az's too", async (t) => {
+test.serial("azure-cli: --tenant-id is passed to az", async (t) => {
   const az = await startAzureCli(t);
-  az.always(() => printed("a", Math.floor(Date.now() / 1000) + 3600));
+  az.always(() => azOutput("a", Math.floor(Date.now() / 1000) + 3600));
   const args = [
     "emulator",
     "--tokens",
@@ -221,14 +220,14 @@ test.serial("azure-cli: the tenant is az's too", async (t) => {
 });
 
 test.serial(
-  "azure-cli: two processes that ask at once share one az, and one that asks later needs none",
+  "azure-cli: concurrent requests share one az, and a later request uses the cached token",
   async (t) => {
     const az = await startAzureCli(t);
     const both = `"$@" & "$@" & wait; echo; echo later; "$@"`;
     const args = ["emulator", "--tokens", "azure-cli", "--", "sh", "-c", both, "sh", ...TOKEN];
     const { ended } = start(t, args, { env: az.env });
     const call = await az.next();
-    call.answer(printed("shared", Math.floor(Date.now() / 1000) + 3600));
+    call.exit(azOutput("shared", Math.floor(Date.now() / 1000) + 3600));
     const { code, stdout } = await ended;
     t.is(code, 0);
     t.is(stdout, "shared\nshared\n\nlater\nshared\n");
@@ -236,37 +235,37 @@ test.serial(
   },
 );
 
-for (const [what, answer, words] of [
+for (const [condition, output, message] of [
   [
-    "az's words",
+    "an error of az",
     { code: 1, stderr: "ERROR: Please run 'az login' to setup account." },
     /az failed: ERROR: Please run 'az login' to setup account/,
   ],
-  ["an answer that is none", { stdout: "SECRET" }, /az printed no token with an expiry/],
+  ["invalid output of az", { stdout: "SECRET" }, /az printed no token with an expiry/],
 ]) {
-  test.serial(`azure-cli: ${what} reach the caller, who does not try again`, async (t) => {
+  test.serial(`azure-cli: ${condition} reaches the caller, which does not retry`, async (t) => {
     const az = await startAzureCli(t);
-    az.always(() => answer);
+    az.always(() => output);
     const args = ["emulator", "--tokens", "azure-cli", "--source", "Imds", "--", ...TOKEN];
     const { code, stdout, stderr } = await run(t, args, { env: az.env });
     t.deepEqual([code, stdout], [1, ""]);
-    t.regex(stderr, words);
+    t.regex(stderr, message);
     t.false(stderr.includes("SECRET"));
     t.is(az.calls.length, 1);
   });
 }
 
-test.serial("azure-cli: without an az it says so", async (t) => {
+test.serial("azure-cli: a missing az is an error with advice", async (t) => {
   const args = ["emulator", "--tokens", "azure-cli", "--", ...TOKEN];
   const { code, stderr } = await run(t, args, { env: { PATH: "/nowhere" } });
   t.is(code, 1);
   t.regex(stderr, /az was not found: install the Azure CLI/);
   const doctor = ["emulator", "--tokens", "azure-cli", "--", ...PROGRAM, "doctor", "--json"];
   const { advice } = JSON.parse((await run(t, doctor, { env: { PATH: "/nowhere" } })).stdout);
-  t.regex(advice[0], /^These are words of the Azure CLI.*az login/);
+  t.regex(advice[0], /^This message comes from the Azure CLI.*az login/);
 });
 
-test.serial("azure-cli: an end in the middle ends az, too", async (t) => {
+test.serial("azure-cli: a signal during the request ends az as well", async (t) => {
   const az = await startAzureCli(t);
   const args = ["emulator", "--tokens", "azure-cli", "--", ...TOKEN];
   const { child, ended } = start(t, args, { env: az.env });

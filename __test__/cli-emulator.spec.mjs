@@ -1,40 +1,43 @@
-// `emulator`: every source for whoever gets its variables, in each form in which they are printed; how it ends; and
-// that it leaves nothing behind. How it runs a command is in cli-emulator-command.spec.mjs. Serial, as each of its
-// processes makes a key of its own, which takes a while.
+// `emulator` without a command: every source with its printed variables in each format, shutdown, and cleanup. The
+// emulator with a command is tested in cli-emulator-command.spec.mjs. Serial, because each process generates an RSA key,
+// which takes a while.
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import test from "ava";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
-const { formats, write } = require("../cli/formats.js");
 const emulator = require("managed-identity-native/emulator");
 
-const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
-const READY = /answers until Ctrl-C or SIGTERM\.\n/;
+const { formatNames, formatVariables } = await loadSource("cli/env-formats");
 
-/** Starts an emulator; resolves with it and the variables that it printed as JSON, once it listens. */
+const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
+const READY = /listening on \S+ until Ctrl-C or SIGTERM\.\n/;
+
+/** Starts an emulator and resolves once it listens, with the process and the variables that it printed as JSON. */
 async function serve(t, args, options) {
   const emulator = start(t, ["emulator", "--format", "json", ...args], options);
-  await emulator.saying(READY, "stderr");
-  const [json] = await emulator.saying(/^\{[\s\S]*\}\n$/);
+  await emulator.waitForOutput(READY, "stderr");
+  const [json] = await emulator.waitForOutput(/^\{[\s\S]*\}\n$/);
   return { ...emulator, variables: JSON.parse(json) };
 }
 
-/** The address that variables lead to. */
+/** Returns the address of the endpoint that the variables name. */
 function addressOf(variables) {
   const [url] = Object.values(variables).filter((value) => value.startsWith("http"));
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
 }
 
-/** Connects to an emulator; the function that it resolves with waits until that has closed and nobody listens. */
+/** Connects to an emulator. The returned function waits until it closed the connection and no longer listens. */
 async function connect({ host, port }) {
   const socket = net.connect(port, host).on("error", () => {});
   const closed = once(socket, "close");
@@ -47,7 +50,7 @@ async function connect({ host, port }) {
 }
 
 for (const name of NAMES) {
-  test.serial(`${name}: its variables lead to a token`, async (t) => {
+  test.serial(`${name}: the variables lead to a token`, async (t) => {
     const { variables } = await serve(t, ["--source", name, "--lifetime", "5000"]);
     const args = ["doctor", "--json", "--timeout", "60000"];
     const { stdout } = await run(t, args, { env: variables });
@@ -62,14 +65,14 @@ for (const [written, source] of [
   ["IMDS", "DefaultToImds"],
   ["workloadidentity", "WorkloadIdentity"],
 ]) {
-  test.serial(`--source ${written} is understood`, async (t) => {
+  test.serial(`--source ${written}: is accepted`, async (t) => {
     const { variables } = await serve(t, ["--source", written]);
     const { stdout } = await run(t, ["token", "--resource=api://a", "--output=json"], { env: variables });
     t.is(JSON.parse(stdout).source, source);
   });
 }
 
-test.serial("without options it is App Service, on a free port, with tokens of a day", async (t) => {
+test.serial("no options: App Service on a free port, with tokens of one day", async (t) => {
   const { variables } = await serve(t, []);
   t.deepEqual(Object.keys(variables), ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]);
   const { stdout } = await run(t, ["doctor", "--json", "--timeout", "60000"], { env: variables });
@@ -77,14 +80,14 @@ test.serial("without options it is App Service, on a free port, with tokens of a
   t.is(exp - iat, 86_700);
 });
 
-test.serial("--port and --tenant-id are as asked for; a port that is taken is told", async (t) => {
+test.serial("--port and --tenant-id: are used; a port in use is an error with advice", async (t) => {
   const { origin } = await startEndpoint(t);
   const { port } = new URL(origin);
   const taken = await run(t, ["emulator", "--port", port]);
   t.deepEqual([taken.code, taken.stdout], [1, ""]);
   t.regex(
     taken.stderr,
-    /^managed-identity-native: The emulator cannot start: .*EADDRINUSE.* a free one is taken\.\n$/,
+    /^managed-identity-native: The emulator could not start: .*EADDRINUSE.* Omit --port to use a free port\.\n$/,
   );
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -98,27 +101,33 @@ test.serial("--port and --tenant-id are as asked for; a port that is taken is to
   t.is(JSON.parse(stdout).tenant, tenant);
 });
 
-test.serial("an unknown identity is refused, with --any-identity it is not", async (t) => {
-  const id = "11111111-2222-4333-8444-555555555555";
-  const args = ["token", "--resource=api://a", "--client-id", id];
-  const closed = await serve(t, []);
-  for (const _ of [1, 2]) t.is((await run(t, args, { env: closed.variables })).code, 1);
-  const open = await serve(t, ["--any-identity"]);
-  t.is((await run(t, args, { env: open.variables })).code, 0);
-  const said = [];
-  for (const { child, ended } of [closed, open]) {
-    child.kill("SIGTERM");
-    const { stderr } = await ended;
-    said.push(stderr.split("\n").filter((line) => line.includes(id)));
-  }
-  t.deepEqual(
-    said.map(({ length }) => length),
-    [1, 0],
-  );
-  t.regex(said[0][0], /has no user-assigned identity .*with --any-identity it takes every id\.$/);
-});
+test.serial(
+  "an unknown identity: is rejected and reported once, but accepted with --any-identity",
+  async (t) => {
+    const id = "11111111-2222-4333-8444-555555555555";
+    const args = ["token", "--resource=api://a", "--client-id", id];
+    const closed = await serve(t, []);
+    for (const _ of [1, 2]) t.is((await run(t, args, { env: closed.variables })).code, 1);
+    const open = await serve(t, ["--any-identity"]);
+    t.is((await run(t, args, { env: open.variables })).code, 0);
+    const reports = [];
+    for (const { child, ended } of [closed, open]) {
+      child.kill("SIGTERM");
+      const { stderr } = await ended;
+      reports.push(stderr.split("\n").filter((line) => line.includes(id)));
+    }
+    t.deepEqual(
+      reports.map(({ length }) => length),
+      [1, 0],
+    );
+    t.regex(
+      reports[0][0],
+      /unknown user-assigned identity .*With --any-identity the emulator accepts every id\.$/,
+    );
+  },
+);
 
-test("docs/command-line.md lists the identities that it knows", (t) => {
+test("docs/command-line.md: lists the emulator's identities", (t) => {
   const page = readFileSync(new URL("../docs/command-line.md", import.meta.url), "utf8");
   const { tenantId, systemAssignedIdentity, userAssignedIdentity, otherUserAssignedIdentity } = emulator;
   for (const { clientId, objectId, resourceId } of [
@@ -132,30 +141,48 @@ test("docs/command-line.md lists the identities that it knows", (t) => {
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  test.serial(`${signal} ends it, and its files are gone`, async (t) => {
+  test.serial(`${signal}: ends the emulator and removes its files`, async (t) => {
     const emulator = await serve(t, ["--source", "WorkloadIdentity"]);
     const address = addressOf(emulator.variables);
-    const folder = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
-    t.true(existsSync(folder));
-    const over = await connect(address);
+    const directory = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
+    t.true(existsSync(directory));
+    const expectClosed = await connect(address);
     emulator.child.kill(signal);
     const { code, signal: by } = await emulator.ended;
     t.deepEqual([code, by], [0, null]);
-    t.false(existsSync(folder));
-    await over(t);
+    t.false(existsSync(directory));
+    await expectClosed(t);
   });
 }
 
-test.serial("it goes on when nobody reads what it prints", async (t) => {
+test.serial("the package is removed while the emulator runs: it responds and ends", async (t) => {
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+  const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
+  cpSync(join(root, "dist"), copy, { recursive: true });
+  for (const name of addons) cpSync(join(root, name), join(copy, name));
+  const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
+  const emulatorProcess = startCommand(t, command);
+  await emulatorProcess.waitForOutput(READY, "stderr");
+  const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
+  rmSync(copy, { recursive: true });
+  t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
+  emulatorProcess.child.kill("SIGTERM");
+  t.is((await emulatorProcess.ended).code, 0);
+});
+
+test.serial("a closed stdout: does not end the emulator", async (t) => {
   const emulator = start(t, ["emulator"]);
   emulator.child.stdout.destroy();
-  await emulator.saying(READY, "stderr");
+  await emulator.waitForOutput(READY, "stderr");
   emulator.child.kill("SIGTERM");
   t.is((await emulator.ended).code, 0);
 });
 
-/** Each form, and a program that reads it and prints the variables as JSON. */
+/** Prints the environment as JSON. */
 const PRINT = "console.log(JSON.stringify(process.env))";
+/** By reader: a command that reads formatted variables and prints them as JSON. */
 const READERS = {
   bash: (text) => ["bash", "-c", `eval "$0" && "$@"`, text, process.execPath, "-e", PRINT],
   sh: (text) => ["sh", "-c", `eval "$0" && "$@"`, text, process.execPath, "-e", PRINT],
@@ -164,10 +191,10 @@ const READERS = {
 };
 
 function fileWith(t, text) {
-  const folder = mkdtempSync(join(tmpdir(), "cli-spec-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, ".env"), text);
-  return join(folder, ".env");
+  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, ".env"), text);
+  return join(directory, ".env");
 }
 
 const AWKWARD = {
@@ -181,39 +208,42 @@ const AWKWARD = {
 };
 
 for (const [reader, command] of Object.entries(READERS)) {
-  test.serial(`${reader} reads every character as it is`, async (t) => {
+  test.serial(`${reader}: reads every character unchanged`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
-    const { code, stdout, stderr } = await startCommand(t, command(write(format, AWKWARD, []), t)).ended;
+    const { code, stdout, stderr } = await startCommand(t, command(formatVariables(format, AWKWARD, []), t))
+      .ended;
     t.deepEqual([code, stderr], [0, ""]);
     t.like(JSON.parse(stdout), AWKWARD);
   });
 }
 
-test.serial("PowerShell gets single quotes, in which only these are doubled", (t) => {
+test.serial("PowerShell: values are in single quotes, with single quotes doubled", (t) => {
   t.is(
-    write("powershell", { A: "it's $x", B: "b" }, ["C"]),
+    formatVariables("powershell", { A: "it's $x", B: "b" }, ["C"]),
     "Remove-Item Env:C\n$env:A = 'it''s $x'\n$env:B = 'b'\n",
   );
 });
 
-test.serial("there are four formats, and bash is the default", async (t) => {
-  t.deepEqual(formats, ["bash", "dotenv", "json", "powershell"]);
+test.serial("formats: bash is the default of four", async (t) => {
+  t.deepEqual(formatNames, ["bash", "dotenv", "json", "powershell"]);
   const emulator = start(t, ["emulator"]);
-  const [text] = await emulator.saying(/^export IDENTITY_ENDPOINT=http\S+\nexport IDENTITY_HEADER=\w{32}\n$/);
+  const [text] = await emulator.waitForOutput(
+    /^export IDENTITY_ENDPOINT=http\S+\nexport IDENTITY_HEADER=\w{32}\n$/,
+  );
   t.true(text.length > 0);
 });
 
-/** What leads away from App Service, although its variables are set. */
-const STALE = { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
+/** Selects Service Fabric although the variables of App Service are set. */
+const CONFLICTING = { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
 
 for (const [reader, command] of Object.entries(READERS).filter(([name]) => name !== "json")) {
-  test.serial(`${reader}: a variable that would lead elsewhere is taken away`, async (t) => {
+  test.serial(`${reader}: a conflicting variable is unset`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
-    const emulator = start(t, ["emulator", "--format", format], { env: STALE });
-    await emulator.saying(READY, "stderr");
-    const [text] = await emulator.saying(/^[\s\S]*IDENTITY_HEADER.*\n$/);
-    // A file of variables does not replace what is set already, as it is here in a shell.
-    const env = format === "dotenv" ? {} : STALE;
+    const emulator = start(t, ["emulator", "--format", format], { env: CONFLICTING });
+    await emulator.waitForOutput(READY, "stderr");
+    const [text] = await emulator.waitForOutput(/^[\s\S]*IDENTITY_HEADER.*\n$/);
+    // An env file does not override variables that are already set.
+    const env = format === "dotenv" ? {} : CONFLICTING;
     const { stdout } = await startCommand(t, command(text, t), { env }).ended;
     const read = JSON.parse(stdout);
     t.falsy(read.IDENTITY_SERVER_THUMBPRINT);
@@ -221,15 +251,15 @@ for (const [reader, command] of Object.entries(READERS).filter(([name]) => name 
   });
 }
 
-test.serial("a variable that means something else is left alone", async (t) => {
+test.serial("a variable that does not conflict: is left unchanged", async (t) => {
   const env = { AZURE_CLIENT_ID: "a", AZURE_TENANT_ID: "b", MSI_ENDPOINT: "http://127.0.0.1:1/" };
   const { variables } = await serve(t, [], { env });
   t.deepEqual(Object.keys(variables), ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]);
 });
 
-test.serial("for IMDS whatever else would be found is taken away", async (t) => {
+test.serial("Imds: the variables of all other sources are unset", async (t) => {
   const env = {
-    ...STALE,
+    ...CONFLICTING,
     IDENTITY_ENDPOINT: "http://127.0.0.1:1/",
     IDENTITY_HEADER: "a",
     MSI_ENDPOINT: "http://127.0.0.1:1/",
@@ -242,12 +272,16 @@ test.serial("for IMDS whatever else would be found is taken away", async (t) => 
   t.is(JSON.parse(stdout).source, "DefaultToImds");
 });
 
-for (const [what, env, name] of [
+for (const [condition, env, name] of [
   ["a proxy", { HTTPS_PROXY: "http://127.0.0.1:1" }, "NO_PROXY"],
   ["a proxy with exceptions", { HTTPS_PROXY: "http://127.0.0.1:1", NO_PROXY: "a.example" }, "NO_PROXY"],
-  ["curl's names", { https_proxy: "http://127.0.0.1:1", no_proxy: "b.example" }, "no_proxy"],
+  [
+    "a proxy in lower-case variables",
+    { https_proxy: "http://127.0.0.1:1", no_proxy: "b.example" },
+    "no_proxy",
+  ],
 ]) {
-  test.serial(`WorkloadIdentity is found past ${what}`, async (t) => {
+  test.serial(`WorkloadIdentity with ${condition}: the emulator is exempt from the proxy`, async (t) => {
     const { variables } = await serve(t, ["--source", "WorkloadIdentity"], { env });
     t.is(variables[name], [env[name], "127.0.0.1"].filter(Boolean).join(","));
     const token = await run(t, ["token", "--resource=api://a"], { env: { ...env, ...variables } });
@@ -257,7 +291,7 @@ for (const [what, env, name] of [
 
 for (const shell of ["bash", "sh"]) {
   test.serial(
-    `eval "$(… --background)" in ${shell}: the variables, an emulator that stays, and its process id`,
+    `eval "$(… --background)" in ${shell}: sets the variables and the process id, and leaves the emulator running`,
     async (t) => {
       const script = `
       eval "$("$@" emulator --background --source ServiceFabric)" || exit 9
@@ -269,35 +303,35 @@ for (const shell of ["bash", "sh"]) {
       read -r line
     `;
       const shellProcess = startCommand(t, [shell, "-c", script, shell, ...PROGRAM], { stdin: "pipe" });
-      const [, pid, url] = await shellProcess.saying(/^(\d+) (https:\S+)$/m);
+      const [, pid, url] = await shellProcess.waitForOutput(/^(\d+) (https:\S+)$/m);
       t.teardown(() => {
         try {
           process.kill(Number(pid), "SIGKILL");
         } catch {
-          // It has ended, as it should.
+          // The process has ended already.
         }
       });
-      const [json] = await shellProcess.saying(/\{[\s\S]*\}/);
+      const [json] = await shellProcess.waitForOutput(/\{[\s\S]*\}/);
       t.is(JSON.parse(json).source, "ServiceFabric");
       const { hostname: host, port } = new URL(url);
       const address = { host, port: Number(port) };
-      const over = await connect(address);
+      const expectClosed = await connect(address);
       shellProcess.child.stdin.write("kill\n");
-      await over(t);
+      await expectClosed(t);
       shellProcess.child.stdin.end("\n");
       t.is((await shellProcess.ended).code, 0);
     },
   );
 }
 
-test.serial("in the background too, what is wrong is told", async (t) => {
+test.serial("--background with a port in use: exit 1 with the reason", async (t) => {
   const { origin } = await startEndpoint(t);
   const { code, stdout, stderr } = await run(t, ["emulator", "--background", "--port", new URL(origin).port]);
   t.deepEqual([code, stdout], [1, ""]);
-  t.regex(stderr, /^managed-identity-native: The emulator cannot start: .*EADDRINUSE/);
+  t.regex(stderr, /^managed-identity-native: The emulator could not start: .*EADDRINUSE/);
 });
 
-test.serial("msal-node takes it for Azure", async (t) => {
+test.serial("msal-node: acquires a token from the emulator", async (t) => {
   const { variables } = await serve(t, []);
   const program = `
     const { ManagedIdentityApplication } = require("@azure/msal-node");

@@ -1,4 +1,4 @@
-// The command line itself: help, version, what is wrong with an argument, and a reader that goes away.
+// The command line itself: help, version, invalid arguments, and a closed pipe.
 
 import { createRequire } from "node:module";
 import test from "ava";
@@ -7,26 +7,48 @@ import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { version, bin } = require("../package.json");
-const COMMANDS = ["doctor", "token", "emulator"];
+/** The options of each command. */
+const OPTIONS = {
+  doctor: ["resource", "client-id", "resource-id", "object-id", "timeout", "json", "help"],
+  token: [
+    "resource",
+    "client-id",
+    "resource-id",
+    "object-id",
+    "timeout",
+    "claims",
+    "force-refresh",
+    "output",
+    "help",
+  ],
+  emulator: [
+    "source",
+    "port",
+    "lifetime",
+    "tenant-id",
+    "any-identity",
+    "tokens",
+    "tokens-directory",
+    "format",
+    "background",
+    "help",
+  ],
+};
+const COMMANDS = Object.keys(OPTIONS);
 
-/** The options that a command's table has, and `--help`. */
-function optionsOf(command) {
-  return ["help", ...Object.keys(require(`../cli/${command}.js`).options)];
-}
-
-test("package.json's bin is this program", (t) => {
+test("package.json: bin is the command line", (t) => {
   t.deepEqual(bin, { "managed-identity-native": "dist/cli.js" });
   t.is(require.resolve(`../${bin["managed-identity-native"]}`), MAIN);
 });
 
 for (const args of [["--version"], ["-v"]]) {
-  test(`${args} prints the version`, async (t) => {
+  test(`${args}: prints the version`, async (t) => {
     t.deepEqual(await run(t, args), { code: 0, signal: null, stdout: `${version}\n`, stderr: "" });
   });
 }
 
 for (const args of [["--help"], ["-h"], ["help"]]) {
-  test(`${args} prints the commands`, async (t) => {
+  test(`${args}: prints the commands`, async (t) => {
     const { code, stdout, stderr } = await run(t, args);
     t.deepEqual([code, stderr], [0, ""]);
     for (const command of COMMANDS) t.regex(stdout, new RegExp(`^  ${command} +\\S`, "m"));
@@ -34,77 +56,74 @@ for (const args of [["--help"], ["-h"], ["help"]]) {
 }
 
 for (const command of COMMANDS) {
-  test(`the help of ${command} names each of its options, wherever it is asked for`, async (t) => {
+  test(`${command}: every form of help lists every option`, async (t) => {
     const texts = [];
     for (const args of [
       ["help", command],
       [command, "--help"],
       [command, "-h"],
-      [command, optionsOf(command).includes("resource") ? "--resource=a" : "--port=1", "--help"],
+      [command, OPTIONS[command].includes("resource") ? "--resource=a" : "--port=1", "--help"],
     ]) {
       const { code, stdout, stderr } = await run(t, args);
       t.deepEqual([code, stderr], [0, ""]);
       texts.push(stdout);
     }
     t.is(new Set(texts).size, 1);
-    for (const option of optionsOf(command)) t.regex(texts[0], new RegExp(`^  --${option}\\b`, "m"));
+    const listed = [...texts[0].matchAll(/^ {2}--([a-z-]+)/gm)].map(([, option]) => option);
+    t.deepEqual(listed, OPTIONS[command]);
     for (const line of texts[0].split("\n")) t.true(line.length <= 110, line);
   });
 }
 
-test("without a command the help goes to stderr, and nothing was done", async (t) => {
+test("no command: exit 2, and the help goes to stderr", async (t) => {
   const { code, stdout, stderr } = await run(t, []);
   t.deepEqual([code, stdout], [2, ""]);
   t.regex(stderr, /^Usage: managed-identity-native <command>/m);
 });
 
-for (const [args, complaint, help] of [
-  [["doctr"], "There is no command doctr; did you mean doctor?", "--help"],
-  [["TOKEN"], "There is no command TOKEN; did you mean token?", "--help"],
-  [["frobnicate"], "There is no command frobnicate. There are: doctor, token, emulator, help.", "--help"],
-  [["help", "tokens"], "There is no command tokens; did you mean token?", "--help"],
-  [["--vresion"], "There is no option --vresion; did you mean --version?", "--help"],
-  [["__proto__"], "There is no command __proto__. There are: doctor, token, emulator, help.", "--help"],
-  [["doctor", "--resorce", "a"], "There is no option --resorce; did you mean --resource?", "doctor --help"],
-  [["doctor", "--jsno"], "There is no option --jsno; did you mean --json?", "doctor --help"],
+for (const [args, message, help] of [
+  [["doctr"], "Unknown command doctr; did you mean doctor?", "--help"],
+  [["TOKEN"], "Unknown command TOKEN; did you mean token?", "--help"],
+  [["frobnicate"], "Unknown command frobnicate. Choose one of doctor, token, emulator, help.", "--help"],
+  [["help", "tokens"], "Unknown command tokens; did you mean token?", "--help"],
+  [["--vresion"], "Unknown option --vresion; did you mean --version?", "--help"],
+  [["__proto__"], "Unknown command __proto__. Choose one of doctor, token, emulator, help.", "--help"],
+  [["doctor", "--resorce", "a"], "Unknown option --resorce; did you mean --resource?", "doctor --help"],
+  [["doctor", "--jsno"], "Unknown option --jsno; did you mean --json?", "doctor --help"],
   [
     ["doctor", "--constructor"],
-    /^There is no option --constructor\. There are: --resource, /,
+    /^Unknown option --constructor\. Choose one of --resource, /,
     "doctor --help",
   ],
-  [["doctor", "-x"], /^There is no option -x\. There are: --resource, /, "doctor --help"],
-  [["token", "--clientid", "a"], "There is no option --clientid; did you mean --client-id?", "token --help"],
+  [["doctor", "-x"], /^Unknown option -x\. Choose one of --resource, /, "doctor --help"],
+  [["token", "--clientid", "a"], "Unknown option --clientid; did you mean --client-id?", "token --help"],
   [["doctor", "--json=yes"], "--json takes no value.", "doctor --help"],
   [["doctor", "--resource"], "--resource needs a value: --resource R", "doctor --help"],
   [["doctor", "--resource", "--json"], "--resource needs a value: --resource R", "doctor --help"],
-  [["doctor", "--timeout", "5s"], "--timeout needs a number, not 5s.", "doctor --help"],
-  [["doctor", "--timeout=-1"], "--timeout needs a number, not -1.", "doctor --help"],
-  [["doctor", "--", "a"], "Nothing may follow --.", "doctor --help"],
+  [["doctor", "--timeout", "5s"], "--timeout must be a whole number, not 5s.", "doctor --help"],
+  [["doctor", "--timeout=-1"], "--timeout must be a whole number, not -1.", "doctor --help"],
+  [["doctor", "--", "a"], "This command takes no arguments after --.", "doctor --help"],
   [
     ["token", "https://vault.azure.net"],
-    "What is https://vault.azure.net for? If that was meant: a resource goes behind --resource.",
+    "Unexpected argument https://vault.azure.net. A resource follows --resource.",
     "token --help",
   ],
-  [["token"], "--resource is missing: what is the token for?", "token --help"],
+  [["token"], "The option --resource is required.", "token --help"],
   [
     ["token", "--resource", "a", "--output", "jsn"],
-    "--output is one of text, json, not jsn; did you mean json?",
+    "--output must be one of text, json, not jsn; did you mean json?",
     "token --help",
   ],
   [
     ["emulator", "--source", "Iis"],
-    /^--source is one of AppService, Imds, .*, not Iis; did you mean Imds\?$/,
+    /^--source must be one of AppService, Imds, .*, not Iis; did you mean Imds\?$/,
     "emulator --help",
   ],
-  [
-    ["emulator", "npm", "start"],
-    "What is npm for? If that was meant: a command to run goes behind --.",
-    "emulator --help",
-  ],
-  [["emulator", "--"], "The command behind -- is missing.", "emulator --help"],
+  [["emulator", "npm", "start"], "Unexpected argument npm. A command to run follows --.", "emulator --help"],
+  [["emulator", "--"], "The command after -- is missing.", "emulator --help"],
   [
     ["emulator", "--background", "--", "ls"],
-    /^--background is for an emulator without a command/,
+    /^--background cannot be combined with a command/,
     "emulator --help",
   ],
   [["emulator", "--port", "65536"], /^--port must be an integer from 0 to 65535/, "emulator --help"],
@@ -117,13 +136,13 @@ for (const [args, complaint, help] of [
   ],
   [
     ["emulator", "--tokens-directory", "/tmp"],
-    /^--tokens-directory is for --source AzureArc/,
+    /^--tokens-directory requires --source AzureArc/,
     "emulator --help",
   ],
   [["emulator", "--tenant-id", "foo"], "--tenant-id must be a GUID.", "emulator --help"],
   [
     ["emulator", "--source", "foo"],
-    /^--source is one of AppService, [^.]*WorkloadIdentity, not foo\.$/,
+    /^--source must be one of AppService, [^.]*WorkloadIdentity, not foo\.$/,
     "emulator --help",
   ],
   [
@@ -138,19 +157,19 @@ for (const [args, complaint, help] of [
   ],
   [["doctor", "--timeout", "600001"], /^invalid_configuration: --timeout is 600001/, "doctor --help"],
 ]) {
-  test(`${args.join(" ")}: exit 2, and why`, async (t) => {
+  test(`${args.join(" ")}: exit 2 with the reason`, async (t) => {
     const { code, stdout, stderr } = await run(t, args);
     t.deepEqual([code, stdout], [2, ""], stderr);
     const [first, second, ...rest] = stderr.split("\n");
-    const said = first.replace("managed-identity-native: ", "");
-    if (typeof complaint === "string") t.is(said, complaint);
-    else t.regex(said, complaint);
+    const actual = first.replace("managed-identity-native: ", "");
+    if (typeof message === "string") t.is(actual, message);
+    else t.regex(actual, message);
     t.is(second, `Try: managed-identity-native ${help}`);
     t.deepEqual(rest, [""]);
   });
 }
 
-test("what was written is not repeated when it is long: it may be a secret in the wrong place", async (t) => {
+test("a long invalid argument, which may be a secret: is not repeated in the error", async (t) => {
   const secret = "s3cret".repeat(10);
   for (const args of [
     ["token", secret],
@@ -163,7 +182,7 @@ test("what was written is not repeated when it is long: it may be a secret in th
   }
 });
 
-test("a reader that goes away is no error", async (t) => {
+test("the reader of the output ends first: exit 0 without an error", async (t) => {
   const { env } = await startEndpoint(t);
   for (const args of [["doctor"], ["doctor", "--json"], ["token", "--resource", "https://a"], ["--help"]]) {
     const line = `"$@" | true; echo "\${PIPESTATUS[0]}"`;

@@ -9,14 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const CLIENT_ID = "66666666-7777-4888-9999-000000000000";
@@ -55,9 +55,9 @@ async function startAuthority(t) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.teardown(() => server.close());
-  const folder = mkdtempSync(join(tmpdir(), "client-assertion-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "ca.pem");
+  const directory = mkdtempSync(join(tmpdir(), "client-assertion-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "ca.pem");
   writeFileSync(file, certificate.pem);
   return { origin: `https://127.0.0.1:${server.address().port}`, forms, env: { NODE_EXTRA_CA_CERTS: file } };
 }

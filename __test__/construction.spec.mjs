@@ -3,9 +3,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");

@@ -186,7 +186,7 @@ test("calls with different tenantIds share a request, and each gets its own resu
 
 test("an opaque token is accepted for any tenantId", async (t) => {
   const { endpoint, requestToken } = await start(t);
-  endpoint.next({ body: (answer) => ({ ...answer, access_token: "opaque" }) });
+  endpoint.next({ body: (original) => ({ ...original, access_token: "opaque" }) });
   t.is((await requestToken({ tenantId: OTHER_TENANT })).token, "opaque");
 });
 

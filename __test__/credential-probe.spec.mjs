@@ -1,11 +1,11 @@
 // `getToken` without configuration: IMDS's own address is probed before the first token request. A network client in a
-// child process answers for IMDS. src/acquisition/tests/probe.rs tests the time limit of the probe.
+// child process answers for IMDS. The Rust tests cover the time limit of the probe.
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { getToken, SCOPE } from "./support/credential.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const { IMDS } = createRequire(import.meta.url)("./support/imds-client.cjs");
 

@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { configuredRows } from "./support/chain-tables.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { SCOPE } from "./support/credential.mjs";
 import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 

@@ -5,8 +5,8 @@
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");

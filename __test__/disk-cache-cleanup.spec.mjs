@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
 
 const HOUR_MS = 3_600_000;
 

@@ -23,8 +23,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const OTHER_USER = 65_533;
 const SWAP = fileURLToPath(new URL("support/swap-directories.c", import.meta.url));
@@ -110,33 +110,36 @@ asRoot("a forged record in a trusted directory is used", async (t) => {
   t.deepEqual(await runIn(t, endpoint, directory), [{ forgeRecord: true, fromCache: true }]);
 });
 
-asRoot("no forged token is used while another user swaps the directory below one of theirs", async (t) => {
-  const program = join(sharedDirectory(t), "swap");
-  const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
-  if (compiled.status !== 0) {
-    t.log(`skipped: the swap program cannot be compiled: ${compiled.error ?? compiled.stderr}`);
-    t.pass();
-    return;
-  }
-  const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
-  const resources = Array.from({ length: 400 }, (_, nth) => `https://${nth}.example`);
-  const [directory, foreign] = [join(parent, "tokens"), join(parent, "theirs")];
-  createDirectory(directory, 0o700);
-  await writeForgeries(t, endpoint, foreign, resources);
-  createDirectory(parent, 0o755, OTHER_USER);
-  const swapping = spawn(program, [String(OTHER_USER), directory, foreign], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  t.teardown(() => swapping.kill("SIGKILL"));
-  await once(swapping.stdout, "data");
-  const reports = await runIn(t, endpoint, directory, { resources });
-  t.is(swapping.exitCode, null);
-  t.is(reports.filter(({ forgeRecord }) => forgeRecord).length, 0);
-  for (const { code, message } of reports) {
-    t.is(code, "invalid_configuration");
-    t.true(message.includes(`lies below ${parent}, which belongs to another user`), message);
-  }
-});
+asRoot(
+  "no forged token is used while the owner of the parent directory swaps the cache directory",
+  async (t) => {
+    const program = join(sharedDirectory(t), "swap");
+    const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
+    if (compiled.status !== 0) {
+      t.log(`skipped: the swap program cannot be compiled: ${compiled.error ?? compiled.stderr}`);
+      t.pass();
+      return;
+    }
+    const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
+    const resources = Array.from({ length: 400 }, (_, nth) => `https://${nth}.example`);
+    const [directory, foreign] = [join(parent, "tokens"), join(parent, "theirs")];
+    createDirectory(directory, 0o700);
+    await writeForgeries(t, endpoint, foreign, resources);
+    createDirectory(parent, 0o755, OTHER_USER);
+    const swapping = spawn(program, [String(OTHER_USER), directory, foreign], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    t.teardown(() => swapping.kill("SIGKILL"));
+    await once(swapping.stdout, "data");
+    const reports = await runIn(t, endpoint, directory, { resources });
+    t.is(swapping.exitCode, null);
+    t.is(reports.filter(({ forgeRecord }) => forgeRecord).length, 0);
+    for (const { code, message } of reports) {
+      t.is(code, "invalid_configuration");
+      t.true(message.includes(`lies below ${parent}, which belongs to another user`), message);
+    }
+  },
+);
 
 const UNTRUSTED_PARENTS = {
   "another user's directory": (parent) => createDirectory(join(parent, "theirs"), 0o755, OTHER_USER),

@@ -1,5 +1,5 @@
-// What each host of the emulator checks and answers, errors included; and msal-node as the witness that a
-// real client takes it for one of Azure's. How the emulator is scripted is in emulator.spec.mjs.
+// The responses of each source, errors included, and msal-node as a real client of the emulator. Faults are tested in
+// emulator.spec.mjs.
 
 import { execFile } from "node:child_process";
 import { verify } from "node:crypto";
@@ -27,7 +27,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RESOURCE = "https://vault.azure.net";
 const NOW_SECONDS = 1_700_000_000;
 const EXPIRY = NOW_SECONDS + 86_400;
-const NOBODY = "00000000-0000-4000-8000-000000000000";
+const UNKNOWN_ID = "00000000-0000-4000-8000-000000000000";
 
 async function start(t, source, options) {
   const endpoint = await startEmulator({ source, clock: () => NOW_SECONDS * 1000, ...options });
@@ -35,8 +35,8 @@ async function start(t, source, options) {
   return endpoint;
 }
 
-/** What a good client sends to each source; a test changes single parts, and undefined leaves one out. */
-const GOOD = {
+/** A valid request to each source. A test changes single parts; undefined omits a part. */
+const VALID_REQUESTS = {
   "app-service": ({ env }) => ({
     query: { "api-version": "2019-08-01", resource: RESOURCE },
     headers: { "X-IDENTITY-HEADER": env.IDENTITY_HEADER },
@@ -70,21 +70,22 @@ const GOOD = {
   }),
 };
 
-function present(record) {
+function withoutUndefined(record) {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 }
 
-/** Sends a good request with `changes`, and reads the answer. */
-function ask(endpoint, changes = {}) {
-  const good = GOOD[endpoint.source](endpoint);
+/** Sends a valid request with `changes`, and parses the response. */
+function send(endpoint, changes = {}) {
+  const valid = VALID_REQUESTS[endpoint.source](endpoint);
   const url = new URL(endpoint.url);
   if (changes.path) url.pathname = changes.path;
-  const query = Object.entries(present({ ...good.query, ...changes.query }));
+  const query = Object.entries(withoutUndefined({ ...valid.query, ...changes.query }));
   url.search = new URLSearchParams(query.flatMap(([name, value]) => [value].flat().map((v) => [name, v])));
-  const headers = present({ ...good.headers, ...changes.headers });
-  const form = good.form && new URLSearchParams(present({ ...good.form, ...changes.form })).toString();
+  const headers = withoutUndefined({ ...valid.headers, ...changes.headers });
+  const form =
+    valid.form && new URLSearchParams(withoutUndefined({ ...valid.form, ...changes.form })).toString();
   if (form !== undefined) headers["Content-Type"] = "application/x-www-form-urlencoded";
-  const method = changes.method ?? good.method ?? "GET";
+  const method = changes.method ?? valid.method ?? "GET";
   const { request } = endpoint.certificate ? https : http;
   return new Promise((resolve, reject) => {
     request(url, { method, headers, agent: false, ca: endpoint.certificate?.pem })
@@ -103,45 +104,45 @@ function ask(endpoint, changes = {}) {
   });
 }
 
-/** The claims of an answer's token, once its signature has been verified. */
-function claimsOf(t, endpoint, { body }) {
+/** Verifies the signature of a response's token and returns its claims. */
+function verifiedClaims(t, endpoint, { body }) {
   const [header, claims, signature] = body.access_token.split(".");
   const signed = Buffer.from(`${header}.${claims}`);
   t.true(verify("sha256", signed, endpoint.publicKey, Buffer.from(signature, "base64url")));
   return JSON.parse(Buffer.from(claims, "base64url"));
 }
 
-/** Checks one refusal: its status and, whole or in part, its body. */
-async function refused(t, endpoint, changes, status, expected) {
-  const answer = await ask(endpoint, changes);
-  t.is(answer.status, status, JSON.stringify(changes));
-  if (expected === undefined) t.is(answer.text, "");
-  else if (expected instanceof RegExp) t.regex(answer.text, expected);
-  else t.like(answer.body, expected);
-  return answer;
+/** Expects an error response with this status and body. An object is a part of the body. */
+async function expectError(t, endpoint, changes, status, expected) {
+  const response = await send(endpoint, changes);
+  t.is(response.status, status, JSON.stringify(changes));
+  if (expected === undefined) t.is(response.text, "");
+  else if (expected instanceof RegExp) t.regex(response.text, expected);
+  else t.like(response.body, expected);
+  return response;
 }
 
 function oauth(error, description) {
   return { error, error_description: description };
 }
 
-/** A single test per source that each identity can be had by every id it is known by there. */
-async function answersFor(t, endpoint, spellings, identities) {
-  for (const [parameter, kind] of Object.entries(spellings)) {
+/** Expects a token of each identity for each of its ids. */
+async function expectTokens(t, endpoint, idByParameter, identities) {
+  for (const [parameter, kind] of Object.entries(idByParameter)) {
     for (const identity of identities) {
-      const answer = await ask(endpoint, { query: { [parameter]: identity[kind].toUpperCase() } });
-      t.is(answer.status, 200, parameter);
-      t.is(claimsOf(t, endpoint, answer).oid, identity.objectId);
+      const response = await send(endpoint, { query: { [parameter]: identity[kind].toUpperCase() } });
+      t.is(response.status, 200, parameter);
+      t.is(verifiedClaims(t, endpoint, response).oid, identity.objectId);
     }
   }
 }
 
 // App Service
 
-test("App Service: the variables and the answer", async (t) => {
+test("App Service: sets its variables and returns a token", async (t) => {
   const endpoint = await start(t, "app-service", { secret: "s3cret" });
   t.deepEqual(endpoint.env, { IDENTITY_ENDPOINT: endpoint.url, IDENTITY_HEADER: "s3cret" });
-  const { status, headers, body } = await ask(endpoint);
+  const { status, headers, body } = await send(endpoint);
   const { access_token, ...rest } = body;
   t.is(status, 200);
   t.is(headers["content-type"], "application/json; charset=utf-8");
@@ -155,53 +156,61 @@ test("App Service: the variables and the answer", async (t) => {
   });
 });
 
-test("App Service: every identity by every id", async (t) => {
+test("App Service: finds each identity by each of its ids", async (t) => {
   const endpoint = await start(t, "app-service");
-  const spellings = {
+  const idByParameter = {
     client_id: "clientId",
     object_id: "objectId",
     principal_id: "objectId",
     mi_res_id: "resourceId",
   };
-  await answersFor(t, endpoint, spellings, [first, second]);
+  await expectTokens(t, endpoint, idByParameter, [first, second]);
 });
 
-test("App Service: refusals", async (t) => {
+test("App Service: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "app-service", { resources: ["https://graph.microsoft.com"] });
   const missing =
     "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
-  const no = (changes, status, expected) => refused(t, endpoint, changes, status, expected);
-  await no({ path: "/msi" }, 404);
-  await no({ method: "POST" }, 405);
-  await no({ headers: { "X-IDENTITY-HEADER": undefined } }, 403);
-  await no({ headers: { "X-IDENTITY-HEADER": "wrong" } }, 403);
-  await no({ query: { "api-version": undefined } }, 400, { error: { code: "ApiVersionUnspecified" } });
-  await no({ query: { "api-version": "2017-09-01" } }, 400, { error: { code: "UnsupportedApiVersion" } });
-  await no({ query: { resource: undefined } }, 400, { statusCode: 400 });
-  await no({ query: { resource: "" } }, 400, /'resource'/);
-  await no({ query: { client_id: NOBODY } }, 400, { statusCode: 400, message: missing });
-  await no({ query: { client_id: system.clientId } }, 400, { message: missing });
-  await no({ query: { msi_res_id: first.resourceId } }, 400, /'msi_res_id'.*mi_res_id/);
-  await no({ query: { client_id: first.clientId, object_id: first.objectId } }, 400, /client_id, object_id/);
-  await no({ query: { client_id: [first.clientId, first.clientId] } }, 400, /Only one/);
-  const { headers, body } = await no({}, 400, /AADSTS500011: The resource principal named https:\/\/vault/);
+  const reject = (changes, status, expected) => expectError(t, endpoint, changes, status, expected);
+  await reject({ path: "/msi" }, 404);
+  await reject({ method: "POST" }, 405);
+  await reject({ headers: { "X-IDENTITY-HEADER": undefined } }, 403);
+  await reject({ headers: { "X-IDENTITY-HEADER": "wrong" } }, 403);
+  await reject({ query: { "api-version": undefined } }, 400, { error: { code: "ApiVersionUnspecified" } });
+  await reject({ query: { "api-version": "2017-09-01" } }, 400, { error: { code: "UnsupportedApiVersion" } });
+  await reject({ query: { resource: undefined } }, 400, { statusCode: 400 });
+  await reject({ query: { resource: "" } }, 400, /'resource'/);
+  await reject({ query: { client_id: UNKNOWN_ID } }, 400, { statusCode: 400, message: missing });
+  await reject({ query: { client_id: system.clientId } }, 400, { message: missing });
+  await reject({ query: { msi_res_id: first.resourceId } }, 400, /'msi_res_id'.*mi_res_id/);
+  await reject(
+    { query: { client_id: first.clientId, object_id: first.objectId } },
+    400,
+    /client_id, object_id/,
+  );
+  await reject({ query: { client_id: [first.clientId, first.clientId] } }, 400, /Only one/);
+  const { headers, body } = await reject(
+    {},
+    400,
+    /AADSTS500011: The resource principal named https:\/\/vault/,
+  );
   t.is(headers["x-correlation-id"], body.correlationId);
-  t.is((await ask(endpoint, { query: { resource: "https://Graph.microsoft.com/" } })).status, 200);
+  t.is((await send(endpoint, { query: { resource: "https://Graph.microsoft.com/" } })).status, 200);
 });
 
-test("App Service: without an identity of the system one must be named", async (t) => {
+test("App Service without a system-assigned identity: requires an id", async (t) => {
   const endpoint = await start(t, "app-service", { systemAssigned: false, identities: [first] });
-  await refused(t, endpoint, {}, 400, { message: "Unable to load the proper Managed Identity." });
-  t.is((await ask(endpoint, { query: { client_id: first.clientId } })).status, 200);
+  await expectError(t, endpoint, {}, 400, { message: "Unable to load the proper Managed Identity." });
+  t.is((await send(endpoint, { query: { client_id: first.clientId } })).status, 200);
 });
 
 // IMDS
 
-test("IMDS: the variables and the answer", async (t) => {
+test("IMDS: sets its variables and returns a token", async (t) => {
   const endpoint = await start(t, "imds");
   t.deepEqual(endpoint.env, { AZURE_POD_IDENTITY_AUTHORITY_HOST: endpoint.origin });
   t.is(endpoint.url, `${endpoint.origin}/metadata/identity/oauth2/token`);
-  const { access_token, ...rest } = (await ask(endpoint)).body;
+  const { access_token, ...rest } = (await send(endpoint)).body;
   t.is(typeof access_token, "string");
   t.deepEqual(rest, {
     client_id: system.clientId,
@@ -214,32 +223,36 @@ test("IMDS: the variables and the answer", async (t) => {
   });
 });
 
-test("IMDS: every identity by every id", async (t) => {
+test("IMDS: finds each identity by each of its ids", async (t) => {
   const endpoint = await start(t, "imds");
-  const spellings = { client_id: "clientId", object_id: "objectId", msi_res_id: "resourceId" };
-  await answersFor(t, endpoint, spellings, [first, second, system]);
+  const idByParameter = { client_id: "clientId", object_id: "objectId", msi_res_id: "resourceId" };
+  await expectTokens(t, endpoint, idByParameter, [first, second, system]);
 });
 
-test("IMDS: refusals", async (t) => {
+test("IMDS: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "imds", { resources: [] });
-  const no = (changes, status, expected) => refused(t, endpoint, changes, status, expected);
+  const reject = (changes, status, expected) => expectError(t, endpoint, changes, status, expected);
   const invalid = (description) => oauth("invalid_request", description);
   const required = (name) => invalid(`Required query variable '${name}' is missing`);
-  await no({ path: "/metadata/identity" }, 404, { error: "not_found" });
-  await no({ method: "POST" }, 405, { error: "method_not_allowed" });
-  await no({ headers: { Metadata: undefined } }, 400, invalid("Required metadata header not specified"));
-  await no({ headers: { Metadata: "yes" } }, 400, invalid("Required metadata header not specified"));
-  await no({ headers: { "X-Forwarded-For": "10.0.0.1" } }, 400, /X-Forwarded-For/);
-  await no({ query: { "api-version": undefined } }, 400, required("api-version"));
-  await no({ query: { "api-version": "2017-09-01" } }, 400, invalid("Invalid 'api-version' requested"));
-  await no({ query: { "api-version": "2018-02-01x" } }, 400, invalid("Invalid 'api-version' requested"));
-  await no({ query: { resource: undefined } }, 400, required("resource"));
-  await no({ query: { client_id: NOBODY } }, 400, invalid("Identity not found"));
-  await no({ query: { object_id: "" } }, 400, invalid("Identity not found"));
-  await no({ query: { mi_res_id: first.resourceId } }, 400, /'mi_res_id'.*msi_res_id/);
-  await no({ query: { client_id: first.clientId, object_id: first.objectId } }, 400, /client_id, object_id/);
+  await reject({ path: "/metadata/identity" }, 404, { error: "not_found" });
+  await reject({ method: "POST" }, 405, { error: "method_not_allowed" });
+  await reject({ headers: { Metadata: undefined } }, 400, invalid("Required metadata header not specified"));
+  await reject({ headers: { Metadata: "yes" } }, 400, invalid("Required metadata header not specified"));
+  await reject({ headers: { "X-Forwarded-For": "10.0.0.1" } }, 400, /X-Forwarded-For/);
+  await reject({ query: { "api-version": undefined } }, 400, required("api-version"));
+  await reject({ query: { "api-version": "2017-09-01" } }, 400, invalid("Invalid 'api-version' requested"));
+  await reject({ query: { "api-version": "2018-02-01x" } }, 400, invalid("Invalid 'api-version' requested"));
+  await reject({ query: { resource: undefined } }, 400, required("resource"));
+  await reject({ query: { client_id: UNKNOWN_ID } }, 400, invalid("Identity not found"));
+  await reject({ query: { object_id: "" } }, 400, invalid("Identity not found"));
+  await reject({ query: { mi_res_id: first.resourceId } }, 400, /'mi_res_id'.*msi_res_id/);
+  await reject(
+    { query: { client_id: first.clientId, object_id: first.objectId } },
+    400,
+    /client_id, object_id/,
+  );
   const correlationId = "4f6e3c1a-9d7b-4e2c-8a5f-0b1d2c3e4f50";
-  const { body } = await no({ headers: { "x-ms-client-request-id": correlationId } }, 400, {
+  const { body } = await reject({ headers: { "x-ms-client-request-id": correlationId } }, 400, {
     error: "invalid_resource",
     error_codes: [500_011],
     correlation_id: correlationId,
@@ -250,13 +263,19 @@ test("IMDS: refusals", async (t) => {
   t.regex(body.timestamp, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$/);
 });
 
-test("IMDS: whom a request means that names nobody", async (t) => {
+test("IMDS, a request without an id: selects the only identity, or is rejected", async (t) => {
   const only = await start(t, "imds", { systemAssigned: false, identities: [second] });
-  t.is((await ask(only)).body.client_id, second.clientId);
+  t.is((await send(only)).body.client_id, second.clientId);
   const several = await start(t, "imds", { systemAssigned: false });
-  await refused(t, several, {}, 400, /Multiple user assigned identities exist, please specify the clientId/);
+  await expectError(
+    t,
+    several,
+    {},
+    400,
+    /Multiple user assigned identities exist, please specify the clientId/,
+  );
   const none = await start(t, "imds", { systemAssigned: false, identities: [] });
-  await refused(t, none, {}, 400, oauth("invalid_request", "Identity not found"));
+  await expectError(t, none, {}, 400, oauth("invalid_request", "Identity not found"));
 });
 
 // Azure Arc
@@ -265,17 +284,17 @@ function realmOf({ headers }) {
   return /^Basic realm=(.+)$/.exec(headers["www-authenticate"])[1];
 }
 
-test("Azure Arc: the variables, the challenge and the answer", async (t) => {
+test("Azure Arc: sets its variables, and returns a token after the challenge", async (t) => {
   const endpoint = await start(t, "azure-arc");
   t.deepEqual(endpoint.env, { IDENTITY_ENDPOINT: endpoint.url, IMDS_ENDPOINT: endpoint.origin });
-  const challenge = await refused(t, endpoint, {}, 401, { error: "unauthorized_client" });
+  const challenge = await expectError(t, endpoint, {}, 401, { error: "unauthorized_client" });
   const file = realmOf(challenge);
   t.true(file.endsWith(".key"));
   if (process.platform !== "win32") t.is(statSync(file).mode & 0o777, 0o600);
   const headers = { Authorization: `Basic ${readFileSync(file, "utf8")}` };
-  const answer = await ask(endpoint, { headers });
-  t.is(answer.status, 200);
-  t.deepEqual(Object.keys(answer.body), [
+  const response = await send(endpoint, { headers });
+  t.is(response.status, 200);
+  t.deepEqual(Object.keys(response.body), [
     "access_token",
     "client_id",
     "expires_in",
@@ -285,25 +304,25 @@ test("Azure Arc: the variables, the challenge and the answer", async (t) => {
     "resource",
     "token_type",
   ]);
-  t.is(claimsOf(t, endpoint, answer).oid, system.objectId);
+  t.is(verifiedClaims(t, endpoint, response).oid, system.objectId);
   t.false(existsSync(file));
-  // Each key is good for one answer.
-  const again = await refused(t, endpoint, { headers }, 401, /Invalid Basic/);
+  // Each key is valid for one response.
+  const again = await expectError(t, endpoint, { headers }, 401, /Invalid Basic/);
   t.not(realmOf(again), file);
   await endpoint.close();
   t.false(existsSync(dirname(file)));
 });
 
-test("Azure Arc: a user-assigned identity is echoed", async (t) => {
+test("Azure Arc: the response repeats the ids of a user-assigned identity", async (t) => {
   const endpoint = await start(t, "azure-arc");
   for (const query of [
     { client_id: first.clientId },
     { object_id: first.objectId },
     { msi_res_id: first.resourceId },
   ]) {
-    const file = realmOf(await ask(endpoint, { query }));
+    const file = realmOf(await send(endpoint, { query }));
     const headers = { Authorization: `Basic ${readFileSync(file, "utf8")}` };
-    t.like((await ask(endpoint, { query, headers })).body, {
+    t.like((await send(endpoint, { query, headers })).body, {
       client_id: first.clientId,
       object_id: first.objectId,
       msi_res_id: first.resourceId,
@@ -311,47 +330,51 @@ test("Azure Arc: a user-assigned identity is echoed", async (t) => {
   }
 });
 
-test("Azure Arc: refusals", async (t) => {
+test("Azure Arc: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "azure-arc", { resources: [] });
-  const no = (changes, status, expected) => refused(t, endpoint, changes, status, expected);
-  await no({ method: "POST" }, 405, { error: "method_not_allowed" });
-  await no({ headers: { Metadata: undefined } }, 400, /Required metadata header not specified/);
-  await no({ query: { "api-version": undefined } }, 400, /The api-version not specified. Supported are 2021/);
-  await no({ query: { "api-version": "2018-02-01" } }, 400, /not supported. Supported are/);
-  await no({ query: { resource: undefined } }, 400, /'resource' is missing/);
-  for (const [query, words] of [
-    [{ client_id: NOBODY }, /Identity not found/],
+  const reject = (changes, status, expected) => expectError(t, endpoint, changes, status, expected);
+  await reject({ method: "POST" }, 405, { error: "method_not_allowed" });
+  await reject({ headers: { Metadata: undefined } }, 400, /Required metadata header not specified/);
+  await reject(
+    { query: { "api-version": undefined } },
+    400,
+    /The api-version not specified. Supported are 2021/,
+  );
+  await reject({ query: { "api-version": "2018-02-01" } }, 400, /not supported. Supported are/);
+  await reject({ query: { resource: undefined } }, 400, /'resource' is missing/);
+  for (const [query, message] of [
+    [{ client_id: UNKNOWN_ID }, /Identity not found/],
     [{ mi_res_id: first.resourceId }, /'mi_res_id'/],
     [{}, /AADSTS500011/],
   ]) {
-    const file = realmOf(await ask(endpoint, { query }));
-    await no({ query, headers: { Authorization: `Basic ${readFileSync(file, "utf8")}` } }, 400, words);
+    const file = realmOf(await send(endpoint, { query }));
+    await reject({ query, headers: { Authorization: `Basic ${readFileSync(file, "utf8")}` } }, 400, message);
   }
 });
 
-test("Azure Arc: a named directory stays, its keys do not; the header can be replaced", async (t) => {
+test("Azure Arc: close keeps tokensDirectory without keys; a fault can replace the challenge", async (t) => {
   const tokensDirectory = mkdtempSync(join(tmpdir(), "emulator-spec-"));
   t.teardown(() => rmSync(tokensDirectory, { recursive: true }));
   const endpoint = await start(t, "azure-arc", { tokensDirectory });
-  t.is(dirname(realmOf(await ask(endpoint))), tokensDirectory);
+  t.is(dirname(realmOf(await send(endpoint))), tokensDirectory);
   endpoint.next([
     { headers: { "WWW-Authenticate": "Basic realm=/etc/passwd" } },
     { headers: { "www-authenticate": undefined } },
   ]);
-  t.is((await ask(endpoint)).headers["www-authenticate"], "Basic realm=/etc/passwd");
-  t.is((await ask(endpoint)).headers["www-authenticate"], undefined);
+  t.is((await send(endpoint)).headers["www-authenticate"], "Basic realm=/etc/passwd");
+  t.is((await send(endpoint)).headers["www-authenticate"], undefined);
   await endpoint.close();
   t.deepEqual(readdirSync(tokensDirectory), []);
 });
 
 // Cloud Shell
 
-test("Cloud Shell: the variables and the answer", async (t) => {
+test("Cloud Shell: sets its variables and returns a token", async (t) => {
   const endpoint = await start(t, "cloud-shell");
   t.deepEqual(endpoint.env, { MSI_ENDPOINT: endpoint.url });
-  const answer = await ask(endpoint, { query: { xms_cc: "cp1" } });
-  t.deepEqual(claimsOf(t, endpoint, answer).xms_cc, ["cp1"]);
-  const { access_token, ...rest } = answer.body;
+  const response = await send(endpoint, { query: { xms_cc: "cp1" } });
+  t.deepEqual(verifiedClaims(t, endpoint, response).xms_cc, ["cp1"]);
+  const { access_token, ...rest } = response.body;
   t.is(typeof access_token, "string");
   t.deepEqual(rest, {
     refresh_token: "",
@@ -363,13 +386,15 @@ test("Cloud Shell: the variables and the answer", async (t) => {
   });
 });
 
-test("Cloud Shell: refusals", async (t) => {
+test("Cloud Shell: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "cloud-shell", { resources: [] });
-  const no = (changes, status, error) => refused(t, endpoint, changes, status, { error });
-  await no({ method: "GET" }, 405, { code: "method_not_allowed" });
-  await no({ headers: { Metadata: undefined } }, 400, { message: "Required metadata header not specified" });
-  await no({ form: { resource: undefined } }, 400, { code: "invalid_request" });
-  await no({}, 400, {
+  const reject = (changes, status, error) => expectError(t, endpoint, changes, status, { error });
+  await reject({ method: "GET" }, 405, { code: "method_not_allowed" });
+  await reject({ headers: { Metadata: undefined } }, 400, {
+    message: "Required metadata header not specified",
+  });
+  await reject({ form: { resource: undefined } }, 400, { code: "invalid_request" });
+  await reject({}, 400, {
     code: "AudienceNotSupported",
     message: `Audience ${RESOURCE} is not a supported MSI token audience.`,
   });
@@ -377,13 +402,13 @@ test("Cloud Shell: refusals", async (t) => {
 
 // Machine Learning
 
-test("Machine Learning: the variables and the answer", async (t) => {
+test("Machine Learning: sets its variables and returns a token", async (t) => {
   const endpoint = await start(t, "machine-learning");
   const { MSI_ENDPOINT, MSI_SECRET, ...more } = endpoint.env;
   t.is(MSI_ENDPOINT, endpoint.url);
   t.regex(MSI_SECRET, /^[0-9A-F]{32}$/);
   t.deepEqual(more, { DEFAULT_IDENTITY_CLIENT_ID: system.clientId });
-  const { access_token, ...rest } = (await ask(endpoint, { query: { clientid: system.clientId } })).body;
+  const { access_token, ...rest } = (await send(endpoint, { query: { clientid: system.clientId } })).body;
   t.is(typeof access_token, "string");
   t.deepEqual(rest, {
     client_id: system.clientId,
@@ -391,29 +416,29 @@ test("Machine Learning: the variables and the answer", async (t) => {
     resource: RESOURCE,
     token_type: "Bearer",
   });
-  t.is((await ask(endpoint, { query: { clientid: second.clientId } })).body.client_id, second.clientId);
-  t.is((await ask(endpoint)).body.client_id, system.clientId);
+  t.is((await send(endpoint, { query: { clientid: second.clientId } })).body.client_id, second.clientId);
+  t.is((await send(endpoint)).body.client_id, system.clientId);
 });
 
-test("Machine Learning: refusals", async (t) => {
+test("Machine Learning: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "machine-learning", { resources: [], systemAssigned: false });
-  const no = (changes, status, expected) => refused(t, endpoint, changes, status, expected);
+  const reject = (changes, status, expected) => expectError(t, endpoint, changes, status, expected);
   t.false("DEFAULT_IDENTITY_CLIENT_ID" in endpoint.env);
-  await no({ method: "POST" }, 405, { statusCode: 405 });
-  await no({ headers: { secret: "wrong" } }, 401, { statusCode: 401 });
-  await no({ query: { "api-version": "2019-08-01" } }, 400, /api-version/);
-  await no({ query: { resource: undefined } }, 400, /'resource'/);
-  await no({ query: { client_id: first.clientId } }, 400, /'client_id'.*clientid/);
-  await no({ query: { clientid: NOBODY } }, 400, {
+  await reject({ method: "POST" }, 405, { statusCode: 405 });
+  await reject({ headers: { secret: "wrong" } }, 401, { statusCode: 401 });
+  await reject({ query: { "api-version": "2019-08-01" } }, 400, /api-version/);
+  await reject({ query: { resource: undefined } }, 400, /'resource'/);
+  await reject({ query: { client_id: first.clientId } }, 400, /'client_id'.*clientid/);
+  await reject({ query: { clientid: UNKNOWN_ID } }, 400, {
     message: "No MSI found for specified ClientId/ResourceId.",
   });
-  await no({}, 400, /No MSI found/);
-  await no({ query: { clientid: first.clientId } }, 400, /AADSTS500011/);
+  await reject({}, 400, /No MSI found/);
+  await reject({ query: { clientid: first.clientId } }, 400, /AADSTS500011/);
 });
 
 // Service Fabric
 
-test("Service Fabric: the variables and the answer, whichever identity is named", async (t) => {
+test("Service Fabric: sets its variables and returns a token, whatever id is sent", async (t) => {
   const endpoint = await start(t, "service-fabric", { secret: "s3cret" });
   t.deepEqual(endpoint.env, {
     IDENTITY_ENDPOINT: endpoint.url,
@@ -422,38 +447,38 @@ test("Service Fabric: the variables and the answer, whichever identity is named"
   });
   t.true(endpoint.url.startsWith("https://127.0.0.1:"));
   const hash = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
-  const answer = await ask(endpoint, {
+  const response = await send(endpoint, {
     query: { client_id: first.clientId, token_sha256_to_refresh: hash, xms_cc: "cp1" },
   });
-  const claims = claimsOf(t, endpoint, answer);
+  const claims = verifiedClaims(t, endpoint, response);
   t.is(claims.oid, system.objectId);
   t.deepEqual(claims.xms_cc, ["cp1"]);
   t.is(endpoint.requests[0].query.token_sha256_to_refresh, hash);
-  const { access_token, ...rest } = answer.body;
+  const { access_token, ...rest } = response.body;
   t.is(typeof access_token, "string");
   t.deepEqual(rest, { expires_on: EXPIRY, resource: RESOURCE, token_type: "Bearer" });
 });
 
-test("Service Fabric: refusals", async (t) => {
+test("Service Fabric: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "service-fabric", { resources: [] });
-  const no = (changes, status, error) => refused(t, endpoint, changes, status, { error });
-  await no({ method: "POST" }, 405, { code: "MethodNotAllowed" });
-  const { body } = await no({ headers: { secret: undefined } }, 400, {
+  const reject = (changes, status, error) => expectError(t, endpoint, changes, status, { error });
+  await reject({ method: "POST" }, 405, { code: "MethodNotAllowed" });
+  const { body } = await reject({ headers: { secret: undefined } }, 400, {
     code: "SecretHeaderNotFound",
     message: "Secret is not found in the request headers.",
   });
   t.regex(body.error.correlationId, /^[0-9a-f-]{36}$/);
-  await no({ headers: { secret: "wrong" } }, 404, { code: "ManagedIdentityNotFound" });
-  await no({ query: { "api-version": "2018-02-01" } }, 400, { code: "InvalidApiVersion" });
-  await no({ query: { resource: undefined } }, 400, { code: "ArgumentNullOrEmpty" });
-  await no({}, 400, { code: "invalid_resource" });
+  await reject({ headers: { secret: "wrong" } }, 404, { code: "ManagedIdentityNotFound" });
+  await reject({ query: { "api-version": "2018-02-01" } }, 400, { code: "InvalidApiVersion" });
+  await reject({ query: { resource: undefined } }, 400, { code: "ArgumentNullOrEmpty" });
+  await reject({}, 400, { code: "invalid_resource" });
   endpoint.next({ status: 429 });
-  await no({}, 429, { code: "TooManyRequests" });
+  await reject({}, 429, { code: "TooManyRequests" });
 });
 
 // AKS workload identity
 
-test("Workload identity: the variables and the answer", async (t) => {
+test("Workload identity: sets its variables and returns a token", async (t) => {
   const endpoint = await start(t, "workload-identity");
   const { AZURE_FEDERATED_TOKEN_FILE, NODE_EXTRA_CA_CERTS, ...rest } = endpoint.env;
   t.deepEqual(rest, {
@@ -464,46 +489,46 @@ test("Workload identity: the variables and the answer", async (t) => {
   t.is(endpoint.url, `${endpoint.origin}/${tenantId}/oauth2/v2.0/token`);
   t.is(readFileSync(NODE_EXTRA_CA_CERTS, "utf8"), endpoint.certificate.pem);
   t.is(readFileSync(AZURE_FEDERATED_TOKEN_FILE, "utf8").split(".").length, 3);
-  const answer = await ask(endpoint, { form: { client_id: second.clientId } });
-  t.deepEqual(Object.keys(answer.body), ["token_type", "expires_in", "ext_expires_in", "access_token"]);
-  t.is(answer.body.expires_in, 86_400);
-  t.like(claimsOf(t, endpoint, answer), { aud: RESOURCE, oid: second.objectId });
+  const response = await send(endpoint, { form: { client_id: second.clientId } });
+  t.deepEqual(Object.keys(response.body), ["token_type", "expires_in", "ext_expires_in", "access_token"]);
+  t.is(response.body.expires_in, 86_400);
+  t.like(verifiedClaims(t, endpoint, response), { aud: RESOURCE, oid: second.objectId });
 });
 
-test("Workload identity: refusals", async (t) => {
+test("Workload identity: rejects invalid requests", async (t) => {
   const endpoint = await start(t, "workload-identity", { resources: ["https://graph.microsoft.com"] });
-  const no = (changes, status, error, code) =>
-    refused(t, endpoint, changes, status, { error, error_codes: [code] });
-  const noAssertion = (overrides, code) =>
-    no({ form: { client_assertion: endpoint.issueAssertion(overrides) } }, 401, "invalid_client", code);
-  await refused(t, endpoint, { path: "/elsewhere" }, 404);
-  await no({ method: "GET" }, 400, "invalid_request", 900_561);
-  await no({ path: `/${NOBODY}/oauth2/v2.0/token` }, 400, "invalid_request", 90_002);
-  await no({ form: { scope: undefined } }, 400, "invalid_request", 900_144);
-  await no({ form: { grant_type: "password" } }, 400, "unsupported_grant_type", 70_003);
-  await no({ form: { client_id: NOBODY } }, 400, "unauthorized_client", 700_016);
-  await no({ form: { client_assertion: undefined } }, 401, "invalid_client", 7_000_216);
-  await no({ form: { client_assertion_type: "x" } }, 401, "invalid_client", 7_000_216);
-  await no({ form: { client_assertion: "no.jwt" } }, 401, "invalid_client", 50_027);
-  await no({ form: { client_assertion: "no.jwt.either" } }, 401, "invalid_client", 50_027);
-  await noAssertion({ issuer: "https://elsewhere.invalid/" }, 700_211);
-  await noAssertion({ subject: "system:serviceaccount:other:one" }, 700_213);
-  await noAssertion({ audience: "api://other" }, 700_212);
-  await noAssertion({ expiresIn: 0 }, 700_024);
+  const reject = (changes, status, error, code) =>
+    expectError(t, endpoint, changes, status, { error, error_codes: [code] });
+  const rejectAssertion = (overrides, code) =>
+    reject({ form: { client_assertion: endpoint.issueAssertion(overrides) } }, 401, "invalid_client", code);
+  await expectError(t, endpoint, { path: "/elsewhere" }, 404);
+  await reject({ method: "GET" }, 400, "invalid_request", 900_561);
+  await reject({ path: `/${UNKNOWN_ID}/oauth2/v2.0/token` }, 400, "invalid_request", 90_002);
+  await reject({ form: { scope: undefined } }, 400, "invalid_request", 900_144);
+  await reject({ form: { grant_type: "password" } }, 400, "unsupported_grant_type", 70_003);
+  await reject({ form: { client_id: UNKNOWN_ID } }, 400, "unauthorized_client", 700_016);
+  await reject({ form: { client_assertion: undefined } }, 401, "invalid_client", 7_000_216);
+  await reject({ form: { client_assertion_type: "x" } }, 401, "invalid_client", 7_000_216);
+  await reject({ form: { client_assertion: "no.jwt" } }, 401, "invalid_client", 50_027);
+  await reject({ form: { client_assertion: "no.jwt.either" } }, 401, "invalid_client", 50_027);
+  await rejectAssertion({ issuer: "https://elsewhere.invalid/" }, 700_211);
+  await rejectAssertion({ subject: "system:serviceaccount:other:one" }, 700_213);
+  await rejectAssertion({ audience: "api://other" }, 700_212);
+  await rejectAssertion({ expiresIn: 0 }, 700_024);
   const [header, claims] = endpoint.issueAssertion().split(".");
-  await no({ form: { client_assertion: `${header}.${claims}.AAAA` } }, 401, "invalid_client", 50_013);
-  await no({ form: { scope: RESOURCE } }, 400, "invalid_scope", 1_002_012);
-  await no({}, 400, "invalid_resource", 500_011);
-  t.is((await ask(endpoint, { form: { scope: "https://graph.microsoft.com/.default" } })).status, 200);
+  await reject({ form: { client_assertion: `${header}.${claims}.AAAA` } }, 401, "invalid_client", 50_013);
+  await reject({ form: { scope: RESOURCE } }, 400, "invalid_scope", 1_002_012);
+  await reject({}, 400, "invalid_resource", 500_011);
+  t.is((await send(endpoint, { form: { scope: "https://graph.microsoft.com/.default" } })).status, 200);
 });
 
-test("Workload identity: the file is read anew, and discovery is no request", async (t) => {
+test("Workload identity: an expired assertion is rejected, and discovery requests are not recorded", async (t) => {
   const endpoint = await start(t, "workload-identity");
   writeFileSync(endpoint.env.AZURE_FEDERATED_TOKEN_FILE, endpoint.issueAssertion({ expiresIn: -1 }));
-  await refused(t, endpoint, {}, 401, { error_codes: [700_024] });
+  await expectError(t, endpoint, {}, 401, { error_codes: [700_024] });
   endpoint.next({ status: 503 });
   const path = `/${tenantId}/v2.0/.well-known/openid-configuration`;
-  t.is((await ask(endpoint, { method: "GET", path })).body.token_endpoint, endpoint.url);
+  t.is((await send(endpoint, { method: "GET", path })).body.token_endpoint, endpoint.url);
   t.is(endpoint.requests.length, 1);
 });
 
@@ -525,8 +550,8 @@ const MSAL_PROGRAM = `
     console.log(JSON.stringify(results));
   })();`;
 
-/** What msal-node gets from `endpoint` in a process of its own, for each of `ids`. */
-async function askThroughMsal(endpoint, ids) {
+/** Acquires a token with msal-node for each of `ids`, in a process of its own. */
+async function acquireWithMsal(endpoint, ids) {
   const env = { PATH: process.env.PATH, ...endpoint.env, IDS: JSON.stringify(ids) };
   const { stdout } = await run(process.execPath, ["-e", MSAL_PROGRAM], { cwd: ROOT, env, timeout: 30_000 });
   return JSON.parse(stdout);
@@ -536,19 +561,19 @@ for (const [source, name] of [
   ["app-service", "AppService"],
   ["imds", "DefaultToImds"],
 ]) {
-  test(`msal-node takes ${source} for the real one, for all four kinds of identity`, async (t) => {
+  test(`msal-node with ${source}: acquires a token for each kind of id`, async (t) => {
     const endpoint = await start(t, source, { clock: Date.now });
-    const results = await askThroughMsal(endpoint, [
+    const results = await acquireWithMsal(endpoint, [
       {},
       { userAssignedClientId: first.clientId },
       { userAssignedObjectId: second.objectId },
       { userAssignedResourceId: first.resourceId },
-      { userAssignedClientId: NOBODY },
+      { userAssignedClientId: UNKNOWN_ID },
     ]);
     const expected = [system, first, second, first];
     for (const [index, identity] of expected.entries()) {
       t.is(results[index].source, name, JSON.stringify(results[index]));
-      const claims = claimsOf(t, endpoint, { body: { access_token: results[index].token } });
+      const claims = verifiedClaims(t, endpoint, { body: { access_token: results[index].token } });
       t.is(claims.oid, identity.objectId);
       t.is(claims.aud, RESOURCE);
     }
@@ -564,11 +589,11 @@ for (const [source, name] of [
   ["cloud-shell", "CloudShell"],
   ["machine-learning", "MachineLearning"],
 ]) {
-  test(`msal-node takes ${source} for the real one`, async (t) => {
+  test(`msal-node with ${source}: acquires a token`, async (t) => {
     const endpoint = await start(t, source, { clock: Date.now });
-    const [result] = await askThroughMsal(endpoint, [{}]);
+    const [result] = await acquireWithMsal(endpoint, [{}]);
     t.is(result.source, name, JSON.stringify(result));
-    const claims = claimsOf(t, endpoint, { body: { access_token: result.token } });
+    const claims = verifiedClaims(t, endpoint, { body: { access_token: result.token } });
     t.is(claims.oid, system.objectId);
   });
 }

@@ -1,5 +1,4 @@
-// Where the emulator's tokens come from, when its user says so; whom it takes for an identity; and what it leaves
-// behind.
+// The emulator's options `tokens`, `anyIdentity` and `tokensDirectory`.
 
 import {
   existsSync,
@@ -25,28 +24,28 @@ const { systemAssignedIdentity, userAssignedIdentity, tenantId } = emulator;
 const EXPIRY = Math.floor(Date.now() / 1000) + 7000;
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** The sources whose tokens this package can get without a directory that belongs to root. */
+/** The sources that need no directory owned by root. */
 const SOURCES = emulator.sources.filter((source) => source !== "azure-arc");
-/** Whose token it is when a request names nobody. */
-const UNNAMED = { "workload-identity": userAssignedIdentity };
+/** The identity of a request without an id, where it is not the system-assigned one. */
+const DEFAULT_IDENTITY = { "workload-identity": userAssignedIdentity };
 
-/** A `tokens` function with what it was asked; `first` resolves when it is asked for the first time. */
-function tokensThat(give) {
-  const asked = [];
-  let arrive;
+/** Returns a `tokens` function that records its calls in `calls`; `first` resolves with the first call. */
+function recordTokens(getToken) {
+  const calls = [];
+  let resolveFirst;
   const first = new Promise((resolve) => {
-    arrive = resolve;
+    resolveFirst = resolve;
   });
   const tokens = (request) => {
-    asked.push(request);
-    arrive(request);
-    return give(request);
+    calls.push(request);
+    resolveFirst(request);
+    return getToken(request);
   };
-  return { asked, first, tokens };
+  return { calls, first, tokens };
 }
 
-/** Azure Arc's two requests, by hand: the answer to the second. */
-async function askArc(endpoint) {
+/** Sends Azure Arc's two requests and returns the second response. */
+async function requestArcToken(endpoint) {
   const url = `${endpoint.url}?api-version=2020-06-01&resource=${encodeURIComponent(RESOURCE)}`;
   const challenge = await get(url, { Metadata: "true" });
   const key = readFileSync(/realm=(.*)$/.exec(challenge.headers["www-authenticate"])[1], "utf8");
@@ -65,8 +64,8 @@ function get(url, headers) {
 }
 
 for (const source of SOURCES) {
-  test(`${source}: the function's token is handed out, with its expiry`, async (t) => {
-    const { asked, tokens } = tokensThat(async () => ({
+  test(`${source}: returns the token and the expiry of the function`, async (t) => {
+    const { calls, tokens } = recordTokens(async () => ({
       accessToken: "given",
       expiresOn: new Date(EXPIRY * 1000),
     }));
@@ -74,14 +73,14 @@ for (const source of SOURCES) {
     const before = Date.now();
     const result = await acquireWithoutRetries(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
     t.is(result.accessToken, "given");
-    const late = result.expiresOn.getTime() - EXPIRY * 1000;
-    // Entra itself tells the seconds from the answer on, rounded up; the others tell the instant.
-    const latest = source === "workload-identity" ? Date.now() - before + 1000 : 0;
-    t.true(late >= 0 && late <= latest, `${late} ms, not up to ${latest}`);
-    const [{ signal, ...request }] = asked;
+    const difference = result.expiresOn.getTime() - EXPIRY * 1000;
+    // Entra states the lifetime, rounded up to seconds, and the other sources state the expiry.
+    const maximum = source === "workload-identity" ? Date.now() - before + 1000 : 0;
+    t.true(difference >= 0 && difference <= maximum, `${difference} ms, more than ${maximum}`);
+    const [{ signal, ...request }] = calls;
     t.deepEqual(request, {
       resource: RESOURCE,
-      identity: UNNAMED[source] ?? systemAssignedIdentity,
+      identity: DEFAULT_IDENTITY[source] ?? systemAssignedIdentity,
       capabilities: ["cp1", "cp2"],
       tenantId,
     });
@@ -89,67 +88,70 @@ for (const source of SOURCES) {
     t.false(signal.aborted);
   });
 
-  test(`${source}: what the function rejects with is said in the host's own form`, async (t) => {
-    const { tokens } = tokensThat(() => {
-      throw Object.assign(new Error("no luck today"), { status: 400 });
+  test(`${source}: an error of the function is reported in the source's own format`, async (t) => {
+    const { tokens } = recordTokens(() => {
+      throw Object.assign(new Error("no token today"), { status: 400 });
     });
     const endpoint = await startEndpoint(t, source, { tokens });
     const error = await expectError(t, acquireWithoutRetries(endpoint));
     t.is(error.statusCode, 400);
-    t.regex(error.errorMessage, /no luck today/);
+    t.regex(error.errorMessage, /no token today/);
     t.false(error.retryable);
-    t.false(/emulator: /.test(error.errorMessage), "it is the host's refusal, not an author's mistake");
+    t.false(
+      /emulator: /.test(error.errorMessage),
+      "it is an error response of the source, not a 500 for the test's author",
+    );
     t.is(endpoint.requests.length, 1);
   });
 }
 
-test("azure-arc: the same, behind its challenge", async (t) => {
-  let luck = true;
-  const { asked, tokens } = tokensThat(() => {
-    if (!luck) throw Object.assign(new Error("no luck today"), { status: 400 });
+test("azure-arc: the function is called after the challenge only, and its error is reported", async (t) => {
+  let isAvailable = true;
+  const { calls, tokens } = recordTokens(() => {
+    if (!isAvailable) throw Object.assign(new Error("no token today"), { status: 400 });
     return { accessToken: "given", expiresOn: EXPIRY };
   });
   const endpoint = await startEndpoint(t, "azure-arc", { tokens });
-  const { access_token: token, expires_on: expiry } = JSON.parse((await askArc(endpoint)).text);
+  const { access_token: token, expires_on: expiry } = JSON.parse((await requestArcToken(endpoint)).text);
   t.deepEqual([token, expiry], ["given", String(EXPIRY)]);
-  t.is(asked.length, 1, "the challenge alone asks for no token");
-  luck = false;
-  const { status, text } = await askArc(endpoint);
+  t.is(calls.length, 1, "the challenge requests no token");
+  isAvailable = false;
+  const { status, text } = await requestArcToken(endpoint);
   t.is(status, 400);
-  t.deepEqual(JSON.parse(text), { error: "invalid_request", error_description: "no luck today" });
+  t.deepEqual(JSON.parse(text), { error: "invalid_request", error_description: "no token today" });
 });
 
-for (const [what, thrown, words] of [
+for (const [condition, thrown, message] of [
   ["an error without a status", new Error("out of order"), /out of order/],
   ["a status out of range", Object.assign(new Error("out of order"), { status: 200 }), /out of order/],
-  ["no error at all", "just words", /just words/],
+  ["a rejection with a string", "a string", /a string/],
 ]) {
-  test(`${what} is a 500`, async (t) => {
-    const { tokens } = tokensThat(() => Promise.reject(thrown));
+  test(`${condition}: status 500`, async (t) => {
+    const { tokens } = recordTokens(() => Promise.reject(thrown));
     const error = await expectError(t, acquireWithoutRetries(await startEndpoint(t, "imds", { tokens })));
     t.is(error.statusCode, 500);
-    t.regex(error.errorMessage, words);
+    t.regex(error.errorMessage, message);
   });
 }
 
-for (const [what, given] of [
+for (const [result, token] of [
   ["nothing", undefined],
   ["an empty token", { accessToken: "", expiresOn: EXPIRY }],
-  ["a token that is no string", { accessToken: 7, expiresOn: EXPIRY }],
+  ["a token that is not a string", { accessToken: 7, expiresOn: EXPIRY }],
   ["no expiry", { accessToken: "a" }],
   ["an invalid date", { accessToken: "a", expiresOn: new Date("never") }],
 ]) {
-  test(`a function that gives ${what} is told so`, async (t) => {
-    const endpoint = await startEndpoint(t, "imds", { tokens: () => given });
+  test(`a function that returns ${result}: status 500 with the reason`, async (t) => {
+    const endpoint = await startEndpoint(t, "imds", { tokens: () => token });
     const { status, text } = await get(`${endpoint.url}?api-version=2018-02-01&resource=a`, {
       Metadata: "true",
     });
     t.is(status, 500);
-    t.regex(text, /"tokens" must give \{ accessToken, expiresOn \}/);
+    t.regex(text, /"tokens" must return \{ accessToken, expiresOn \}/);
   });
 }
 
-test("a scripted expiry replaces the token's own in the answer", async (t) => {
+test("expiresOn of a fault: replaces the expiry of the function's token", async (t) => {
   const endpoint = await startEndpoint(t, "imds", {
     tokens: () => ({ accessToken: "a", expiresOn: EXPIRY }),
   });
@@ -157,15 +159,15 @@ test("a scripted expiry replaces the token's own in the answer", async (t) => {
   t.is((await acquireWithoutRetries(endpoint)).expiresOn.getTime(), (EXPIRY - 100) * 1000);
 });
 
-test("whom the host refuses, the function never hears of", async (t) => {
-  const { asked, tokens } = tokensThat(() => ({ accessToken: "a", expiresOn: EXPIRY }));
+test("a rejected request: the token function is not called", async (t) => {
+  const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
   const endpoint = await startEndpoint(t, "imds", { tokens, resources: ["https://elsewhere"] });
   await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
-  t.deepEqual(asked, []);
+  t.deepEqual(calls, []);
 });
 
-test("close does not wait for a token that does not come, and says that nobody waits for it", async (t) => {
-  const { first, tokens } = tokensThat(() => new Promise(() => {}));
+test("close during a call of the function: does not wait, and aborts its signal", async (t) => {
+  const { first, tokens } = recordTokens(() => new Promise(() => {}));
   const endpoint = await startEndpoint(t, "imds", { tokens });
   const failed = expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   const { signal } = await first;
@@ -175,34 +177,34 @@ test("close does not wait for a token that does not come, and says that nobody w
   t.true(signal.aborted);
 });
 
-test("a token that comes after close is not sent to nobody", async (t) => {
-  let give;
+test("a token that arrives after close: is not sent", async (t) => {
+  let resolveToken;
   const late = new Promise((resolve) => {
-    give = resolve;
+    resolveToken = resolve;
   });
-  const { first, tokens } = tokensThat(() => late);
+  const { first, tokens } = recordTokens(() => late);
   const endpoint = await startEndpoint(t, "imds", { tokens });
   const failed = expectError(t, acquireWithoutRetries(endpoint));
   await first;
   await endpoint.close();
   await failed;
-  give({ accessToken: "late", expiresOn: EXPIRY });
+  resolveToken({ accessToken: "late", expiresOn: EXPIRY });
   await late;
   t.is(endpoint.requests[0].status, undefined);
 });
 
-for (const [what, options, message] of [
-  ["tokens that are no function", { tokens: {} }, /"tokens" must be a function/],
-  ["anyIdentity that is no boolean", { anyIdentity: "yes" }, /"anyIdentity" must be true or false/],
+for (const [condition, options, message] of [
+  ["tokens that is not a function", { tokens: {} }, /"tokens" must be a function/],
+  ["anyIdentity that is not a boolean", { anyIdentity: "yes" }, /"anyIdentity" must be true or false/],
 ]) {
-  test(`${what} is refused`, async (t) => {
+  test(`startEmulator with ${condition}: TypeError`, async (t) => {
     const start = async () => emulator.startEmulator({ source: "imds", ...options });
     await t.throwsAsync(start, { instanceOf: TypeError, message });
   });
 }
 
-const STRANGER = "11111111-2222-4333-8444-555555555555";
-const STRANGERS = [
+const UNKNOWN_ID = "11111111-2222-4333-8444-555555555555";
+const UNKNOWN_IDS = [
   ["imds", "userAssignedClientId", "clientId"],
   ["imds", "userAssignedObjectId", "objectId"],
   ["imds", "userAssignedResourceId", "resourceId"],
@@ -211,44 +213,44 @@ const STRANGERS = [
   ["machine-learning", "userAssignedClientId", "clientId"],
   ["workload-identity", "userAssignedClientId", "clientId"],
 ];
-for (const [source, option, field] of STRANGERS) {
-  test(`${source}: with anyIdentity every ${field} is somebody's, and always the same one's`, async (t) => {
-    const { asked, tokens } = tokensThat(() => ({ accessToken: "a", expiresOn: EXPIRY }));
+for (const [source, option, field] of UNKNOWN_IDS) {
+  test(`${source} with anyIdentity: every ${field} has an identity, which is always the same`, async (t) => {
+    const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
     const endpoint = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    const ask = (id) =>
+    const acquire = (id) =>
       acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
-    await ask(STRANGER);
-    await ask(`${STRANGER.slice(0, -1)}6`);
-    await ask(userAssignedIdentity[field]);
+    await acquire(UNKNOWN_ID);
+    await acquire(`${UNKNOWN_ID.slice(0, -1)}6`);
+    await acquire(userAssignedIdentity[field]);
     await endpoint.close();
-    const again = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    await acquireWithoutRetries(again, RESOURCE, { managedIdentityIdParams: { [option]: STRANGER } });
-    const [stranger, neighbour, known, same] = asked.map(({ identity }) => identity);
-    t.is(stranger[field], STRANGER);
-    t.deepEqual(same, stranger);
+    const restarted = await startEndpoint(t, source, { tokens, anyIdentity: true });
+    await acquireWithoutRetries(restarted, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
+    const [synthetic, other, known, again] = calls.map(({ identity }) => identity);
+    t.is(synthetic[field], UNKNOWN_ID);
+    t.deepEqual(again, synthetic);
     t.deepEqual(known, userAssignedIdentity);
-    for (const other of ["clientId", "objectId"].filter((name) => name !== field)) {
-      t.regex(stranger[other], GUID);
-      t.not(stranger[other], neighbour[other]);
+    for (const otherField of ["clientId", "objectId"].filter((name) => name !== field)) {
+      t.regex(synthetic[otherField], GUID);
+      t.not(synthetic[otherField], other[otherField]);
     }
-    const closed = await startEndpoint(t, source, { tokens });
-    const without = acquireWithoutRetries(closed, RESOURCE, {
-      managedIdentityIdParams: { [option]: STRANGER },
+    const strict = await startEndpoint(t, source, { tokens });
+    const without = acquireWithoutRetries(strict, RESOURCE, {
+      managedIdentityIdParams: { [option]: UNKNOWN_ID },
     });
     await expectError(t, without);
-    t.is(asked.length, 4);
+    t.is(calls.length, 4);
   });
 }
 
-/** A directory of the test's own. */
-function directory(t) {
+/** Creates a temporary directory for the test. */
+function createDirectory(t) {
   const path = mkdtempSync(join(tmpdir(), "emulator-spec-"));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-test("azure-arc: the directories that were made for the key files go with the endpoint", async (t) => {
-  const base = directory(t);
+test("azure-arc, a missing tokensDirectory: is created, and close removes it", async (t) => {
+  const base = createDirectory(t);
   const endpoint = await startEndpoint(t, "azure-arc", { tokensDirectory: join(base, "opt/agent/tokens") });
   await get(`${endpoint.url}?api-version=2020-06-01&resource=a`, { Metadata: "true" });
   t.is(readdirSync(join(base, "opt/agent/tokens")).length, 1);
@@ -256,26 +258,26 @@ test("azure-arc: the directories that were made for the key files go with the en
   t.deepEqual(readdirSync(base), []);
 });
 
-test("azure-arc: a directory that was there stays, and so does what somebody else put into a new one", async (t) => {
-  const base = directory(t);
-  mkdirSync(join(base, "there"));
-  const first = await startEndpoint(t, "azure-arc", { tokensDirectory: join(base, "there") });
+test("azure-arc, close: keeps an existing tokensDirectory, and files of other programs", async (t) => {
+  const base = createDirectory(t);
+  mkdirSync(join(base, "existing"));
+  const first = await startEndpoint(t, "azure-arc", { tokensDirectory: join(base, "existing") });
   await first.close();
-  t.true(existsSync(join(base, "there")));
+  t.true(existsSync(join(base, "existing")));
   const second = await startEndpoint(t, "azure-arc", { tokensDirectory: join(base, "new/tokens") });
-  writeFileSync(join(base, "new/other"), "somebody else's");
+  writeFileSync(join(base, "new/other"), "of another program");
   await second.close();
   t.deepEqual(readdirSync(join(base, "new")), ["other"]);
 });
 
-test("azure-arc: a directory that cannot be made is the system's error, and nothing is left listening", async (t) => {
-  const file = join(directory(t), "file");
+test("azure-arc, a tokensDirectory that cannot be created: rejects with the system's error and stops listening", async (t) => {
+  const file = join(createDirectory(t), "file");
   writeFileSync(file, "");
   const start = emulator.startEmulator({ source: "azure-arc", tokensDirectory: join(file, "tokens") });
   await t.throwsAsync(start, { code: "ENOTDIR" });
 });
 
-test("azure-arc: the default directory is a new one, which goes with the endpoint", async (t) => {
+test("azure-arc, no tokensDirectory: a temporary directory is used, and close removes it", async (t) => {
   const endpoint = await startEndpoint(t, "azure-arc");
   const { headers } = await get(`${endpoint.url}?api-version=2020-06-01&resource=a`, { Metadata: "true" });
   const [, path] = /realm=(.*)\/[^/]+\.key$/.exec(headers["www-authenticate"]);

@@ -1,15 +1,16 @@
-// The emulator as a tool: start and end, the record of requests, holds, scripted faults, tokens, TLS. What
-// each host answers is in emulator-sources.spec.mjs.
+// The emulator's public API: options, start and close, the request log, holds, faults, tokens, TLS. The responses of
+// each source are tested in emulator-sources.spec.mjs.
 
 import { execFile } from "node:child_process";
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
 import net from "node:net";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -24,15 +25,15 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RESOURCE = "https://vault.azure.net";
 const DAY_SECONDS = 86_400;
 
-/** Starts an endpoint that ends with the test. */
+/** Starts an endpoint that closes at the end of the test. */
 async function start(t, options) {
   const endpoint = await startEmulator({ source: "imds", ...options });
   t.teardown(() => endpoint.close());
   return endpoint;
 }
 
-/** A good request to an endpoint that plays IMDS. */
-function ask(endpoint, { query = {}, ...options } = {}) {
+/** Sends a valid request to an IMDS endpoint, and parses the response. */
+function send(endpoint, { query = {}, ...options } = {}) {
   const url = new URL(endpoint.url);
   url.search = new URLSearchParams({ "api-version": "2018-02-01", resource: RESOURCE, ...query });
   const { request } = endpoint.certificate ? https : http;
@@ -52,8 +53,8 @@ function ask(endpoint, { query = {}, ...options } = {}) {
   });
 }
 
-/** The claims of a token, once its signature has been verified. */
-function claimsOf(t, endpoint, token) {
+/** Verifies the signature of a token and returns its claims. */
+function verifiedClaims(t, endpoint, token) {
   const [header, claims, signature] = token.split(".");
   const signed = Buffer.from(`${header}.${claims}`);
   t.true(verify("sha256", signed, endpoint.publicKey, Buffer.from(signature, "base64url")));
@@ -61,7 +62,7 @@ function claimsOf(t, endpoint, token) {
   return JSON.parse(Buffer.from(claims, "base64url"));
 }
 
-test("the door shows the sources and the default identities", (t) => {
+test("exports: the sources, and default identities with distinct ids", (t) => {
   t.deepEqual(emulator.sources, [
     "app-service",
     "imds",
@@ -80,27 +81,35 @@ test("the door shows the sources and the default identities", (t) => {
   t.is(new Set(ids).size, 9);
 });
 
-for (const [what, options, message] of [
+for (const [condition, options, message] of [
   ["no options", undefined, /"source"/],
   ["an unknown source", { source: "toString" }, /"source" must be one of app-service/],
-  ["a source that is no text", { source: ["imds"] }, /"source" must be one of app-service/],
-  ["a tenant that is no GUID", { source: "imds", tenantId: "foo" }, /"tenantId" must be a GUID\.$/],
-  ["a domain for a tenant", { source: "imds", tenantId: "contoso.com" }, /"tenantId" must be a GUID\.$/],
+  ["a source that is not a string", { source: ["imds"] }, /"source" must be one of app-service/],
+  ["a tenant that is not a GUID", { source: "imds", tenantId: "foo" }, /"tenantId" must be a GUID\.$/],
   [
-    "a tenant that is neither",
+    "a domain name as the tenant",
+    { source: "imds", tenantId: "contoso.com" },
+    /"tenantId" must be a GUID\.$/,
+  ],
+  [
+    "a tenant that is neither a GUID nor a domain name",
     { source: "imds", tenantId: "foo", tokens: () => {} },
     /"tenantId" must be a GUID or a domain name/,
   ],
-  ["a function that is none", { source: "imds", onUnknownIdentity: "x" }, /"onUnknownIdentity"/],
+  [
+    "onUnknownIdentity that is not a function",
+    { source: "imds", onUnknownIdentity: "x" },
+    /"onUnknownIdentity"/,
+  ],
   ["a port out of range", { source: "imds", port: 65_536 }, /"port"/],
-  ["a lifetime of nothing", { source: "imds", lifetimeSeconds: 0 }, /"lifetimeSeconds"/],
+  ["a lifetime of zero", { source: "imds", lifetimeSeconds: 0 }, /"lifetimeSeconds"/],
   ["an empty secret", { source: "imds", secret: "" }, /"secret"/],
-  ["resources that are no list", { source: "imds", resources: RESOURCE }, /"resources"/],
-  ["a clock that is none", { source: "imds", clock: 1 }, /"clock"/],
+  ["resources that are not a list", { source: "imds", resources: RESOURCE }, /"resources"/],
+  ["a clock that is not a function", { source: "imds", clock: 1 }, /"clock"/],
   ["an identity without an id", { source: "imds", identities: [{ clientId: "a" }] }, /"objectId"/],
-  ["an unknown kind of key", { source: "service-fabric", certificate: { key: "DSA" } }, /"key"/],
+  ["an unknown type of key", { source: "service-fabric", certificate: { key: "DSA" } }, /"key"/],
 ]) {
-  test(`${what} is refused`, async (t) => {
+  test(`startEmulator with ${condition}: TypeError`, async (t) => {
     await t.throwsAsync(async () => startEmulator(options), { instanceOf: TypeError, message });
   });
 }
@@ -111,30 +120,30 @@ for (const [written, source] of [
   ["Imds", "imds"],
   ["WORKLOAD-identity", "workload-identity"],
 ]) {
-  test(`${written} is ${source}`, async (t) => {
+  test(`source ${written}: is ${source}`, async (t) => {
     t.is((await start(t, { source: written })).source, source);
   });
 }
 
-test("an id that nobody has is told before it is refused, unless every id will do", async (t) => {
+test("an unknown id: is reported and rejected, but accepted with anyIdentity", async (t) => {
   const ids = [];
   const options = { source: "imds", onUnknownIdentity: (id) => ids.push(id) };
-  const closed = await start(t, options);
+  const strict = await start(t, options);
   const { userAssignedIdentity, tenantId } = emulator;
-  t.is((await ask(closed, { query: { client_id: userAssignedIdentity.clientId } })).status, 200);
-  t.is((await ask(closed, { query: { client_id: tenantId } })).status, 400);
-  const open = await start(t, { ...options, anyIdentity: true });
-  t.is((await ask(open, { query: { client_id: tenantId } })).status, 200);
+  t.is((await send(strict, { query: { client_id: userAssignedIdentity.clientId } })).status, 200);
+  t.is((await send(strict, { query: { client_id: tenantId } })).status, 400);
+  const lenient = await start(t, { ...options, anyIdentity: true });
+  t.is((await send(lenient, { query: { client_id: tenantId } })).status, 200);
   t.deepEqual(ids, [tenantId]);
 });
 
-test("a port that is taken is the system's error", async (t) => {
+test("a port in use: rejects with EADDRINUSE", async (t) => {
   const { origin } = await start(t);
   const port = Number(new URL(origin).port);
   await t.throwsAsync(startEmulator({ source: "imds", port }), { code: "EADDRINUSE" });
 });
 
-test("it listens on the loopback address alone", async (t) => {
+test("an endpoint: listens on the loopback address only", async (t) => {
   const { origin } = await start(t);
   const { hostname, port } = new URL(origin);
   t.is(hostname, "127.0.0.1");
@@ -146,11 +155,11 @@ test("it listens on the loopback address alone", async (t) => {
   t.is(error.code, "ECONNREFUSED");
 });
 
-test("a token has a managed identity's claims and a signature that holds", async (t) => {
+test("a token: has the claims of a managed identity and a valid signature", async (t) => {
   const endpoint = await start(t, { clock: () => 1_700_000_000_999 });
-  const { body } = await ask(endpoint, { query: { xms_cc: "cp1,cp2" } });
+  const { body } = await send(endpoint, { query: { xms_cc: "cp1,cp2" } });
   const { clientId, objectId, resourceId } = emulator.systemAssignedIdentity;
-  const { aio, rh, uti, ...claims } = claimsOf(t, endpoint, body.access_token);
+  const { aio, rh, uti, ...claims } = verifiedClaims(t, endpoint, body.access_token);
   t.deepEqual(claims, {
     aud: RESOURCE,
     iss: `https://sts.windows.net/${emulator.tenantId}/`,
@@ -171,31 +180,34 @@ test("a token has a managed identity's claims and a signature that holds", async
   for (const random of [aio, rh, uti]) t.regex(random, /^[\w.-]{20,}$/);
 });
 
-test("no two tokens are alike, and without capabilities there is no xms_cc", async (t) => {
+test("tokens: are unique, and have no xms_cc without capabilities", async (t) => {
   const endpoint = await start(t, { clock: () => 0 });
-  const answers = await Promise.all([ask(endpoint), ask(endpoint)]);
-  const [one, other] = answers.map(({ body }) => claimsOf(t, endpoint, body.access_token));
+  const responses = await Promise.all([send(endpoint), send(endpoint)]);
+  const [one, other] = responses.map(({ body }) => verifiedClaims(t, endpoint, body.access_token));
   t.not(one.uti, other.uti);
   t.false("xms_cc" in one);
 });
 
-test("tenant, lifetime and the system's identity can be chosen", async (t) => {
+test("tenantId, lifetimeSeconds and systemAssigned: determine the token", async (t) => {
   const endpoint = await start(t, {
     tenantId: "0d9ff1a6-7a1c-4c3b-8f8a-4a2b6f1c9e55",
     lifetimeSeconds: 60,
     systemAssigned: { clientId: "11111111-2222-4333-8444-555555555555" },
   });
-  const { body } = await ask(endpoint);
-  const claims = claimsOf(t, endpoint, body.access_token);
+  const { body } = await send(endpoint);
+  const claims = verifiedClaims(t, endpoint, body.access_token);
   t.is(body.expires_in, "60");
   t.is(claims.tid, "0d9ff1a6-7a1c-4c3b-8f8a-4a2b6f1c9e55");
   t.is(claims.appid, "11111111-2222-4333-8444-555555555555");
   t.is(claims.oid, emulator.systemAssignedIdentity.objectId);
 });
 
-test("a request is recorded as it came", async (t) => {
+test("a request: is recorded unchanged", async (t) => {
   const endpoint = await start(t);
-  await ask(endpoint, { query: { resource: "api://a b/ä'" }, headers: { Metadata: "TRUE", "X-Thing": "1" } });
+  await send(endpoint, {
+    query: { resource: "api://a b/ä'" },
+    headers: { Metadata: "TRUE", "X-Thing": "1" },
+  });
   await fetch(`${endpoint.origin}/elsewhere?a=1&a=2&__proto__=x`, {
     method: "POST",
     body: new URLSearchParams({ resource: "a b" }),
@@ -219,89 +231,89 @@ test("a request is recorded as it came", async (t) => {
   t.is(endpoint.requests.length, 2);
 });
 
-test("a hold keeps requests unanswered, and several must all be released", async (t) => {
+test("holds: requests wait until every hold is released", async (t) => {
   const endpoint = await start(t);
   const [first, second] = [endpoint.hold(), endpoint.hold()];
-  let answered = 0;
-  const answers = [1, 2, 3].map(() => ask(endpoint).finally(() => (answered += 1)));
+  let completed = 0;
+  const responses = [1, 2, 3].map(() => send(endpoint).finally(() => (completed += 1)));
   await endpoint.waitForRequests(3);
   first();
   first();
   endpoint.next({ status: 418 });
-  // Whatever a fourth request meets, the three before it would have been answered by now.
-  const fourth = ask(endpoint);
+  // If the first three requests were not held, they would be completed before the fourth is received.
+  const fourth = send(endpoint);
   await endpoint.waitForRequests(4);
-  t.is(answered, 0);
+  t.is(completed, 0);
   t.deepEqual(
     endpoint.requests.map(({ status }) => status),
     [undefined, undefined, undefined, undefined],
   );
   second();
   t.deepEqual(
-    (await Promise.all(answers)).map(({ status }) => status),
+    (await Promise.all(responses)).map(({ status }) => status),
     [200, 200, 200],
   );
   t.is((await fourth).status, 418);
 });
 
-test("a wait for requests that came already is over, one that cannot end is refused", async (t) => {
+test("waitForRequests: resolves for received requests, and rejects when the endpoint closes", async (t) => {
   const endpoint = await start(t);
-  await ask(endpoint);
+  await send(endpoint);
   await endpoint.waitForRequests(1);
   const waiting = endpoint.waitForRequests(2);
   await endpoint.close();
-  await t.throwsAsync(waiting, { message: /closed after 1 requests, 2 were awaited/ });
+  await t.throwsAsync(waiting, { message: /waited for 2 requests, but the endpoint closed after 1/ });
   await t.throwsAsync(endpoint.waitForRequests(3), { message: /closed/ });
 });
 
-test("faults come in order, once each, and before the standing one", async (t) => {
+test("faults of next: apply once, in order, and before the fault of always", async (t) => {
   const endpoint = await start(t);
   endpoint.always({ status: 500, body: "always" });
   endpoint.next([{ status: 429, headers: { "Retry-After": "2" } }, {}]);
   endpoint.next({ body: Buffer.from("raw"), headers: { "content-type": "text/html" } });
-  const answers = [];
-  for (let i = 0; i < 5; i += 1) answers.push(await ask(endpoint));
+  const responses = [];
+  for (let i = 0; i < 5; i += 1) responses.push(await send(endpoint));
   endpoint.always(null);
-  answers.push(await ask(endpoint));
+  responses.push(await send(endpoint));
   t.deepEqual(
-    answers.map(({ status }) => status),
+    responses.map(({ status }) => status),
     [429, 200, 200, 500, 500, 200],
   );
-  t.is(answers[0].headers["retry-after"], "2");
-  t.deepEqual(answers[0].body, { error: "invalid_request", error_description: "Too Many Requests" });
-  t.is(answers[1].body.token_type, "Bearer");
-  t.is(answers[2].text, "raw");
-  t.is(answers[2].headers["content-type"], "text/html");
-  t.is(answers[3].text, "always");
-  t.is(answers[5].body.token_type, "Bearer");
+  t.is(responses[0].headers["retry-after"], "2");
+  t.deepEqual(responses[0].body, { error: "invalid_request", error_description: "Too Many Requests" });
+  t.is(responses[1].body.token_type, "Bearer");
+  t.is(responses[2].text, "raw");
+  t.is(responses[2].headers["content-type"], "text/html");
+  t.is(responses[3].text, "always");
+  t.is(responses[5].body.token_type, "Bearer");
 });
 
-test("a body can be bent, and a header replaced or removed", async (t) => {
+test("body and headers of a fault: change the response, and an error in them is a 500", async (t) => {
   const endpoint = await start(t);
   endpoint.next([
-    { body: (answer) => ({ ...answer, expires_on: "1/10/2020 8:01:28 AM +00:00" }) },
-    { body: (answer, request) => ({ resource: request.query.resource, was: typeof answer.access_token }) },
+    { body: (body) => ({ ...body, expires_on: "1/10/2020 8:01:28 AM +00:00" }) },
+    { body: (body, request) => ({ resource: request.query.resource, type: typeof body.access_token }) },
     { status: 302, headers: { Location: "http://127.0.0.1:9/" }, body: "" },
     { headers: { "CONTENT-TYPE": undefined, "Set-Cookie": ["a=1", "b=2"] } },
     {
       body: () => {
-        throw new Error("the test's own mistake");
+        throw new Error("an error of the test");
       },
     },
     { headers: { "no header": "1" } },
   ]);
-  t.is((await ask(endpoint)).body.expires_on, "1/10/2020 8:01:28 AM +00:00");
-  t.deepEqual((await ask(endpoint)).body, { resource: RESOURCE, was: "string" });
-  const redirect = await ask(endpoint);
+  t.is((await send(endpoint)).body.expires_on, "1/10/2020 8:01:28 AM +00:00");
+  t.deepEqual((await send(endpoint)).body, { resource: RESOURCE, type: "string" });
+  const redirect = await send(endpoint);
   t.deepEqual([redirect.status, redirect.headers.location], [302, "http://127.0.0.1:9/"]);
-  t.deepEqual((await ask(endpoint)).headers["set-cookie"], ["a=1", "b=2"]);
-  const mistake = await ask(endpoint);
-  t.is(mistake.status, 500);
-  t.regex(mistake.text, /the test's own mistake/);
-  t.regex((await ask(endpoint)).text, /Header name must be a valid HTTP token/);
+  t.deepEqual((await send(endpoint)).headers["set-cookie"], ["a=1", "b=2"]);
+  const failure = await send(endpoint);
+  t.is(failure.status, 500);
+  t.regex(failure.text, /an error of the test/);
+  t.regex((await send(endpoint)).text, /Header name must be a valid HTTP token/);
 });
 
-test("the expiry of one answer can be set, for the token and its fields alike", async (t) => {
+test("expiresIn and expiresOn of a fault: set the expiry of the token and of the response", async (t) => {
   const endpoint = await start(t, { clock: () => 1_700_000_000_000 });
   endpoint.next([
     { expiresIn: 240 },
@@ -309,21 +321,21 @@ test("the expiry of one answer can be set, for the token and its fields alike", 
     { expiresOn: new Date(1_800_000_000_000) },
   ]);
   for (const expected of [1_700_000_240, 1_600_000_000, 1_800_000_000, 1_700_000_000 + DAY_SECONDS]) {
-    const { body } = await ask(endpoint);
+    const { body } = await send(endpoint);
     t.is(body.expires_on, String(expected));
     t.is(body.expires_in, String(expected - 1_700_000_000));
-    t.is(claimsOf(t, endpoint, body.access_token).exp, expected);
+    t.is(verifiedClaims(t, endpoint, body.access_token).exp, expected);
   }
 });
 
-test("a delay comes before the answer, and close does not wait for it", async (t) => {
+test("delay of a fault: postpones the response, but not close", async (t) => {
   const endpoint = await start(t);
   endpoint.next([{ delay: 20 }, { delay: 3_600_000 }]);
   const before = performance.now();
-  await ask(endpoint);
+  await send(endpoint);
   // Node's timers may fire a millisecond early.
   t.true(performance.now() - before >= 19);
-  const pending = ask(endpoint);
+  const pending = send(endpoint);
   const failed = t.throwsAsync(pending, { code: "ECONNRESET" });
   await endpoint.waitForRequests(2);
   await endpoint.close();
@@ -331,14 +343,14 @@ test("a delay comes before the answer, and close does not wait for it", async (t
 });
 
 for (const secure of [false, true]) {
-  test(`a connection can be dropped and reset at every point, ${secure ? "https" : "http"}`, async (t) => {
+  test(`drop and reset over ${secure ? "https" : "http"}: end the connection at every point`, async (t) => {
     const endpoint = await start(t, { secure });
     const points = ["before", "headers", "body"];
     endpoint.next(points.map((drop) => ({ drop })));
     endpoint.next(points.map((drop) => ({ drop, reset: true })));
     endpoint.next({ reset: true });
-    for (let i = 0; i < 7; i += 1) await t.throwsAsync(ask(endpoint), undefined, `fault ${i}`);
-    t.is((await ask(endpoint)).status, 200);
+    for (let i = 0; i < 7; i += 1) await t.throwsAsync(send(endpoint), undefined, `fault ${i}`);
+    t.is((await send(endpoint)).status, 200);
     t.deepEqual(
       endpoint.requests.map(({ status }) => status),
       [undefined, undefined, 200, undefined, undefined, 200, undefined, 200],
@@ -346,7 +358,7 @@ for (const secure of [false, true]) {
   });
 }
 
-test("what arrives before a drop is what the point says", async (t) => {
+test("drop: the client receives everything before the drop point", async (t) => {
   const endpoint = await start(t);
   endpoint.next([{ drop: "before" }, { drop: "headers" }, { drop: "body", body: "0123456789" }]);
   const received = [];
@@ -360,27 +372,27 @@ test("what arrives before a drop is what the point says", async (t) => {
   t.regex(received[2], /^HTTP\/1\.1 404 Not Found\r\n.*\r\nContent-Length: 10\r\n.*\r\n\r\n01234$/s);
 });
 
-test("a fault without meaning is refused where it is scripted", async (t) => {
+test("an invalid fault: next and always throw a TypeError", async (t) => {
   const endpoint = await start(t);
   t.throws(() => endpoint.next({ drop: "after" }), { instanceOf: TypeError, message: /"drop"/ });
   t.throws(() => endpoint.next([{ status: 99 }]), { instanceOf: TypeError, message: /"status"/ });
   t.throws(() => endpoint.always(undefined), { instanceOf: TypeError });
-  t.is((await ask(endpoint)).status, 200);
+  t.is((await send(endpoint)).status, 200);
 });
 
-test("close ends held requests, can be repeated, and disposes", async (t) => {
+test("close: ends held requests, returns the same promise again, and is the dispose method", async (t) => {
   const endpoint = await start(t);
   endpoint.hold();
-  const failed = t.throwsAsync(ask(endpoint), { code: "ECONNRESET" });
+  const failed = t.throwsAsync(send(endpoint), { code: "ECONNRESET" });
   await endpoint.waitForRequests(1);
   const closing = endpoint.close();
   t.is(endpoint.close(), closing);
   await Promise.all([closing, failed]);
-  await t.throwsAsync(ask(endpoint), { code: "ECONNREFUSED" });
+  await t.throwsAsync(send(endpoint), { code: "ECONNREFUSED" });
   if (Symbol.asyncDispose) t.is(endpoint[Symbol.asyncDispose](), closing);
 });
 
-test("a closed endpoint lets the process end, idle connections and held requests or not", async (t) => {
+test("a closed endpoint: the process exits despite idle connections and held requests", async (t) => {
   const script = `
     const { startEmulator, sources } = require("managed-identity-native/emulator");
     const net = require("node:net");
@@ -402,7 +414,31 @@ test("a closed endpoint lets the process end, idle connections and held requests
   t.is(stderr, "");
 });
 
-test("files that an endpoint made are gone with it", async (t) => {
+test("the package is removed after the emulator was loaded: every source starts and responds", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "emulator-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "emulator.js");
+  copyFileSync(require.resolve("managed-identity-native/emulator"), file);
+  const script = `
+    const { startEmulator, sources, azureCliTokens } = require(${JSON.stringify(file)});
+    require("node:fs").rmSync(${JSON.stringify(directory)}, { recursive: true });
+    const statuses = [];
+    (async () => {
+      for (const source of sources) {
+        for (const tokens of [undefined, azureCliTokens()]) {
+          const endpoint = await startEmulator({ source, tokens, secure: false });
+          statuses.push((await fetch(endpoint.origin + "/elsewhere")).status);
+          await endpoint.close();
+        }
+      }
+      console.log(JSON.stringify(statuses));
+    })();`;
+  const { stdout, stderr } = await run(process.execPath, ["-e", script], { timeout: 20_000 });
+  t.is(stderr, "");
+  t.deepEqual(JSON.parse(stdout), Array(emulator.sources.length * 2).fill(404));
+});
+
+test("close: removes the endpoint's files", async (t) => {
   const endpoint = await start(t, { source: "workload-identity" });
   const files = [endpoint.env.AZURE_FEDERATED_TOKEN_FILE, endpoint.env.NODE_EXTRA_CA_CERTS];
   t.deepEqual(files.map(existsSync), [true, true]);
@@ -412,7 +448,7 @@ test("files that an endpoint made are gone with it", async (t) => {
 
 for (const key of ["P-256", "RSA-2048"]) {
   for (const version of ["TLSv1.2", "TLSv1.3"]) {
-    test(`https with a certificate of its own: ${key}, ${version}`, async (t) => {
+    test(`https with ${key} and ${version}: clients that trust the certificate connect`, async (t) => {
       const tls = { minVersion: version, maxVersion: version };
       const endpoint = await start(t, { secure: true, certificate: { key }, tls });
       const { hostname: host, port } = new URL(endpoint.origin);
@@ -421,13 +457,13 @@ for (const key of ["P-256", "RSA-2048"]) {
       t.is(socket.getProtocol(), version);
       t.is(socket.getPeerX509Certificate().publicKey.asymmetricKeyType, key === "P-256" ? "ec" : "rsa");
       socket.destroy();
-      t.is((await ask(endpoint)).status, 200);
-      await t.throwsAsync(ask(endpoint, { ca: undefined }), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
+      t.is((await send(endpoint)).status, 200);
+      await t.throwsAsync(send(endpoint, { ca: undefined }), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
     });
   }
 }
 
-test("a certificate says what was asked of it", async (t) => {
+test("certificate options: determine the certificate", async (t) => {
   const { certificate } = await start(t, {
     secure: true,
     certificate: {
@@ -451,7 +487,7 @@ test("a certificate says what was asked of it", async (t) => {
   t.deepEqual(Object.keys(certificate).sort(), ["der", "pem", "thumbprint"]);
 });
 
-test("a certificate can be expired and nameless, and each is another", async (t) => {
+test("certificate options: an expired certificate without names is possible, and each is unique", async (t) => {
   const options = {
     notAfter: new Date("2020-01-01T00:00:00Z"),
     notBefore: new Date("2019-01-01"),
@@ -461,6 +497,6 @@ test("a certificate can be expired and nameless, and each is another", async (t)
   const other = await start(t, { secure: true, certificate: options });
   t.not(one.certificate.thumbprint, other.certificate.thumbprint);
   t.is(new X509Certificate(one.certificate.pem).subjectAltName, undefined);
-  await t.throwsAsync(ask(one), { code: "CERT_HAS_EXPIRED" });
+  await t.throwsAsync(send(one), { code: "CERT_HAS_EXPIRED" });
   t.is(one.requests.length, 0);
 });

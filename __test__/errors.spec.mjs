@@ -6,9 +6,9 @@ import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -400,7 +400,7 @@ for (const [name, [fault, part]] of Object.entries(UNUSABLE)) {
 
 test("a token beside an error is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
-  endpoint.always({ body: (answer) => ({ ...answer, error: "denied" }) });
+  endpoint.always({ body: (original) => ({ ...original, error: "denied" }) });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
   t.is(error.statusCode, 200);
 });
@@ -408,7 +408,7 @@ test("a token beside an error is rejected", async (t) => {
 test("a token with a status other than success is rejected", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [300, 400, 500]) {
-    endpoint.next({ status, body: (answer) => answer });
+    endpoint.next({ status, body: (original) => original });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.is(error.statusCode, status);
   }
@@ -417,7 +417,7 @@ test("a token with a status other than success is rejected", async (t) => {
 test("a token is accepted and cached with every success status", async (t) => {
   for (const status of [200, 201, 202, 203, 206, 226]) {
     const endpoint = await startEndpoint(t);
-    endpoint.next({ status, body: (answer) => answer });
+    endpoint.next({ status, body: (original) => original });
     t.false((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
     t.true((await acquireWithoutRetries(endpoint)).fromCache, `${status}`);
     t.is(endpoint.requests.length, 1);
@@ -427,7 +427,7 @@ test("a token is accepted and cached with every success status", async (t) => {
 test("a success status with an error is an error", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const status of [201, 206]) {
-    endpoint.next({ status, body: (answer) => ({ ...answer, error: "denied" }) });
+    endpoint.next({ status, body: (original) => ({ ...original, error: "denied" }) });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "denied");
     t.is(error.statusCode, status);
   }
@@ -465,7 +465,7 @@ test("a body that claims to be gzip is not decompressed", async (t) => {
   const endpoint = await startEndpoint(t);
   endpoint.always({
     headers: { "Content-Encoding": "gzip" },
-    body: (answer) => gzipSync(JSON.stringify(answer)),
+    body: (original) => gzipSync(JSON.stringify(original)),
   });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
   t.is(error.statusCode, 200);
@@ -478,7 +478,7 @@ for (const [name, headers] of [
 ]) {
   test(`a body over 1 MiB is rejected, ${name}`, async (t) => {
     const endpoint = await startEndpoint(t);
-    const padding = (bytes) => (answer) => ({ ...answer, padding: "x".repeat(bytes) });
+    const padding = (bytes) => (original) => ({ ...original, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
     t.true(error.message.includes("1048576"), error.message);

@@ -45,9 +45,9 @@ test("shortest: prints when the token expires", async (t) => {
 
 test("env-file: settings and identity are read from a file", async (t) => {
   const endpoint = await startEndpoint(t);
-  const folder = mkdtempSync(join(tmpdir(), "env-file-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, ".env");
+  const directory = mkdtempSync(join(tmpdir(), "env-file-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, ".env");
   const variables = { ...endpoint.env, RESOURCE: "https://graph.microsoft.com" };
   writeFileSync(
     file,

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const HOUR = 3_600;
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
@@ -109,7 +109,7 @@ for (const clock of Object.keys(CLOCKS)) {
         };
 
         await acquire("before");
-        await acquireInWorker("workerCalls");
+        await acquireInWorker("worker");
         const timers = startClock(Date.now());
         await acquire("fake");
         timers.advance(1_800_000);
@@ -126,7 +126,7 @@ for (const clock of Object.keys(CLOCKS)) {
         await acquire("two hours later");
         timers.restore();
         await acquire("afterwards");
-        await acquireInWorker("workerCalls");
+        await acquireInWorker("worker");
         await worker.terminate();
         report(calls);
       },
@@ -134,7 +134,7 @@ for (const clock of Object.keys(CLOCKS)) {
     );
     // For each call: its step, the index of its token, whether the token was cached, and its remaining minutes.
     t.deepEqual(
-      calls.filter(([step]) => step !== "workerCalls"),
+      calls.filter(([step]) => step !== "worker"),
       [
         ["before", 0, false, 60],
         ["fake", 0, true, 60],
@@ -148,7 +148,7 @@ for (const clock of Object.keys(CLOCKS)) {
         ["afterwards", 0, true, 60],
       ],
     );
-    const workerCalls = calls.filter(([step]) => step === "workerCalls");
+    const workerCalls = calls.filter(([step]) => step === "worker");
     t.deepEqual(
       workerCalls.map(([, token, fromCache]) => [token, fromCache]),
       [
@@ -321,7 +321,7 @@ test("a token that expired in real time is not returned under a frozen fake cloc
   if (!hasFaketime) return logMissingFaketime(t);
   const endpoint = await startHourly(t);
   // The response has only a lifetime, because the clock of the endpoint does not jump.
-  endpoint.always({ body: ({ expires_on, ...answer }) => ({ ...answer, expires_in: HOUR }) });
+  endpoint.always({ body: ({ expires_on, ...original }) => ({ ...original, expires_in: HOUR }) });
   const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
   const acquire = async (prepare) => {
     const run = `async (state, argument) => {

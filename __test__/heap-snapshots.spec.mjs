@@ -6,8 +6,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 
@@ -95,7 +95,7 @@ test("clearCache removes all tokens of all applications from the JavaScript heap
     },
     endpoint,
   );
-  t.is(count(endpoint, before), 100, "the search finds message is there");
+  t.is(count(endpoint, before), 100, "the search works");
   t.is(count(endpoint, after), 0);
 });
 
@@ -134,7 +134,7 @@ test("clearCache removes the tokens of an idle worker at once, and of a busy wor
           await once(worker, "message");
         } else {
           await settled();
-          worker.postMessage("answer");
+          worker.postMessage("continue");
           await once(worker, "message");
         }
         report(await reachable(await worker.getHeapSnapshot()));
@@ -177,9 +177,9 @@ test("a replaced token is removed from the heap of other applications by their n
       await acquire(one, resources(50));
       report(await reachable());
       await acquire(
-        { ask: (resource) => other.acquireToken({ resource, forceRefresh: true }) },
+        { refresh: (resource) => other.acquireToken({ resource, forceRefresh: true }) },
         resources(50),
-        "ask",
+        "refresh",
       );
       await acquire(one, ["https://another.example"]);
       report(await reachable());

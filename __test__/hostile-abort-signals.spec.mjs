@@ -2,8 +2,8 @@
 // tests run in child processes, which an unhandled rejection would end.
 
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 
 /**
  * Makes one call with each of these kinds of signals and reports its result: the token's type, or the error's name and

@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
-import { startProcess } from "./support/program.mjs";
+import { startProcess } from "./support/child-program.mjs";
 
-const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const TENANT = "11111111-2222-4333-8444-555555555555";
 const SNI = "token-proxy.example";
@@ -45,15 +45,15 @@ async function startProxy(t, names) {
   );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const folder = mkdtempSync(join(tmpdir(), "identity-bindings-"));
+  const directory = mkdtempSync(join(tmpdir(), "identity-bindings-"));
   const write = (name, content) => {
-    writeFileSync(join(folder, name), content);
-    return join(folder, name);
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
   };
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   });
   const { port } = server.address();
   return {

@@ -4,13 +4,13 @@
 
 import test from "ava";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import {
   ownAddressCommand,
   skipReason,
   unansweredAddressCommand,
   unansweredSkipReason,
 } from "./support/imds-address.mjs";
-import { runProcess } from "./support/program.mjs";
 
 const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: undefined };
 /** Shorter than the retries of a 404, which a chain that continues must not wait for. */

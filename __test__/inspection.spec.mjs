@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { format, inspect } from "node:util";
 import { createContext, runInContext } from "node:vm";
 import test from "ava";
+import { platformFolder } from "./packaging/packages.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
@@ -35,8 +36,8 @@ test("inspecting an application shows its identity and source, but no token or s
     { depth: Number.POSITIVE_INFINITY, showHidden: true, getters: true },
     { compact: false, colors: true },
   ];
-  for (const given of options) {
-    const text = withEnvironment(endpoint.env, () => inspect({ application }, given));
+  for (const inspectOptions of options) {
+    const text = withEnvironment(endpoint.env, () => inspect({ application }, inspectOptions));
     t.true(text.includes("ManagedIdentityApplication"), text);
     t.true(text.includes("system-assigned") && text.includes("AppService"), text);
     t.false(text.includes(accessToken) || text.includes(endpoint.env.IDENTITY_HEADER), "a secret shows");
@@ -79,7 +80,7 @@ test("inspecting an application never throws", (t) => {
   t.is(application[custom](-1, {}, inspect), "[ManagedIdentityApplication]");
   t.true(application[custom]().startsWith("ManagedIdentityApplication {"));
   const throwing = () => {
-    throw new Error("mine");
+    throw new Error("thrown by the test");
   };
   t.is(application[custom](2, {}, throwing), "ManagedIdentityApplication {}");
   Object.defineProperty(application, "constructor", { get: throwing });
@@ -141,16 +142,16 @@ test("a constructed error has the same fields as a real one", async (t) => {
 
 test("isManagedIdentityError recognizes errors of every copy of the package, and no other value", async (t) => {
   mkdirSync(join(root, "target"), { recursive: true });
-  const folder = mkdtempSync(join(root, "target", "copy-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const directory = mkdtempSync(join(root, "target", "copy-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   for (const name of ["dist", "package.json"]) {
-    cpSync(join(root, name), join(folder, name), { recursive: true });
+    cpSync(join(root, name), join(directory, name), { recursive: true });
   }
-  writeFileSync(
-    join(folder, "binding.js"),
-    `module.exports = require(${JSON.stringify(join(root, "binding.js"))});`,
-  );
-  const copy = require(join(folder, "dist", "index.js"));
+  const addon = join(directory, "node_modules", `managed-identity-native-${platformFolder()}`);
+  mkdirSync(addon, { recursive: true });
+  const shared = JSON.stringify(require.resolve("./support/binding.cjs"));
+  writeFileSync(join(addon, "index.js"), `module.exports = require(${shared});`);
+  const copy = require(join(directory, "dist", "index.js"));
   const foreign = await new copy.ManagedIdentityApplication()
     .acquireToken("nonsense")
     .catch((error) => error);
@@ -163,7 +164,7 @@ test("isManagedIdentityError recognizes errors of every copy of the package, and
   }
   const brand = Symbol.for("managed-identity-native.ManagedIdentityError");
   const throwing = () => {
-    throw new Error("mine");
+    throw new Error("thrown by the test");
   };
   const hostile = Object.setPrototypeOf(
     new Error("x"),
@@ -206,9 +207,9 @@ test("isManagedIdentityError recognizes errors of another realm", (t) => {
 function loadInRealm(realm) {
   const { readFileSync } = realm.require("node:fs");
   const text = readFileSync(`${realm.__dirname}/dist/index.js`, "utf8");
-  const folder = `${realm.__dirname}/dist`;
+  const directory = `${realm.__dirname}/dist`;
   const load = new Function("require", "module", "__dirname", "__filename", text);
-  load(realm.require, realm.module, folder, `${folder}/index.js`);
+  load(realm.require, realm.module, directory, `${directory}/index.js`);
   const { ManagedIdentityError: RealmError } = realm.module.exports;
   realm.constructed = new RealmError("some_code", "some-id", { message: "A message." });
 }

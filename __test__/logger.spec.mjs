@@ -2,8 +2,8 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { startProcess, startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { startProcess, startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, LogLevel, version } = require("managed-identity-native");

@@ -6,9 +6,9 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -115,10 +115,10 @@ test("the path and query of a configured endpoint are preserved as by msal-node"
   const env = { ...endpoint.env, IDENTITY_ENDPOINT: `${endpoint.url}/?own=a%20b&x` };
   await runProcess(t, acquireWithMsal, { argument: [{ env, requests: [{ resource: RESOURCE }] }] });
   await withEnvironment(env, () => new ManagedIdentityApplication().acquireToken(RESOURCE));
-  const [msalRequests, ours] = endpoint.requests.map((request) => comparable(request, ["x-identity-header"]));
-  t.deepEqual(ours, msalRequests);
-  t.deepEqual(ours.query.slice(0, 2), ["own=a%20b", "x"]);
-  t.is(ours.status, 200);
+  const [expected, actual] = endpoint.requests.map((request) => comparable(request, ["x-identity-header"]));
+  t.deepEqual(actual, expected);
+  t.deepEqual(actual.query.slice(0, 2), ["own=a%20b", "x"]);
+  t.is(actual.status, 200);
 });
 
 test("msal-node still behaves as docs/wire-protocol.md says where this package deviates", async (t) => {
@@ -210,11 +210,11 @@ async function acquireFromArc({ native, require, argument, report }) {
     const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
     const outcomes = await runProcess(t, acquireFromArc, { argument, command: namespaceCommand });
     t.is(outcomes.length, 4);
-    for (const [msalRequests, ours] of outcomes) {
-      t.deepEqual(ours, msalRequests);
-      t.is(ours.source, "AzureArc");
+    for (const [expected, actual] of outcomes) {
+      t.deepEqual(actual, expected);
+      t.is(actual.source, "AzureArc");
       t.deepEqual(
-        ours.requests.map(({ status }) => status),
+        actual.requests.map(({ status }) => status),
         [401, 200],
       );
     }

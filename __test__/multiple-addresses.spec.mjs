@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { runProcess } from "./support/program.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const NAME = "several-addresses.example";

@@ -3,9 +3,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { startWorker } from "./support/program.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
 
 for (const source of ["app-service", "imds", "service-fabric", "workload-identity"]) {
   test(`${source}: the process exits by itself after a token, although the connection is kept alive`, async (t) => {

@@ -7,8 +7,8 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { startProcess } from "./support/child-program.mjs";
 import { findRemainingSecrets, findSecrets, unavailableReason } from "./support/memory-scan.mjs";
-import { startProcess } from "./support/program.mjs";
 
 /** Starts an endpoint with this request listener, which stops with the test; returns its origin. */
 async function listen(t, respond) {
@@ -27,7 +27,7 @@ function tokenBody(token) {
 
 /** Acquires a token from Azure Arc with verbose logging; reports the result and stays alive. */
 async function acquireFromArc({ native, require, argument, report }) {
-  require("node:fs").mkdirSync(argument.folder, { recursive: true });
+  require("node:fs").mkdirSync(argument.directory, { recursive: true });
   // The search must find this value, to prove that it works. It is generated, so that it is not in the source text.
   const canary = Buffer.from(require("node:crypto").randomBytes(32).toString("hex"));
   report({ canary: canary.toString() });
@@ -100,7 +100,7 @@ for (const [name, { result, respond, timeout = 30_000 }] of Object.entries(AGENT
         response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
       });
       const program = startProcess(t, acquireFromArc, {
-        argument: { folder: KEY_DIRECTORY, timeout },
+        argument: { directory: KEY_DIRECTORY, timeout },
         command: namespaceCommand,
         env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
         flags: ["--expose-gc"],

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
-import { runProcess } from "./support/program.mjs";
+import { runProcess } from "./support/child-program.mjs";
 
 const root = new URL("..", import.meta.url);
 
@@ -44,7 +44,7 @@ async function startServer(t) {
 }
 
 /**
- * Makes every kind of call under each pollution, `{ name, way }`, and reports the checks that failed. The function is
+ * Makes every kind of call under each pollution, `{ name, kind }`, and reports the checks that failed. The function is
  * sent to a process as source text.
  */
 async function program({ native, argument: pollutions, report }) {

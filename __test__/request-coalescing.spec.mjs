@@ -3,9 +3,9 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { startProcess, startWorker } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withFrozenClock } from "./support/frozen-clock.mjs";
-import { startProcess, startWorker } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);

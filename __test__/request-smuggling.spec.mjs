@@ -14,7 +14,7 @@ import { withEnvironment } from "./support/environment.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication, ManagedIdentityError } = require("managed-identity-native");
-const { createCertificate } = require("../emulator/certificate.js");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const TOKEN = '{"access_token":"a.b.c","expires_in":"3600"}';
 const RESPONSE = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${TOKEN.length}\r\n\r\n${TOKEN}`;
@@ -103,10 +103,10 @@ const SOURCES = {
     secure: true,
   },
   WorkloadIdentity: {
-    env: (origin, { pem }, folder) => {
+    env: (origin, { pem }, directory) => {
       const write = (name, text) => {
-        writeFileSync(join(folder, name), text);
-        return join(folder, name);
+        writeFileSync(join(directory, name), text);
+        return join(directory, name);
       };
       return {
         AZURE_AUTHORITY_HOST: origin,
@@ -209,7 +209,7 @@ function isPadded(id) {
  * The inputs of a source. `using(payload)` returns the environment, options and request with the payload,
  * `rejects(payload)` whether no request may be sent, and `sent(payload)` the parameters that contain it.
  */
-function inputs({ endpoint, secret, takesClaims = false, ids = {}, variables = {} }, origin, folder) {
+function inputs({ endpoint, secret, takesClaims = false, ids = {}, variables = {} }, origin, directory) {
   const list = {
     "the resource": {
       using: (payload) => ({ request: { resource: `https://a/${payload}` } }),
@@ -265,7 +265,7 @@ function inputs({ endpoint, secret, takesClaims = false, ids = {}, variables = {
       using: (payload) => ({ env: { AZURE_TENANT_ID: `a${payload}` } }),
       rejects: (payload) => /[^\w.-]/.test(variable(payload)),
     };
-    const file = join(folder, "changed-token");
+    const file = join(directory, "changed-token");
     list["the federated token"] = {
       using: (payload) => {
         writeFileSync(file, `a${payload}b`);
@@ -280,12 +280,14 @@ function inputs({ endpoint, secret, takesClaims = false, ids = {}, variables = {
 
 for (const [name, source] of Object.entries(SOURCES)) {
   test(`${name} receives one well-formed request, or none, for any input`, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "request-smuggling-"));
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const directory = mkdtempSync(join(tmpdir(), "request-smuggling-"));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
     const certificate = source.secure ? await createCertificate() : undefined;
     const server = await listen(t, certificate && { cert: certificate.pem, key: certificate.keyPem });
-    const validEnv = source.env(server.origin, certificate, folder);
-    for (const [input, { using, rejects, sent }] of Object.entries(inputs(source, server.origin, folder))) {
+    const validEnv = source.env(server.origin, certificate, directory);
+    for (const [input, { using, rejects, sent }] of Object.entries(
+      inputs(source, server.origin, directory),
+    )) {
       for (const payload of PAYLOADS) {
         const message = `${input}: ${JSON.stringify(payload)}`;
         const { env, options, request = { resource: "https://a" } } = using(payload);

@@ -4,8 +4,8 @@
 import { createRequire } from "node:module";
 import test from "ava";
 import { KEY_DIRECTORY } from "./support/arc-namespace.mjs";
+import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { runProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);

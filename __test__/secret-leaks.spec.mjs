@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
 import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -177,11 +177,13 @@ for (const source of [...Object.keys(SECRETS), "imds", "cloud-shell"]) {
     const tokens = [];
     const secretOf = ({ headers, form }) =>
       form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret ?? "";
-    const tokenFirst = (answer, request) => `${answer.access_token ?? tokens.at(-1)} ${secretOf(request)}`;
-    const secretFirst = (answer, request) => `${secretOf(request)} ${answer.access_token ?? tokens.at(-1)}`;
-    const recordToken = (createBody) => (answer, request) => {
-      if (answer.access_token) tokens.push(answer.access_token);
-      return createBody(answer, request);
+    const tokenFirst = (original, request) =>
+      `${original.access_token ?? tokens.at(-1)} ${secretOf(request)}`;
+    const secretFirst = (original, request) =>
+      `${secretOf(request)} ${original.access_token ?? tokens.at(-1)}`;
+    const recordToken = (createBody) => (original, request) => {
+      if (original.access_token) tokens.push(original.access_token);
+      return createBody(original, request);
     };
     const bodies = [tokenFirst, secretFirst].flatMap((bodies) => [
       (...parameters) => ({ error: "denied", error_description: bodies(...parameters) }),
@@ -193,7 +195,7 @@ for (const source of [...Object.keys(SECRETS), "imds", "cloud-shell"]) {
       ...bodies.flatMap((createBody) =>
         [400, 200].map((status) => ({ status, body: recordToken(createBody) })),
       ),
-      ...Array.from({ length: 3 }, () => ({ body: recordToken((answer) => answer) })),
+      ...Array.from({ length: 3 }, () => ({ body: recordToken((original) => original) })),
     ]);
     const calls = 2 * bodies.length + 1;
     const { code, stderr, reports } = await startProcess(t, observeEverything, {
@@ -216,26 +218,26 @@ for (const source of [...Object.keys(SECRETS), "imds", "cloud-shell"]) {
 
 test("a token in an error response is redacted", async (t) => {
   for (const body of [
-    (answer) => ({ error: "denied", error_description: `your token was ${answer.access_token}` }),
-    (answer) => ({ message: `token=${answer.access_token}` }),
-    (answer) => `token=${answer.access_token}`,
-    (answer) => ({ error: answer.access_token }),
-    (answer) => ({ error: "denied", ...answer }),
-    (answer) => JSON.stringify(answer).slice(0, -1),
-    (answer) => `<html>${answer.access_token}`,
+    (original) => ({ error: "denied", error_description: `your token was ${original.access_token}` }),
+    (original) => ({ message: `token=${original.access_token}` }),
+    (original) => `token=${original.access_token}`,
+    (original) => ({ error: original.access_token }),
+    (original) => ({ error: "denied", ...original }),
+    (original) => JSON.stringify(original).slice(0, -1),
+    (original) => `<html>${original.access_token}`,
   ]) {
     const endpoint = await startEndpoint(t, "imds");
-    const recordToken = [];
+    const granted = [];
     for (const status of [200, 400]) {
       endpoint.next({
         status,
-        body: (answer) => {
-          recordToken.push(answer.access_token);
-          return body(answer);
+        body: (original) => {
+          granted.push(original.access_token);
+          return body(original);
         },
       });
       const error = await expectError(t, acquireWithoutRetries(endpoint), undefined, String(body));
-      assertHidden(t, inspectAll(error), recordToken, String(body));
+      assertHidden(t, inspectAll(error), granted, String(body));
     }
   }
 });

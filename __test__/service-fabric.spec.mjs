@@ -153,7 +153,7 @@ test("a TLS 1.1 server is rejected", async (t) => {
   t.deepEqual(endpoint.requests, []);
 });
 
-test("claims send the SHA-256 hash of the cached token, whose place the new token takes", async (t) => {
+test("claims send the SHA-256 hash of the cached token, and the new token replaces it", async (t) => {
   const endpoint = await start(t);
   const application = new ManagedIdentityApplication({ clientCapabilities: ["CP1"] });
   const acquireIn = (request) => acquire(endpoint, request, application);

@@ -3,8 +3,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { startProcess } from "./support/child-program.mjs";
 import { RESOURCE } from "./support/endpoint.mjs";
-import { startProcess } from "./support/program.mjs";
 import { startTokenServer, tokenBody } from "./support/token-server.mjs";
 
 /** Longer than all timeouts. */

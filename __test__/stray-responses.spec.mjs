@@ -1,5 +1,5 @@
 // A response belongs to one request: other data that an endpoint sends on a connection never becomes a token of another
-// resource.
+// resource. The tests are serial because the delays of stray responses must not depend on the load of the other tests.
 
 import { createRequire } from "node:module";
 import { setTimeout } from "node:timers/promises";
@@ -36,53 +36,62 @@ for (const namesResource of [true, false]) {
   for (const strayAfter of [0, 1, 2, 5, 12]) {
     for (const isOnce of [true, false]) {
       const amount = isOnce ? "one stray response" : "one stray response per connection";
-      test(`300 concurrent resources, responses ${label}, ${amount} after ${strayAfter} ms: no wrong token`, async (t) => {
-        let strays = 0;
-        const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-          const response = tokenResponse(resource, { namesResource });
-          await writeAfter(socket, RESPONSE_TIME, response);
-          if (nthOfConnection > 0 || (isOnce && strays > 0)) return;
-          strays += 1;
-          await writeAfter(socket, strayAfter, response);
-        });
-        await acquireAll(t, endpoint, resources(300));
-        t.true(strays > 0);
-      });
+      test.serial(
+        `300 concurrent resources, responses ${label}, ${amount} after ${strayAfter} ms: no wrong token`,
+        async (t) => {
+          let strays = 0;
+          const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
+            const response = tokenResponse(resource, { namesResource });
+            await writeAfter(socket, RESPONSE_TIME, response);
+            if (nthOfConnection > 0 || (isOnce && strays > 0)) return;
+            strays += 1;
+            await writeAfter(socket, strayAfter, response);
+          });
+          await acquireAll(t, endpoint, resources(300));
+          t.true(strays > 0);
+        },
+      );
     }
   }
 
-  test(`sequential calls, responses ${label}, one stray response per connection: no wrong token`, async (t) => {
-    const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-      const response = tokenResponse(resource, { namesResource });
-      await writeAfter(socket, 0, response);
-      if (nthOfConnection === 0) await writeAfter(socket, 2, response);
-    });
-    const application = new ManagedIdentityApplication();
-    for (const resource of resources(100)) await acquireAll(t, endpoint, [resource], application);
-  });
+  test.serial(
+    `sequential calls, responses ${label}, one stray response per connection: no wrong token`,
+    async (t) => {
+      const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
+        const response = tokenResponse(resource, { namesResource });
+        await writeAfter(socket, 0, response);
+        if (nthOfConnection === 0) await writeAfter(socket, 2, response);
+      });
+      const application = new ManagedIdentityApplication();
+      for (const resource of resources(100)) await acquireAll(t, endpoint, [resource], application);
+    },
+  );
 }
 
 for (const strayAfter of [0, 2, 12]) {
-  test(`a server that waits for acknowledgements, one stray response after ${strayAfter} ms: no wrong token`, async (t) => {
-    const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
-      // With Nagle's algorithm, data after a response is sent once the response is acknowledged.
-      socket.setNoDelay(false);
-      const response = tokenResponse(resource, { namesResource: false });
-      await writeAfter(socket, 0, response);
-      // Linux delays acknowledgements from the second exchange of a connection on.
-      if (nthOfConnection === 2) await writeAfter(socket, strayAfter, response);
-    });
-    const application = new ManagedIdentityApplication();
-    for (const resource of resources(60)) {
-      await acquireAll(t, endpoint, [resource], application);
-      // A connection is reused after 25 ms, and an acknowledgement is delayed by 40 ms.
-      await setTimeout(30);
-    }
-    t.true(endpoint.counts.connections < 60);
-  });
+  test.serial(
+    `a server that waits for acknowledgements, one stray response after ${strayAfter} ms: no wrong token`,
+    async (t) => {
+      const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
+        // With Nagle's algorithm, data after a response is sent once the response is acknowledged.
+        socket.setNoDelay(false);
+        const response = tokenResponse(resource, { namesResource: false });
+        await writeAfter(socket, 0, response);
+        // Linux delays acknowledgements from the second exchange of a connection on.
+        if (nthOfConnection === 2) await writeAfter(socket, strayAfter, response);
+      });
+      const application = new ManagedIdentityApplication();
+      for (const resource of resources(60)) {
+        await acquireAll(t, endpoint, [resource], application);
+        // A connection is reused after 25 ms, and an acknowledgement is delayed by 40 ms.
+        await setTimeout(30);
+      }
+      t.true(endpoint.counts.connections < 60);
+    },
+  );
 }
 
-test("a stray response before the first request of a connection is not used", async (t) => {
+test.serial("a stray response before the first request of a connection is not used", async (t) => {
   const stray = tokenResponse("https://another.example");
   const endpoint = await startRawEndpoint(
     t,
@@ -92,7 +101,7 @@ test("a stray response before the first request of a connection is not used", as
   await acquireAll(t, endpoint, ["https://vault.azure.net"]);
 });
 
-test("a stray response between a 100 and the response is not used", async (t) => {
+test.serial("a stray response between a 100 and the response is not used", async (t) => {
   let isFirst = true;
   const endpoint = await startRawEndpoint(t, async ({ socket, resource }) => {
     await writeAfter(socket, RESPONSE_TIME, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -104,7 +113,7 @@ test("a stray response between a 100 and the response is not used", async (t) =>
   t.is(endpoint.counts.connections, 2);
 });
 
-test("data that is not HTTP on an idle connection closes only that connection", async (t) => {
+test.serial("data that is not HTTP on an idle connection closes only that connection", async (t) => {
   const endpoint = await startRawEndpoint(t, async ({ socket, resource, nthOfConnection }) => {
     await writeAfter(socket, 0, tokenResponse(resource, { namesResource: false }));
     if (nthOfConnection === 0) await writeAfter(socket, 1, "\0\0garbage");
@@ -112,29 +121,32 @@ test("data that is not HTTP on an idle connection closes only that connection", 
   await acquireAll(t, endpoint, resources(50));
 });
 
-test("an endpoint that returns another name for a resource costs one additional request, once", async (t) => {
-  const resource = "https://management.core.windows.net/";
-  const endpoint = await startRawEndpoint(t, ({ socket, nth }) => {
-    const body = JSON.stringify({
-      access_token: `token ${nth}`,
-      expires_in: 86_400,
-      resource: "https://management.azure.com/",
+test.serial(
+  "an endpoint that returns another name for a resource costs one additional request, once",
+  async (t) => {
+    const resource = "https://management.core.windows.net/";
+    const endpoint = await startRawEndpoint(t, ({ socket, nth }) => {
+      const body = JSON.stringify({
+        access_token: `token ${nth}`,
+        expires_in: 86_400,
+        resource: "https://management.azure.com/",
+      });
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     });
-    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-  });
-  const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-  const first = await withEnvironment(endpoint.env, () => application.acquireToken(resource));
-  t.is(first.accessToken, "token 1");
-  t.is(first.metadata.attempts, 2);
-  t.is(endpoint.counts.connections, 2, "the second request uses a new connection");
-  const second = await withEnvironment(endpoint.env, () =>
-    application.acquireToken({ resource, forceRefresh: true }),
-  );
-  t.is(second.accessToken, "token 2");
-  t.is(second.metadata.attempts, 1);
-});
+    const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    const first = await withEnvironment(endpoint.env, () => application.acquireToken(resource));
+    t.is(first.accessToken, "token 1");
+    t.is(first.metadata.attempts, 2);
+    t.is(endpoint.counts.connections, 2, "the second request uses a new connection");
+    const second = await withEnvironment(endpoint.env, () =>
+      application.acquireToken({ resource, forceRefresh: true }),
+    );
+    t.is(second.accessToken, "token 2");
+    t.is(second.metadata.attempts, 1);
+  },
+);
 
-test("responses that name another resource each time are rejected", async (t) => {
+test.serial("responses that name another resource each time are rejected", async (t) => {
   const endpoint = await startRawEndpoint(t, ({ socket, nth }) =>
     socket.write(tokenResponse(`https://other-${nth}.example`)),
   );
@@ -147,7 +159,7 @@ test("responses that name another resource each time are rejected", async (t) =>
   t.false(error.message.includes("token for"), error.message);
 });
 
-test("responses of a custom client are not compared with the request", async (t) => {
+test.serial("responses of a custom client are not compared with the request", async (t) => {
   let requests = 0;
   const networkClient = {
     async sendGetRequestAsync() {
@@ -169,7 +181,7 @@ test("responses of a custom client are not compared with the request", async (t)
   t.is(requests, 1);
 });
 
-test("100 sequential calls share few connections", async (t) => {
+test.serial("100 sequential calls share few connections", async (t) => {
   const endpoint = await startRawEndpoint(t, ({ socket, resource }) =>
     writeAfter(socket, 1, tokenResponse(resource)),
   );

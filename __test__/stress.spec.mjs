@@ -3,8 +3,8 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
 
 const STRICT = ["--unhandled-rejections=strict"];
 const here = createRequire(import.meta.url);

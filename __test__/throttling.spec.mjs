@@ -3,8 +3,8 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import test from "ava";
+import { startProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { startProcess } from "./support/program.mjs";
 import { expectError } from "./support/rejection.mjs";
 import { sendToken, startTokenServer } from "./support/token-server.mjs";
 

@@ -172,7 +172,7 @@ test("totalTimeout ends a retry in flight, and the error contains the last failu
 });
 
 (process.platform === "connectTimeout applies if no connection is accepted" ? test : test.skip)(
-  "connectTimeout: nobody accepts",
+  "connectTimeout applies if no connection is accepted",
   async (t) => {
     const port = await startUnresponsiveServer(t);
     const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };

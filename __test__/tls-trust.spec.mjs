@@ -10,9 +10,9 @@ import { join } from "node:path";
 import tls from "node:tls";
 import test from "ava";
 import { skipReason } from "./support/arc-namespace.mjs";
-import { runProcess, startProcess } from "./support/program.mjs";
+import { runProcess, startProcess } from "./support/child-program.mjs";
 
-const { createCertificate } = createRequire(import.meta.url)("../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const canReadRoots = tls.getCACertificates !== undefined;
 const canSetRoots = tls.setDefaultCACertificates !== undefined;
@@ -42,18 +42,18 @@ async function startServer(t, options = {}) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const folder = mkdtempSync(join(tmpdir(), "trust-"));
+  const directory = mkdtempSync(join(tmpdir(), "trust-"));
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   });
-  const ca = join(folder, "ca.pem");
+  const ca = join(directory, "ca.pem");
   writeFileSync(ca, certificate.pem);
   const url = `https://127.0.0.1:${server.address().port}/token`;
   return {
     ca,
-    folder,
+    directory,
     url,
     pem: certificate.pem,
     env: { ...NO_SETTINGS, IDENTITY_ENDPOINT: url, IDENTITY_HEADER: "header-1234" },
@@ -152,7 +152,7 @@ for (const fetch of [true, false]) {
 
   test(`a missing file in NODE_EXTRA_CA_CERTS is logged (${loaded})`, async (t) => {
     const server = await startServer(t);
-    const missing = join(server.folder, "gone.pem");
+    const missing = join(server.directory, "gone.pem");
     const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
     t.is(outcome.actual, "rejected", "no other root verifies the server");
     t.true(outcome.message.includes(missing), outcome.message);
@@ -292,7 +292,7 @@ test("the system's roots apply in addition to Node's, also if the file in NODE_E
   if (skipReason !== undefined) return t.pass(skipReason);
   const server = await startServer(t);
   const command = withSystemRoots(server.ca);
-  const missing = join(server.folder, "gone.pem");
+  const missing = join(server.directory, "gone.pem");
   for (const NODE_EXTRA_CA_CERTS of [undefined, missing]) {
     const outcome = await resultOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
     t.deepEqual([outcome.fetch, outcome.actual], ["rejected", 200]);

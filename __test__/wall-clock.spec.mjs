@@ -154,7 +154,7 @@ faketimeTest(
 );
 
 faketimeTest(
-  "a thousand keys that age at once: everybody is results, five refreshes at a time",
+  "a thousand cached tokens become stale at once: all calls are served, with five refreshes at a time",
   async (t) => {
     const [endpoint, caller] = await Promise.all([startEndpoint(t), startCaller(t)]);
     const resources = Array.from({ length: 1_000 }, (_, index) => `https://${index}.example`);

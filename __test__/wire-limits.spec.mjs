@@ -3,8 +3,8 @@
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
 import test from "ava";
+import { startProcess } from "./support/child-program.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { startProcess } from "./support/program.mjs";
 import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
 
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");

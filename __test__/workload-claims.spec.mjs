@@ -3,10 +3,10 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { runProcess } from "./support/child-program.mjs";
 import { claimsOf, getToken, SCOPE, withEndpoint } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
-import { runProcess } from "./support/program.mjs";
 import { claimsChallenge, createClient, startProtectedService } from "./support/protected-service.mjs";
 import { expectError } from "./support/rejection.mjs";
 

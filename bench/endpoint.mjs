@@ -1,18 +1,18 @@
-// The endpoint that everything is measured against: App Service's shape on loopback, in a process of its own. Every
-// answer holds a token of its own that lives for 24 hours; nothing is signed, so that the endpoint is not what is
-// measured. It tells its parent the port, then the count of its requests whenever it is asked, and ends with it.
+// The endpoint of all measurements: the App Service protocol on loopback, in a child process. Every response contains a
+// new token with a lifetime of 24 hours. Tokens are not signed, so that the endpoint is not what is measured. It sends
+// its port to its parent, then its request count for each message, and ends with its parent.
 
 import { createServer } from "node:http";
 
 const LIFETIME = 86_400;
 const TOKEN_LENGTH = 1_500;
-const BACKLOG = 4_096; // As many connections as the worst program opens at once.
+const BACKLOG = 4_096; // As many connections as any program opens at once.
 
 const filler = "abcdefghijklmnopqrstuvwxyz0123456789".repeat(Math.ceil(TOKEN_LENGTH / 36));
 let count = 0;
 
-/** msal-node caches a token under the resource that the answer names. */
-function answer(resource) {
+/** The body of a token response. It names the resource, because msal-node caches the token under that name. */
+function tokenBody(resource) {
   const number = `${count}.`;
   const token = number + filler.slice(0, TOKEN_LENGTH - number.length);
   const expiresOn = Math.floor(Date.now() / 1000) + LIFETIME;
@@ -21,11 +21,13 @@ function answer(resource) {
 
 const server = createServer((request, response) => {
   count += 1;
-  const known = request.headers["x-identity-header"] === process.env.IDENTITY_HEADER;
+  const isAuthorized = request.headers["x-identity-header"] === process.env.IDENTITY_HEADER;
   const resource = /[?&]resource=([^&]+)/.exec(request.url)?.[1];
-  const accepted = known && resource !== undefined;
-  const body = accepted ? answer(decodeURIComponent(resource)) : '{"statusCode":400,"message":"refused"}';
-  response.writeHead(accepted ? 200 : 400, {
+  const isValid = isAuthorized && resource !== undefined;
+  const body = isValid
+    ? tokenBody(decodeURIComponent(resource))
+    : '{"statusCode":400,"message":"invalid request"}';
+  response.writeHead(isValid ? 200 : 400, {
     "Content-Type": "application/json",
     "Content-Length": Buffer.byteLength(body),
   });

@@ -1,5 +1,5 @@
-// What is run: each measurement is a program with its plan for every contender, and how often. The contenders of one
-// measurement take turns, each time in a fresh process.
+// The measurements: each is a program with its plan for every contender and the kind of its number of runs. The
+// contenders take turns, each run in a new process.
 
 const FIRST_TOKEN = "https://vault.example.net";
 const START = {
@@ -13,9 +13,9 @@ const START = {
 };
 
 const NO_FORCE_REFRESH = "getToken has no way to skip the cache";
-const SLOW_TO_FILL = "each acquisition takes longer the more tokens there are: filling it would take minutes";
+const SLOW_TO_FILL = "acquisitions slow down as the cache grows, so that filling it would take minutes";
 
-/** For each contender the program's plan, or, as a string, why there is none. */
+/** The program's plan for each contender, or a string with the reason why there is none. */
 function cached(tokens, inTurn, contenders) {
   return (settings) => plans(contenders, { tokens, inTurn, batchMs: settings.batchMs });
 }
@@ -29,15 +29,15 @@ function plans(contenders, plan) {
   );
 }
 
-const everyone = { native: "native", msal: "msal", identity: "identity" };
-const refreshers = { native: "native", msal: "msal", identity: `not run: ${NO_FORCE_REFRESH}` };
-const noFilling = {
+const ALL = { native: "native", msal: "msal", identity: "identity" };
+const WITH_FORCE_REFRESH = { native: "native", msal: "msal", identity: `not run: ${NO_FORCE_REFRESH}` };
+const NATIVE_ONLY = {
   native: "native",
   msal: `not run: ${SLOW_TO_FILL}`,
   identity: `not run: ${SLOW_TO_FILL}`,
 };
 
-function started(program) {
+function coldStart(program) {
   return {
     program,
     runs: "start",
@@ -76,14 +76,14 @@ export const measurements = {
     runs: "call",
     plans: ({ batchMs }) => ({ node: { baseline: "fields", batchMs } }),
   },
-  "cached-1": { program: "cached.mjs", runs: "call", plans: cached(1, false, everyone) },
+  "cached-1": { program: "cached.mjs", runs: "call", plans: cached(1, false, ALL) },
   "cached-getToken": {
     program: "cached.mjs",
     runs: "call",
     plans: ({ batchMs, hasGetToken }) =>
       plans(
         {
-          native: hasGetToken ? "native-getToken" : "not run: there is no getToken yet",
+          native: hasGetToken ? "native-getToken" : "not run: this version has no getToken",
           identity: "identity",
         },
         { tokens: 1, inTurn: false, batchMs },
@@ -94,9 +94,9 @@ export const measurements = {
     runs: "call",
     plans: cached(1, false, { native: "native-object" }),
   },
-  "cached-500": { program: "cached.mjs", runs: "call", plans: cached(500, true, everyone) },
-  "cached-10000": { program: "cached.mjs", runs: "call", plans: cached(10_000, false, noFilling) },
-  "cached-10000-in-turn": { program: "cached.mjs", runs: "call", plans: cached(10_000, true, noFilling) },
+  "cached-500": { program: "cached.mjs", runs: "call", plans: cached(500, true, ALL) },
+  "cached-10000": { program: "cached.mjs", runs: "call", plans: cached(10_000, false, NATIVE_ONLY) },
+  "cached-10000-in-turn": { program: "cached.mjs", runs: "call", plans: cached(10_000, true, NATIVE_ONLY) },
   "cached-threads": {
     program: "threads.mjs",
     runs: "call",
@@ -106,35 +106,35 @@ export const measurements = {
       identity: { contender: "identity", threads: 4, forMs: threadsMs, sharesCache: false },
     }),
   },
-  "start-require": started("start.cjs"),
-  "start-import": started("start.mjs"),
+  "start-require": coldStart("start.cjs"),
+  "start-import": coldStart("start.mjs"),
   "uncached-small": {
     program: "uncached.mjs",
     runs: "uncached",
-    plans: ({ acquisitions }) => plans(refreshers, { cache: "small", acquisitions }),
+    plans: ({ acquisitions }) => plans(WITH_FORCE_REFRESH, { cache: "small", acquisitions }),
   },
   "uncached-growing": {
     program: "uncached.mjs",
     runs: "long",
-    plans: ({ acquisitions }) => plans(everyone, { cache: "growing", acquisitions }),
+    plans: ({ acquisitions }) => plans(ALL, { cache: "growing", acquisitions }),
   },
   callers: {
     program: "callers.mjs",
     runs: "loop",
-    plans: () => plans(everyone, { callers: 1_000 }),
+    plans: () => plans(ALL, { callers: 1_000 }),
   },
-  "loop-callers": loop("callers", "histogram", everyone, { warm: true }),
-  "loop-callers-gaps": loop("callers", "gaps", everyone, { warm: true }),
-  "loop-callers-first": loop("callers", "histogram", everyone, { warm: false }),
-  "loop-callers-first-gaps": loop("callers", "gaps", everyone, { warm: false }),
-  "loop-acquisitions": loop("acquisitions", "histogram", refreshers, { warm: true }),
-  "loop-acquisitions-gaps": loop("acquisitions", "gaps", refreshers, { warm: true }),
-  "loop-acquisitions-first": loop("acquisitions", "histogram", refreshers, { warm: false }),
-  "loop-acquisitions-first-gaps": loop("acquisitions", "gaps", refreshers, { warm: false }),
+  "loop-callers": loop("callers", "histogram", ALL, { warm: true }),
+  "loop-callers-gaps": loop("callers", "gaps", ALL, { warm: true }),
+  "loop-callers-first": loop("callers", "histogram", ALL, { warm: false }),
+  "loop-callers-first-gaps": loop("callers", "gaps", ALL, { warm: false }),
+  "loop-acquisitions": loop("acquisitions", "histogram", WITH_FORCE_REFRESH, { warm: true }),
+  "loop-acquisitions-gaps": loop("acquisitions", "gaps", WITH_FORCE_REFRESH, { warm: true }),
+  "loop-acquisitions-first": loop("acquisitions", "histogram", WITH_FORCE_REFRESH, { warm: false }),
+  "loop-acquisitions-first-gaps": loop("acquisitions", "gaps", WITH_FORCE_REFRESH, { warm: false }),
   growth: {
     program: "growth.mjs",
     runs: "long",
-    // V8's nursery doubles when it likes, by megabytes: of a fixed size, it is no part of what is held.
+    // V8's young generation grows in steps of megabytes. With a fixed size it does not affect the result.
     flags: ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"],
     plans: ({ growth }) => ({
       native: { contender: "native", ...growth.native },
@@ -144,8 +144,8 @@ export const measurements = {
   },
 };
 
-/** How much of each, and how often. */
-export const thoroughness = {
+/** The number of runs and calls. */
+export const SETTINGS = {
   full: {
     runs: { start: 25, call: 11, uncached: 11, loop: 9, long: 3 },
     batchMs: 20,

@@ -1,5 +1,5 @@
-// What is shown of what was run, in the table's order, and the goals. A metric names a measurement and one of its
-// values; a goal compares our median with a number or with another median of the same run.
+// The metrics in the order of the table, and the goals. A metric names a measurement and one of its values. A goal
+// compares our median with a number or with another median of the same run.
 
 const unit = {
   us: { name: "µs", factor: 1 },
@@ -9,9 +9,9 @@ const unit = {
   instructions: { name: "", factor: 1 },
 };
 
-/** Our median over another one: another contender's of the same metric, or of the metric named. */
-function times(limit, { contender = "msal", metric, words } = {}) {
-  return { limit, contender, metric, words };
+/** A goal relative to another median: that of another contender for the same metric, or of the given metric. */
+function relativeTo(limit, { contender = "msal", metric, label } = {}) {
+  return { limit, contender, metric, label };
 }
 
 function atMost(limit) {
@@ -39,8 +39,8 @@ export const metrics = [
     unit: unit.us,
     chart: "Cached call, 1 token",
     goals: [
-      times(1 / 15),
-      times(1.7, { contender: "node", metric: "baseline-fields", words: "the 20 fields" }),
+      relativeTo(1 / 15),
+      relativeTo(1.7, { contender: "node", metric: "baseline-fields", label: "the 20 fields" }),
     ],
   },
   {
@@ -48,7 +48,7 @@ export const metrics = [
     title: "`acquireToken({ resource })`, 1 token cached",
     of: ["cached-1-object", "us"],
     unit: unit.us,
-    goals: [times(1 / 15, { metric: "cached-1" })],
+    goals: [relativeTo(1 / 15, { metric: "cached-1" })],
   },
   {
     id: "cached-getToken",
@@ -56,8 +56,8 @@ export const metrics = [
     of: ["cached-getToken", "us"],
     unit: unit.us,
     goals: [
-      times(1 / 40, { contender: "identity", words: "identity" }),
-      times(2.8, { contender: "node", metric: "baseline-bare", words: "bare await" }),
+      relativeTo(1 / 40, { contender: "identity", label: "identity" }),
+      relativeTo(2.8, { contender: "node", metric: "baseline-bare", label: "bare await" }),
     ],
   },
   {
@@ -66,18 +66,18 @@ export const metrics = [
     of: ["cached-500", "us"],
     unit: unit.us,
     chart: "Cached call, 500 tokens",
-    goals: [times(1.25, { contender: "native", metric: "cached-1", words: "with 1" })],
+    goals: [relativeTo(1.25, { contender: "native", metric: "cached-1", label: "with 1" })],
   },
   {
     id: "cached-10000",
     title: "`acquireToken`, 10,000 tokens cached",
     of: ["cached-10000", "us"],
     unit: unit.us,
-    goals: [times(1.25, { contender: "native", metric: "cached-1", words: "with 1" })],
+    goals: [relativeTo(1.25, { contender: "native", metric: "cached-1", label: "with 1" })],
   },
   {
     id: "cached-10000-in-turn",
-    title: "the same, asking for each of the 10,000 in turn",
+    title: "the same, cycling through all 10,000",
     of: ["cached-10000-in-turn", "us"],
     unit: unit.us,
   },
@@ -112,7 +112,7 @@ export const metrics = [
     of: ["start-require", "tokenMs"],
     unit: unit.ms,
     chart: "require to first token",
-    goals: [times(1 / 15)],
+    goals: [relativeTo(1 / 15)],
   },
   {
     id: "import-token",
@@ -120,7 +120,7 @@ export const metrics = [
     of: ["start-import", "tokenMs"],
     unit: unit.ms,
     chart: "import() to first token",
-    goals: [times(1 / 20)],
+    goals: [relativeTo(1 / 20)],
   },
   {
     id: "process-require",
@@ -140,7 +140,7 @@ export const metrics = [
     title: "RSS added by `require` and first token",
     of: ["start-require", "rss"],
     unit: unit.mb,
-    goals: [times(1 / 6)],
+    goals: [relativeTo(1 / 6)],
   },
   {
     id: "rss-import",
@@ -148,7 +148,7 @@ export const metrics = [
     of: ["start-import", "rss"],
     unit: unit.mb,
     chart: "RSS added by import and first token",
-    goals: [times(1 / 6)],
+    goals: [relativeTo(1 / 6)],
   },
   {
     id: "hwm-import",
@@ -170,7 +170,7 @@ export const metrics = [
     of: ["uncached-small", "wall"],
     unit: unit.us,
     chart: "Uncached acquisition, wall time",
-    goals: [times(1 / 4)],
+    goals: [relativeTo(1 / 4)],
   },
   {
     id: "uncached-small-cpu",
@@ -178,21 +178,21 @@ export const metrics = [
     of: ["uncached-small", "cpu"],
     unit: unit.us,
     chart: "Uncached acquisition, CPU time",
-    goals: [times(1 / 6)],
+    goals: [relativeTo(1 / 6)],
   },
   {
     id: "uncached-growing",
     title: "wall time of one, 32 in flight, {acquisitions} new resources",
     of: ["uncached-growing", "wall"],
     unit: unit.us,
-    goals: [times(1 / 4, { metric: "uncached-small", words: "msal-node's small cache" })],
+    goals: [relativeTo(1 / 4, { metric: "uncached-small", label: "msal-node's small cache" })],
   },
   {
     id: "uncached-growing-cpu",
     title: "CPU time of one, 32 in flight, {acquisitions} new resources",
     of: ["uncached-growing", "cpu"],
     unit: unit.us,
-    goals: [times(1 / 6, { metric: "uncached-small-cpu", words: "msal-node's small cache" })],
+    goals: [relativeTo(1 / 6, { metric: "uncached-small-cpu", label: "msal-node's small cache" })],
   },
   {
     id: "callers",

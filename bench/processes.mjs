@@ -1,4 +1,5 @@
-// The processes of a run: the endpoint, and one fresh process for every metric, which must do what it says it did.
+// The processes of a run: the endpoint, and a new process for every measurement, which must send the number of requests
+// that it declares.
 
 import { execFile, fork, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -6,21 +7,24 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const SECRET = "bench";
-const WARM_UP = 500; // Requests before the first program's, whose cold start is not to wait for the endpoint's.
-const LONGEST_MS = 600_000;
+const WARM_UP = 500; // Requests before the first program, so that its cold start does not include that of the endpoint.
+const TIMEOUT_MS = 600_000;
 
-/** Runs a command to its end and gives what it printed. */
+/** Runs a command and returns its output. */
 export async function output(command, options, settings) {
   const { stdout, stderr } = await promisify(execFile)(command, options, {
     maxBuffer: 16 << 20,
-    timeout: LONGEST_MS,
-    shell: process.platform === "win32" && command === "npm", // There npm is a script.
+    timeout: TIMEOUT_MS,
+    shell: process.platform === "win32" && command === "npm", // On Windows, npm is a script.
     ...settings,
   });
   return { stdout, stderr };
 }
 
-/** A started endpoint: the environment that leads to it, the count of its requests, and its end. */
+/**
+ * Starts an endpoint; returns the environment that leads to it, a function that returns its request count, and one that
+ * stops it.
+ */
 export async function startEndpoint() {
   const child = fork(fileURLToPath(new URL("endpoint.mjs", import.meta.url)), {
     env: { ...bareEnvironment(), IDENTITY_HEADER: SECRET },
@@ -28,33 +32,33 @@ export async function startEndpoint() {
   const [{ port }] = await once(child, "message");
   const url = `http://127.0.0.1:${port}/msi/token`;
   for (let warm = 0; warm < WARM_UP; warm += 1) {
-    const answer = await fetch(`${url}?resource=r`, { headers: { "X-IDENTITY-HEADER": SECRET } });
-    if ((await answer.json()).access_token === undefined) throw new Error("the endpoint hands out no token");
+    const response = await fetch(`${url}?resource=r`, { headers: { "X-IDENTITY-HEADER": SECRET } });
+    if ((await response.json()).access_token === undefined) throw new Error("the endpoint returns no token");
   }
   return {
     environment: { IDENTITY_ENDPOINT: url, IDENTITY_HEADER: SECRET },
     async count() {
       child.send("count");
-      const [answer] = await once(child, "message");
-      return answer.count;
+      const [response] = await once(child, "message");
+      return response.count;
     },
     stop: () => child.disconnect(),
   };
 }
 
-/** What every process needs of the environment, and nothing that leads to an identity or a proxy. */
+/** The environment variables that every process needs, without those that select an identity or a proxy. */
 function bareEnvironment() {
-  const kept = ["HOME", "PATH", "SystemRoot", "TEMP", "TMPDIR"];
+  const names = ["HOME", "PATH", "SystemRoot", "TEMP", "TMPDIR"];
   return Object.fromEntries(
-    kept.filter((name) => name in process.env).map((name) => [name, process.env[name]]),
+    names.filter((name) => name in process.env).map((name) => [name, process.env[name]]),
   );
 }
 
 /**
- * Runs a program in a fresh process and gives its values, with the wall time of the whole process and the number
- * of requests that the endpoint got. A number of requests other than the program's own is an error.
+ * Runs a program in a new process and returns its values, the wall time of the process and the number of requests that
+ * the endpoint received. Throws if that number differs from the one that the program declares.
  */
-export async function measured({ folder, program, plan, flags = [], command = [] }, endpoint) {
+export async function measure({ directory, program, plan, flags = [], command = [] }, endpoint) {
   const before = await endpoint.count();
   const [file, ...options] = [
     ...command,
@@ -65,30 +69,30 @@ export async function measured({ folder, program, plan, flags = [], command = []
   ];
   const started = process.hrtime.bigint();
   const child = spawn(file, options, {
-    cwd: folder,
+    cwd: directory,
     env: { ...bareEnvironment(), ...endpoint.environment },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: LONGEST_MS,
+    timeout: TIMEOUT_MS,
     killSignal: "SIGKILL",
   });
-  const heard = { stdout: "", stderr: "" };
+  const received = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text) => {
-    heard.stdout += text;
+    received.stdout += text;
   });
   child.stderr.setEncoding("utf8").on("data", (text) => {
-    heard.stderr += text;
+    received.stderr += text;
   });
   let exitMs;
   child.once("exit", () => {
     exitMs = Number(process.hrtime.bigint() - started) / 1e6;
   });
   const [code, signal] = await once(child, "close");
-  const called = `${program} ${JSON.stringify(plan)}`;
-  if (code !== 0) throw new Error(`${called} ended with ${signal ?? code}:\n${heard.stderr}`);
-  const { values, requests } = JSON.parse(heard.stdout);
+  const description = `${program} ${JSON.stringify(plan)}`;
+  if (code !== 0) throw new Error(`${description} ended with ${signal ?? code}:\n${received.stderr}`);
+  const { values, requests } = JSON.parse(received.stdout);
   const counted = (await endpoint.count()) - before;
   if (requests !== undefined && counted !== requests) {
-    throw new Error(`${called}: ${requests} requests were to be made, the endpoint counted ${counted}`);
+    throw new Error(`${description}: ${requests} requests were expected, the endpoint received ${counted}`);
   }
-  return { values: { ...values, exitMs, requests: counted }, stderr: heard.stderr };
+  return { values: { ...values, exitMs, requests: counted }, stderr: received.stderr };
 }

@@ -1,10 +1,10 @@
-// `npm run bench`: measures this package, as it would be installed, beside its peers, and writes bench/results/.
+// `npm run bench`: measures this package, as installed from npm, and its peers, and writes bench/results/.
 //
-//   node bench/run.mjs                   everything, some ten minutes on a quiet machine
-//   node bench/run.mjs --quick           a few runs of each, for developing; writes nothing
+//   node bench/run.mjs                   everything, about ten minutes on a quiet machine
+//   node bench/run.mjs --quick           few runs, for development; writes nothing
 //   node bench/run.mjs --only start-import,callers
-//                                        these measurements alone; writes nothing
-//   node bench/run.mjs --out <folder>    writes there, whatever else was asked
+//                                        only these measurements; writes nothing
+//   node bench/run.mjs --out <directory>    writes to this directory in any case
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,9 +14,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { install } from "./installation.mjs";
 import { instructions } from "./instructions.mjs";
-import { machine } from "./machine.mjs";
-import { measurements, thoroughness } from "./measurements.mjs";
-import { measured, startEndpoint } from "./processes.mjs";
+import { describeMachine } from "./machine.mjs";
+import { measurements, SETTINGS } from "./measurements.mjs";
+import { measure, startEndpoint } from "./processes.mjs";
 import { embed, pages, write } from "./report/write.mjs";
 import { evaluate } from "./results.mjs";
 
@@ -30,25 +30,25 @@ const { values: options } = parseArgs({
 const only = options.only?.split(",");
 const resultsFolder = fileURLToPath(new URL("results", import.meta.url));
 
-const folder = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const directory = mkdtempSync(join(tmpdir(), "managed-identity-bench-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
-const installed = await install(folder);
+const installed = await install(directory);
 const settings = {
-  ...(options.quick ? thoroughness.quick : thoroughness.full),
-  hasGetToken: "getToken" in installedClass(installed.native.folder).prototype,
+  ...(options.quick ? SETTINGS.quick : SETTINGS.full),
+  hasGetToken: "getToken" in installedClass(installed.native.directory).prototype,
 };
-const facts = await machine();
+const machine = await describeMachine();
 const raw = {};
 for (const [id, measurement] of Object.entries(measurements)) {
-  if (only === undefined || only.includes(id)) raw[id] = await inTurns(id, measurement);
+  if (only === undefined || only.includes(id)) raw[id] = await measureInTurns(id, measurement);
 }
-if (only === undefined || only.includes("instructions")) raw.instructions = await countedInstructions();
+if (only === undefined || only.includes("instructions")) raw.instructions = await measureInstructions();
 raw.installed = sizes();
 
 const results = {
-  machine: facts,
+  machine,
   versions: Object.fromEntries(
     Object.entries(installed).map(([contender, { version }]) => [contender, version]),
   ),
@@ -62,14 +62,14 @@ if (complete || options.out !== undefined) write(results, options.out ?? results
 for (const file of complete && options.out === undefined ? embed(results) : []) {
   console.error(`${file} does not have the markers <!-- bench:start --> and <!-- bench:end -->.`);
 }
-process.exit(); // Nothing is left but the removal of the folder.
+process.exit(); // Only the exit handler remains, which removes the directory.
 
 function installedClass(from) {
   return createRequire(join(from, "package.json"))("managed-identity-native").ManagedIdentityApplication;
 }
 
-/** Every contender's runs, one of each in turn, each round beginning with another. */
-async function inTurns(id, { program, programs, plans, runs, flags }) {
+/** Runs each contender once per round, starting each round with another contender. */
+async function measureInTurns(id, { program, programs, plans, runs, flags }) {
   const endpoint = await startEndpoint();
   const found = Object.fromEntries(
     Object.entries(plans(settings)).map(([contender, plan]) => [
@@ -83,24 +83,24 @@ async function inTurns(id, { program, programs, plans, runs, flags }) {
     for (let place = 0; place < running.length; place += 1) {
       const [contender, { plan, values }] = running[(place + round) % running.length];
       const job = {
-        folder: (installed[contender] ?? installed.native).folder,
+        directory: (installed[contender] ?? installed.native).directory,
         program: programs?.[contender] ?? program,
         plan,
         flags,
       };
-      values.push((await measured(job, endpoint)).values);
+      values.push((await measure(job, endpoint)).values);
     }
   }
   endpoint.stop();
   return Object.fromEntries(
-    Object.entries(found).map(([contender, kept]) => [
+    Object.entries(found).map(([contender, entry]) => [
       contender,
-      typeof kept === "string" ? kept : kept.values,
+      typeof entry === "string" ? entry : entry.values,
     ]),
   );
 }
 
-async function countedInstructions() {
+async function measureInstructions() {
   console.error("instructions");
   const endpoint = await startEndpoint();
   const counts = await instructions(installed, endpoint);

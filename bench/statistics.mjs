@@ -1,16 +1,16 @@
-// Medians and their spread.
+// Medians and spreads.
 
-/** The value below which this share of the values lies, between neighbours in proportion. */
+/** The quantile of the values, with linear interpolation. */
 export function quantile(values, share) {
   const sorted = values.toSorted((a, b) => a - b);
-  const place = (sorted.length - 1) * share;
-  const below = Math.floor(place);
-  const above = Math.ceil(place);
-  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  const position = (sorted.length - 1) * share;
+  const below = Math.floor(position);
+  const above = Math.ceil(position);
+  return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 
-/** The median, the quartiles around it, and the extremes. */
-export function summary(values) {
+/** The median, the quartiles and the extremes. */
+export function summarize(values) {
   return {
     median: quantile(values, 0.5),
     low: quantile(values, 0.25),

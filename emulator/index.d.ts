@@ -1,11 +1,10 @@
-// The types of the emulator, written by hand. They say what a test may rely on; how it is done is in the
-// JavaScript files beside them.
+// The emulator's public API. This file is written by hand.
 
 import type { KeyObject } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { SecureContextOptions } from "node:tls";
 
-/** Which of Azure's hosts an endpoint plays. */
+/** The managed identity source that an endpoint emulates. */
 export type EmulatorSource =
   | "app-service"
   | "imds"
@@ -15,7 +14,7 @@ export type EmulatorSource =
   | "service-fabric"
   | "workload-identity";
 
-/** The same hosts by the names that `getManagedIdentitySource()` and the command line have for them. */
+/** The same sources by the names that `getManagedIdentitySource()` and the command line use. */
 export type EmulatorSourceName =
   | "AppService"
   | "Imds"
@@ -26,10 +25,10 @@ export type EmulatorSourceName =
   | "ServiceFabric"
   | "WorkloadIdentity";
 
-/** Every source, in a fixed order; frozen. */
+/** Every source, in a fixed order. The array is frozen. */
 export const sources: readonly EmulatorSource[];
 
-/** The three ids by which an identity can be named. Case is ignored when they are compared. */
+/** The three ids of an identity. They are compared without case. */
 export interface EmulatorIdentity {
   /** Client (application) id, a GUID; the token's `appid`. */
   readonly clientId: string;
@@ -39,287 +38,287 @@ export interface EmulatorIdentity {
   readonly resourceId: string;
 }
 
-/** The tenant of every default identity; the token's `tid`. */
+/** The tenant of the default identities; the token's `tid`. */
 export const tenantId: string;
-/** The system-assigned identity that every endpoint has by default; frozen. */
+/** The system-assigned identity that every endpoint has by default. The object is frozen. */
 export const systemAssignedIdentity: EmulatorIdentity;
-/** The first of the two user-assigned identities that every endpoint has by default; frozen. */
+/** The first of the two user-assigned identities that every endpoint has by default. The object is frozen. */
 export const userAssignedIdentity: EmulatorIdentity;
-/** The second of them; frozen. */
+/** The second of the two user-assigned identities that every endpoint has by default. The object is frozen. */
 export const otherUserAssignedIdentity: EmulatorIdentity;
 
 /**
- * Real tokens for `EmulatorOptions.tokens`: those of the developer who is signed in to the Azure CLI, from
- * `az account get-access-token`. Whatever identity is asked for, the token is the developer's own.
+ * Returns a function for `EmulatorOptions.tokens` that gets real tokens from the Azure CLI with
+ * `az account get-access-token`. The tokens belong to the developer who is signed in, whatever identity a request names.
  *
- * The az of PATH is started without a shell, once per resource at a time. A token is kept until five minutes
- * before it expires. When az fails, is missing, or takes too long, the client is answered with a 400 in
- * the host's own form, which holds az's words.
+ * The program `az` is looked up in PATH and started without a shell. At most one runs per resource. A token is cached
+ * until five minutes before it expires. If az fails, is missing, or exceeds the timeout, the client receives status 400
+ * with az's message in the source's own format.
  *
- * Throws a `TypeError` when an option is wrong.
+ * @throws {TypeError} If an option is invalid.
  */
 export function azureCliTokens(options?: AzureCliOptions): TokenFunction;
 
+/** Options of `azureCliTokens`. */
 export interface AzureCliOptions {
-  /** The tenant that the tokens are for. Default: the one that az is signed in to. */
+  /** The tenant of the tokens, a GUID or a domain name. Default: the tenant to which az is signed in. */
   tenantId?: string;
-  /** How many milliseconds az may take, 1 or more. Default 60,000. */
+  /** Timeout of one run of az, in milliseconds, 1 or more. Default 60,000. */
   timeout?: number;
 }
 
 /**
- * Starts a managed identity endpoint on 127.0.0.1 and resolves once it listens. It never listens on
- * another interface, writes no log, and keeps the process alive until `close()`.
+ * Starts a managed identity endpoint on 127.0.0.1 and resolves once it listens. It never listens on another interface,
+ * writes no log, and keeps the process alive until `close()`.
  *
- * The first endpoint of a process takes some 100 ms to make the key that signs tokens.
+ * The first endpoint of a process needs about 100 ms to generate the key that signs tokens.
  *
- * Rejects with a `TypeError` when an option is wrong, and with the system's error when `port` is taken.
+ * @throws {TypeError} If an option is invalid (the promise rejects).
+ * @throws {Error} With the code `EADDRINUSE` if `port` is in use (the promise rejects).
  */
 export function startEmulator(options: EmulatorOptions): Promise<Emulator>;
 
+/** Options of `startEmulator`. */
 export interface EmulatorOptions {
-  /** Which host to play; case and dashes make no difference. */
+  /** The source to emulate. Case and dashes are ignored. */
   source: EmulatorSource | EmulatorSourceName;
-  /** TCP port, 0 to 65,535. Default 0: one that is free. */
+  /** TCP port, 0 to 65,535. Default 0: a free port. */
   port?: number;
-  /** The user-assigned identities of the host. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
+  /** The user-assigned identities. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
   identities?: readonly EmulatorIdentity[];
   /**
-   * Whether an id that nobody has is taken for one more user-assigned identity, whose other ids are derived from
-   * it. Default false: it is refused, as the host does.
+   * Whether an unknown id selects a further user-assigned identity, whose other ids are derived from it. Default false:
+   * an unknown id is rejected, as the real source does.
    */
   anyIdentity?: boolean;
-  /** Called with each id that a request names and that nobody has, before it is refused. Default: nothing is called. */
+  /** Called with each unknown id in a request, before the request is rejected. Default: no function. */
   onUnknownIdentity?: (id: string) => void;
-  /** `false`: the host has no identity of its own. An object replaces single ids of `systemAssignedIdentity`. */
+  /** `false`: there is no system-assigned identity. An object replaces single ids of `systemAssignedIdentity`. */
   systemAssigned?: false | Partial<EmulatorIdentity>;
-  /** The tenant, a GUID; with `tokens` it may be a domain name. Default `tenantId`. */
+  /** The tenant, a GUID; with `tokens` also a domain name. Default `tenantId`. */
   tenantId?: string;
   /**
-   * The resources that the tenant knows; another is refused (AADSTS500011; Cloud Shell: AudienceNotSupported).
-   * One slash at the end, and case, make no difference. Default: every resource is known.
+   * The resources that exist in the tenant. Any other is rejected with AADSTS500011 (Cloud Shell: AudienceNotSupported).
+   * Case and one trailing slash are ignored. Default: every resource exists.
    */
   resources?: readonly string[];
-  /** Lifetime of a token in seconds, 1 or more. Default 86,400 (24 hours, as IMDS). */
+  /** Lifetime of a token in seconds, 1 or more. Default 86,400 (24 hours, the lifetime of IMDS's tokens). */
   lifetimeSeconds?: number;
-  /** The wall clock by which tokens are dated, in milliseconds since 1970. Default `Date.now`. */
+  /** Returns the current time in milliseconds since 1970, for the times in tokens. Default `Date.now`. */
   clock?: () => number;
   /**
-   * Where tokens come from, once the host has found nothing wrong with a request. Default: the endpoint signs
-   * them itself.
+   * Provides the token for each valid request. Default: the endpoint signs a token itself.
    */
   tokens?: TokenFunction;
   /** The value of IDENTITY_HEADER or MSI_SECRET. Default: 32 random hex digits. */
   secret?: string;
   /**
-   * Azure Arc: the directory of the key files, made if it is missing. `close()` removes the key files, and those
-   * of the directories that were made for it and hold nothing else by then. Default: a fresh temporary directory,
-   * removed by `close()`, whose files a client that obeys the rules does not read.
+   * Azure Arc: the directory of the key files, created if it is missing. `close()` removes the key files, and the
+   * directories that it created if they are empty. Default: a new temporary directory, which `close()` removes. Clients
+   * that validate the path, as they should, read no key from a temporary directory.
    */
   tokensDirectory?: string;
   /**
-   * Whether the endpoint speaks https, with a certificate that it makes itself. Default: true for
-   * "service-fabric" and "workload-identity", else false. Only for these two does `env` say whom to trust; for the
-   * others write `certificate.pem` to a file, and name it in NODE_EXTRA_CA_CERTS.
+   * Whether the endpoint uses https, with a self-signed certificate. Default: true for "service-fabric" and
+   * "workload-identity", otherwise false. Only for these two sources does `env` make clients trust the certificate. For
+   * the other sources write `certificate.pem` to a file and name the file in NODE_EXTRA_CA_CERTS.
    */
   secure?: boolean;
-  /** How that certificate is made. Ignored without https. */
+  /** Options of that certificate. Ignored without https. */
   certificate?: CertificateOptions;
-  /** More options of the TLS server, such as `minVersion` and `maxVersion`. Ignored without https. */
+  /** Further options of the TLS server, such as `minVersion` and `maxVersion`. Ignored without https. */
   tls?: Omit<SecureContextOptions, "cert" | "key">;
 }
 
-/** What a `tokens` function is asked for. */
+/** The argument of a `tokens` function. */
 export interface TokenRequest {
-  /** What the token is for, as the client sent it; for "workload-identity" without its "/.default". */
+  /** The resource of the token, as the client sent it; for "workload-identity" without "/.default". */
   readonly resource: string;
-  /** Whose it is, by the ids that this host knows. */
+  /** The identity of the token. */
   readonly identity: EmulatorIdentity;
-  /** The client's capabilities (`xms_cc`; for "workload-identity" those in `claims`); [] without any. */
+  /** The client's capabilities (`xms_cc`; for "workload-identity" those in `claims`). Empty if there are none. */
   readonly capabilities: readonly string[];
   /** The endpoint's tenant. */
   readonly tenantId: string;
-  /** Aborted when the endpoint closes and nobody can be answered any more. */
+  /** Aborted when the endpoint closes, so that no client can receive the token. */
   readonly signal: AbortSignal;
 }
 
-/** A token that the endpoint is to hand out. */
+/** The result of a `tokens` function. */
 export interface GivenToken {
-  /** Not empty; it need not be a JWT. */
+  /** The token, which must not be empty. It need not be a JWT. */
   readonly accessToken: string;
-  /** A Date or seconds since 1970. A fault's `expiresIn` and `expiresOn` replace it in the answer. */
+  /** The expiry: a Date, or seconds since 1970. A fault's `expiresIn` and `expiresOn` replace it in the response. */
   readonly expiresOn: Date | number;
 }
 
 /**
- * Gives the tokens of an endpoint. It is called for each request that is granted: nothing is cached for it.
+ * Provides the tokens of an endpoint. It is called once for each valid request; its result is not cached.
  *
- * What it throws or rejects with becomes an error in the host's own form, with its message as the words and its
- * `status`, if that is a number from 300 to 599, else 500. A result that is no token is answered with a 500 and
- * the reason as text.
+ * If it throws or rejects, the client receives an error in the source's own format, with the error's message. The status
+ * is the error's `status` if that is an integer from 300 to 599, otherwise 500. If the result is not a token, the client
+ * receives status 500 with the reason as text.
  */
 export type TokenFunction = (request: TokenRequest) => GivenToken | Promise<GivenToken>;
 
-/** A self-signed X.509 v3 certificate for a TLS server. */
+/** Options of a self-signed X.509 v3 certificate for a TLS server. */
 export interface CertificateOptions {
   /** Common name of subject and issuer. Default "managed-identity-native emulator". */
   subject?: string;
-  /** Kind of key; the signature is SHA-256 with it. Default "P-256". "RSA-2048" takes some 100 ms once per process. */
+  /** Type of the key; signatures use SHA-256. Default "P-256". "RSA-2048" needs about 100 ms once per process. */
   key?: "P-256" | "RSA-2048";
-  /** Start of validity, to the second. Default: a day ago by the system's clock. */
+  /** Start of validity, in whole seconds. Default: a day ago by the system's clock. */
   notBefore?: Date;
-  /** End of validity, to the second. Default: 30 days from now by the system's clock. */
+  /** End of validity, in whole seconds. Default: 30 days from now by the system's clock. */
   notAfter?: Date;
-  /** DNS names and IPv4 addresses it is valid for. Default ["localhost", "127.0.0.1"]; [] leaves the extension out. */
+  /** Valid DNS names and IPv4 addresses. Default ["localhost", "127.0.0.1"]; [] omits the extension. */
   names?: readonly string[];
 }
 
-/** A certificate with its private key, for a TLS server of a test's own. */
+/** A certificate with its private key. */
 export interface CertificateWithKey extends EmulatorCertificate {
   /** The private key, PKCS #8 in PEM. */
   readonly keyPem: string;
 }
 
 /**
- * Makes a self-signed certificate, such as a test's own TLS server needs.
+ * Creates a self-signed certificate, for example for a TLS server in a test.
  *
- * The certificates of one process with one kind of key, those of its endpoints included, share that key: with the same
- * `subject`, a client that trusts one of them trusts the others. A test that needs a certificate that is not trusted
- * gives it another `subject`.
+ * All certificates of a process with the same type of key, those of its endpoints included, share the key. A client that
+ * trusts one of them therefore trusts every other with the same `subject`. For an untrusted certificate use another
+ * `subject`.
  */
 export declare function createCertificate(options?: CertificateOptions): Promise<CertificateWithKey>;
 
 /** A running endpoint. */
 export interface Emulator {
-  /** The host it plays. */
+  /** The source that the endpoint emulates. */
   readonly source: EmulatorSource;
   /**
-   * Exactly the variables by which a client finds this source, to be copied into its environment. A variable
-   * of another source that is set there already may win over them.
+   * The environment variables by which clients detect this source. Copy them into the client's environment. A variable
+   * of another source that is set there already may take precedence.
    */
   readonly env: Readonly<Record<string, string>>;
-  /** Scheme, address and port, without a slash at the end. */
+  /** Scheme, address and port, without a trailing slash. */
   readonly origin: string;
   /** The token endpoint, without a query. */
   readonly url: string;
   /**
-   * The key that verifies the signature (RS256) of every token that does not come from `tokens`; the same for all
-   * endpoints of a process.
+   * The key that verifies the signature (RS256) of the endpoint's own tokens, not of those from `tokens`. All endpoints
+   * of a process have the same key.
    */
   readonly publicKey: KeyObject;
-  /** What the TLS server shows; undefined without https. */
+  /** The certificate of the TLS server; undefined without https. */
   readonly certificate: EmulatorCertificate | undefined;
   /**
-   * Every request that arrived, in order; the array grows. The discovery documents of "workload-identity"
-   * (openid-configuration and keys) are answered without being recorded.
+   * The requests received so far, in order. The array grows. Requests for the discovery documents of
+   * "workload-identity" (openid-configuration and keys) are not recorded.
    */
   readonly requests: RecordedRequest[];
 
   /**
-   * Scripts the answers to the next requests, one fault each, behind those that wait already. They are
-   * assigned in the order in which requests arrive.
+   * Queues faults for the next requests, one per request, in the order in which requests are received.
    *
-   * Throws a `TypeError` when `drop` or `status` has no meaning.
+   * @throws {TypeError} If `drop` or `status` is invalid.
    */
   next(faults: Fault | readonly Fault[]): void;
-  /** The fault of every request for which `next` holds none, until another or null takes its place. */
+  /** Sets the fault of every request for which `next` queued none. null removes it. */
   always(fault: Fault | null): void;
   /**
-   * From now on requests are recorded but not answered, until the function that is returned is called.
-   * With several holds all must be released. A second call of that function does nothing.
+   * Holds requests: they are recorded, but not answered, until the returned function is called. Several holds must all be
+   * released. A second call of the returned function has no effect.
    */
   hold(): () => void;
   /**
-   * Resolves when `count` requests have arrived since the start, held ones included; at once if they have.
-   * Rejects when the endpoint closes before.
+   * Resolves when `count` requests have been received since the start, including held ones. Rejects if the endpoint
+   * closes first.
    */
   waitForRequests(count: number): Promise<void>;
   /**
-   * "workload-identity" only: a service account's token as it stands in AZURE_FEDERATED_TOKEN_FILE, or one
-   * that Entra refuses, to be written there. The other sources have no such function.
+   * Returns a client assertion (the token of a service account), as AZURE_FEDERATED_TOKEN_FILE contains it, or with
+   * overrides one that Entra rejects. Only for "workload-identity"; undefined for other sources.
    */
   readonly issueAssertion: ((overrides?: AssertionOverrides) => string) | undefined;
 
   /**
-   * Stops listening, closes every connection, also those with a request in flight, and removes the files it
-   * made. Later calls return the first one's promise.
+   * Stops listening, closes every connection, including those with a request in progress, and removes the endpoint's
+   * files. Later calls return the same promise.
    */
   close(): Promise<void>;
-  /** `close()`, for `await using`; absent before Node 20.4. */
+  /** Calls `close()`, for `await using`. Absent before Node.js 20.4. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The certificate of the endpoint; it is its own authority. */
+/** A self-signed certificate. */
 export interface EmulatorCertificate {
-  /** PEM, for NODE_EXTRA_CA_CERTS or the `ca` of a TLS client. */
+  /** The certificate in PEM, for NODE_EXTRA_CA_CERTS or the option `ca` of a TLS client. */
   readonly pem: string;
-  /** DER. */
+  /** The certificate in DER. */
   readonly der: Buffer;
-  /** SHA-1 of the DER, 40 upper-case hex digits, as in IDENTITY_SERVER_THUMBPRINT. */
+  /** SHA-1 of the DER as 40 upper-case hex digits, the format of IDENTITY_SERVER_THUMBPRINT. */
   readonly thumbprint: string;
 }
 
-/** A request as it arrived. It holds the secrets that the client sent. */
+/** A received request. It contains the secrets that the client sent. */
 export interface RecordedRequest {
-  /** In upper case, such as "GET". */
+  /** The method in upper case, such as "GET". */
   readonly method: string;
-  /** The target before the "?", as sent. */
+  /** The request target before the "?", as sent. */
   readonly path: string;
-  /** The decoded query; a parameter that is repeated is an array. */
+  /** The decoded query. The value of a repeated parameter is an array. */
   readonly query: Readonly<Record<string, string | string[]>>;
-  /** The whole target as sent, with its percent-encoding. */
+  /** The whole request target as sent, with its percent-encoding. */
   readonly rawUrl: string;
-  /** The headers; names in lower case. */
+  /** The headers, with names in lower case. */
   readonly headers: IncomingHttpHeaders;
-  /** The body as text; "" without one. */
+  /** The body as text; "" if there is none. */
   readonly body: string;
-  /** The decoded body when its type is application/x-www-form-urlencoded, else undefined. */
+  /** The decoded body if its type is application/x-www-form-urlencoded, otherwise undefined. */
   readonly form: Readonly<Record<string, string | string[]>> | undefined;
-  /** The status that was answered; undefined until then, and when no whole header was sent. */
+  /** The status of the response; undefined before it is sent, and if the headers were not sent as a whole. */
   readonly status: number | undefined;
 }
 
-/** A body to answer with: an object is sent as JSON, a string or a Buffer as it is. */
+/** A response body. An object is sent as JSON, a string or a Buffer unchanged. */
 export type FaultBody = string | Buffer | object;
 
 /**
- * What differs from the host's own answer. `{}` changes nothing. A request is recorded and judged by the host
- * all the same.
+ * Changes of a response. `{}` changes nothing. The request is recorded and validated in any case.
  */
 export interface Fault {
   /**
-   * 200 to 599. From 300 on and without `body`, the answer is an error in the host's own form, without the
-   * headers of the host's normal answer (such as Azure Arc's challenge).
+   * The status, 200 to 599. From 300 on and without `body`, the response is an error in the source's own format, without
+   * the headers of the normal response (such as Azure Arc's challenge).
    */
   status?: number;
-  /** Headers by name; one replaces the answer's own of that name in any case, undefined or null removes it. */
+  /** Headers by name. A header replaces the response's own, in any case; undefined or null removes it. */
   headers?: Readonly<Record<string, string | readonly string[] | number | undefined | null>>;
   /**
-   * The body, or a function that makes it from the host's own: the parsed object, or "" where the host sends
-   * nothing. When the function throws, or a header is invalid, the answer is a 500 with the error as text.
+   * The body, or a function that returns it for the source's own body: the parsed object, or "" if there is none. If the
+   * function throws, or a header is invalid, the response has status 500 and the error as text.
    */
-  // biome-ignore lint/suspicious/noExplicitAny: the answer is what the wire holds, and tests bend it freely
+  // biome-ignore lint/suspicious/noExplicitAny: the body is any JSON value, and tests change it freely
   body?: FaultBody | ((answer: any, request: RecordedRequest) => FaultBody);
-  /** Milliseconds to wait before answering; the token is issued after them. Default 0. */
+  /** Delay of the response in milliseconds. The token is issued after the delay. Default 0. */
   delay?: number;
-  /** Closes the connection before the answer, in the middle of its header, or in the middle of its body. */
+  /** Closes the connection before the response, in the middle of its headers, or in the middle of its body. */
   drop?: "before" | "headers" | "body";
-  /** Closes it with a TCP reset instead of an orderly end; without `drop` that is before the answer. Default false. */
+  /** Closes the connection with a TCP reset; without `drop` before the response. Default false. */
   reset?: boolean;
-  /** Lifetime of this answer's token in seconds from now; 0 or less makes one that has expired. */
+  /** Lifetime of this response's token in seconds from now. With 0 or less the token has expired. */
   expiresIn?: number;
-  /** Expiry of this answer's token, a Date or seconds since 1970; wins over `expiresIn`. */
+  /** Expiry of this response's token, a Date or seconds since 1970. Takes precedence over `expiresIn`. */
   expiresOn?: number | Date;
 }
 
-/** Parts of a service account's token that differ from the ones Entra trusts. */
+/** Claims of a client assertion that differ from the ones that Entra trusts. */
 export interface AssertionOverrides {
-  /** `iss`; another is refused with AADSTS700211. */
+  /** The claim `iss`. Any value but the trusted one is rejected with AADSTS700211. */
   issuer?: string;
-  /** `sub`; another is refused with AADSTS700213. */
+  /** The claim `sub`. Any value but the trusted one is rejected with AADSTS700213. */
   subject?: string;
-  /** `aud`; another is refused with AADSTS700212. */
+  /** The claim `aud`. Any value but the trusted one is rejected with AADSTS700212. */
   audience?: string;
-  /** Seconds from now; 0 or less is refused with AADSTS700024. Default 365 days. */
+  /** Lifetime in seconds from now; 0 or less is rejected with AADSTS700024. Default 365 days. */
   expiresIn?: number;
 }

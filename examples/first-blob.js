@@ -1,5 +1,5 @@
-// The first blob by managed identity, on any machine: this package's emulator hands out the tokens, and Azurite,
-// Microsoft's emulator of Azure Storage, keeps the blobs. On Azure `firstBlob` is all that you need.
+// Uploads a first blob with a managed identity, on any machine: the emulator of this package issues the tokens, and
+// Azurite, Microsoft's emulator of Azure Storage, stores the blobs. On Azure, `firstBlob` is all that is needed.
 
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
@@ -22,14 +22,14 @@ async function firstBlob(url, options) {
 async function main() {
   const emulator = await startEmulator({ source: "app-service" });
   Object.assign(process.env, emulator.env);
-  const folder = mkdtempSync(join(tmpdir(), "first-blob-"));
-  const { pem, keyPem } = await createCertificate(); // Azurite takes tokens over https only.
-  writeFileSync(join(folder, "cert.pem"), pem);
-  writeFileSync(join(folder, "key.pem"), keyPem, { mode: 0o600 });
+  const directory = mkdtempSync(join(tmpdir(), "first-blob-"));
+  const { pem, keyPem } = await createCertificate(); // Azurite accepts tokens over https only.
+  writeFileSync(join(directory, "cert.pem"), pem);
+  writeFileSync(join(directory, "key.pem"), keyPem, { mode: 0o600 });
   const options = "--blobPort 0 --inMemoryPersistence --disableTelemetry --skipApiVersionCheck --silent";
   const https = "--oauth basic --cert cert.pem --key key.pem";
   const program = [require.resolve("azurite/dist/src/blob/main.js"), ...`${options} ${https}`.split(" ")];
-  const azurite = spawn(process.execPath, program, { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+  const azurite = spawn(process.execPath, program, { cwd: directory, stdio: ["ignore", "pipe", "inherit"] });
   try {
     await firstBlob(`${await originOf(azurite)}/devstoreaccount1`, { tlsOptions: { ca: pem } });
     console.log(`Token requests: ${emulator.requests.length}`);
@@ -37,11 +37,11 @@ async function main() {
     azurite.kill();
     await once(azurite, "close");
     await emulator.close();
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 }
 
-/** Azurite's address, by what it prints. */
+/** Azurite's address, from its output. */
 function originOf(azurite) {
   return new Promise((resolve, reject) => {
     azurite.once("exit", () => reject(new Error("Azurite ended before it listened.")));

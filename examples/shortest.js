@@ -1,4 +1,4 @@
-// The shortest program: run it on an Azure host that has a managed identity.
+// The shortest program: run it on an Azure host with a managed identity.
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
 new ManagedIdentityApplication()

@@ -57,7 +57,7 @@ class FaultyServer extends EventEmitter {
     this.#remaining = times;
     this.requests = 0;
     this.connections = 0;
-    if (fault.refuse) await this.close();
+    if (fault.refuseConnections) await this.close();
   }
 
   async close() {

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const { createCertificate } = createRequire(import.meta.url)("../../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 const RETRIED_STATUSES = [404, 408, 429, 500, 502, 503, 504];
 const IMDS_RETRIED_STATUSES = [404, 408, 410, 429, 500, 502, 503, 504];
@@ -21,14 +21,14 @@ function uniqueAddress() {
 
 /** The certificates of the TLS sources, and the files that the sources read. */
 export async function certificates(t) {
-  const folder = mkdtempSync(join(tmpdir(), "faults-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const directory = mkdtempSync(join(tmpdir(), "faults-"));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const refusedAddress = uniqueAddress();
   const [validCertificate, otherCertificate] = await Promise.all([
     createCertificate({ names: ["localhost", "127.0.0.1", refusedAddress] }),
     createCertificate({ key: "RSA-2048", subject: "another server" }),
   ]);
-  const files = { trusted: join(folder, "ca.pem"), assertion: join(folder, "assertion") };
+  const files = { trusted: join(directory, "ca.pem"), assertion: join(directory, "assertion") };
   writeFileSync(files.trusted, validCertificate.pem);
   writeFileSync(files.assertion, "an.assertion.of-kubernetes");
   return { validCertificate, otherCertificate, files, refusedAddress };

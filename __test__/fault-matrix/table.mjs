@@ -1,5 +1,4 @@
-// The faults of the matrix, and the expectedOutcome that the rules give for each. This file does not depend on how the tests
-// run.
+// The faults of the matrix, and the rules for their expected results. This file does not depend on how the tests run.
 
 import { gzipSync } from "node:zlib";
 
@@ -13,7 +12,7 @@ export function grantBody(lifetime = 86_400, secret = "a-token") {
   return JSON.stringify({ access_token: secret, expires_on: String(expiresOn), token_type: "Bearer" });
 }
 
-/** A grantBody that is still valid after the clock of the caller has jumped by a day. */
+/** A grant that is still valid after the clock of the caller has jumped by a day. */
 const futureGrant = () => grantBody(3 * 86_400);
 
 export function httpResponse(status, body, headers = {}) {
@@ -60,7 +59,7 @@ const unusable = { code: FAILED, retryable: false, status: 200 };
  * socket on which nothing has arrived yet.
  */
 const FAULTS = [
-  { name: "connection refused", refuse: true, expected: connectionLost, requests: 0 },
+  { name: "connection refused", refuseConnections: true, expected: connectionLost, requests: 0 },
   {
     name: "reset before the response",
     inject: (_, { raw }) => raw.resetAndDestroy(),
@@ -175,7 +174,8 @@ const FAULTS = [
   },
   {
     name: "redirect to another origin",
-    inject: (socket, { elsewhere }) => socket.end(httpResponse(302, "", { Location: `${elsewhere}/token` })),
+    inject: (socket, { redirectOrigin }) =>
+      socket.end(httpResponse(302, "", { Location: `${redirectOrigin}/token` })),
     expected: { code: FAILED, retryable: false, status: 302 },
   },
   {
@@ -213,7 +213,7 @@ const FAULTS = [
     // A retry may follow immediately and must not use the connection that is being closed.
     inject: (socket) =>
       socket.end(
-        httpResponse(status, "<html>futureGrant</html>", {
+        httpResponse(status, "<html>later</html>", {
           "Content-Type": "text/html",
           Connection: "close",
         }),

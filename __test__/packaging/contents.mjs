@@ -10,8 +10,6 @@ const CODE = /\.[cm]?js$/;
 const TYPES = /\.d\.([cm]?)ts$/;
 /** A file beside, as `require`, `import`, `export … from` and `new URL` name it. */
 const REFERENCE = /(?:require\(|from|import\(?|new URL\()\s*["'](\.{1,2}\/[^"']+)["']/g;
-/** The generated loader looks for add-ons beside itself, where only a build puts them. */
-const BUILT = /\.(node|wasm|wasi\.cjs)$/;
 
 /** The paths that package.json names: entry points, types, programs. */
 export function entries({ main, types, bin, exports }) {
@@ -34,7 +32,7 @@ export function needed({ source, manifest }) {
     found.add(path);
     if (!exists(path) || !(CODE.test(path) || TYPES.test(path))) return;
     for (const [, reference] of readFileSync(posix.join(source, path), "utf8").matchAll(REFERENCE)) {
-      if (!BUILT.test(reference)) visit(resolved(posix.join(posix.dirname(path), reference), path, exists));
+      visit(resolved(posix.join(posix.dirname(path), reference), path, exists));
     }
     const types = path.replace(/\.([cm]?)js$/, ".d.$1ts");
     if (exists(types)) visit(types);

@@ -34,7 +34,7 @@ const IMPORT = `${PROGRAM}
   import("managed-identity-native").then(loaded, failed);`;
 
 /** A project with the package as it is published, and with these platform packages: their add-ons by name. */
-function project(t, { addOns = {}, manifest = {} } = {}) {
+function project(t, { addOns = {}, isClone = false } = {}) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "loader-")));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const modules = join(folder, "node_modules");
@@ -44,7 +44,8 @@ function project(t, { addOns = {}, manifest = {} } = {}) {
     copyFileSync(join(root, file), join(to, file));
   }
   const optionalDependencies = Object.fromEntries(platforms.map(({ name, version }) => [name, version]));
-  writeFileSync(join(to, "package.json"), JSON.stringify({ ...whole, optionalDependencies, ...manifest }));
+  writeFileSync(join(to, "package.json"), JSON.stringify({ ...whole, optionalDependencies }));
+  if (isClone) writeFileSync(join(to, "Cargo.toml"), "");
   for (const { name, main } of platforms.filter(({ name }) => name in addOns)) {
     mkdirSync(join(modules, name));
     writeFileSync(join(modules, name, "package.json"), JSON.stringify({ name, main }));
@@ -121,7 +122,7 @@ test("a package of another version is refused by both versions, and the right on
   t.true(cause.includes("0.0.7"));
 });
 
-test("the face, the package and the add-on are of one version", async (t) => {
+test("the JavaScript, the package and the add-on are of one version", async (t) => {
   const folder = project(t, { addOns: { [own.name]: "built" } });
   t.is((await load(folder)).version, whole.version);
 });
@@ -134,7 +135,7 @@ test("import fails as require does", async (t) => {
 });
 
 test("a clone that is not built says how to build it", async (t) => {
-  const { message } = await load(project(t, { manifest: { optionalDependencies: undefined } }));
+  const { message } = await load(project(t, { isClone: true }));
   t.true(message.includes("npm run build"), message);
 });
 

@@ -11,6 +11,7 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { runConcurrently } from "./concurrency.mjs";
 import { between, choose, randomFrom } from "./random.mjs";
 
 const require = createRequire(import.meta.url);
@@ -100,7 +101,7 @@ async function call(number, { env, label, timeout, isGood }) {
     counts.tokens += 1;
     if (fromCache) counts.cached += 1;
     if (isGood) counts.good += 1;
-    if (accessToken !== `token for ${resource}`) fail(`asked for ${resource}, got ${accessToken}`);
+    if (accessToken !== `token for ${resource}`) fail(`requested ${resource}, got ${accessToken}`);
   } catch (error) {
     if (isGood) fail(`rejected: ${error}`);
     if (error === ABORTED) counts.aborted += 1;
@@ -131,22 +132,16 @@ async function interruptWorker(env) {
   await worker.terminate();
 }
 
-async function run(from, to) {
-  let next = from;
-  const work = async () => {
-    while (next < to) {
-      const number = next;
-      next += 1;
-      if (number % CALLS_PER_WORKER === CALLS_PER_WORKER - 1) await interruptWorker(misbehaving.envs[0]);
-      const index = between(random, 0, MISBEHAVING_ENDPOINTS - 1);
-      const target =
-        random() < 0.25
-          ? { env: good.envs[0], label: "good", timeout: GOOD_TIMEOUT, isGood: true }
-          : { env: misbehaving.envs[index], label: `bad-${index}`, timeout: between(random, 200, 2_000) };
-      await call(number, target);
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+function run(from, to) {
+  return runConcurrently(from, to, CONCURRENCY, async (number) => {
+    if (number % CALLS_PER_WORKER === CALLS_PER_WORKER - 1) await interruptWorker(misbehaving.envs[0]);
+    const index = between(random, 0, MISBEHAVING_ENDPOINTS - 1);
+    const target =
+      random() < 0.25
+        ? { env: good.envs[0], label: "good", timeout: GOOD_TIMEOUT, isGood: true }
+        : { env: misbehaving.envs[index], label: `bad-${index}`, timeout: between(random, 200, 2_000) };
+    await call(number, target);
+  });
 }
 
 const countResources = () =>

@@ -8,6 +8,7 @@ import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { getHeapSpaceStatistics } from "node:v8";
+import { runConcurrently } from "./concurrency.mjs";
 
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
 
@@ -53,17 +54,11 @@ async function failsWith(call, isExpected) {
   return isExpected(outcome);
 }
 
-async function run(from, to) {
-  let next = from;
-  const work = async () => {
-    while (next < to) {
-      const number = next;
-      next += 1;
-      if (!(await operations[number % operations.length](number)))
-        throw new Error(`operation ${number} failed`);
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+function run(from, to) {
+  return runConcurrently(from, to, CONCURRENCY, async (number) => {
+    if (!(await operations[number % operations.length](number)))
+      throw new Error(`operation ${number} failed`);
+  });
 }
 
 /** The resources of the process, after the endpoint has closed every connection. */

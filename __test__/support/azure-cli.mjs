@@ -1,5 +1,5 @@
-// An Azure CLI of the test's own: a program called az that asks the test what to print. The test sees its
-// arguments, holds it for as long as it likes, and sees when it is killed.
+// A fake Azure CLI: a program called az that connects to the test, which receives its arguments, decides when and what it
+// prints, and notices when it is killed.
 
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,10 +12,10 @@ const PORT = "FAKE_AZ_PORT";
 const PROGRAM = `#!${process.execPath}
 const socket = require("node:net").connect(Number(process.env.${PORT}), "127.0.0.1");
 socket.write(JSON.stringify(process.argv.slice(2)) + "\\n");
-let answer = "";
-socket.on("data", (chunk) => { answer += chunk; });
+let input = "";
+socket.on("data", (chunk) => { input += chunk; });
 socket.on("end", () => {
-  const { stdout = "", stderr = "", code = 0 } = JSON.parse(answer);
+  const { stdout = "", stderr = "", code = 0 } = JSON.parse(input);
   process.stdout.write(stdout);
   process.stderr.write(stderr);
   process.exitCode = code;
@@ -23,39 +23,39 @@ socket.on("end", () => {
 `;
 
 /**
- * A fake az for processes with the variables `env`. Each run of it becomes a call in `calls`, with `args`,
- * `answer({ stdout, stderr, code })` and `gone`, which settles when that az is no more; `next()` resolves with the
- * next. After `always(answer)` all are answered at once by what that function returns.
+ * Creates a fake az for processes with the variables `env`. Each run is an entry of `calls` with `args`,
+ * `exit({ stdout, stderr, code })` and `gone`, which settles when the process has ended. `next()` resolves with the
+ * next run. After `always(toOutput)` every run exits at once with the result of that function.
  */
 export async function startAzureCli(t) {
-  const folder = mkdtempSync(join(tmpdir(), "fake-az-"));
-  writeFileSync(join(folder, "az"), PROGRAM);
-  chmodSync(join(folder, "az"), 0o755);
+  const directory = mkdtempSync(join(tmpdir(), "fake-az-"));
+  writeFileSync(join(directory, "az"), PROGRAM);
+  chmodSync(join(directory, "az"), 0o755);
   const calls = [];
   const waiting = [];
-  let standing;
+  let toOutput;
   const server = net.createServer({ allowHalfOpen: true }, async (socket) => {
     const gone = once(socket, "close").catch(() => {});
-    let asked = "";
+    let line = "";
     for await (const chunk of iterate(socket)) {
-      asked += chunk;
-      if (asked.endsWith("\n")) break;
+      line += chunk;
+      if (line.endsWith("\n")) break;
     }
-    const call = { args: JSON.parse(asked), answer: (given) => socket.end(JSON.stringify(given)), gone };
+    const call = { args: JSON.parse(line), exit: (output) => socket.end(JSON.stringify(output)), gone };
     socket.on("end", () => socket.destroy()).resume();
     calls.push(call);
-    if (standing) call.answer(standing(call));
+    if (toOutput) call.exit(toOutput(call));
     waiting.shift()?.(call);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.teardown(() => {
     server.close();
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
   let taken = 0;
   return {
-    env: { PATH: `${folder}${delimiter}${process.env.PATH}`, [PORT]: String(server.address().port) },
+    env: { PATH: `${directory}${delimiter}${process.env.PATH}`, [PORT]: String(server.address().port) },
     calls,
     next: () => {
       taken += 1;
@@ -64,19 +64,19 @@ export async function startAzureCli(t) {
         waiting.push(resolve);
       });
     },
-    always: (answer) => {
-      standing = answer;
+    always: (outputOf) => {
+      toOutput = outputOf;
     },
   };
 }
 
-/** The socket's chunks, without ending it when the loop does. */
+/** Iterates over the socket's chunks without closing the socket at the end of the loop. */
 function iterate(socket) {
   return socket.iterator({ destroyOnReturn: false });
 }
 
-/** What az prints for a token that expires at an instant in seconds since 1970. */
-export function printed(accessToken, expiresOn) {
+/** Returns az's output for a token. `expiresOn` is in seconds since 1970. */
+export function azOutput(accessToken, expiresOn) {
   const stdout = JSON.stringify({
     accessToken,
     expiresOn: "2001-01-01 00:00:00.000000",

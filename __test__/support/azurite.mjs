@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import { environmentWith } from "./environment.mjs";
 
 const require = createRequire(import.meta.url);
-const { createCertificate } = require("../../emulator/certificate.js");
+const { createCertificate } = require("managed-identity-native/emulator");
 
 const ACCOUNT = "devstoreaccount1";
 const OPTIONS = [
@@ -28,14 +28,14 @@ const OPTIONS = [
 
 /** Starts Azurite. `url` is the URL of its account, `ca` its certificate, `caFile` the path of that certificate. */
 export async function startAzurite() {
-  const folder = await mkdtemp(join(tmpdir(), "azurite-"));
-  const [certFile, keyFile] = ["certificate.pem", "key.pem"].map((name) => join(folder, name));
+  const directory = await mkdtemp(join(tmpdir(), "azurite-"));
+  const [certFile, keyFile] = ["certificate.pem", "key.pem"].map((name) => join(directory, name));
   const certificate = await createCertificate();
   await writeFile(certFile, certificate.pem);
   await writeFile(keyFile, certificate.keyPem, { mode: 0o600 });
   const main = require.resolve("azurite/dist/src/blob/main.js");
   const child = spawn(process.execPath, [main, ...OPTIONS, "--cert", certFile, "--key", keyFile], {
-    cwd: folder,
+    cwd: directory,
     env: environmentWith({ AZURITE_ACCOUNTS: undefined, AZURITE_DB: undefined }),
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -43,7 +43,7 @@ export async function startAzurite() {
   const close = async () => {
     child.kill("SIGKILL");
     await ended;
-    await rm(folder, { recursive: true });
+    await rm(directory, { recursive: true });
   };
   const origin = await originOf(child).catch(async (error) => {
     await close();

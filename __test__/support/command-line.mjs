@@ -1,4 +1,4 @@
-// The command line as its users have it: the real program in a process of its own, with pipes or in a terminal.
+// Runs the command line in a process of its own, with pipes or in a terminal.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import { environmentWith } from "./environment.mjs";
 
 export const MAIN = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
-/** What starts it. */
+/** The command that starts it. */
 export const PROGRAM = [process.execPath, MAIN];
 
-/** Whoever runs the tests may have opinions about colours, which are none of the tests'. */
-const NEUTRAL = {
+/** Variables of the tests' environment that would change colours. */
+const COLOR_VARIABLES = {
   FORCE_COLOR: undefined,
   NO_COLOR: undefined,
   NODE_DISABLE_COLORS: undefined,
@@ -18,18 +18,18 @@ const NEUTRAL = {
 };
 
 /**
- * Starts the program with `args`. `before` is put before its command, `env` is added to the test's environment;
- * undefined takes a variable out. What is returned has `child`, `saying(pattern, stream)`, which resolves with the
- * match once the stream has said it, and `ended`: `{ code, signal, stdout, stderr }`.
+ * Starts the command line with `args`. `before` precedes the command. `env` is added to the test's environment, and
+ * undefined removes a variable. Returns `child`, `waitForOutput(pattern, stream)`, which resolves with the first match,
+ * and `ended`, which resolves with `{ code, signal, stdout, stderr }`.
  */
 export function start(t, args, options) {
   return startCommand(t, [...PROGRAM, ...args], options);
 }
 
-/** The same with any other command. */
+/** Like `start`, with another command. */
 export function startCommand(t, command, { before = [], env = {}, stdin = "ignore" } = {}) {
   const [file, ...args] = [...before, ...command];
-  const variables = Object.entries(environmentWith({ ...NEUTRAL, ...env }));
+  const variables = Object.entries(environmentWith({ ...COLOR_VARIABLES, ...env }));
   const child = spawn(file, args, {
     env: Object.fromEntries(variables.filter(([, value]) => value !== undefined)),
     stdio: [stdin, "pipe", "pipe"],
@@ -43,35 +43,38 @@ export function startCommand(t, command, { before = [], env = {}, stdin = "ignor
     });
   }
   const ended = once(child, "close").then(([code, signal]) => ({ code, signal, ...output }));
-  // Not killed: an emulator would leave its files behind.
+  // SIGTERM, not SIGKILL, so that an emulator removes its files.
   t.teardown(() => {
     child.stdin?.destroy();
     child.kill("SIGTERM");
     return ended;
   });
-  const saying = (pattern, stream = "stdout") =>
+  const waitForOutput = (pattern, stream = "stdout") =>
     new Promise((resolve, reject) => {
-      const look = () => {
+      const check = () => {
         const match = pattern.exec(output[stream]);
         if (match === null) return;
-        listeners.delete(look);
+        listeners.delete(check);
         resolve(match);
       };
-      listeners.add(look);
-      ended.then((end) => reject(new Error(`it never said ${pattern}: ${JSON.stringify(end)}`)), reject);
-      look();
+      listeners.add(check);
+      ended.then(
+        (end) => reject(new Error(`the output never matched ${pattern}: ${JSON.stringify(end)}`)),
+        reject,
+      );
+      check();
     });
-  return { child, ended, saying };
+  return { child, ended, waitForOutput };
 }
 
-/** Runs it to its end. */
+/** Runs the command line to its end. */
 export function run(t, args, options) {
   return start(t, args, options).ended;
 }
 
 /**
- * A command for `startCommand` by which another runs in a terminal; what it prints arrives as its stdout. The shell
- * that `script` starts makes room for the command: one that stays, as dash does, dies of a Ctrl-C itself.
+ * Returns a command for `startCommand` that runs another command in a terminal, whose output is its stdout. `exec`
+ * replaces the shell that `script` starts, because a shell that stays, such as dash, would be ended by Ctrl-C.
  */
 export function inTerminal(command) {
   const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");

@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const { environmentVariables } = createRequire(import.meta.url)("../../binding.js");
+const { environmentVariables } = createRequire(import.meta.url)("./binding.cjs");
 const names = environmentVariables();
 
 /**

@@ -34,15 +34,15 @@ async function serveAtImdsAddress({ any, probe = IMDS.probe, tokens = [IMDS.toke
     requests.push(isProbe ? "probe" : "token");
     if (!isProbe) count += 1;
     const expected = isProbe ? probe : tokens[Math.min(count, tokens.length) - 1];
-    const answer = any === undefined ? expected : any;
-    if (answer === null) return;
-    if (typeof answer === "string") {
-      request.socket.end(answer);
+    const planned = any === undefined ? expected : any;
+    if (planned === null) return;
+    if (typeof planned === "string") {
+      request.socket.end(planned);
       return;
     }
     setTimeout(() => {
-      response.writeHead(answer.status, answer.headers);
-      response.end(answer.body);
+      response.writeHead(planned.status, planned.headers);
+      response.end(planned.body);
     }, delay);
   });
   server.on("connection", (socket) => socket.on("error", () => undefined));

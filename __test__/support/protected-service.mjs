@@ -10,7 +10,7 @@ import {
   createPipelineRequest,
 } from "@azure/core-rest-pipeline";
 
-const { createCertificate } = createRequire(import.meta.url)("../../emulator/certificate.js");
+const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
 /**
  * Starts a service that stops with its test. `challengeFor` receives each token and returns the challenge to send, or

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * A response with a token that contains the name of its resource. `namesResource` says whether the response has a `resource`
+ * A response with a token that contains the name of its resource. `namesResource`: whether the response has a `resource`
  * field; `lifetime` is in seconds.
  */
 export function tokenResponse(

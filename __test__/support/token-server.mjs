@@ -1,9 +1,9 @@
-// An App Service endpoint of a test's own, for what an emulator does not do: it hangs, throttles or waits by resource.
+// An App Service endpoint whose response is a function of the test, which may hang, throttle or wait by resource.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 
-/** A grant for a day, as App Service sends it. */
+/** Returns App Service's response body for a token of one day. */
 export function tokenBody(secret = "a-token") {
   const expiresOn = Math.floor(Date.now() / 1000) + 86_400;
   return JSON.stringify({ access_token: secret, expires_on: String(expiresOn), token_type: "Bearer" });
@@ -13,15 +13,15 @@ export function sendToken(response) {
   response.setHeader("Content-Type", "application/json").end(tokenBody());
 }
 
-/** Starts a server that passes each request's resource and response to `answer`, and keeps the resources in order. */
-export async function startTokenServer(t, answer) {
+/** Starts a server that calls `respond` with each request's resource and response, and records the resources. */
+export async function startTokenServer(t, respond) {
   const resources = [];
   const waiting = new Set();
   const server = createServer((request, response) => {
     const resource = new URL(request.url, "http://localhost").searchParams.get("resource");
     resources.push(resource);
     for (const check of waiting) check();
-    answer(resource, response);
+    respond(resource, response);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -35,7 +35,7 @@ export async function startTokenServer(t, answer) {
       IDENTITY_ENDPOINT: `http://127.0.0.1:${server.address().port}/token`,
       IDENTITY_HEADER: "a-header-of-a-test",
     },
-    /** Resolves when so many requests have arrived. */
+    /** Resolves when `count` requests have been received. */
     arrived: (count) =>
       new Promise((resolve) => {
         const check = () => {

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import net from "node:net";
-import { startProcess } from "./program.mjs";
+import { startProcess } from "./child-program.mjs";
 
 /**
  * Starts a process that listens on these addresses with full accept queues, and returns its port. The system chooses

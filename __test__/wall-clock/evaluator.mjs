@@ -4,7 +4,7 @@
 import { createRequire } from "node:module";
 import { serveMessages } from "../support/faketime-child.mjs";
 
-const state = { require: createRequire(new URL("../support/program.mjs", import.meta.url)) };
+const state = { require: createRequire(new URL("../support/child-program.mjs", import.meta.url)) };
 
 // The source text is trusted: the parent is the test itself.
 serveMessages(async ({ run, argument }) => ({

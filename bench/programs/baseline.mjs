@@ -1,5 +1,5 @@
-// What no cached call can be faster than: awaiting an async function that does nothing, and one that only builds
-// the fields of a result.
+// Lower bounds of a cached call: awaiting an async function that does nothing, and one that only creates the fields of
+// a result.
 
 import { microseconds } from "./clock.mjs";
 import { assertMeasured } from "./contenders.mjs";

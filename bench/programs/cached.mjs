@@ -1,4 +1,4 @@
-// The cached call: so many tokens are fetched, then asked for again, one call after the other.
+// The cached call: acquires a number of tokens, then requests them again one after another.
 
 import { microseconds } from "./clock.mjs";
 import { runConcurrently } from "./concurrency.mjs";
@@ -15,12 +15,12 @@ await runConcurrently(tokens, 32, async (index) => {
   fetched[index] = tokenOf(result);
 });
 
-const asked = inTurn ? tokens : 1;
+const cycle = inTurn ? tokens : 1;
 let index = 0;
 const timed = await microseconds(async (count) => {
   let result;
   for (let made = 0; made < count; made += 1) {
-    index = index + 1 < asked ? index + 1 : 0;
+    index = index + 1 < cycle ? index + 1 : 0;
     result = await call(requests[index]);
   }
   check(result, true);

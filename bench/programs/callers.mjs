@@ -1,4 +1,4 @@
-// So many callers ask for one token at one time, with nothing cached: the endpoint counts what that costs it.
+// Many concurrent callers request one token that is not cached; the endpoint counts their requests.
 
 import { assertMeasured, open, resource } from "./contenders.mjs";
 
@@ -8,7 +8,7 @@ const { call, request, check, tokenOf } = await open(contender);
 const started = process.hrtime.bigint();
 const results = await Promise.all(Array.from({ length: callers }, () => call(request(resource(0)))));
 const ms = Number(process.hrtime.bigint() - started) / 1e6;
-// The first may have its token before the last asks, who is then served from the cache.
+// The first call may have its token before the last call is made, which is then served from the cache.
 check(results[0], false);
 assertMeasured(
   results.every((result) => tokenOf(result) !== undefined),
@@ -16,5 +16,5 @@ assertMeasured(
 );
 assertMeasured(new Set(results).size === callers, "a result for each");
 
-// How many requests it takes is the metric, so none is expected.
+// The number of requests is the metric, so none is declared.
 console.log(JSON.stringify({ values: { ms } }));

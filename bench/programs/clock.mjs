@@ -1,4 +1,4 @@
-// Times a call that is awaited again and again: the median of batches, once the compiler has seen it.
+// Measures the time of an awaited call: the median of batches, after a warm-up.
 
 const WARM_UP_MS = 300;
 const BATCHES = 31;
@@ -7,7 +7,7 @@ function elapsedMs(since) {
   return Number(process.hrtime.bigint() - since) / 1e6;
 }
 
-/** Microseconds per call of `loop(count)`, which makes so many calls. */
+/** Microseconds per call of `loop(count)`, which makes `count` calls. */
 export async function microseconds(loop, batchMs) {
   const warmUp = process.hrtime.bigint();
   let count = 1;

@@ -1,14 +1,14 @@
-// Runs a number of calls with so many of them in flight.
+// Limits the number of concurrent calls.
 
-/** Calls `call(index, lane)` for every index below `count`, with up to `lanes` calls under way at a time. */
-export async function runConcurrently(count, lanes, call) {
+/** Calls `call(index, worker)` for every index below `count`, with at most `limit` calls in flight. */
+export async function runConcurrently(count, limit, call) {
   let next = 0;
-  const run = async (lane) => {
+  const run = async (worker) => {
     while (next < count) {
       const index = next;
       next += 1;
-      await call(index, lane);
+      await call(index, worker);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(lanes, count) }, (_, lane) => run(lane)));
+  await Promise.all(Array.from({ length: Math.min(limit, count) }, (_, worker) => run(worker)));
 }

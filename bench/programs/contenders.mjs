@@ -1,5 +1,5 @@
-// What is measured, behind one shape: how each package is loaded, called and checked. A program runs in a folder
-// from which its package can be imported by name.
+// The contenders behind one interface: how each package is loaded, called and checked. The programs run in a directory
+// in which each package can be imported by name.
 
 const CONTENDERS = {
   native: { name: "managed-identity-native", open: application((resource) => resource) },
@@ -9,27 +9,27 @@ const CONTENDERS = {
   identity: { name: "@azure/identity", open: credential("ManagedIdentityCredential") },
 };
 
-/** The resource of this number. */
+/** The name of the nth resource. */
 export function resource(number) {
   return `https://resource-${number}.example.net`;
 }
 
 export async function open(contender) {
-  const { name, open: opened } = CONTENDERS[contender];
-  return opened(await import(name));
+  const { name, open: createContender } = CONTENDERS[contender];
+  return createContender(await import(name));
 }
 
-/** Throws unless what is measured happened. */
-export function assertMeasured(happened, what) {
-  if (!happened) throw new Error(`not measured what was to be measured: ${what}`);
+/** Throws unless the program has done the measured work. */
+export function assertMeasured(condition, description) {
+  if (!condition) throw new Error(`the measured work was not done: ${description}`);
 }
 
-function application(plain) {
+function application(toRequest) {
   return ({ ManagedIdentityApplication }) => {
     const app = new ManagedIdentityApplication();
     return {
       call: (request) => app.acquireToken(request),
-      request: plain,
+      request: toRequest,
       refresh: (resource) => ({ resource, forceRefresh: true }),
       tokenOf: (result) => result.accessToken,
       check(result, fromCache) {
@@ -41,12 +41,12 @@ function application(plain) {
   };
 }
 
-/** The Azure SDK's shape; it does not say whether a token was cached: the endpoint's count does. */
+/** The interface of the Azure SDK. It does not report whether a token was cached; the request count of the endpoint does. */
 function credential(className) {
   return (exports) => {
-    const holder = new exports[className]();
+    const instance = new exports[className]();
     return {
-      call: (scope) => holder.getToken(scope),
+      call: (scope) => instance.getToken(scope),
       request: (resource) => `${resource}/.default`,
       tokenOf: (result) => result.token,
       check(result) {

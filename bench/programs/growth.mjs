@@ -1,18 +1,18 @@
-// How much memory a process gains by refreshing its tokens again and again, once it has settled. Run with
-// --expose-gc: what is left is held.
+// How much memory a process gains by refreshing its tokens repeatedly after a warm-up. Requires --expose-gc, so that
+// only retained memory counts.
 
 import { runConcurrently } from "./concurrency.mjs";
 import { assertMeasured, open, resource } from "./contenders.mjs";
 
-const LANES = 32;
+const CONCURRENCY = 32;
 
 const { contender, settling, refreshes } = JSON.parse(process.argv[2]);
 const { call, refresh, check } = await open(contender);
 
 async function run(count) {
   let checked = 0;
-  await runConcurrently(count, LANES, async (_, lane) => {
-    check(await call(refresh(resource(lane))), false);
+  await runConcurrently(count, CONCURRENCY, async (_, worker) => {
+    check(await call(refresh(resource(worker))), false);
     checked += 1;
   });
   assertMeasured(checked === count, "every refresh");

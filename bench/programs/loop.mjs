@@ -1,13 +1,13 @@
-// How long the event loop is kept from other work: while many callers ask for one cold token at once, or while
-// acquisitions run with 32 in flight. Two probes, each in a process of its own: perf_hooks' histogram, and the
-// longest gap between two turns of setImmediate, which sees every turn. In a process that has done it a number of
-// times, as a service has, or for the first time.
+// How long the event loop is blocked: while many concurrent callers request one token that is not cached, or during
+// acquisitions with 32 in flight. There are two probes, each in its own process: the histogram of perf_hooks, and the
+// longest gap between two setImmediate callbacks, which covers every turn. The load runs for the first time in the
+// process, or after warm-ups, as in a service.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { runConcurrently } from "./concurrency.mjs";
 import { assertMeasured, open, resource } from "./contenders.mjs";
 
-const LANES = 32;
+const CONCURRENCY = 32;
 const RESOLUTION_MS = 1;
 
 const { contender, load, count, probe, warmUps } = JSON.parse(process.argv[2]);
@@ -16,11 +16,13 @@ const { call, request, refresh, check } = await open(contender);
 const loads = {
   async callers(round) {
     const results = await Promise.all(Array.from({ length: count }, () => call(request(resource(round)))));
-    check(results[0], false); // The last may already be served from the cache.
+    check(results[0], false); // The last call may be served from the cache.
     assertMeasured(results.length === count, "a result for each");
   },
   async acquisitions() {
-    await runConcurrently(count, LANES, async (_, lane) => check(await call(refresh(resource(lane))), false));
+    await runConcurrently(count, CONCURRENCY, async (_, worker) =>
+      check(await call(refresh(resource(worker))), false),
+    );
   },
 };
 
@@ -30,12 +32,12 @@ const probes = {
     histogram.enable();
     await pause();
     histogram.reset();
-    await pause(); // The first firing after a reset is not counted.
+    await pause(); // The first sample after a reset is not counted.
     await work();
-    await pause(); // The delay that the work's last turn caused is seen by the timer after it.
+    await pause(); // The timer after the last turn measures the delay of that turn.
     histogram.disable();
     assertMeasured(histogram.count > 0, "samples");
-    // Each sample is the time between two firings of a timer, so that its period is no delay.
+    // A sample is the time between two timer callbacks, which includes the period of the timer.
     const delay = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
     return { p99: delay(histogram.percentile(99)), max: delay(histogram.max) };
   },
@@ -43,19 +45,19 @@ const probes = {
   async gaps(work) {
     let longest = 0;
     let last = process.hrtime.bigint();
-    let over = false;
+    let isDone = false;
     const turn = () => {
       const now = process.hrtime.bigint();
       const gap = Number(now - last) / 1e6;
       if (gap > longest) longest = gap;
       last = now;
-      if (!over) setImmediate(turn);
+      if (!isDone) setImmediate(turn);
     };
     await pause();
     last = process.hrtime.bigint();
     setImmediate(turn);
     await work();
-    over = true;
+    isDone = true;
     await new Promise((resolve) => setImmediate(resolve));
     return { longest };
   },

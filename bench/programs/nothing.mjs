@@ -1,3 +1,3 @@
-// A process that does nothing: what Node.js itself takes to start and end.
+// An empty program: the time that Node.js itself takes to start and exit.
 
 console.log(JSON.stringify({ values: {}, requests: 0 }));

@@ -1,5 +1,5 @@
-// A cold start by `require`: from before the package is loaded to its first token. It loads nothing else before,
-// so that nobody's work is done beforehand; hence its twin start.mjs shares no file with it.
+// Cold start with `require`: from before the package is loaded to the first token. The program loads nothing else
+// before and shares no file with start.mjs, so that no work is done before the measurement.
 "use strict";
 
 const { readFileSync } = require("node:fs");

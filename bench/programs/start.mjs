@@ -1,5 +1,5 @@
-// A cold start by `import`: from before the package is loaded to its first token. It loads nothing else before,
-// so that nobody's work is done beforehand; hence its twin start.cjs shares no file with it.
+// Cold start with `import`: from before the package is loaded to the first token. The program loads nothing else before
+// and shares no file with start.cjs, so that no work is done before the measurement.
 
 import { readFileSync } from "node:fs";
 

@@ -1,26 +1,27 @@
-// Acquisitions that leave for the endpoint, with so many in flight: wall time, and CPU time of all threads. With a
-// small cache a few resources are refreshed in turn; with a growing one every acquisition is for a new resource.
+// Acquisitions that are sent to the endpoint, 32 in flight: wall time, and CPU time of all threads. With a small cache,
+// a few resources are refreshed in turn; with a growing cache, every acquisition is for a new resource.
 
 import { runConcurrently } from "./concurrency.mjs";
 import { assertMeasured, open, resource } from "./contenders.mjs";
 
-const LANES = 32;
-const WARM_UP = 10; // Refreshes of a resource of each lane before anything is measured.
+const CONCURRENCY = 32;
+const WARM_UP = 10; // Refreshes per worker before the measurement.
 
 const { contender, cache, acquisitions } = JSON.parse(process.argv[2]);
 const { call, request, refresh, check, tokenOf } = await open(contender);
 
-// Each lane has a resource of its own: two refreshes of one resource at a time might share a request. Who cannot skip
-// the cache asks for each once.
-const ofLane = (lane) => (cache === "small" ? resource(lane) : `https://warm-up-${lane}.example.net`);
-const warmed = refresh === undefined ? LANES : LANES * WARM_UP;
-await runConcurrently(warmed, LANES, (_, lane) => call((refresh ?? request)(ofLane(lane))));
+// Each worker has its own resource, because concurrent refreshes of one resource could share a request. A contender
+// without forceRefresh acquires each once.
+const resourceOf = (worker) =>
+  cache === "small" ? resource(worker) : `https://warm-up-${worker}.example.net`;
+const warmed = refresh === undefined ? CONCURRENCY : CONCURRENCY * WARM_UP;
+await runConcurrently(warmed, CONCURRENCY, (_, worker) => call((refresh ?? request)(resourceOf(worker))));
 
 const seen = new Set();
 const cpuBefore = process.cpuUsage();
 const started = process.hrtime.bigint();
-await runConcurrently(acquisitions, LANES, async (index, lane) => {
-  const result = await call(cache === "small" ? refresh(ofLane(lane)) : request(resource(index)));
+await runConcurrently(acquisitions, CONCURRENCY, async (index, worker) => {
+  const result = await call(cache === "small" ? refresh(resourceOf(worker)) : request(resource(index)));
   check(result, false);
   seen.add(tokenOf(result));
 });

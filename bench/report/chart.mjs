@@ -1,5 +1,5 @@
-// The headline metrics as an SVG: for each a group of bars on a scale of its own, with the numbers beside them. Its
-// background is transparent, and its colours follow the reader's light or dark theme.
+// The headline metrics as an SVG bar chart: a group of bars with its own scale for each metric, labelled with the
+// values. The background is transparent, and the colours follow the reader's light or dark theme.
 
 import { fraction, number } from "./numbers.mjs";
 
@@ -43,18 +43,18 @@ export function chart(metrics, { date, cpu, cores, node }) {
   let y = TOP;
   for (const metric of drawn) {
     const bars = SERIES.filter(({ contender }) => metric.contenders[contender]?.median >= 0);
-    const most = Math.max(...bars.map(({ contender }) => metric.contenders[contender].median));
+    const max = Math.max(...bars.map(({ contender }) => metric.contenders[contender].median));
     const middle = y + (bars.length * STEP) / 2;
     parts.push(text(LABELS - 12, middle, metric.chart, 'class="label" text-anchor="end"'));
     if (metric.ratio !== undefined) {
-      const shown = `${fraction(metric.ratio)} of msal-node`;
-      parts.push(text(LABELS - 12, middle + 15, shown, 'class="quiet" text-anchor="end"'));
+      const comparison = `${fraction(metric.ratio)} of msal-node`;
+      parts.push(text(LABELS - 12, middle + 15, comparison, 'class="quiet" text-anchor="end"'));
     }
     const bottom = y + bars.length * STEP;
     parts.push(`<path class="axis" d="M${LABELS} ${y - 3}V${bottom}"/>`);
     for (const { contender } of bars) {
       const { median } = metric.contenders[contender];
-      const length = Math.max(1, (median / most) * BARS);
+      const length = Math.max(1, (median / max) * BARS);
       parts.push(
         `<rect class="${contender}" x="${LABELS}" y="${y}" width="${length.toFixed(1)}" height="${BAR}"/>`,
       );
@@ -67,9 +67,9 @@ export function chart(metrics, { date, cpu, cores, node }) {
     y += GAP;
   }
   const height = y + 8;
-  const label =
+  const ariaLabel =
     "Bars: medians of managed-identity-native beside those of msal-node and identity; shorter is better";
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${ariaLabel}">
   <style>${STYLE}</style>
   ${text(0, 18, "Shorter is better", 'class="title"')}
   ${text(WIDTH, 18, escaped(`${date}, ${cpu}, ${cores} cores, Node.js ${node}; each group has its own scale`), 'class="quiet" text-anchor="end"')}
@@ -86,10 +86,10 @@ function legend() {
   }).join("\n  ");
 }
 
-function text(x, y, words, attributes) {
-  return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${words}</text>`;
+function text(x, y, content, attributes) {
+  return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${content}</text>`;
 }
 
-function escaped(words) {
-  return words.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+function escaped(content) {
+  return content.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }

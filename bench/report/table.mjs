@@ -1,4 +1,4 @@
-// The metrics as a Markdown table, with what it is to be read by.
+// The metrics as a Markdown table, and its notes.
 
 import { fraction, number } from "./numbers.mjs";
 
@@ -38,15 +38,15 @@ export function headlines(metrics, settings, versions) {
     `@azure/msal-node ${versions.msal}`,
     `@azure/identity ${versions.identity}`,
   ];
-  const shown = metrics.filter(({ id }) => HEADLINES.includes(id));
+  const selected = metrics.filter(({ id }) => HEADLINES.includes(id));
   return [
     row(header),
     row(["---", "---:", "---:", "---:"]),
-    ...shown.map((metric) => row([metric.chart ?? titleOf(metric, settings), ...cells(metric)])),
+    ...selected.map((metric) => row([metric.chart ?? titleOf(metric, settings), ...cells(metric)])),
   ].join("\n");
 }
 
-/** The title with what it says of the run filled in. */
+/** The title of a metric, with the placeholders filled in. */
 export function titleOf({ title, contenders, unit }, { acquisitions, growth }) {
   const filled = {
     acquisitions: number(acquisitions),
@@ -58,7 +58,7 @@ export function titleOf({ title, contenders, unit }, { acquisitions, growth }) {
 
 function cells(metric) {
   const { node } = metric.contenders;
-  // What is no package's metric, such as a bare call, stands across from the others in our column.
+  // Baselines without a package, such as a bare await, are shown in our column.
   const own = metric.contenders.native ?? node;
   return COLUMNS.map((column) => cell(column === "native" ? own : metric.contenders[column], metric.unit));
 }
@@ -71,16 +71,16 @@ function cell(found, unit) {
   return `${number(median)}${unit.name === "" ? "" : ` ${unit.name}`}${spread}`;
 }
 
-function goal({ words, met, at, relative }) {
-  if (met) return `${words} ✓`;
-  return `${words} ✗ (${relative ? fraction(at) : number(at)})`;
+function goal({ label, met, at, relative }) {
+  if (met) return `${label} ✓`;
+  return `${label} ✗ (${relative ? fraction(at) : number(at)})`;
 }
 
 function row(cells) {
   return `| ${cells.join(" | ")} |`;
 }
 
-/** What was not run, with the reasons. */
+/** The measurements that were not run, with the reasons. */
 export function notes(metrics, settings) {
   const reasons = new Map();
   for (const metric of metrics) {

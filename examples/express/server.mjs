@@ -1,6 +1,6 @@
-// An Express service that calls an API as its managed identity: node examples/express/server.mjs
+// An Express service that calls an API with its managed identity: node examples/express/server.mjs
 //
-// API_URL and API_RESOURCE say which API and for what audience; PORT defaults to any that is free.
+// API_URL and API_RESOURCE select the API and its audience; PORT defaults to a free port.
 
 import express from "express";
 import { ManagedIdentityApplication, ManagedIdentityError } from "managed-identity-native";
@@ -10,8 +10,8 @@ const identity = new ManagedIdentityApplication();
 const app = express();
 
 app.post("/orders", express.json(), async (request, response) => {
-  // A caller who hangs up needs no token any more. Others who wait for the same one still get it. It is the response
-  // that tells: a request is closed as soon as its body has been read.
+  // Aborts the token request if the client disconnects; other calls that wait for the same token are not affected. The
+  // close event of the response is used because the request closes as soon as its body has been read.
   const controller = new AbortController();
   response.on("close", () => {
     if (!response.writableFinished) controller.abort();
@@ -21,13 +21,13 @@ app.post("/orders", express.json(), async (request, response) => {
     timeout: 10_000,
     abortSignal: controller.signal,
   });
-  const answer = await fetch(API_URL, {
+  const apiResponse = await fetch(API_URL, {
     method: "POST",
     headers: { Authorization: `Bearer ${accessToken}`, "Content-Type": "application/json" },
     body: JSON.stringify(request.body),
     signal: controller.signal,
   });
-  response.status(answer.status).json(await answer.json());
+  response.status(apiResponse.status).json(await apiResponse.json());
 });
 
 app.get("/ready", async (_, response) => {
@@ -36,9 +36,9 @@ app.get("/ready", async (_, response) => {
 });
 
 app.use((error, _, response, next) => {
-  if (response.destroyed) return; // Nobody is left to be told.
+  if (response.destroyed) return; // The client has disconnected.
   if (!(error instanceof ManagedIdentityError)) return next(error);
-  console.error(error.code, error.correlationId, error.message); // Never holds a token.
+  console.error(error.code, error.correlationId, error.message); // The message never contains a token.
   response.status(error.retryable ? 503 : 500).json({ error: error.code });
 });
 

@@ -1,5 +1,5 @@
-// An Azure Functions app (programming model v4) with one function. Its token comes from App Service's endpoint, which
-// the Functions host names in IDENTITY_ENDPOINT; between invocations it stays in the memory of the worker process.
+// An Azure Functions app (programming model v4) with one function. The Functions host names App Service's endpoint in
+// IDENTITY_ENDPOINT; between invocations, the token stays in the memory of the worker process.
 
 import { app } from "@azure/functions";
 import { ManagedIdentityApplication, ManagedIdentityError } from "managed-identity-native";
@@ -11,8 +11,8 @@ export async function secret(request, context) {
     const { accessToken, metadata } = await identity.acquireToken("https://vault.azure.net");
     context.log(`token from ${metadata.tokenSource} after ${Math.round(metadata.durationTotalInMs)} ms`);
     const url = `${process.env.VAULT_URL}/secrets/${request.params.name}?api-version=7.5`;
-    const answer = await fetch(url, { headers: { Authorization: `Bearer ${accessToken}` } });
-    return { status: answer.status, jsonBody: { found: answer.ok } };
+    const response = await fetch(url, { headers: { Authorization: `Bearer ${accessToken}` } });
+    return { status: response.status, jsonBody: { found: response.ok } };
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
     context.error(error.message);

@@ -1,5 +1,5 @@
-// The spans and metrics of three calls against the emulator: a retry, a token from memory, a failure. A service has
-// exporters of its own in place of those in memory.
+// Prints the spans and metrics of three calls to the emulator: a retry, a cached token and a failure. A service would
+// use its own exporters instead of those in memory.
 
 import { createRequire } from "node:module";
 import { metrics, trace } from "@opentelemetry/api";
@@ -35,7 +35,7 @@ emulator.next([{ status: 503 }, {}, { status: 400 }]);
 await app.acquireToken("https://vault.azure.net");
 await app.acquireToken("https://vault.azure.net");
 await app.acquireToken("https://storage.azure.com").catch(() => {});
-await new Promise((resolve) => setImmediate(resolve)); // What native code tells comes through the event loop.
+await new Promise((resolve) => setImmediate(resolve)); // Events of native code are delivered through the event loop.
 await emulator.close();
 
 for (const { name, attributes, status } of exporter.getFinishedSpans()) {

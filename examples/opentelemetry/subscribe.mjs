@@ -1,5 +1,5 @@
-// Turns what managed-identity-native tells on its channels into OpenTelemetry spans and metrics. Import it once, after
-// the tracer and meter providers are registered; it costs nothing until a token has to be fetched.
+// Converts the diagnostics channels of managed-identity-native to OpenTelemetry spans and metrics. Import this module
+// once, after registering the tracer and meter providers. It costs nothing until a call is made.
 
 import { channel } from "node:diagnostics_channel";
 import { metrics, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
@@ -11,7 +11,7 @@ const durations = meter.createHistogram("managed_identity.acquire.duration", { u
 const requests = meter.createCounter("managed_identity.requests");
 const refreshes = meter.createCounter("managed_identity.background_refreshes");
 
-/** A call's two messages are one object. */
+/** Spans by message: the start and the end of a call are published with the same object. */
 const spans = new WeakMap();
 
 function on(name, listener) {
@@ -28,7 +28,7 @@ on("acquire:start", (message) => {
 
 on("acquire:end", (message) => {
   const { span, startedAt } = spans.get(message) ?? {};
-  if (span === undefined) return; // It started before anybody subscribed.
+  if (span === undefined) return; // The call started before the subscription.
   const { errorCode, fromCache, metadata } = message;
   const source = metadata?.tokenSource ?? "None";
   span.setAttributes({
@@ -51,7 +51,7 @@ on("request", ({ endpoint, source, statusCode, fault, durationInMs, attempt }) =
     ...(statusCode !== undefined && { "http.response.status_code": statusCode }),
     ...(fault !== undefined && { "error.type": fault }),
   };
-  // It is told when it has ended, and runs for whoever waits: a span of its own, under no caller's.
+  // The event is published when the request has ended. Calls may share a request, so its span has no parent.
   const startTime = new Date(Date.now() - durationInMs);
   tracer.startSpan("managed identity request", { kind: SpanKind.CLIENT, startTime, attributes }).end();
   requests.add(1, { outcome: statusCode === undefined ? fault : String(statusCode) });

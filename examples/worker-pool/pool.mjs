@@ -1,4 +1,4 @@
-// Worker threads that each need a token: they share one cache and one request, without passing anything around.
+// Worker threads that each need a token: they share one cache and one request without passing data.
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";

@@ -1,4 +1,4 @@
-// One thread of the pool: an application of its own costs nothing.
+// One thread of the pool. Creating an application per thread costs almost nothing.
 
 import { createHash } from "node:crypto";
 import { parentPort, threadId } from "node:worker_threads";

@@ -1,27 +1,24 @@
 //! When the token of an answer ends, by the clock of the system and by that of the caller, which a test can replace.
 
 use super::task::AcquisitionTask;
-use crate::http::{Response, is_success};
+use crate::http::Response;
 use crate::platform::WallClocks;
 use crate::source::{GrantedToken, TokenResponse};
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
 
 impl AcquisitionTask {
-    /// The token that an answer grants, as it came `now`.
+    /// The token that a successful response grants, as it came `now`.
     pub(super) async fn parse_grant(
         &self,
         response: &mut Response,
+        mut token_response: TokenResponse,
         now: Timestamp,
     ) -> Option<(TokenResponse, GrantedToken)> {
-        if !is_success(response.status) {
-            return None;
-        }
         let sent_at = response
             .headers
             .date
             .as_deref()
             .and_then(Timestamp::from_http_date);
-        let mut token_response = self.read_token_response(response).await?;
         let mut grant = token_response.take_token(now, sent_at)?;
         if !self.context.key.cache_key.is_thread_local() {
             return Some((token_response, grant));

@@ -7,7 +7,7 @@ use super::task::{AcquisitionTask, Stop};
 use crate::error::Error;
 use crate::http::retry_loop::{AttemptOutcome, RetryLoop};
 use crate::http::{Request, is_success};
-use crate::source::is_other_resource;
+use crate::source::{TokenResponse, is_other_resource};
 
 /// A process asks for a handful of resources; more than this come from a caller that makes them up.
 const MAX_ALIASES: usize = 1_024;
@@ -39,42 +39,53 @@ impl ResourceAliases {
 }
 
 impl AcquisitionTask {
-    /// Sends a request, and once more over a new connection if its response is for another resource.
+    /// Sends a request, and once more over a new connection if its response is for another resource. Returns the end
+    /// with the body of a successful response, parsed.
     pub(super) async fn run_checked(
         &self,
         retry_loop: &RetryLoop<'_>,
         mut request: Request,
-    ) -> Result<AttemptOutcome, Stop> {
+    ) -> Result<(AttemptOutcome, Option<TokenResponse>), Stop> {
         let mut end = self.run_retry_loop(retry_loop, &request).await;
+        let token_response = self.successful_response(&mut end).await;
         // A caller's own client answers for itself.
         let is_native = retry_loop.transport.id() == self.client.native_transport.id();
-        let Some(first) = self.mismatched_resource(&mut end).await.filter(|_| is_native) else {
-            return Ok(end);
+        let Some(first) = self
+            .mismatched_resource(token_response.as_ref())
+            .filter(|_| is_native)
+        else {
+            return Ok((end, token_response));
         };
         // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
         drop(end);
         request.needs_new_connection = true;
         let mut end = self.run_retry_loop(retry_loop, &request).await;
-        match self.mismatched_resource(&mut end).await {
+        let token_response = self.successful_response(&mut end).await;
+        match self.mismatched_resource(token_response.as_ref()) {
             Some(second) if is_other_resource(&first, &second) => {
                 return Err(Stop::Failed(self.resource_mismatch_error(end).await));
             }
             Some(_) => self.remember_alias(first),
             None => {}
         }
-        Ok(end)
+        Ok((end, token_response))
     }
 
-    /// The resource that a response with a token names, if it is another than the one that was asked for, and not
-    /// known as this endpoint's name for it.
-    async fn mismatched_resource(&self, end: &mut AttemptOutcome) -> Option<String> {
+    /// Parses the body of a successful response.
+    async fn successful_response(&self, end: &mut AttemptOutcome) -> Option<TokenResponse> {
         let AttemptOutcome::Response(response) = end else {
             return None;
         };
         if !is_success(response.status) {
             return None;
         }
-        let token_response = self.read_token_response(response).await?;
+        self.read_token_response(response).await
+    }
+
+    /// The resource that a successful response names, if it is another than the one that was asked for, and not known
+    /// as this endpoint's name for it.
+    fn mismatched_resource(&self, token_response: Option<&TokenResponse>) -> Option<String> {
+        let token_response = token_response?;
         let (asked, named) = (self.context.query.resource.as_str(), token_response.resource()?);
         let endpoint = self.in_flight.error_context.endpoint();
         let is_other =

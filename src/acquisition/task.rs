@@ -1,4 +1,4 @@
-//! One flight from its start to its end: asks the source, reads the answer, stores the token, tells
+//! One acquisition from its start to its end: requests a token, parses the response, stores the token, tells
 //! the waiters. Who may join it and when it starts is decided in [`acquisition`](super).
 
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use crate::http::timer::timeout_at;
 use crate::http::{Request, Response};
 use crate::log::Level;
 use crate::metadata::{Metadata, TokenSource};
-use crate::source::is_identity_missing;
+use crate::source::{TokenResponse, is_identity_missing};
 use crate::token::{Timestamp, Token};
 
 /// A token that has come is not withheld for longer because it is being kept there.
@@ -194,11 +194,11 @@ impl AcquisitionTask {
             platform,
             stats: progress,
         };
-        let end = self.run_checked(&retry_loop, request).await?;
+        let (end, token_response) = self.run_checked(&retry_loop, request).await?;
         match end {
             AttemptOutcome::Response(mut response) => {
                 response.keep_connection();
-                Ok(self.parse_token_response(response).await?)
+                Ok(self.parse_token_response(response, token_response).await?)
             }
             AttemptOutcome::Unattended => Err(Stop::Unattended),
             end => Err(Stop::Failed(self.handle_failure(end).await)),
@@ -223,10 +223,18 @@ impl AcquisitionTask {
     }
 
     /// The token of an answer.
-    async fn parse_token_response(&self, mut response: Response) -> Result<FetchedToken, Error> {
+    async fn parse_token_response(
+        &self,
+        mut response: Response,
+        token_response: Option<TokenResponse>,
+    ) -> Result<FetchedToken, Error> {
         let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         let now = self.client.platform.clock.now();
-        let Some((token_response, grant)) = self.parse_grant(&mut response, now).await else {
+        let granted = match token_response {
+            Some(token_response) => self.parse_grant(&mut response, token_response, now).await,
+            None => None,
+        };
+        let Some((token_response, grant)) = granted else {
             return Err(self.error_from_response(response).await);
         };
         self.context

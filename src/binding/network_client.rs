@@ -12,7 +12,6 @@ use napi::bindgen_prelude::Promise;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Result, Status};
 use napi_derive::napi;
-use zeroize::Zeroizing;
 
 use super::environment_end::EnvironmentTeardown;
 use crate::error::Cause;
@@ -94,7 +93,7 @@ impl JsTransport {
                 request,
             ));
         };
-        let mut body = Zeroizing::new(reply.body.unwrap_or_default().into_bytes());
+        let mut body = reply.body.unwrap_or_default().into_bytes();
         if body.len() > MAX_BODY_BYTES {
             if is_success(status) {
                 return Err(TransportError::new(TransportErrorKind::BodyTooLarge));

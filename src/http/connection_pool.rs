@@ -70,7 +70,13 @@ where
 
     /// Counts an exchange among an endpoint's connections.
     pub(super) fn begin(self: &Arc<Self>, key: K) -> Slot<K, C> {
-        self.lock().entry(key.clone()).or_default().in_use += 1;
+        let mut endpoints = self.lock();
+        if let Some(endpoint) = endpoints.get_mut(&key) {
+            endpoint.in_use += 1;
+        } else {
+            endpoints.entry(key.clone()).or_default().in_use += 1;
+        }
+        drop(endpoints);
         Slot {
             pool: self.clone(),
             key,

@@ -29,7 +29,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use reqwest::Url;
-use zeroize::Zeroizing;
 
 use self::certificate_pin::Thumbprint;
 use self::tls::{ProxyConfig, Roots};
@@ -203,7 +202,7 @@ pub struct Response {
     /// The headers that this crate reads.
     pub headers: ResponseHeaders,
     /// The body as it came, at most [`BODY_LIMIT`] bytes.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Vec<u8>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
     /// The connection that brought it, if it can carry a further exchange: closed with the response unless it is kept.

@@ -15,7 +15,6 @@ use hyper::header::{
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::connection::{Connection, LimitedBody};
 use super::connection_pool::{ConnectionPool, Slot};
@@ -277,7 +276,7 @@ async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<E
     let response = Response {
         status,
         headers: response_headers(&head.headers),
-        body: Zeroizing::new(body),
+        body,
         secrets: request.secrets.clone(),
         connection: None,
     };

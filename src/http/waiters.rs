@@ -1,14 +1,17 @@
 //! The callers that wait for what a series of requests brings. When the last of them has left, nothing further begins.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// How many callers wait.
 #[derive(Debug)]
 pub struct Waiters {
-    count: watch::Sender<usize>,
+    count: AtomicUsize,
+    /// The first has joined, or the last has left.
+    changed: Notify,
     /// Until when the retry loop goes on without any: it is a background refresh.
     background_until: Option<Instant>,
 }
@@ -17,30 +20,29 @@ impl Waiters {
     /// Without callers; a background refresh goes on until this instant all the same.
     pub fn new(background_until: Option<Instant>) -> Self {
         Self {
-            count: watch::channel(0).0,
+            count: AtomicUsize::new(0),
+            changed: Notify::new(),
             background_until,
         }
     }
 
     /// One more waits.
     pub fn join(&self) {
-        self.count.send_if_modified(|count| {
-            *count += 1;
-            *count == 1
-        });
+        if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.changed.notify_waiters();
+        }
     }
 
     /// One no longer waits.
     pub fn leave(&self) {
-        self.count.send_if_modified(|count| {
-            *count = count.saturating_sub(1);
-            *count == 0
-        });
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Whether a retry loop that is under way has nothing to go on for.
     pub fn have_left(&self) -> bool {
-        *self.count.borrow() == 0 && !self.is_background()
+        self.waiting() == 0 && !self.is_background()
     }
 
     /// Waits until a background refresh has had its time, and the last has left.
@@ -49,13 +51,12 @@ impl Waiters {
             // A sleep would do as well, were it not over at once in the tests of fuzz/schedules.
             let _ = timeout_at(until, pending::<()>()).await;
         }
-        // The sender lives in `self`: it is not closed.
-        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+        self.wait_for(|count| count == 0).await;
     }
 
     /// Waits until there is a caller.
     pub async fn any_joined(&self) {
-        let _ = self.count.subscribe().wait_for(|count| *count > 0).await;
+        self.wait_for(|count| count > 0).await;
     }
 
     /// What a wait brings; `None` when the last has left before its end.
@@ -65,6 +66,21 @@ impl Waiters {
             () = self.all_left() => None,
             ended = wait => Some(ended),
         }
+    }
+
+    async fn wait_for(&self, holds: impl Fn(usize) -> bool) {
+        loop {
+            // Made before the look at the count: it is told of every change from here on.
+            let changed = self.changed.notified();
+            if holds(self.waiting()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     fn is_background(&self) -> bool {

@@ -73,8 +73,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
         if allowed == 0 {
             return Poll::Ready(Err(io::Error::other(WireLimitExceeded)));
         }
-        let most = allowed.min(buffer.remaining());
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        if allowed >= buffer.remaining() {
+            // Without a part of it, which would have to be initialized for each read.
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            self.allowance.spend(buffer.filled().len() - before);
+            return Poll::Ready(Ok(()));
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);

@@ -117,11 +117,16 @@ impl Endpoint {
 
 /// `name=value&…`, percent-encoded as `encodeURIComponent` does.
 pub(super) fn form_urlencode(parameters: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = parameters
-        .iter()
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, URI_COMPONENT)))
-        .collect();
-    pairs.join("&")
+    let mut form = String::new();
+    for (name, value) in parameters {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        form.push_str(name);
+        form.push('=');
+        form.extend(utf8_percent_encode(value, URI_COMPONENT));
+    }
+    form
 }
 
 #[cfg(test)]

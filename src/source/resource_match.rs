@@ -7,6 +7,10 @@ const SCOPE_SUFFIX: &str = "/.default";
 /// Returns whether two resources are certainly different: both are URIs with a host, and they differ in more than
 /// trailing slashes, `/.default`, or the case of scheme and host. Endpoints spell resources in ways of their own.
 pub fn is_other_resource(asked: &str, named: &str) -> bool {
+    // Nearly all responses repeat the resource as it was asked for.
+    if asked == named {
+        return false;
+    }
     match (comparable(asked), comparable(named)) {
         (Some(asked), Some(named)) => asked != named,
         _ => false,

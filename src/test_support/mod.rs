@@ -214,7 +214,7 @@ impl FakeResponse {
         Response {
             status: self.status,
             headers: self.headers,
-            body: Zeroizing::new(self.body.into_bytes()),
+            body: self.body.into_bytes(),
             secrets: request.secrets.clone(),
             connection: None,
         }

@@ -7,6 +7,7 @@
 //! [managed identity caching guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#token-caching
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
@@ -24,14 +25,14 @@ pub const MAX_REFRESH_JITTER: Duration = Duration::from_mins(5);
 pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_hours(48);
 
 /// A string that must not be shown: it has no `Display`, its `Debug` is blind, its memory is
-/// overwritten when it goes.
+/// overwritten when the last clone goes.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Arc<Zeroizing<Box<str>>>);
 
 impl Secret {
     /// Takes a string into custody.
     pub fn new(value: String) -> Self {
-        Self(Zeroizing::new(value))
+        Self(Arc::new(Zeroizing::new(value.into())))
     }
 
     /// Shows it: only for the wire, for the caller that asked, and for taking it out of messages.

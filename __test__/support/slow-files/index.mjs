@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 
 const SOURCE = fileURLToPath(new URL("slow-files.c", import.meta.url));
 
-const folder = mkdtempSync(join(tmpdir(), "slow-files-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const directory = mkdtempSync(join(tmpdir(), "slow-files-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 
 /** Environment variables that preload the library. The process sets SLOW_FILES and SLOW_SECONDS itself. */
-export const preloadEnvironment = { LD_PRELOAD: join(folder, "slow-files.so") };
+export const preloadEnvironment = { LD_PRELOAD: join(directory, "slow-files.so") };
 
 /** Why the library is unavailable on this machine; undefined if it is available. */
 export const skipReason = findSkipReason();

@@ -32,30 +32,30 @@ static void wait_for(const char *path) {
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define WITH_MODE(flags) (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE)
 
-#define OPEN(name)                                  \
-  int name(const char *path, int flags, ...) {      \
-    mode_t mode = 0;                                \
-    if (WITH_MODE(flags)) {                         \
-      va_list rest;                                 \
-      va_start(rest, flags);                        \
-      mode = va_arg(rest, mode_t);                  \
-      va_end(rest);                                 \
-    }                                               \
-    wait_for(path);                                 \
-    return NEXT(name)(path, flags, mode);           \
+#define OPEN(name)                              \
+  int name(const char *path, int flags, ...) {  \
+    mode_t mode = 0;                            \
+    if (WITH_MODE(flags)) {                     \
+      va_list rest;                             \
+      va_start(rest, flags);                    \
+      mode = va_arg(rest, mode_t);              \
+      va_end(rest);                             \
+    }                                           \
+    wait_for(path);                             \
+    return NEXT(name)(path, flags, mode);       \
   }
 
-#define OPENAT(name)                                        \
-  int name(int folder, const char *path, int flags, ...) {  \
-    mode_t mode = 0;                                        \
-    if (WITH_MODE(flags)) {                                 \
-      va_list rest;                                         \
-      va_start(rest, flags);                                \
-      mode = va_arg(rest, mode_t);                          \
-      va_end(rest);                                         \
-    }                                                       \
-    wait_for(path);                                         \
-    return NEXT(name)(folder, path, flags, mode);           \
+#define OPENAT(name)                                           \
+  int name(int directory, const char *path, int flags, ...) {  \
+    mode_t mode = 0;                                           \
+    if (WITH_MODE(flags)) {                                    \
+      va_list rest;                                            \
+      va_start(rest, flags);                                   \
+      mode = va_arg(rest, mode_t);                             \
+      va_end(rest);                                            \
+    }                                                          \
+    wait_for(path);                                            \
+    return NEXT(name)(directory, path, flags, mode);           \
   }
 
 OPEN(open)
@@ -75,9 +75,9 @@ int lstat(const char *restrict path, struct stat *restrict found) {
   return NEXT(lstat)(path, found);
 }
 
-int statx(int folder, const char *restrict path, int flags, unsigned mask, struct statx *restrict found) {
+int statx(int directory, const char *restrict path, int flags, unsigned mask, struct statx *restrict found) {
   wait_for(path);
-  return NEXT(statx)(folder, path, flags, mask, found);
+  return NEXT(statx)(directory, path, flags, mask, found);
 }
 
 int rename(const char *from, const char *to) {

@@ -1,0 +1,30 @@
+// The signals that end the emulator, or that are forwarded to the command that it runs.
+
+import type { ChildProcess } from "node:child_process";
+
+/** Sent by a service manager or another process, by Ctrl-C, and when the terminal closes. */
+const SHUTDOWN_SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+/** Sent by a terminal to all foreground processes. */
+const KEYBOARD_SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
+const FORWARDED_SIGNALS: readonly NodeJS.Signals[] = [...SHUTDOWN_SIGNALS, "SIGQUIT", "SIGUSR2"];
+
+/** Resolves at the first shutdown signal. After this call such a signal does not end the process by itself. */
+export function waitForShutdownSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of SHUTDOWN_SIGNALS) process.on(signal, () => resolve());
+  });
+}
+
+/** Forwards signals to a child process until the returned function is called. */
+export function forwardSignals(child: ChildProcess): () => void {
+  const isInteractive = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+  const forward = (signal: NodeJS.Signals) => {
+    // The terminal sends keyboard signals to the child as well. Many programs exit at once on a second Ctrl-C.
+    if (!(isInteractive && KEYBOARD_SIGNALS.includes(signal))) child.kill(signal);
+  };
+  const available = process.platform === "win32" ? SHUTDOWN_SIGNALS : FORWARDED_SIGNALS;
+  for (const signal of available) process.on(signal, forward);
+  return () => {
+    for (const signal of available) process.off(signal, forward);
+  };
+}

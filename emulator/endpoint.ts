@@ -1,0 +1,187 @@
+// A running endpoint. Each request is logged, held if a test says so, answered by the source, and changed by the
+// scripted fault.
+
+import type { KeyObject } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type {
+  AssertionOverrides,
+  Emulator,
+  EmulatorCertificate,
+  EmulatorSource,
+  Fault,
+} from "managed-identity-native/emulator";
+import { applyFault, FaultScript, scriptedExpiry } from "./fault-script.js";
+import type { SigningKeys } from "./jwt.js";
+import { LoopbackServer } from "./loopback-server.js";
+import type { Settings } from "./options.js";
+import { type ReceivedRequest, readRequest } from "./read-request.js";
+import { RequestLog } from "./request-log.js";
+import type { Source, SourceContext, SourceResponse } from "./sources/source.js";
+import { createIssuer, type TokenIssuer, TokenSourceError, type TokenTimes } from "./token-issuer.js";
+import { writeResponse } from "./write-response.js";
+import { createCertificate } from "./x509/certificate.js";
+
+export class Endpoint implements Emulator {
+  readonly source: EmulatorSource;
+  readonly publicKey: KeyObject;
+  readonly certificate: EmulatorCertificate | undefined;
+  readonly requests: ReceivedRequest[];
+  readonly origin: string;
+  readonly url: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly issueAssertion: ((overrides?: AssertionOverrides) => string) | undefined;
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
+  readonly #settings: Settings;
+  readonly #server: LoopbackServer;
+  readonly #source: Source;
+  readonly #issueToken: TokenIssuer;
+  readonly #log = new RequestLog();
+  readonly #script = new FaultScript();
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  /** Resolves once the endpoint listens. */
+  static async start(settings: Settings, keys: SigningKeys): Promise<Endpoint> {
+    const { port, secure, tls } = settings;
+    const certificate = secure ? await createCertificate(settings.certificate) : undefined;
+    const server = await LoopbackServer.listen({ port, certificate, tls });
+    try {
+      return new Endpoint(settings, keys, server, certificate && withoutKey(certificate));
+    } catch (error) {
+      // The source could not create its files.
+      await server.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    settings: Settings,
+    keys: SigningKeys,
+    server: LoopbackServer,
+    certificate: EmulatorCertificate | undefined,
+  ) {
+    const { origin } = server;
+    this.#settings = settings;
+    this.#server = server;
+    this.#source = settings.definition.create(sourceContext(settings, { certificate, keys, origin }));
+    this.#issueToken = createIssuer(settings, keys, this.#closing.signal);
+    this.source = settings.source;
+    this.publicKey = keys.publicKey;
+    this.certificate = certificate;
+    this.requests = this.#log.requests;
+    this.origin = origin;
+    this.url = origin + this.#source.path;
+    this.env = this.#source.env;
+    this.issueAssertion = this.#source.issueAssertion;
+    server.onRequest((incoming, outgoing, connection) => {
+      // A client may disconnect during its request.
+      this.#serve(incoming, outgoing, connection).catch(() => outgoing.destroy());
+    });
+  }
+
+  next(faults: Fault | readonly Fault[]): void {
+    this.#script.next(faults);
+  }
+
+  always(fault: Fault | null): void {
+    this.#script.always(fault);
+  }
+
+  hold(): () => void {
+    return this.#log.hold();
+  }
+
+  waitForRequests(count: number): Promise<void> {
+    return this.#log.waitForCount(count);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#closing.abort();
+    this.#log.close();
+    await this.#server.close();
+    this.#source.close?.();
+  }
+
+  async #serve(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    connection: Socket | undefined,
+  ): Promise<void> {
+    const request = await readRequest(incoming);
+    const document = this.#source.discoveryDocument?.(request);
+    if (document) {
+      writeResponse(outgoing, connection, document);
+      return;
+    }
+    const fault = this.#script.take();
+    const { delay = 0 } = fault;
+    this.#log.add(request);
+    await this.#log.waitUntilReleased();
+    if (delay > 0) await sleep(delay, undefined, { signal: this.#closing.signal });
+    if (outgoing.destroyed || this.#closing.signal.aborted) return;
+    try {
+      const response = await this.#createResponse(request, fault);
+      if (outgoing.destroyed) return; // The client disconnected, or the endpoint closed, during a slow `tokens` call.
+      request.status = writeResponse(outgoing, connection, response, fault);
+    } catch (error) {
+      // A function of the test threw, or a scripted header is invalid. Show the test's author the reason.
+      const reason = error instanceof Error ? (error.stack ?? error) : error;
+      const response = { status: 500, headers: {}, body: `emulator: ${reason}` };
+      request.status = writeResponse(outgoing, connection, response);
+    }
+  }
+
+  async #createResponse(request: ReceivedRequest, fault: Fault): Promise<SourceResponse> {
+    const { clock, definition } = this.#settings;
+    const nowMs = clock();
+    const response = await this.#sourceResponse(request, { nowMs, expiresOn: scriptedExpiry(fault, nowMs) });
+    return applyFault(fault, response, definition.errorResponse, request);
+  }
+
+  async #sourceResponse(request: ReceivedRequest, times: TokenTimes): Promise<SourceResponse> {
+    try {
+      return await this.#source.respond(request, (claims) => this.#issueToken(claims, times));
+    } catch (error) {
+      if (!(error instanceof TokenSourceError)) throw error;
+      return this.#settings.definition.errorResponse(error.status, error.message);
+    }
+  }
+}
+
+function withoutKey({ der, pem, thumbprint }: EmulatorCertificate): EmulatorCertificate {
+  return { der, pem, thumbprint };
+}
+
+function sourceContext(
+  { clock, identities, resources, secret, tenantId, tokensDirectory }: Settings,
+  endpoint: Pick<SourceContext, "certificate" | "keys" | "origin">,
+): SourceContext {
+  const known = resources?.map(normalizeResource);
+  return {
+    ...endpoint,
+    identities,
+    secret,
+    tenantId,
+    tokensDirectory,
+    clock,
+    isKnownResource: (resource) => known === undefined || known.includes(normalizeResource(resource)),
+  };
+}
+
+/** Entra compares resources without case and without one trailing slash. */
+function normalizeResource(resource: string): string {
+  return resource.toLowerCase().replace(/\/$/, "");
+}
+
+// Node.js 20.0 to 20.3 lack this symbol.
+if (Symbol.asyncDispose) {
+  Object.defineProperty(Endpoint.prototype, Symbol.asyncDispose, { value: Endpoint.prototype.close });
+}

@@ -40,7 +40,7 @@ function buildAsReleased(platform) {
   run("npm", ["run", "build", "--", "--target", triple, "--cross-compile", "--output-dir", addonsFolder], {
     env: { ...buildEnvironment(), ...sdkFor(target) },
   });
-  for (const file of ["binding.js", "binding.d.ts"]) {
+  for (const file of ["binding.d.ts"]) {
     if (readFileSync(join(addonsFolder, file), "utf8") !== readFileSync(join(root, file), "utf8")) {
       throw new StepError(`the build made another ${file} than the repository has`);
     }

@@ -15,6 +15,7 @@ const {
 } = require("managed-identity-native/emulator");
 
 const { adviceForError, adviceForUnreachable } = await loadSource("cli/advice");
+const { isUsedBy } = await loadSource("cli/environment");
 const { formatReport } = await loadSource("cli/format-report");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
@@ -677,4 +678,12 @@ test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   for (const part of advice) t.true(part.length <= 60, part);
   const { text } = await runText(t, {});
   t.is(text.split("What to do")[1].trim().split("\n").length, 2);
+});
+
+test("Windows' own directories are listed for Azure Arc only, whose files are below them", (t) => {
+  for (const name of ["ProgramFiles", "ProgramData"]) {
+    t.true(isUsedBy("AzureArc", name));
+    t.false(isUsedBy("AppService", name));
+  }
+  t.true(isUsedBy("AppService", "IDENTITY_ENDPOINT"));
 });

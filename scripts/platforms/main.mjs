@@ -36,14 +36,13 @@ rejectUnknown(
 rejectUnknown(skipped, Object.keys(steps), "step");
 
 mkdirSync(work, { recursive: true });
-const results = existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, "utf8")) : {};
 for (const platform of platforms) {
   if (only.length > 0 && !only.includes(platform.name)) continue;
   for (const step of Object.keys(steps)) {
     if (!skipped.includes(step) && isPossible(platform, step)) runStep(platform, step);
   }
 }
-const table = makeTable(platforms, Object.keys(steps), results, isPossible);
+const table = makeTable(platforms, Object.keys(steps), readResults(), isPossible);
 console.log(`\n${table}`);
 if (values.write) writeTable(table);
 
@@ -76,11 +75,17 @@ function runStep(platform, step) {
     result = { isOk: false, detail: error.message };
   }
   const seconds = Math.round((performance.now() - started) / 1000);
+  // Read again, since another run may have written results of other platforms.
+  const results = readResults();
   results[platform.name] = { ...results[platform.name], [step]: { ...result, seconds, commit: commit() } };
   writeFileSync(resultsFile, JSON.stringify(results, undefined, 2));
   console.log(
     `${result.isOk ? "ok    " : "FAILED"} ${platform.name} ${step}: ${result.detail} (${seconds} s)`,
   );
+}
+
+function readResults() {
+  return existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, "utf8")) : {};
 }
 
 /** The commit that was checked; with `+` if files of the repository differ from it. */

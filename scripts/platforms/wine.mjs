@@ -3,9 +3,9 @@
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { runInRoot } from "./chroot.mjs";
 import { unpackPackages } from "./debian.mjs";
 import { installNode } from "./node.mjs";
+import { runInRoot } from "./other-root.mjs";
 
 const PACKAGES = ["base-files", "bash", "coreutils", "dash", "libgnutls30t64", "wine", "wine64"];
 const LOADER = "/usr/lib/wine/wine64";

@@ -5,16 +5,22 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { run, work } from "./process.mjs";
 
-/** The arguments are the root, the folder of this script's work, the current directory, and the program. */
+/**
+ * The arguments are the root, the folder of this script's work, the current directory, and the program. The root is
+ * exchanged and not only changed, since no user namespace can be created in a chroot, and specs create some.
+ */
 const ENTER = `
 root=$1 work=$2 directory=$3
 shift 3
+mount --bind "$root" "$root"
 ip link set lo up
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount --rbind "$work" "$root$work"
-exec chroot "$root" sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
+cd "$root"
+pivot_root . .
+exec chroot . sh -c 'umount --lazy / && cd "$0" && exec "$@"' "$directory" "$@"
 `;
 
 /** The folder `target/platforms` has the same path inside and outside. */

@@ -22,6 +22,7 @@ const CHECKS = {
   "file permissions": () => (process.getuid === undefined ? "files have no mode and owner here" : undefined),
   /** Windows lets only privileged users make them. */
   "symbolic links": () => (isWindows ? "Windows reserves them for privileged users" : undefined),
+  cargo: () => whyNotRun(["cargo", "--version"]) ?? whyNotRun(["rustc", "--version"]),
   "C compiler": () => whyNotRun(["gcc", "--version"]),
   root: () => (process.getuid?.() === 0 ? undefined : "this process is not root"),
   sh: () => whyNot(["sh", "-c", 'exec "$@"', "sh"]),

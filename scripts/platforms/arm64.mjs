@@ -27,7 +27,7 @@ export function prepare({ name }) {
     mkdirSync(join(prefix, "usr/bin"), { recursive: true });
     if (!existsSync(join(prefix, "usr/bin/ldd"))) writeFileSync(join(prefix, "usr/bin/ldd"), "musl\n");
   }
-  return { version, executable, emulator, prefix, libraries, binaries: [] };
+  return { version, executable, emulator, prefix, libraries };
 }
 
 export function run(platform, program, args, { env = process.env, ...options } = {}) {

@@ -106,15 +106,14 @@ function runRustTests(platform) {
 }
 
 function runMainJob(platform) {
-  const { version, binaries } = platform.runner.prepare(platform);
-  const cwd = copyRepository(platform, binaries);
+  const { version } = platform.runner.prepare(platform);
+  const cwd = copyRepository(platform);
   platform.runner.run(platform, "node", ["examples/main-job.js"], { cwd });
   return `Node.js ${version.slice(1)}`;
 }
 
 function runSpecs(platform) {
-  const { binaries } = platform.runner.prepare(platform);
-  const cwd = copyRepository(platform, binaries);
+  const cwd = copyRepository(platform);
   const ava = ["node_modules/ava/entrypoints/cli.mjs", "--tap", `--concurrency=${availableParallelism()}`];
   const { status, text } = platform.runner.run(platform, "node", ava, { cwd, mayFail: true });
   const count = (name) => Number(new RegExp(`^# ${name} (\\d+)`, "m").exec(text)?.[1] ?? 0);

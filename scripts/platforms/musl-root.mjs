@@ -56,7 +56,7 @@ export function prepare(platform) {
   writeFileSync(join(folder, "etc/resolv.conf"), "nameserver 127.0.0.1\n");
   mkdirSync(join(folder, "var/opt"), { recursive: true });
   mkdirSync(join(folder, "opt"), { recursive: true });
-  return { version, folder, binaries: [] };
+  return { version, folder };
 }
 
 export function run(platform, program, args, options) {

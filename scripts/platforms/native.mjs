@@ -3,7 +3,7 @@
 import { run as runProgram } from "./process.mjs";
 
 export function prepare() {
-  return { version: process.version, binaries: [] };
+  return { version: process.version };
 }
 
 export function run(_platform, program, args, { env, ...options } = {}) {

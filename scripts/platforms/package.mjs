@@ -1,12 +1,22 @@
 // A copy of the repository for one platform, with that platform's add-on only.
 
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { addonFile } from "./compile.mjs";
 import { read, root, run, StepError, work } from "./process.mjs";
 
-/** Makes the copy and returns its folder. `binaries`: packages of npm that are needed in addition to node_modules. */
-export function copyRepository(platform, binaries = []) {
+/** Makes the copy and returns its folder. */
+export function copyRepository(platform) {
   const addon = addonFile(platform);
   if (!existsSync(addon)) throw new StepError(`${addon} is missing: run the step "build" first`);
   const folder = join(work, platform.name, "package");
@@ -21,28 +31,41 @@ export function copyRepository(platform, binaries = []) {
   copyFileSync(addon, join(folder, `managed-identity-native.${platform.name}.node`));
   // Hard links where the file system allows them: the folder has tens of thousands of files.
   run("cp", ["--archive", "--link", join(root, "node_modules"), join(folder, "node_modules")]);
-  for (const name of binaries) addPackage(folder, name);
+  for (const entry of packagesFor(platform)) addPackage(folder, entry);
   return folder;
 }
 
-/** Adds a package that npm leaves out on this machine, in the version of package-lock.json. */
-function addPackage(folder, name) {
-  const destination = join(folder, "node_modules", name);
-  if (existsSync(destination)) return;
+/** The packages of package-lock.json with compiled code for the platform, which npm leaves out on this machine. */
+function packagesFor({ name }) {
+  const [system, processor, library] = name.split("-");
+  const libc = { gnu: "glibc", musl: "musl" }[library];
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
-  const { version, integrity } = lock.packages[`node_modules/${name}`];
-  const [{ filename, integrity: found }] = JSON.parse(
-    read("npm", ["pack", "--json", `${name}@${version}`, "--pack-destination", work], { cwd: work }),
-  );
-  if (found !== integrity) throw new StepError(`${name}@${version} has another hash than package-lock.json`);
-  mkdirSync(destination, { recursive: true });
-  run("tar", [
-    "--extract",
-    "--file",
-    join(work, filename),
-    "--directory",
-    destination,
-    "--strip-components=1",
-  ]);
-  rmSync(join(work, filename));
+  return Object.entries(lock.packages)
+    .filter(
+      ([, { os, cpu, libc: libraries }]) =>
+        os?.includes(system) &&
+        cpu?.includes(processor) &&
+        (libraries === undefined || libraries.includes(libc)),
+    )
+    .map(([path, { version, integrity }]) => ({ path, version, integrity }));
+}
+
+/** Adds a package unless it is there, in the version of package-lock.json and with its hash, if it has one. */
+function addPackage(folder, { path, version, integrity }) {
+  if (existsSync(join(folder, path))) return;
+  const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+  const store = join(work, "packages", `${name.replace("/", "+")}@${version}`);
+  if (!existsSync(store)) {
+    mkdirSync(`${store}.part`, { recursive: true });
+    run("npm", ["pack", "--silent", `${name}@${version}`, "--pack-destination", `${store}.part`]);
+    const tarball = join(`${store}.part`, readdirSync(`${store}.part`)[0]);
+    const hash = `sha512-${createHash("sha512").update(readFileSync(tarball)).digest("base64")}`;
+    if (integrity !== undefined && hash !== integrity)
+      throw new StepError(`${name}@${version} has another hash than package-lock.json`);
+    run("tar", ["--extract", "--file", tarball, "--directory", `${store}.part`, "--strip-components=1"]);
+    rmSync(tarball);
+    renameSync(`${store}.part`, store);
+  }
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  run("cp", ["--archive", "--link", store, join(folder, path)]);
 }

@@ -32,12 +32,7 @@ export function prepare(platform) {
     runInRoot(folder, "sh", ["-c", initialize], { env: ENVIRONMENT });
   }
   const { version, executable } = installNode(platform.name);
-  return {
-    version,
-    folder,
-    executable,
-    binaries: ["@esbuild/win32-x64", "@typescript/typescript-win32-x64"],
-  };
+  return { version, folder, executable };
 }
 
 /** The path that Windows programs use for a file of this machine. */

@@ -67,12 +67,12 @@ const FIELD_PATHS: [(ErrorField, &[&str]); 26] = [
 /// The field that makes an error of whatever holds it.
 const ERROR: &str = "error";
 
-/// The fields of a body that [`PLACES`] begin with.
+/// The fields of a body that [`FIELD_PATHS`] begin with.
 #[derive(Default)]
 pub(super) struct ErrorBody(Vec<Field>);
 
 struct Field {
-    /// Its name in [`PLACES`].
+    /// Its name in [`FIELD_PATHS`].
     root: &'static str,
     /// Its name in the body.
     name: String,
@@ -80,7 +80,7 @@ struct Field {
 }
 
 impl ErrorBody {
-    /// The name in [`PLACES`] of a field that is one of theirs.
+    /// The name in [`FIELD_PATHS`] of a field that is one of theirs.
     pub(super) fn root(name: &str) -> Option<&'static str> {
         let mut roots = FIELD_PATHS.iter().map(|(_, path)| path[0]);
         roots.find(|root| root.eq_ignore_ascii_case(name))

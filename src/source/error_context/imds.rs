@@ -9,7 +9,7 @@ use crate::source::imds_evidence::is_html;
 use crate::token::Secret;
 
 impl ErrorContext {
-    /// Something other than IMDS has answered at IMDS's default address. `earlier` as in [`Report::refusal`].
+    /// Something other than IMDS has answered at IMDS's default address. `earlier` as in [`ErrorContext::response_error`].
     pub fn foreign_response(
         &self,
         response: &Response,

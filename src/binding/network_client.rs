@@ -151,7 +151,7 @@ fn transport_error(code: Option<&str>, message: &str, request: &Request) -> Tran
         Some("ECONNREFUSED") => (TransportErrorKind::ConnectionRefused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (TransportErrorKind::ConnectionReset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (TransportErrorKind::CustomClientTimeout, Some("ETIMEDOUT")),
-        other => match other.and_then(local_error::named) {
+        other => match other.and_then(local_error::known_code) {
             Some(code) => (TransportErrorKind::Local, Some(code)),
             None => (TransportErrorKind::CustomClient, None),
         },

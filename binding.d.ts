@@ -73,6 +73,9 @@ export declare function checkId(name: string, id?: unknown | undefined | null): 
 /** Forgets every cached token of the process. */
 export declare function clearCache(): void
 
+/** Removes the cached tokens of every endpoint on an origin, such as `http://127.0.0.1:8080`. */
+export declare function clearOrigin(origin: string): void
+
 /** The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6. */
 export declare function correlationIdPrefix(): string
 

@@ -1,7 +1,7 @@
 //! The native half of `ManagedIdentityApplication`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
@@ -9,9 +9,9 @@ use napi_derive::napi;
 
 use super::cache_plugin::{AccessFunction, JsCachePlugin};
 use super::completions::CompletionChannel;
-use super::log_sink::{JsLogSink, LogFunction};
-use super::network_client::{JsTransport, SendFunction};
-use super::observer::{EventFunction, JsEventListener};
+use super::log_sink::JsLogSink;
+use super::network_client::JsTransport;
+use super::observer::JsEventListener;
 use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
 use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
 use super::untyped_value::from_js;
@@ -19,6 +19,7 @@ use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::Acquisition;
 use crate::cache::file_store::FileStore;
 use crate::cache::persistent::PersistentCache;
+use crate::events::EventListenerSlot;
 use crate::options::ApplicationOptions;
 use crate::options::request::{RawRequest, TokenRequest};
 use crate::platform::{CallerClock, Clock as _, SystemClock};
@@ -27,33 +28,61 @@ use crate::token::Timestamp;
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its options, parsed.
+/// An application: its options, parsed, and which callbacks it has.
 #[napi]
 pub struct ManagedIdentityApplication {
     options: ApplicationOptions,
+    /// The number of the caller's network client, if the application has one.
+    transport_id: Option<u32>,
+    has_logger: bool,
+    has_observers: AtomicBool,
 }
 
-/// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
-/// caller's network client, with its number, and logger callback, if it has them.
+/// Makes an application, or says what is wrong with its options. `transport_id` is the number of the caller's network
+/// client, if the application has one; `has_logger` is whether it has a logger callback.
 #[napi(catch_unwind)]
 pub fn create_application(
-    env: &Env,
     configuration: JsApplicationOptions<'_>,
-    send: Option<SendFunction>,
     transport_id: Option<u32>,
-    write_line: Option<LogFunction>,
+    has_logger: bool,
 ) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
-    let mut options = match ApplicationOptions::parse(&configuration.raw()?) {
-        Ok(options) => options,
-        Err(error) => return Ok(Either::B(error.into())),
-    };
-    if let (Some(send), Some(id)) = (send, transport_id) {
-        options = options.with_transport(Arc::new(JsTransport::new(env, send, id)?));
+    Ok(match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => Either::A(ManagedIdentityApplication {
+            options,
+            transport_id,
+            has_logger,
+            has_observers: AtomicBool::new(false),
+        }),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+impl ManagedIdentityApplication {
+    /// The options of one call, if they differ from the application's: its callbacks are found by its number.
+    fn options_of_call(
+        &self,
+        env: &Env,
+        completions: &CompletionChannel,
+        call: u32,
+    ) -> Result<Option<ApplicationOptions>> {
+        let has_observers = self.has_observers.load(Ordering::Relaxed);
+        if self.transport_id.is_none() && !self.has_logger && !has_observers {
+            return Ok(None);
+        }
+        let handle = completions.callback_handle(call);
+        let mut options = self.options.clone();
+        if let Some(id) = self.transport_id {
+            options = options.with_transport(Arc::new(JsTransport::new(env, handle.clone(), id)?));
+        }
+        if self.has_logger {
+            options = options.with_log_sink(Arc::new(JsLogSink(handle.clone())));
+        }
+        if has_observers {
+            options.event_listener = EventListenerSlot::default();
+            options.event_listener.set(Box::new(JsEventListener(handle)));
+        }
+        Ok(Some(options))
     }
-    if let Some(write_line) = write_line {
-        options = options.with_log_sink(Arc::new(JsLogSink(write_line)));
-    }
-    Ok(Either::A(ManagedIdentityApplication { options }))
 }
 
 #[napi]
@@ -70,6 +99,7 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
+        env: &Env,
         resource: Option<Unknown<'_>>,
         force_refresh: Option<Unknown<'_>>,
         request_options: Option<JsRequestOptions<'_>>,
@@ -87,14 +117,16 @@ impl ManagedIdentityApplication {
                 |request_options| request_options.raw(),
             )?
         };
+        let own = self.options_of_call(env, completions, call)?;
+        let options = own.as_ref().unwrap_or(&self.options);
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.options, request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(options, request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
-                let variables = relevant_variable_count(&self.options, waiter.source(), waiter.is_verified());
+                let variables = relevant_variable_count(options, waiter.source(), waiter.is_verified());
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -125,10 +157,10 @@ impl ManagedIdentityApplication {
             .with_persistent_cache(PersistentCache { store, hostname });
     }
 
-    /// Tells an observer what happens from now on; only the first one is told.
+    /// Sends the events of later calls to JavaScript.
     #[napi(catch_unwind)]
-    pub fn observe(&self, notice: EventFunction) {
-        self.options.event_listener.set(Box::new(JsEventListener(notice)));
+    pub fn observe(&self) {
+        self.has_observers.store(true, Ordering::Relaxed);
     }
 
     /// Settles when the source has answered a probe or the time for it is over; or says at once what is
@@ -139,9 +171,13 @@ impl ManagedIdentityApplication {
         env: &'env Env,
         timeout: Option<Unknown<'_>>,
         environment: &EnvironmentSnapshot,
+        completions: &CompletionChannel,
+        call: u32,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let found = match TOKEN_CLIENT.probe(&self.options, &timeout, &environment.0) {
+        let own = self.options_of_call(env, completions, call)?;
+        let options = own.as_ref().unwrap_or(&self.options);
+        let found = match TOKEN_CLIENT.probe(options, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };

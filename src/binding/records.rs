@@ -136,8 +136,6 @@ pub enum AcquisitionOutcome {
     Failure {
         failure: JsFailure,
     },
-    /// Of no call: the cache was cleared.
-    Cleared,
 }
 
 impl AcquisitionOutcome {

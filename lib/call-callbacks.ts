@@ -1,0 +1,64 @@
+/*
+ * The callbacks of calls: loggers, observers of events and network clients. Each runs in the async context of the call
+ * that its message belongs to, so that AsyncLocalStorage has the caller's store.
+ */
+
+import type { JsEvent, JsMessage, JsNetworkRequest, JsNetworkResponse } from "./native-binding.js";
+import { nodeRequire } from "./node-require.js";
+import { includes, promiseThen } from "./safe-objects.js";
+
+/** What native code calls for an application. None of these functions throws or rejects. */
+export type Callbacks = {
+  readonly send: ((request: JsNetworkRequest) => Promise<JsNetworkResponse>) | undefined;
+  readonly writeLine: ((level: number, line: string) => void) | undefined;
+  onEvent: ((event: JsEvent) => void) | undefined;
+};
+
+/** Calls a function in the async context in which it was captured. */
+type Run = (callback: () => void) => void;
+
+type Call = { readonly callbacks: Callbacks; readonly run: Run };
+
+/** The calls for which native code can send messages. Native code releases each of them. */
+const callsByNumber = new Map<number, Call>();
+
+/** Registers the callbacks of a call. They run in the current async context. */
+export function registerCallbacks(number: number, callbacks: Callbacks): void {
+  callsByNumber.set(number, { callbacks, run: captureContext() });
+}
+
+export function releaseCallbacks(number: number): void {
+  callsByNumber.delete(number);
+}
+
+export function deliverToCallbacks(
+  number: number,
+  message: JsMessage,
+  respond: (id: number, response: JsNetworkResponse) => void,
+): void {
+  const call = callsByNumber.get(number);
+  if (call === undefined) return;
+  const { callbacks, run } = call;
+  run(() => {
+    if (message.kind === "Line") callbacks.writeLine?.(message.level, message.line);
+    if (message.kind === "Event") callbacks.onEvent?.(message.event);
+    if (message.kind === "Request" && callbacks.send !== undefined) {
+      const { id, request } = message;
+      promiseThen(callbacks.send(request), (response) => respond(id, response));
+    }
+  });
+}
+
+/** Without node:async_hooks, which Node.js loads when a program first uses it, there is only one async context. */
+function captureContext(): Run {
+  const { moduleLoadList } = process as { readonly moduleLoadList?: readonly string[] };
+  if (moduleLoadList !== undefined && !includes(moduleLoadList, "NativeModule async_hooks")) return runHere;
+  const { AsyncLocalStorage, AsyncResource }: typeof import("node:async_hooks") =
+    nodeRequire("node:async_hooks");
+  // Node.js 20.0 to 20.4 lack `snapshot`.
+  return AsyncLocalStorage.snapshot?.() ?? AsyncResource.bind(runHere);
+}
+
+function runHere(callback: () => void): void {
+  callback();
+}

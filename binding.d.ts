@@ -16,6 +16,8 @@ export declare class CompletionChannel {
   cancel(call: number): void
   /** Hands over the response of a network client. */
   respond(id: number, response: JsNetworkResponse): void
+  /** Hands over the record of a cache plug-in, if it has one. */
+  provideRecord(id: number, record?: string | undefined | null): void
 }
 
 /** One reading of the environment, which calls share until the next reading differs. */
@@ -42,7 +44,7 @@ export declare class ManagedIdentityApplication {
   /** Keeps tokens in the directory that the options name, which must belong to the user of the process. */
   useCacheDirectory(hostname: string): void
   /** Keeps tokens where a caller's plug-in, which has this number, keeps them. */
-  useCachePlugin(hostname: string, access: AccessFunction, id: number): void
+  useCachePlugin(hostname: string, id: number): void
   /** Sends the events of later calls to JavaScript. */
   observe(): void
   /**
@@ -197,6 +199,7 @@ export type JsMessage =
   | { kind: 'Line'; level: number; line: string }
   | { kind: 'Event'; event: JsEvent }
   | { kind: 'Request'; id: number; request: JsNetworkRequest }
+  | { kind: 'Access'; id: number; access: CacheAccess }
   | { kind: 'Released' }
 
 /** What is told of a call: the public type of this name, but for its defaults. */

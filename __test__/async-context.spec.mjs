@@ -77,9 +77,31 @@ test("a network client is called in the context of the call", async (t) => {
   t.deepEqual(stores.slice(0, 2), ["first", "second"]);
 });
 
+test("a cache plug-in is called in the context of the call", async (t) => {
+  const [stores] = await run(
+    t,
+    `
+    const stores = [];
+    const note = async () => { stores.push(storage.getStore()); };
+    const cachePlugin = { beforeCacheAccess: note, afterCacheAccess: note };
+    const application = new ManagedIdentityApplication({ cache: { cachePlugin } });
+    for (const store of ["first", "second"]) {
+      await storage.run(store, () => application.acquireToken("https://" + store + ".example"));
+    }
+    report([...new Set(stores)]);
+  `,
+  );
+  t.deepEqual(stores, ["first", "second"]);
+});
+
 for (const [name, configuration, isEarly] of [
   ["without callbacks", "{}", false],
   ["with a logger", "{ system: { loggerOptions: { loggerCallback() {}, logLevel: 3 } } }", false],
+  [
+    "with a cache plug-in",
+    "{ cache: { cachePlugin: { async beforeCacheAccess() {}, async afterCacheAccess() {} } } }",
+    false,
+  ],
   ["in the turn that loads the package", "{}", true],
 ]) {
   test(`the store of a call is collected: ${name}`, async (t) => {

@@ -75,6 +75,10 @@ const PROGRAMS = {
     const send = async () => ({ status: 200, headers: {}, body: { access_token: "a", expires_in: 3600 } });
     const configuration = { system: { networkClient: { sendGetRequestAsync: send, sendPostRequestAsync: send } } };
     test("acquires a token", async () => { ${CALL} });`,
+  "a cache plug-in": `${IMPORT}
+    const cachePlugin = { async beforeCacheAccess() {}, async afterCacheAccess() {} };
+    const configuration = { cache: { cachePlugin } };
+    test("acquires a token", async () => { ${CALL} });`,
   "the testing kit": `${IMPORT}
     const { useEmulatedIdentity } = require("managed-identity-native/testing");
     const configuration = {};

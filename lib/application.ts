@@ -81,12 +81,13 @@ export class ManagedIdentityApplication {
       writeLine !== undefined,
     );
     if (isFailure(native)) throw new ManagedIdentityError(native.errorCode, "", native);
-    if (cache !== undefined) attachCache(native, cacheDirectory, cachePlugin);
+    const access = cache === undefined ? undefined : attachCache(native, cacheDirectory, cachePlugin);
     this.#native = native;
     const onRefresh = options.onBackgroundTokenRefresh as OnBackgroundTokenRefresh | null | undefined;
     this.#onBackgroundTokenRefresh = onRefresh ?? undefined;
-    if (send !== undefined || writeLine !== undefined)
-      this.#callbacks = { send, writeLine, onEvent: undefined };
+    if (send !== undefined || access !== undefined || writeLine !== undefined) {
+      this.#callbacks = { ...(send && { send }), ...(access && { access }), ...(writeLine && { writeLine }) };
+    }
   }
 
   /** Not an async function: with thousands of concurrent calls, the state of each would be most of their cost. */
@@ -231,7 +232,7 @@ export class ManagedIdentityApplication {
     if (this.#callbacks?.onEvent !== undefined) return;
     const onRefresh = this.#onBackgroundTokenRefresh;
     if (onRefresh === undefined && !openedChannels()?.hasNativeSubscribers()) return;
-    this.#callbacks ??= { send: undefined, writeLine: undefined, onEvent: undefined };
+    this.#callbacks ??= {};
     this.#callbacks.onEvent = (event) => {
       try {
         if (event.kind === "refresh" && onRefresh !== undefined) notifyBackgroundRefresh(event, onRefresh);

@@ -1,17 +1,30 @@
 /*
- * The callbacks of calls: loggers, observers of events and network clients. Each runs in the async context of the call
+ * The callbacks of calls: loggers, observers of events, network clients and cache plug-ins. Each runs in the async context of the call
  * that its message belongs to, so that AsyncLocalStorage has the caller's store.
  */
 
-import type { JsEvent, JsMessage, JsNetworkRequest, JsNetworkResponse } from "./native-binding.js";
+import type {
+  CacheAccess,
+  JsEvent,
+  JsMessage,
+  JsNetworkRequest,
+  JsNetworkResponse,
+} from "./native-binding.js";
 import { nodeRequire } from "./node-require.js";
 import { includes, promiseThen } from "./safe-objects.js";
 
 /** What native code calls for an application. None of these functions throws or rejects. */
 export type Callbacks = {
-  readonly send: ((request: JsNetworkRequest) => Promise<JsNetworkResponse>) | undefined;
-  readonly writeLine: ((level: number, line: string) => void) | undefined;
-  onEvent: ((event: JsEvent) => void) | undefined;
+  send?: (request: JsNetworkRequest) => Promise<JsNetworkResponse>;
+  access?: (access: CacheAccess) => Promise<string | undefined>;
+  writeLine?: (level: number, line: string) => void;
+  onEvent?: (event: JsEvent) => void;
+};
+
+/** How callbacks reply to native code. */
+export type Replies = {
+  respond(id: number, response: JsNetworkResponse): void;
+  provideRecord(id: number, record?: string): void;
 };
 
 /** Calls a function in the async context in which it was captured. */
@@ -31,11 +44,7 @@ export function releaseCallbacks(number: number): void {
   callsByNumber.delete(number);
 }
 
-export function deliverToCallbacks(
-  number: number,
-  message: JsMessage,
-  respond: (id: number, response: JsNetworkResponse) => void,
-): void {
+export function deliverToCallbacks(number: number, message: JsMessage, replies: Replies): void {
   const call = callsByNumber.get(number);
   if (call === undefined) return;
   const { callbacks, run } = call;
@@ -44,7 +53,11 @@ export function deliverToCallbacks(
     if (message.kind === "Event") callbacks.onEvent?.(message.event);
     if (message.kind === "Request" && callbacks.send !== undefined) {
       const { id, request } = message;
-      promiseThen(callbacks.send(request), (response) => respond(id, response));
+      promiseThen(callbacks.send(request), (response) => replies.respond(id, response));
+    }
+    if (message.kind === "Access" && callbacks.access !== undefined) {
+      const { id, access } = message;
+      promiseThen(callbacks.access(access), (record) => replies.provideRecord(id, record));
     }
   });
 }

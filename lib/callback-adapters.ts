@@ -26,7 +26,7 @@ function isClient(client: unknown): client is INetworkModule {
 }
 
 /** Wraps a network client: the function never rejects and resolves with a plain record. */
-export function wrapNetworkClient(client: unknown): Callbacks["send"] {
+export function wrapNetworkClient(client: unknown): Callbacks["send"] | undefined {
   if (!isClient(client)) return undefined;
   return async ({ post, url, headers, body }) => {
     try {
@@ -114,7 +114,7 @@ function readErrorCode(error: unknown): string | undefined {
 }
 
 /** Wraps a logger callback: exceptions and rejections are ignored. */
-export function wrapLoggerCallback(callback: unknown): Callbacks["writeLine"] {
+export function wrapLoggerCallback(callback: unknown): Callbacks["writeLine"] | undefined {
   if (typeof callback !== "function") return undefined;
   return (level, message) => {
     callLogger(callback as ILoggerCallback, level, message);

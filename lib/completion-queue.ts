@@ -24,7 +24,7 @@ function onMessage(number: number, message: AcquisitionOutcome | JsMessage): voi
   } else if (message.kind === "Released") {
     releaseCallbacks(number);
   } else {
-    deliverToCallbacks(number, message, (id, response) => getQueue().native.respond(id, response));
+    deliverToCallbacks(number, message, getQueue().native);
   }
 }
 

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::cache_plugin::{AccessFunction, JsCachePlugin};
+use super::cache_plugin::JsCachePlugin;
 use super::completions::CompletionChannel;
 use super::log_sink::JsLogSink;
 use super::network_client::JsTransport;
@@ -36,6 +36,13 @@ pub struct ManagedIdentityApplication {
     transport_id: Option<u32>,
     has_logger: bool,
     has_observers: AtomicBool,
+    cache_plugin: Option<CachePlugin>,
+}
+
+/// A caller's cache plug-in: its number, and the name of this host.
+struct CachePlugin {
+    id: u32,
+    hostname: String,
 }
 
 /// Makes an application, or says what is wrong with its options. `transport_id` is the number of the caller's network
@@ -52,6 +59,7 @@ pub fn create_application(
             transport_id,
             has_logger,
             has_observers: AtomicBool::new(false),
+            cache_plugin: None,
         }),
         Err(error) => Either::B(error.into()),
     })
@@ -66,7 +74,8 @@ impl ManagedIdentityApplication {
         call: u32,
     ) -> Result<Option<ApplicationOptions>> {
         let has_observers = self.has_observers.load(Ordering::Relaxed);
-        if self.transport_id.is_none() && !self.has_logger && !has_observers {
+        let has_plugin = self.cache_plugin.is_some();
+        if self.transport_id.is_none() && !self.has_logger && !has_observers && !has_plugin {
             return Ok(None);
         }
         let handle = completions.callback_handle(call);
@@ -76,6 +85,12 @@ impl ManagedIdentityApplication {
         }
         if self.has_logger {
             options = options.with_log_sink(Arc::new(JsLogSink(handle.clone())));
+        }
+        if let Some(CachePlugin { id, hostname }) = &self.cache_plugin {
+            options = options.with_persistent_cache(PersistentCache {
+                store: Arc::new(JsCachePlugin::new(handle.clone(), *id)),
+                hostname: hostname.clone(),
+            });
         }
         if has_observers {
             options.event_listener = EventListenerSlot::default();
@@ -149,12 +164,8 @@ impl ManagedIdentityApplication {
 
     /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
     #[napi(catch_unwind)]
-    pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
-        let store = Arc::new(JsCachePlugin::new(access, id));
-        self.options = self
-            .options
-            .clone()
-            .with_persistent_cache(PersistentCache { store, hostname });
+    pub fn use_cache_plugin(&mut self, hostname: String, id: u32) {
+        self.cache_plugin = Some(CachePlugin { id, hostname });
     }
 
     /// Sends the events of later calls to JavaScript.

@@ -1,5 +1,6 @@
 //! The channel from native code to JavaScript: the outcomes of calls that had to wait, and everything that their
-//! callers want to hear before: log lines, events and the requests of a caller's own HTTP client.
+//! callers want to hear before: log lines, events, the requests of a caller's own HTTP client and the accesses to a cache
+//! plug-in.
 //!
 //! An environment has one function for all of them, so that they arrive in the order in which they were sent: what
 //! belongs to a call is delivered before its outcome. Each message carries the number of its call, by which JavaScript
@@ -16,6 +17,7 @@ use napi_derive::napi;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::cache_plugin::CacheAccess;
 use super::environment_end::EnvironmentTeardown;
 use super::network_client::{JsNetworkRequest, JsNetworkResponse};
 use super::records::{AcquisitionOutcome, JsEvent};
@@ -35,6 +37,10 @@ type MessageFunction = ThreadsafeFunction<Message, (), MessageArguments, Status,
 static CHANNELS: Mutex<Vec<Weak<Channel>>> = Mutex::new(Vec::new());
 
 /// What is sent beside the outcomes of calls.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a message is moved into the queue and out of it"
+)]
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum JsMessage {
     /// The cache was cleared.
@@ -43,8 +49,10 @@ pub enum JsMessage {
     Line { level: u32, line: String },
     /// An event for the call's observers.
     Event { event: JsEvent },
-    /// A request for the call's network client, to be answered by `respond` with this number.
+    /// A request for the call's network client, whose response `respond` takes with this number.
     Request { id: u32, request: JsNetworkRequest },
+    /// An access for the call's cache plug-in, whose record `provideRecord` takes with this number.
+    Access { id: u32, access: CacheAccess },
     /// Nothing more will be sent for this call.
     Released,
 }
@@ -75,9 +83,8 @@ impl Drop for QueuePlace {
 pub(super) struct Channel {
     function: RwLock<MessageFunction>,
     queued_notices: Arc<AtomicUsize>,
-    last_request: AtomicU32,
-    /// The requests that a network client has not answered yet.
-    requests: Mutex<HashMap<u32, oneshot::Sender<JsNetworkResponse>>>,
+    responses: Replies<JsNetworkResponse>,
+    records: Replies<Option<String>>,
 }
 
 impl Channel {
@@ -112,36 +119,71 @@ impl CallbackHandle {
         }
     }
 
-    /// Sends a request. Returns `None` if the environment has ended.
+    /// Sends a request to the network client. Returns `None` if the environment has ended.
     pub(super) async fn request(&self, request: JsNetworkRequest) -> Option<JsNetworkResponse> {
-        let id = self.channel.last_request.fetch_add(1, Ordering::Relaxed);
-        let (sender, response) = oneshot::channel();
-        lock(&self.channel.requests).insert(id, sender);
-        let _entry = RequestEntry {
-            channel: &self.channel,
-            id,
-        };
-        self.channel
-            .send(self.call, Either::B(JsMessage::Request { id, request }), None);
-        response.await.ok()
+        let send = |id| self.send(JsMessage::Request { id, request });
+        self.channel.responses.wait_for(send).await
+    }
+
+    /// Sends an access to the cache plug-in. Returns `None` if the environment has ended.
+    pub(super) async fn access(&self, access: CacheAccess) -> Option<Option<String>> {
+        let send = |id| self.send(JsMessage::Access { id, access });
+        self.channel.records.wait_for(send).await
+    }
+
+    fn send(&self, message: JsMessage) {
+        self.channel.send(self.call, Either::B(message), None);
     }
 }
 
 impl Drop for CallbackHandle {
     fn drop(&mut self) {
-        self.channel.send(self.call, Either::B(JsMessage::Released), None);
+        self.send(JsMessage::Released);
     }
 }
 
-/// The entry of a request, which is removed when nothing waits for the response any more.
-struct RequestEntry<'a> {
-    channel: &'a Channel,
+/// What waits for replies of JavaScript, by number.
+struct Replies<Reply> {
+    last: AtomicU32,
+    waiting: Mutex<HashMap<u32, oneshot::Sender<Reply>>>,
+}
+
+impl<Reply> Default for Replies<Reply> {
+    fn default() -> Self {
+        Self {
+            last: AtomicU32::default(),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
+impl<Reply> Replies<Reply> {
+    /// Calls `send` with a number, and waits for the reply to it.
+    async fn wait_for(&self, send: impl FnOnce(u32)) -> Option<Reply> {
+        let id = self.last.fetch_add(1, Ordering::Relaxed);
+        let (sender, reply) = oneshot::channel();
+        lock(&self.waiting).insert(id, sender);
+        let _entry = ReplyEntry { replies: self, id };
+        send(id);
+        reply.await.ok()
+    }
+
+    fn settle(&self, id: u32, reply: Reply) {
+        if let Some(sender) = lock(&self.waiting).remove(&id) {
+            let _ = sender.send(reply); // What waited may have timed out meanwhile.
+        }
+    }
+}
+
+/// An entry, which is removed when nothing waits for the reply any more.
+struct ReplyEntry<'a, Reply> {
+    replies: &'a Replies<Reply>,
     id: u32,
 }
 
-impl Drop for RequestEntry<'_> {
+impl<Reply> Drop for ReplyEntry<'_, Reply> {
     fn drop(&mut self) {
-        lock(&self.channel.requests).remove(&self.id);
+        lock(&self.replies.waiting).remove(&self.id);
     }
 }
 
@@ -167,8 +209,8 @@ impl CompletionChannel {
         let channel = Arc::new(Channel {
             function: RwLock::new(message_function(on_message)?),
             queued_notices: Arc::default(),
-            last_request: AtomicU32::default(),
-            requests: Mutex::default(),
+            responses: Replies::default(),
+            records: Replies::default(),
         });
         let mut channels = lock(&CHANNELS);
         if channels.len() == channels.capacity() {
@@ -225,9 +267,13 @@ impl CompletionChannel {
     /// Hands over the response of a network client.
     #[napi(catch_unwind)]
     pub fn respond(&self, id: u32, response: JsNetworkResponse) {
-        if let Some(sender) = lock(&self.channel.requests).remove(&id) {
-            let _ = sender.send(response); // The request may have timed out meanwhile.
-        }
+        self.channel.responses.settle(id, response);
+    }
+
+    /// Hands over the record of a cache plug-in, if it has one.
+    #[napi(catch_unwind)]
+    pub fn provide_record(&self, id: u32, record: Option<String>) {
+        self.channel.records.settle(id, record);
     }
 }
 

@@ -130,12 +130,8 @@ pub struct JsEvent {
 /// How an acquisition ended.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token {
-        token: JsToken,
-    },
-    Failure {
-        failure: JsFailure,
-    },
+    Token { token: JsToken },
+    Failure { failure: JsFailure },
 }
 
 impl AcquisitionOutcome {

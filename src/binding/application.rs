@@ -16,22 +16,22 @@ use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
 use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
 use super::untyped_value::from_js;
 use super::{TOKEN_CLIENT, runtime};
-use crate::acquisition::Acquisition;
+use crate::acquisition::{Acquisition, ApplicationContext};
 use crate::cache::file_store::FileStore;
 use crate::cache::persistent::PersistentCache;
 use crate::events::EventListenerSlot;
 use crate::options::ApplicationOptions;
 use crate::options::request::{RawRequest, TokenRequest};
-use crate::platform::{CallerClock, Clock as _, SystemClock};
+use crate::platform::{Clock as _, SystemClock};
 use crate::source::relevant_variable_count;
-use crate::token::Timestamp;
+use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
 /// An application: its options, parsed, and which callbacks it has.
 #[napi]
 pub struct ManagedIdentityApplication {
-    options: ApplicationOptions,
+    application: ApplicationContext,
     /// The number of the caller's network client, if the application has one.
     transport_id: Option<u32>,
     has_logger: bool,
@@ -55,7 +55,7 @@ pub fn create_application(
 ) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
     Ok(match ApplicationOptions::parse(&configuration.raw()?) {
         Ok(options) => Either::A(ManagedIdentityApplication {
-            options,
+            application: ApplicationContext::new(options),
             transport_id,
             has_logger,
             has_observers: AtomicBool::new(false),
@@ -66,37 +66,37 @@ pub fn create_application(
 }
 
 impl ManagedIdentityApplication {
-    /// The options of one call, if they differ from the application's: its callbacks are found by its number.
-    fn options_of_call(
+    /// The context of one call, if it differs from the application's: its callbacks are found by its number.
+    fn context_of_call(
         &self,
         env: &Env,
         completions: &CompletionChannel,
         call: u32,
-    ) -> Result<Option<ApplicationOptions>> {
+    ) -> Result<Option<ApplicationContext>> {
         let has_observers = self.has_observers.load(Ordering::Relaxed);
         let has_plugin = self.cache_plugin.is_some();
         if self.transport_id.is_none() && !self.has_logger && !has_observers && !has_plugin {
             return Ok(None);
         }
         let handle = completions.callback_handle(call);
-        let mut options = self.options.clone();
+        let mut context = self.application.clone();
         if let Some(id) = self.transport_id {
-            options = options.with_transport(Arc::new(JsTransport::new(env, handle.clone(), id)?));
+            context = context.with_transport(Arc::new(JsTransport::new(env, handle.clone(), id)?));
         }
         if self.has_logger {
-            options = options.with_log_sink(Arc::new(JsLogSink(handle.clone())));
+            context = context.with_log_sink(Arc::new(JsLogSink(handle.clone())));
         }
         if let Some(CachePlugin { id, hostname }) = &self.cache_plugin {
-            options = options.with_persistent_cache(PersistentCache {
+            context = context.with_persistent_cache(PersistentCache {
                 store: Arc::new(JsCachePlugin::new(handle.clone(), *id)),
                 hostname: hostname.clone(),
             });
         }
         if has_observers {
-            options.event_listener = EventListenerSlot::default();
-            options.event_listener.set(Box::new(JsEventListener(handle)));
+            context.event_listener = EventListenerSlot::default();
+            context.event_listener.set(Box::new(JsEventListener(handle)));
         }
-        Ok(Some(options))
+        Ok(Some(context))
     }
 }
 
@@ -105,7 +105,7 @@ impl ManagedIdentityApplication {
     /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
     #[napi(catch_unwind)]
     pub fn identity(&self) -> Option<JsIdentity> {
-        JsIdentity::of(&self.options.identity)
+        JsIdentity::of(&self.application.options.identity)
     }
 
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
@@ -132,16 +132,17 @@ impl ManagedIdentityApplication {
                 |request_options| request_options.raw(),
             )?
         };
-        let own = self.options_of_call(env, completions, call)?;
-        let options = own.as_ref().unwrap_or(&self.options);
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(options, request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(application, &request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
-                let variables = relevant_variable_count(options, waiter.source(), waiter.is_verified());
+                let variables =
+                    relevant_variable_count(&application.options, waiter.source(), waiter.is_verified());
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -153,10 +154,10 @@ impl ManagedIdentityApplication {
     /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
     pub fn use_cache_directory(&mut self, hostname: String) {
-        if let Some(path) = &self.options.cache_directory {
+        if let Some(path) = &self.application.options.cache_directory {
             let store = Arc::new(FileStore::new(path, TOKEN_CLIENT.platform().clone()));
-            self.options = self
-                .options
+            self.application = self
+                .application
                 .clone()
                 .with_persistent_cache(PersistentCache { store, hostname });
         }
@@ -186,9 +187,9 @@ impl ManagedIdentityApplication {
         call: u32,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let own = self.options_of_call(env, completions, call)?;
-        let options = own.as_ref().unwrap_or(&self.options);
-        let found = match TOKEN_CLIENT.probe(options, &timeout, &environment.0) {
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
+        let found = match TOKEN_CLIENT.probe(application, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };
@@ -203,13 +204,15 @@ impl ManagedIdentityApplication {
     /// The name of the source that this environment leads to.
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
-        TOKEN_CLIENT.detect_source(&self.options, &environment.0).as_str()
+        TOKEN_CLIENT
+            .detect_source(&self.application.options, &environment.0)
+            .as_str()
     }
 
     /// Whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
-        TOKEN_CLIENT.has_source(&self.options, &environment.0)
+        TOKEN_CLIENT.has_source(&self.application.options, &environment.0)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
 
 use napi::bindgen_prelude::{Either, FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -22,7 +22,8 @@ use super::environment_end::EnvironmentTeardown;
 use super::network_client::{JsNetworkRequest, JsNetworkResponse};
 use super::records::{AcquisitionOutcome, JsEvent};
 use super::runtime;
-use crate::acquisition::in_flight::Waiter;
+use crate::acquisition::waiter::Waiter;
+use crate::locking::lock;
 
 /// Log lines and events that may wait for the event loop. More are dropped, since neither may delay a token.
 const MAX_QUEUED_NOTICES: usize = 1_024;
@@ -327,8 +328,4 @@ pub(super) fn notify_cleared() {
     for channel in channels.iter().filter_map(Weak::upgrade) {
         channel.send(0, Either::B(JsMessage::Cleared), None);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,8 +9,9 @@ import { checkAbortSignal } from "./abort.js";
 import { readOptions } from "./application-options.js";
 import { notifyBackgroundRefresh, type OnBackgroundTokenRefresh } from "./background-refresh.js";
 import { attachCache } from "./cache-plugin.js";
+import { type Callbacks, registerCallbacks } from "./call-callbacks.js";
 import { networkClientId, wrapLoggerCallback, wrapNetworkClient } from "./callback-adapters.js";
-import { CompletionQueue, getSharedQueue } from "./completion-queue.js";
+import { getQueue } from "./completion-queue.js";
 import { ManagedIdentitySourceNames } from "./constants.js";
 import { nextCorrelationId } from "./correlation-id.js";
 import { acquireChannels, openedChannels } from "./diagnostics-channels.js";
@@ -21,7 +22,7 @@ import { identityFromEnvironment } from "./identity-from-environment.js";
 import { inspectApplication } from "./inspect.js";
 import { rejectMisspeltIds } from "./misspelt-options.js";
 import { type AcquisitionOutcome, binding, type NativeApplication } from "./native-binding.js";
-import { PendingCall } from "./pending-call.js";
+import { nextCallNumber, PendingCall } from "./pending-call.js";
 import {
   extraRequestFields,
   hasNoOptions,
@@ -56,29 +57,31 @@ export class ManagedIdentityApplication {
   /** The memo for CAE-enabled calls, whose tokens are cached separately. */
   #caeMemo: TokenMemo | undefined;
   readonly #onBackgroundTokenRefresh: OnBackgroundTokenRefresh | undefined;
-  #isObserving = false;
+  /** What native code calls for this application; undefined if it calls nothing. */
+  #callbacks: Callbacks | undefined;
   /** The environment that this application last used, and how many variables, from the front, determined the source. */
   #environment: EnvironmentSnapshot | undefined;
   #relevantVariables = 0;
-  /** A queue created after the logger and observer callbacks, so that their messages arrive before the outcome. */
-  #ownQueue: CompletionQueue | undefined;
 
   constructor(configuration?: contract.ManagedIdentityConfiguration | null) {
     const options = readOptions(configuration);
     const { networkClient, loggerCallback, cache, cacheDirectory, cachePlugin } = options;
     rejectMisspeltIds(configuration, options.managedIdentityIdParams);
+    const send = wrapNetworkClient(networkClient);
+    const writeLine = wrapLoggerCallback(loggerCallback);
     const native = binding.createApplication(
       options,
-      wrapNetworkClient(networkClient),
       networkClientId(networkClient),
-      wrapLoggerCallback(loggerCallback),
+      writeLine !== undefined,
     );
     if (isFailure(native)) throw new ManagedIdentityError(native.errorCode, "", native);
-    if (cache !== undefined) attachCache(native, cacheDirectory, cachePlugin);
+    const access = cache === undefined ? undefined : attachCache(native, cacheDirectory, cachePlugin);
     this.#native = native;
     const onRefresh = options.onBackgroundTokenRefresh as OnBackgroundTokenRefresh | null | undefined;
     this.#onBackgroundTokenRefresh = onRefresh ?? undefined;
-    if (loggerCallback !== undefined) this.#ownQueue = new CompletionQueue();
+    if (send !== undefined || access !== undefined || writeLine !== undefined) {
+      this.#callbacks = { ...(send && { send }), ...(access && { access }), ...(writeLine && { writeLine }) };
+    }
   }
 
   /** Not an async function: with thousands of concurrent calls, the state of each would be most of their cost. */
@@ -171,7 +174,7 @@ export class ManagedIdentityApplication {
     const generationAtStart = generation(); // Read first, so that a clear during the call is noticed.
     forgetReplacedTokens(generationAtStart);
     this.#observe();
-    const queue = this.#ownQueue ?? getSharedQueue();
+    const queue = getQueue();
     const call = new PendingCall(queue, now, generationAtStart, environment);
     const outcomeOrVariables = this.#native.acquire(
       resource,
@@ -185,6 +188,8 @@ export class ManagedIdentityApplication {
       call.number,
       typeof now === "number" ? now : undefined,
     );
+    // Afterwards, because native code releases the callbacks of every call that it accepted, and of no other.
+    if (this.#callbacks !== undefined) registerCallbacks(call.number, this.#callbacks);
     if (typeof outcomeOrVariables !== "number") {
       return Promise.resolve(settle(outcomeOrVariables, correlationId));
     }
@@ -218,23 +223,28 @@ export class ManagedIdentityApplication {
 
   /** Subscribes to native events once a callback or a channel subscriber needs them. */
   #observe(): void {
-    if (this.#isObserving) return;
+    if (this.#callbacks?.onEvent !== undefined) return;
     const onRefresh = this.#onBackgroundTokenRefresh;
     if (onRefresh === undefined && !openedChannels()?.hasNativeSubscribers()) return;
-    this.#isObserving = true;
-    this.#native.observe((event) => {
+    this.#callbacks ??= {};
+    this.#callbacks.onEvent = (event) => {
       try {
         if (event.kind === "refresh" && onRefresh !== undefined) notifyBackgroundRefresh(event, onRefresh);
         openedChannels()?.publish(event);
       } catch {
         // A failing subscriber must not end the process.
       }
-    });
-    this.#ownQueue = new CompletionQueue();
+    };
+    this.#native.observe();
   }
 
   async isAvailable(options?: contract.AvailabilityOptions | null): Promise<contract.Availability> {
-    const found = await this.#native.probe(option(options, "timeout"), snapshotEnvironment().native);
+    const number = nextCallNumber();
+    const { native: channel } = getQueue();
+    const { native: environment } = snapshotEnvironment();
+    const probe = this.#native.probe(option(options, "timeout"), environment, channel, number);
+    if (this.#callbacks !== undefined) registerCallbacks(number, this.#callbacks);
+    const found = await probe;
     if (isFailure(found)) throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
     return withoutNull(found, "reason") as contract.Availability;
   }

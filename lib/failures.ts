@@ -18,7 +18,6 @@ export function toError(
   correlationId: string,
   Unavailable: typeof CredentialUnavailableError | undefined,
 ): ManagedIdentityError {
-  if (outcome.kind === "Cleared") throw new Error("A cleared cache does not complete a call.");
   const { failure } = outcome;
   const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
   const error = new Failure(failure.errorCode, correlationId, failure);

@@ -15,6 +15,7 @@ const ENTRIES = [
   { name: "index", source: "lib/index" },
   { name: "emulator", source: "emulator/index" },
   { name: "cli", source: "cli/main" },
+  { name: "testing", source: "testing/index" },
 ];
 
 const common = {

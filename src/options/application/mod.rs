@@ -1,4 +1,4 @@
-//! The configuration of one application, parsed: invalid states cannot be written down.
+//! The parsed options of one application.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::log::{Level, Log, LogSink};
 use crate::options::identity::{IdKind, Identity};
 use crate::source_name::SourceName;
 
-/// One connection attempt.
+/// The default limit of one connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// One HTTP exchange, connecting and body included.
+/// The default limit of one HTTP request, including connecting and reading the body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The last exchange after one that was too slow.
+/// The default limit of the last request after one that timed out.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// One acquisition, retries and waits included.
+/// The default limit of one acquisition, including retries and delays.
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
-/// All capabilities together; a longer list would not fit a request line that hosts accept.
+/// The limit of all capabilities together; with a longer list the request line would exceed what endpoints accept.
 const MAX_CAPABILITIES_BYTES: usize = 2_048;
 
-/// The options as a caller gave them.
+/// The options before validation.
 #[derive(Default)]
 #[expect(
     missing_docs,
-    reason = "each is the option of its name; index.d.ts documents them"
+    reason = "each field is the option of the same name; index.d.ts documents them"
 )]
 pub struct RawApplicationOptions {
     pub configuration: UntypedValue,
@@ -67,50 +67,50 @@ pub struct RawApplicationOptions {
     pub enable_azure_proxy: UntypedValue,
 }
 
-/// How long things may take.
+/// The time limits of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// One connection attempt.
+    /// The limit of one connection attempt.
     pub connect: Duration,
-    /// One HTTP exchange.
+    /// The limit of one HTTP request.
     pub request: Duration,
-    /// The last one after one that was too slow: longer, unless the caller has set a limit.
+    /// The limit of the last request after one that timed out: longer than `request`, unless the caller set `requestTimeout`.
     pub last_request: Duration,
-    /// One acquisition.
+    /// The limit of one acquisition.
     pub total: Duration,
 }
 
-/// The settings of one application.
+/// The validated options of one application.
 #[derive(Clone)]
 pub struct ApplicationOptions {
-    /// Whom to act as.
+    /// The managed identity to get tokens for.
     pub identity: Identity,
-    /// What goes out as `xms_cc`; `None` without capabilities.
+    /// The client capabilities, joined by commas; sent as `xms_cc`.
     pub capabilities: Option<String>,
-    /// The sources that may be used, in the order in which they are looked for; `None` is every source.
+    /// The sources that may be used, in the order of detection; `None` allows every source.
     pub sources: Option<Arc<[SourceName]>>,
-    /// How long things may take.
+    /// The time limits.
     pub timeouts: Timeouts,
-    /// One request per acquisition.
+    /// Whether to send one request per acquisition, without retries.
     pub disable_internal_retries: bool,
-    /// What the caller wants instead of the source's numbers.
+    /// The caller's overrides of the source's retry policy.
     pub retry_options: RetryOptions,
-    /// The caller's own HTTP client; `None` is the native one.
+    /// The caller's own HTTP client; `None` selects the native client.
     pub transport: Option<Arc<dyn Transport>>,
-    /// Where lines for the reader go.
+    /// The log.
     pub log: Log,
-    /// Who observes.
+    /// The listener for events.
     pub event_listener: EventListenerSlot,
-    /// The folder in which tokens are to be kept.
+    /// The directory of the persistent cache.
     pub cache_directory: Option<PathBuf>,
-    /// The cache outside of this process.
+    /// The persistent cache.
     pub persistent_cache: Option<PersistentCache>,
-    /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
+    /// Enables the token proxy of an AKS cluster (identity bindings). Stores the last content of its certificate file.
     pub azure_proxy: Option<Arc<LastCertificates>>,
 }
 
 impl ApplicationOptions {
-    /// Checks every option; the error names the one that is wrong.
+    /// Validates every option; the error names the invalid one.
     pub fn parse(raw: &RawApplicationOptions) -> Result<Self, Error> {
         raw.configuration.expect_object("configuration")?;
         raw.managed_identity_id_params
@@ -168,21 +168,21 @@ impl ApplicationOptions {
         })
     }
 
-    /// The same with a caller's own HTTP client.
+    /// Sets the caller's own HTTP client.
     #[must_use]
     pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
         self
     }
 
-    /// The same with a cache outside of this process.
+    /// Sets the persistent cache.
     #[must_use]
     pub fn with_persistent_cache(mut self, persistent_cache: PersistentCache) -> Self {
         self.persistent_cache = Some(persistent_cache);
         self
     }
 
-    /// The same with a reader of lines.
+    /// Sets the receiver of log lines.
     #[must_use]
     pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
         self.log = Log::new(self.log.level(), Some(sink));
@@ -190,7 +190,7 @@ impl ApplicationOptions {
     }
 }
 
-/// At most one of a directory and a plug-in; the plug-in is the binding's to wrap.
+/// Parses `cache`, which has at most one of a directory and a plug-in. The binding wraps the plug-in.
 fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>, Error> {
     raw.cache.expect_object("cache")?;
     raw.cache_plugin.expect_object("cache.cachePlugin")?;
@@ -207,25 +207,25 @@ fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>,
             other => Err(type_error("cache.directory", "a string", other)),
         };
     };
-    let refused = |why: &str| {
+    let invalid = |reason: &str| {
         Err(Error::new(
             Code::InvalidConfiguration,
-            format!("cache.directory {why}."),
+            format!("cache.directory {reason}."),
         ))
     };
     if has_plugin {
-        return refused("and cache.cachePlugin were both given; a cache lies in one place");
+        return invalid("and cache.cachePlugin cannot be combined; set only one of them");
     }
     let path = PathBuf::from(text);
     if !path.is_absolute() || text.contains('\0') {
-        return refused("is no absolute path");
+        return invalid("is not an absolute path");
     }
     Ok(Some(path))
 }
 
-fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
+fn parse_sources(value: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
     let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
-    let parse = |option: &str, given: &UntypedValue| match given {
+    let parse = |option: &str, value: &UntypedValue| match value {
         UntypedValue::String(text) => SourceName::parse(text).ok_or_else(|| {
             let names = SourceName::ALL.map(SourceName::as_str).join(", ");
             let message = format!("{option} is not one of ManagedIdentitySourceNames: {names}, Imds.");
@@ -234,7 +234,7 @@ fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Erro
         other if option == "source" => Err(type_error(option, expected, other)),
         other => Err(type_error(option, "one of ManagedIdentitySourceNames", other)),
     };
-    let chosen = match given {
+    let chosen = match value {
         UntypedValue::Undefined => return Ok(None),
         UntypedValue::Array(items) if items.is_empty() => {
             let message = format!("source must be {expected}.");
@@ -250,8 +250,8 @@ fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Erro
     Ok(Some(chosen))
 }
 
-fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
-    let items = match given {
+fn parse_capabilities(value: &UntypedValue) -> Result<Option<String>, Error> {
+    let items = match value {
         UntypedValue::Undefined => return Ok(None),
         UntypedValue::Array(items) => items,
         other => return Err(type_error("clientCapabilities", "an array of strings", other)),
@@ -273,7 +273,7 @@ fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
     if joined.len() > MAX_CAPABILITIES_BYTES {
         return Err(Error::new(
             Code::InvalidConfiguration,
-            format!("clientCapabilities are longer than {MAX_CAPABILITIES_BYTES} bytes together."),
+            format!("clientCapabilities must not exceed {MAX_CAPABILITIES_BYTES} bytes in total."),
         ));
     }
     Ok(Some(joined).filter(|joined| !joined.is_empty()))
@@ -281,7 +281,7 @@ fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
 
 fn parse_log_level(raw: &RawApplicationOptions) -> Result<Level, Error> {
     raw.logger_options.expect_object("system.loggerOptions")?;
-    // Nothing that this package logs is personal, so the switch has nothing to switch.
+    // This package logs no personal data, so the option has no effect.
     raw.pii_logging_enabled
         .as_bool("system.loggerOptions.piiLoggingEnabled")?;
     if raw.logger_callback != UntypedValue::Undefined {

@@ -315,7 +315,7 @@ function toError(
   correlationId: string,
   Unavailable: typeof CredentialUnavailableError | undefined,
 ): ManagedIdentityError {
-  if (outcome.kind === "Cleared") throw new Error("A cleared cache is no outcome of a call.");
+  if (outcome.kind === "Cleared") throw new Error("A cleared cache is not an outcome of a call.");
   const { failure } = outcome;
   const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
   const error = new Failure(failure.errorCode, correlationId, failure);

@@ -84,7 +84,7 @@ impl JsTransport {
         };
         let reply = tokio::select! {
             reply = answered => reply.map_err(|error| transport_error(None, &error.reason, request))?,
-            () = self.teardown.reached() => return Err(transport_error(None, "its environment has ended", request)),
+            () = self.teardown.reached() => return Err(transport_error(None, "the Node.js environment has ended", request)),
         };
         let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(

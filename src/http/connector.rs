@@ -297,7 +297,7 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 }
 
 fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    io::Error::new(io::ErrorKind::NotFound, "the host name has no address")
 }
 
 /// Returns how much an error says about the endpoint. An address of a family that this host does not have, such as `::1`

@@ -25,7 +25,7 @@ pub(super) fn from_connect_error(error: ConnectError) -> TransportError {
         ConnectError::Tls(error) => from_chain(&error, None),
         ConnectError::Tunnel(reason) => transport_error(
             (TransportErrorKind::Unreachable, None),
-            format!("the proxy opened no tunnel: {reason}"),
+            format!("the proxy did not open a tunnel: {reason}"),
         ),
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn from_body_error(error: &hyper::Error) -> TransportError {
 /// No connection within the connect timeout.
 pub(super) fn connect_timed_out() -> TransportError {
     let timed_out = (TransportErrorKind::ConnectTimeout, Some("ETIMEDOUT"));
-    transport_error(timed_out, "no connection in time".to_owned())
+    transport_error(timed_out, "the connection timed out".to_owned())
 }
 
 /// A request that cannot be sent.

@@ -1,7 +1,7 @@
 //! The Node room: the only place that knows napi.
 //!
 //! Its methods turn JavaScript values into owned Rust values in their first lines and Rust values
-//! into records in their last; in between they call the [`Engine`] and decide nothing. Failures of
+//! into records in their last; in between they call the [`TokenClient`] and decide nothing. Failures of
 //! the domain cross as values, and the face (index.js) throws them: a native exception is a bug.
 //! Every export catches panics, since one that reaches Node.js would end the process.
 #![allow(

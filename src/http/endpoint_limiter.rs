@@ -2,13 +2,14 @@
 //! on background refreshes, one on exchanges that no caller waits for, and the pause that a 429 asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::Url;
+use crate::locking::lock;
 use crate::platform::Clock;
 use crate::token::Timestamp;
 
@@ -77,18 +78,18 @@ impl EndpointLimiter {
     }
 
     /// A place for one exchange; waits until one is free.
-    pub async fn acquire_request_permit(&self) -> impl Drop {
+    pub async fn acquire_request_permit(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
-        RequestPermit(self.requests.acquire().await.ok())
+        self.requests.acquire().await.ok()
     }
 
     /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
-    pub async fn acquire_probe_permit(&self) -> impl Drop {
-        RequestPermit(tokio::select! {
+    pub async fn acquire_probe_permit(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
             biased;
             permit = self.requests.acquire() => permit.ok(),
             permit = self.probes.acquire() => permit.ok(),
-        })
+        }
     }
 
     /// A place for one refresh behind a caller, if there is one now.
@@ -193,19 +194,6 @@ impl UnattendedExchange<'_> {
 impl Drop for UnattendedExchange<'_> {
     fn drop(&mut self) {
         lock(&self.limiter.unattended).remove(self.number);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A permit, of which only its end matters.
-struct RequestPermit<'a>(Option<tokio::sync::SemaphorePermit<'a>>);
-
-impl Drop for RequestPermit<'_> {
-    fn drop(&mut self) {
-        self.0.take();
     }
 }
 

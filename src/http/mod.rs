@@ -5,11 +5,11 @@
 //! that sends, retries and times out, [`retry_policy`] its policies as data, [`waiters`] the callers that it
 //! works for, [`timer`] its limits, [`endpoint_limiter`] what all requests to one endpoint share.
 
+pub mod attempt_stats;
 pub mod certificate_pin;
 mod connection;
 mod connection_pool;
 mod connector;
-mod delay;
 pub mod endpoint_limiter;
 pub mod local_error;
 pub mod native_transport;
@@ -33,6 +33,7 @@ pub use reqwest::Url;
 use self::certificate_pin::Thumbprint;
 use self::tls::{ProxyConfig, Roots};
 use crate::error::Cause;
+use crate::locking::lock;
 use crate::token::Secret;
 
 /// Returns whether a response of this status can hold a token.
@@ -177,12 +178,12 @@ pub struct Notes(Arc<Mutex<Option<String>>>);
 impl Notes {
     /// Leaves a warning.
     pub fn warn(&self, warning: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+        *lock(&self.0) = Some(warning);
     }
 
     /// Takes the warning, so that it is told once.
     pub fn take_warning(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 
@@ -201,7 +202,7 @@ pub struct Response {
     pub status: u16,
     /// The headers that this crate reads.
     pub headers: ResponseHeaders,
-    /// The body as it came, at most [`BODY_LIMIT`] bytes.
+    /// The body as it came, at most [`MAX_BODY_BYTES`] bytes.
     pub body: Vec<u8>,
     /// What was sent and must not show up in any message about this answer.
     pub secrets: Vec<Secret>,
@@ -296,7 +297,7 @@ pub enum TransportErrorKind {
     ThumbprintMismatch,
     /// The answer is no HTTP.
     NotHttp,
-    /// The body of a success is over [`BODY_LIMIT`].
+    /// The body of a success is over [`MAX_BODY_BYTES`].
     BodyTooLarge,
     /// More was received than the head or the whole of a response may have.
     WireLimit,

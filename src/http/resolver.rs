@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::locking::lock;
 
 /// A lookup that has taken longer is not joined any more: the network may work again, and a new one would be answered at
 /// once. It also bounds the lookups of one name, since each ends within half a minute.
@@ -103,7 +105,7 @@ impl Resolver {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `system.retryOptions`: the number and the delays of retries, with the option names of the Azure SDK.
 
-use super::{RawApplicationOptions, UntypedValue, type_error};
+use super::raw_application::RawApplicationOptions;
+use super::untyped_value::{UntypedValue, type_error};
 use crate::error::{Code, Error};
 use crate::http::retry_policy::RetryOptions;
 

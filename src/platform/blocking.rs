@@ -3,10 +3,12 @@
 //! The network thread carries every timer of the process, so a call that blocks there would delay all of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::locking::lock;
 
 /// So many threads are in calls that can block at most.
 pub const MAX_BLOCKING_THREADS: usize = 8;
@@ -94,7 +96,7 @@ impl Default for Shared {
 
 impl Shared {
     fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 }
 

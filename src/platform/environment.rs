@@ -63,7 +63,7 @@ pub mod variable {
 
     /// All of them that mean anything on this platform: what the face reads and hands down. In the
     /// order of detection, so that a source is decided by so many from the front; see
-    /// [`SourceName::variables`](crate::source_name::SourceName::variables).
+    /// [`SourceName::relevant_variable_count`](crate::source_name::SourceName::relevant_variable_count).
     pub const ALL: &[&str] = &[
         IDENTITY_ENDPOINT,
         IDENTITY_HEADER,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::clock;
+use super::directory_error::DirectoryError;
 use super::files::{Files, ReadError, SystemFiles};
 use crate::token::Timestamp;
 
@@ -22,30 +23,11 @@ pub struct PrivateDirectory {
     path: PathBuf,
 }
 
-/// The directory of a [`PrivateFolder`], checked: no other user can look into it, or put another in its place.
+/// The directory of a [`PrivateDirectory`], checked: no other user can look into it, or put another in its place.
 #[derive(Debug)]
 pub struct CheckedDirectory {
     /// Without links on the way.
     path: PathBuf,
-}
-
-/// Why a folder cannot be trusted.
-#[derive(Debug)]
-pub enum DirectoryError {
-    /// It cannot be made, or not be looked at.
-    Io(io::Error),
-    /// It is a link, a file or the like.
-    NotADirectory,
-    /// It belongs to another user.
-    WrongOwner,
-    /// Others may look into it.
-    TooPermissive,
-    /// A directory or link on the way to it belongs to another user, who can put another folder in its place.
-    ParentWrongOwner(PathBuf),
-    /// Others may write to a directory on the way to it, and so put another folder in its place.
-    ParentTooPermissive(PathBuf),
-    /// It cannot be told which user this process acts as.
-    UnknownUser(io::Error),
 }
 
 impl PrivateDirectory {

@@ -1,8 +1,9 @@
 //! All secrets of one acquisition.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Redactor;
+use crate::locking::lock;
 use crate::token::Secret;
 
 /// An acquisition that is tried again and again reads keys and assertions anew; so many are remembered.
@@ -50,6 +51,6 @@ impl KnownSecrets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -1,17 +1,20 @@
 //! The one loop that sends, retries and times out.
 //!
-//! It follows a [`Policy`] as data, passes the endpoint's [`Gate`], and knows nothing of tokens. What
+//! It follows a [`RetryPolicy`] as data, passes the endpoint's [`EndpointLimiter`], and knows nothing of tokens. What
 //! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
 //! that a challenge's key is read anew.
 
+mod delay;
+
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep};
 
-use super::delay::RetryCounts;
+use self::delay::RetryCounts;
+use super::attempt_stats::{AttemptStats, Deadline};
 use super::endpoint_limiter::EndpointLimiter;
 use super::retry_policy::{RetryOptions, RetryPolicy, parse_retry_after, with_jitter};
 use super::timer::timeout_at;
@@ -23,109 +26,6 @@ use crate::platform::Platform;
 const TOO_MANY_REQUESTS: u16 = 429;
 /// How often a wait looks at the wall clock.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// When the last of those who wait gives up; others who join can put it off.
-#[derive(Debug)]
-pub struct Deadline(Mutex<Instant>);
-
-impl Deadline {
-    /// This long from now.
-    pub fn after(total: Duration) -> Self {
-        Self(Mutex::new(Instant::now() + total))
-    }
-
-    /// Not before this long from now.
-    pub fn extend_to(&self, total: Duration) {
-        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = at.max(Instant::now() + total);
-    }
-
-    /// The instant.
-    pub fn instant(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How much time is left.
-    pub fn remaining(&self) -> Duration {
-        self.instant().saturating_duration_since(Instant::now())
-    }
-
-    pub(super) fn allows(&self, wait: Duration) -> bool {
-        wait <= self.remaining()
-    }
-}
-
-/// The statistics of a retry loop so far, for those who give up on it.
-#[derive(Debug, Default)]
-pub struct AttemptStats {
-    attempts: AtomicU32,
-    http_time: AtomicU64,
-    cache_time: AtomicU64,
-    first_attempt_at: OnceLock<Instant>,
-    /// Whether it waits for a pause to end that a 429 asked for.
-    is_paused: AtomicBool,
-    last_error: Mutex<Option<Error>>,
-}
-
-impl AttemptStats {
-    /// How many requests were sent.
-    pub fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed)
-    }
-
-    /// How long the requests took, all together.
-    pub fn http_time(&self) -> Duration {
-        Duration::from_micros(self.http_time.load(Ordering::Relaxed))
-    }
-
-    /// Whether nothing is sent because the endpoint has asked for a pause.
-    pub fn is_paused(&self) -> bool {
-        self.is_paused.load(Ordering::Relaxed)
-    }
-
-    /// How the last finished try failed.
-    pub fn last_error(&self) -> Option<Error> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn record_attempt(&self) {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.first_attempt_at.get_or_init(Instant::now);
-    }
-
-    fn add_http_time(&self, time: Duration) {
-        self.http_time.fetch_add(micros(time), Ordering::Relaxed);
-    }
-
-    /// How long a cache outside of this process took.
-    pub fn cache_time(&self) -> Duration {
-        Duration::from_micros(self.cache_time.load(Ordering::Relaxed))
-    }
-
-    /// Notes how long a cache outside of this process took.
-    pub fn add_cache_time(&self, time: Duration) {
-        self.cache_time.fetch_add(micros(time), Ordering::Relaxed);
-    }
-
-    /// How long ago the first request was sent.
-    pub(super) fn since_first_attempt(&self) -> Duration {
-        self.first_attempt_at
-            .get()
-            .map_or(Duration::ZERO, Instant::elapsed)
-    }
-
-    /// Notes how the last finished try failed.
-    pub fn record_error(&self, error: Error) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
 
 /// How a series of requests ended.
 pub enum AttemptOutcome {
@@ -315,7 +215,7 @@ impl RetryLoop<'_> {
     }
 
     /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
-    async fn acquire_permit(&self) -> Result<Option<impl Drop>, AttemptOutcome> {
+    async fn acquire_permit(&self) -> Result<Option<SemaphorePermit<'_>>, AttemptOutcome> {
         let permit = loop {
             while let Some(pause) = self.limiter.blocked_for() {
                 if !self.deadline.allows(pause) {
@@ -330,7 +230,7 @@ impl RetryLoop<'_> {
                     .waiters
                     .unless_left(self.limiter.acquire_request_permit())
                     .await;
-                Some(permit.ok_or(AttemptOutcome::Unattended)?)
+                permit.ok_or(AttemptOutcome::Unattended)?
             } else {
                 None
             };

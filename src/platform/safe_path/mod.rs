@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::private_dir::DirectoryError;
+use super::directory_error::DirectoryError;
 
 /// As many links as Linux follows on one path.
 const MAX_LINKS: usize = 40;

@@ -19,7 +19,7 @@ use crate::test_support::{FakeClock, FakeFiles, FakeOutcome, FakeResponse, FakeT
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A [`Challenge`] whose request is built at once.
+/// A [`ChallengeHandler`] whose request is built at once.
 type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
 
 /// What a retry loop goes by, but for the network.

@@ -1,9 +1,10 @@
 //! The last content of a certificate file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-use crate::platform::Pem;
+use super::Pem;
+use crate::locking::lock;
 
 /// The path and the certificates of the file that was read last.
 #[derive(Debug, Default)]
@@ -24,6 +25,6 @@ impl LastCertificates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(PathBuf, Pem)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::retry_loop::{AttemptOutcome, RetryLoop};
-use super::retry_policy::{Backoff, RetryLimit, RetryOptions, with_jitter};
-use super::{Response, TransportErrorKind};
+use super::{AttemptOutcome, RetryLoop};
+use crate::http::retry_policy::{Backoff, RetryLimit, RetryOptions, with_jitter};
+use crate::http::{Response, TransportErrorKind};
 
 /// How an identity that is not found is asked for again, by callers who expect it to appear.
 const IDENTITY_NOT_FOUND_BACKOFF: Backoff =

@@ -38,10 +38,10 @@ pub fn check(data: &[u8]) {
         Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, url.as_str()).expect("valid once more");
     assert_eq!(again.with_query(&[]), url, "parsing is idempotent");
 
-    let shown = endpoint.without_query();
+    let without_query = endpoint.without_query();
     assert!(
-        !shown.contains(['?', '@', '#']) || url.path().contains('@'),
-        "{shown}"
+        !without_query.contains(['?', '@', '#']) || url.path().contains('@'),
+        "{without_query}"
     );
     let requested = endpoint.with_query(&PARAMETERS);
     assert!(

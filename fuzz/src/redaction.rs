@@ -35,7 +35,7 @@ const ECHOES: [(&str, &str, &str); 6] = [
 /// A limit for messages: a 500-character quotation, 300 characters of ids, and the text of this package.
 const MAX_MESSAGE_CHARS: usize = 1_600;
 
-/// The number of consecutive characters of a secret that must not be shown.
+/// The number of consecutive characters of a secret that must not be output.
 const MIN_SECRET_PART: usize = 8;
 
 /// Checks the redacted forms of a text.
@@ -132,7 +132,7 @@ fn check_encoded(text: &str, secret: &str, recipe: &str) {
     );
 }
 
-/// Returns whether a text contains a part of a secret that must not be shown.
+/// Returns whether a text contains a part of a secret that must not be output.
 fn shows(text: &str, secret: &str) -> bool {
     let (text, secret) = (compact(text), compact(secret));
     let starts: Vec<usize> = secret
@@ -192,9 +192,9 @@ fn check_body(text: &str) {
             2,
             true,
         );
-        let shown = compact(&format!("{error} {error:?}"));
+        let output = compact(&format!("{error} {error:?}"));
         assert!(
-            !must_be_redacted.iter().any(|unique| shown.contains(unique)),
+            !must_be_redacted.iter().any(|unique| output.contains(unique)),
             "{error}"
         );
         let message = &error.details().message;

@@ -179,8 +179,8 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
 
 /// Checks that only the field of an identity confirms it, compared case-insensitively.
 fn assert_confirms_only(token_response: &TokenResponse, kind: IdKind, value: Option<&Value>) {
-    let named = value.and_then(Value::as_str);
-    let swapped: String = named
+    let id = value.and_then(Value::as_str);
+    let swapped: String = id
         .unwrap_or("id")
         .chars()
         .map(|c| {
@@ -193,7 +193,7 @@ fn assert_confirms_only(token_response: &TokenResponse, kind: IdKind, value: Opt
         .collect();
     assert_eq!(
         token_response.is_for_identity(kind, &swapped),
-        named.is_some(),
+        id.is_some(),
         "{kind:?}"
     );
     assert!(
@@ -239,11 +239,11 @@ impl Fields {
 
     /// Returns the values of all members with a name, compared case-insensitively.
     fn any_case<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
-        let named = self
+        let matching = self
             .0
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value)
+        matching.map(|(_, value)| value)
     }
 
     /// Returns whether the object has an error. The last of several members with one name wins; a name in another case

@@ -186,8 +186,11 @@ mod tests {
         ] {
             let error = parsed(text).expect_err(text);
             assert_eq!(error.code().as_str(), "msi_endpoint_url_malformed");
-            let said = error.to_string();
-            assert!(said.contains("MSI_ENDPOINT") && !said.contains("hush"), "{said}");
+            let message = error.to_string();
+            assert!(
+                message.contains("MSI_ENDPOINT") && !message.contains("hush"),
+                "{message}"
+            );
         }
     }
 }

@@ -211,7 +211,7 @@ mod tests {
             (uncacheable.token.expires_on, uncacheable.cacheable),
             (NOW, false)
         );
-        for refused in [
+        for body in [
             json!({}),
             json!({"access_token": ""}),
             json!({"access_token": 5}),
@@ -220,7 +220,7 @@ mod tests {
             json!({"access_token": "t", "error": {"code": "denied"}}),
             json!({"access_token": "t", "Error": "denied"}),
         ] {
-            assert!(take_token(refused.clone()).is_none(), "{refused}");
+            assert!(take_token(body.clone()).is_none(), "{body}");
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
                 assert_eq!(grant.token.secret.expose_secret(), "t", "{body}");
             }
         }
-        for refused in [
+        for body in [
             r#"{"access_token": NaN}"#,
             r#"{"access_token": "\ud800"}"#,
             r#"{"access_token": "t\r\nX-Injected: yes"}"#,
@@ -269,8 +269,8 @@ mod tests {
             r#"{"access_token": "t", "error": "\ud800"}"#,
             r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,
         ] {
-            let mut token_response = TokenResponse::parse(refused.as_bytes()).expect("an object");
-            assert!(token_response.take_token(NOW, None).is_none(), "{refused}");
+            let mut token_response = TokenResponse::parse(body.as_bytes()).expect("an object");
+            assert!(token_response.take_token(NOW, None).is_none(), "{body}");
         }
     }
 

@@ -21,11 +21,11 @@ impl Challenge<'_> {
 
     /// Returns the first parameter with this name, compared case-insensitively.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        let mut named = self
+        let mut matching = self
             .parameters
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.next().map(|(_, value)| value.as_str())
+        matching.next().map(|(_, value)| value.as_str())
     }
 }
 

@@ -105,7 +105,7 @@ fn without_the_option_or_the_variables_nothing_changes() {
 #[test]
 fn invalid_variable_is_named_before_any_read() {
     let url = |text| vec![(v::AZURE_KUBERNETES_TOKEN_PROXY, text)];
-    for (variables, named) in [
+    for (variables, variable) in [
         (vec![SNI], "AZURE_KUBERNETES_SNI_NAME"),
         (vec![CA_FILE], "AZURE_KUBERNETES_CA_FILE"),
         (vec![DATA], "AZURE_KUBERNETES_CA_DATA"),
@@ -131,9 +131,12 @@ fn invalid_variable_is_named_before_any_read() {
         ),
     ] {
         let error = creation_error(open_with(&variables, &proxy_options()));
-        assert_eq!(*error.code(), Code::InvalidConfiguration, "{named}");
+        assert_eq!(*error.code(), Code::InvalidConfiguration, "{variable}");
         let message = error.to_string();
-        assert!(message.contains(named) && !message.contains("hush"), "{message}");
+        assert!(
+            message.contains(variable) && !message.contains("hush"),
+            "{message}"
+        );
     }
 }
 

@@ -139,8 +139,8 @@ fn short_secret_leaves_the_service_message_intact() {
         let body = format!(r#"{{"error":"{code}","error_description":"the {secret} is wrong: {code}"}}"#);
         let error = response_error_of(&variables, 400, &body);
         assert_eq!(error.code().as_str(), code);
-        let words = format!("the {secret} is wrong: {code}");
-        assert!(error.details().message.contains(&words), "{error}");
+        let echo = format!("the {secret} is wrong: {code}");
+        assert!(error.details().message.contains(&echo), "{error}");
     }
 }
 
@@ -148,10 +148,10 @@ fn short_secret_leaves_the_service_message_intact() {
 fn secrets_of_earlier_attempts_are_removed() {
     let (error_context, request) = context_and_request(APP_SERVICE);
     error_context.add_secrets([Secret::new("an-earlier-key".into())]);
-    let words = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
+    let echo = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
     let cause = Cause {
         code: None,
-        message: format!("certificate not valid for name {words}\nand more"),
+        message: format!("certificate not valid for name {echo}\nand more"),
     };
     error_context.response_error(&FakeResponse::new(400, "").to(&request), None, 1, false);
     for kind in [
@@ -171,7 +171,7 @@ fn secrets_of_earlier_attempts_are_removed() {
             "{output}"
         );
     }
-    let error = Error::new(Code::InvalidFilePath, format!("a challenge names {words}"))
+    let error = Error::new(Code::InvalidFilePath, format!("a challenge names {echo}"))
         .map_details(|details| details.cause = Some(cause.clone()));
     let output = output(&error_context.with_source(error, 1));
     assert!(
@@ -179,7 +179,7 @@ fn secrets_of_earlier_attempts_are_removed() {
         "{output}"
     );
     let message = error_context
-        .tenant_mismatch("t", &format!("x{words}"))
+        .tenant_mismatch("t", &format!("x{echo}"))
         .details()
         .message
         .clone();
@@ -187,7 +187,7 @@ fn secrets_of_earlier_attempts_are_removed() {
         message.contains("<redacted>") && !message.contains("earlier"),
         "{message}"
     );
-    assert_eq!(error_context.redact(words), "<redacted> and <redacted>");
+    assert_eq!(error_context.redact(echo), "<redacted> and <redacted>");
 }
 
 #[test]

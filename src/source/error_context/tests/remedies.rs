@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn new_federated_credential_is_recognized_by_its_error_codes() {
     let (_, request) = context_and_request(APP_SERVICE);
-    for (words, is_missing) in [
+    for (description, is_missing) in [
         (
             "AADSTS70021: No matching federated identity record found for presented assertion.",
             true,
@@ -30,11 +30,11 @@ fn new_federated_credential_is_recognized_by_its_error_codes() {
             false,
         ),
     ] {
-        let body = format!(r#"{{"error":"invalid_request","error_description":"{words}"}}"#);
+        let body = format!(r#"{{"error":"invalid_request","error_description":"{description}"}}"#);
         let response = |status| FakeResponse::new(status, body.as_str()).to(&request);
-        assert_eq!(is_identity_missing(&response(400)), is_missing, "{words}");
-        assert_eq!(is_identity_missing(&response(401)), is_missing, "{words}");
-        assert!(!is_identity_missing(&response(200)), "{words}");
+        assert_eq!(is_identity_missing(&response(400)), is_missing, "{description}");
+        assert_eq!(is_identity_missing(&response(401)), is_missing, "{description}");
+        assert!(!is_identity_missing(&response(200)), "{description}");
     }
 }
 
@@ -43,9 +43,9 @@ fn unknown_identity_is_shown_if_well_formed() {
     let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
     let path =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
-    let message_for = |id: Option<&str>, words: &str| {
+    let message_for = |id: Option<&str>, description: &str| {
         let (error_context, request) = context_and_request(APP_SERVICE);
-        let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
+        let body = format!(r#"{{"error":"e","error_description":"{description}"}}"#);
         let response = FakeResponse::new(400, &body).to(&request);
         let error = error_context
             .with_identity(id)
@@ -57,16 +57,16 @@ fn unknown_identity_is_shown_if_well_formed() {
         "No MSI found for specified ClientId",
         "AADSTS700016: x",
     ];
-    for words in unknown {
+    for description in unknown {
         for id in [guid, path] {
-            let message = message_for(Some(id), words);
+            let message = message_for(Some(id), description);
             assert!(
                 message.ends_with(&format!("The request named {id}.")),
                 "{message}"
             );
         }
         for id in [None, Some("my-hush-secret"), Some("/subscriptions/hush secret")] {
-            let message = message_for(id, words);
+            let message = message_for(id, description);
             assert!(
                 !message.contains("The request named") && !message.contains("hush"),
                 "{message}"

@@ -63,7 +63,7 @@ function toRecord(response: unknown): JsNetworkResponse {
 function readStatus(response: unknown): number {
   const { status } = (response ?? {}) as { status?: unknown };
   if (typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 599) return status;
-  throw new TypeError("it resolved with something that has no HTTP status");
+  throw new TypeError("it resolved with a value without an HTTP status");
 }
 
 function readHeader(headers: unknown, name: string): string | undefined {

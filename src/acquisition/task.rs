@@ -138,7 +138,7 @@ impl AcquisitionTask {
             self.report_outcome(&Err(self.timeout_error()));
         } else {
             self.log(Level::Info, || {
-                "no caller waits for this token any more; no further request is sent".to_owned()
+                "no caller is waiting for this token any more; no further request is sent".to_owned()
             });
         }
         self.in_flight.complete(Completion::TimedOut);

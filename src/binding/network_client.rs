@@ -77,7 +77,11 @@ impl JsTransport {
             () = self.teardown.reached() => None,
         };
         let Some(reply) = reply else {
-            return Err(transport_error(None, "its environment has ended", request));
+            return Err(transport_error(
+                None,
+                "the Node.js environment has ended",
+                request,
+            ));
         };
         let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(

@@ -6,23 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::callback_records::CacheAccess;
 use super::completions::CallbackHandle;
 use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct CacheAccess {
-    pub entry: String,
-    pub record: Option<String>,
-}
 
 /// A caller's plug-in.
 pub(super) struct JsCachePlugin {

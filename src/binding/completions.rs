@@ -17,9 +17,8 @@ use napi_derive::napi;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::cache_plugin::CacheAccess;
+use super::callback_records::{CacheAccess, JsNetworkRequest, JsNetworkResponse};
 use super::environment_end::EnvironmentTeardown;
-use super::network_client::{JsNetworkRequest, JsNetworkResponse};
 use super::records::{AcquisitionOutcome, JsEvent};
 use super::runtime;
 use crate::acquisition::waiter::Waiter;

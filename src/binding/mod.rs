@@ -14,6 +14,7 @@
 
 mod application;
 mod cache_plugin;
+mod callback_records;
 mod completions;
 mod environment_end;
 mod log_sink;

@@ -4,7 +4,6 @@
 //! channel of the call that they belong to. A call into an environment that is being torn down may never settle, so each
 //! waits for the end of its environment too.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use napi::{Env, Result};
 use napi_derive::napi;
 
+use super::callback_records::JsNetworkRequest;
 use super::completions::CallbackHandle;
 use super::environment_end::EnvironmentTeardown;
 use crate::error::Cause;
@@ -24,29 +24,6 @@ use crate::redaction::Redactor;
 
 /// So much of a client's own words is passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
-
-/// A request for a caller's client.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct JsNetworkRequest {
-    pub post: bool,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-}
-
-/// What came of it: a status with the rest of an answer, or a message with the rest of a fault.
-#[napi(object, object_to_js = false)]
-pub struct JsNetworkResponse {
-    pub status: Option<u32>,
-    pub www_authenticate: Option<String>,
-    pub retry_after: Option<String>,
-    pub date: Option<String>,
-    pub body: Option<String>,
-    pub code: Option<String>,
-    pub message: Option<String>,
-    pub server: Option<String>,
-    pub content_type: Option<String>,
-}
 
 /// A number for a caller's client, other than every other transport's of this process.
 #[napi(catch_unwind)]

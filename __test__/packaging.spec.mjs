@@ -105,8 +105,11 @@ for (const name of skeletons(root)) {
     const [os, cpu, library] = name.split("-");
     const libc = { gnu: ["glibc"], musl: ["musl"] }[library];
     const main = `${whole.napi.binaryName}.${name}.node`;
-    const { description, engines, keywords, license, version } = whole;
+    const { bugs, description, engines, homepage, keywords, license, repository, version } = whole;
     t.like(skeleton, {
+      bugs,
+      homepage,
+      repository: { ...repository, directory: `npm/${name}` },
       description,
       engines,
       keywords,

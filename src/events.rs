@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::acquisition::in_flight::AcquisitionResult;
+use crate::acquisition::outcome::AcquisitionResult;
 use crate::error::Error;
 use crate::source_name::SourceName;
 

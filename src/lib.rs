@@ -25,9 +25,11 @@
 pub mod acquisition;
 pub mod binding;
 pub mod cache;
+mod encoding;
 pub mod error;
 pub mod events;
 pub mod http;
+mod locking;
 pub mod log;
 pub mod metadata;
 pub mod options;

@@ -7,13 +7,14 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, Runner};
 use tokio::runtime::Handle;
 
-use crate::acquisition::in_flight::{AcquiredToken, AcquisitionResult};
-use crate::acquisition::{Acquisition, TokenClient};
+use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
+use crate::acquisition::{Acquisition, ApplicationContext, TokenClient};
 use crate::options::UntypedValue;
 use crate::options::request::{CachePolicy, RawRequest, TokenRequest};
-use crate::platform::{CallerClock, Clock as _, Environment};
+use crate::platform::{Clock as _, Environment};
 use crate::sync::Arc;
 use crate::test_support::{self, FakeClock, FakeFiles, FakeTransport, options};
+use crate::token::CallerClock;
 
 /// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
 const SCHEDULES: usize = 2_000;
@@ -78,9 +79,10 @@ impl Harness {
             now: self.clock.now(),
             thread: 0,
         };
+        let application = ApplicationContext::new(options(|_| {}));
         let acquired = self
             .client
-            .acquire(&options(|_| {}), request, &Environment::default(), caller);
+            .acquire(&application, &request, &Environment::default(), caller);
         acquired.unwrap_or_else(|error| panic!("{error}"))
     }
 

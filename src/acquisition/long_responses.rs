@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::TokenClient;
+use super::client::TokenClient;
 use super::task::AcquisitionTask;
 use crate::http::Response;
 use crate::http::timer::timeout_at;

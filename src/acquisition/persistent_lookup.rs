@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::task::{AcquisitionTask, FetchedToken, PersistentUpdate, Stop};
-use crate::acquisition::in_flight::AcquisitionTrigger;
+use crate::acquisition::trigger::AcquisitionTrigger;
 use crate::cache::persistent::{LockGuard, PersistentCache, RecordId};
 use crate::error::Error;
 use crate::token::{Freshness, Timestamp, Token};
@@ -32,7 +32,7 @@ pub(super) struct PersistentEntry<'a> {
 impl AcquisitionTask {
     /// Looks into the cache outside of this process, if there is one, then asks the source.
     pub(super) async fn acquire(&self) -> Result<(FetchedToken, Option<PersistentEntry<'_>>), Stop> {
-        let Some(persistent_cache) = &self.context.options.persistent_cache else {
+        let Some(persistent_cache) = &self.context.application.persistent_cache else {
             return Ok((self.fetch_token().await?, None));
         };
         let looking = Instant::now();

@@ -5,18 +5,21 @@
 //! except that of a container's host, which answers in place of IMDS where there is none.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{AcquisitionContext, TokenClient};
+use super::client::TokenClient;
+use super::context::{AcquisitionContext, ApplicationContext};
+use super::presence::Presence;
 use crate::error::Error;
 use crate::http::timer::timeout_at;
 use crate::http::tls::ProcessRoots;
 use crate::http::{Response, TransportError, TransportErrorKind};
-use crate::options::{ApplicationOptions, UntypedValue};
+use crate::locking::lock;
+use crate::options::UntypedValue;
 use crate::platform::Environment;
 use crate::source::{
     self, ErrorContext, Evidence, RequestKind, Source, SourceName, imds_evidence, is_container_host,
@@ -41,32 +44,22 @@ pub struct Availability {
     pub reason: Option<String>,
 }
 
-/// What a probe showed of an endpoint that may have a managed identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// The endpoint has responded.
-    Responded,
-    /// A response came that IMDS or something else may have sent.
-    Inconclusive,
-    /// The connection was accepted, and no response came in time.
-    Silent,
-}
-
 impl TokenClient {
     /// Asks the source of this environment whether it is there. Only a wrong `timeout` is an error.
     pub fn probe(
         self: &Arc<Self>,
-        options: &ApplicationOptions,
+        application: &ApplicationContext,
         given: &UntypedValue,
         env: &Environment,
     ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
         let limit = given.as_millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
-        let name = self.detect_source(options, env);
-        let opened = source::create(env, options, &self.platform);
-        let (client, options, roots) = (self.clone(), options.clone(), ProcessRoots::from_environment(env));
+        let name = self.detect_source(&application.options, env);
+        let opened = source::create(env, &application.options, &self.platform);
+        let (client, application) = (self.clone(), application.clone());
+        let roots = ProcessRoots::from_environment(env);
         Ok(async move {
             let answered = match opened {
-                Ok(source) => match client.send_probe(&source, &options, &roots, limit).await {
+                Ok(source) => match client.send_probe(&source, &application, &roots, limit).await {
                     Ok(Presence::Silent) => Err(ErrorContext::new(&*source).probe_timeout(limit)),
                     other => other,
                 },
@@ -84,10 +77,7 @@ impl TokenClient {
     /// why it could not be asked.
     pub(super) async fn probe_coalesced(&self, context: &AcquisitionContext) -> Result<Presence, Error> {
         let since = Instant::now();
-        let probe = self
-            .probes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let probe = lock(&self.probes)
             .entry(context.key.transport)
             .or_default()
             .clone();
@@ -99,10 +89,15 @@ impl TokenClient {
             return outcome.clone();
         }
         let mut outcome = self
-            .send_probe(&context.source, &context.options, &context.roots, PROBE_TIMEOUT)
+            .send_probe(
+                &context.source,
+                &context.application,
+                &context.roots,
+                PROBE_TIMEOUT,
+            )
             .await;
         // A caller's own client does not tell whether its connection was accepted.
-        let is_connected = context.options.transport.is_none();
+        let is_connected = context.application.transport.is_none();
         if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_break_silence()) {
             outcome = Err(ErrorContext::new(&*context.source).probe_timeout(PROBE_TIMEOUT));
         }
@@ -114,7 +109,7 @@ impl TokenClient {
     async fn send_probe(
         &self,
         source: &Arc<dyn Source>,
-        options: &ApplicationOptions,
+        application: &ApplicationContext,
         roots: &ProcessRoots,
         limit: Duration,
     ) -> Result<Presence, Error> {
@@ -131,7 +126,8 @@ impl TokenClient {
         if limiter.blocked_for().is_some() {
             return Ok(Presence::Inconclusive); // It answered: with a 429.
         }
-        let transport = options.transport.as_ref().unwrap_or(&self.native_transport);
+        let connect_timeout = application.options.timeouts.connect;
+        let transport = application.transport.as_ref().unwrap_or(&self.native_transport);
         let mut exchange = pin!(async {
             roots.attach_to(&mut request, limit).await;
             let _place = if transport.needs_request_permit() {
@@ -140,7 +136,7 @@ impl TokenClient {
                 None
             };
             let left = until.saturating_duration_since(Instant::now());
-            transport.send(&request, options.timeouts.connect.min(left)).await
+            transport.send(&request, connect_timeout.min(left)).await
         });
         let answered = match timeout_at(until, exchange.as_mut()).await {
             Some(answered) => answered,
@@ -166,9 +162,7 @@ impl TokenClient {
             },
             Ok(_) => Ok(Presence::Responded),
             Err(fault) if is_oversized(&fault) && !is_undecided => Ok(Presence::Responded),
-            Err(fault)
-                if fault.kind == TransportErrorKind::ConnectTimeout && limit <= options.timeouts.connect =>
-            {
+            Err(fault) if fault.kind == TransportErrorKind::ConnectTimeout && limit <= connect_timeout => {
                 Err(error_context.probe_timeout(limit))
             }
             Err(fault) => {
@@ -227,19 +221,13 @@ impl TokenClient {
 
     /// Remembers that not even a token request was answered.
     pub(super) fn record_silence(&self) {
-        let mut until = self
-            .imds_silent_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut until = lock(&self.imds_silent_until);
         *until = Some(Instant::now() + MAX_SILENCE_AGE);
     }
 
     /// Whether a probe without a response may be followed by a token request.
     fn may_break_silence(&self) -> bool {
-        let until = self
-            .imds_silent_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let until = lock(&self.imds_silent_until);
         until.is_none_or(|until| until <= Instant::now())
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::AcquisitionContext;
+use super::context::AcquisitionContext;
 use super::task::AcquisitionTask;
-use crate::acquisition::in_flight::{AcquisitionResult, AcquisitionTrigger};
+use crate::acquisition::outcome::AcquisitionResult;
+use crate::acquisition::trigger::AcquisitionTrigger;
 use crate::error::Error;
 use crate::events::{Event, EventKind};
 use crate::http::retry_loop::{AttemptOutcome, RetryObserver, RetryReport};
@@ -33,8 +34,10 @@ impl AcquisitionTask {
     }
 
     fn emit(&self, kind: impl FnOnce() -> EventKind) {
-        let AcquisitionContext { query, options, .. } = &self.context;
-        options.event_listener.emit(|| Event {
+        let AcquisitionContext {
+            query, application, ..
+        } = &self.context;
+        application.event_listener.emit(|| Event {
             correlation_id: query.correlation_id.clone(),
             resource: query.resource.as_str().to_owned(),
             source: self.in_flight.error_context.source(),
@@ -47,7 +50,7 @@ impl AcquisitionTask {
         let now = self.client.platform.clock.now();
         let message = || self.in_flight.error_context.redact(&message());
         self.context
-            .options
+            .application
             .log
             .write(level, now, &self.context.query.correlation_id, message);
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::client::TokenClient;
+use super::context::AcquisitionContext;
 use super::task::AcquisitionTask;
-use super::{AcquisitionContext, TokenClient};
 use crate::error::{Code, Error};
 use crate::http::retry_loop::ChallengeFuture;
 use crate::http::timer::timeout_at;
@@ -51,7 +52,7 @@ impl AcquisitionTask {
     pub(super) async fn first_request(&self) -> Result<Request, Error> {
         let (source, query) = (self.context.source.clone(), self.context.query.clone());
         let directory = self.context.source.request_directory();
-        let limit = self.context.options.timeouts.request;
+        let limit = self.context.application.options.timeouts.request;
         let build = move |platform: &Platform| source.request(&query, platform);
         let mut request = self.client.build_request(directory, limit, build).await?;
         self.in_flight
@@ -70,7 +71,7 @@ impl AcquisitionTask {
         let AcquisitionContext {
             source,
             query,
-            options,
+            application,
             ..
         } = &self.context;
         let status = Some(response.status);
@@ -84,7 +85,7 @@ impl AcquisitionTask {
                 let (source, query, response) = (source.clone(), query.clone(), response.clone());
                 let build = move |platform: &Platform| source.answer_challenge(&query, &response, platform);
                 Box::pin(async move {
-                    let limit = options.timeouts.request;
+                    let limit = application.options.timeouts.request;
                     self.client.build_request(Some(&directory), limit, build).await
                 })
             }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::acquisition::in_flight::{AcquisitionTrigger, CoalescingKey, InFlightRequest};
+use crate::acquisition::in_flight::{CoalescingKey, InFlightRequest};
+use crate::acquisition::trigger::AcquisitionTrigger;
 use crate::cache::{Cache, CacheKey, Lookup};
-use crate::platform::WallClocks;
-use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
+use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token, WallClocks};
 
 /// From so many keys on it is looked for those that no token can be about any more.
 const INVALIDATION_SWEEP_THRESHOLD: usize = 1_024;

@@ -1,5 +1,5 @@
-//! One acquisition from its start to its end: requests a token, parses the response, stores the token, tells
-//! the waiters. Who may join it and when it starts is decided in [`acquisition`](super).
+//! The task that carries out one in-flight request: it sends the requests, parses the response, stores the token and
+//! completes the request for its waiters. [`client`](super::client) decides when a task starts and who shares it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::probe::Presence;
+use super::client::TokenClient;
+use super::context::AcquisitionContext;
+use super::in_flight::{Completion, InFlightRequest};
+use super::outcome::{AcquiredToken, AcquisitionResult};
+use super::presence::Presence;
 use super::state::State;
-use super::{AcquisitionContext, TokenClient};
-use crate::acquisition::in_flight::{
-    AcquiredToken, AcquisitionResult, AcquisitionTrigger, Completion, InFlightRequest,
-};
+use super::store_decision::{Persist, StoreFacts};
+use super::trigger::AcquisitionTrigger;
 use crate::error::{Code, Error};
 use crate::http::retry_loop::{AttemptOutcome, IdentityNotFoundRetry, RetryLoop};
 use crate::http::timer::timeout_at;
@@ -22,32 +24,32 @@ use crate::metadata::{Metadata, TokenSource};
 use crate::source::{TokenResponse, is_identity_missing};
 use crate::token::{Timestamp, Token};
 
-/// A token that has come is not withheld for longer because it is being kept there.
+/// How long a fetched token is withheld from the waiters while it is persisted.
 const PERSIST_WAIT: Duration = Duration::from_secs(1);
 
-/// Takes a flight to its end. However that comes, and be it by a panic, its waiters learn of it.
+/// Carries out a request. The waiters learn of its end in every case, also after a panic.
 pub(super) struct AcquisitionTask {
     pub(super) client: Arc<TokenClient>,
     pub(super) in_flight: Arc<InFlightRequest>,
     pub(super) context: AcquisitionContext,
-    /// What the probe showed, where there was one.
+    /// The result of the probe, if one was sent.
     pub(super) presence: OnceLock<Presence>,
 }
 
-/// What a flight brought.
+/// A fetched token.
 pub(super) struct FetchedToken {
     pub(super) token: Arc<Token>,
-    /// Whether its expiry is known.
+    /// Whether the expiry is known.
     cacheable: bool,
-    /// When it was kept outside of this process, if it was found there.
+    /// When it was persisted, if it comes from the persistent cache.
     saved_at: Option<Timestamp>,
 }
 
-/// Why a flight brings nothing.
+/// Why there is no token.
 pub(super) enum Stop {
-    /// There is no token.
+    /// The acquisition failed.
     Failed(Error),
-    /// The last caller has left: nothing further is begun.
+    /// The last caller left, so no further request is sent.
     Unattended,
 }
 
@@ -57,16 +59,16 @@ impl From<Error> for Stop {
     }
 }
 
-/// What is left to do in the cache outside of this process, once the one inside has what came.
+/// The change to the persistent cache, after the memory cache was changed.
 pub(super) enum PersistentUpdate {
-    /// The token takes its place there.
+    /// Write the token.
     Store(Arc<Token>),
-    /// The token cannot be kept; the one that is there is not wanted any more.
+    /// Delete the record.
     Delete,
 }
 
 impl FetchedToken {
-    /// A token that was found in the cache outside of this process.
+    /// Creates a token that comes from the persistent cache.
     pub(super) fn from_persistent_cache(token: Arc<Token>, saved_at: Timestamp) -> Self {
         Self {
             token,
@@ -79,16 +81,16 @@ impl FetchedToken {
 impl AcquisitionTask {
     pub(super) async fn run(self) {
         let mut retry_loop = Box::pin(self.acquire());
-        let (brought, shelving) = loop {
+        let (fetched, entry) = loop {
             match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
-                Some(Ok(brought)) => break brought,
+                Some(Ok(fetched)) => break fetched,
                 Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
                 Some(Err(Stop::Unattended))
                     if self.finish_if(|in_flight| in_flight.waiters.is_abandoned()) =>
                 {
                     return self.expire_if_no_waiters();
                 }
-                // A caller has come in the moment in which it would have ended.
+                // A caller joined just before the end.
                 Some(Err(Stop::Unattended)) => retry_loop.set(self.acquire()),
                 None if self.finish_if(|in_flight| in_flight.deadline.instant() <= Instant::now()) => {
                     self.report_outcome(&Err(self.timeout_error()));
@@ -97,32 +99,32 @@ impl AcquisitionTask {
                 None => {}
             }
         };
-        let (acquired, keep) = self.store(brought);
-        if let (Some(shelving), Some(keep)) = (shelving, keep) {
+        let (acquired, update) = self.store(fetched);
+        if let (Some(entry), Some(update)) = (entry, update) {
             let left = acquired
                 .token
                 .expires_on
                 .saturating_duration_since(self.client.platform.clock.now());
             self.in_flight.set_token(acquired.clone());
-            let mut keeping = Box::pin(self.persist(keep, shelving));
-            let is_kept = left > 2 * PERSIST_WAIT && timeout(PERSIST_WAIT, keeping.as_mut()).await.is_ok();
+            let mut persisting = Box::pin(self.persist(update, entry));
+            let is_persisted =
+                left > 2 * PERSIST_WAIT && timeout(PERSIST_WAIT, persisting.as_mut()).await.is_ok();
             self.finish(Ok(acquired));
-            if !is_kept {
-                keeping.await;
+            if !is_persisted {
+                persisting.await;
             }
         } else {
             self.finish(Ok(acquired));
         }
     }
 
-    /// Ends the flight if this holds of it, for want of waiters. Under the lock, so that no caller joins between the look
-    /// and the end.
+    /// Ends the request if `holds` returns true. Both happen under the lock, so that no caller joins in between.
     fn finish_if(&self, holds: impl FnOnce(&InFlightRequest) -> bool) -> bool {
         let mut state = self.client.lock();
         let ends = holds(&self.in_flight);
         if ends {
             state.remove(&self.context.key, &self.in_flight);
-            // What was not even tried has not failed.
+            // Without an attempt nothing has failed.
             if self.in_flight.stats.attempts() > 0 {
                 self.record_refresh_failure(&mut state);
             }
@@ -130,34 +132,33 @@ impl AcquisitionTask {
         ends
     }
 
-    /// Says that the last caller has left, where a reader may wonder why nothing further is sent.
+    /// Ends the request after its last caller left, and logs it.
     fn expire_if_no_waiters(&self) {
         if self.context.background_refresh_permit.is_some() {
             self.report_outcome(&Err(self.timeout_error()));
         } else {
             self.log(Level::Info, || {
-                "no caller waits for this token any more: nothing further is sent".to_owned()
+                "no caller waits for this token any more; no further request is sent".to_owned()
             });
         }
         self.in_flight.complete(Completion::TimedOut);
     }
 
     fn timeout_error(&self) -> Error {
-        let total = self.context.options.timeouts.total;
+        let total = self.context.application.options.timeouts.total;
         self.in_flight
             .error_context
             .timed_out(total, &self.in_flight.stats)
     }
 
-    /// Asks the source until it answers with a token or an error that no retry would better.
+    /// Requests a token from the source, with retries.
     pub(super) async fn fetch_token(&self) -> Result<FetchedToken, Stop> {
-        let AcquisitionContext { source, options, .. } = &self.context;
-        let (platform, error_context, progress) = (
-            &self.client.platform,
-            &self.in_flight.error_context,
-            &self.in_flight.stats,
-        );
-        // Neither a probe is sent nor a file read for callers who have left.
+        let AcquisitionContext {
+            source, application, ..
+        } = &self.context;
+        let options = &application.options;
+        let error_context = &self.in_flight.error_context;
+        // No probe is sent and no file is read if the callers have left.
         if self.in_flight.waiters.is_abandoned() {
             return Err(Stop::Unattended);
         }
@@ -173,7 +174,7 @@ impl AcquisitionTask {
             .await
             .map_err(|error| error_context.with_source(error, 0))?;
         let limiter = self.client.endpoint_limiters.limiter(&request.url);
-        let transport = options
+        let transport = application
             .transport
             .as_ref()
             .unwrap_or(&self.client.native_transport);
@@ -193,8 +194,8 @@ impl AcquisitionTask {
                     is_missing: is_identity_missing,
                 }
             }),
-            platform,
-            stats: progress,
+            platform: &self.client.platform,
+            stats: &self.in_flight.stats,
         };
         let (end, token_response) = self.run_checked(&retry_loop, request).await?;
         match end {
@@ -207,7 +208,7 @@ impl AcquisitionTask {
         }
     }
 
-    /// Sends a request until no retry would better its outcome, and tells what the transport has to tell of it.
+    /// Sends a request with retries, and logs the warnings of the transport.
     pub(super) async fn run_retry_loop(
         &self,
         retry_loop: &RetryLoop<'_>,
@@ -224,7 +225,7 @@ impl AcquisitionTask {
         end
     }
 
-    /// The token of an answer.
+    /// Parses the token of a successful response.
     async fn parse_token_response(
         &self,
         mut response: Response,
@@ -289,18 +290,18 @@ impl AcquisitionTask {
         }
     }
 
-    /// Whether what it brings is still to be cached.
+    /// Returns whether a token of this request may still be cached.
     pub(super) fn may_store(&self, state: &State) -> bool {
         self.in_flight.epoch == state.epoch && !self.in_flight.superseded.load(Ordering::Relaxed)
     }
 
-    /// Tells the waiters how it ended.
+    /// Completes the request for its waiters.
     fn finish(&self, outcome: AcquisitionResult) {
         self.report_outcome(&outcome);
         self.in_flight.complete(Completion::Finished(outcome));
     }
 
-    /// Nothing came.
+    /// Completes the request with an error.
     fn finish_with_error(&self, error: Error) {
         let mut state = self.client.lock();
         state.remove(&self.context.key, &self.in_flight);
@@ -309,7 +310,7 @@ impl AcquisitionTask {
         self.finish(Err(error));
     }
 
-    /// Puts the next refresh off, if this was one.
+    /// Puts the next refresh off, if this request is one.
     fn record_refresh_failure(&self, state: &mut State) {
         if self.in_flight.epoch == state.epoch
             && self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh
@@ -320,17 +321,17 @@ impl AcquisitionTask {
         }
     }
 
-    /// Stores what came. From now on nobody joins: whoever comes is answered from the cache.
-    fn store(&self, brought: FetchedToken) -> (AcquiredToken, Option<PersistentUpdate>) {
+    /// Stores a fetched token. No caller joins this request from here on: later callers are answered from the cache.
+    fn store(&self, fetched: FetchedToken) -> (AcquiredToken, Option<PersistentUpdate>) {
         let mut state = self.client.lock();
         state.remove(&self.context.key, &self.in_flight);
         let key = &self.context.key.cache_key;
         let clocks = self.wall_clocks();
         let now = clocks.system;
-        let is_late = brought
-            .saved_at
-            .is_some_and(|saved_at| state.is_stale_record(key, &brought.token, saved_at));
-        if is_late && let Some(stored) = state.cache.lookup(key, clocks).cached_token() {
+        let facts = self.store_facts(&state, &fetched);
+        if facts.is_stale_record
+            && let Some(stored) = state.cache.lookup(key, clocks).cached_token()
+        {
             let metadata = Metadata {
                 token_source: Some(TokenSource::Cache),
                 ..self.in_flight.metadata()
@@ -338,70 +339,68 @@ impl AcquisitionTask {
             let acquired = AcquiredToken::from_cache(stored, self.client.generation(), clocks, metadata);
             return (acquired, None);
         }
-        let acquired = self.uncached_result(&brought);
-        let FetchedToken {
-            token,
-            cacheable,
-            saved_at,
-        } = brought;
-        let (number, spread) = (self.in_flight.sequence, self.client.refresh_jitter(key));
-        // What a caller did not want is not served again, even if its successor cannot be kept.
-        let unwanted = matches!(
-            self.in_flight.trigger,
-            AcquisitionTrigger::ForceRefresh | AcquisitionTrigger::ClaimsChallenge(_)
-        );
-        if unwanted && self.in_flight.epoch == state.epoch {
+        let acquired = self.uncached_result(&fetched);
+        let decision = facts.decide();
+        let (sequence, jitter) = (self.in_flight.sequence, self.client.refresh_jitter(key));
+        if decision.invalidate {
             state.invalidate_before(key, self.context.started_at, now);
         }
-        let stored = if cacheable && !is_late && self.may_store(&state) {
-            let in_flight = saved_at.is_none().then_some(number);
-            Some(
-                state
-                    .cache
-                    .insert(key.clone(), token.clone(), in_flight, spread, now),
-            )
-        } else {
-            None
-        };
-        let replaced = if let Some(stored) = stored {
-            stored == Some(true)
-        } else {
-            self.record_refresh_failure(&mut state);
-            if unwanted {
-                state.mark_superseded(key, number);
-            }
-            unwanted && state.cache.remove(key, number)
-        };
-        // Whoever remembers the token that was replaced must look again, unless it was only ageing.
-        if replaced
-            && self.in_flight.trigger != AcquisitionTrigger::BackgroundRefresh
-            && !key.is_thread_local()
-        {
+        let mut has_replaced = false;
+        if decision.insert {
+            let sequence = (!facts.is_persisted).then_some(sequence);
+            let replaced = state
+                .cache
+                .insert(key.clone(), fetched.token.clone(), sequence, jitter, now);
+            has_replaced = replaced == Some(true);
+        }
+        if decision.record_failure {
+            state.cache.record_refresh_failure(key, clocks);
+        }
+        if decision.remove_unwanted {
+            state.mark_superseded(key, sequence);
+            has_replaced = state.cache.remove(key, sequence);
+        }
+        if has_replaced && decision.bump_generation && !key.is_thread_local() {
             self.client.generation.fetch_add(1, Ordering::Release);
         }
-        let is_stored = stored.flatten().is_some();
         let acquired = AcquiredToken {
-            fresh_until: (is_stored && !key.is_thread_local())
-                .then(|| token.fresh_until(spread))
+            fresh_until: (decision.insert && !key.is_thread_local())
+                .then(|| fetched.token.fresh_until(jitter))
                 .filter(|until| *until > now),
             generation: self.client.generation(),
             ..acquired
         };
-        let keep = if saved_at.is_some() {
-            None
-        } else if is_stored {
-            Some(PersistentUpdate::Store(token))
-        } else {
-            (unwanted && !cacheable).then_some(PersistentUpdate::Delete)
+        let update = match decision.persist {
+            Persist::Token => Some(PersistentUpdate::Store(fetched.token)),
+            Persist::Deletion => Some(PersistentUpdate::Delete),
+            Persist::Nothing => None,
         };
-        (acquired, keep)
+        (acquired, update)
     }
 
-    /// What came, as it is served to somebody who must look again next time.
-    pub(super) fn uncached_result(&self, brought: &FetchedToken) -> AcquiredToken {
-        let from_cache = brought.saved_at.is_some();
+    fn store_facts(&self, state: &State, fetched: &FetchedToken) -> StoreFacts {
+        let key = &self.context.key.cache_key;
+        let held = state.cache.sequence(key);
+        StoreFacts {
+            replaces_unwanted: StoreFacts::replaces_unwanted(&self.in_flight.trigger),
+            is_background_refresh: self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh,
+            is_cleared: self.in_flight.epoch != state.epoch,
+            is_superseded: self.in_flight.superseded.load(Ordering::Relaxed),
+            is_cacheable: fetched.cacheable,
+            is_persisted: fetched.saved_at.is_some(),
+            is_stale_record: fetched
+                .saved_at
+                .is_some_and(|saved_at| state.is_stale_record(key, &fetched.token, saved_at)),
+            is_outdated: fetched.saved_at.is_none()
+                && held.is_some_and(|held| held > self.in_flight.sequence),
+        }
+    }
+
+    /// Returns the token as the result of a call that JavaScript must not remember.
+    pub(super) fn uncached_result(&self, fetched: &FetchedToken) -> AcquiredToken {
+        let from_cache = fetched.saved_at.is_some();
         AcquiredToken {
-            token: brought.token.clone(),
+            token: fetched.token.clone(),
             from_cache,
             fresh_until: None,
             generation: self.client.generation(),
@@ -419,7 +418,7 @@ impl AcquisitionTask {
 
 impl Drop for AcquisitionTask {
     fn drop(&mut self) {
-        // Reached without a landing only by a panic: a bug, but one that nobody may hang on.
+        // Only a panic leads here without a completion. That is a bug, but the waiters must not hang.
         if !self.in_flight.is_complete() {
             self.finish_with_error(Error::new(
                 Code::FailedResponse,

@@ -16,21 +16,21 @@ use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
 use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
 use super::untyped_value::from_js;
 use super::{TOKEN_CLIENT, runtime};
-use crate::acquisition::Acquisition;
+use crate::acquisition::{Acquisition, ApplicationContext};
 use crate::cache::file_store::FileStore;
 use crate::cache::persistent::PersistentCache;
 use crate::options::ApplicationOptions;
 use crate::options::request::{RawRequest, TokenRequest};
-use crate::platform::{CallerClock, Clock as _, SystemClock};
+use crate::platform::{Clock as _, SystemClock};
 use crate::source::relevant_variable_count;
-use crate::token::Timestamp;
+use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
 /// An application: its options, parsed.
 #[napi]
 pub struct ManagedIdentityApplication {
-    options: ApplicationOptions,
+    application: ApplicationContext,
 }
 
 /// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
@@ -43,17 +43,17 @@ pub fn create_application(
     transport_id: Option<u32>,
     write_line: Option<LogFunction>,
 ) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
-    let mut options = match ApplicationOptions::parse(&configuration.raw()?) {
-        Ok(options) => options,
+    let mut application = match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => ApplicationContext::new(options),
         Err(error) => return Ok(Either::B(error.into())),
     };
     if let (Some(send), Some(id)) = (send, transport_id) {
-        options = options.with_transport(Arc::new(JsTransport::new(env, send, id)?));
+        application = application.with_transport(Arc::new(JsTransport::new(env, send, id)?));
     }
     if let Some(write_line) = write_line {
-        options = options.with_log_sink(Arc::new(JsLogSink(write_line)));
+        application = application.with_log_sink(Arc::new(JsLogSink(write_line)));
     }
-    Ok(Either::A(ManagedIdentityApplication { options }))
+    Ok(Either::A(ManagedIdentityApplication { application }))
 }
 
 #[napi]
@@ -61,7 +61,7 @@ impl ManagedIdentityApplication {
     /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
     #[napi(catch_unwind)]
     pub fn identity(&self) -> Option<JsIdentity> {
-        JsIdentity::of(&self.options.identity)
+        JsIdentity::of(&self.application.options.identity)
     }
 
     /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
@@ -90,11 +90,12 @@ impl ManagedIdentityApplication {
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.options, request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(&self.application, &request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
-                let variables = relevant_variable_count(&self.options, waiter.source(), waiter.is_verified());
+                let variables =
+                    relevant_variable_count(&self.application.options, waiter.source(), waiter.is_verified());
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -106,10 +107,10 @@ impl ManagedIdentityApplication {
     /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
     #[napi(catch_unwind)]
     pub fn use_cache_directory(&mut self, hostname: String) {
-        if let Some(path) = &self.options.cache_directory {
+        if let Some(path) = &self.application.options.cache_directory {
             let store = Arc::new(FileStore::new(path, TOKEN_CLIENT.platform().clone()));
-            self.options = self
-                .options
+            self.application = self
+                .application
                 .clone()
                 .with_persistent_cache(PersistentCache { store, hostname });
         }
@@ -119,8 +120,8 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
         let store = Arc::new(JsCachePlugin::new(access, id));
-        self.options = self
-            .options
+        self.application = self
+            .application
             .clone()
             .with_persistent_cache(PersistentCache { store, hostname });
     }
@@ -128,7 +129,9 @@ impl ManagedIdentityApplication {
     /// Tells an observer what happens from now on; only the first one is told.
     #[napi(catch_unwind)]
     pub fn observe(&self, notice: EventFunction) {
-        self.options.event_listener.set(Box::new(JsEventListener(notice)));
+        self.application
+            .event_listener
+            .set(Box::new(JsEventListener(notice)));
     }
 
     /// Settles when the source has answered a probe or the time for it is over; or says at once what is
@@ -141,7 +144,7 @@ impl ManagedIdentityApplication {
         environment: &EnvironmentSnapshot,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let found = match TOKEN_CLIENT.probe(&self.options, &timeout, &environment.0) {
+        let found = match TOKEN_CLIENT.probe(&self.application, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };
@@ -156,13 +159,15 @@ impl ManagedIdentityApplication {
     /// The name of the source that this environment leads to.
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
-        TOKEN_CLIENT.detect_source(&self.options, &environment.0).as_str()
+        TOKEN_CLIENT
+            .detect_source(&self.application.options, &environment.0)
+            .as_str()
     }
 
     /// Whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
-        TOKEN_CLIENT.has_source(&self.options, &environment.0)
+        TOKEN_CLIENT.has_source(&self.application.options, &environment.0)
     }
 }
 

@@ -4,7 +4,7 @@
 //! of native code's for each would cost a handle of the event loop and a wake-up of it for each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use napi::bindgen_prelude::FnArgs;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -15,7 +15,8 @@ use tokio::task::AbortHandle;
 use super::environment_end::EnvironmentTeardown;
 use super::records::AcquisitionOutcome;
 use super::runtime;
-use crate::acquisition::in_flight::Waiter;
+use crate::acquisition::waiter::Waiter;
+use crate::locking::lock;
 
 /// The face's function, which never throws; held weakly, but while somebody waits.
 type CompletionFunction =
@@ -112,8 +113,4 @@ pub(super) fn notify_cleared() {
             ThreadsafeFunctionCallMode::NonBlocking,
         );
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,7 @@ use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
 use super::node_roots::NodeRoots;
-use crate::acquisition::in_flight::{AcquiredToken, AcquisitionResult};
+use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
 use crate::acquisition::probe::Availability;
 use crate::error::{Error, ErrorNumber};
 use crate::events::{Event, EventKind};

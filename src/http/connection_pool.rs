@@ -7,10 +7,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::locking::lock;
 
 /// How long a connection must have been silent since its last response before it is reused. Where responses are not
 /// acknowledged at once (see `connector`), a server can delay a stray one by 200 ms.
@@ -85,7 +87,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Endpoint<C>>> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.endpoints)
     }
 
     /// Closes idle connections when they expire; ends when none is left.
@@ -177,7 +179,7 @@ where
 
 impl<K: Clone + Eq + Hash, C> Drop for Slot<K, C> {
     fn drop(&mut self) {
-        let mut endpoints = self.pool.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut endpoints = lock(&self.pool.endpoints);
         if let Some(endpoint) = endpoints.get_mut(&self.key) {
             endpoint.in_use -= 1;
             if endpoint.in_use == 0 && endpoint.idle.is_empty() && !endpoint.is_swept {

@@ -2,13 +2,14 @@
 //! exchanges that no caller waits for, and the block that follows a 429 with `Retry-After`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::Url;
+use crate::locking::lock;
 use crate::platform::Clock;
 use crate::token::Timestamp;
 
@@ -197,10 +198,6 @@ impl Drop for UnattendedExchange<'_> {
     fn drop(&mut self) {
         lock(&self.limiter.unattended).remove(self.number);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

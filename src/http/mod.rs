@@ -3,12 +3,14 @@
 //! [`native_transport`] implements the trait. [`retry_loop`] sends, retries and times out; [`retry_policy`] holds its
 //! policies as data, [`waiters`] counts the callers that it serves, and [`timer`] enforces its time limits.
 //! [`endpoint_limiter`] holds the limits that all requests to one endpoint share.
+//!
+//! Over 300 lines, half of which are documentation: the types of the trait's signature are read together.
 
+pub mod attempt_stats;
 pub mod certificate_pin;
 mod connection;
 mod connection_pool;
 mod connector;
-mod delay;
 pub mod endpoint_limiter;
 pub mod local_error;
 pub mod native_transport;
@@ -32,6 +34,7 @@ pub use reqwest::Url;
 use self::certificate_pin::Thumbprint;
 use self::tls::{ProxyConfig, Roots};
 use crate::error::Cause;
+use crate::locking::lock;
 use crate::token::Secret;
 
 /// Returns whether a response with this status can contain a token (RFC 9110, section 15.3).
@@ -178,12 +181,12 @@ pub struct Notes(Arc<Mutex<Option<String>>>);
 impl Notes {
     /// Sets the warning.
     pub fn warn(&self, warning: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+        *lock(&self.0) = Some(warning);
     }
 
     /// Takes the warning, so that it is logged only once.
     pub fn take_warning(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 

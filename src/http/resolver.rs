@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::locking::lock;
 
 /// How old a lookup may be when a call joins it. Later calls start a new one, which succeeds at once if the network works
 /// again. As each lookup ends within half a minute, this also bounds the number of lookups for one name.
@@ -103,7 +105,7 @@ impl Resolver {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

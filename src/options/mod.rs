@@ -2,12 +2,12 @@
 
 pub mod application;
 pub mod identity;
-mod last_certificates;
+mod raw_application;
 pub mod request;
 pub mod resource;
 mod retry_options;
 mod untyped_value;
 
-pub use self::application::{ApplicationOptions, RawApplicationOptions, Timeouts};
-pub use self::last_certificates::LastCertificates;
+pub use self::application::{ApplicationOptions, Timeouts};
+pub use self::raw_application::RawApplicationOptions;
 pub use self::untyped_value::{UntypedValue, type_error};

@@ -1,6 +1,7 @@
 //! `system.retryOptions`: other numbers and delays of retries, under the Azure SDK's names.
 
-use super::{RawApplicationOptions, UntypedValue, type_error};
+use super::raw_application::RawApplicationOptions;
+use super::untyped_value::{UntypedValue, type_error};
 use crate::error::{Code, Error};
 use crate::http::retry_policy::RetryOptions;
 

@@ -3,10 +3,12 @@
 //! All timers run on the network thread, so a call that blocks there would delay them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::locking::lock;
 
 /// The most threads in blocking calls at one time.
 pub const MAX_BLOCKING_THREADS: usize = 8;
@@ -94,7 +96,7 @@ impl Default for Shared {
 
 impl Shared {
     fn queues(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queues)
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod blocking;
 mod clock;
+mod directory_error;
 mod environment;
 mod files;
+mod last_certificates;
 mod node_roots;
 mod private_dir;
 mod random;
@@ -19,11 +21,13 @@ mod zeroizing_allocator;
 use std::sync::Arc;
 
 pub use self::blocking::{BlockingPool, MAX_BLOCKING_THREADS};
-pub use self::clock::{CallerClock, Clock, SystemClock, WallClocks};
+pub use self::clock::{Clock, SystemClock};
+pub use self::directory_error::DirectoryError;
 pub use self::environment::{Environment, variable};
 pub use self::files::{Files, ReadError, SystemFiles};
+pub use self::last_certificates::LastCertificates;
 pub use self::node_roots::{NodeRoots, NodeRootsReader, Pem};
-pub use self::private_dir::{CheckedDirectory, DirectoryError, PrivateDirectory};
+pub use self::private_dir::{CheckedDirectory, PrivateDirectory};
 pub use self::random::{FixedRandom, RandomSource, SystemRandom};
 
 /// Clock, files, randomness and blocking threads. Clones share the threads.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::clock;
+use super::directory_error::DirectoryError;
 use super::files::{Files, ReadError, SystemFiles};
 use crate::token::Timestamp;
 
@@ -27,25 +28,6 @@ pub struct PrivateDirectory {
 pub struct CheckedDirectory {
     /// The path without symbolic links.
     path: PathBuf,
-}
-
-/// Why a directory cannot be used.
-#[derive(Debug)]
-pub enum DirectoryError {
-    /// It cannot be created or inspected.
-    Io(io::Error),
-    /// It is a link, a file or another kind of entry.
-    NotADirectory,
-    /// It belongs to another user.
-    WrongOwner,
-    /// Other users can access it.
-    TooPermissive,
-    /// A directory or link in its path belongs to another user, who can replace it.
-    ParentWrongOwner(PathBuf),
-    /// Other users can write to a directory in its path, and so replace it.
-    ParentTooPermissive(PathBuf),
-    /// The effective user of this process could not be determined.
-    UnknownUser(io::Error),
 }
 
 impl PrivateDirectory {

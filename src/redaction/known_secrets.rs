@@ -1,8 +1,9 @@
 //! The secrets of one acquisition.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Redactor;
+use crate::locking::lock;
 use crate::token::Secret;
 
 /// The most secrets that are kept. Each retry can read another key or assertion.
@@ -50,6 +51,6 @@ impl KnownSecrets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

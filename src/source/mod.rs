@@ -307,7 +307,7 @@ pub fn create(env: &Environment, options: &ApplicationOptions, platform: &Platfo
     };
     let source = (host.create)(env, options)
         .map_err(|error| error.map_details(|details| details.source = Some(host.name)))?;
-    if options.transport.is_some() && !source.supports_custom_transport() {
+    if options.has_custom_transport && !source.supports_custom_transport() {
         let message = match host.name {
             SourceName::WorkloadIdentity => {
                 "system.networkClient cannot be used with the proxy of system.enableAzureProxy: its TLS name or its \

@@ -12,8 +12,8 @@ use super::Endpoint;
 use crate::error::{Code, Error};
 use crate::http::tls::{Roots, has_certificate, is_server_name};
 use crate::http::{Request, Route};
-use crate::options::{ApplicationOptions, LastCertificates};
-use crate::platform::{Environment, Pem, Platform, ReadError, variable};
+use crate::options::ApplicationOptions;
+use crate::platform::{Environment, LastCertificates, Pem, Platform, ReadError, variable};
 
 /// The certificates of an authority, of which there are one or two.
 const MAX_CERTIFICATES_BYTES: usize = 1_048_576;

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use crate::http::{
     Request, Response, ResponseFuture, ResponseHeaders, ReusableConnection, Transport, TransportError,
     TransportErrorKind,
 };
+use crate::locking::lock;
 use crate::options::resource::Resource;
 use crate::options::{ApplicationOptions, RawApplicationOptions, UntypedValue};
 use crate::platform::{BlockingPool, Clock, Environment, Files, FixedRandom, Platform, ReadError};
@@ -423,8 +424,4 @@ impl From<&str> for UntypedValue {
     fn from(text: &str) -> Self {
         Self::String(text.to_owned())
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

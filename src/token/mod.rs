@@ -6,13 +6,15 @@
 //!
 //! [managed identity caching guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#token-caching
 
+mod wall_clocks;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use crate::platform::WallClocks;
+pub use self::wall_clocks::{CallerClock, WallClocks};
 
 /// A token with a longer lifetime has a `refresh_on`, at half of its lifetime.
 const MIN_LIFETIME_FOR_REFRESH: Duration = Duration::from_hours(2);

@@ -31,7 +31,7 @@ async fn expires_in_decides_and_a_warning_is_logged_if_the_clock_is_ahead() {
     let harness = Harness::scripted(|_, _| response(Some(DAY), -1, DAY - 1).into());
     let lines = Arc::new(Lines::default());
     let mut call = harness.call();
-    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.application.log = Log::new(Level::Warning, Some(lines.clone()));
     let acquired = call.outcome().await.expect("a token");
     assert_eq!(acquired.token.expires_on, START.saturating_add(seconds(DAY - 1)));
     harness.call().acquired();

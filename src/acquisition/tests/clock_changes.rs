@@ -118,7 +118,7 @@ async fn unsafe_store_is_not_an_error_for_calls_that_bypass_it() {
         ..FakeStore::default()
     });
     let mut call = Harness::always_granting(HOUR).call().ahead(TWO_HOURS, 1);
-    call.options = call.options.with_persistent_cache(PersistentCache {
+    call.application = call.application.with_persistent_cache(PersistentCache {
         store,
         hostname: "host".into(),
     });

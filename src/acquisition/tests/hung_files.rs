@@ -120,7 +120,7 @@ async fn workload_identity_probe_ends_in_time_with_a_hung_token_file() {
     let call = harness.call().env(WORKLOAD);
     let found = harness
         .client
-        .probe(&call.options, &UntypedValue::Undefined, &call.env)
+        .probe(&call.application, &UntypedValue::Undefined, &call.env)
         .expect("a probe");
     let probing = tokio::spawn(found);
     hung.read().await;

@@ -24,7 +24,7 @@ async fn availability(harness: &Harness) -> crate::acquisition::probe::Availabil
     let call = harness.call();
     let probe = call
         .client
-        .probe(&call.options, &UntypedValue::Undefined, &call.env);
+        .probe(&call.application, &UntypedValue::Undefined, &call.env);
     probe.expect("begun").await
 }
 
@@ -303,7 +303,7 @@ async fn configured_endpoint_is_never_foreign() {
         assert!(!is_unavailable(&error), "{error}");
         let probe = call
             .client
-            .probe(&call.options, &UntypedValue::Undefined, &call.env);
+            .probe(&call.application, &UntypedValue::Undefined, &call.env);
         assert!(probe.expect("begun").await.available, "{status}");
     }
 }

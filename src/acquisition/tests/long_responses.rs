@@ -176,9 +176,11 @@ async fn full_pool_leaves_a_probe_its_outcome_within_its_limit() {
     let _releases = occupy_pool(&harness).await;
     let began = Instant::now();
     let timeout = crate::options::UntypedValue::Number(200.0);
-    let probe = harness
-        .client
-        .probe(&options(|_| {}), &timeout, &Environment::default());
+    let probe = harness.client.probe(
+        &ApplicationContext::new(options(|_| {})),
+        &timeout,
+        &Environment::default(),
+    );
     let availability = in_steps(probe.expect("a timeout")).await;
     assert!(!availability.available);
     let reason = availability.reason.expect("a reason");

@@ -26,19 +26,31 @@ mod timeouts;
 mod unattended;
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, advance, sleep};
 
+use super::outcome::{AcquiredToken, AcquisitionResult};
+use super::waiter::Waiter;
 use super::*;
-use crate::acquisition::in_flight::AcquisitionResult;
-use crate::http::TransportErrorKind;
+use crate::error::{Code, Error};
+use crate::http::{Transport, TransportErrorKind};
 use crate::log::Level;
+use crate::metadata::CacheRefreshReason;
 use crate::options::RawApplicationOptions;
-use crate::platform::{Clock as _, variable as v};
+use crate::options::request::{CachePolicy, TokenRequest};
+use crate::platform::{Clock as _, Environment, variable as v};
+use crate::source::SourceName;
 use crate::test_support::{
     self, FakeClock, FakeEntry, FakeFiles, FakeOutcome, FakeResponse, FakeTransport, environment, options,
     resource,
 };
+use crate::token::CallerClock;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -111,7 +123,7 @@ impl Harness {
             client: self.client.clone(),
             clock: self.clock.clone(),
             ahead: (0, 0),
-            options: options(|_| {}),
+            application: ApplicationContext::new(options(|_| {})),
             env: Environment::default(),
             request: TokenRequest {
                 resource: resource("https://vault.azure.net"),
@@ -138,7 +150,7 @@ impl Harness {
 #[derive(Clone)]
 struct Call {
     client: Arc<TokenClient>,
-    options: ApplicationOptions,
+    application: ApplicationContext,
     env: Environment,
     request: TokenRequest,
     clock: Arc<FakeClock>,
@@ -164,7 +176,7 @@ impl Call {
     }
 
     fn set(mut self, change: impl FnOnce(&mut RawApplicationOptions)) -> Self {
-        self.options = options(change);
+        self.application = ApplicationContext::new(options(change));
         self
     }
 
@@ -174,7 +186,7 @@ impl Call {
     }
 
     fn by(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.options = self.options.with_transport(transport);
+        self.application = self.application.with_transport(transport);
         self
     }
 
@@ -182,8 +194,8 @@ impl Call {
         let (ahead, thread) = self.ahead;
         let now = self.clock.now().with_offset(ahead);
         self.client.acquire(
-            &self.options,
-            self.request,
+            &self.application,
+            &self.request,
             &self.env,
             CallerClock { now, thread },
         )

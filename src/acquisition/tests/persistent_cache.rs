@@ -78,7 +78,7 @@ impl Process {
 
     pub(super) fn call(&self) -> Call {
         let mut call = self.0.call();
-        call.options = call.options.with_persistent_cache(PersistentCache {
+        call.application = call.application.with_persistent_cache(PersistentCache {
             store: self.1.clone(),
             hostname: "host".into(),
         });

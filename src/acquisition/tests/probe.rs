@@ -272,10 +272,13 @@ async fn probe_does_not_wait_for_acquisitions() {
         .collect();
     settle().await;
     let Call {
-        client, options, env, ..
+        client,
+        application,
+        env,
+        ..
     } = harness.call();
     let probe = client
-        .probe(&options, &UntypedValue::Undefined, &env)
+        .probe(&application, &UntypedValue::Undefined, &env)
         .expect("begun");
     assert!(probe.await.available);
     assert_eq!(harness.transport.max_in_flight(), 32);
@@ -294,7 +297,7 @@ async fn probes_by_custom_clients_need_no_permit() {
         .map(|_| {
             let probe = call
                 .client
-                .probe(&call.options, &UntypedValue::Undefined, &call.env);
+                .probe(&call.application, &UntypedValue::Undefined, &call.env);
             tokio::spawn(probe.expect("begun"))
         })
         .collect();
@@ -318,7 +321,7 @@ async fn secret_echoed_by_the_probe_response_is_redacted() {
         let call = harness.call().env(env);
         let probe = call
             .client
-            .probe(&call.options, &UntypedValue::Undefined, &call.env);
+            .probe(&call.application, &UntypedValue::Undefined, &call.env);
         let reason = probe.expect("begun").await.reason.expect("refused");
         assert!(
             reason.contains("connectex") && !reason.contains("hush"),

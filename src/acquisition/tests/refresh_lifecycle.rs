@@ -216,7 +216,7 @@ async fn failed_refresh_is_logged_by_the_starting_application() {
         .set_script(|_, _| FakeResponse::new(400, r#"{"error":"invalid_request"}"#).into());
     advance(seconds(DAY / 2 + 300)).await;
     let mut call = harness.call();
-    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.application.log = Log::new(Level::Warning, Some(lines.clone()));
     call.acquired();
     harness.call().acquired();
     settle().await;
@@ -282,7 +282,7 @@ async fn background_refresh_uses_the_application_timeout_and_emits_an_event() {
     let mut call = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(600_000.0));
-    call.options.log = Log::new(Level::Warning, Some(lines.clone()));
+    call.application.log = Log::new(Level::Warning, Some(lines.clone()));
     call.within(seconds(1)).acquired();
     sleep(seconds(119)).await;
     assert!(lines.0.lock().expect("unpoisoned").is_empty());

@@ -2,12 +2,13 @@
 //! and files that a writer that was killed has left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::persistent;
+use crate::locking::lock;
 use crate::platform::CheckedDirectory;
 use crate::token::Timestamp;
 
@@ -33,7 +34,7 @@ static LAST_CLEANUPS: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::ne
 
 /// Returns whether a folder is to be cleaned, and counts it as cleaned then.
 pub(super) fn is_due(folder: &str) -> bool {
-    let mut cleaned = LAST_CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cleaned = lock(&LAST_CLEANUPS);
     cleaned.retain(|_, at| at.elapsed() < INTERVAL);
     if cleaned.contains_key(folder) {
         return false;

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 
 use crate::options::identity::Identity;
 use crate::options::resource::Resource;
-use crate::platform::WallClocks;
 use crate::source::{Source, SourceName, TokenQuery};
-use crate::token::{Freshness, Timestamp, Token};
+use crate::token::{Freshness, Timestamp, Token, WallClocks};
 
 /// The first pause after a refresh that failed; also the pause between refreshes of a token that is
 /// nearly expired, whatever came of them.

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::CacheKey;
+use crate::encoding::sha256_hex;
 use crate::error::Error;
 use crate::platform::Platform;
 use crate::token::{MAX_TOKEN_LIFETIME, Secret, Timestamp, Token};
@@ -98,9 +98,9 @@ impl RecordId {
     /// The place of a key's token on this host. Reads a file.
     fn new(key: &CacheKey, persistent_cache: &PersistentCache, platform: &Platform) -> Self {
         let key = key.canonical_string();
-        let host = sha256_hex(&[&machine_id(platform), &persistent_cache.hostname]);
+        let host = sha256_of_parts(&[&machine_id(platform), &persistent_cache.hostname]);
         Self {
-            entry: sha256_hex(&[&key, &host]),
+            entry: sha256_of_parts(&[&key, &host]),
             key,
             host,
         }
@@ -156,7 +156,7 @@ impl Record<'_> {
             "{} {} {} {:?}",
             self.version, self.saved_at_ms, self.expires_on_ms, self.refresh_on_ms
         );
-        sha256_hex(&[&figures, &self.key, &self.host, &self.access_token])
+        sha256_of_parts(&[&figures, &self.key, &self.host, &self.access_token])
     }
 }
 
@@ -178,19 +178,13 @@ fn machine_id(platform: &Platform) -> String {
     String::from_utf8_lossy(&found).trim().to_owned()
 }
 
-/// Lower-case hexadecimal, over parts that cannot run into one another.
-fn sha256_hex(parts: &[&str]) -> String {
+/// Returns the SHA-256 of several parts. The length of each precedes it, so that no two lists have the same digest.
+fn sha256_of_parts(parts: &[&str]) -> String {
     let mut whole = Zeroizing::new(String::new());
     for part in parts {
         let _ = write!(whole, "{}:{part}", part.len());
     }
-    digest(&SHA256, whole.as_bytes())
-        .as_ref()
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    sha256_hex(whole.as_bytes())
 }
 
 #[cfg(test)]

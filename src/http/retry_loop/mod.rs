@@ -3,18 +3,18 @@
 //! It follows a [`RetryPolicy`] and the endpoint's [`EndpointLimiter`], and does not depend on tokens: the caller
 //! supplies the [`ChallengeHandler`]. Each retry starts from the first request, so that the key for a challenge is read
 //! again.
-//!
-//! Over 300 lines, because the loop and the types of its parameters are read together.
+
+mod delay;
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep};
 
-use super::delay::RetryCounts;
+use self::delay::RetryCounts;
+use super::attempt_stats::{AttemptStats, Deadline};
 use super::endpoint_limiter::EndpointLimiter;
 use super::retry_policy::{RetryOptions, RetryPolicy, parse_retry_after, with_jitter};
 use super::timer::timeout_at;
@@ -26,109 +26,6 @@ use crate::platform::Platform;
 const TOO_MANY_REQUESTS: u16 = 429;
 /// How often a delay compares the wall clock.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The instant at which the last waiter times out. Callers that join can move it to a later one.
-#[derive(Debug)]
-pub struct Deadline(Mutex<Instant>);
-
-impl Deadline {
-    /// Creates a deadline `total` from now.
-    pub fn after(total: Duration) -> Self {
-        Self(Mutex::new(Instant::now() + total))
-    }
-
-    /// Moves the deadline to `total` from now, unless it is later already.
-    pub fn extend_to(&self, total: Duration) {
-        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = at.max(Instant::now() + total);
-    }
-
-    /// Returns the instant of the deadline.
-    pub fn instant(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the time until the deadline; zero if it has passed.
-    pub fn remaining(&self) -> Duration {
-        self.instant().saturating_duration_since(Instant::now())
-    }
-
-    pub(super) fn allows(&self, wait: Duration) -> bool {
-        wait <= self.remaining()
-    }
-}
-
-/// The statistics of a retry loop so far. Callers read them when they time out before the loop ends.
-#[derive(Debug, Default)]
-pub struct AttemptStats {
-    attempts: AtomicU32,
-    http_time: AtomicU64,
-    cache_time: AtomicU64,
-    first_attempt_at: OnceLock<Instant>,
-    /// Whether the loop waits for the end of a block (a 429 with `Retry-After`).
-    is_paused: AtomicBool,
-    last_error: Mutex<Option<Error>>,
-}
-
-impl AttemptStats {
-    /// Returns the number of requests sent.
-    pub fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed)
-    }
-
-    /// Returns the total time of all requests.
-    pub fn http_time(&self) -> Duration {
-        Duration::from_micros(self.http_time.load(Ordering::Relaxed))
-    }
-
-    /// Returns whether the loop waits for the end of a block (a 429 with `Retry-After`).
-    pub fn is_paused(&self) -> bool {
-        self.is_paused.load(Ordering::Relaxed)
-    }
-
-    /// Returns the error of the last finished attempt.
-    pub fn last_error(&self) -> Option<Error> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn record_attempt(&self) {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.first_attempt_at.get_or_init(Instant::now);
-    }
-
-    fn add_http_time(&self, time: Duration) {
-        self.http_time.fetch_add(micros(time), Ordering::Relaxed);
-    }
-
-    /// Returns the total time of all accesses to the persistent cache.
-    pub fn cache_time(&self) -> Duration {
-        Duration::from_micros(self.cache_time.load(Ordering::Relaxed))
-    }
-
-    /// Adds the time of an access to the persistent cache.
-    pub fn add_cache_time(&self, time: Duration) {
-        self.cache_time.fetch_add(micros(time), Ordering::Relaxed);
-    }
-
-    /// Returns the time since the first request was sent; zero before it.
-    pub(super) fn since_first_attempt(&self) -> Duration {
-        self.first_attempt_at
-            .get()
-            .map_or(Duration::ZERO, Instant::elapsed)
-    }
-
-    /// Records the error of the last finished attempt.
-    pub fn record_error(&self, error: Error) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
 
 /// The outcome of one attempt, and of the loop.
 pub enum AttemptOutcome {
@@ -215,16 +112,16 @@ impl RetryLoop<'_> {
         challenge: &ChallengeHandler<'_>,
         observer: &dyn RetryObserver,
     ) -> AttemptOutcome {
-        let mut spent = RetryCounts::default();
+        let mut counts = RetryCounts::default();
         loop {
-            let limit = if spent.is_last {
+            let limit = if counts.is_last {
                 self.last_request_timeout
             } else {
                 self.request_timeout
             };
             let mut end = self.attempt(request, limit, challenge, observer).await;
             let can_retry = observer.can_retry(&end);
-            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut spent)).flatten() else {
+            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut counts)).flatten() else {
                 return end;
             };
             if let AttemptOutcome::Response(response) = &mut end {
@@ -310,9 +207,9 @@ impl RetryLoop<'_> {
         observer.on_response(&returned, took);
         let response = returned.map_err(AttemptOutcome::TransportError)?;
         if response.status == TOO_MANY_REQUESTS
-            && let Some(pause) = self.retry_after(&response)
+            && let Some(retry_after) = self.retry_after(&response)
         {
-            self.limiter.block_for(pause);
+            self.limiter.block_for(retry_after);
         }
         Ok(response)
     }
@@ -321,13 +218,13 @@ impl RetryLoop<'_> {
     /// needs no permit.
     async fn acquire_permit(&self) -> Result<Option<SemaphorePermit<'_>>, AttemptOutcome> {
         let permit = loop {
-            while let Some(pause) = self.limiter.blocked_for() {
-                if !self.deadline.allows(pause) {
-                    return Err(AttemptOutcome::BlockedByRetryAfter(pause));
+            while let Some(block) = self.limiter.blocked_for() {
+                if !self.deadline.allows(block) {
+                    return Err(AttemptOutcome::BlockedByRetryAfter(block));
                 }
                 // The block ends before the deadline, and the jitter must not change that.
-                let pause = with_jitter(pause, self.random_fraction()).min(self.deadline.remaining());
-                self.pause(pause, true).await.ok_or(AttemptOutcome::Unattended)?;
+                let delay = with_jitter(block, self.random_fraction()).min(self.deadline.remaining());
+                self.pause(delay, true).await.ok_or(AttemptOutcome::Unattended)?;
             }
             let permit = if self.transport.needs_request_permit() {
                 let permit = self

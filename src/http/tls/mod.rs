@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::error::{Cause, Code, Error};
 use crate::http::timer::timeout_at;
 use crate::http::{Request, TransportError, TransportErrorKind, Url};
+use crate::locking::lock;
 use crate::platform::{Environment, NodeRoots, NodeRootsReader, Pem, Platform, variable};
 
 /// The largest file of trust roots that is read.
@@ -202,7 +203,7 @@ impl ClientConfigs {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Roots, BuiltConfig>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::last_certificates::LastCertificates;
+use super::identity::{IdKind, Identity};
+use super::raw_application::RawApplicationOptions;
 use super::retry_options;
 use super::untyped_value::{UntypedValue, type_error};
-use crate::cache::persistent::PersistentCache;
 use crate::error::{Code, Error};
-use crate::events::EventListenerSlot;
-use crate::http::Transport;
 use crate::http::retry_policy::RetryOptions;
-use crate::log::{Level, Log, LogSink};
-use crate::options::identity::{IdKind, Identity};
+use crate::log::Level;
+use crate::platform::LastCertificates;
 use crate::source_name::SourceName;
 
 /// One connection attempt.
@@ -26,46 +24,6 @@ const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 /// All capabilities together; a longer list would not fit a request line that hosts accept.
 const MAX_CAPABILITIES_BYTES: usize = 2_048;
-
-/// The options as a caller gave them.
-#[derive(Default)]
-#[expect(
-    missing_docs,
-    reason = "each is the option of its name; index.d.ts documents them"
-)]
-pub struct RawApplicationOptions {
-    pub configuration: UntypedValue,
-    pub managed_identity_id_params: UntypedValue,
-    pub user_assigned_client_id: UntypedValue,
-    pub user_assigned_resource_id: UntypedValue,
-    pub user_assigned_object_id: UntypedValue,
-    pub user_assigned_id: UntypedValue,
-    pub client_capabilities: UntypedValue,
-    pub source: UntypedValue,
-    pub cache: UntypedValue,
-    pub cache_directory: UntypedValue,
-    pub cache_plugin: UntypedValue,
-    pub before_cache_access: UntypedValue,
-    pub after_cache_access: UntypedValue,
-    pub system: UntypedValue,
-    pub disable_internal_retries: UntypedValue,
-    pub retry_options: UntypedValue,
-    pub max_retries: UntypedValue,
-    pub retry_delay_in_ms: UntypedValue,
-    pub max_retry_delay_in_ms: UntypedValue,
-    pub connect_timeout: UntypedValue,
-    pub request_timeout: UntypedValue,
-    pub total_timeout: UntypedValue,
-    pub network_client: UntypedValue,
-    pub send_get_request: UntypedValue,
-    pub send_post_request: UntypedValue,
-    pub logger_options: UntypedValue,
-    pub logger_callback: UntypedValue,
-    pub log_level: UntypedValue,
-    pub pii_logging_enabled: UntypedValue,
-    pub on_background_token_refresh: UntypedValue,
-    pub enable_azure_proxy: UntypedValue,
-}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +53,12 @@ pub struct ApplicationOptions {
     pub disable_internal_retries: bool,
     /// What the caller wants instead of the source's numbers.
     pub retry_options: RetryOptions,
-    /// The caller's own HTTP client; `None` is the native one.
-    pub transport: Option<Arc<dyn Transport>>,
-    /// Where lines for the reader go.
-    pub log: Log,
-    /// Who observes.
-    pub event_listener: EventListenerSlot,
+    /// Whether the caller sends the requests with `system.networkClient`.
+    pub has_custom_transport: bool,
+    /// The level up to which lines are logged.
+    pub log_level: Level,
     /// The folder in which tokens are to be kept.
     pub cache_directory: Option<PathBuf>,
-    /// The cache outside of this process.
-    pub persistent_cache: Option<PersistentCache>,
     /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
     pub azure_proxy: Option<Arc<LastCertificates>>,
 }
@@ -156,37 +110,14 @@ impl ApplicationOptions {
             },
             disable_internal_retries,
             retry_options: retry_options::parse(raw, disable_internal_retries)?,
-            transport: None,
-            log: Log::new(parse_log_level(raw)?, None),
-            event_listener: EventListenerSlot::default(),
+            has_custom_transport: raw.network_client != UntypedValue::Undefined,
+            log_level: parse_log_level(raw)?,
             cache_directory: parse_cache_directory(raw)?,
-            persistent_cache: None,
             azure_proxy: raw
                 .enable_azure_proxy
                 .as_bool("system.enableAzureProxy")?
                 .then(Arc::default),
         })
-    }
-
-    /// The same with a caller's own HTTP client.
-    #[must_use]
-    pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// The same with a cache outside of this process.
-    #[must_use]
-    pub fn with_persistent_cache(mut self, persistent_cache: PersistentCache) -> Self {
-        self.persistent_cache = Some(persistent_cache);
-        self
-    }
-
-    /// The same with a reader of lines.
-    #[must_use]
-    pub fn with_log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
-        self.log = Log::new(self.log.level(), Some(sink));
-        self
     }
 }
 

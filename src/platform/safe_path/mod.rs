@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::private_dir::DirectoryError;
+use super::directory_error::DirectoryError;
 
 /// The most symbolic links followed in one path; the same as Linux's limit.
 const MAX_LINKS: usize = 40;

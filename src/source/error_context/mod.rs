@@ -14,7 +14,7 @@ use super::quotation::{QuotedError, quotable_body, quotable_object};
 use super::token_response::TokenResponse;
 use super::{Source, SourceName};
 use crate::error::{Cause, Code, Error};
-use crate::http::retry_loop::AttemptStats;
+use crate::http::attempt_stats::AttemptStats;
 use crate::http::{MAX_BODY_BYTES, Response, TransportError, TransportErrorKind};
 use crate::options::identity::printable_id;
 use crate::redaction::KnownSecrets;

@@ -125,7 +125,8 @@ fn source_names_equal_the_public_constants() {
 
 #[test]
 fn custom_client_is_supported_except_by_service_fabric() {
-    let transport = crate::test_support::FakeTransport::always_granting(1);
+    let mut custom = system_assigned();
+    custom.has_custom_transport = true;
     for variables in [
         APP_SERVICE,
         AZURE_ARC,
@@ -134,12 +135,9 @@ fn custom_client_is_supported_except_by_service_fabric() {
         MACHINE_LEARNING,
         WORKLOAD_IDENTITY,
     ] {
-        assert!(opened(variables, &system_assigned().with_transport(transport.clone())).is_ok());
+        assert!(opened(variables, &custom).is_ok());
     }
-    let error = refused(opened(
-        SERVICE_FABRIC,
-        &system_assigned().with_transport(transport),
-    ));
+    let error = refused(opened(SERVICE_FABRIC, &custom));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
     assert_eq!(error.details().source, Some(SourceName::ServiceFabric));

@@ -1,5 +1,8 @@
 //! One exchange: its time limit, its challenge, and the request of a retry.
 
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+
 use super::*;
 
 fn seconds(seconds: u64) -> Duration {

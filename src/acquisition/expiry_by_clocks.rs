@@ -2,9 +2,8 @@
 
 use super::task::AcquisitionTask;
 use crate::http::Response;
-use crate::platform::WallClocks;
 use crate::source::{GrantedToken, TokenResponse};
-use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token};
+use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token, WallClocks};
 
 impl AcquisitionTask {
     /// The token that a successful response grants, as it came `now`.

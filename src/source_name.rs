@@ -143,8 +143,8 @@ impl SourceName {
                 "Behind a proxy that inspects TLS, set NODE_EXTRA_CA_CERTS to a file with its certificate."
             }
             _ => {
-                "Its certificate must be issued by an authority that this process trusts; for another authority, set \
-                 NODE_EXTRA_CA_CERTS to a file with its certificate."
+                "Its certificate must be issued by an authority in the trust roots of this process; for another authority, \
+                 set NODE_EXTRA_CA_CERTS to a file with its certificate."
             }
         }
     }

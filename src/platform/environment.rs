@@ -24,7 +24,7 @@ pub mod variable {
     pub const MSI_SECRET: &str = "MSI_SECRET";
     /// Machine Learning: the client id of the identity that is used when the application names none.
     pub const DEFAULT_IDENTITY_CLIENT_ID: &str = "DEFAULT_IDENTITY_CLIENT_ID";
-    /// IMDS: a base URL that replaces http://169.254.169.254.
+    /// IMDS: a base URL that replaces <http://169.254.169.254>.
     pub const AZURE_POD_IDENTITY_AUTHORITY_HOST: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
     /// Workload identity: the path of the file with the federated token.
     pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";

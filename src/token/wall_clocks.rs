@@ -1,4 +1,4 @@
-//! The time of a call by two wall clocks: the system's and the caller's, which fake timers replace in tests.
+//! The time of one call by the system's wall clock and by its caller's, which fake timers replace in tests.
 
 use super::Timestamp;
 
@@ -6,7 +6,7 @@ use super::Timestamp;
 /// caller's clock.
 const TOLERANCE_MS: u64 = 5_000;
 
-/// The time of one call by the system's wall clock and by the caller's `Date.now()`, which a test can replace.
+/// The time of one call by two wall clocks: the system's, and the caller's `Date.now()`, which a test can replace.
 ///
 /// A token is returned only if it is valid by both.
 #[derive(Clone, Copy, Debug)]

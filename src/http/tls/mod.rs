@@ -295,8 +295,13 @@ fn tls_with_system_roots(
     // The verifier rejects all certificates if one of them cannot be parsed.
     additional.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(additional, provider)
-        .map_err(|error| tls_error(error.to_string()))?;
+    // With extra roots the verifier on Windows also builds a chain engine of its own.
+    let verifier = if additional.is_empty() {
+        rustls_platform_verifier::Verifier::new(provider)
+    } else {
+        rustls_platform_verifier::Verifier::new_with_extra_roots(additional, provider)
+    };
+    let verifier = verifier.map_err(|error| tls_error(error.to_string()))?;
     Ok(tls_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))

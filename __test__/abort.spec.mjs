@@ -40,12 +40,12 @@ test("native code is notified of calls that lost their last waiter, and only of 
   const [released] = await runProcess(
     t,
     async ({ native, require, argument, report }) => {
-      const { Arrivals } = require("./binding.cjs");
-      const { release } = Arrivals.prototype;
+      const { CompletionChannel } = require("./binding.cjs");
+      const { cancel } = CompletionChannel.prototype;
       const released = [];
-      Arrivals.prototype.release = function (call) {
+      CompletionChannel.prototype.cancel = function (call) {
         released.push(call);
-        return release.call(this, call);
+        return cancel.call(this, call);
       };
       const application = new native.ManagedIdentityApplication();
       await application.acquireToken("https://before.example");

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
@@ -79,7 +80,7 @@ test("-o json: prints the same object as --output json", async (t) => {
   t.is(JSON.parse(stdout).resource, RESOURCE);
 });
 
-test("-o env: a shell and Node.js read the token and its expiry", async (t) => {
+testWith(test, "sh")("-o env: a shell and Node.js read the token and its expiry", async (t) => {
   const endpoint = await startEndpoint(t);
   const { stdout } = await run(t, ["token", "--resource", RESOURCE, "-o", "env"], { env: endpoint.env });
   t.regex(stdout, /^AZURE_ACCESS_TOKEN=[\w.-]+\nAZURE_ACCESS_TOKEN_EXPIRES_ON=\d{10}\n$/);
@@ -111,7 +112,7 @@ test("--source: is used whatever else the environment says", async (t) => {
   t.is(await sourceOf("--source", "CloudShell,Imds"), "DefaultToImds");
 });
 
-test("command substitution in a shell: is the token", async (t) => {
+testWith(test, "sh")("command substitution in a shell: is the token", async (t) => {
   const endpoint = await startEndpoint(t);
   const line = 'token=$("$@" token --resource https://vault.azure.net) && printf "<%s>" "$token"';
   const { stdout } = await startCommand(t, ["sh", "-c", line, "sh", ...PROGRAM], { env: endpoint.env }).ended;

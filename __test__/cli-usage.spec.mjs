@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { inTerminal, MAIN, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
@@ -255,17 +256,20 @@ for (const [condition, args] of [
   ["the help of a command", ["doctor", "--help"]],
   ["an error", ["doctor", "--for", "http://my-vault.vault.azure.net"]],
 ]) {
-  test(`${condition}: is wrapped in a terminal, but not in a pipe`, async (t) => {
-    const line = `stty cols 70; "$@"`;
-    const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, ...args]);
-    const { stdout } = await startCommand(t, command).ended;
-    const lines = stdout.replaceAll("\r", "").trimEnd().split("\n");
-    t.true(lines.length > 2);
-    // Examples and forms of use are meant to be copied, so they are not wrapped.
-    for (const part of lines) t.true(part.length <= 70 || part.includes(" <command> "), part);
-    const piped = await run(t, args);
-    t.true((piped.stdout + piped.stderr).trimEnd().split("\n").length < lines.length);
-  });
+  testWith(test, "util-linux script")(
+    `${condition}: is wrapped in a terminal, but not in a pipe`,
+    async (t) => {
+      const line = `stty cols 70; "$@"`;
+      const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, ...args]);
+      const { stdout } = await startCommand(t, command).ended;
+      const lines = stdout.replaceAll("\r", "").trimEnd().split("\n");
+      t.true(lines.length > 2);
+      // Examples and forms of use are meant to be copied, so they are not wrapped.
+      for (const part of lines) t.true(part.length <= 70 || part.includes(" <command> "), part);
+      const piped = await run(t, args);
+      t.true((piped.stdout + piped.stderr).trimEnd().split("\n").length < lines.length);
+    },
+  );
 }
 
 test("a long invalid argument, which may be a secret: is not repeated in the error", async (t) => {
@@ -281,7 +285,7 @@ test("a long invalid argument, which may be a secret: is not repeated in the err
   }
 });
 
-test("the reader of the output ends first: exit 0 without an error", async (t) => {
+testWith(test, "bash")("the reader of the output ends first: exit 0 without an error", async (t) => {
   const { env } = await startEndpoint(t);
   for (const args of [["doctor"], ["doctor", "--json"], ["token", "--resource", "https://a"], ["--help"]]) {
     const line = `"$@" | true; echo "\${PIPESTATUS[0]}"`;

@@ -9,6 +9,7 @@ import net from "node:net";
 import { networkInterfaces } from "node:os";
 import tls from "node:tls";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
 import { tokenRequest } from "./support/page-attack.mjs";
 
@@ -164,26 +165,29 @@ for (const source of SECURE) {
   });
 }
 
-test("host: other addresses than the default are used for the origin", async (t) => {
-  for (const [host, name] of [
-    ["127.0.0.1", "127.0.0.1"],
-    ["localhost", "localhost"],
-    ["127.0.0.5", "127.0.0.5"],
-    ["0.0.0.0", "127.0.0.1"],
-    ["::1", "[::1]"],
-    ["0:0::1", "[::1]"],
-    ["::", "[::1]"],
-  ]) {
-    const endpoint = await startEmulator({ source: "app-service", host, secret: SECRET }).catch(
-      (error) => error,
-    );
-    if (endpoint.code === "EADDRNOTAVAIL" || endpoint.code === "EAFNOSUPPORT") continue; // no IPv6 on this machine
-    t.teardown(() => endpoint.close());
-    t.is(new URL(endpoint.origin).hostname, name);
-    const address = name.replace(/[[\]]/g, "");
-    t.is((await send(endpoint, { address })).status, 200, host);
-  }
-});
+testWith(test, "other loopback addresses")(
+  "host: other addresses than the default are used for the origin",
+  async (t) => {
+    for (const [host, name] of [
+      ["127.0.0.1", "127.0.0.1"],
+      ["localhost", "localhost"],
+      ["127.0.0.5", "127.0.0.5"],
+      ["0.0.0.0", "127.0.0.1"],
+      ["::1", "[::1]"],
+      ["0:0::1", "[::1]"],
+      ["::", "[::1]"],
+    ]) {
+      const endpoint = await startEmulator({ source: "app-service", host, secret: SECRET }).catch(
+        (error) => error,
+      );
+      if (endpoint.code === "EADDRNOTAVAIL" || endpoint.code === "EAFNOSUPPORT") continue; // no IPv6 on this machine
+      t.teardown(() => endpoint.close());
+      t.is(new URL(endpoint.origin).hostname, name);
+      const address = name.replace(/[[\]]/g, "");
+      t.is((await send(endpoint, { address })).status, 200, host);
+    }
+  },
+);
 
 const [external] = Object.values(networkInterfaces())
   .flat()

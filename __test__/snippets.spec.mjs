@@ -27,7 +27,16 @@ const OPTIONS = {
   noEmit: true,
 };
 /** The pages whose snippets also run. */
-const RUN = ["README.md", "docs/api.md", "docs/azure-sdk.md", "docs/configuration.md", "docs/errors.md"];
+const RUN = [
+  "README.md",
+  "docs/aks.md",
+  "docs/api.md",
+  "docs/azure-arc.md",
+  "docs/azure-sdk.md",
+  "docs/configuration.md",
+  "docs/errors.md",
+  "docs/identity-and-role.md",
+];
 
 /** The snippets of a page as `{ name, text }`, named by the lines on which they begin. */
 function snippetsOf(page) {

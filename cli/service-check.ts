@@ -227,7 +227,8 @@ function readChallenge(headers: IncomingHttpHeaders): ServiceChallenge | null {
     errorDescription: quote(parameters.get("error_description")),
     resource: quote(parameters.get("resource") ?? parameters.get("resource_id")),
     tenant: GUID.exec(authority)?.[0] ?? null,
-    claims: claims === undefined ? null : quote(Buffer.from(claims, "base64").toString("utf8"), MAX_CLAIMS_CHARS),
+    claims:
+      claims === undefined ? null : quote(Buffer.from(claims, "base64").toString("utf8"), MAX_CLAIMS_CHARS),
   };
 }
 

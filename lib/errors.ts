@@ -8,7 +8,7 @@ import type {
   ManagedIdentityErrorDetails,
   ManagedIdentitySourceNames,
 } from "../index.js";
-import { binding, type JsError } from "./native-binding.js";
+import { binding, type JsFailure } from "./native-binding.js";
 import { nodeRequire } from "./node-require.js";
 import { frozenMetadata } from "./result.js";
 import { defineField, defineProperty, own } from "./safe-objects.js";
@@ -36,7 +36,7 @@ const BRAND = Symbol.for("managed-identity-native.ManagedIdentityError");
 const OPTIONAL_FIELDS = ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"] as const;
 
 /** What is known of an error: a caller's details, or native code's record. */
-type ErrorDetails = ManagedIdentityErrorDetails | Partial<JsError>;
+type ErrorDetails = ManagedIdentityErrorDetails | Partial<JsFailure>;
 
 export class ManagedIdentityError extends AuthError {
   declare name: string;

@@ -14,7 +14,8 @@ const { generation } = binding;
 
 let lastCallNumber = 0;
 
-function nextCallNumber(): number {
+/** Returns the number by which native code names a call. */
+export function nextCallNumber(): number {
   lastCallNumber = (lastCallNumber + 1) >>> 0; // A u32 in native code.
   return lastCallNumber;
 }
@@ -113,7 +114,7 @@ export class PendingCall {
     if (this.#waiters > 0 || !isPending(this)) return;
     this.#isReleased = true;
     this.#close();
-    this.#queue.native.release(this.number);
+    this.#queue.native.cancel(this.number);
   }
 
   #close(): void {

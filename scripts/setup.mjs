@@ -1,10 +1,12 @@
 // Installs the development dependencies of package-lock.json, unless they are installed already. `npm run demo` and
-// `npm test` begin with it, so that both work in a fresh clone and cost nothing extra in a second run.
+// `npm test` begin with it, so that both work in a fresh clone and cost nothing extra in a second run. With --check it
+// installs nothing, and fails in one line if something is missing: `npm run build` begins with that.
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const OLDEST_NODE = 20;
+const isCheck = process.argv.includes("--check");
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 function run(command, options, stdio) {
@@ -33,6 +35,11 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
 } else if (run("cargo", ["--version"], "ignore") !== 0) {
   console.error("Rust is needed to build the add-on, and cargo was not found: see https://rustup.rs.");
   process.exitCode = 1;
+} else if (isCheck) {
+  if (modifiedAt("node_modules/.package-lock.json") === 0) {
+    console.error("The development dependencies are not installed: run npm install.");
+    process.exitCode = 1;
+  }
 } else if (modifiedAt("node_modules/.package-lock.json") < modifiedAt("package-lock.json")) {
   // npm writes that file at the end of an installation.
   process.exitCode = run(

@@ -1,48 +1,42 @@
-//! Access tokens for Azure managed identities, for Node.js services.
+//! Access tokens for Azure managed identities: the native add-on of a Node.js package.
 //!
-//! The map of the house, from the front door inwards:
+//! The layers, from the top down. A module depends only on those below it:
 //!
-//! * [`binding`]: the Node room. The only place that knows napi; it converts and decides nothing.
-//! * [`application`]: the use case in one screen: validate, cache, source, store.
-//! * [`config`], [`request`], [`identity`], [`resource`]: what was asked for, in types that cannot be wrong.
-//! * [`token`]: the secret string, the token, and the arithmetic of its ages.
-//! * [`error`]: the one error type and the one table of codes.
-//! * [`cache`]: the key, the stored tokens, and the single flight.
-//! * [`source`]: how each Azure host hands out tokens; one file per host, pure functions.
-//! * [`http`]: the transport, the one loop that sends, retries and times out.
-//! * [`redaction`]: the words of others, made fit to be read.
-//! * [`log`], [`events`], [`metadata`]: what is told of an acquisition: lines, events, figures.
-//! * [`availability`](application::availability): whether there is a managed identity at all, without asking for a token.
-//! * [`machine`]: environment, files, clock: the only room that touches the real machine.
+//! * [`binding`]: the only code that names napi. It converts values and decides nothing.
+//! * [`acquisition`]: looks up a token, joins an in-flight request or starts one, and stores the result.
+//! * [`cache`]: the memory cache and the persistent cache.
+//! * [`source`]: the detection and the wire format of each token source, without side effects.
+//! * [`http`]: the transport, the retry loop, and the limits of each endpoint.
+//! * [`options`]: the parsed options of an application and of a request.
+//! * [`platform`]: environment, files, clock and randomness; the only code that accesses the operating system.
+//! * [`token`], [`source_name`], [`error`], [`redaction`], [`log`], [`events`], [`metadata`]: types that all layers share.
 //!
-//! Nothing below `binding` reads the process's environment, and nothing outside it names Node.
+//! Only JavaScript reads the process's environment. It passes a snapshot to each call.
 #![deny(unsafe_code, missing_docs, unreachable_pub)]
 #![warn(clippy::pedantic)]
 #![allow(
-    clippy::module_name_repetitions, // `ManagedIdentityError` must be called what msal-node calls it
-    clippy::missing_errors_doc,      // every fallible function returns `Error`; its table says when
-    clippy::must_use_candidate,      // noise on small accessors
-    clippy::similar_names            // the wire's names are alike: expires_on, expires_in
+    clippy::module_name_repetitions, // msal-node's names repeat the module's, such as `ManagedIdentityError`
+    clippy::missing_errors_doc,      // every fallible function returns `Error`, whose codes are documented once
+    clippy::must_use_candidate,      // the attribute would only clutter small accessors
+    clippy::similar_names            // names of the wire format are similar: expires_on, expires_in
 )]
-#![cfg_attr(test, allow(clippy::needless_pass_by_value))] // tables of owned test values read better
+#![cfg_attr(test, allow(clippy::needless_pass_by_value))] // tables with owned values are easier to read
 
-pub mod application;
+pub mod acquisition;
 pub mod binding;
 pub mod cache;
-pub mod config;
+mod encoding;
 pub mod error;
 pub mod events;
-#[cfg(test)]
-mod fakes;
 pub mod http;
-pub mod identity;
+mod locking;
 pub mod log;
-pub mod machine;
 pub mod metadata;
-#[cfg(test)]
-mod properties;
+pub mod options;
+pub mod platform;
 pub mod redaction;
-pub mod request;
-pub mod resource;
 pub mod source;
+pub mod source_name;
+#[cfg(test)]
+mod test_support;
 pub mod token;

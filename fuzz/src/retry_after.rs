@@ -1,38 +1,38 @@
-//! `Retry-After`: seconds or a date, never more than a day, whatever the clock says.
+//! `Retry-After`: seconds or a date, and at most one day, whatever the time is.
 //!
-//! The input is the header's value; a second line is the wall time in milliseconds.
+//! The input is the value of the header. An optional second line is the wall-clock time in milliseconds.
 
 use std::time::Duration;
 
-use managed_identity_native::http::retry::retry_after;
+use managed_identity_native::http::retry_policy::parse_retry_after;
 use managed_identity_native::token::Timestamp;
 use time::{Month, OffsetDateTime, Weekday};
 
-use crate::host::NOW;
+use crate::fake_platform::NOW;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Checks what a header asks for.
+/// Checks the delay of a header.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (value, second) = text.split_once('\n').unwrap_or((&text, ""));
-    let given = second.trim().parse().map(Timestamp::from_millis);
+    let time = second.trim().parse().map(Timestamp::from_millis);
     for now in [
-        given.unwrap_or(NOW),
+        time.unwrap_or(NOW),
         NOW,
         Timestamp::from_millis(i64::MIN),
         Timestamp::from_millis(i64::MAX),
     ] {
-        let wait = retry_after(value, now);
+        let wait = parse_retry_after(value, now);
         assert!(wait.is_none_or(|wait| wait <= DAY), "{wait:?}");
         let digits = value.trim();
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             assert_eq!(wait, Some(at_most_a_day(digits)), "{digits}");
         } else if let Some(wait) = wait {
-            // What is no number is a date, and a date is of one of three kinds that all begin so.
-            let named = digits.get(..3).is_some_and(|day| DAYS.contains(&day));
+            // Anything except a number is a date; all three date formats start with the weekday.
+            let is_date = digits.get(..3).is_some_and(|day| DAYS.contains(&day));
             assert!(
-                named && wait.subsec_nanos() % 1_000_000 == 0,
+                is_date && wait.subsec_nanos() % 1_000_000 == 0,
                 "{value:?}: {wait:?}"
             );
         }
@@ -54,7 +54,7 @@ fn at_most_a_day(digits: &str) -> Duration {
     Duration::from_secs(seconds).min(DAY)
 }
 
-/// A date that another crate wrote means the time from now until then.
+/// Checks the delay for a date that the `time` crate formats.
 fn check_date(seconds: i64) {
     let at = OffsetDateTime::from_unix_timestamp(seconds).expect("before the year 2107");
     let day = match at.weekday() {
@@ -87,7 +87,7 @@ fn check_date(seconds: i64) {
         at.year()
     );
     for before in [0, 1, 30, 86_399, 86_400, 1_000_000] {
-        let wait = retry_after(&date, Timestamp::from_secs(seconds - before));
+        let wait = parse_retry_after(&date, Timestamp::from_secs(seconds - before));
         assert_eq!(
             wait,
             Some(Duration::from_secs(before.unsigned_abs()).min(DAY)),
@@ -95,7 +95,7 @@ fn check_date(seconds: i64) {
         );
     }
     assert_eq!(
-        retry_after(&date, Timestamp::from_secs(seconds + 1)),
+        parse_retry_after(&date, Timestamp::from_secs(seconds + 1)),
         Some(Duration::ZERO),
         "{date}"
     );

@@ -1,45 +1,33 @@
 //! A caller's `cachePlugin` as a store of records.
 //!
-//! The face wraps the plug-in so that it never throws: one function that reads the record of an entry, or
-//! replaces it. A plug-in that does not come back within a while is as good as none.
+//! JavaScript wraps the plug-in so that it never throws: one function that reads the record of an entry, or
+//! replaces it. Accesses reach it through the channel of the call that they belong to. A plug-in that does not come back within a while is as good as none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use napi::Status;
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::cache::shelf::{Doing, Guard, Store};
+use super::callback_records::CacheAccess;
+use super::completions::CallbackHandle;
+use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The plug-in's function, as the face wraps it; held weakly.
-pub(super) type AccessFunction =
-    ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
-
-/// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct CacheAccess {
-    pub entry: String,
-    pub record: Option<String>,
-}
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A caller's plug-in.
-pub(super) struct CallersPlugin {
-    access: AccessFunction,
-    label: String,
+pub(super) struct JsCachePlugin {
+    handle: Arc<CallbackHandle>,
+    id: String,
 }
 
-impl CallersPlugin {
-    pub(super) fn new(access: AccessFunction, id: u32) -> Self {
+impl JsCachePlugin {
+    pub(super) fn new(handle: Arc<CallbackHandle>, id: u32) -> Self {
         Self {
-            access,
-            label: format!("plug-in {id}"),
+            handle,
+            id: format!("plug-in {id}"),
         }
     }
 
@@ -48,31 +36,30 @@ impl CallersPlugin {
             entry: entry.to_owned(),
             record,
         };
-        let answered = async { self.access.call_async_catch(access).await?.await };
-        let found = timeout(PATIENCE, answered).await.ok()?.ok()?;
+        let found = timeout(PLUGIN_TIMEOUT, self.handle.access(access)).await.ok()??;
         found.map(Zeroizing::new)
     }
 }
 
-impl Store for CallersPlugin {
-    fn label(&self) -> &str {
-        &self.label
+impl RecordStore for JsCachePlugin {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    fn open(&self) -> Doing<'_, Result<bool, Error>> {
+    fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async { Ok(true) })
     }
 
     /// A plug-in locks by itself, for as long as one access takes.
-    fn hold<'a>(&'a self, _: &'a str) -> Doing<'a, Option<Guard>> {
+    fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
         Box::pin(async { None })
     }
 
-    fn load<'a>(&'a self, entry: &'a str) -> Doing<'a, Option<Zeroizing<String>>> {
+    fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         Box::pin(self.access(entry, None))
     }
 
-    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> Doing<'a, ()> {
+    fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.access(entry, Some(record.as_str().to_owned())).await;
         })

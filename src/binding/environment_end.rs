@@ -10,13 +10,13 @@ use tokio::sync::watch;
 
 /// Tells when an environment is torn down.
 #[derive(Clone)]
-pub(super) struct EnvironmentEnd(watch::Receiver<bool>);
+pub(super) struct EnvironmentTeardown(watch::Receiver<bool>);
 
-impl EnvironmentEnd {
+impl EnvironmentTeardown {
     /// That of this thread's environment, by one hook for all who ask: those of objects would pile up.
-    pub(super) fn of(env: &Env) -> Result<Self> {
+    pub(super) fn from_env(env: &Env) -> Result<Self> {
         thread_local! {
-            static END: OnceCell<EnvironmentEnd> = const { OnceCell::new() };
+            static END: OnceCell<EnvironmentTeardown> = const { OnceCell::new() };
         }
         END.with(|end| {
             if let Some(end) = end.get() {

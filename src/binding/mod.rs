@@ -1,7 +1,7 @@
 //! The Node room: the only place that knows napi.
 //!
 //! Its methods turn JavaScript values into owned Rust values in their first lines and Rust values
-//! into records in their last; in between they call the [`Engine`] and decide nothing. Failures of
+//! into records in their last; in between they call the [`TokenClient`] and decide nothing. Failures of
 //! the domain cross as values, and the face (index.js) throws them: a native exception is a bug.
 //! Every export catches panics, since one that reaches Node.js would end the process.
 #![allow(
@@ -13,10 +13,10 @@
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
-mod arrivals;
 mod cache_plugin;
+mod callback_records;
+mod completions;
 mod environment_end;
-mod given;
 mod log_sink;
 mod network_client;
 mod node_roots;
@@ -24,6 +24,7 @@ mod observer;
 mod option_records;
 mod records;
 mod runtime;
+mod untyped_value;
 
 use std::sync::{Arc, LazyLock};
 
@@ -31,20 +32,20 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::FailureRecord;
-use crate::application::Engine;
+use self::records::JsFailure;
+use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
-use crate::identity;
-use crate::machine::{Chance as _, Machine, SystemChance, variable};
+use crate::options::identity;
+use crate::platform::{Platform, RandomSource as _, SystemRandom, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
 /// What all applications of this process share.
-static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
-    let machine = Machine::real();
-    let native = Arc::new(NativeTransport::new(machine.clone()));
-    Engine::new(machine, native, runtime::handle)
+static TOKEN_CLIENT: LazyLock<Arc<TokenClient>> = LazyLock::new(|| {
+    let platform = Platform::system();
+    let native = Arc::new(NativeTransport::new(platform.clone()));
+    TokenClient::new(platform, native, runtime::handle)
 });
 
 /// The version of the package.
@@ -62,13 +63,13 @@ pub fn environment_variables() -> Vec<&'static str> {
 /// Every error code of this package's own.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
-    Code::OWN.to_vec()
+    Code::ALL.to_vec()
 }
 
 /// What is wrong with an id, if anything; `name` says where it came from.
 #[napi(catch_unwind)]
-pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<FailureRecord>> {
-    let id = given::given(&id)?;
+pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsFailure>> {
+    let id = untyped_value::from_js(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
@@ -82,14 +83,20 @@ pub fn redact(text: String, secrets: Vec<String>) -> String {
 /// Changes whenever a remembered token may no longer be the cached one.
 #[napi(catch_unwind)]
 pub fn generation() -> u32 {
-    ENGINE.generation()
+    TOKEN_CLIENT.generation()
 }
 
 /// Forgets every cached token of the process.
 #[napi(catch_unwind)]
 pub fn clear_cache() {
-    ENGINE.clear();
-    arrivals::tell_cleared();
+    TOKEN_CLIENT.clear();
+    completions::notify_cleared();
+}
+
+/// Removes the cached tokens of every endpoint on an origin, such as `http://127.0.0.1:8080`.
+#[napi(catch_unwind)]
+pub fn clear_origin(origin: String) {
+    TOKEN_CLIENT.clear_origin(&origin);
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.
@@ -101,7 +108,7 @@ pub fn correlation_id_prefix() -> String {
             clippy::cast_sign_loss,
             reason = "from 0 to below `most`"
         )]
-        let drawn = (SystemChance.fraction() * f64::from(most)) as u32;
+        let drawn = (SystemRandom.next_fraction() * f64::from(most)) as u32;
         drawn
     };
     let (first, second, third) = (draw(u32::MAX), draw(0x1_0000), draw(0x1000));

@@ -1,97 +1,76 @@
 //! A caller's own HTTP client as a transport.
 //!
-//! The face wraps the client so that it never throws and resolves a plain record. The function is
-//! held weakly: it does not keep the process alive. A call into an environment that is being torn
-//! down may never settle, so each waits for the end of its environment too.
+//! JavaScript wraps the client so that it never throws and resolves with a plain record. Requests reach it through the
+//! channel of the call that they belong to. A call into an environment that is being torn down may never settle, so each
+//! waits for the end of its environment too.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi::{Env, Result, Status};
+use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::environment_end::EnvironmentEnd;
+use super::callback_records::JsNetworkRequest;
+use super::completions::CallbackHandle;
+use super::environment_end::EnvironmentTeardown;
 use crate::error::Cause;
-use crate::http::NATIVE;
+use crate::http::NATIVE_TRANSPORT_ID;
 use crate::http::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, Request, Response, ResponseHeaders, Transport,
-    is_success, local_fault,
+    MAX_BODY_BYTES, Method, Request, Response, ResponseFuture, ResponseHeaders, Transport, TransportError,
+    TransportErrorKind, is_success, local_error,
 };
 use crate::redaction::Redactor;
 
 /// So much of a client's own words is passed on.
-const WORDS: usize = 500;
-
-/// The client's function, as the face wraps it.
-pub(super) type SendFunction =
-    ThreadsafeFunction<NetworkCall, Promise<NetworkReply>, NetworkCall, Status, false, true>;
-
-/// A request for a caller's client.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct NetworkCall {
-    pub post: bool,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-}
-
-/// What came of it: a status with the rest of an answer, or a message with the rest of a fault.
-#[napi(object, object_to_js = false)]
-pub struct NetworkReply {
-    pub status: Option<u32>,
-    pub www_authenticate: Option<String>,
-    pub retry_after: Option<String>,
-    pub date: Option<String>,
-    pub body: Option<String>,
-    pub code: Option<String>,
-    pub message: Option<String>,
-    pub server: Option<String>,
-    pub content_type: Option<String>,
-}
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// A number for a caller's client, other than every other transport's of this process.
 #[napi(catch_unwind)]
 pub fn new_transport_id() -> u32 {
-    static LAST: AtomicUsize = AtomicUsize::new(NATIVE);
+    static LAST: AtomicUsize = AtomicUsize::new(NATIVE_TRANSPORT_ID);
     u32::try_from(LAST.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u32::MAX)
 }
 
 /// A caller's own HTTP client.
-pub(super) struct CallersTransport {
-    send: SendFunction,
+pub(super) struct JsTransport {
+    handle: Arc<CallbackHandle>,
     id: usize,
-    end: EnvironmentEnd,
+    teardown: EnvironmentTeardown,
 }
 
-impl CallersTransport {
-    pub(super) fn new(env: &Env, send: SendFunction, id: u32) -> Result<Self> {
+impl JsTransport {
+    pub(super) fn new(env: &Env, handle: Arc<CallbackHandle>, id: u32) -> Result<Self> {
         Ok(Self {
-            send,
+            handle,
             id: id as usize,
-            end: EnvironmentEnd::of(env)?,
+            teardown: EnvironmentTeardown::from_env(env)?,
         })
     }
 
-    async fn exchange(&self, request: &Request) -> std::result::Result<Response, Fault> {
-        let answered = async { self.send.call_async_catch(NetworkCall::of(request)).await?.await };
+    async fn exchange(&self, request: &Request) -> std::result::Result<Response, TransportError> {
         let reply = tokio::select! {
-            reply = answered => reply.map_err(|error| fault(None, &error.reason, request))?,
-            () = self.end.reached() => return Err(fault(None, "its environment has ended", request)),
+            reply = self.handle.request(JsNetworkRequest::of(request)) => reply,
+            () = self.teardown.reached() => None,
+        };
+        let Some(reply) = reply else {
+            return Err(transport_error(
+                None,
+                "the Node.js environment has ended",
+                request,
+            ));
         };
         let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
-            return Err(fault(
+            return Err(transport_error(
                 reply.code.as_deref(),
                 &reply.message.unwrap_or_default(),
                 request,
             ));
         };
         let mut body = reply.body.unwrap_or_default().into_bytes();
-        if body.len() > BODY_LIMIT {
+        if body.len() > MAX_BODY_BYTES {
             if is_success(status) {
-                return Err(Fault::of(FaultKind::BodyTooLarge));
+                return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
             }
             body.clear(); // The status says enough.
         }
@@ -111,8 +90,8 @@ impl CallersTransport {
     }
 }
 
-impl Transport for CallersTransport {
-    fn send<'a>(&'a self, request: &'a Request, _: Duration) -> Exchange<'a> {
+impl Transport for JsTransport {
+    fn send<'a>(&'a self, request: &'a Request, _: Duration) -> ResponseFuture<'a> {
         Box::pin(self.exchange(request))
     }
 
@@ -121,41 +100,41 @@ impl Transport for CallersTransport {
     }
 
     /// A caller's client may itself wait for a token of the same endpoint.
-    fn takes_a_place(&self) -> bool {
+    fn needs_request_permit(&self) -> bool {
         false
     }
 }
 
-impl NetworkCall {
+impl JsNetworkRequest {
     fn of(request: &Request) -> Self {
         let headers = request.headers.iter();
         Self {
             post: request.method == Method::Post,
             url: request.url.to_string(),
             headers: headers
-                .map(|(name, value)| ((*name).to_owned(), value.expose().to_owned()))
+                .map(|(name, value)| ((*name).to_owned(), value.expose_secret().to_owned()))
                 .collect(),
-            body: request.body.as_ref().map(|body| body.expose().to_owned()),
+            body: request.body.as_ref().map(|body| body.expose_secret().to_owned()),
         }
     }
 }
 
 /// A client may repeat in its message what it was given, secrets included.
-fn fault(code: Option<&str>, message: &str, request: &Request) -> Fault {
+fn transport_error(code: Option<&str>, message: &str, request: &Request) -> TransportError {
     let (kind, code) = match code {
-        Some("ECONNREFUSED") => (FaultKind::Refused, Some("ECONNREFUSED")),
-        Some("ECONNRESET") => (FaultKind::Reset, Some("ECONNRESET")),
-        Some("ETIMEDOUT") => (FaultKind::CallersTimeout, Some("ETIMEDOUT")),
-        other => match other.and_then(local_fault::named) {
-            Some(code) => (FaultKind::Local, Some(code)),
-            None => (FaultKind::CallersClient, None),
+        Some("ECONNREFUSED") => (TransportErrorKind::ConnectionRefused, Some("ECONNREFUSED")),
+        Some("ECONNRESET") => (TransportErrorKind::ConnectionReset, Some("ECONNRESET")),
+        Some("ETIMEDOUT") => (TransportErrorKind::CustomClientTimeout, Some("ETIMEDOUT")),
+        other => match other.and_then(local_error::known_code) {
+            Some(code) => (TransportErrorKind::Local, Some(code)),
+            None => (TransportErrorKind::CustomClient, None),
         },
     };
-    Fault {
+    TransportError {
         kind,
         cause: Some(Cause {
             code,
-            message: Redactor::new(&request.secrets).redact(message, WORDS),
+            message: Redactor::new(&request.secrets).redact(message, MAX_MESSAGE_CHARS),
         }),
     }
 }

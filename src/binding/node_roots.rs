@@ -15,19 +15,19 @@ use napi_derive::napi;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::environment_end::EnvironmentEnd;
-use crate::machine::{self, NodeRootsReader, Pem};
+use super::environment_end::EnvironmentTeardown;
+use crate::platform::{self, NodeRootsReader, Pem};
 
 /// How long a thread may take to hand its roots over, before those that it handed over last are used.
 const MAX_READ_TIME: Duration = Duration::from_secs(1);
 
 /// JavaScript's function, which never throws and never rejects. Its parameter is the version that native code has; 0 is
 /// none.
-type ReadFunction = ThreadsafeFunction<u32, Promise<NodeRootsRecord>, u32, Status, false, true>;
+type ReadFunction = ThreadsafeFunction<u32, Promise<JsNodeRoots>, u32, Status, false, true>;
 
 /// The roots of a thread at one time.
 #[napi(object, object_to_js = false)]
-pub struct NodeRootsRecord {
+pub struct JsNodeRoots {
     /// Counted from 1 in each thread.
     pub version: u32,
     /// PEM; absent if the version is the one that native code has.
@@ -46,11 +46,11 @@ impl NodeRoots {
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
-        #[napi(ts_arg_type = "(version: number) => Promise<NodeRootsRecord>")] read: ReadFunction,
+        #[napi(ts_arg_type = "(version: number) => Promise<JsNodeRoots>")] read: ReadFunction,
     ) -> Result<Self> {
         Ok(Self(Arc::new(Reader {
             read,
-            environment_end: EnvironmentEnd::of(env)?,
+            environment_end: EnvironmentTeardown::from_env(env)?,
             last: Mutex::default(),
         })))
     }
@@ -58,13 +58,13 @@ impl NodeRoots {
 
 pub(super) struct Reader {
     read: ReadFunction,
-    environment_end: EnvironmentEnd,
+    environment_end: EnvironmentTeardown,
     /// What was read last, with its version. Held while reading, so that callers of one moment share one reading.
-    last: Mutex<Option<(u32, machine::NodeRoots)>>,
+    last: Mutex<Option<(u32, platform::NodeRoots)>>,
 }
 
 impl Reader {
-    async fn roots(&self) -> Option<machine::NodeRoots> {
+    async fn roots(&self) -> Option<platform::NodeRoots> {
         let mut last = self.last.lock().await;
         let known = last.as_ref().map_or(0, |(version, _)| *version);
         let read = async { self.read.call_async_catch(known).await?.await };
@@ -78,7 +78,7 @@ impl Reader {
         if let Some(record) = record
             && let Some(certificates) = record.certificates
         {
-            let roots = machine::NodeRoots {
+            let roots = platform::NodeRoots {
                 certificates: Pem::new(certificates.into_bytes()),
                 is_exclusive: record.is_exclusive,
             };
@@ -89,7 +89,7 @@ impl Reader {
 }
 
 impl NodeRootsReader for Reader {
-    fn read(&self) -> Pin<Box<dyn Future<Output = Option<machine::NodeRoots>> + Send + '_>> {
+    fn read(&self) -> Pin<Box<dyn Future<Output = Option<platform::NodeRoots>> + Send + '_>> {
         Box::pin(self.roots())
     }
 }

@@ -1,26 +1,15 @@
-//! A caller's observer of events.
-//!
-//! The face gives a function only to applications that somebody observes, and it neither throws nor rejects.
-//! Events wait in a bounded queue, as lines of a log do; when it is full they are dropped.
+//! The observers of a call's events.
 
-use napi::Status;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use std::sync::Arc;
 
-use super::records::EventRecord;
-use crate::events::{Event, Observer};
+use super::completions::{CallbackHandle, JsMessage};
+use crate::events::{Event, EventListener};
 
-/// Events that may wait for the event loop.
-const QUEUE: usize = 1_024;
+pub(super) struct JsEventListener(pub(super) Arc<CallbackHandle>);
 
-/// The face's function; held weakly.
-pub(super) type EventFunction = ThreadsafeFunction<EventRecord, (), EventRecord, Status, false, true, QUEUE>;
-
-/// A caller's observer.
-pub(super) struct CallersObserver(pub(super) EventFunction);
-
-impl Observer for CallersObserver {
-    fn notice(&self, event: Event) {
-        // A full queue drops the event, and so does an environment that has ended.
-        self.0.call(event.into(), ThreadsafeFunctionCallMode::NonBlocking);
+impl EventListener for JsEventListener {
+    fn on_event(&self, event: Event) {
+        let event = event.into();
+        self.0.notify(JsMessage::Event { event });
     }
 }

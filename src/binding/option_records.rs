@@ -4,14 +4,14 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::given::given;
-use crate::config::RawConfiguration;
-use crate::identity::{Identity, presentable};
-use crate::request::RawRequest;
+use super::untyped_value::from_js;
+use crate::options::RawApplicationOptions;
+use crate::options::identity::{Identity, printable_id};
+use crate::options::request::RawRequest;
 
 /// The options of an application, flat and of any type.
 #[napi(object)]
-pub struct ConfigurationRecord<'env> {
+pub struct JsApplicationOptions<'env> {
     pub configuration: Option<Unknown<'env>>,
     pub managed_identity_id_params: Option<Unknown<'env>>,
     pub user_assigned_client_id: Option<Unknown<'env>>,
@@ -45,60 +45,60 @@ pub struct ConfigurationRecord<'env> {
     pub enable_azure_proxy: Option<Unknown<'env>>,
 }
 
-impl ConfigurationRecord<'_> {
-    pub(super) fn raw(&self) -> Result<RawConfiguration> {
-        Ok(RawConfiguration {
-            configuration: given(&self.configuration)?,
-            managed_identity_id_params: given(&self.managed_identity_id_params)?,
-            user_assigned_client_id: given(&self.user_assigned_client_id)?,
-            user_assigned_resource_id: given(&self.user_assigned_resource_id)?,
-            user_assigned_object_id: given(&self.user_assigned_object_id)?,
-            user_assigned_id: given(&self.user_assigned_id)?,
-            client_capabilities: given(&self.client_capabilities)?,
-            source: given(&self.source)?,
-            cache: given(&self.cache)?,
-            cache_directory: given(&self.cache_directory)?,
-            cache_plugin: given(&self.cache_plugin)?,
-            before_cache_access: given(&self.before_cache_access)?,
-            after_cache_access: given(&self.after_cache_access)?,
-            system: given(&self.system)?,
-            disable_internal_retries: given(&self.disable_internal_retries)?,
-            retry_options: given(&self.retry_options)?,
-            max_retries: given(&self.max_retries)?,
-            retry_delay_in_ms: given(&self.retry_delay_in_ms)?,
-            max_retry_delay_in_ms: given(&self.max_retry_delay_in_ms)?,
-            connect_timeout: given(&self.connect_timeout)?,
-            request_timeout: given(&self.request_timeout)?,
-            total_timeout: given(&self.total_timeout)?,
-            network_client: given(&self.network_client)?,
-            send_get_request: given(&self.send_get_request)?,
-            send_post_request: given(&self.send_post_request)?,
-            logger_options: given(&self.logger_options)?,
-            logger_callback: given(&self.logger_callback)?,
-            log_level: given(&self.log_level)?,
-            pii_logging_enabled: given(&self.pii_logging_enabled)?,
-            on_background_token_refresh: given(&self.on_background_token_refresh)?,
-            enable_azure_proxy: given(&self.enable_azure_proxy)?,
+impl JsApplicationOptions<'_> {
+    pub(super) fn raw(&self) -> Result<RawApplicationOptions> {
+        Ok(RawApplicationOptions {
+            configuration: from_js(&self.configuration)?,
+            managed_identity_id_params: from_js(&self.managed_identity_id_params)?,
+            user_assigned_client_id: from_js(&self.user_assigned_client_id)?,
+            user_assigned_resource_id: from_js(&self.user_assigned_resource_id)?,
+            user_assigned_object_id: from_js(&self.user_assigned_object_id)?,
+            user_assigned_id: from_js(&self.user_assigned_id)?,
+            client_capabilities: from_js(&self.client_capabilities)?,
+            source: from_js(&self.source)?,
+            cache: from_js(&self.cache)?,
+            cache_directory: from_js(&self.cache_directory)?,
+            cache_plugin: from_js(&self.cache_plugin)?,
+            before_cache_access: from_js(&self.before_cache_access)?,
+            after_cache_access: from_js(&self.after_cache_access)?,
+            system: from_js(&self.system)?,
+            disable_internal_retries: from_js(&self.disable_internal_retries)?,
+            retry_options: from_js(&self.retry_options)?,
+            max_retries: from_js(&self.max_retries)?,
+            retry_delay_in_ms: from_js(&self.retry_delay_in_ms)?,
+            max_retry_delay_in_ms: from_js(&self.max_retry_delay_in_ms)?,
+            connect_timeout: from_js(&self.connect_timeout)?,
+            request_timeout: from_js(&self.request_timeout)?,
+            total_timeout: from_js(&self.total_timeout)?,
+            network_client: from_js(&self.network_client)?,
+            send_get_request: from_js(&self.send_get_request)?,
+            send_post_request: from_js(&self.send_post_request)?,
+            logger_options: from_js(&self.logger_options)?,
+            logger_callback: from_js(&self.logger_callback)?,
+            log_level: from_js(&self.log_level)?,
+            pii_logging_enabled: from_js(&self.pii_logging_enabled)?,
+            on_background_token_refresh: from_js(&self.on_background_token_refresh)?,
+            enable_azure_proxy: from_js(&self.enable_azure_proxy)?,
         })
     }
 }
 
 /// The user-assigned identity of an application, as a reader may see it.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct IdentityRecord {
+pub struct JsIdentity {
     /// The option that names it.
     pub option: String,
     /// Its id; absent if it does not have the form of one, and so may be anything.
     pub id: Option<String>,
 }
 
-impl IdentityRecord {
+impl JsIdentity {
     pub(super) fn of(identity: &Identity) -> Option<Self> {
         match identity {
             Identity::SystemAssigned => None,
             Identity::UserAssigned { kind, id } => Some(Self {
                 option: kind.option().to_owned(),
-                id: presentable(id).map(str::to_owned),
+                id: printable_id(id).map(str::to_owned),
             }),
         }
     }
@@ -106,7 +106,7 @@ impl IdentityRecord {
 
 /// What few requests have beside a resource, of any type.
 #[napi(object)]
-pub struct WishesRecord<'env> {
+pub struct JsRequestOptions<'env> {
     /// A list of scopes, or one: it goes before the resource.
     pub scopes: Option<Unknown<'env>>,
     pub claims: Option<Unknown<'env>>,
@@ -120,17 +120,17 @@ pub struct WishesRecord<'env> {
     pub abort_signal: Option<Unknown<'env>>,
 }
 
-impl WishesRecord<'_> {
+impl JsRequestOptions<'_> {
     pub(super) fn raw(&self) -> Result<RawRequest> {
         Ok(RawRequest {
-            scopes: given(&self.scopes)?,
-            claims: given(&self.claims)?,
-            timeout: given(&self.timeout)?,
-            tenant_id: given(&self.tenant_id)?,
-            enable_cae: given(&self.enable_cae)?,
-            retry_identity_not_found: given(&self.retry_identity_not_found)?,
-            for_credential: self.for_credential.unwrap_or_default(),
-            abort_signal: given(&self.abort_signal)?,
+            scopes: from_js(&self.scopes)?,
+            claims: from_js(&self.claims)?,
+            timeout: from_js(&self.timeout)?,
+            tenant_id: from_js(&self.tenant_id)?,
+            enable_cae: from_js(&self.enable_cae)?,
+            retry_identity_not_found: from_js(&self.retry_identity_not_found)?,
+            is_credential_call: self.for_credential.unwrap_or_default(),
+            abort_signal: from_js(&self.abort_signal)?,
             ..RawRequest::default()
         })
     }

@@ -10,20 +10,20 @@ use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
 use super::node_roots::NodeRoots;
-use crate::application::availability::Availability;
-use crate::cache::flight::{Outcome, Served};
+use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
+use crate::acquisition::probe::Availability;
 use crate::error::{Error, ErrorNumber};
-use crate::events::{Event, What};
-use crate::machine::{Environment, variable};
+use crate::events::{Event, EventKind};
 use crate::metadata::Metadata;
+use crate::platform::{Environment, variable};
 use crate::token::Timestamp;
 
 /// One reading of the environment, which calls share until the next reading differs.
 #[napi(js_name = "Environment")]
-pub struct EnvironmentReading(pub(super) Environment);
+pub struct EnvironmentSnapshot(pub(super) Environment);
 
 #[napi]
-impl EnvironmentReading {
+impl EnvironmentSnapshot {
     /// Takes the values of the variables to be handed down, in their order.
     #[napi(constructor, catch_unwind)]
     pub fn new(values: Vec<Option<String>>) -> Self {
@@ -47,7 +47,7 @@ impl EnvironmentReading {
 
 /// A token that was served.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct TokenRecord {
+pub struct JsToken {
     pub access_token: String,
     /// What the token is for: the one scope of a result.
     pub resource: String,
@@ -61,12 +61,12 @@ pub struct TokenRecord {
     pub fresh_until_ms: f64,
     /// The generation that it belongs to.
     pub generation: u32,
-    pub metadata: MetadataRecord,
+    pub metadata: JsMetadata,
 }
 
 /// What is told of a call: the public type of this name, but for its defaults.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct MetadataRecord {
+pub struct JsMetadata {
     pub token_source: Option<String>,
     pub cache_refresh_reason: String,
     pub duration_total_in_ms: f64,
@@ -78,7 +78,7 @@ pub struct MetadataRecord {
 
 /// Why there is no token, or no application.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct FailureRecord {
+pub struct JsFailure {
     pub error_code: String,
     pub error_message: String,
     pub correlation_id: Option<String>,
@@ -95,12 +95,12 @@ pub struct FailureRecord {
     pub unavailable: bool,
     pub cause_code: Option<String>,
     pub cause_message: Option<String>,
-    pub metadata: Option<MetadataRecord>,
+    pub metadata: Option<JsMetadata>,
 }
 
 /// What a probe found.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct AvailabilityRecord {
+pub struct JsAvailability {
     pub available: bool,
     pub source: String,
     pub reason: Option<String>,
@@ -108,7 +108,7 @@ pub struct AvailabilityRecord {
 
 /// What happened on the way to a token.
 #[napi(object, object_from_js = false, use_nullable = true)]
-pub struct EventRecord {
+pub struct JsEvent {
     /// `request`, `retry` or `refresh`.
     pub kind: String,
     pub correlation_id: String,
@@ -122,29 +122,23 @@ pub struct EventRecord {
     pub duration_in_ms: Option<f64>,
     pub wait_in_ms: Option<f64>,
     /// What a refresh brought.
-    pub token: Option<TokenRecord>,
+    pub token: Option<JsToken>,
     /// Why a request is tried again, or why a refresh brought nothing.
-    pub failure: Option<FailureRecord>,
+    pub failure: Option<JsFailure>,
 }
 
 /// How an acquisition ended.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token {
-        token: TokenRecord,
-    },
-    Failure {
-        failure: FailureRecord,
-    },
-    /// Of no call: the cache was cleared.
-    Cleared,
+    Token { token: JsToken },
+    Failure { failure: JsFailure },
 }
 
 impl AcquisitionOutcome {
-    pub(super) fn of(outcome: Outcome, resource: String) -> Self {
+    pub(super) fn of(outcome: AcquisitionResult, resource: String) -> Self {
         match outcome {
-            Ok(served) => Self::Token {
-                token: TokenRecord::of(served, resource),
+            Ok(acquired) => Self::Token {
+                token: JsToken::of(acquired, resource),
             },
             Err(error) => Self::Failure {
                 failure: error.into(),
@@ -153,36 +147,36 @@ impl AcquisitionOutcome {
     }
 }
 
-impl TokenRecord {
-    fn of(served: Served, resource: String) -> Self {
+impl JsToken {
+    fn of(acquired: AcquiredToken, resource: String) -> Self {
         Self {
             resource,
-            access_token: served.token.secret.expose().to_owned(),
-            from_cache: served.from_cache,
-            expires_on_ms: millis(served.token.told_expires_on()),
-            refresh_on_ms: served.token.told_refresh_on().map(millis),
-            fresh_until_ms: served.fresh_until.map_or(0.0, millis),
-            generation: served.generation,
-            metadata: served.metadata.into(),
+            access_token: acquired.token.secret.expose_secret().to_owned(),
+            from_cache: acquired.from_cache,
+            expires_on_ms: millis(acquired.token.caller_expires_on()),
+            refresh_on_ms: acquired.token.caller_refresh_on().map(millis),
+            fresh_until_ms: acquired.fresh_until.map_or(0.0, millis),
+            generation: acquired.generation,
+            metadata: acquired.metadata.into(),
         }
     }
 }
 
-impl From<Metadata> for MetadataRecord {
+impl From<Metadata> for JsMetadata {
     fn from(metadata: Metadata) -> Self {
         Self {
             token_source: metadata.token_source.map(|source| source.as_str().to_owned()),
-            cache_refresh_reason: metadata.refresh_reason.as_str().to_owned(),
-            duration_total_in_ms: fractional_millis(metadata.total),
-            duration_in_http_in_ms: fractional_millis(metadata.in_http),
-            duration_in_cache_in_ms: fractional_millis(metadata.in_cache),
+            cache_refresh_reason: metadata.cache_refresh_reason.as_str().to_owned(),
+            duration_total_in_ms: fractional_millis(metadata.total_time),
+            duration_in_http_in_ms: fractional_millis(metadata.http_time),
+            duration_in_cache_in_ms: fractional_millis(metadata.cache_time),
             attempts: metadata.attempts,
             token_endpoint: metadata.endpoint,
         }
     }
 }
 
-impl From<Availability> for AvailabilityRecord {
+impl From<Availability> for JsAvailability {
     fn from(found: Availability) -> Self {
         Self {
             available: found.available,
@@ -192,7 +186,7 @@ impl From<Availability> for AvailabilityRecord {
     }
 }
 
-impl From<Event> for EventRecord {
+impl From<Event> for JsEvent {
     fn from(event: Event) -> Self {
         let record = Self {
             kind: String::new(),
@@ -208,8 +202,8 @@ impl From<Event> for EventRecord {
             token: None,
             failure: None,
         };
-        match event.what {
-            What::Request {
+        match event.kind {
+            EventKind::Request {
                 attempt,
                 status,
                 fault,
@@ -222,16 +216,16 @@ impl From<Event> for EventRecord {
                 duration_in_ms: Some(fractional_millis(took)),
                 ..record
             },
-            What::Retry { attempt, error, wait } => Self {
+            EventKind::Retry { attempt, error, wait } => Self {
                 kind: "retry".to_owned(),
                 attempt: Some(attempt),
                 wait_in_ms: Some(fractional_millis(wait)),
                 failure: Some(error.into()),
                 ..record
             },
-            What::Refresh(outcome) => {
+            EventKind::Refresh(outcome) => {
                 let (token, failure) = match outcome {
-                    Ok(served) => (Some(TokenRecord::of(served, record.resource.clone())), None),
+                    Ok(acquired) => (Some(JsToken::of(acquired, record.resource.clone())), None),
                     Err(error) => (None, Some(error.into())),
                 };
                 Self {
@@ -245,29 +239,29 @@ impl From<Event> for EventRecord {
     }
 }
 
-impl From<Error> for FailureRecord {
+impl From<Error> for JsFailure {
     fn from(error: Error) -> Self {
-        let facts = error.facts().clone();
-        let (cause_code, cause_message) = match facts.cause {
+        let details = error.details().clone();
+        let (cause_code, cause_message) = match details.cause {
             Some(cause) => (cause.code.map(str::to_owned), Some(cause.message)),
             None => (None, None),
         };
         Self {
-            error_code: facts.code.as_str().to_owned(),
-            error_message: facts.message,
-            correlation_id: facts.correlation_id,
-            status_code: facts.status.map(u32::from),
-            error_no: facts.number.map(|number| match number {
+            error_code: details.code.as_str().to_owned(),
+            error_message: details.message,
+            correlation_id: details.correlation_id,
+            status_code: details.status.map(u32::from),
+            error_no: details.number.map(|number| match number {
                 ErrorNumber::Number(number) => Either::A(number),
                 ErrorNumber::Text(text) => Either::B(text),
             }),
-            source: facts.source.map(|source| source.as_str().to_owned()),
-            endpoint: facts.endpoint,
-            attempts: facts.attempts,
-            retryable: facts.retryable,
-            retry_after_ms: facts.retry_after.map(whole_millis),
-            unavailable: facts.unavailable,
-            metadata: facts.metadata.map(Into::into),
+            source: details.source.map(|source| source.as_str().to_owned()),
+            endpoint: details.endpoint,
+            attempts: details.attempts,
+            retryable: details.retryable,
+            retry_after_ms: details.retry_after.map(whole_millis),
+            unavailable: details.unavailable,
+            metadata: details.metadata.map(Into::into),
             cause_code,
             cause_message,
         }

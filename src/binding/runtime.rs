@@ -2,11 +2,12 @@
 //! and never ended. It does not keep the process alive.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::runtime::{Builder, Handle};
 
-use crate::machine::MAX_BLOCKING_THREADS;
+use crate::locking::lock;
+use crate::platform::MAX_BLOCKING_THREADS;
 
 /// Beside the threads for files: the system's name resolution blocks one for each lookup, for up to half a minute after
 /// it was given up.
@@ -16,7 +17,7 @@ static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// The runtime of the network thread.
 pub(super) fn handle() -> io::Result<Handle> {
-    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut started = lock(&STARTED);
     if let Some(handle) = &*started {
         return Ok(handle.clone());
     }

@@ -1,8 +1,10 @@
-//! The native transport: HTTP/1.1 over connections of this crate's own, doing nothing that was not asked for.
+//! The native transport: HTTP/1.1 over a connection pool of this crate.
 //!
-//! No redirects (they would carry the secrets away), no proxy (except on the way over the internet), no decompression.
-//! The connections are not reqwest's, since reqwest neither lets the bytes of a response be counted nor a connection be
-//! held back until it is known to be silent.
+//! It follows no redirects (they could send secrets to another server), decompresses nothing, and uses a proxy only for
+//! [`Route::ProxyAware`]. It does not use reqwest's client, which can neither limit the received bytes of a response nor
+//! keep a connection back until it is known to be silent (see `connection_pool`).
+//!
+//! Over 300 lines, because connecting, sending and reading share their types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +20,23 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, LimitedBody};
 use super::connection_pool::{ConnectionPool, Slot};
-use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
+use super::connector::{
+    ConnectError, Established, Target, connect_request, connect_tcp, open_tunnel, secure,
+};
 use super::resolver::Resolver;
 use super::timer::timeout_at;
-use super::transport_error::{connect_timed_out, of_body, of_connecting, of_exchange, unsendable};
-use super::trust::{ClientConfigs, Internet, Roots};
-use super::{
-    BODY_LIMIT, Exchange, Fault, FaultKind, Method, NATIVE, Request, Response, ResponseHeaders,
-    ReusableConnection, Route, Transport, Url, is_success, pinned,
+use super::tls::{ClientConfigs, ProxyConfig, Roots};
+use super::transport_error::{
+    connect_timed_out, from_body_error, from_connect_error, from_exchange_error, invalid_request,
 };
-use crate::machine::Machine;
+use super::{
+    MAX_BODY_BYTES, Method, NATIVE_TRANSPORT_ID, Request, Response, ResponseFuture, ResponseHeaders,
+    ReusableConnection, Route, Transport, TransportError, TransportErrorKind, Url, certificate_pin,
+    is_success,
+};
+use crate::platform::Platform;
 
-/// What tells one pool of connections from another.
+/// Identifies a pool of connections: only requests with the same key share connections.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct EndpointKey {
     route: Route,
@@ -41,36 +48,41 @@ struct EndpointKey {
 
 /// The native HTTP client.
 pub struct NativeTransport {
-    machine: Machine,
+    platform: Platform,
     tls_configs: ClientConfigs,
     resolver: Resolver,
     connections: Arc<ConnectionPool<EndpointKey, Connection>>,
 }
 
 impl NativeTransport {
-    /// A client that has not connected to anything yet.
-    pub fn new(machine: Machine) -> Self {
+    /// Creates a transport without connections.
+    pub fn new(platform: Platform) -> Self {
         Self {
-            machine,
+            platform,
             tls_configs: ClientConfigs::default(),
             resolver: Resolver::new(),
             connections: ConnectionPool::new(),
         }
     }
 
-    async fn exchange(&self, request: &Request, connect_timeout: Duration) -> Result<Response, Fault> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        connect_timeout: Duration,
+    ) -> Result<Response, TransportError> {
         let key = EndpointKey::of(request);
         let slot = self.connections.begin(key.clone());
         if !request.needs_new_connection
-            && let Some(mut kept) = silent_connection(&slot).await
+            && let Some(mut idle) = take_silent_connection(&slot).await
         {
-            match exchange_on(&mut kept, request).await {
-                // The server closed the connection while the request was on its way; it has not been answered.
-                Err(fault) if is_lost(&fault) && kept.has_received_nothing() => {}
-                ended => return Ok(respond(ended?, slot, kept)),
+            match exchange_on(&mut idle, request).await {
+                // The server closed the connection when the request was sent, and did not respond. A new connection
+                // is used instead.
+                Err(error) if is_connection_lost(&error) && idle.has_received_nothing() => {}
+                exchanged => return Ok(into_response(exchanged?, slot, idle)),
             }
         }
-        while let Some(idle) = slot.make_room() {
+        while let Some(idle) = slot.evict_idle() {
             idle.close().await;
         }
         let tls = self.tls_config(request).await?;
@@ -81,18 +93,18 @@ impl NativeTransport {
         .await;
         let mut connection = connected.ok_or_else(connect_timed_out)??;
         let exchanged = exchange_on(&mut connection, request).await?;
-        Ok(respond(exchanged, slot, connection))
+        Ok(into_response(exchanged, slot, connection))
     }
 
-    /// The TLS configuration of an https endpoint.
-    async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, Fault> {
+    /// Returns the TLS configuration for the endpoint; `None` if it is not https.
+    async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, TransportError> {
         if request.url.scheme() != "https" {
             return Ok(None);
         }
-        if let Route::Pinned(thumbprint) = &request.route {
-            return Ok(Some(Arc::new(pinned::only(*thumbprint)?)));
+        if let Route::PinnedCertificate(thumbprint) = &request.route {
+            return Ok(Some(Arc::new(certificate_pin::pinned_tls_config(*thumbprint)?)));
         }
-        let built = self.tls_configs.get(&self.machine, &request.roots).await?;
+        let built = self.tls_configs.get(&self.platform, &request.roots).await?;
         if let Some(warning) = built.warning {
             request.notes.warn(warning);
         }
@@ -101,12 +113,12 @@ impl NativeTransport {
 }
 
 impl Transport for NativeTransport {
-    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a> {
         Box::pin(self.exchange(request, connect_timeout))
     }
 
     fn id(&self) -> usize {
-        NATIVE
+        NATIVE_TRANSPORT_ID
     }
 }
 
@@ -126,7 +138,7 @@ impl EndpointKey {
         Target::new(&self.host, self.port)
     }
 
-    /// The name that the TLS handshake asks for, and that the server's certificate must have.
+    /// Returns the server name of the TLS handshake, which the server's certificate must contain.
     fn server_name(&self) -> String {
         match &self.route {
             Route::TokenProxy {
@@ -137,7 +149,7 @@ impl EndpointKey {
     }
 }
 
-/// What came back, and whether the connection can carry a further exchange.
+/// A response, and whether its connection is reusable.
 struct Exchanged {
     response: Response,
     is_reusable: bool,
@@ -145,8 +157,9 @@ struct Exchanged {
 
 type ConnectionSlot = Slot<EndpointKey, Connection>;
 
-/// Takes connections from the pool until one is as it was left: a stray byte or the end of the stream closes it.
-async fn silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
+/// Takes connections from the pool until one has been silent. Those that have received a stray byte or the end of the
+/// stream are closed.
+async fn take_silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
     loop {
         let mut connection = slot.take_idle()?;
         if connection.is_silent().await {
@@ -155,25 +168,31 @@ async fn silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
     }
 }
 
-fn is_lost(fault: &Fault) -> bool {
-    matches!(fault.kind, FaultKind::Closed | FaultKind::Reset)
+fn is_connection_lost(error: &TransportError) -> bool {
+    matches!(
+        error.kind,
+        TransportErrorKind::ConnectionClosed | TransportErrorKind::ConnectionReset
+    )
 }
 
-/// A connection that has received nothing yet.
+/// Establishes a connection and checks that the server has sent nothing before the first request.
 async fn connect(
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
     resolver: &Resolver,
-) -> Result<Connection, Fault> {
-    let established = establish(key, tls, resolver).await.map_err(of_connecting)?;
+) -> Result<Connection, TransportError> {
+    let established = establish(key, tls, resolver).await.map_err(from_connect_error)?;
     let started = Connection::start(established).await;
-    let mut connection = started.map_err(|error| of_exchange(&error))?;
+    let mut connection = started.map_err(|error| from_exchange_error(&error))?;
     if connection.is_silent().await {
         return Ok(connection);
     }
-    // With TLS 1.3 a server refuses a client after the handshake: that is told here or by the first response.
+    // With TLS 1.3 a server can reject the client after the handshake. The alert arrives here or with the first response.
     let failure = connection.take_failure();
-    Err(failure.map_or_else(|| Fault::of(FaultKind::Closed), |error| of_exchange(&error)))
+    Err(failure.map_or_else(
+        || TransportError::new(TransportErrorKind::ConnectionClosed),
+        |error| from_exchange_error(&error),
+    ))
 }
 
 async fn establish(
@@ -182,12 +201,12 @@ async fn establish(
     resolver: &Resolver,
 ) -> Result<Established, ConnectError> {
     let proxy = match &key.route {
-        Route::Internet(internet) if key.is_https => proxy_for(internet, key)?,
+        Route::ProxyAware(config) if key.is_https => proxy_for(config, key)?,
         _ => None,
     };
     let established = match proxy {
         None => connect_tcp(key.target(), resolver, tls.is_some()).await?,
-        Some(proxy) => connect_by(proxy, key, tls.clone(), resolver).await?,
+        Some(proxy) => connect_through(proxy, key, tls.clone(), resolver).await?,
     };
     match tls {
         Some(tls) => secure(established, tls, key.server_name()).await,
@@ -195,8 +214,8 @@ async fn establish(
     }
 }
 
-/// Connects to an endpoint through a proxy, which is reached by TLS itself if its URL says so.
-async fn connect_by(
+/// Connects to an endpoint through a proxy. The connection to the proxy has TLS if the URL of the proxy is https.
+async fn connect_through(
     proxy: Proxy,
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
@@ -208,35 +227,35 @@ async fn connect_by(
         Some(tls) => secure(established, tls, proxy.target.host).await?,
         None => established,
     };
-    tunnel(established, request).await
+    open_tunnel(established, request).await
 }
 
-/// A proxy that an endpoint is reached by.
+/// A proxy for an endpoint.
 struct Proxy {
     target: Target,
     is_https: bool,
     authorization: Option<HeaderValue>,
 }
 
-/// The proxy that the environment names for an endpoint, unless `NO_PROXY` excepts it.
-fn proxy_for(internet: &Internet, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
-    let Some(address) = &internet.proxy else {
+/// Returns the configured proxy for an endpoint; `None` if there is none or `NO_PROXY` contains the endpoint.
+fn proxy_for(config: &ProxyConfig, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
+    let Some(proxy_url) = &config.proxy else {
         return Ok(None);
     };
-    // The address may hold a password: no error repeats it.
-    let wrong = || ConnectError::Tunnel("HTTPS_PROXY is not the URL of a proxy".to_owned());
+    // The URL may contain a password, so no error repeats it.
+    let invalid_url = || ConnectError::Tunnel("HTTPS_PROXY is not the URL of a proxy".to_owned());
     let endpoint = format!("https://{}:{}/", key.host, key.port)
         .parse()
-        .map_err(|_| wrong())?;
+        .map_err(|_| invalid_url())?;
     let matcher = Matcher::builder()
-        .https(address.as_str())
-        .no(internet.no_proxy.as_deref().unwrap_or_default())
+        .https(proxy_url.as_str())
+        .no(config.no_proxy.as_deref().unwrap_or_default())
         .build();
     let Some(proxy) = matcher.intercept(&endpoint) else {
         return Ok(None);
     };
     let is_https = proxy.uri().scheme_str() == Some("https");
-    let host = proxy.uri().host().ok_or_else(wrong)?;
+    let host = proxy.uri().host().ok_or_else(invalid_url)?;
     let port = proxy.uri().port_u16().unwrap_or(if is_https { 443 } else { 80 });
     Ok(Some(Proxy {
         target: Target::new(host, port),
@@ -245,18 +264,20 @@ fn proxy_for(internet: &Internet, key: &EndpointKey) -> Result<Option<Proxy>, Co
     }))
 }
 
-async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<Exchanged, Fault> {
+async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<Exchanged, TransportError> {
     let incoming = connection
-        .send(message(request)?)
+        .send(hyper_request(request)?)
         .await
-        .map_err(|error| of_exchange(&error))?;
+        .map_err(|error| from_exchange_error(&error))?;
     let (head, body) = incoming.into_parts();
     let status = head.status.as_u16();
-    let read = connection.read_body(body, BODY_LIMIT).await;
-    let (body, is_reusable) = match read.map_err(|error| of_body(&error))? {
+    let read = connection.read_body(body, MAX_BODY_BYTES).await;
+    let (body, is_reusable) = match read.map_err(|error| from_body_error(&error))? {
         LimitedBody::Complete(body) => (body, connection.finish().await),
-        LimitedBody::TooLarge if is_success(status) => return Err(Fault::of(FaultKind::BodyTooLarge)),
-        LimitedBody::TooLarge => (Vec::new(), false), // The status says enough.
+        LimitedBody::TooLarge if is_success(status) => {
+            return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+        }
+        LimitedBody::TooLarge => (Vec::new(), false), // An error response is classified by its status alone.
     };
     let response = Response {
         status,
@@ -271,20 +292,20 @@ async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<E
     })
 }
 
-/// The response, and with it the connection, for the reader of the response to keep or to close.
-fn respond(exchanged: Exchanged, slot: ConnectionSlot, connection: Connection) -> Response {
+/// Attaches the connection to a response, so that the reader of the response decides whether it is reused.
+fn into_response(exchanged: Exchanged, slot: ConnectionSlot, connection: Connection) -> Response {
     let Exchanged {
         response,
         is_reusable,
     } = exchanged;
-    let reusable = is_reusable.then(|| ReusableConnection::new(move || slot.put_back(connection)));
+    let reusable = is_reusable.then(|| ReusableConnection::new(move || slot.release(connection)));
     Response {
         connection: reusable,
         ..response
     }
 }
 
-fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, Fault> {
+fn hyper_request(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportError> {
     let url = &request.url;
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -297,34 +318,34 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, Fault> {
     let body = request
         .body
         .as_ref()
-        .map_or_else(String::new, |body| body.expose().to_owned());
-    let mut message = hyper::Request::builder()
+        .map_or_else(String::new, |body| body.expose_secret().to_owned());
+    let mut http_request = hyper::Request::builder()
         .method(method)
         .uri(path)
         .body(Full::new(Bytes::from(body)))
-        .map_err(|error| unsendable(error.to_string()))?;
-    let headers = message.headers_mut();
+        .map_err(|error| invalid_request(error.to_string()))?;
+    let headers = http_request.headers_mut();
     headers.insert(HOST, host_header(url)?);
     for (name, value) in &request.headers {
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-            unsendable(format!(
-                "the header {name} holds characters that HTTP cannot carry"
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+            invalid_request(format!(
+                "the header {name} contains characters that HTTP does not allow"
             ))
         })?;
         value.set_sensitive(true);
         let name = hyper::header::HeaderName::from_bytes(name.as_bytes())
-            .map_err(|error| unsendable(error.to_string()))?;
+            .map_err(|error| invalid_request(error.to_string()))?;
         headers.append(name, value);
     }
-    Ok(message)
+    Ok(http_request)
 }
 
-fn host_header(url: &Url) -> Result<HeaderValue, Fault> {
+fn host_header(url: &Url) -> Result<HeaderValue, TransportError> {
     let host = url.host_str().unwrap_or_default();
     let text = url
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    HeaderValue::from_str(&text).map_err(|error| unsendable(error.to_string()))
+    HeaderValue::from_str(&text).map_err(|error| invalid_request(error.to_string()))
 }
 
 fn response_headers(headers: &HeaderMap) -> ResponseHeaders {

@@ -2,23 +2,25 @@
 //!
 //! Specification: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 
-use super::{Ask, Endpoint, Host, MI_RESOURCE_ID, Source, SourceName, endpoint_of, secret_of};
+use super::{
+    Endpoint, MI_RESOURCE_ID, Source, SourceDescriptor, SourceName, TokenQuery, read_endpoint, read_secret,
+};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, RetryPolicy};
+use crate::platform::{Platform, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-08-01";
 const SECRET_HEADER: &str = "X-IDENTITY-HEADER";
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::AppService,
     detect: |env, _, _| env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IDENTITY_HEADER]),
-    open: |env, _| {
+    create: |env, _| {
         Ok(Box::new(AppService {
-            endpoint: endpoint_of(env, variable::IDENTITY_ENDPOINT, &Code::IdentityEndpointMalformed)?,
-            secret: secret_of(env, variable::IDENTITY_HEADER)?,
+            endpoint: read_endpoint(env, variable::IDENTITY_ENDPOINT, &Code::IdentityEndpointMalformed)?,
+            secret: read_secret(env, variable::IDENTITY_HEADER)?,
         }))
     },
 };
@@ -30,25 +32,25 @@ struct AppService {
 
 impl Source for AppService {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
     fn secret(&self) -> Option<&Secret> {
         Some(&self.secret)
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query(API_VERSION, ask.id(MI_RESOURCE_ID)));
-        Ok(Request::get(url).secret_header(SECRET_HEADER, self.secret.clone()))
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MI_RESOURCE_ID)));
+        Ok(Request::get(url).sensitive_header(SECRET_HEADER, self.secret.clone()))
     }
 }

@@ -1,17 +1,20 @@
-//! A server with Azure Arc's agent: who can read a key file of the agent's may have a token.
+//! Azure Arc: a process gets a token if it can read the key file that the agent names in a challenge.
 //!
 //! Specification: <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
 
 use std::path::{Path, PathBuf};
 
-use super::www_authenticate::challenges;
-use super::{Answer, Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
-use crate::config::Settings;
+use super::www_authenticate::parse_challenges;
+use super::{
+    Endpoint, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceDescriptor, SourceName, TokenQuery,
+    TokenResponse,
+};
 use crate::error::{Code, Error};
-use crate::http::retry::{self, Policy};
+use crate::http::retry_policy::{self, RetryPolicy};
 use crate::http::{Request, Response};
-use crate::identity::Identity;
-use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::options::ApplicationOptions;
+use crate::options::identity::Identity;
+use crate::platform::{Environment, Platform, ReadError, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
@@ -21,34 +24,36 @@ const UNAUTHORIZED: u16 = 401;
 const SCHEME: &str = "basic";
 const REALM: &str = "realm";
 const KEY_EXTENSION: &str = ".key";
-/// A key has some 100 bytes; MSAL refuses files over this.
-const KEY_LIMIT: usize = 4_096;
-/// So much of a path is quoted.
-const SHOWN_PATH: usize = 200;
+/// The limit of MSAL; a key has about 100 bytes.
+const MAX_KEY_BYTES: usize = 4_096;
+/// The most characters of a path that a message quotes.
+const MAX_SHOWN_PATH: usize = 200;
 const AUTHORIZATION: &str = "Authorization";
-/// What was written to a connection stays in its buffer until more is: this one's is given up with the answer.
-const LAST: (&str, &str) = ("Connection", "close");
+/// The connection is closed after the response, because its write buffer would keep the key until the next request.
+const CONNECTION_CLOSE: (&str, &str) = ("Connection", "close");
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
 const WINDOWS_AGENT: &str = r"AzureConnectedMachineAgent\himds.exe";
 const LINUX_KEYS: &str = "/var/opt/azcmagent/tokens/";
 const WINDOWS_KEYS: &str = r"AzureConnectedMachineAgent\Tokens\";
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::AzureArc,
-    detect: |env, _, machine| {
+    detect: |env, _, platform| {
         env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT])
-            || agents(env).iter().any(|path| machine.files.is_regular(path))
+            || agent_paths(env)
+                .iter()
+                .any(|path| platform.files.is_regular(path))
     },
-    open,
+    create,
 };
 
-fn agents(env: &Environment) -> Vec<PathBuf> {
+fn agent_paths(env: &Environment) -> Vec<PathBuf> {
     if cfg!(target_os = "linux") {
         LINUX_AGENTS.iter().map(PathBuf::from).collect()
     } else if cfg!(windows) {
         env.read(variable::PROGRAM_FILES)
-            .map(|folder| Path::new(folder).join(WINDOWS_AGENT))
+            .map(|path| Path::new(path).join(WINDOWS_AGENT))
             .into_iter()
             .collect()
     } else {
@@ -56,7 +61,7 @@ fn agents(env: &Environment) -> Vec<PathBuf> {
     }
 }
 
-fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
+fn create(env: &Environment, _: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
     let both = env.has_all(&[variable::IDENTITY_ENDPOINT, variable::IMDS_ENDPOINT]);
     let address = env
         .read(variable::IDENTITY_ENDPOINT)
@@ -76,26 +81,26 @@ fn open(env: &Environment, _: &Settings) -> Result<Box<dyn Source>, Error> {
     }
     Ok(Box::new(AzureArc {
         endpoint,
-        keys: key_folder(env),
+        keys: key_directory(env),
     }))
 }
 
-/// The folder of the agent's keys, ending in a separator; or why there is none.
-fn key_folder(env: &Environment) -> Result<String, (Code, &'static str)> {
+/// Returns the agent's key directory, ending in a separator; or the reason why there is none.
+fn key_directory(env: &Environment) -> Result<String, (Code, &'static str)> {
     if cfg!(target_os = "linux") {
         Ok(LINUX_KEYS.to_owned())
     } else if cfg!(windows) {
-        let folder = env.read(variable::PROGRAM_DATA);
-        folder
-            .map(|folder| format!(r"{}\{WINDOWS_KEYS}", folder.trim_end_matches('\\')))
+        let program_data = env.read(variable::PROGRAM_DATA);
+        program_data
+            .map(|path| format!(r"{}\{WINDOWS_KEYS}", path.trim_end_matches('\\')))
             .ok_or((
                 Code::InvalidFilePath,
-                "The environment variable ProgramData, below which Azure Arc's agent keeps its keys, is not set.",
+                "The environment variable ProgramData, which locates the key files of Azure Arc's agent, is not set.",
             ))
     } else {
         Err((
             Code::PlatformNotSupported,
-            "Azure Arc's agent exists on Linux and Windows only.",
+            "Azure Arc's agent is available on Linux and Windows only.",
         ))
     }
 }
@@ -107,123 +112,132 @@ struct AzureArc {
 
 impl Source for AzureArc {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query(API_VERSION, ask.id(MSI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MSI_RESOURCE_ID)));
         Ok(Request::get(url).header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 
-    fn directory_of_challenge(&self, response: &Response) -> Option<&Path> {
+    fn challenge_directory(&self, response: &Response) -> Option<&Path> {
         let keys = self.keys.as_ref().ok()?;
         (response.status == UNAUTHORIZED).then(|| Path::new(keys))
     }
 
-    fn challenge(&self, ask: &Ask, response: &Response, machine: &Machine) -> Result<Option<Request>, Error> {
+    fn answer_challenge(
+        &self,
+        query: &TokenQuery,
+        response: &Response,
+        platform: &Platform,
+    ) -> Result<Option<Request>, Error> {
         if response.status != UNAUTHORIZED {
             return Ok(None);
         }
-        let path = realm(&response.headers.www_authenticate)?;
-        let shown = Redactor::new(&response.secrets).redact(&path, SHOWN_PATH);
-        let key = self.key(&path, &shown, machine)?;
-        let header = Secret::new(format!("Basic {}", key.expose()));
+        let path = parse_basic_realm(&response.headers.www_authenticate)?;
+        let shown = Redactor::new(&response.secrets).redact(&path, MAX_SHOWN_PATH);
+        let key = self.read_key(&path, &shown, platform)?;
+        let header = Secret::new(format!("Basic {}", key.expose_secret()));
         Ok(Some(
-            self.request(ask, machine)?
-                .header(LAST.0, LAST.1)
-                .secret_header(AUTHORIZATION, header)
-                .keeping(key),
+            self.request(query, platform)?
+                .header(CONNECTION_CLOSE.0, CONNECTION_CLOSE.1)
+                .sensitive_header(AUTHORIZATION, header)
+                .with_secret(key),
         ))
     }
 
-    fn confirm(&self, ask: &Ask, answer: &Answer) -> Result<(), Error> {
-        let Identity::UserAssigned { kind, id } = &ask.identity else {
+    fn verify_response(&self, query: &TokenQuery, token_response: &TokenResponse) -> Result<(), Error> {
+        let Identity::UserAssigned { kind, id } = &query.identity else {
             return Ok(());
         };
-        if answer.is_for(*kind, id) {
+        if token_response.is_for_identity(*kind, id) {
             return Ok(());
         }
         let message = "Azure Arc's agent did not confirm that its token is for the identity in \
-                       managedIdentityIdParams; an older agent answers for the machine's own. Update the agent, or \
-                       leave the option out.";
+                       managedIdentityIdParams. An older agent ignores the option and returns a token of the machine's \
+                       own identity. Update the agent, or remove the option.";
         Err(Error::new(Code::UserAssignedNotConfirmed, message))
     }
 }
 
 impl AzureArc {
-    /// Reads the key that a challenge names, if it is where the agent puts its keys.
-    fn key(&self, path: &str, shown: &str, machine: &Machine) -> Result<Secret, Error> {
-        let refused = |code, message: String| Err(Error::new(code, message));
-        let folder = match &self.keys {
-            Ok(folder) => folder,
-            Err((code, why)) => return refused(code.clone(), (*why).to_owned()),
+    /// Reads the key file that a challenge names. The file must be directly in the agent's key directory.
+    fn read_key(&self, path: &str, shown: &str, platform: &Platform) -> Result<Secret, Error> {
+        let fail = |code, message: String| Err(Error::new(code, message));
+        let directory = match &self.keys {
+            Ok(directory) => directory,
+            Err((code, reason)) => return fail(code.clone(), (*reason).to_owned()),
         };
         if !path.ends_with(KEY_EXTENSION) {
-            return refused(
+            return fail(
                 Code::InvalidFileExtension,
                 format!("Azure Arc's challenge names {shown}, which does not end in {KEY_EXTENSION}."),
             );
         }
-        let name = path.strip_prefix(folder.as_str()).unwrap_or_default();
+        let name = path.strip_prefix(directory.as_str()).unwrap_or_default();
         if name.is_empty() || name.contains(['/', '\\', '\0']) {
-            return refused(
+            return fail(
                 Code::InvalidFilePath,
-                format!("Azure Arc's challenge names {shown}, which is not a file in {folder}."),
+                format!("Azure Arc's challenge names {shown}, which is not a file in {directory}."),
             );
         }
-        let key = machine
+        let key = platform
             .files
-            .read(Path::new(path), KEY_LIMIT, false)
-            .or_else(|fault| unreadable(shown, fault))?;
+            .read(Path::new(path), MAX_KEY_BYTES, false)
+            .or_else(|error| key_file_error(shown, error))?;
         let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return refused(
+            return fail(
                 Code::InvalidSecret,
-                format!("Azure Arc's key file {shown} holds no key."),
+                format!("Azure Arc's key file {shown} does not contain a key."),
             );
         }
         Ok(Secret::new(text.to_owned()))
     }
 }
 
-fn unreadable<T>(path: &str, fault: ReadFault) -> Result<T, Error> {
-    let (code, why) = match fault {
-        ReadFault::TooLarge => (Code::InvalidSecret, format!("has more than {KEY_LIMIT} bytes")),
-        ReadFault::NotRegular => (Code::UnableToReadSecretFile, "is no regular file".to_owned()),
-        ReadFault::Failed(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
-        ReadFault::Denied(error) => {
+fn key_file_error<T>(path: &str, error: ReadError) -> Result<T, Error> {
+    let (code, reason) = match error {
+        ReadError::TooLarge => (
+            Code::InvalidSecret,
+            format!("has more than {MAX_KEY_BYTES} bytes"),
+        ),
+        ReadError::NotAFile => (Code::UnableToReadSecretFile, "is not a regular file".to_owned()),
+        ReadError::Io(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
+        ReadError::PermissionDenied(error) => {
             let group = if cfg!(windows) {
                 "Hybrid agent extension applications"
             } else {
                 "himds"
             };
-            let why = format!("cannot be read ({error}): add this process's user to the group \"{group}\"");
-            (Code::UnableToReadSecretFile, why)
+            let reason =
+                format!("cannot be read ({error}): add this process's user to the group \"{group}\"");
+            (Code::UnableToReadSecretFile, reason)
         }
     };
-    Err(Error::new(code, format!("Azure Arc's key file {path} {why}.")))
+    Err(Error::new(code, format!("Azure Arc's key file {path} {reason}.")))
 }
 
-/// The realm of the first Basic challenge that has one: the path of a key.
-fn realm(lines: &[String]) -> Result<String, Error> {
+/// Returns the realm of the first Basic challenge that has one: the path of a key file.
+fn parse_basic_realm(lines: &[String]) -> Result<String, Error> {
     if lines.iter().all(|line| line.trim().is_empty()) {
         let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";
         return Err(Error::new(Code::ChallengeMissing, message));
     }
-    let challenges = challenges(lines);
+    let challenges = parse_challenges(lines);
     let realms = challenges
         .iter()
-        .filter(|challenge| challenge.is(SCHEME))
+        .filter(|challenge| challenge.has_scheme(SCHEME))
         .filter_map(|challenge| challenge.parameter(REALM))
         .map(str::trim);
     let path = realms.into_iter().find(|path| !path.is_empty());

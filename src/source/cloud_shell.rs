@@ -1,25 +1,28 @@
-//! Azure Cloud Shell: the identity of the user who opened it, and no other.
+//! Azure Cloud Shell: tokens of the user who opened it; other identities are not supported.
 //!
 //! Specification: <https://learn.microsoft.com/azure/cloud-shell/msi-authorization>
 
-use super::endpoint::form;
-use super::{Ask, Endpoint, Host, METADATA_HEADER, RESOURCE, Source, SourceName, endpoint_of};
+use super::endpoint::form_urlencode;
+use super::{
+    Endpoint, METADATA_HEADER, RESOURCE, Source, SourceDescriptor, SourceName, TokenQuery, read_endpoint,
+};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::identity::Identity;
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, RetryPolicy};
+use crate::options::identity::Identity;
+use crate::platform::{Platform, variable};
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::CloudShell,
     detect: |env, _, _| env.has_all(&[variable::MSI_ENDPOINT]),
-    open: |env, settings| {
-        if settings.identity != Identity::SystemAssigned {
-            let message = "Cloud Shell has no user-assigned identities: leave managedIdentityIdParams out.";
+    create: |env, options| {
+        if options.identity != Identity::SystemAssigned {
+            let message =
+                "Cloud Shell does not support user-assigned identities. Remove managedIdentityIdParams.";
             return Err(Error::new(Code::UnableToCreateCloudShell, message));
         }
         Ok(Box::new(CloudShell {
-            endpoint: endpoint_of(env, variable::MSI_ENDPOINT, &Code::MsiEndpointMalformed)?,
+            endpoint: read_endpoint(env, variable::MSI_ENDPOINT, &Code::MsiEndpointMalformed)?,
         }))
     },
 };
@@ -30,22 +33,24 @@ struct CloudShell {
 
 impl Source for CloudShell {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
-        let body = form(&[(RESOURCE, ask.resource.as_str())]);
-        Ok(
-            Request::post(self.endpoint.with_query(ask.capabilities().as_slice()), body)
-                .header(METADATA_HEADER.0, METADATA_HEADER.1),
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+        let body = form_urlencode(&[(RESOURCE, query.resource.as_str())]);
+        Ok(Request::post(
+            self.endpoint
+                .with_query(query.capabilities_parameter().as_slice()),
+            body,
         )
+        .header(METADATA_HEADER.0, METADATA_HEADER.1))
     }
 }

@@ -1,13 +1,13 @@
-//! The instance metadata service of virtual machines, scale sets and Container Instances; also what
-//! is asked where nothing else was detected.
+//! The instance metadata service (IMDS) of virtual machines, scale sets and Container Instances. It is also the default
+//! if no other source is detected.
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#get-a-token-using-http>
 
-use super::{Ask, Endpoint, Host, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceName};
+use super::{Endpoint, METADATA_HEADER, MSI_RESOURCE_ID, Source, SourceDescriptor, SourceName, TokenQuery};
 use crate::error::{Code, Error};
 use crate::http::Request;
-use crate::http::retry::{self, Policy};
-use crate::machine::{Machine, variable};
+use crate::http::retry_policy::{self, RetryPolicy};
+use crate::platform::{Platform, variable};
 
 const API_VERSION: &str = "2018-02-01";
 const DEFAULT_BASE: &str = "http://169.254.169.254";
@@ -16,10 +16,10 @@ const SKU_HEADER: (&str, &str) = ("x-client-SKU", env!("CARGO_PKG_NAME"));
 const VERSION_HEADER: (&str, &str) = ("x-client-VER", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID_HEADER: &str = "x-ms-client-request-id";
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::DefaultToImds,
     detect: |_, _, _| true,
-    open: |env, _| {
+    create: |env, _| {
         let configured = env.read(variable::AZURE_POD_IDENTITY_AUTHORITY_HOST);
         let base = Endpoint::parse(
             variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
@@ -33,54 +33,54 @@ pub(super) const HOST: Host = Host {
         })?;
         Ok(Box::new(Imds {
             endpoint,
-            configured: configured.is_some(),
+            is_configured: configured.is_some(),
         }))
     },
 };
 
 struct Imds {
     endpoint: Endpoint,
-    configured: bool,
+    is_configured: bool,
 }
 
 impl Source for Imds {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        if self.configured {
-            &retry::IMDS_CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        if self.is_configured {
+            &retry_policy::IMDS_CONFIGURED
         } else {
-            &retry::IMDS_DEFAULT
+            &retry_policy::IMDS_DEFAULT
         }
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
         let url = self
             .endpoint
-            .with_query(&ask.query(API_VERSION, ask.id(MSI_RESOURCE_ID)));
+            .with_query(&query.query_parameters(API_VERSION, query.identity_parameter(MSI_RESOURCE_ID)));
         let request = Request::get(url)
             .header(METADATA_HEADER.0, METADATA_HEADER.1)
             .header(SKU_HEADER.0, SKU_HEADER.1)
             .header(VERSION_HEADER.0, VERSION_HEADER.1);
-        Ok(request.header(REQUEST_ID_HEADER, ask.correlation_id.as_str()))
+        Ok(request.header(REQUEST_ID_HEADER, query.correlation_id.as_str()))
     }
 
     fn unreachable_remedy(&self) -> &'static str {
-        if self.configured {
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST leads there in place of IMDS: it may be left over from something that \
-             has ended, such as an emulator; unset it to ask IMDS itself."
+        if self.is_configured {
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST replaces the address of IMDS. It may be left over from a program that has \
+             ended, such as an emulator; unset it to use IMDS itself."
         } else {
             self.name().unreachable_remedy()
         }
     }
 
-    fn may_be_nowhere(&self) -> bool {
-        !self.configured
+    fn needs_probe(&self) -> bool {
+        !self.is_configured
     }
 }

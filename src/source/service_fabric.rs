@@ -1,20 +1,22 @@
-//! Service Fabric: the cluster decides the identity, and its certificate is known by its thumbprint.
+//! Service Fabric: the cluster determines the identity, and its certificate is pinned by its thumbprint.
 //!
 //! Specification: <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>
 
-use super::{Ask, Endpoint, Host, SECRET_HEADER, Source, SourceName, endpoint_of, secret_of};
-use crate::config::Settings;
+use super::{
+    Endpoint, SECRET_HEADER, Source, SourceDescriptor, SourceName, TokenQuery, read_endpoint, read_secret,
+};
 use crate::error::{Code, Error};
-use crate::http::pinned::Thumbprint;
-use crate::http::retry::{self, Policy};
+use crate::http::certificate_pin::Thumbprint;
+use crate::http::retry_policy::{self, RetryPolicy};
 use crate::http::{Request, Route};
-use crate::identity::Identity;
-use crate::machine::{Environment, Machine, variable};
+use crate::options::ApplicationOptions;
+use crate::options::identity::Identity;
+use crate::platform::{Environment, Platform, variable};
 use crate::token::Secret;
 
 const API_VERSION: &str = "2019-07-01-preview";
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::ServiceFabric,
     detect: |env, _, _| {
         env.has_all(&[
@@ -23,71 +25,74 @@ pub(super) const HOST: Host = Host {
             variable::IDENTITY_SERVER_THUMBPRINT,
         ])
     },
-    open,
+    create,
 };
 
-fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
-    if settings.identity != Identity::SystemAssigned {
-        let message = "On Service Fabric the application manifest decides the identity; one that a caller names \
-                       cannot be had. Leave managedIdentityIdParams out.";
+fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
+    if options.identity != Identity::SystemAssigned {
+        let message = "On Service Fabric, the application manifest determines the identity; the options cannot select \
+                       another one. Remove managedIdentityIdParams.";
         return Err(Error::new(Code::UserAssignedNotAvailable, message));
     }
-    let endpoint = endpoint_of(env, variable::IDENTITY_ENDPOINT, &Code::IdentityEndpointMalformed)?;
+    let endpoint = read_endpoint(env, variable::IDENTITY_ENDPOINT, &Code::IdentityEndpointMalformed)?;
     if !endpoint.is_https() {
         let message =
-            "The environment variable IDENTITY_ENDPOINT is no https URL, which Service Fabric's must be.";
+            "The environment variable IDENTITY_ENDPOINT is not an https URL, which Service Fabric requires.";
         return Err(Error::new(Code::IdentityEndpointMalformed, message));
     }
-    let pin = env
+    let thumbprint = env
         .read(variable::IDENTITY_SERVER_THUMBPRINT)
         .and_then(Thumbprint::parse)
         .ok_or_else(|| {
-            let message = "The environment variable IDENTITY_SERVER_THUMBPRINT is no SHA-1 thumbprint of 40 \
+            let message = "The environment variable IDENTITY_SERVER_THUMBPRINT is not a SHA-1 thumbprint of 40 \
                        hexadecimal digits.";
             Error::new(Code::InvalidServerThumbprint, message)
         })?;
     Ok(Box::new(ServiceFabric {
         endpoint,
-        secret: secret_of(env, variable::IDENTITY_HEADER)?,
-        pin,
+        secret: read_secret(env, variable::IDENTITY_HEADER)?,
+        thumbprint,
     }))
 }
 
 struct ServiceFabric {
     endpoint: Endpoint,
     secret: Secret,
-    pin: Thumbprint,
+    thumbprint: Thumbprint,
 }
 
 impl Source for ServiceFabric {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
-    fn request(&self, ask: &Ask, _: &Machine) -> Result<Request, Error> {
-        let request = Request::get(self.endpoint.with_query(&ask.query(API_VERSION, None)))
-            .secret_header(SECRET_HEADER, self.secret.clone());
-        Ok(request.by(Route::Pinned(self.pin)))
+    fn request(&self, query: &TokenQuery, _: &Platform) -> Result<Request, Error> {
+        let request = Request::get(
+            self.endpoint
+                .with_query(&query.query_parameters(API_VERSION, None)),
+        )
+        .sensitive_header(SECRET_HEADER, self.secret.clone());
+        Ok(request.with_route(Route::PinnedCertificate(self.thumbprint)))
     }
 
-    fn probe(&self, _: &Machine) -> Result<Request, Error> {
-        let request = Request::get(self.endpoint.with_query(&[])).keeping(self.secret.clone());
-        Ok(request.by(Route::Pinned(self.pin)))
+    fn probe(&self, _: &Platform) -> Result<Request, Error> {
+        let request = Request::get(self.endpoint.with_query(&[])).with_secret(self.secret.clone());
+        Ok(request.with_route(Route::PinnedCertificate(self.thumbprint)))
     }
 
-    fn takes_refused_token(&self) -> bool {
+    fn supports_token_revocation_hash(&self) -> bool {
         true
     }
 
-    fn allows_callers_transport(&self) -> bool {
+    fn supports_custom_transport(&self) -> bool {
         false
     }
 }

@@ -1,4 +1,4 @@
-//! A workload identity: Kubernetes vouches for the pod with a token in a file, and Entra exchanges it.
+//! Workload identity: Microsoft Entra exchanges the service account token that Kubernetes writes to a file.
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential>
 
@@ -6,16 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::claims_request;
-use super::endpoint::form;
+use super::endpoint::form_urlencode;
 use super::token_proxy::TokenProxy;
-use super::{Ask, Endpoint, Host, Source, SourceName, client_id_of};
-use crate::config::Settings;
+use super::{Endpoint, Source, SourceDescriptor, SourceName, TokenQuery, read_client_id};
 use crate::error::{Cause, Code, Error};
-use crate::http::retry::{self, Policy};
-use crate::http::trust::Internet;
-use crate::http::{Request, Route, local_fault};
-use crate::identity::{IdKind, Identity};
-use crate::machine::{Environment, Machine, ReadFault, variable};
+use crate::http::retry_policy::{self, RetryPolicy};
+use crate::http::tls::ProxyConfig;
+use crate::http::{Request, Route, local_error};
+use crate::options::ApplicationOptions;
+use crate::options::identity::{IdKind, Identity};
+use crate::platform::{Environment, Platform, ReadError, variable};
 use crate::token::Secret;
 
 const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -31,47 +31,47 @@ const CLAIMS: &str = "claims";
 const SCOPE: &str = "scope";
 const SCOPE_SUFFIX: &str = "/.default";
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// Kubernetes' tokens have some 2 KiB.
-const ASSERTION_LIMIT: usize = 65_536;
+/// Service account tokens of Kubernetes have about 2 KiB.
+const MAX_ASSERTION_BYTES: usize = 65_536;
 
-pub(super) const HOST: Host = Host {
+pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::WorkloadIdentity,
-    // Without a client id too: the node's identity must not silently take the place of the pod's.
+    // Without a client id too: otherwise the node's identity would silently replace the pod's.
     detect: |env, _, _| env.has_all(&[variable::AZURE_FEDERATED_TOKEN_FILE, variable::AZURE_TENANT_ID]),
-    open,
+    create,
 };
 
-/// Whether the application or the environment says which identity the pod has.
-pub(super) fn has_client_id(env: &Environment, settings: &Settings) -> bool {
-    let is_given = matches!(
-        settings.identity,
+/// Returns whether the options or the environment name a client id.
+pub(super) fn has_client_id(env: &Environment, options: &ApplicationOptions) -> bool {
+    let is_option = matches!(
+        options.identity,
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             ..
         }
     );
-    is_given || env.read(variable::AZURE_CLIENT_ID).is_some()
+    is_option || env.read(variable::AZURE_CLIENT_ID).is_some()
 }
 
-fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error> {
-    if !has_client_id(env, settings) {
-        let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, so that this is a pod with a workload \
-                       identity, but there is no client id: set AZURE_CLIENT_ID or \
+fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
+    if !has_client_id(env, options) {
+        let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, as in a pod with a workload identity, \
+                       but the client id is missing. Set AZURE_CLIENT_ID or \
                        managedIdentityIdParams.userAssignedClientId, or annotate the pod's service account with \
                        azure.workload.identity/client-id and create the pod again. To use the node's identity \
-                       instead, give the option source: \"Imds\".";
+                       instead, set the option source: \"Imds\".";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let client_id = match &settings.identity {
-        Identity::SystemAssigned => client_id_of(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
+    let client_id = match &options.identity {
+        Identity::SystemAssigned => read_client_id(env, variable::AZURE_CLIENT_ID)?.unwrap_or_default(),
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             id,
         } => id.clone(),
         Identity::UserAssigned { kind, .. } => {
             let message = format!(
-                "A workload identity is known by its client id only: give \
-                 managedIdentityIdParams.userAssignedClientId in place of .{}.",
+                "A workload identity is identified by its client id only. Use \
+                 managedIdentityIdParams.userAssignedClientId instead of .{}.",
                 kind.option()
             );
             return Err(Error::new(Code::InvalidIdType, message));
@@ -98,17 +98,17 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
         Error::new(Code::InvalidConfiguration, message)
     })?;
     if !endpoint.is_https() {
-        let message = "The environment variable AZURE_AUTHORITY_HOST is no https URL; the assertion would go out in \
-                       the clear.";
+        let message = "The environment variable AZURE_AUTHORITY_HOST is not an https URL; the assertion would be sent \
+                       unencrypted.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let way = match TokenProxy::of(env, settings)? {
-        Some(proxy) => Way::TokenProxy(proxy),
-        None => Way::Internet(Internet::of(env)?),
+    let route = match TokenProxy::from_environment(env, options)? {
+        Some(proxy) => RequestRoute::TokenProxy(proxy),
+        None => RequestRoute::Direct(ProxyConfig::from_environment(env)?),
     };
-    let endpoint = match &way {
-        Way::TokenProxy(proxy) => proxy.endpoint(&endpoint)?,
-        Way::Internet(_) => endpoint,
+    let endpoint = match &route {
+        RequestRoute::TokenProxy(proxy) => proxy.endpoint(&endpoint)?,
+        RequestRoute::Direct(_) => endpoint,
     };
     Ok(Box::new(WorkloadIdentity {
         endpoint,
@@ -117,7 +117,7 @@ fn open(env: &Environment, settings: &Settings) -> Result<Box<dyn Source>, Error
             .read(variable::AZURE_FEDERATED_TOKEN_FILE)
             .unwrap_or_default()
             .into(),
-        way,
+        route,
     }))
 }
 
@@ -125,57 +125,57 @@ struct WorkloadIdentity {
     endpoint: Endpoint,
     client_id: String,
     file: PathBuf,
-    way: Way,
+    route: RequestRoute,
 }
 
-/// How Entra is reached.
-enum Way {
-    Internet(Internet),
+/// The route to Microsoft Entra.
+enum RequestRoute {
+    Direct(ProxyConfig),
     TokenProxy(TokenProxy),
 }
 
 impl WorkloadIdentity {
-    fn send(&self, request: Request, machine: &Machine) -> Result<Request, Error> {
-        match &self.way {
-            Way::Internet(internet) => Ok(request.by(Route::Internet(internet.clone()))),
-            Way::TokenProxy(proxy) => proxy.send(request, machine),
+    fn with_route(&self, request: Request, platform: &Platform) -> Result<Request, Error> {
+        match &self.route {
+            RequestRoute::Direct(config) => Ok(request.with_route(Route::ProxyAware(config.clone()))),
+            RequestRoute::TokenProxy(proxy) => proxy.route_request(request, platform),
         }
     }
 
-    /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
-    fn assertion(&self, machine: &Machine) -> Result<Secret, Error> {
-        let unusable = |why: &str| {
+    /// Reads the federated token for each request, because Kubernetes replaces it about every hour.
+    fn read_assertion(&self, platform: &Platform) -> Result<Secret, Error> {
+        let unusable = |reason: &str| {
             let message = format!(
-                "The file that AZURE_FEDERATED_TOKEN_FILE names ({}) {why}; check that the pod's service account \
-                 token is projected there.",
+                "The file in AZURE_FEDERATED_TOKEN_FILE ({}) {reason}. Check that the pod's service account token is \
+                 projected there.",
                 self.file.display()
             );
             Error::new(Code::UnableToReadSecretFile, message)
         };
-        let bytes = machine
+        let bytes = platform
             .files
-            .read(&self.file, ASSERTION_LIMIT, true)
-            .map_err(|fault| match fault {
-                ReadFault::NotRegular => unusable("is no regular file"),
-                ReadFault::Denied(error) | ReadFault::Failed(error) => {
-                    // The variables were copied to a machine without the file: this is not that pod.
+            .read(&self.file, MAX_ASSERTION_BYTES, true)
+            .map_err(|error| match error {
+                ReadError::NotAFile => unusable("is not a regular file"),
+                ReadError::PermissionDenied(error) | ReadError::Io(error) => {
+                    // A missing file means that the variables were copied to a machine that is not the pod.
                     let is_missing = matches!(
                         error.kind(),
                         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                     );
-                    unusable(&format!("cannot be read ({error})")).with(|facts| {
-                        facts.unavailable = is_missing;
-                        facts.cause = Some(Cause {
-                            code: local_fault::code(&error),
+                    unusable(&format!("cannot be read ({error})")).map_details(|details| {
+                        details.unavailable = is_missing;
+                        details.cause = Some(Cause {
+                            code: local_error::code(&error),
                             message: error.to_string(),
                         });
                     })
                 }
-                ReadFault::TooLarge => unusable("is larger than a token"),
+                ReadError::TooLarge => unusable("is too large for a token"),
             })?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| unusable("holds no text"))?
-            // Editors put a byte order mark in front, which Entra takes for a part of the token.
+            .map_err(|_| unusable("is not UTF-8 text"))?
+            // Editors may add a byte order mark, which Entra would treat as part of the token.
             .trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
         if text.is_empty() {
             Err(unusable("is empty"))
@@ -187,68 +187,68 @@ impl WorkloadIdentity {
 
 impl Source for WorkloadIdentity {
     fn name(&self) -> SourceName {
-        HOST.name
+        DESCRIPTOR.name
     }
 
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn policy(&self) -> &'static Policy {
-        &retry::CONFIGURED
+    fn policy(&self) -> &'static RetryPolicy {
+        &retry_policy::DEFAULT
     }
 
-    fn claims_parameter(&self, ask: &Ask) -> Result<Option<String>, Error> {
-        claims_request::merge(ask.claims.as_deref(), ask.capabilities.as_deref())
+    fn claims_parameter(&self, query: &TokenQuery) -> Result<Option<String>, Error> {
+        claims_request::merge(query.claims.as_deref(), query.capabilities.as_deref())
     }
 
-    fn cache_scope(&self) -> &str {
+    fn cache_partition(&self) -> &str {
         &self.client_id
     }
 
-    fn directory_of_request(&self) -> Option<&Path> {
+    fn request_directory(&self) -> Option<&Path> {
         self.file.parent()
     }
 
-    fn identity_id<'a>(&'a self, _: &'a Ask) -> Option<&'a str> {
+    fn identity_id<'a>(&'a self, _: &'a TokenQuery) -> Option<&'a str> {
         Some(&self.client_id)
     }
 
-    fn probe(&self, machine: &Machine) -> Result<Request, Error> {
-        let assertion = self.assertion(machine)?;
-        self.send(
-            Request::get(self.endpoint.with_query(&[])).keeping(assertion),
-            machine,
+    fn probe(&self, platform: &Platform) -> Result<Request, Error> {
+        let assertion = self.read_assertion(platform)?;
+        self.with_route(
+            Request::get(self.endpoint.with_query(&[])).with_secret(assertion),
+            platform,
         )
     }
 
-    fn request(&self, ask: &Ask, machine: &Machine) -> Result<Request, Error> {
-        let assertion = self.assertion(machine)?;
-        let scope = format!("{}{SCOPE_SUFFIX}", ask.resource.as_str());
-        let claims = self.claims_parameter(ask)?;
+    fn request(&self, query: &TokenQuery, platform: &Platform) -> Result<Request, Error> {
+        let assertion = self.read_assertion(platform)?;
+        let scope = format!("{}{SCOPE_SUFFIX}", query.resource.as_str());
+        let claims = self.claims_parameter(query)?;
         let mut parameters = vec![
             GRANT,
             (CLIENT_ID, &*self.client_id),
             (SCOPE, &*scope),
             ASSERTION_TYPE,
-            (ASSERTION, assertion.expose()),
+            (ASSERTION, assertion.expose_secret()),
         ];
         parameters.extend(claims.as_deref().map(|claims| (CLAIMS, claims)));
-        let request = Request::post(self.endpoint.with_query(&[]), form(&parameters));
-        self.send(request.keeping(assertion), machine)
+        let request = Request::post(self.endpoint.with_query(&[]), form_urlencode(&parameters));
+        self.with_route(request.with_secret(assertion), platform)
     }
 
     fn tls_remedy(&self) -> &'static str {
-        match &self.way {
-            Way::Internet(_) => self.name().tls_remedy(),
-            Way::TokenProxy(_) => {
-                "The certificate of the cluster's proxy must be one that AZURE_KUBERNETES_CA_FILE or \
-                 AZURE_KUBERNETES_CA_DATA vouches for, for the name in AZURE_KUBERNETES_SNI_NAME."
+        match &self.route {
+            RequestRoute::Direct(_) => self.name().tls_remedy(),
+            RequestRoute::TokenProxy(_) => {
+                "The certificate of the cluster's proxy must be issued by an authority in AZURE_KUBERNETES_CA_FILE or \
+                 AZURE_KUBERNETES_CA_DATA, for the name in AZURE_KUBERNETES_SNI_NAME."
             }
         }
     }
 
-    fn allows_callers_transport(&self) -> bool {
-        !matches!(&self.way, Way::TokenProxy(proxy) if proxy.needs_native_transport())
+    fn supports_custom_transport(&self) -> bool {
+        !matches!(&self.route, RequestRoute::TokenProxy(proxy) if proxy.needs_native_transport())
     }
 }

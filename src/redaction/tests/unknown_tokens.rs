@@ -1,4 +1,4 @@
-//! A token that this package has never seen is removed whole.
+//! A token that this package did not receive or send is removed whole.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +34,7 @@ fn token_in_every_encoding_is_removed() {
 }
 
 #[test]
-fn token_that_is_broken_by_blanks_is_removed_whole() {
+fn token_broken_by_blanks_is_removed_whole() {
     for separator in [
         " ",
         "\n",
@@ -48,14 +48,14 @@ fn token_that_is_broken_by_blanks_is_removed_whole() {
     ] {
         for at in 1..TOKEN.len() {
             let (head, tail) = TOKEN.split_at(at);
-            let told = format!("got '{head}{separator}{tail}' from you");
-            assert_eq!(redact(&told, &[]), "got '<redacted>' from you", "{told}");
+            let text = format!("got '{head}{separator}{tail}' from you");
+            assert_eq!(redact(&text, &[]), "got '<redacted>' from you", "{text}");
         }
     }
 }
 
 #[test]
-fn token_that_is_spaced_out_is_removed_whole() {
+fn spaced_out_token_is_removed_whole() {
     for group in 1..80 {
         let groups: Vec<_> = TOKEN
             .as_bytes()
@@ -63,8 +63,8 @@ fn token_that_is_spaced_out_is_removed_whole() {
             .map(String::from_utf8_lossy)
             .collect();
         for separator in [" ", "\r\n", "   "] {
-            let told = format!("got '{}'.", groups.join(separator));
-            assert_eq!(redact(&told, &[]), "got '<redacted>'.", "{told}");
+            let text = format!("got '{}'.", groups.join(separator));
+            assert_eq!(redact(&text, &[]), "got '<redacted>'.", "{text}");
         }
     }
 }
@@ -74,11 +74,11 @@ fn token_with_encoded_full_stops_is_removed_whole() {
     for stop in [
         "%2E", "%2e", "%252E", "&#46;", "&period;", "\\u002e", " . ", ".\r\n",
     ] {
-        let told = TOKEN.replace('.', stop);
+        let text = TOKEN.replace('.', stop);
         assert_eq!(
-            redact(&format!("got '{told}' from you"), &[]),
+            redact(&format!("got '{text}' from you"), &[]),
             "got '<redacted>' from you",
-            "{told}"
+            "{text}"
         );
     }
 }
@@ -107,7 +107,7 @@ fn token_with_a_printed_header_is_removed_whole() {
 }
 
 #[test]
-fn words_behind_a_token_stay() {
+fn text_after_a_token_is_unchanged() {
     for words in [
         "is not valid.",
         "expired, sign in again",

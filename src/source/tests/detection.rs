@@ -1,10 +1,10 @@
-//! Which host this is.
+//! Detection of the source.
 
 use super::*;
-use crate::config::Given;
+use crate::options::UntypedValue;
 
-/// The order of detection, written from the contract's table.
-fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
+/// Returns the source by the detection table of docs/wire-protocol.md.
+fn expected_source(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
     let endpoint = set(v::IDENTITY_ENDPOINT);
     if endpoint && set(v::IDENTITY_HEADER) && set(v::IDENTITY_SERVER_THUMBPRINT) {
         SourceName::ServiceFabric
@@ -24,7 +24,7 @@ fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
 }
 
 #[test]
-fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
+fn every_variable_combination_selects_the_source_of_the_table() {
     const VARIABLES: [(&str, &str); 9] = [
         (v::IDENTITY_ENDPOINT, "https://a/token"),
         (v::IDENTITY_HEADER, "h"),
@@ -36,8 +36,8 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
         (v::AZURE_TENANT_ID, "e"),
         (v::AZURE_CLIENT_ID, "f"),
     ];
-    let without_agent = machine(&[]);
-    let with_agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let without_agent = platform(&[]);
+    let with_agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
     let identities = [
         system_assigned(),
         user_assigned(IdKind::ClientId, "i"),
@@ -60,15 +60,19 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
                     .position(|(known, _)| *known == name)
                     .is_some_and(set)
             };
-            for (himds, machine) in [(false, &without_agent), (true, &with_agent)] {
-                for settings in &identities {
-                    let expected = expected(is_set, himds && cfg!(target_os = "linux"));
-                    assert_eq!(name(&env, settings, machine), expected, "{variables:?} {himds}");
-                    let opened = match open(&env, settings, machine) {
+            for (himds, platform) in [(false, &without_agent), (true, &with_agent)] {
+                for options in &identities {
+                    let expected = expected_source(is_set, himds && cfg!(target_os = "linux"));
+                    assert_eq!(
+                        detect_name(&env, options, platform),
+                        expected,
+                        "{variables:?} {himds}"
+                    );
+                    let source = match create(&env, options, platform) {
                         Ok(source) => Some(source.name()),
-                        Err(error) => error.facts().source,
+                        Err(error) => error.details().source,
                     };
-                    assert_eq!(opened, Some(expected), "{variables:?} {himds}");
+                    assert_eq!(source, Some(expected), "{variables:?} {himds}");
                 }
             }
         }
@@ -77,26 +81,34 @@ fn every_combination_leads_to_the_host_of_the_table_and_name_and_open_agree() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_agent_is_a_regular_file_at_one_of_two_places() {
-    let settings = system_assigned();
+fn arc_agent_is_a_regular_file_at_one_of_two_paths() {
+    let options = system_assigned();
     for (path, entry, expected) in [
-        (HIMDS, Entry::File(vec![]), SourceName::AzureArc),
+        (HIMDS, FakeEntry::File(vec![]), SourceName::AzureArc),
         (
             "/var/opt/azcmagent/bin/himds",
-            Entry::File(vec![]),
+            FakeEntry::File(vec![]),
             SourceName::AzureArc,
         ),
-        (HIMDS, Entry::Pipe, SourceName::DefaultToImds),
-        ("/usr/bin/himds", Entry::File(vec![]), SourceName::DefaultToImds),
+        (HIMDS, FakeEntry::Pipe, SourceName::DefaultToImds),
+        (
+            "/usr/bin/himds",
+            FakeEntry::File(vec![]),
+            SourceName::DefaultToImds,
+        ),
     ] {
-        let machine = machine(&[(path, entry)]);
-        assert_eq!(name(&environment(&[]), &settings, &machine), expected, "{path}");
+        let platform = platform(&[(path, entry)]);
+        assert_eq!(
+            detect_name(&environment(&[]), &options, &platform),
+            expected,
+            "{path}"
+        );
     }
 }
 
 #[test]
-fn the_names_are_those_that_callers_compare_with() {
-    let settings = system_assigned();
+fn source_names_equal_the_public_constants() {
+    let options = system_assigned();
     for (variables, expected) in [
         (APP_SERVICE, "AppService"),
         (AZURE_ARC, "AzureArc"),
@@ -106,14 +118,15 @@ fn the_names_are_those_that_callers_compare_with() {
         (SERVICE_FABRIC, "ServiceFabric"),
         (WORKLOAD_IDENTITY, "WorkloadIdentity"),
     ] {
-        let found = name(&environment(variables), &settings, &machine(&[]));
+        let found = detect_name(&environment(variables), &options, &platform(&[]));
         assert_eq!(found.as_str(), expected);
     }
 }
 
 #[test]
-fn a_callers_transport_goes_with_every_host_but_service_fabric() {
-    let net = crate::fakes::FakeNet::granting(1);
+fn custom_client_is_supported_except_by_service_fabric() {
+    let mut custom = system_assigned();
+    custom.has_custom_transport = true;
     for variables in [
         APP_SERVICE,
         AZURE_ARC,
@@ -122,17 +135,17 @@ fn a_callers_transport_goes_with_every_host_but_service_fabric() {
         MACHINE_LEARNING,
         WORKLOAD_IDENTITY,
     ] {
-        assert!(opened(variables, &system_assigned().with_transport(net.clone())).is_ok());
+        assert!(open_source(variables, &custom).is_ok());
     }
-    let error = refused(opened(SERVICE_FABRIC, &system_assigned().with_transport(net)));
+    let error = creation_error(open_source(SERVICE_FABRIC, &custom));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
-    assert_eq!(error.facts().source, Some(SourceName::ServiceFabric));
+    assert_eq!(error.details().source, Some(SourceName::ServiceFabric));
 }
 
 #[test]
-fn what_comes_after_a_sources_variables_has_no_say() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+fn variables_after_the_relevant_ones_do_not_matter() {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     for variables in [
         SERVICE_FABRIC,
         APP_SERVICE,
@@ -142,39 +155,39 @@ fn what_comes_after_a_sources_variables_has_no_say() {
         WORKLOAD_IDENTITY,
         &[],
     ] {
-        let settings = system_assigned();
-        let asked = |variables: &[(&str, &str)]| {
-            let source = open(&environment(variables), &settings, &machine).expect("valid");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+        let options = system_assigned();
+        let request_parts = |variables: &[(&str, &str)]| {
+            let source = create(&environment(variables), &options, &platform).expect("valid");
+            let request = source.request(&query(&options), &platform).expect("a request");
             let headers: Vec<_> = request
                 .headers
                 .iter()
-                .map(|(name, value)| format!("{name}: {}", value.expose()))
+                .map(|(name, value)| format!("{name}: {}", value.expose_secret()))
                 .collect();
             (source.name(), request.url, headers, request.route)
         };
-        let expected = asked(variables);
-        for later in &v::ALL[expected.0.variables()..] {
+        let expected = request_parts(variables);
+        for later in &v::ALL[expected.0.relevant_variable_count()..] {
             let changed = with(variables, &[(later, "https://elsewhere.example")]);
-            assert_eq!(asked(&changed), expected, "{later}");
+            assert_eq!(request_parts(&changed), expected, "{later}");
         }
     }
 }
 
-/// Everything that App Service, Cloud Shell, Machine Learning, Azure Arc, Service Fabric and a pod have.
-fn everything() -> Vec<(&'static str, &'static str)> {
+/// Returns the variables of all sources.
+fn all_variables() -> Vec<(&'static str, &'static str)> {
     let agent = &[(v::IMDS_ENDPOINT, "http://127.0.0.1:40342")];
     [SERVICE_FABRIC, MACHINE_LEARNING, WORKLOAD_IDENTITY, agent].concat()
 }
 
-fn choosing(sources: &[&str]) -> Settings {
-    settings(|raw| raw.source = Given::List(sources.iter().map(|name| (*name).into()).collect()))
+fn with_sources(sources: &[&str]) -> ApplicationOptions {
+    options(|raw| raw.source = UntypedValue::Array(sources.iter().map(|name| (*name).into()).collect()))
 }
 
 #[test]
-fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
-    let everything = everything();
-    for name_of in [
+fn source_option_overrides_detection() {
+    let all_variables = all_variables();
+    for name in [
         "ServiceFabric",
         "AppService",
         "MachineLearning",
@@ -183,18 +196,18 @@ fn an_application_may_choose_its_source_whatever_else_the_environment_says() {
         "WorkloadIdentity",
         "DefaultToImds",
     ] {
-        let one = settings(|raw| raw.source = name_of.into());
-        for settings in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
-            let found = name(&environment(&everything), &settings, &machine(&[]));
-            assert_eq!(found.as_str(), name_of);
-            let opened = opened(&everything, &settings).expect("complete");
-            assert_eq!(opened.name().as_str(), name_of);
+        let single = options(|raw| raw.source = name.into());
+        for options in [single, with_sources(&[name]), with_sources(&[name, "Imds"])] {
+            let found = detect_name(&environment(&all_variables), &options, &platform(&[]));
+            assert_eq!(found.as_str(), name);
+            let result = open_source(&all_variables, &options).expect("complete");
+            assert_eq!(result.name().as_str(), name);
         }
     }
 }
 
 #[test]
-fn of_a_list_the_first_whose_variables_are_complete_is_used() {
+fn first_complete_source_of_a_list_is_used() {
     for (variables, chosen, expected) in [
         (APP_SERVICE, &["AzureArc", "AppService"][..], "AppService"),
         (APP_SERVICE, &["AppService", "Imds"], "AppService"),
@@ -213,17 +226,17 @@ fn of_a_list_the_first_whose_variables_are_complete_is_used() {
         ),
         (MACHINE_LEARNING, &["CloudShell", "MachineLearning"], "CloudShell"),
     ] {
-        let opened = opened(variables, &choosing(chosen)).expect("complete");
-        assert_eq!(opened.name().as_str(), expected, "{chosen:?}");
+        let result = open_source(variables, &with_sources(chosen)).expect("complete");
+        assert_eq!(result.name().as_str(), expected, "{chosen:?}");
     }
 }
 
 #[test]
-fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
-    let chosen = choosing(&["AppService", "AzureArc"]);
-    let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
+fn incomplete_chosen_sources_error_lists_missing_variables() {
+    let chosen = with_sources(&["AppService", "AzureArc"]);
+    let error = creation_error(open_source(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
     assert_eq!(
-        (error.code(), error.facts().unavailable),
+        (error.code(), error.details().unavailable),
         (&Code::InvalidConfiguration, true)
     );
     for word in [
@@ -234,30 +247,30 @@ fn where_no_chosen_source_is_complete_the_error_says_what_each_needs() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let env = environment(&[]);
-    assert_eq!(name(&env, &chosen, &machine(&[])), SourceName::AppService);
-    assert!(!is_any_there(&env, &chosen, &machine(&[])));
-    assert!(is_any_there(
+    assert_eq!(detect_name(&env, &chosen, &platform(&[])), SourceName::AppService);
+    assert!(!is_any_detected(&env, &chosen, &platform(&[])));
+    assert!(is_any_detected(
         &env,
-        &choosing(&["AppService", "Imds"]),
-        &machine(&[])
+        &with_sources(&["AppService", "Imds"]),
+        &platform(&[])
     ));
 }
 
 #[test]
-fn imds_is_the_same_source_under_both_names() {
+fn both_names_select_imds() {
     let key = |name| {
-        let settings = choosing(&[name]);
-        let source = opened(&everything(), &settings).expect("always there");
-        crate::cache::Key::of(&*source, &ask(&settings)).text()
+        let options = with_sources(&[name]);
+        let source = open_source(&all_variables(), &options).expect("a source");
+        crate::cache::CacheKey::new(&*source, &query(&options)).canonical_string()
     };
-    let plain = opened(&[], &system_assigned()).expect("always there");
-    let detected = crate::cache::Key::of(&*plain, &ask(&system_assigned())).text();
+    let plain = open_source(&[], &system_assigned()).expect("a source");
+    let detected = crate::cache::CacheKey::new(&*plain, &query(&system_assigned())).canonical_string();
     assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
 }
 
 #[test]
-fn every_variable_of_a_chosen_source_counts() {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
+fn every_variable_of_a_chosen_source_is_relevant() {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
     let lists: [&[&str]; 4] = [
         &["AppService"],
         &["WorkloadIdentity", "AppService"],
@@ -265,31 +278,35 @@ fn every_variable_of_a_chosen_source_counts() {
         &["CloudShell", "Imds"],
     ];
     for chosen in lists {
-        let settings = choosing(chosen);
+        let options = with_sources(chosen);
         for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
-            let asked = |variables: &[(&str, &str)]| {
-                let source = open(&environment(variables), &settings, &machine).ok()?;
-                let request = source.request(&ask(&settings), &machine).ok()?;
+            let request_parts = |variables: &[(&str, &str)]| {
+                let source = create(&environment(variables), &options, &platform).ok()?;
+                let request = source.request(&query(&options), &platform).ok()?;
                 Some((source.name(), request.url))
             };
-            let Some(expected) = asked(variables) else {
+            let Some(expected) = request_parts(variables) else {
                 continue;
             };
-            let count = relevant_variable_count(&settings, expected.0, false);
+            let count = relevant_variable_count(&options, expected.0, false);
             for later in &v::ALL[count..] {
                 let changed = with(variables, &[(later, "https://elsewhere.example")]);
-                assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");
+                assert_eq!(
+                    request_parts(&changed),
+                    Some(expected.clone()),
+                    "{chosen:?} {later}"
+                );
             }
         }
     }
-    // App Service was found because the pod's variables are not there: these count.
+    // App Service is the source only while the pod's variables are unset, so these are relevant.
     let count = relevant_variable_count(
-        &choosing(&["WorkloadIdentity", "AppService"]),
+        &with_sources(&["WorkloadIdentity", "AppService"]),
         SourceName::AppService,
         false,
     );
     assert_eq!(count, v::ALL.len());
-    // An https endpoint is verified against roots that the last variable has a say in.
-    let count = relevant_variable_count(&choosing(&["AppService"]), SourceName::AppService, true);
+    // The roots of an https endpoint depend on the last variable.
+    let count = relevant_variable_count(&with_sources(&["AppService"]), SourceName::AppService, true);
     assert_eq!(count, v::ALL.len());
 }

@@ -1,4 +1,4 @@
-//! What the environment may not say.
+//! Validation of environment variables.
 
 use super::*;
 
@@ -22,7 +22,7 @@ const MALFORMED: [&str; 16] = [
 ];
 
 #[test]
-fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
+fn malformed_endpoint_names_its_variable_and_is_not_repeated() {
     let imds: Variables<'_> = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "")];
     for (variables, variable, code) in [
         (
@@ -51,12 +51,12 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
         ),
     ] {
         for address in MALFORMED {
-            let error = refused(opened(
+            let error = creation_error(open_source(
                 &with(variables, &[(variable, address)]),
                 &system_assigned(),
             ));
             assert_eq!(error.code().as_str(), code, "{address}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
@@ -66,19 +66,19 @@ fn a_malformed_address_has_its_variables_code_and_name_and_is_not_repeated() {
 }
 
 #[test]
-fn a_host_outside_of_ascii_is_to_be_written_as_punycode() {
-    let opened_at = |address| {
+fn non_ascii_host_must_be_punycode() {
+    let open_at = |address| {
         let variables = with(APP_SERVICE, &[(v::IDENTITY_ENDPOINT, address)]);
-        opened(&variables, &system_assigned())
+        open_source(&variables, &system_assigned())
     };
-    let error = refused(opened_at("http://münchen.example/token"));
-    assert!(error.facts().message.contains("Punycode"), "{error}");
-    assert!(opened_at("http://xn--mnchen-3ya.example/token").is_ok());
-    assert!(opened_at("http://127.0.0.1/müsli").is_ok());
+    let error = creation_error(open_at("http://münchen.example/token"));
+    assert!(error.details().message.contains("Punycode"), "{error}");
+    assert!(open_at("http://xn--mnchen-3ya.example/token").is_ok());
+    assert!(open_at("http://127.0.0.1/müsli").is_ok());
 }
 
 #[test]
-fn what_must_be_https_is() {
+fn http_endpoint_is_rejected_where_https_is_required() {
     for (variables, variable, code) in [
         (
             SERVICE_FABRIC,
@@ -92,30 +92,34 @@ fn what_must_be_https_is() {
         ),
     ] {
         let plain = with(variables, &[(variable, "http://10.0.0.4/token")]);
-        let error = refused(opened(&plain, &system_assigned()));
+        let error = creation_error(open_source(&plain, &system_assigned()));
         assert_eq!(error.code().as_str(), code);
-        assert!(error.facts().message.contains(variable), "{error}");
+        assert!(error.details().message.contains(variable), "{error}");
     }
 }
 
 #[test]
-fn a_pin_is_forty_digits() {
-    let pin = |pin: &str| {
-        let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, pin)]);
-        opened(&variables, &system_assigned())
+fn invalid_thumbprint_is_rejected() {
+    let open_with_thumbprint = |thumbprint: &str| {
+        let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, thumbprint)]);
+        open_source(&variables, &system_assigned())
     };
     let colons = "A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D";
-    for good in [THUMBPRINT, &THUMBPRINT.to_uppercase(), colons] {
-        assert!(pin(good).is_ok(), "{good}");
+    for valid in [THUMBPRINT, &THUMBPRINT.to_uppercase(), colons] {
+        assert!(open_with_thumbprint(valid).is_ok(), "{valid}");
     }
     let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    for bad in [&THUMBPRINT[1..], "z", sha256] {
-        assert_eq!(*refused(pin(bad)).code(), Code::InvalidServerThumbprint, "{bad}");
+    for invalid in [&THUMBPRINT[1..], "z", sha256] {
+        assert_eq!(
+            *creation_error(open_with_thumbprint(invalid)).code(),
+            Code::InvalidServerThumbprint,
+            "{invalid}"
+        );
     }
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
+fn secret_invalid_in_a_header_names_its_variable_and_is_not_repeated() {
     for (variables, variable) in [
         (APP_SERVICE, v::IDENTITY_HEADER),
         (SERVICE_FABRIC, v::IDENTITY_HEADER),
@@ -130,12 +134,12 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
             "hush\u{7f}",
             "\r\n",
         ] {
-            let error = refused(opened(
+            let error = creation_error(open_source(
                 &with(variables, &[(variable, secret)]),
                 &system_assigned(),
             ));
             assert_eq!(*error.code(), Code::InvalidConfiguration, "{secret:?}");
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("sh\n"),
                 "{message}"
@@ -145,14 +149,14 @@ fn a_secret_that_no_header_can_carry_names_its_variable_and_is_not_repeated() {
                 "{message}"
             );
         }
-        let carried = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
-        assert!(opened(&carried, &system_assigned()).is_ok());
+        let printable = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
+        assert!(open_source(&printable, &system_assigned()).is_ok());
     }
 }
 
 #[test]
-fn line_ends_at_the_end_of_a_secret_are_removed() {
-    let machine = machine(&[]);
+fn trailing_line_ends_of_a_secret_are_removed() {
+    let platform = platform(&[]);
     for (variables, variable, name) in [
         (APP_SERVICE, v::IDENTITY_HEADER, "x-identity-header"),
         (SERVICE_FABRIC, v::IDENTITY_HEADER, "secret"),
@@ -164,57 +168,57 @@ fn line_ends_at_the_end_of_a_secret_are_removed() {
             ("hush\n\n", "hush"),
             ("hush \n", "hush "),
         ] {
-            let settings = system_assigned();
-            let source = opened(&with(variables, &[(variable, secret)]), &settings).expect("opened");
-            let request = source.request(&ask(&settings), &machine).expect("a request");
+            let options = system_assigned();
+            let source = open_source(&with(variables, &[(variable, secret)]), &options).expect("a source");
+            let request = source.request(&query(&options), &platform).expect("a request");
             assert!(
                 request
                     .headers
                     .iter()
-                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose() == sent),
+                    .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose_secret() == sent),
                 "{variable}"
             );
-            // An endpoint that repeats it repeats what was sent.
-            assert_eq!(request.secrets.first().map(Secret::expose), Some(sent));
+            // The redacted secret is the one that was sent.
+            assert_eq!(request.secrets.first().map(Secret::expose_secret), Some(sent));
         }
     }
 }
 
 #[test]
-fn a_client_id_of_the_environment_that_carries_dirt_names_its_variable() {
+fn malformed_client_id_variable_is_named() {
     for (variables, variable) in [
         (WORKLOAD_IDENTITY, v::AZURE_CLIENT_ID),
         (MACHINE_LEARNING, v::DEFAULT_IDENTITY_CLIENT_ID),
     ] {
-        for dirty in ["undefined", "null", "hush\n", "\"hush\"", " hush"] {
-            let dirty = with(variables, &[(variable, dirty)]);
-            let error = refused(opened(&dirty, &system_assigned()));
+        for id in ["undefined", "null", "hush\n", "\"hush\"", " hush"] {
+            let malformed = with(variables, &[(variable, id)]);
+            let error = creation_error(open_source(&malformed, &system_assigned()));
             assert_eq!(*error.code(), Code::InvalidConfiguration);
-            let message = &error.facts().message;
+            let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
             );
-            // It is not looked at where the application names the identity.
-            assert!(opened(&dirty, &user_assigned(IdKind::ClientId, "an-id")).is_ok());
+            // The variable is not read if the options name the identity.
+            assert!(open_source(&malformed, &user_assigned(IdKind::ClientId, "an-id")).is_ok());
         }
     }
-    // Nor where another source is there.
+    // Nor is it read if another source is detected.
     let elsewhere = with(APP_SERVICE, &[(v::AZURE_CLIENT_ID, "undefined")]);
-    assert!(opened(&elsewhere, &system_assigned()).is_ok());
+    assert!(open_source(&elsewhere, &system_assigned()).is_ok());
 }
 
 #[test]
-fn a_base_address_is_trimmed_and_has_no_query() {
+fn base_url_is_trimmed_and_has_no_query() {
     let host = v::AZURE_POD_IDENTITY_AUTHORITY_HOST;
     for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
-        let source = opened(&[(host, base)], &system_assigned()).expect("valid");
+        let source = open_source(&[(host, base)], &system_assigned()).expect("valid");
         assert_eq!(
-            source.endpoint().shown(),
+            source.endpoint().without_query(),
             "http://h/metadata/identity/oauth2/token",
             "{base:?}"
         );
     }
-    let error = refused(opened(&[(host, "http://h?x=1")], &system_assigned()));
+    let error = creation_error(open_source(&[(host, "http://h?x=1")], &system_assigned()));
     assert_eq!(*error.code(), Code::PodIdentityHostMalformed);
 }

@@ -1,41 +1,45 @@
-//! What each host is sent, to the letter, and whom it cannot speak for.
+//! The exact requests to each source, and the identities that it supports.
 
 use super::*;
 use crate::http::{Method, Route};
 
 const RESOURCE_ID: &str = "/subscriptions/s/resourceGroups/g/providers/x/userAssignedIdentities/ä b";
 
-struct Sent {
+struct SentRequest {
     method: Method,
     url: String,
     headers: Vec<(&'static str, String)>,
     body: Option<String>,
 }
 
-fn sent(variables: Variables<'_>, settings: &Settings, change: impl FnOnce(&mut Ask)) -> Sent {
-    let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
-    let source = open(&environment(variables), settings, &machine).expect("opened");
-    let mut ask = ask(settings);
-    change(&mut ask);
-    let request = source.request(&ask, &machine).expect("a request");
-    Sent {
+fn sent_request(
+    variables: Variables<'_>,
+    options: &ApplicationOptions,
+    change: impl FnOnce(&mut TokenQuery),
+) -> SentRequest {
+    let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+    let source = create(&environment(variables), options, &platform).expect("a source");
+    let mut query = query(options);
+    change(&mut query);
+    let request = source.request(&query, &platform).expect("a request");
+    SentRequest {
         method: request.method,
         url: request.url.into(),
         headers: request
             .headers
             .iter()
-            .map(|(name, value)| (*name, value.expose().to_owned()))
+            .map(|(name, value)| (*name, value.expose_secret().to_owned()))
             .collect(),
-        body: request.body.map(|body| body.expose().to_owned()),
+        body: request.body.map(|body| body.expose_secret().to_owned()),
     }
 }
 
-fn url(variables: Variables<'_>, settings: &Settings) -> String {
-    sent(variables, settings, |_| {}).url
+fn url(variables: Variables<'_>, options: &ApplicationOptions) -> String {
+    sent_request(variables, options, |_| {}).url
 }
 
 #[test]
-fn every_host_is_sent_its_url_its_headers_and_its_body() {
+fn each_source_sends_its_url_headers_and_body() {
     const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     type Row<'a> = (Variables<'a>, &'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
@@ -86,14 +90,14 @@ fn every_host_is_sent_its_url_its_headers_and_its_body() {
         ),
     ];
     for (variables, url, own_headers, body) in rows {
-        let sent = sent(variables, &system_assigned(), |_| {});
+        let sent = sent_request(variables, &system_assigned(), |_| {});
         assert_eq!(sent.url, url);
         assert_eq!(sent.body.as_deref(), body);
         assert_eq!(
             sent.method,
             if body.is_some() { Method::Post } else { Method::Get }
         );
-        let everybodys = [
+        let common_headers = [
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),
             ("User-Agent", AGENT),
@@ -103,12 +107,12 @@ fn every_host_is_sent_its_url_its_headers_and_its_body() {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        assert_eq!(headers, [&everybodys, own_headers].concat(), "{url}");
+        assert_eq!(headers, [&common_headers, own_headers].concat(), "{url}");
     }
 }
 
 #[test]
-fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
+fn each_identity_kind_is_sent_as_its_parameter_or_rejected() {
     use IdKind::{ClientId, ObjectId, ResourceId};
     for (variables, kind, outcome) in [
         (&[][..], ClientId, Ok("client_id")),
@@ -160,19 +164,19 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
             Err("invalid_managed_identity_id_type"),
         ),
     ] {
-        let settings = user_assigned(kind, RESOURCE_ID);
+        let options = user_assigned(kind, RESOURCE_ID);
         match outcome {
             Ok(parameter) => {
                 let encoded = "%2Fsubscriptions%2Fs%2FresourceGroups%2Fg%2Fproviders%2Fx%2FuserAssignedIdentities%2F%C3%A4%20b";
-                let url = url(variables, &settings);
+                let url = url(variables, &options);
                 assert!(url.ends_with(&format!("&{parameter}={encoded}")), "{url}");
             }
             Err(code) => {
-                // At every use, not only at the first.
+                // Every call fails, not only the first.
                 for _ in 0..2 {
-                    let error = refused(opened(variables, &settings));
+                    let error = creation_error(open_source(variables, &options));
                     assert_eq!(error.code().as_str(), code);
-                    assert!(error.facts().source.is_some() && !error.facts().retryable);
+                    assert!(error.details().source.is_some() && !error.details().retryable);
                 }
             }
         }
@@ -180,9 +184,9 @@ fn every_identity_is_named_by_its_hosts_parameter_or_refused() {
 }
 
 #[test]
-fn parameters_have_their_order() {
-    let settings = settings(|raw| {
-        raw.client_capabilities = crate::config::Given::List(vec!["cp1".into(), "c,p&2".into()]);
+fn parameters_are_sent_in_order() {
+    let options = options(|raw| {
+        raw.client_capabilities = crate::options::UntypedValue::Array(vec!["cp1".into(), "c,p&2".into()]);
         raw.user_assigned_client_id = "id".into();
     });
     let common = "resource=https%3A%2F%2Fvault.azure.net";
@@ -205,18 +209,18 @@ fn parameters_have_their_order() {
             format!("?api-version=2020-06-01&{common}&client_id=id&{capabilities}"),
         ),
     ] {
-        let url = url(variables, &settings);
+        let url = url(variables, &options);
         assert!(url.ends_with(&expected), "{url}");
     }
-    let mut system = settings.clone();
+    let mut system = options.clone();
     system.identity = Identity::SystemAssigned;
-    let fabric = sent(SERVICE_FABRIC, &system, |ask| {
-        ask.refused_token = Some("abc".into());
+    let fabric = sent_request(SERVICE_FABRIC, &system, |query| {
+        query.refused_token_hash = Some("abc".into());
     });
     let expected =
         format!("?api-version=2019-07-01-preview&{common}&token_sha256_to_refresh=abc&{capabilities}");
     assert!(fabric.url.ends_with(&expected), "{}", fabric.url);
-    let shell = sent(CLOUD_SHELL, &system, |_| {});
+    let shell = sent_request(CLOUD_SHELL, &system, |_| {});
     assert_eq!(
         (shell.url.as_str(), shell.body.as_deref()),
         (
@@ -227,20 +231,22 @@ fn parameters_have_their_order() {
 }
 
 #[test]
-fn a_resource_is_encoded_as_encode_uri_component_does() {
-    let odd = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
+fn resource_is_encoded_like_encode_uri_component() {
+    let resource_text = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
     let encoded = "https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2Bb%3Fc%3Dd%26e%23f'(g)*!~%3B%2C%3A%40%24%25%2F%5B%5D%7B%7D%7C%5E%60%22%3C%3E%5C";
     let escaped = encoded.replace('\'', "%27");
     for variables in [&[][..], CLOUD_SHELL] {
-        let sent = sent(variables, &system_assigned(), |ask| ask.resource = resource(odd));
-        let whole = sent.body.unwrap_or(sent.url);
-        let value = whole.split_once("resource=").expect("a resource").1;
+        let sent = sent_request(variables, &system_assigned(), |query| {
+            query.resource = resource(resource_text);
+        });
+        let text = sent.body.unwrap_or(sent.url);
+        let value = text.split_once("resource=").expect("a resource").1;
         assert!([encoded, &escaped].contains(&value), "{value}");
     }
 }
 
 #[test]
-fn the_query_of_an_endpoint_is_kept_and_comes_first() {
+fn endpoint_query_precedes_request_parameters() {
     let rows: [(Variables<'_>, &str, &str, &str); 3] = [
         (
             APP_SERVICE,
@@ -294,10 +300,10 @@ fn imds_base_is_the_variable_without_its_trailing_slashes() {
 }
 
 #[test]
-fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
+fn azure_arc_endpoint_variable_needs_both_variables() {
     const DEFAULT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token?";
-    let settings = system_assigned();
-    let agent = machine(&[(HIMDS, Entry::File(vec![]))]);
+    let options = system_assigned();
+    let agent = platform(&[(HIMDS, FakeEntry::File(vec![]))]);
     for (variables, start) in [
         (&[][..], DEFAULT),
         (&[(v::IDENTITY_ENDPOINT, "http://h:1/t")], DEFAULT),
@@ -319,30 +325,30 @@ fn azure_arc_is_asked_at_its_variable_only_if_both_are_set() {
         if !cfg!(target_os = "linux") && variables.len() < 2 {
             continue;
         }
-        let source = open(&environment(variables), &settings, &agent).expect("opened");
-        let request = source.request(&ask(&settings), &agent).expect("a request");
+        let source = create(&environment(variables), &options, &agent).expect("a source");
+        let request = source.request(&query(&options), &agent).expect("a request");
         assert!(request.url.as_str().starts_with(start), "{}", request.url);
     }
 }
 
 #[test]
-fn machine_learning_names_the_environments_identity_unless_the_application_does() {
+fn machine_learning_uses_the_default_identity_without_an_option() {
     let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
-    let scope = |settings: &Settings| {
-        let source = opened(&variables, settings).expect("opened");
-        source.cache_scope().to_owned()
+    let partition = |options: &ApplicationOptions| {
+        let source = open_source(&variables, options).expect("a source");
+        source.cache_partition().to_owned()
     };
     assert!(url(&variables, &system_assigned()).ends_with("&clientid=default"));
     let own = user_assigned(IdKind::ClientId, "own");
     assert!(url(&variables, &own).ends_with("&clientid=own"));
     assert_eq!(
-        (scope(&system_assigned()), scope(&own)),
+        (partition(&system_assigned()), partition(&own)),
         ("default".into(), "own".into())
     );
 }
 
 #[test]
-fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
+fn only_service_fabric_is_pinned_and_only_workload_identity_uses_a_proxy() {
     for (variables, expected) in [
         (&[][..], 0),
         (APP_SERVICE, 0),
@@ -352,25 +358,25 @@ fn only_service_fabric_is_pinned_and_only_a_workload_goes_over_the_internet() {
         (SERVICE_FABRIC, 1),
         (WORKLOAD_IDENTITY, 2),
     ] {
-        let machine = machine(&[(FILE, Entry::File(b"assertion".to_vec()))]);
-        let settings = system_assigned();
-        // A proxy in the environment concerns nobody but the workload.
+        let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
+        let options = system_assigned();
+        // Only a workload identity uses the proxy of the environment.
         let env = environment(&with(variables, &[(v::HTTPS_PROXY, "http://proxy:3128")]));
-        let source = open(&env, &settings, &machine).expect("opened");
+        let source = create(&env, &options, &platform).expect("a source");
         let route = source
-            .request(&ask(&settings), &machine)
+            .request(&query(&options), &platform)
             .expect("a request")
             .route;
         let kind = match route {
             Route::Direct => 0,
-            Route::Pinned(_) => 1,
+            Route::PinnedCertificate(_) => 1,
             Route::TokenProxy { .. } => 3,
-            Route::Internet(internet) => {
-                assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
+            Route::ProxyAware(config) => {
+                assert_eq!(config.proxy.as_deref(), Some("http://proxy:3128"));
                 2
             }
         };
         assert_eq!(kind, expected, "{}", source.name().as_str());
-        assert_eq!(source.takes_refused_token(), kind == 1);
+        assert_eq!(source.supports_token_revocation_hash(), kind == 1);
     }
 }

@@ -1,10 +1,10 @@
-//! AKS identity bindings: the same request, by the cluster's proxy.
+//! AKS identity bindings: token requests through the cluster's proxy.
 
 use super::*;
-use crate::fakes::CERTIFICATE;
-use crate::http::trust::Roots;
+use crate::http::tls::Roots;
 use crate::http::{Method, Route};
-use crate::machine::Pem;
+use crate::platform::Pem;
+use crate::test_support::CERTIFICATE;
 
 const PROXY: (&str, &str) = (v::AZURE_KUBERNETES_TOKEN_PROXY, "https://10.0.0.1:6443/proxy");
 const SNI: (&str, &str) = (v::AZURE_KUBERNETES_SNI_NAME, "token-proxy.example");
@@ -12,31 +12,31 @@ const DATA: (&str, &str) = (v::AZURE_KUBERNETES_CA_DATA, CERTIFICATE);
 const CA_FILE: (&str, &str) = (v::AZURE_KUBERNETES_CA_FILE, "/ca.pem");
 const BEHIND_PROXY: (&str, &str) = (v::HTTPS_PROXY, "\"not a URL\"");
 
-fn bound() -> Settings {
-    settings(|raw| raw.enable_azure_proxy = crate::config::Given::Boolean(true))
+fn proxy_options() -> ApplicationOptions {
+    options(|raw| raw.enable_azure_proxy = crate::options::UntypedValue::Boolean(true))
 }
 
-fn open_with(variables: Variables<'_>, settings: &Settings) -> Opened {
-    opened(&with(WORKLOAD_IDENTITY, variables), settings)
+fn open_with(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
+    open_source(&with(WORKLOAD_IDENTITY, variables), options)
 }
 
 fn token_files() -> Arc<FakeFiles> {
     let files = Arc::new(FakeFiles::default());
-    files.put(FILE, Entry::File(b"assertion".to_vec()));
+    files.put(FILE, FakeEntry::File(b"assertion".to_vec()));
     files
 }
 
 fn request_with(
     variables: Variables<'_>,
-    settings: &Settings,
+    options: &ApplicationOptions,
     files: &Arc<FakeFiles>,
 ) -> Result<Request, Error> {
-    let machine = fakes::machine(&FakeClock::new(), files);
-    open_with(variables, settings)?.request(&ask(settings), &machine)
+    let platform = test_support::platform(&FakeClock::new(), files);
+    open_with(variables, options)?.request(&query(options), &platform)
 }
 
 #[test]
-fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
+fn proxied_request_uses_its_server_name_and_certificates() {
     let tenant = "8f7d9c1e-0000-4000-8000-00000000000a";
     let only = Roots::Only(Pem::new(CERTIFICATE.as_bytes()));
     for (variables, server_name, roots) in [
@@ -44,12 +44,12 @@ fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
         (&[PROXY, SNI], Some(SNI.1), Roots::default()),
         (&[PROXY, DATA], None, only.clone()),
         (&[PROXY, SNI, CA_FILE], Some(SNI.1), only.clone()),
-        // Another proxy has no part in it.
+        // `HTTPS_PROXY` is not read.
         (&[PROXY, SNI, DATA, BEHIND_PROXY], Some(SNI.1), only),
     ] {
         let files = token_files();
-        files.put(CA_FILE.1, Entry::Link(CERTIFICATE.into()));
-        let request = request_with(variables, &bound(), &files).expect("a request");
+        files.put(CA_FILE.1, FakeEntry::Link(CERTIFICATE.into()));
+        let request = request_with(variables, &proxy_options(), &files).expect("a request");
         let plain = request_with(&[], &system_assigned(), &files).expect("a request");
         assert_eq!(
             request.url.as_str(),
@@ -62,17 +62,17 @@ fn request_goes_to_the_proxy_with_its_name_and_its_authority() {
             }
         );
         assert_eq!((request.roots, request.method), (roots, Method::Post));
-        let text = |body: &Option<Secret>| body.as_ref().map(|body| body.expose().to_owned());
+        let text = |body: &Option<Secret>| body.as_ref().map(|body| body.expose_secret().to_owned());
         assert_eq!(
             text(&request.body),
             text(&plain.body),
-            "Entra gets what it would get"
+            "the form is the same as for Entra"
         );
     }
 }
 
 #[test]
-fn path_of_the_proxy_comes_before_that_of_the_authority() {
+fn token_proxy_path_precedes_the_authority_path() {
     for (proxy, expected) in [
         ("https://p", "https://p/root/T/oauth2/v2.0/token"),
         ("https://p/", "https://p/root/T/oauth2/v2.0/token"),
@@ -83,29 +83,29 @@ fn path_of_the_proxy_comes_before_that_of_the_authority() {
             (v::AZURE_AUTHORITY_HOST, "https://login.example/root/"),
             (v::AZURE_TENANT_ID, "T"),
         ];
-        let source = open_with(&variables, &bound()).expect("opened");
+        let source = open_with(&variables, &proxy_options()).expect("a source");
         assert_eq!(source.endpoint().with_query(&[]).as_str(), expected);
     }
 }
 
 #[test]
 fn without_the_option_or_the_variables_nothing_changes() {
-    for (variables, settings) in [
+    for (variables, options) in [
         (&[PROXY, SNI, DATA, CA_FILE][..], system_assigned()),
         (&[SNI], system_assigned()),
-        (&[], bound()),
-        (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], bound()),
+        (&[], proxy_options()),
+        (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], proxy_options()),
     ] {
-        let request = request_with(variables, &settings, &token_files()).expect("a request");
-        assert!(matches!(request.route, Route::Internet(_)));
+        let request = request_with(variables, &options, &token_files()).expect("a request");
+        assert!(matches!(request.route, Route::ProxyAware(_)));
         assert_eq!(request.url.host_str(), Some("login.microsoftonline.com"));
     }
 }
 
 #[test]
-fn variable_that_is_wrong_is_named_before_anything_is_read() {
+fn invalid_variable_is_named_before_any_read() {
     let url = |text| vec![(v::AZURE_KUBERNETES_TOKEN_PROXY, text)];
-    for (variables, named) in [
+    for (variables, variable) in [
         (vec![SNI], "AZURE_KUBERNETES_SNI_NAME"),
         (vec![CA_FILE], "AZURE_KUBERNETES_CA_FILE"),
         (vec![DATA], "AZURE_KUBERNETES_CA_DATA"),
@@ -130,20 +130,23 @@ fn variable_that_is_wrong_is_named_before_anything_is_read() {
             "AZURE_KUBERNETES_SNI_NAME",
         ),
     ] {
-        let error = refused(open_with(&variables, &bound()));
-        assert_eq!(*error.code(), Code::InvalidConfiguration, "{named}");
+        let error = creation_error(open_with(&variables, &proxy_options()));
+        assert_eq!(*error.code(), Code::InvalidConfiguration, "{variable}");
         let message = error.to_string();
-        assert!(message.contains(named) && !message.contains("hush"), "{message}");
+        assert!(
+            message.contains(variable) && !message.contains("hush"),
+            "{message}"
+        );
     }
 }
 
 #[test]
-fn file_of_the_authority_is_read_for_each_request() {
-    let (files, settings) = (token_files(), bound());
-    let roots = || request_with(&[PROXY, CA_FILE], &settings, &files).map(|request| request.roots);
-    let holds = |text: &str| files.put(CA_FILE.1, Entry::File(text.as_bytes().to_vec()));
-    let refused = || {
-        let error = roots().expect_err("no authority");
+fn certificate_file_is_read_for_each_request() {
+    let (files, options) = (token_files(), proxy_options());
+    let roots = || request_with(&[PROXY, CA_FILE], &options, &files).map(|request| request.roots);
+    let write_file = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));
+    let assert_rejected = || {
+        let error = roots().expect_err("an error");
         assert_eq!(*error.code(), Code::InvalidConfiguration);
         let message = error.to_string();
         assert!(
@@ -151,42 +154,42 @@ fn file_of_the_authority_is_read_for_each_request() {
             "{message}"
         );
     };
-    refused(); // The file does not exist.
-    holds("");
-    refused(); // Nothing was read before.
-    holds("no certificate");
-    refused();
-    holds(CERTIFICATE);
+    assert_rejected(); // The file does not exist.
+    write_file("");
+    assert_rejected(); // The file has had no earlier content.
+    write_file("not a certificate");
+    assert_rejected();
+    write_file(CERTIFICATE);
     let first = roots().expect("an authority");
     let both = format!("{CERTIFICATE}{CERTIFICATE}");
-    holds(&both);
+    write_file(&both);
     assert_eq!(
         roots().expect("an authority"),
         Roots::Only(Pem::new(both.as_bytes()))
     );
-    holds(CERTIFICATE);
+    write_file(CERTIFICATE);
     assert_eq!(roots().expect("an authority"), first);
-    holds(""); // In the middle of a replacement.
-    assert_eq!(roots().expect("the one before"), first);
-    holds("no certificate");
-    refused();
-    files.put(CA_FILE.1, Entry::Locked);
-    refused();
+    write_file(""); // During a replacement.
+    assert_eq!(roots().expect("the earlier authority"), first);
+    write_file("not a certificate");
+    assert_rejected();
+    files.put(CA_FILE.1, FakeEntry::Locked);
+    assert_rejected();
 }
 
 #[test]
 fn custom_client_is_rejected_if_proxy_has_own_server_name_or_certificates() {
-    let net = crate::fakes::FakeNet::numbered(7, |_, _| unreachable!("nothing is sent"));
-    let by_caller = bound().with_transport(net);
-    for (variables, is_taken) in [
+    let mut custom_client = proxy_options();
+    custom_client.has_custom_transport = true;
+    for (variables, is_accepted) in [
         (&[PROXY][..], true),
         (&[PROXY, SNI], false),
         (&[PROXY, DATA], false),
         (&[], true),
     ] {
-        let opened = open_with(variables, &by_caller);
-        assert_eq!(opened.is_ok(), is_taken, "{variables:?}");
-        if let Err(error) = opened {
+        let result = open_with(variables, &custom_client);
+        assert_eq!(result.is_ok(), is_accepted, "{variables:?}");
+        if let Err(error) = result {
             assert!(error.to_string().contains("system.enableAzureProxy"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! A workload's exchange of one token for another.
+//! Requests of a workload identity, and the validation of its variables and its file.
 
 use super::*;
 use crate::http::Method;
@@ -6,16 +6,20 @@ use crate::http::Method;
 const TENANT: &str = "8f7d9c1e-0000-4000-8000-00000000000a";
 const CLIENT: &str = "8f7d9c1e-0000-4000-8000-00000000000b";
 
-fn holding(bytes: &[u8]) -> Machine {
-    machine(&[(FILE, Entry::File(bytes.to_vec()))])
+fn with_assertion(bytes: &[u8]) -> Platform {
+    platform(&[(FILE, FakeEntry::File(bytes.to_vec()))])
 }
 
-fn request(variables: Variables<'_>, settings: &Settings, machine: &Machine) -> Result<Request, Error> {
-    open(&environment(variables), settings, machine)?.request(&ask(settings), machine)
+fn request(
+    variables: Variables<'_>,
+    options: &ApplicationOptions,
+    platform: &Platform,
+) -> Result<Request, Error> {
+    create(&environment(variables), options, platform)?.request(&query(options), platform)
 }
 
-/// The pairs of a form, decoded.
-fn decoded(form: &str) -> Vec<(String, String)> {
+/// Decodes a form into its pairs.
+fn decode_form(form: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(text)
             .decode_utf8()
@@ -29,15 +33,15 @@ fn decoded(form: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_form_is_that_of_a_federated_credential() {
-    let machine = holding(b" header.pay+load.sign_ature=\n");
-    let request = request(WORKLOAD_IDENTITY, &system_assigned(), &machine).expect("a request");
+fn token_request_form_has_the_federated_credential_fields() {
+    let platform = with_assertion(b" header.pay+load.sign_ature=\n");
+    let request = request(WORKLOAD_IDENTITY, &system_assigned(), &platform).expect("a request");
     assert_eq!(request.method, Method::Post);
     assert_eq!(
         request.url.as_str(),
         format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token")
     );
-    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
     let expected = [
         ("grant_type", "client_credentials"),
         ("client_id", CLIENT),
@@ -54,18 +58,18 @@ fn the_form_is_that_of_a_federated_credential() {
         request
             .secrets
             .iter()
-            .any(|secret| secret.expose().starts_with("header."))
+            .any(|secret| secret.expose_secret().starts_with("header."))
     );
 }
 
 #[test]
-fn capabilities_go_into_the_form_and_nothing_into_the_url() {
-    let settings = settings(|raw| {
-        raw.client_capabilities = crate::config::Given::List(vec!["CP1".into(), "other".into()]);
+fn capabilities_are_sent_in_the_form_only() {
+    let options = options(|raw| {
+        raw.client_capabilities = crate::options::UntypedValue::Array(vec!["CP1".into(), "other".into()]);
     });
-    let request = request(WORKLOAD_IDENTITY, &settings, &holding(b"assertion")).expect("a request");
+    let request = request(WORKLOAD_IDENTITY, &options, &with_assertion(b"assertion")).expect("a request");
     assert_eq!(request.url.query(), None);
-    let form = decoded(request.body.as_ref().expect("a form").expose());
+    let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
     let claims = r#"{"access_token":{"xms_cc":{"values":["CP1","other"]}}}"#;
     assert_eq!(form[5], ("claims".into(), claims.into()));
 }
@@ -80,15 +84,15 @@ fn byte_order_mark_before_the_assertion_is_removed() {
         let request = request(
             WORKLOAD_IDENTITY,
             &system_assigned(),
-            &holding(content.as_bytes()),
+            &with_assertion(content.as_bytes()),
         );
-        let form = decoded(
+        let form = decode_form(
             request
                 .expect("a request")
                 .body
                 .as_ref()
                 .expect("a form")
-                .expose(),
+                .expose_secret(),
         );
         assert_eq!(
             form[4],
@@ -99,13 +103,13 @@ fn byte_order_mark_before_the_assertion_is_removed() {
     let error = request(
         WORKLOAD_IDENTITY,
         &system_assigned(),
-        &holding("\u{feff}\n".as_bytes()),
+        &with_assertion("\u{feff}\n".as_bytes()),
     );
     assert!(error.expect_err("empty").to_string().contains("is empty"));
 }
 
 #[test]
-fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
+fn invalid_proxy_url_names_its_variable_and_is_not_repeated() {
     for (variable, proxy) in [
         (v::HTTPS_PROXY, "\"http://hush:hush@127.0.0.1:9\""),
         (v::HTTPS_PROXY, "'http://hush:9'"),
@@ -117,7 +121,7 @@ fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
         (v::HTTPS_PROXY_LOWER, "https:"),
         (v::HTTPS_PROXY_LOWER, "hush"),
     ] {
-        let error = refused(opened(
+        let error = creation_error(open_source(
             &with(WORKLOAD_IDENTITY, &[(variable, proxy)]),
             &system_assigned(),
         ));
@@ -131,9 +135,9 @@ fn proxy_that_is_not_a_web_url_is_refused_by_name_and_not_repeated() {
 }
 
 #[test]
-fn proxy_that_is_not_used_is_not_looked_at() {
+fn unused_proxy_variable_is_not_validated() {
     for others in [
-        // The lower-case spelling wins, and an asterisk means that there is none.
+        // The lower-case name takes precedence, and an asterisk in `NO_PROXY` disables the proxy.
         &[
             (v::HTTPS_PROXY_LOWER, "http://proxy:3128"),
             (v::HTTPS_PROXY, "\"x\""),
@@ -143,10 +147,10 @@ fn proxy_that_is_not_used_is_not_looked_at() {
         &[(v::HTTPS_PROXY, " HTTP://u:p@proxy:3128/ ")],
         &[(v::HTTPS_PROXY, "https://[::1]:3128")],
     ] {
-        let opened = opened(&with(WORKLOAD_IDENTITY, others), &system_assigned());
-        assert!(opened.is_ok(), "{others:?}");
+        let result = open_source(&with(WORKLOAD_IDENTITY, others), &system_assigned());
+        assert!(result.is_ok(), "{others:?}");
     }
-    // No other source goes over the internet.
+    // No other source uses a proxy.
     for variables in [
         &[][..],
         APP_SERVICE,
@@ -156,32 +160,32 @@ fn proxy_that_is_not_used_is_not_looked_at() {
         SERVICE_FABRIC,
     ] {
         let proxied = with(variables, &[(v::HTTPS_PROXY, "\"x\"")]);
-        assert!(opened(&proxied, &system_assigned()).is_ok());
+        assert!(open_source(&proxied, &system_assigned()).is_ok());
     }
 }
 
 #[test]
-fn the_applications_client_id_comes_before_the_environments() {
-    let settings = user_assigned(IdKind::ClientId, "own");
-    let machine = holding(b"assertion");
+fn client_id_option_overrides_the_environment() {
+    let options = user_assigned(IdKind::ClientId, "own");
+    let platform = with_assertion(b"assertion");
     for variables in [
         WORKLOAD_IDENTITY,
         &with(WORKLOAD_IDENTITY, &[(v::AZURE_CLIENT_ID, "")]),
     ] {
-        let request = request(variables, &settings, &machine).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose());
+        let request = request(variables, &options, &platform).expect("a request");
+        let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[1], ("client_id".into(), "own".into()));
     }
 }
 
 #[test]
-fn another_authority_is_asked_with_or_without_its_slashes() {
+fn authority_host_is_used_with_or_without_trailing_slashes() {
     for authority in [
         "https://login.microsoftonline.us",
         "https://login.microsoftonline.us//",
     ] {
         let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_AUTHORITY_HOST, authority)]);
-        let request = request(&variables, &system_assigned(), &holding(b"a")).expect("a request");
+        let request = request(&variables, &system_assigned(), &with_assertion(b"a")).expect("a request");
         assert_eq!(
             request.url.as_str(),
             format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")
@@ -190,8 +194,8 @@ fn another_authority_is_asked_with_or_without_its_slashes() {
 }
 
 #[test]
-fn a_tenant_is_a_guid_or_a_domain() {
-    for (tenant, good) in [
+fn tenant_must_be_a_guid_or_domain() {
+    for (tenant, is_valid) in [
         (TENANT, true),
         ("contoso.onmicrosoft.com", true),
         ("a/b", false),
@@ -200,9 +204,9 @@ fn a_tenant_is_a_guid_or_a_domain() {
         ("ä", false),
     ] {
         let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_TENANT_ID, tenant)]);
-        let opened = opened(&variables, &system_assigned());
-        assert_eq!(opened.is_ok(), good, "{tenant}");
-        if let Err(error) = opened {
+        let result = open_source(&variables, &system_assigned());
+        assert_eq!(result.is_ok(), is_valid, "{tenant}");
+        if let Err(error) = result {
             assert_eq!(*error.code(), Code::InvalidConfiguration);
             assert!(error.to_string().contains("AZURE_TENANT_ID"), "{error}");
         }
@@ -210,21 +214,24 @@ fn a_tenant_is_a_guid_or_a_domain() {
 }
 
 #[test]
-fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
-    for (entry, said) in [
+fn invalid_assertion_file_is_named_with_its_problem() {
+    for (entry, expected) in [
         (None, "cannot be read"),
-        (Some(Entry::Locked), "cannot be read"),
-        (Some(Entry::Pipe), "is no regular file"),
-        (Some(Entry::File(vec![b'a'; 65_537])), "is larger than a token"),
-        (Some(Entry::File(vec![0xff])), "holds no text"),
-        (Some(Entry::File(b" \n".to_vec())), "is empty"),
+        (Some(FakeEntry::Locked), "cannot be read"),
+        (Some(FakeEntry::Pipe), "is not a regular file"),
+        (
+            Some(FakeEntry::File(vec![b'a'; 65_537])),
+            "is too large for a token",
+        ),
+        (Some(FakeEntry::File(vec![0xff])), "is not UTF-8 text"),
+        (Some(FakeEntry::File(b" \n".to_vec())), "is empty"),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err(said);
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err(expected);
         assert_eq!(*error.code(), Code::UnableToReadSecretFile);
-        let message = &error.facts().message;
+        let message = &error.details().message;
         assert!(
-            message.contains(said)
+            message.contains(expected)
                 && message.contains(FILE)
                 && message.contains("AZURE_FEDERATED_TOKEN_FILE"),
             "{message}"
@@ -233,38 +240,38 @@ fn a_file_without_an_assertion_is_named_with_what_is_wrong() {
 }
 
 #[test]
-fn the_file_is_read_anew_each_time_and_through_kubernetes_links() {
+fn assertion_file_is_read_for_each_request_through_links() {
     let files = Arc::new(FakeFiles::default());
-    let machine = fakes::machine(&FakeClock::new(), &files);
-    let settings = system_assigned();
-    let source = open(&environment(WORKLOAD_IDENTITY), &settings, &machine).expect("opened");
+    let platform = test_support::platform(&FakeClock::new(), &files);
+    let options = system_assigned();
+    let source = create(&environment(WORKLOAD_IDENTITY), &options, &platform).expect("a source");
     for assertion in ["first", "second"] {
-        files.put(FILE, Entry::Link(assertion.into()));
-        let request = source.request(&ask(&settings), &machine).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose());
+        files.put(FILE, FakeEntry::Link(assertion.into()));
+        let request = source.request(&query(&options), &platform).expect("a request");
+        let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[4].1, assertion);
     }
     assert_eq!(files.reads(), 2);
 }
 
 #[test]
-fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
+fn missing_client_id_is_an_error_without_fallback_to_imds() {
     let pod = &WORKLOAD_IDENTITY[..2];
-    let chosen = settings(|raw| raw.source = "WorkloadIdentity".into());
-    for settings in [
+    let with_source = options(|raw| raw.source = "WorkloadIdentity".into());
+    for options in [
         system_assigned(),
         user_assigned(IdKind::ObjectId, "i"),
         user_assigned(IdKind::ResourceId, "i"),
-        chosen,
+        with_source,
     ] {
         assert_eq!(
-            name(&environment(pod), &settings, &machine(&[])),
+            detect_name(&environment(pod), &options, &platform(&[])),
             SourceName::WorkloadIdentity
         );
-        let error = refused(opened(pod, &settings));
+        let error = creation_error(open_source(pod, &options));
         assert_eq!(*error.code(), Code::InvalidConfiguration);
-        assert!(!error.facts().unavailable, "{error}");
-        assert_eq!(error.facts().source, Some(SourceName::WorkloadIdentity));
+        assert!(!error.details().unavailable, "{error}");
+        assert_eq!(error.details().source, Some(SourceName::WorkloadIdentity));
         for word in [
             "AZURE_CLIENT_ID",
             "userAssignedClientId",
@@ -274,22 +281,22 @@ fn without_a_client_id_it_is_neither_a_workload_identity_nor_the_nodes() {
             assert!(error.to_string().contains(word), "{error}");
         }
     }
-    let nodes = settings(|raw| raw.source = "Imds".into());
-    let opened = opened(pod, &nodes).expect("chosen");
-    assert_eq!(opened.name(), SourceName::DefaultToImds);
+    let imds_only = options(|raw| raw.source = "Imds".into());
+    let result = open_source(pod, &imds_only).expect("a source");
+    assert_eq!(result.name(), SourceName::DefaultToImds);
 }
 
 #[test]
-fn only_a_missing_file_says_that_this_is_not_the_pod() {
+fn only_a_missing_file_makes_the_credential_unavailable() {
     for (entry, is_unavailable) in [
         (None, true),
-        (Some(Entry::Locked), false),
-        (Some(Entry::Pipe), false),
-        (Some(Entry::File(b" \n".to_vec())), false),
-        (Some(Entry::File(vec![0xff])), false),
+        (Some(FakeEntry::Locked), false),
+        (Some(FakeEntry::Pipe), false),
+        (Some(FakeEntry::File(b" \n".to_vec())), false),
+        (Some(FakeEntry::File(vec![0xff])), false),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &machine(&files)).expect_err("none");
-        assert_eq!(error.facts().unavailable, is_unavailable, "{error}");
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err("an error");
+        assert_eq!(error.details().unavailable, is_unavailable, "{error}");
     }
 }

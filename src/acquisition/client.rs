@@ -1,0 +1,121 @@
+//! The token client: looks a token up, joins an in-flight request or starts one, all under one lock.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::presence::Presence;
+use super::resource_aliases::ResourceAliases;
+use super::state::State;
+use crate::cache::CacheKey;
+use crate::error::Error;
+use crate::http::Transport;
+use crate::http::endpoint_limiter::{EndpointLimiter, EndpointLimiters};
+use crate::locking::lock;
+use crate::options::ApplicationOptions;
+use crate::platform::{Environment, Platform};
+use crate::source::{self, Source, SourceName};
+use crate::token::MAX_REFRESH_JITTER;
+
+/// Returns the runtime that requests run on; called when one starts.
+pub type RuntimeHandleFn = fn() -> io::Result<Handle>;
+
+/// When the last probe ended, and what it showed. The lock is held during a probe.
+type LastProbe = tokio::sync::Mutex<Option<(Instant, Result<Presence, Error>)>>;
+
+/// What the applications of one process share.
+pub struct TokenClient {
+    pub(super) platform: Platform,
+    pub(super) native_transport: Arc<dyn Transport>,
+    pub(super) endpoint_limiters: EndpointLimiters,
+    pub(super) runtime_handle: RuntimeHandleFn,
+    jitter_hasher: RandomState,
+    pub(super) generation: AtomicU32,
+    /// Whether IMDS, or a stand-in for it, has responded at its default address.
+    pub(super) imds_has_responded: AtomicBool,
+    /// Until when a probe without a response is not followed by a token request.
+    pub(super) imds_silent_until: Mutex<Option<Instant>>,
+    pub(super) resource_aliases: ResourceAliases,
+    /// The last probe of IMDS by the number of the transport.
+    pub(super) probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
+    state: Mutex<State>,
+}
+
+impl TokenClient {
+    /// Creates a client with an empty cache.
+    pub fn new(platform: Platform, native: Arc<dyn Transport>, runtime_handle: RuntimeHandleFn) -> Arc<Self> {
+        Arc::new(Self {
+            endpoint_limiters: EndpointLimiters::new(platform.clock.clone()),
+            platform,
+            native_transport: native,
+            runtime_handle,
+            jitter_hasher: RandomState::new(),
+            generation: AtomicU32::new(0),
+            imds_has_responded: AtomicBool::new(false),
+            imds_silent_until: Mutex::default(),
+            resource_aliases: ResourceAliases::default(),
+            probes: Mutex::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Returns the platform that the client works on.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Returns the source that the environment leads to, without sending anything.
+    pub fn detect_source(&self, options: &ApplicationOptions, env: &Environment) -> SourceName {
+        source::detect_name(env, options, &self.platform)
+    }
+
+    /// Returns whether the environment has a source that the application may use, without sending anything.
+    pub fn has_source(&self, options: &ApplicationOptions, env: &Environment) -> bool {
+        source::is_any_detected(env, options, &self.platform)
+    }
+
+    /// Removes every token. Requests in flight still serve their waiters, but their tokens are not cached.
+    pub fn clear(&self) {
+        let mut state = self.lock();
+        state.cache.clear();
+        state.in_flight.clear();
+        state.epoch += 1;
+        state.cleared_at = Some(self.platform.clock.now());
+        state.invalidated_at.clear();
+        state.origins_cleared_at.clear();
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Removes the tokens of every endpoint on this origin. As with `clear`, requests in flight still answer their
+    /// waiters, but their tokens are not stored. Other endpoints lose nothing.
+    pub fn clear_origin(&self, origin: &str) {
+        let now = self.platform.clock.now();
+        self.lock().clear_origin(origin, now);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns a number that changes whenever a token that a caller remembers may no longer be the cached one.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn limiter(&self, source: &dyn Source) -> Arc<EndpointLimiter> {
+        self.endpoint_limiters.limiter(&source.endpoint().with_query(&[]))
+    }
+
+    /// Returns by how much the refresh of a token is put off, so that a fleet does not refresh at one moment.
+    pub(super) fn refresh_jitter(&self, key: &CacheKey) -> Duration {
+        let high = u32::try_from(self.jitter_hasher.hash_one(key) >> 32).unwrap_or_default();
+        MAX_REFRESH_JITTER.mul_f64(f64::from(high) / f64::from(u32::MAX))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}

@@ -1,0 +1,429 @@
+//! The task that carries out one in-flight request: it sends the requests, parses the response, stores the token and
+//! completes the request for its waiters. [`client`](super::client) decides when a task starts and who shares it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::client::TokenClient;
+use super::context::AcquisitionContext;
+use super::in_flight::{Completion, InFlightRequest};
+use super::outcome::{AcquiredToken, AcquisitionResult};
+use super::presence::Presence;
+use super::state::State;
+use super::store_decision::{Persist, StoreFacts};
+use super::trigger::AcquisitionTrigger;
+use crate::error::{Code, Error};
+use crate::http::retry_loop::{AttemptOutcome, IdentityNotFoundRetry, RetryLoop};
+use crate::http::timer::timeout_at;
+use crate::http::{Request, Response};
+use crate::log::Level;
+use crate::metadata::{Metadata, TokenSource};
+use crate::source::{TokenResponse, is_identity_missing};
+use crate::token::{Timestamp, Token};
+
+/// How long a fetched token is withheld from the waiters while it is persisted.
+const PERSIST_WAIT: Duration = Duration::from_secs(1);
+
+/// Carries out a request. The waiters learn of its end in every case, also after a panic.
+pub(super) struct AcquisitionTask {
+    pub(super) client: Arc<TokenClient>,
+    pub(super) in_flight: Arc<InFlightRequest>,
+    pub(super) context: AcquisitionContext,
+    /// The result of the probe, if one was sent.
+    pub(super) presence: OnceLock<Presence>,
+}
+
+/// A fetched token.
+pub(super) struct FetchedToken {
+    pub(super) token: Arc<Token>,
+    /// Whether the expiry is known.
+    cacheable: bool,
+    /// When it was persisted, if it comes from the persistent cache.
+    saved_at: Option<Timestamp>,
+}
+
+/// Why there is no token.
+pub(super) enum Stop {
+    /// The acquisition failed.
+    Failed(Error),
+    /// The last caller left, so no further request is sent.
+    Unattended,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The change to the persistent cache, after the memory cache was changed.
+pub(super) enum PersistentUpdate {
+    /// Write the token.
+    Store(Arc<Token>),
+    /// Delete the record.
+    Delete,
+}
+
+impl FetchedToken {
+    /// Creates a token that comes from the persistent cache.
+    pub(super) fn from_persistent_cache(token: Arc<Token>, saved_at: Timestamp) -> Self {
+        Self {
+            token,
+            cacheable: true,
+            saved_at: Some(saved_at),
+        }
+    }
+}
+
+impl AcquisitionTask {
+    pub(super) async fn run(self) {
+        let mut retry_loop = Box::pin(self.acquire());
+        let (fetched, entry) = loop {
+            match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
+                Some(Ok(fetched)) => break fetched,
+                Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
+                Some(Err(Stop::Unattended))
+                    if self.finish_if(|in_flight| in_flight.waiters.is_abandoned()) =>
+                {
+                    return self.expire_if_no_waiters();
+                }
+                // A caller joined just before the end.
+                Some(Err(Stop::Unattended)) => retry_loop.set(self.acquire()),
+                None if self.finish_if(|in_flight| in_flight.deadline.instant() <= Instant::now()) => {
+                    self.report_outcome(&Err(self.timeout_error()));
+                    return self.in_flight.complete(Completion::TimedOut);
+                }
+                None => {}
+            }
+        };
+        let (acquired, update) = self.store(fetched);
+        if let (Some(entry), Some(update)) = (entry, update) {
+            let left = acquired
+                .token
+                .expires_on
+                .saturating_duration_since(self.client.platform.clock.now());
+            self.in_flight.set_token(acquired.clone());
+            let mut persisting = Box::pin(self.persist(update, entry));
+            let is_persisted =
+                left > 2 * PERSIST_WAIT && timeout(PERSIST_WAIT, persisting.as_mut()).await.is_ok();
+            self.finish(Ok(acquired));
+            if !is_persisted {
+                persisting.await;
+            }
+        } else {
+            self.finish(Ok(acquired));
+        }
+    }
+
+    /// Ends the request if `holds` returns true. Both happen under the lock, so that no caller joins in between.
+    fn finish_if(&self, holds: impl FnOnce(&InFlightRequest) -> bool) -> bool {
+        let mut state = self.client.lock();
+        let ends = holds(&self.in_flight);
+        if ends {
+            state.remove(&self.context.key, &self.in_flight);
+            // Without an attempt nothing has failed.
+            if self.in_flight.stats.attempts() > 0 {
+                self.record_refresh_failure(&mut state);
+            }
+        }
+        ends
+    }
+
+    /// Ends the request after its last caller left, and logs it.
+    fn expire_if_no_waiters(&self) {
+        if self.context.background_refresh_permit.is_some() {
+            self.report_outcome(&Err(self.timeout_error()));
+        } else {
+            self.log(Level::Info, || {
+                "no caller is waiting for this token any more; no further request is sent".to_owned()
+            });
+        }
+        self.in_flight.complete(Completion::TimedOut);
+    }
+
+    fn timeout_error(&self) -> Error {
+        let total = self.context.application.options.timeouts.total;
+        self.in_flight
+            .error_context
+            .timed_out(total, &self.in_flight.stats)
+    }
+
+    /// Requests a token from the source, with retries.
+    pub(super) async fn fetch_token(&self) -> Result<FetchedToken, Stop> {
+        let AcquisitionContext {
+            source, application, ..
+        } = &self.context;
+        let options = &application.options;
+        let error_context = &self.in_flight.error_context;
+        // No probe is sent and no file is read if the callers have left.
+        if self.in_flight.waiters.is_abandoned() {
+            return Err(Stop::Unattended);
+        }
+        error_context.add_secrets(
+            self.context
+                .previous_token
+                .as_ref()
+                .map(|token| token.secret.clone()),
+        );
+        self.probe_if_needed().await?;
+        let request = self
+            .first_request()
+            .await
+            .map_err(|error| error_context.with_source(error, 0))?;
+        let limiter = self.client.endpoint_limiters.limiter(&request.url);
+        let transport = application
+            .transport
+            .as_ref()
+            .unwrap_or(&self.client.native_transport);
+        let retry_loop = RetryLoop {
+            transport: &**transport,
+            limiter: &limiter,
+            policy: (!options.disable_internal_retries).then(|| source.policy()),
+            retry_options: options.retry_options,
+            connect_timeout: options.timeouts.connect,
+            request_timeout: options.timeouts.request,
+            last_request_timeout: options.timeouts.last_request,
+            deadline: &self.in_flight.deadline,
+            waiters: &self.in_flight.waiters,
+            identity_not_found: self.context.key.identity_not_found_timeout.map(|within| {
+                IdentityNotFoundRetry {
+                    window: within,
+                    is_missing: is_identity_missing,
+                }
+            }),
+            platform: &self.client.platform,
+            stats: &self.in_flight.stats,
+        };
+        let (end, token_response) = self.run_checked(&retry_loop, request).await?;
+        match end {
+            AttemptOutcome::Response(mut response) => {
+                response.keep_connection();
+                Ok(self.parse_token_response(response, token_response).await?)
+            }
+            AttemptOutcome::Unattended => Err(Stop::Unattended),
+            end => Err(Stop::Failed(self.handle_failure(end).await)),
+        }
+    }
+
+    /// Sends a request with retries, and logs the warnings of the transport.
+    pub(super) async fn run_retry_loop(
+        &self,
+        retry_loop: &RetryLoop<'_>,
+        request: &Request,
+    ) -> AttemptOutcome {
+        let challenge = |response: &Response| self.challenge_request(request, response);
+        let mut end = retry_loop.run(request, &challenge, self).await;
+        if let Some(warning) = request.notes.take_warning() {
+            if let AttemptOutcome::TransportError(fault) = &mut end {
+                fault.explain_tls(&warning);
+            }
+            self.log(Level::Warning, || warning);
+        }
+        end
+    }
+
+    /// Parses the token of a successful response.
+    async fn parse_token_response(
+        &self,
+        mut response: Response,
+        token_response: Option<TokenResponse>,
+    ) -> Result<FetchedToken, Error> {
+        let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        let now = self.client.platform.clock.now();
+        let granted = match token_response {
+            Some(token_response) => self.parse_grant(&mut response, token_response, now).await,
+            None => None,
+        };
+        let Some((token_response, grant)) = granted else {
+            return Err(self.error_from_response(response).await);
+        };
+        self.context
+            .source
+            .verify_response(&self.context.query, &token_response)
+            .map_err(|error| {
+                error_context
+                    .with_source(error, attempts)
+                    .map_details(|details| details.status = Some(response.status))
+            })?;
+        if grant.cacheable && grant.token.expires_on <= now {
+            return Err(error_context.unusable_response(
+                "its token has already expired (is this host's clock right?)",
+                &response,
+                attempts,
+            ));
+        }
+        if let Some(ahead) = grant.clock_ahead {
+            self.log(Level::Warning, || {
+                format!(
+                    "this host's clock is {} s ahead of that of {}: the token's expires_on has passed by this clock, \
+                     so expires_in is used",
+                    ahead.as_secs(),
+                    error_context.endpoint()
+                )
+            });
+        }
+        Ok(FetchedToken {
+            token: Arc::new(grant.token),
+            cacheable: grant.cacheable,
+            saved_at: None,
+        })
+    }
+
+    pub(super) async fn error_from_end(&self, end: AttemptOutcome) -> Error {
+        let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
+        match end {
+            AttemptOutcome::Response(response) => self.error_from_response(response).await,
+            AttemptOutcome::TransportError(fault) => {
+                let retryable = self.context.source.policy().error_limit(fault.kind).is_some();
+                let is_absent = self.had_no_response(&fault)
+                    || self.client.is_foreign_error(&*self.context.source, &fault);
+                error_context
+                    .transport_error(&fault, attempts, retryable)
+                    .map_details(|details| details.unavailable |= is_absent)
+            }
+            AttemptOutcome::BlockedByRetryAfter(pause) => error_context.retry_after_too_long(pause, attempts),
+            AttemptOutcome::ChallengeFailed(error) => error_context.with_source(error, attempts),
+            AttemptOutcome::Unattended => self.timeout_error(),
+        }
+    }
+
+    /// Returns whether a token of this request may still be cached.
+    pub(super) fn may_store(&self, state: &State) -> bool {
+        self.in_flight.epoch == state.epoch && !self.in_flight.superseded.load(Ordering::Relaxed)
+    }
+
+    /// Completes the request for its waiters.
+    fn finish(&self, outcome: AcquisitionResult) {
+        self.report_outcome(&outcome);
+        self.in_flight.complete(Completion::Finished(outcome));
+    }
+
+    /// Completes the request with an error.
+    fn finish_with_error(&self, error: Error) {
+        let mut state = self.client.lock();
+        state.remove(&self.context.key, &self.in_flight);
+        self.record_refresh_failure(&mut state);
+        drop(state);
+        self.finish(Err(error));
+    }
+
+    /// Puts the next refresh off, if this request is one.
+    fn record_refresh_failure(&self, state: &mut State) {
+        if self.in_flight.epoch == state.epoch
+            && self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh
+        {
+            state
+                .cache
+                .record_refresh_failure(&self.context.key.cache_key, self.wall_clocks());
+        }
+    }
+
+    /// Stores a fetched token. No caller joins this request from here on: later callers are answered from the cache.
+    fn store(&self, fetched: FetchedToken) -> (AcquiredToken, Option<PersistentUpdate>) {
+        let mut state = self.client.lock();
+        state.remove(&self.context.key, &self.in_flight);
+        let key = &self.context.key.cache_key;
+        let clocks = self.wall_clocks();
+        let now = clocks.system;
+        let facts = self.store_facts(&state, &fetched);
+        if facts.is_stale_record
+            && let Some(stored) = state.cache.lookup(key, clocks).cached_token()
+        {
+            let metadata = Metadata {
+                token_source: Some(TokenSource::Cache),
+                ..self.in_flight.metadata()
+            };
+            let acquired = AcquiredToken::from_cache(stored, self.client.generation(), clocks, metadata);
+            return (acquired, None);
+        }
+        let acquired = self.uncached_result(&fetched);
+        let decision = facts.decide();
+        let (sequence, jitter) = (self.in_flight.sequence, self.client.refresh_jitter(key));
+        if decision.invalidate {
+            state.invalidate_before(key, self.context.started_at, now);
+        }
+        let mut has_replaced = false;
+        if decision.insert {
+            let sequence = (!facts.is_persisted).then_some(sequence);
+            let replaced = state
+                .cache
+                .insert(key.clone(), fetched.token.clone(), sequence, jitter, now);
+            has_replaced = replaced == Some(true);
+        }
+        if decision.record_failure {
+            state.cache.record_refresh_failure(key, clocks);
+        }
+        if decision.remove_unwanted {
+            state.mark_superseded(key, sequence);
+            has_replaced = state.cache.remove(key, sequence);
+        }
+        if has_replaced && decision.bump_generation && !key.is_thread_local() {
+            self.client.generation.fetch_add(1, Ordering::Release);
+        }
+        let acquired = AcquiredToken {
+            fresh_until: (decision.insert && !key.is_thread_local())
+                .then(|| fetched.token.fresh_until(jitter))
+                .filter(|until| *until > now),
+            generation: self.client.generation(),
+            ..acquired
+        };
+        let update = match decision.persist {
+            Persist::Token => Some(PersistentUpdate::Store(fetched.token)),
+            Persist::Deletion => Some(PersistentUpdate::Delete),
+            Persist::Nothing => None,
+        };
+        (acquired, update)
+    }
+
+    fn store_facts(&self, state: &State, fetched: &FetchedToken) -> StoreFacts {
+        let key = &self.context.key.cache_key;
+        let held = state.cache.sequence(key);
+        StoreFacts {
+            replaces_unwanted: StoreFacts::replaces_unwanted(&self.in_flight.trigger),
+            is_background_refresh: self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh,
+            is_cleared: self.in_flight.epoch != state.epoch,
+            is_superseded: self.in_flight.superseded.load(Ordering::Relaxed),
+            is_cacheable: fetched.cacheable,
+            is_persisted: fetched.saved_at.is_some(),
+            is_stale_record: fetched
+                .saved_at
+                .is_some_and(|saved_at| state.is_stale_record(key, &fetched.token, saved_at)),
+            is_outdated: fetched.saved_at.is_none()
+                && held.is_some_and(|held| held > self.in_flight.sequence),
+        }
+    }
+
+    /// Returns the token as the result of a call that JavaScript must not remember.
+    pub(super) fn uncached_result(&self, fetched: &FetchedToken) -> AcquiredToken {
+        let from_cache = fetched.saved_at.is_some();
+        AcquiredToken {
+            token: fetched.token.clone(),
+            from_cache,
+            fresh_until: None,
+            generation: self.client.generation(),
+            metadata: Metadata {
+                token_source: Some(if from_cache {
+                    TokenSource::Cache
+                } else {
+                    TokenSource::IdentityProvider
+                }),
+                ..self.in_flight.metadata()
+            },
+        }
+    }
+}
+
+impl Drop for AcquisitionTask {
+    fn drop(&mut self) {
+        // Only a panic leads here without a completion. That is a bug, but the waiters must not hang.
+        if !self.in_flight.is_complete() {
+            self.finish_with_error(Error::new(
+                Code::FailedResponse,
+                "Internal error: an acquisition ended without an outcome.",
+            ));
+        }
+    }
+}

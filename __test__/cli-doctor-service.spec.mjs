@@ -1,7 +1,7 @@
 // `doctor --for`: the resource by the service's host name, the one request with the token, and what its response means.
 
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import https from "node:https";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -94,13 +94,15 @@ for (const [host, resource, path] of [
   ["a.dfs.core.windows.net", "https://storage.azure.com", "/?resource=account&maxResults=1"],
   ["management.azure.com", "https://management.azure.com", "/subscriptions?api-version=2022-12-01"],
   ["graph.microsoft.com", "https://graph.microsoft.com", "/v1.0/applications?$top=1&$select=id"],
-  ["a.azconfig.io", "https://azconfig.io", "/keys?api-version=1.0"],
+  ["a.azconfig.io", "https://appconfig.azure.com", "/keys?api-version=1.0"],
   ["a.documents.azure.com", "https://a.documents.azure.com", "/"],
   ["a.search.windows.net", "https://search.azure.com", "/indexes?api-version=2024-07-01&$select=name"],
   ["a.openai.azure.com", "https://cognitiveservices.azure.com", "/openai/models?api-version=2024-10-21"],
   ["a.servicebus.windows.net", "https://servicebus.azure.net", undefined],
   ["a.database.windows.net", "https://database.windows.net", undefined],
   ["a.postgres.database.azure.com", "https://ossrdbms-aad.database.windows.net", undefined],
+  ["a.mysql.database.usgovcloudapi.net", "https://ossrdbms-aad.database.usgovcloudapi.net", undefined],
+  ["a.database.usgovcloudapi.net", "https://database.usgovcloudapi.net", undefined],
   ["a.redis.cache.windows.net", "https://redis.azure.com", undefined],
   ["a.azurecr.io", "https://containerregistry.azure.net", undefined],
 ]) {
@@ -120,6 +122,19 @@ for (const host of [
 ]) {
   test(`${host}: is not a service of Azure`, (t) => t.is(findService(new URL(`https://${host}`)), undefined));
 }
+
+test("docs/resources.md: names the same resources", (t) => {
+  const page = readFileSync(new URL("../docs/resources.md", import.meta.url), "utf8");
+  for (const host of [
+    "vault.azure.cn",
+    "a.azconfig.io",
+    "management.usgovcloudapi.net",
+    "a.search.azure.us",
+  ]) {
+    const { resource } = findService(new URL(`https://${host}`));
+    t.true(page.includes(`\`${resource}\``), resource);
+  }
+});
 
 for (const status of [200, 204, 400, 404, 405, 409]) {
   test(`status ${status}: the service accepts the token, exit 0`, async (t) => {

@@ -153,8 +153,8 @@ for (const [args, message, help] of [
     "token --help",
   ],
   [
-    ["token", "--resource", "a", "--source", "Imds,AppServce"],
-    /^--source must be one of AppService, .*, not AppServce; did you mean AppService\?$/,
+    ["token", "--resource", "a", "--source", "Imds,AppServices"],
+    /^--source must be one of AppService, .*, not AppServices; did you mean AppService\?$/,
     "token --help",
   ],
   [["version", "--json"], /^Unknown option --json\. Choose one of --help/, "version --help"],

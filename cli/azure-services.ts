@@ -1,4 +1,5 @@
-// Azure's services by host name: the resource of their tokens, and a request that needs a token but changes nothing.
+// Azure's services by host name: the resource of their tokens, as in docs/resources.md, and a request that needs a token
+// but changes nothing.
 // https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/services-id-authentication-support
 
@@ -37,6 +38,14 @@ function storageHosts(kind: string): Readonly<Record<string, string>> {
   return Object.fromEntries(STORAGE_SUFFIXES.map((suffix) => [`${kind}.${suffix}`, STORAGE]));
 }
 
+function databaseHosts(kind: string): Readonly<Record<string, string>> {
+  return {
+    [`${kind}.database.azure.com`]: "https://ossrdbms-aad.database.windows.net",
+    [`${kind}.database.usgovcloudapi.net`]: "https://ossrdbms-aad.database.usgovcloudapi.net",
+    [`${kind}.database.chinacloudapi.cn`]: "https://ossrdbms-aad.database.chinacloudapi.cn",
+  };
+}
+
 const ROWS: readonly Row[] = [
   {
     name: "Key Vault",
@@ -53,6 +62,7 @@ const ROWS: readonly Row[] = [
     hosts: {
       "managedhsm.azure.net": "https://managedhsm.azure.net",
       "managedhsm.usgovcloudapi.net": "https://managedhsm.usgovcloudapi.net",
+      "managedhsm.azure.cn": "https://managedhsm.azure.cn",
     },
     role: "Managed HSM Crypto User",
     request: { path: "/keys?api-version=7.4&maxresults=1" },
@@ -115,7 +125,11 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "App Configuration",
-    hosts: { "azconfig.io": "https://azconfig.io", "azconfig.azure.us": "https://azconfig.azure.us" },
+    hosts: {
+      "azconfig.io": "https://appconfig.azure.com",
+      "azconfig.azure.us": "https://appconfig.azure.us",
+      "azconfig.azure.cn": "https://appconfig.azure.cn",
+    },
     role: "App Configuration Data Reader",
     request: { path: "/keys?api-version=1.0" },
   },
@@ -135,7 +149,11 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "AI Search",
-    hosts: { "search.windows.net": "https://search.azure.com", "search.azure.us": "https://search.azure.us" },
+    hosts: {
+      "search.windows.net": "https://search.azure.com",
+      "search.azure.us": "https://search.azure.us",
+      "search.azure.cn": "https://search.azure.cn",
+    },
     role: "Search Service Contributor",
     request: { path: "/indexes?api-version=2024-07-01&$select=name" },
   },
@@ -144,6 +162,7 @@ const ROWS: readonly Row[] = [
     hosts: {
       "openai.azure.com": "https://cognitiveservices.azure.com",
       "openai.azure.us": "https://cognitiveservices.azure.us",
+      "openai.azure.cn": "https://cognitiveservices.azure.cn",
     },
     role: "Cognitive Services OpenAI User",
     request: { path: "/openai/models?api-version=2024-10-21" },
@@ -153,6 +172,7 @@ const ROWS: readonly Row[] = [
     hosts: {
       "cognitiveservices.azure.com": "https://cognitiveservices.azure.com",
       "cognitiveservices.azure.us": "https://cognitiveservices.azure.us",
+      "cognitiveservices.azure.cn": "https://cognitiveservices.azure.cn",
     },
     role: "Cognitive Services User",
     request: undefined,
@@ -168,25 +188,26 @@ const ROWS: readonly Row[] = [
     request: undefined,
   },
   {
+    name: "Database for PostgreSQL",
+    hosts: databaseHosts("postgres"),
+    role: "a role of the database: pgaadauth_create_principal",
+    request: undefined,
+  },
+  {
+    name: "Database for MySQL",
+    hosts: databaseHosts("mysql"),
+    role: "a user of the database: CREATE AADUSER",
+    request: undefined,
+  },
+  {
     name: "SQL Database",
+    // After the other databases, whose names end with these as well.
     hosts: {
       "database.windows.net": "https://database.windows.net",
       "database.chinacloudapi.cn": "https://database.chinacloudapi.cn",
       "database.usgovcloudapi.net": "https://database.usgovcloudapi.net",
     },
     role: "a user of the database: CREATE USER … FROM EXTERNAL PROVIDER",
-    request: undefined,
-  },
-  {
-    name: "Database for PostgreSQL",
-    hosts: { "postgres.database.azure.com": "https://ossrdbms-aad.database.windows.net" },
-    role: "a role of the database: pgaadauth_create_principal",
-    request: undefined,
-  },
-  {
-    name: "Database for MySQL",
-    hosts: { "mysql.database.azure.com": "https://ossrdbms-aad.database.windows.net" },
-    role: "a user of the database: CREATE AADUSER",
     request: undefined,
   },
   {
@@ -215,13 +236,19 @@ const ROWS: readonly Row[] = [
     hosts: {
       "api.loganalytics.azure.com": "https://api.loganalytics.io",
       "api.loganalytics.io": "https://api.loganalytics.io",
+      "api.loganalytics.us": "https://api.loganalytics.us",
+      "api.loganalytics.azure.cn": "https://api.loganalytics.azure.cn",
     },
     role: "Log Analytics Reader",
     request: undefined,
   },
   {
     name: "Azure Monitor ingestion",
-    hosts: { "ingest.monitor.azure.com": "https://monitor.azure.com" },
+    hosts: {
+      "ingest.monitor.azure.com": "https://monitor.azure.com",
+      "ingest.monitor.azure.us": "https://monitor.azure.us",
+      "ingest.monitor.azure.cn": "https://monitor.azure.cn",
+    },
     role: "Monitoring Metrics Publisher",
     request: undefined,
   },

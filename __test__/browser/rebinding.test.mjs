@@ -21,7 +21,7 @@ const { createCertificate, sources, startEmulator } = require("managed-identity-
 const CHROMIUM = process.env.CHROMIUM ?? "chromium";
 const NAME = "evil.example";
 const SECRET = "0123456789ABCDEF";
-const TOKEN = "the-token-that-no-page-may-read";
+const TOKEN = "the-token-of-the-emulator";
 /** A browser needs seconds to start; without a result after this time the test fails. */
 const TIMEOUT_MS = 60_000;
 /** Chromium contacts nothing else: every other name does not exist. */
@@ -190,7 +190,7 @@ for (const source of sources) {
     }
     for (const [name, { text = "" }] of Object.entries(attempts)) assert.ok(!text.includes(TOKEN), name);
     assert.equal(issued, 0, JSON.stringify(attempts));
-    // The same request of a client that is no page is valid.
+    // The same request of a client that is not a page is valid.
     const { status } = await send(endpoint);
     assert.equal(status, source === "azure-arc" ? 401 : 200);
   });

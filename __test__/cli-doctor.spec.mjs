@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -15,6 +16,7 @@ const {
 } = require("managed-identity-native/emulator");
 
 const { adviceForError, adviceForUnreachable } = await loadSource("cli/advice");
+const { isUsedBy } = await loadSource("cli/environment");
 const { formatReport } = await loadSource("cli/format-report");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
@@ -646,19 +648,31 @@ for (const [output, terminal, env, coloured] of [
   ["a terminal with an empty NO_COLOR", true, { NO_COLOR: "" }, true],
   ["a dumb terminal", true, { TERM: "dumb" }, false],
   ["a pipe with FORCE_COLOR", false, { FORCE_COLOR: "1" }, true],
-  ["a pipe with FORCE_COLOR and NO_COLOR", false, { FORCE_COLOR: "1", NO_COLOR: "1" }, true],
+  // Node.js 24 warns of these two variables itself.
+  [
+    "a pipe with FORCE_COLOR and NO_COLOR",
+    false,
+    { FORCE_COLOR: "1", NO_COLOR: "1", NODE_NO_WARNINGS: "1" },
+    true,
+  ],
   ["a terminal with FORCE_COLOR=0", true, { FORCE_COLOR: "0" }, false],
 ]) {
-  test(`${output}: is ${coloured ? "" : "not "}coloured`, async (t) => {
-    const endpoint = await startEndpoint(t);
-    const command = [...PROGRAM, "doctor", ...LONG_TIMEOUT];
-    const options = { env: { ...endpoint.env, ...env } };
-    const { code, stdout, stderr } = await startCommand(t, terminal ? inTerminal(command) : command, options)
-      .ended;
-    t.deepEqual([code, stderr], [0, ""]);
-    t.is(stdout.includes(`${ESCAPE}[`), coloured, stdout);
-    t.is(stdout.includes(`${ESCAPE}[32mresponds${ESCAPE}[39m`), coloured);
-  });
+  testWith(test, ...(terminal ? ["util-linux script"] : []))(
+    `${output}: is ${coloured ? "" : "not "}coloured`,
+    async (t) => {
+      const endpoint = await startEndpoint(t);
+      const command = [...PROGRAM, "doctor", ...LONG_TIMEOUT];
+      const options = { env: { ...endpoint.env, ...env } };
+      const { code, stdout, stderr } = await startCommand(
+        t,
+        terminal ? inTerminal(command) : command,
+        options,
+      ).ended;
+      t.deepEqual([code, stderr], [0, ""]);
+      t.is(stdout.includes(`${ESCAPE}[`), coloured, stdout);
+      t.is(stdout.includes(`${ESCAPE}[32mresponds${ESCAPE}[39m`), coloured);
+    },
+  );
 }
 
 test("--json with FORCE_COLOR: is not coloured", async (t) => {
@@ -667,7 +681,7 @@ test("--json with FORCE_COLOR: is not coloured", async (t) => {
   t.notThrows(() => JSON.parse(stdout));
 });
 
-test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
+testWith(test, "util-linux script")("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   const line = `stty cols 60; "$@"`;
   const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, "doctor"]);
   const { code, stdout } = await startCommand(t, command, { env: { NO_COLOR: "1" } }).ended;
@@ -677,4 +691,12 @@ test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   for (const part of advice) t.true(part.length <= 60, part);
   const { text } = await runText(t, {});
   t.is(text.split("What to do")[1].trim().split("\n").length, 2);
+});
+
+test("Windows' own directories are listed for Azure Arc only, whose files are below them", (t) => {
+  for (const name of ["ProgramFiles", "ProgramData"]) {
+    t.true(isUsedBy("AzureArc", name));
+    t.false(isUsedBy("AppService", name));
+  }
+  t.true(isUsedBy("AppService", "IDENTITY_ENDPOINT"));
 });

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -101,7 +102,7 @@ test.serial("--port and --tenant-id: are used; a port in use is an error with ad
   t.is(JSON.parse(stdout).tenant, tenant);
 });
 
-test.serial(
+testWith(test.serial, "signals")(
   "an unknown identity: is rejected and reported once, but accepted with --any-identity",
   async (t) => {
     const id = "11111111-2222-4333-8444-555555555555";
@@ -141,7 +142,7 @@ test("docs/command-line.md: lists the emulator's identities", (t) => {
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  test.serial(`${signal}: ends the emulator and removes its files`, async (t) => {
+  testWith(test.serial, "signals")(`${signal}: ends the emulator and removes its files`, async (t) => {
     const emulator = await serve(t, ["--source", "WorkloadIdentity"]);
     const address = addressOf(emulator.variables);
     const directory = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
@@ -155,24 +156,27 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
-test.serial("the package is removed while the emulator runs: it responds and ends", async (t) => {
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
-  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
-  const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
-  cpSync(join(root, "dist"), copy, { recursive: true });
-  for (const name of addons) cpSync(join(root, name), join(copy, name));
-  const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
-  const emulatorProcess = startCommand(t, command);
-  await emulatorProcess.waitForOutput(READY, "stderr");
-  const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
-  rmSync(copy, { recursive: true });
-  t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
-  emulatorProcess.child.kill("SIGTERM");
-  t.is((await emulatorProcess.ended).code, 0);
-});
+testWith(test.serial, "signals")(
+  "the package is removed while the emulator runs: it responds and ends",
+  async (t) => {
+    const root = fileURLToPath(new URL("..", import.meta.url));
+    const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
+    t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+    const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
+    cpSync(join(root, "dist"), copy, { recursive: true });
+    for (const name of addons) cpSync(join(root, name), join(copy, name));
+    const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
+    const emulatorProcess = startCommand(t, command);
+    await emulatorProcess.waitForOutput(READY, "stderr");
+    const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
+    rmSync(copy, { recursive: true });
+    t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
+    emulatorProcess.child.kill("SIGTERM");
+    t.is((await emulatorProcess.ended).code, 0);
+  },
+);
 
-test.serial("a closed stdout: does not end the emulator", async (t) => {
+testWith(test.serial, "signals")("a closed stdout: does not end the emulator", async (t) => {
   const emulator = start(t, ["emulator"]);
   emulator.child.stdout.destroy();
   await emulator.waitForOutput(READY, "stderr");
@@ -189,6 +193,11 @@ const READERS = {
   dotenv: (text, t) => [process.execPath, `--env-file=${fileWith(t, text)}`, "-e", PRINT],
   json: (text) => [process.execPath, "-e", "console.log(JSON.stringify(JSON.parse(process.argv[1])))", text],
 };
+
+/** The capability that a reader needs. */
+function shellOf(reader) {
+  return ["bash", "sh"].includes(reader) ? [reader] : [];
+}
 
 function fileWith(t, text) {
   const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
@@ -208,7 +217,7 @@ const AWKWARD = {
 };
 
 for (const [reader, command] of Object.entries(READERS)) {
-  test.serial(`${reader}: reads every character unchanged`, async (t) => {
+  testWith(test.serial, ...shellOf(reader))(`${reader}: reads every character unchanged`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
     const { code, stdout, stderr } = await startCommand(t, command(formatVariables(format, AWKWARD, []), t))
       .ended;
@@ -237,7 +246,7 @@ test.serial("formats: bash is the default of four", async (t) => {
 const CONFLICTING = { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
 
 for (const [reader, command] of Object.entries(READERS).filter(([name]) => name !== "json")) {
-  test.serial(`${reader}: a conflicting variable is unset`, async (t) => {
+  testWith(test.serial, ...shellOf(reader))(`${reader}: a conflicting variable is unset`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
     const emulator = start(t, ["emulator", "--format", format], { env: CONFLICTING });
     await emulator.waitForOutput(READY, "stderr");
@@ -290,7 +299,7 @@ for (const [condition, env, name] of [
 }
 
 for (const shell of ["bash", "sh"]) {
-  test.serial(
+  testWith(test.serial, shell)(
     `eval "$(… --background)" in ${shell}: sets the variables and the process id, and leaves the emulator running`,
     async (t) => {
       const script = `

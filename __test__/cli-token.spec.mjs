@@ -3,6 +3,7 @@
 import { verify } from "node:crypto";
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
@@ -53,7 +54,7 @@ for (const source of SOURCES) {
   });
 }
 
-test("command substitution in a shell: is the token", async (t) => {
+testWith(test, "sh")("command substitution in a shell: is the token", async (t) => {
   const endpoint = await startEndpoint(t);
   const line = 'token=$("$@" token --resource https://vault.azure.net) && printf "<%s>" "$token"';
   const { stdout } = await startCommand(t, ["sh", "-c", line, "sh", ...PROGRAM], { env: endpoint.env }).ended;

@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -224,8 +225,8 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
   t.is(error.source, "AzureArc");
 });
 
-(skipReason ? test.skip : test)(
-  `Azure Arc: each kind of unusable key file has its error code${skipReason ? ` (${skipReason})` : ""}`,
+testWith(test, "mount namespaces")(
+  "Azure Arc: each kind of unusable key file has its error code",
   async (t) => {
     const reports = await runProcess(
       t,
@@ -299,30 +300,27 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
   },
 );
 
-(skipReason ? test.skip : test)(
-  `Azure Arc is detected by the files of its agent${skipReason ? ` (${skipReason})` : ""}`,
-  async (t) => {
-    const reports = await runProcess(
-      t,
-      ({ native, require, report }) => {
-        const fs = require("node:fs");
-        const application = new native.ManagedIdentityApplication();
+testWith(test, "mount namespaces")("Azure Arc is detected by the files of its agent", async (t) => {
+  const reports = await runProcess(
+    t,
+    ({ native, require, report }) => {
+      const fs = require("node:fs");
+      const application = new native.ManagedIdentityApplication();
+      report(application.getManagedIdentitySource());
+      for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
+        fs.mkdirSync(`${directory}/himds`, { recursive: true });
         report(application.getManagedIdentitySource());
-        for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
-          fs.mkdirSync(`${directory}/himds`, { recursive: true });
-          report(application.getManagedIdentitySource());
-          fs.rmdirSync(`${directory}/himds`);
-          fs.writeFileSync(`${directory}/himds`, "");
-          report(application.getManagedIdentitySource());
-          fs.rmSync(`${directory}/himds`);
-        }
-      },
-      { command: namespaceCommand },
-    );
-    const [none, file] = ["DefaultToImds", "AzureArc"];
-    t.deepEqual(reports, [none, none, file, none, file]);
-  },
-);
+        fs.rmdirSync(`${directory}/himds`);
+        fs.writeFileSync(`${directory}/himds`, "");
+        report(application.getManagedIdentitySource());
+        fs.rmSync(`${directory}/himds`);
+      }
+    },
+    { command: namespaceCommand },
+  );
+  const [none, file] = ["DefaultToImds", "AzureArc"];
+  t.deepEqual(reports, [none, none, file, none, file]);
+});
 
 test("an error response of the service: the error has its description, status, code and ids", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });

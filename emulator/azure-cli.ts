@@ -104,9 +104,9 @@ interface AzureCliExit {
 
 async function runAzureCli(args: readonly string[], timeout: number, signal: AbortSignal): Promise<CliToken> {
   const { error, stdout, stderr } = await new Promise<AzureCliExit>((resolve) => {
-    const { file, args: all, options } = spawnArguments("az", args);
-    // Without this variable cmd.exe prefers an az in the current directory.
+    // Without this variable an az in the current directory is preferred on Windows.
     const env = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1" };
+    const { file, args: all, options } = spawnArguments("az", args, process.platform, env);
     const limits = { timeout, maxBuffer: MAX_OUTPUT_BYTES, signal, windowsHide: true };
     execFile(file, all, { ...options, ...limits, env, encoding: "utf8" }, (fault, out, err) => {
       resolve({ error: fault, stdout: out, stderr: err });

@@ -3,6 +3,7 @@
  */
 
 import type { ILoggerCallback, INetworkModule, NetworkRequestOptions } from "../index.js";
+import type { Callbacks } from "./call-callbacks.js";
 import { binding, type JsNetworkResponse } from "./native-binding.js";
 import { blockThenable } from "./safe-objects.js";
 
@@ -25,7 +26,7 @@ function isClient(client: unknown): client is INetworkModule {
 }
 
 /** Wraps a network client: the function never rejects and resolves with a plain record. */
-export function wrapNetworkClient(client: unknown): SendFunction | undefined {
+export function wrapNetworkClient(client: unknown): Callbacks["send"] | undefined {
   if (!isClient(client)) return undefined;
   return async ({ post, url, headers, body }) => {
     try {
@@ -113,7 +114,7 @@ function readErrorCode(error: unknown): string | undefined {
 }
 
 /** Wraps a logger callback: exceptions and rejections are ignored. */
-export function wrapLoggerCallback(callback: unknown): LogFunction | undefined {
+export function wrapLoggerCallback(callback: unknown): Callbacks["writeLine"] | undefined {
   if (typeof callback !== "function") return undefined;
   return (level, message) => {
     callLogger(callback as ILoggerCallback, level, message);

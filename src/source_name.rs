@@ -10,7 +10,7 @@ const IMDS: &str = "Imds";
 pub enum SourceName {
     /// App Service, Functions, Container Apps, Automation.
     AppService,
-    /// A server with Azure Arc's agent.
+    /// A machine with Azure Arc's agent.
     AzureArc,
     /// Azure Cloud Shell.
     CloudShell,
@@ -25,7 +25,7 @@ pub enum SourceName {
 }
 
 impl SourceName {
-    /// Every source.
+    /// All sources.
     pub const ALL: [Self; 7] = [
         Self::AppService,
         Self::AzureArc,
@@ -101,6 +101,7 @@ impl SourceName {
             .map_or(variable::ALL.len(), |index| index + 1)
     }
 
+    /// Returns what helps if the endpoint cannot be reached.
     pub(super) fn unreachable_remedy(self) -> &'static str {
         match self {
             Self::DefaultToImds => {
@@ -131,6 +132,7 @@ impl SourceName {
         }
     }
 
+    /// Returns what helps if the certificate of the endpoint is rejected.
     pub(super) fn tls_remedy(self) -> &'static str {
         match self {
             Self::ServiceFabric => {

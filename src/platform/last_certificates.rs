@@ -1,4 +1,4 @@
-//! The last content of a certificate file.
+//! Remembers the certificates of the file that was read last.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -11,7 +11,7 @@ use crate::locking::lock;
 pub struct LastCertificates(Mutex<Option<(PathBuf, Pem)>>);
 
 impl LastCertificates {
-    /// Returns the certificates of this file, if it was the last one.
+    /// Returns the certificates of a file, if it was the last one that was read.
     pub fn get(&self, path: &Path) -> Option<Pem> {
         let last = self.lock();
         last.as_ref()
@@ -19,7 +19,7 @@ impl LastCertificates {
             .map(|(_, pem)| pem.clone())
     }
 
-    /// Stores the certificates of this file.
+    /// Records the certificates of a file.
     pub fn set(&self, path: &Path, pem: &Pem) {
         *self.lock() = Some((path.to_owned(), pem.clone()));
     }

@@ -15,11 +15,15 @@ struct Agent {
 
 impl Agent {
     fn new() -> Self {
+        Self::with_variables(AZURE_ARC)
+    }
+
+    fn with_variables(variables: Variables<'_>) -> Self {
         let files = Arc::new(FakeFiles::default());
         Self {
             platform: test_support::platform(&FakeClock::new(), &files),
             files,
-            source: open_source(AZURE_ARC, &system_assigned()).expect("a source"),
+            source: open_source(variables, &system_assigned()).expect("a source"),
         }
     }
 
@@ -49,6 +53,7 @@ impl Agent {
     }
 }
 
+#[cfg(any(target_os = "linux", windows))]
 fn authorization(request: Option<Request>) -> String {
     let request = request.expect("a second request");
     let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
@@ -318,6 +323,30 @@ fn key_file_is_read_for_every_challenge() {
         assert_eq!(authorization(second), format!("Basic {key}"));
     }
     assert_eq!(agent.files.reads(), 2);
+}
+
+#[cfg(windows)]
+#[test]
+fn key_path_on_windows_is_in_the_directory_below_program_data() {
+    const DIRECTORY: &str = r"C:\ProgramData\AzureConnectedMachineAgent\Tokens";
+    for program_data in [r"C:\ProgramData", r"C:\ProgramData\"] {
+        let agent = Agent::with_variables(&[AZURE_ARC, &[(v::PROGRAM_DATA, program_data)]].concat());
+        let key = format!(r"{DIRECTORY}\abc.key");
+        agent.files.put(&key, FakeEntry::File(b"k".to_vec()));
+        let second = agent.challenged(Some(&format!("Basic realm={key}")));
+        assert_eq!(authorization(second.expect("answered")), "Basic k");
+        for (path, code) in [
+            (format!(r"{DIRECTORY}\abc"), Code::InvalidFileExtension),
+            (format!(r"{DIRECTORY}\..\abc.key"), Code::InvalidFilePath),
+            (format!(r"{DIRECTORY}\sub/abc.key"), Code::InvalidFilePath),
+            (r"C:\abc.key".to_owned(), Code::InvalidFilePath),
+            (KEY.to_owned(), Code::InvalidFilePath),
+        ] {
+            assert_eq!(*agent.refusal(&path).code(), code, "{path}");
+        }
+    }
+    let error = Agent::new().refusal(&format!(r"{DIRECTORY}\abc.key"));
+    assert_eq!(*error.code(), Code::InvalidFilePath, "without ProgramData");
 }
 
 #[cfg(not(any(target_os = "linux", windows)))]

@@ -335,7 +335,7 @@ test("an error response of the service: the error has its description, status, c
   const [{ headers }] = endpoint.requests;
   t.is(error.correlationId, headers["x-ms-client-request-id"]);
   t.true(error.message.includes("AADSTS500011"));
-  t.true(error.message.includes("check the audience"));
+  t.true(error.message.includes("check the resource"));
   t.true(error.message.includes(error.correlationId));
   t.regex(error.message, /trace id [0-9a-f-]{36}/);
 });
@@ -367,14 +367,14 @@ const UNUSABLE = {
   "an empty 500": [{ status: 500, body: "" }, "answered 500"],
   "a plain 502": [{ status: 502, body: "bad\r\ngateway\u0007 here" }, "bad gateway here"],
   "a JSON 400 without a code": [{ status: 400, body: { message: "Some words" } }, "Some words"],
-  "a JSON array": [{ status: 200, body: [] }, "no JSON object"],
-  "a null": [{ status: 200, body: "null" }, "no JSON object"],
-  "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "no JSON object"],
-  "an empty 200": [{ status: 200, body: "" }, "no JSON object"],
+  "a JSON array": [{ status: 200, body: [] }, "not a JSON object"],
+  "a null": [{ status: 200, body: "null" }, "not a JSON object"],
+  "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "not a JSON object"],
+  "an empty 200": [{ status: 200, body: "" }, "not a JSON object"],
   "a 200 without a token": [{ body: {} }, "without a token"],
   "a token that is not a string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
   "an empty token": [{ body: { access_token: "", expires_in: 60 } }, "without a token"],
-  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
+  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "not a JSON object"],
   "a 204": [{ status: 204, body: "" }, "answered 204"],
   "a 304": [{ status: 304, body: "" }, "answered 304"],
   "a 302": [{ status: 302, headers: { Location: "/elsewhere" }, body: "" }, "redirect"],
@@ -564,7 +564,7 @@ test("managed_identity_failed_response: a port that does not use HTTP", async (t
     IDENTITY_HEADER: "x",
   };
   const error = await expectError(t, acquireWith(env), "managed_identity_failed_response");
-  t.true(error.message.includes("no HTTP"), error.message);
+  t.true(error.message.includes("not HTTP"), error.message);
   t.false(error.retryable);
 });
 
@@ -628,11 +628,11 @@ const REMEDIES = {
   ],
   AADSTS500011: [
     { source: "app-service", options: { resources: ["https://known.example"] } },
-    "check the audience",
+    "check the resource",
   ],
   "answered 403": [
     { source: "imds", fault: { status: 403, body: "dial tcp 169.254.169.254:80: 到达不了" } },
-    "no Azure host",
+    "not in Azure",
   ],
 };
 for (const [symptom, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(

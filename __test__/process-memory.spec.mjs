@@ -119,7 +119,7 @@ for (const [name, { result, respond, timeout = 30_000 }] of Object.entries(AGENT
 
 /** Acquires a token that JavaScript never receives, because its only call is aborted; clears the cache on a signal. */
 async function acquireAbandoned({ native, report }) {
-  const loggerCallback = (_, line) => line.includes("got a token") && report("stored");
+  const loggerCallback = (_, line) => line.includes("acquired a token") && report("stored");
   const application = new native.ManagedIdentityApplication({
     system: { loggerOptions: { loggerCallback, logLevel: native.LogLevel.Info } },
   });

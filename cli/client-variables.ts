@@ -16,7 +16,9 @@ export interface ClientVariables {
 
 /** Returns the changes of this process's environment that lead clients to the endpoint. */
 export function clientVariables({ env, source }: EmulatorEndpoint): ClientVariables {
-  const set = { ...env, ...bypassProxy(source, process.env) };
+  // An empty value stands for a variable to unset. Those are found below, in this process's environment.
+  const own = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const set = { ...own, ...bypassProxy(source, process.env) };
   const unset = conflictingVariables(new ManagedIdentityApplication(), set, detectedSourceName(source));
   if (unset === undefined) {
     process.stderr.write(

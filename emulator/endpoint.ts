@@ -12,6 +12,7 @@ import type {
   EmulatorSource,
   Fault,
 } from "managed-identity-native/emulator";
+import { applyVariables, type Environment, emptyEarlierVariables } from "./client-environment.js";
 import { applyFault, FaultScript, scriptedExpiry } from "./fault-script.js";
 import type { SigningKeys } from "./jwt.js";
 import { LoopbackServer } from "./loopback-server.js";
@@ -74,12 +75,20 @@ export class Endpoint implements Emulator {
     this.requests = this.#log.requests;
     this.origin = origin;
     this.url = origin + this.#source.path;
-    this.env = this.#source.env;
+    const { env } = this.#source;
+    this.env = { ...emptyEarlierVariables(this.source, env, process.env), ...env };
     this.issueAssertion = this.#source.issueAssertion;
     server.onRequest((incoming, outgoing, connection) => {
       // A client may disconnect during its request.
       this.#serve(incoming, outgoing, connection).catch(() => outgoing.destroy());
     });
+  }
+
+  apply(env: Environment): () => void {
+    if (typeof env !== "object" || env === null) {
+      throw new TypeError("emulator: apply needs an environment, such as process.env.");
+    }
+    return applyVariables(this.source, this.#source.env, env);
   }
 
   next(faults: Fault | readonly Fault[]): void {

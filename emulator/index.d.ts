@@ -195,10 +195,18 @@ export interface Emulator {
   /** The source that the endpoint emulates. */
   readonly source: EmulatorSource;
   /**
-   * The environment variables by which clients detect this source. Copy them into the client's environment. A variable
-   * of another source that is set there already may take precedence.
+   * The environment variables by which clients detect this source, to be copied into the client's environment. A variable
+   * that was set when the endpoint started, and that selects a source which takes precedence, is here with an empty
+   * value, so that it selects nothing. `apply` deletes such variables instead.
    */
   readonly env: Readonly<Record<string, string>>;
+  /**
+   * Sets this source's variables in an environment, such as `process.env`, and deletes the variables that select another
+   * source. Returns a function that restores the earlier values. A second call of that function has no effect.
+   *
+   * @throws {TypeError} If `env` is not an object.
+   */
+  apply(env: Record<string, string | undefined>): () => void;
   /** Scheme, address and port, without a trailing slash. */
   readonly origin: string;
   /** The token endpoint, without a query. */

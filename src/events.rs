@@ -1,5 +1,5 @@
-//! What happens on the way to a token, for whoever observes an application: events hold no secret and, but for
-//! the outcome of a refresh, no token.
+//! Events of an application's acquisitions, for its listener. They contain no secrets and no tokens, except the token of a
+//! background refresh.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,66 +8,66 @@ use crate::acquisition::outcome::AcquisitionResult;
 use crate::error::Error;
 use crate::source_name::SourceName;
 
-/// One event of one flight.
+/// An event of one in-flight request.
 pub struct Event {
-    /// The id of the call that started the flight.
+    /// The correlation id of the call that started the request.
     pub correlation_id: String,
-    /// What the token is for.
+    /// The resource of the token.
     pub resource: String,
-    /// Which source is asked.
+    /// The source of the token.
     pub source: SourceName,
-    /// Where, without the query.
+    /// The endpoint, without its query.
     pub endpoint: String,
-    /// What happened.
+    /// The kind of the event, with its data.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kind of an event, with its data.
 pub enum EventKind {
-    /// A request ended.
+    /// An HTTP request has ended.
     Request {
-        /// Its number, from 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// The status of the answer, if there was one.
+        /// The status of the response, if there was one.
         status: Option<u16>,
-        /// What came in place of an answer: a socket's code where there is one, such as `ECONNRESET`.
+        /// The code of the transport error if there was no response, such as `ECONNRESET`.
         fault: Option<&'static str>,
-        /// How long it took.
+        /// The time from the request to its end.
         took: Duration,
     },
-    /// A request failed and is tried again.
+    /// An attempt has failed and is retried.
     Retry {
-        /// The number of the request that failed, from 1.
+        /// The number of the failed attempt, from 1.
         attempt: u32,
-        /// How it failed.
+        /// The error of the failed attempt.
         error: Error,
-        /// How long it is waited before the next.
+        /// The delay before the next attempt.
         wait: Duration,
     },
-    /// A refresh behind a caller ended.
+    /// A background refresh has ended.
     Refresh(AcquisitionResult),
 }
 
-/// Takes events. It must not block and must not fail.
+/// Receives events. Implementations must not block and must not fail.
 pub trait EventListener: Send + Sync {
-    /// One event.
+    /// Called for each event.
     fn on_event(&self, event: Event);
 }
 
-/// The place for one application's observer, who may come after the application was made.
+/// The listener of one application, which can be set after the application was created. Clones share it.
 #[derive(Clone, Default)]
 pub struct EventListenerSlot(Arc<OnceLock<Box<dyn EventListener>>>);
 
 impl EventListenerSlot {
-    /// From now on this one observes; only the first does.
-    pub fn set(&self, observer: Box<dyn EventListener>) {
-        let _ = self.0.set(observer);
+    /// Sets the listener. Only the first call has an effect.
+    pub fn set(&self, listener: Box<dyn EventListener>) {
+        let _ = self.0.set(listener);
     }
 
-    /// Tells of an event, which is made only if somebody observes.
+    /// Passes an event to the listener. `event` is called only if there is one.
     pub fn emit(&self, event: impl FnOnce() -> Event) {
-        if let Some(observer) = self.0.get() {
-            observer.on_event(event());
+        if let Some(listener) = self.0.get() {
+            listener.on_event(event());
         }
     }
 }

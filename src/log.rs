@@ -1,25 +1,25 @@
-//! Lines for the reader of one application's log, in msal-node's format.
+//! The log of an application, in msal-node's format.
 //!
-//! Knows levels and the shape of a line, not where lines go. Whoever writes a line keeps secrets out
-//! of it: only names, addresses without their query, statuses, numbers and durations go in.
+//! Filters by level and formats lines; a [`LogSink`] writes them. Callers keep secrets out of their messages: these
+//! contain only names, URLs without their query, statuses, numbers and durations.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::token::Timestamp;
 
-/// How much a line matters; the numbers are msal-node's.
+/// The level of a line. The numbers are msal-node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something failed.
+    /// An operation failed.
     Error,
-    /// Something failed that did not hurt yet.
+    /// Something failed without failing the operation.
     Warning,
-    /// What was done.
+    /// The result of an operation.
     Info,
-    /// How it was done.
+    /// The steps of an operation.
     Verbose,
-    /// Every step.
+    /// Details of the steps.
     Trace,
 }
 
@@ -32,7 +32,7 @@ impl Level {
         (Self::Trace, "Trace"),
     ];
 
-    /// From msal-node's number.
+    /// Returns the level with msal-node's number; `None` for any other number.
     pub fn from_number(number: f64) -> Option<Self> {
         Self::ALL
             .iter()
@@ -40,19 +40,19 @@ impl Level {
             .map(|(level, _)| *level)
     }
 
-    /// msal-node's name for it.
+    /// Returns msal-node's name of the level.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 }
 
-/// Takes finished lines. It must not block and must not fail.
+/// Receives formatted lines. Implementations must not block and must not fail.
 pub trait LogSink: Send + Sync {
-    /// One line.
+    /// Writes one line.
     fn write_line(&self, level: Level, line: String);
 }
 
-/// The log of one application: a level, and a sink if anybody reads.
+/// The log of one application: a level, and a sink if the application has a logger.
 #[derive(Clone)]
 pub struct Log {
     level: Level,
@@ -60,12 +60,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that passes on lines up to this level.
+    /// Creates a log that writes lines up to this level.
     pub fn new(level: Level, sink: Option<Arc<dyn LogSink>>) -> Self {
         Self { level, sink }
     }
 
-    /// The level up to which lines pass.
+    /// Returns the level up to which lines are written.
     pub fn level(&self) -> Level {
         self.level
     }
@@ -102,9 +102,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Kept(Mutex<Vec<(Level, String)>>);
+    struct RecordingSink(Mutex<Vec<(Level, String)>>);
 
-    impl LogSink for Kept {
+    impl LogSink for RecordingSink {
         fn write_line(&self, level: Level, line: String) {
             self.0.lock().expect("unpoisoned").push((level, line));
         }
@@ -112,16 +112,16 @@ mod tests {
 
     #[test]
     fn log_line_has_the_msal_node_format_and_levels_filter() {
-        let kept = Arc::new(Kept::default());
-        let log = Log::new(Level::Info, Some(kept.clone()));
+        let sink = Arc::new(RecordingSink::default());
+        let log = Log::new(Level::Info, Some(sink.clone()));
         let now = Timestamp::from_secs(1_700_000_000);
-        log.write(Level::Info, now, "c-1", || "words".into());
+        log.write(Level::Info, now, "c-1", || "message".into());
         log.write(Level::Verbose, now, "c-1", || {
-            unreachable!("made although nobody reads it")
+            unreachable!("formatted although its level is disabled")
         });
-        let lines = kept.0.lock().expect("unpoisoned");
+        let lines = sink.0.lock().expect("unpoisoned");
         let line = format!(
-            "[Tue, 14 Nov 2023 22:13:20 GMT] : [c-1] : managed-identity-native@{} : Info - words",
+            "[Tue, 14 Nov 2023 22:13:20 GMT] : [c-1] : managed-identity-native@{} : Info - message",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(*lines, [(Level::Info, line)]);

@@ -1,20 +1,20 @@
-//! What is told of an acquisition beside its outcome: what [MSAL.NET's metadata] tells.
+//! The metadata of a call, modelled on [MSAL.NET's metadata].
 //!
 //! [MSAL.NET's metadata]: https://learn.microsoft.com/dotnet/api/microsoft.identity.client.authenticationresultmetadata
 
 use std::time::Duration;
 
-/// Where a token came from.
+/// The origin of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenSource {
-    /// The endpoint.
+    /// The token endpoint.
     IdentityProvider,
-    /// A cache, in memory or on disk.
+    /// The memory cache or the persistent cache.
     Cache,
 }
 
 impl TokenSource {
-    /// MSAL.NET's name for it.
+    /// Returns MSAL.NET's name of the value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::IdentityProvider => "IdentityProvider",
@@ -23,23 +23,23 @@ impl TokenSource {
     }
 }
 
-/// Why the endpoint was asked.
+/// Why a request was sent to the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheRefreshReason {
-    /// It was not.
+    /// No request was sent.
     NotApplicable,
-    /// The caller did not want the cached token.
+    /// The caller requested a new token (`forceRefresh` or `claims`).
     ForceRefreshOrClaims,
-    /// Nothing was cached.
+    /// No token was cached.
     NoCachedAccessToken,
-    /// What was cached had expired.
+    /// The cached token had expired.
     Expired,
-    /// What was cached is to be replaced in good time.
+    /// The cached token was due for a refresh before its expiry.
     ProactivelyRefreshed,
 }
 
 impl CacheRefreshReason {
-    /// MSAL.NET's name for it.
+    /// Returns MSAL.NET's name of the value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotApplicable => "NotApplicable",
@@ -51,27 +51,27 @@ impl CacheRefreshReason {
     }
 }
 
-/// Facts about one call.
+/// The metadata of one call.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// Where its token came from; `None` without one.
+    /// The origin of the token; `None` if there is no token.
     pub token_source: Option<TokenSource>,
-    /// Why the endpoint was asked.
+    /// Why a request was sent to the endpoint.
     pub cache_refresh_reason: CacheRefreshReason,
-    /// How many requests were sent for it, also by others who wait for the same.
+    /// The number of requests that were sent, also if another call started them.
     pub attempts: u32,
-    /// How long those requests took, all together.
+    /// The total time of those requests.
     pub http_time: Duration,
-    /// How long a cache outside of this process took.
+    /// The total time of accesses to the persistent cache.
     pub cache_time: Duration,
-    /// How long the call took.
+    /// The time of the whole call.
     pub total_time: Duration,
     /// The endpoint, without its query.
     pub endpoint: String,
 }
 
 impl Metadata {
-    /// Of a token that was there.
+    /// Creates the metadata of a call that returns a cached token.
     pub fn from_cache(refresh_reason: CacheRefreshReason, endpoint: String) -> Self {
         Self {
             token_source: Some(TokenSource::Cache),

@@ -1,31 +1,31 @@
-//! The names of the sources, and what sentences say of each.
+//! The names of the token sources, and the texts about each.
 
 use crate::platform::variable;
 
-/// How msal-node calls IMDS where it was found, and not only assumed.
+/// msal-node's name for IMDS that was detected and is not only the default.
 const IMDS: &str = "Imds";
 
-/// The hosts, by msal-node's names for them.
+/// The token sources, by their names in msal-node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceName {
     /// App Service, Functions, Container Apps, Automation.
     AppService,
-    /// A server with Azure Arc's agent.
+    /// A machine with Azure Arc's agent.
     AzureArc,
     /// Azure Cloud Shell.
     CloudShell,
-    /// A virtual machine, or whatever answers at IMDS's address.
+    /// IMDS: virtual machines, and the default.
     DefaultToImds,
     /// Azure Machine Learning.
     MachineLearning,
     /// Service Fabric.
     ServiceFabric,
-    /// A pod with a workload identity, on AKS or wherever else.
+    /// A pod with a workload identity, on AKS or elsewhere.
     WorkloadIdentity,
 }
 
 impl SourceName {
-    /// Every source.
+    /// All sources.
     pub const ALL: [Self; 7] = [
         Self::AppService,
         Self::AzureArc,
@@ -36,7 +36,7 @@ impl SourceName {
         Self::WorkloadIdentity,
     ];
 
-    /// The string that callers compare with.
+    /// Returns the name in the public API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AppService => "AppService",
@@ -49,7 +49,7 @@ impl SourceName {
         }
     }
 
-    /// The source of a name that callers may give; `Imds` is another name for the default.
+    /// Parses a name of the option `source`; `Imds` is an alias of `DefaultToImds`.
     pub fn parse(text: &str) -> Option<Self> {
         if text == IMDS {
             return Some(Self::DefaultToImds);
@@ -57,7 +57,7 @@ impl SourceName {
         Self::ALL.into_iter().find(|name| name.as_str() == text)
     }
 
-    /// The variables that make it complete, for a sentence; `None` for IMDS, which needs none.
+    /// Returns the variables that the source needs, as part of a sentence; `None` for IMDS, which needs no variable.
     pub(super) fn needs(self) -> Option<&'static str> {
         Some(match self {
             Self::ServiceFabric => "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT",
@@ -72,7 +72,7 @@ impl SourceName {
         })
     }
 
-    /// What a sentence calls it.
+    /// Returns the name of the source in messages.
     pub fn display_name(self) -> &'static str {
         match self {
             Self::AppService => "App Service's token endpoint",
@@ -85,13 +85,13 @@ impl SourceName {
         }
     }
 
-    /// How many of [`variable::ALL`], from the front, decide that this is the source, and how it is
-    /// asked: while these stay as they are, so does everything that the environment has a say in.
+    /// Returns how many elements of [`variable::ALL`], from the front, determine the source and its requests. While these
+    /// variables are unchanged, nothing that depends on the environment changes.
     pub fn relevant_variable_count(self) -> usize {
         let last = match self {
             Self::ServiceFabric | Self::AppService => variable::IDENTITY_SERVER_THUMBPRINT,
             Self::MachineLearning | Self::CloudShell => variable::DEFAULT_IDENTITY_CLIENT_ID,
-            // An agent's file can come or go as well, so that what counts without one counts with one.
+            // The agent's file may appear or disappear, so the variables of both sources are relevant to both.
             Self::AzureArc | Self::DefaultToImds => variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
             Self::WorkloadIdentity => return variable::ALL.len(),
         };
@@ -101,36 +101,38 @@ impl SourceName {
             .map_or(variable::ALL.len(), |index| index + 1)
     }
 
+    /// Returns what helps if the endpoint cannot be reached.
     pub(super) fn unreachable_remedy(self) -> &'static str {
         match self {
             Self::DefaultToImds => {
-                "There is no IMDS here: this is no Azure host, or a firewall or a network policy is in the way; \
-                 for development, run the program with this package's emulator: npx managed-identity-native emulator \
+                "There is no IMDS here: this host is not in Azure, or a firewall or a network policy blocks it. For \
+                 development, run the program with this package's emulator: npx managed-identity-native emulator \
                  -- <your command>."
             }
             Self::AzureArc => "Check that the Azure Connected Machine agent (himds) is running.",
-            Self::WorkloadIdentity => "Check the network's way out, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",
+            Self::WorkloadIdentity => "Check outbound network access, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",
             _ => {
-                "Check that the endpoint in the environment is this host's own and that its sidecar is running."
+                "Check that the endpoint in the environment belongs to this host and that its sidecar is running."
             }
         }
     }
 
-    /// What helps against a 401 or 403 that says nothing else, where a secret of the environment is sent along.
+    /// Returns the advice for a 401 or 403 without a message, if requests carry a secret of the environment.
     pub(super) fn refused_remedy(self) -> Option<&'static str> {
         match self {
             Self::AppService | Self::ServiceFabric => Some(
-                "The secret in IDENTITY_HEADER is probably an old one: it changes when the app restarts, so read it from \
-                 the app's own environment and keep no copy.",
+                "The secret in IDENTITY_HEADER is probably outdated: it changes when the app restarts. Read it from the \
+                 app's own environment and do not keep a copy.",
             ),
             Self::MachineLearning => Some(
-                "The secret in MSI_SECRET is probably an old one: it changes when the compute restarts, so read it from \
-                 its own environment and keep no copy.",
+                "The secret in MSI_SECRET is probably outdated: it changes when the compute restarts. Read it from the \
+                 compute's own environment and do not keep a copy.",
             ),
             _ => None,
         }
     }
 
+    /// Returns what helps if the certificate of the endpoint is rejected.
     pub(super) fn tls_remedy(self) -> &'static str {
         match self {
             Self::ServiceFabric => {
@@ -138,11 +140,11 @@ impl SourceName {
                  P-384 or Ed25519."
             }
             Self::WorkloadIdentity => {
-                "Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS."
+                "Behind a proxy that intercepts TLS, set NODE_EXTRA_CA_CERTS to the file of its CA certificate."
             }
             _ => {
-                "Its certificate must be one that the trust roots of this process vouch for; name another authority's \
-                 in NODE_EXTRA_CA_CERTS."
+                "Its certificate must be issued by an authority in the trust roots of this process. To trust another \
+                 authority, set NODE_EXTRA_CA_CERTS to the file of its certificate."
             }
         }
     }

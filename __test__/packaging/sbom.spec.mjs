@@ -1,4 +1,4 @@
-// The bill of materials that a release is published with: valid, the same each time, and true of the add-on.
+// The bill of materials that a release is published with: valid, reproducible, and complete for the add-on.
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -14,7 +14,7 @@ import { platformFolder, readManifest, root, skeletons } from "./packages.mjs";
 const run = promisify(execFile);
 const whole = readManifest(root);
 const own = readManifest(join(root, "npm", platformFolder()));
-/** What a script needs of this folder, beside npm/. */
+/** The files that the script reads, except those in npm/. */
 const READ = [
   "scripts",
   "Cargo.lock",
@@ -31,7 +31,7 @@ async function written(script = root, env = {}) {
   return stdout;
 }
 
-/** A copy of what is read, so that an add-on can be put where a release has it. */
+/** Copies these files, so that an add-on can be put where a release has it. */
 function copy(t) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "sbom-")));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -68,7 +68,7 @@ cargoTest("it is the same each time, wherever it is written", async (t) => {
   );
 });
 
-cargoTest("what depends on what is all there, and everything can be reached from the package", (t) => {
+cargoTest("each dependency is listed and can be reached from the package", (t) => {
   const components = new Set(bom.components.map((component) => component["bom-ref"]));
   t.is(components.size, bom.components.length);
   const edges = new Map(bom.dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
@@ -122,7 +122,7 @@ cargoTest("every crate that the built add-on names is in it, with the checksum o
   }
 });
 
-cargoTest("what only runs while building or testing is not in it", (t) => {
+cargoTest("dependencies for building and testing are not in it", (t) => {
   const names = new Set(bom.components.map(({ name }) => name));
   for (const name of ["napi", "reqwest", "ring", "rust-std"]) t.true(names.has(name), name);
   for (const name of ["napi-build", "napi-derive", "syn", "proc-macro2", "cc", "ava", "typescript"]) {
@@ -130,7 +130,7 @@ cargoTest("what only runs while building or testing is not in it", (t) => {
   }
 });
 
-cargoTest("it states the hash of an add-on that lies in its package's folder", async (t) => {
+cargoTest("it states the hash of an add-on that is in its package's folder", async (t) => {
   const folder = copy(t);
   const addOn = join(root, own.main);
   cpSync(addOn, join(folder, "npm", platformFolder(), own.main));

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) cleared_at: Option<Timestamp>,
     /// When another token than the one that there was last began to be asked for, and came.
     pub(super) invalidated_at: HashMap<CacheKey, Timestamp>,
+    /// When the tokens of single origins were cleared; empty outside tests.
+    pub(super) origins_cleared_at: HashMap<String, Timestamp>,
 }
 
 impl State {
@@ -63,7 +65,14 @@ impl State {
 
     /// What was kept outside of this process before that is not wanted any more.
     pub(super) fn invalidated_before(&self, key: &CacheKey) -> Option<Timestamp> {
-        self.cleared_at.max(self.invalidated_at.get(key).copied())
+        let origins = self.origins_cleared_at.iter();
+        let origin_cleared_at = origins
+            .filter(|(origin, _)| key.has_origin(origin))
+            .map(|(_, cleared)| *cleared)
+            .max();
+        self.cleared_at
+            .max(self.invalidated_at.get(key).copied())
+            .max(origin_cleared_at)
     }
 
     /// Whether a token that was kept outside of this process comes too late: the cache has had a later one since, or
@@ -96,6 +105,24 @@ impl State {
                 in_flight.superseded.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Removes the tokens of the endpoints of an origin. No later call joins a request in flight there, and no token of
+    /// one is stored.
+    pub(super) fn clear_origin(&mut self, origin: &str, now: Timestamp) {
+        self.cache.remove_origin(origin);
+        self.in_flight.retain(|key, requests| {
+            let is_kept = !key.cache_key.has_origin(origin);
+            if !is_kept {
+                for request in requests {
+                    request.superseded.store(true, Ordering::Relaxed);
+                }
+            }
+            is_kept
+        });
+        let oldest = now.saturating_sub(MAX_TOKEN_LIFETIME);
+        self.origins_cleared_at.retain(|_, cleared| *cleared > oldest);
+        self.origins_cleared_at.insert(origin.to_owned(), now);
     }
 
     /// From now on nobody joins it.

@@ -85,7 +85,9 @@ impl AcquisitionTask {
             match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
                 Some(Ok(fetched)) => break fetched,
                 Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
-                Some(Err(Stop::Unattended)) if self.finish_if(|in_flight| in_flight.waiters.have_left()) => {
+                Some(Err(Stop::Unattended))
+                    if self.finish_if(|in_flight| in_flight.waiters.is_abandoned()) =>
+                {
                     return self.expire_if_no_waiters();
                 }
                 // A caller joined just before the end.
@@ -136,7 +138,7 @@ impl AcquisitionTask {
             self.report_outcome(&Err(self.timeout_error()));
         } else {
             self.log(Level::Info, || {
-                "no caller waits for this token any more; no further request is sent".to_owned()
+                "no caller is waiting for this token any more; no further request is sent".to_owned()
             });
         }
         self.in_flight.complete(Completion::TimedOut);
@@ -157,7 +159,7 @@ impl AcquisitionTask {
         let options = &application.options;
         let error_context = &self.in_flight.error_context;
         // No probe is sent and no file is read if the callers have left.
-        if self.in_flight.waiters.have_left() {
+        if self.in_flight.waiters.is_abandoned() {
             return Err(Stop::Unattended);
         }
         error_context.add_secrets(

@@ -64,7 +64,7 @@ impl Waiter {
         error_context.endpoint().starts_with("https:") && error_context.source() != SourceName::ServiceFabric
     }
 
-    /// Waits for the request, for the timeout, or, with a token to fall back on, for [`NEAR_EXPIRY_WAIT`].
+    /// Waits for the request, for the timeout, or, with a token to fall back on, for `NEAR_EXPIRY_WAIT`.
     pub async fn wait(self) -> AcquisitionResult {
         let outcome = self.wait_for_result().await.and_then(|acquired| {
             let error_context = &self.request.error_context;

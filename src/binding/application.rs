@@ -1,17 +1,17 @@
 //! The native half of `ManagedIdentityApplication`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::cache_plugin::{AccessFunction, JsCachePlugin};
+use super::cache_plugin::JsCachePlugin;
 use super::completions::CompletionChannel;
-use super::log_sink::{JsLogSink, LogFunction};
-use super::network_client::{JsTransport, SendFunction};
-use super::observer::{EventFunction, JsEventListener};
+use super::log_sink::JsLogSink;
+use super::network_client::JsTransport;
+use super::observer::JsEventListener;
 use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
 use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
 use super::untyped_value::from_js;
@@ -19,6 +19,7 @@ use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::{Acquisition, ApplicationContext};
 use crate::cache::file_store::FileStore;
 use crate::cache::persistent::PersistentCache;
+use crate::events::EventListenerSlot;
 use crate::options::ApplicationOptions;
 use crate::options::request::{RawRequest, TokenRequest};
 use crate::platform::{Clock as _, SystemClock};
@@ -27,33 +28,76 @@ use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its options, parsed.
+/// An application: its options, parsed, and which callbacks it has.
 #[napi]
 pub struct ManagedIdentityApplication {
     application: ApplicationContext,
+    /// The number of the caller's network client, if the application has one.
+    transport_id: Option<u32>,
+    has_logger: bool,
+    has_observers: AtomicBool,
+    cache_plugin: Option<CachePlugin>,
 }
 
-/// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
-/// caller's network client, with its number, and logger callback, if it has them.
+/// A caller's cache plug-in: its number, and the name of this host.
+struct CachePlugin {
+    id: u32,
+    hostname: String,
+}
+
+/// Makes an application, or says what is wrong with its options. `transport_id` is the number of the caller's network
+/// client, if the application has one; `has_logger` is whether it has a logger callback.
 #[napi(catch_unwind)]
 pub fn create_application(
-    env: &Env,
     configuration: JsApplicationOptions<'_>,
-    send: Option<SendFunction>,
     transport_id: Option<u32>,
-    write_line: Option<LogFunction>,
+    has_logger: bool,
 ) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
-    let mut application = match ApplicationOptions::parse(&configuration.raw()?) {
-        Ok(options) => ApplicationContext::new(options),
-        Err(error) => return Ok(Either::B(error.into())),
-    };
-    if let (Some(send), Some(id)) = (send, transport_id) {
-        application = application.with_transport(Arc::new(JsTransport::new(env, send, id)?));
+    Ok(match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => Either::A(ManagedIdentityApplication {
+            application: ApplicationContext::new(options),
+            transport_id,
+            has_logger,
+            has_observers: AtomicBool::new(false),
+            cache_plugin: None,
+        }),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+impl ManagedIdentityApplication {
+    /// The context of one call, if it differs from the application's: its callbacks are found by its number.
+    fn context_of_call(
+        &self,
+        env: &Env,
+        completions: &CompletionChannel,
+        call: u32,
+    ) -> Result<Option<ApplicationContext>> {
+        let has_observers = self.has_observers.load(Ordering::Relaxed);
+        let has_plugin = self.cache_plugin.is_some();
+        if self.transport_id.is_none() && !self.has_logger && !has_observers && !has_plugin {
+            return Ok(None);
+        }
+        let handle = completions.callback_handle(call);
+        let mut context = self.application.clone();
+        if let Some(id) = self.transport_id {
+            context = context.with_transport(Arc::new(JsTransport::new(env, handle.clone(), id)?));
+        }
+        if self.has_logger {
+            context = context.with_log_sink(Arc::new(JsLogSink(handle.clone())));
+        }
+        if let Some(CachePlugin { id, hostname }) = &self.cache_plugin {
+            context = context.with_persistent_cache(PersistentCache {
+                store: Arc::new(JsCachePlugin::new(handle.clone(), *id)),
+                hostname: hostname.clone(),
+            });
+        }
+        if has_observers {
+            context.event_listener = EventListenerSlot::default();
+            context.event_listener.set(Box::new(JsEventListener(handle)));
+        }
+        Ok(Some(context))
     }
-    if let Some(write_line) = write_line {
-        application = application.with_log_sink(Arc::new(JsLogSink(write_line)));
-    }
-    Ok(Either::A(ManagedIdentityApplication { application }))
 }
 
 #[napi]
@@ -70,6 +114,7 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
+        env: &Env,
         resource: Option<Unknown<'_>>,
         force_refresh: Option<Unknown<'_>>,
         request_options: Option<JsRequestOptions<'_>>,
@@ -87,15 +132,17 @@ impl ManagedIdentityApplication {
                 |request_options| request_options.raw(),
             )?
         };
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.application, &request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(application, &request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
                 let variables =
-                    relevant_variable_count(&self.application.options, waiter.source(), waiter.is_verified());
+                    relevant_variable_count(&application.options, waiter.source(), waiter.is_verified());
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -118,20 +165,14 @@ impl ManagedIdentityApplication {
 
     /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
     #[napi(catch_unwind)]
-    pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
-        let store = Arc::new(JsCachePlugin::new(access, id));
-        self.application = self
-            .application
-            .clone()
-            .with_persistent_cache(PersistentCache { store, hostname });
+    pub fn use_cache_plugin(&mut self, hostname: String, id: u32) {
+        self.cache_plugin = Some(CachePlugin { id, hostname });
     }
 
-    /// Tells an observer what happens from now on; only the first one is told.
+    /// Sends the events of later calls to JavaScript.
     #[napi(catch_unwind)]
-    pub fn observe(&self, notice: EventFunction) {
-        self.application
-            .event_listener
-            .set(Box::new(JsEventListener(notice)));
+    pub fn observe(&self) {
+        self.has_observers.store(true, Ordering::Relaxed);
     }
 
     /// Settles when the source has answered a probe or the time for it is over; or says at once what is
@@ -142,9 +183,13 @@ impl ManagedIdentityApplication {
         env: &'env Env,
         timeout: Option<Unknown<'_>>,
         environment: &EnvironmentSnapshot,
+        completions: &CompletionChannel,
+        call: u32,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let found = match TOKEN_CLIENT.probe(&self.application, &timeout, &environment.0) {
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
+        let found = match TOKEN_CLIENT.probe(application, &timeout, &environment.0) {
             Ok(found) => found,
             Err(error) => return Ok(Either::B(error.into())),
         };

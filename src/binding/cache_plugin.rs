@@ -1,44 +1,32 @@
 //! A caller's `cachePlugin` as a store of records.
 //!
-//! The face wraps the plug-in so that it never throws: one function that reads the record of an entry, or
-//! replaces it. A plug-in that does not come back within a while is as good as none.
+//! JavaScript wraps the plug-in so that it never throws: one function that reads the record of an entry, or
+//! replaces it. Accesses reach it through the channel of the call that they belong to. A plug-in that does not come back within a while is as good as none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use napi::Status;
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::callback_records::CacheAccess;
+use super::completions::CallbackHandle;
 use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
 /// How long a plug-in may take for one access.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The plug-in's function, as the face wraps it; held weakly.
-pub(super) type AccessFunction =
-    ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
-
-/// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct CacheAccess {
-    pub entry: String,
-    pub record: Option<String>,
-}
-
 /// A caller's plug-in.
 pub(super) struct JsCachePlugin {
-    access: AccessFunction,
+    handle: Arc<CallbackHandle>,
     id: String,
 }
 
 impl JsCachePlugin {
-    pub(super) fn new(access: AccessFunction, id: u32) -> Self {
+    pub(super) fn new(handle: Arc<CallbackHandle>, id: u32) -> Self {
         Self {
-            access,
+            handle,
             id: format!("plug-in {id}"),
         }
     }
@@ -48,8 +36,7 @@ impl JsCachePlugin {
             entry: entry.to_owned(),
             record,
         };
-        let answered = async { self.access.call_async_catch(access).await?.await };
-        let found = timeout(PLUGIN_TIMEOUT, answered).await.ok()?.ok()?;
+        let found = timeout(PLUGIN_TIMEOUT, self.handle.access(access)).await.ok()??;
         found.map(Zeroizing::new)
     }
 }

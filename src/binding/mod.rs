@@ -14,6 +14,7 @@
 
 mod application;
 mod cache_plugin;
+mod callback_records;
 mod completions;
 mod environment_end;
 mod log_sink;
@@ -90,6 +91,12 @@ pub fn generation() -> u32 {
 pub fn clear_cache() {
     TOKEN_CLIENT.clear();
     completions::notify_cleared();
+}
+
+/// Removes the cached tokens of every endpoint on an origin, such as `http://127.0.0.1:8080`.
+#[napi(catch_unwind)]
+pub fn clear_origin(origin: String) {
+    TOKEN_CLIENT.clear_origin(&origin);
 }
 
 /// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.

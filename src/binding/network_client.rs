@@ -1,18 +1,18 @@
 //! A caller's own HTTP client as a transport.
 //!
-//! The face wraps the client so that it never throws and resolves a plain record. The function is
-//! held weakly: it does not keep the process alive. A call into an environment that is being torn
-//! down may never settle, so each waits for the end of its environment too.
+//! JavaScript wraps the client so that it never throws and resolves with a plain record. Requests reach it through the
+//! channel of the call that they belong to. A call into an environment that is being torn down may never settle, so each
+//! waits for the end of its environment too.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi::{Env, Result, Status};
+use napi::{Env, Result};
 use napi_derive::napi;
 
+use super::callback_records::JsNetworkRequest;
+use super::completions::CallbackHandle;
 use super::environment_end::EnvironmentTeardown;
 use crate::error::Cause;
 use crate::http::NATIVE_TRANSPORT_ID;
@@ -25,33 +25,6 @@ use crate::redaction::Redactor;
 /// So much of a client's own words is passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// The client's function, as the face wraps it.
-pub(super) type SendFunction =
-    ThreadsafeFunction<JsNetworkRequest, Promise<JsNetworkResponse>, JsNetworkRequest, Status, false, true>;
-
-/// A request for a caller's client.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct JsNetworkRequest {
-    pub post: bool,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-}
-
-/// What came of it: a status with the rest of an answer, or a message with the rest of a fault.
-#[napi(object, object_to_js = false)]
-pub struct JsNetworkResponse {
-    pub status: Option<u32>,
-    pub www_authenticate: Option<String>,
-    pub retry_after: Option<String>,
-    pub date: Option<String>,
-    pub body: Option<String>,
-    pub code: Option<String>,
-    pub message: Option<String>,
-    pub server: Option<String>,
-    pub content_type: Option<String>,
-}
-
 /// A number for a caller's client, other than every other transport's of this process.
 #[napi(catch_unwind)]
 pub fn new_transport_id() -> u32 {
@@ -61,30 +34,31 @@ pub fn new_transport_id() -> u32 {
 
 /// A caller's own HTTP client.
 pub(super) struct JsTransport {
-    send: SendFunction,
+    handle: Arc<CallbackHandle>,
     id: usize,
     teardown: EnvironmentTeardown,
 }
 
 impl JsTransport {
-    pub(super) fn new(env: &Env, send: SendFunction, id: u32) -> Result<Self> {
+    pub(super) fn new(env: &Env, handle: Arc<CallbackHandle>, id: u32) -> Result<Self> {
         Ok(Self {
-            send,
+            handle,
             id: id as usize,
             teardown: EnvironmentTeardown::from_env(env)?,
         })
     }
 
     async fn exchange(&self, request: &Request) -> std::result::Result<Response, TransportError> {
-        let answered = async {
-            self.send
-                .call_async_catch(JsNetworkRequest::of(request))
-                .await?
-                .await
-        };
         let reply = tokio::select! {
-            reply = answered => reply.map_err(|error| transport_error(None, &error.reason, request))?,
-            () = self.teardown.reached() => return Err(transport_error(None, "its environment has ended", request)),
+            reply = self.handle.request(JsNetworkRequest::of(request)) => reply,
+            () = self.teardown.reached() => None,
+        };
+        let Some(reply) = reply else {
+            return Err(transport_error(
+                None,
+                "the Node.js environment has ended",
+                request,
+            ));
         };
         let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(
@@ -151,7 +125,7 @@ fn transport_error(code: Option<&str>, message: &str, request: &Request) -> Tran
         Some("ECONNREFUSED") => (TransportErrorKind::ConnectionRefused, Some("ECONNREFUSED")),
         Some("ECONNRESET") => (TransportErrorKind::ConnectionReset, Some("ECONNRESET")),
         Some("ETIMEDOUT") => (TransportErrorKind::CustomClientTimeout, Some("ETIMEDOUT")),
-        other => match other.and_then(local_error::named) {
+        other => match other.and_then(local_error::known_code) {
             Some(code) => (TransportErrorKind::Local, Some(code)),
             None => (TransportErrorKind::CustomClient, None),
         },

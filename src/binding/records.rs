@@ -130,14 +130,8 @@ pub struct JsEvent {
 /// How an acquisition ended.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token {
-        token: JsToken,
-    },
-    Failure {
-        failure: JsFailure,
-    },
-    /// Of no call: the cache was cleared.
-    Cleared,
+    Token { token: JsToken },
+    Failure { failure: JsFailure },
 }
 
 impl AcquisitionOutcome {

@@ -1,7 +1,7 @@
-//! The one error type, and the one table of its codes.
+//! The error type, and the table of its codes.
 //!
-//! An error is a value that is cheap to clone: every waiter of a flight gets the same one. Its
-//! message is made by whoever knows what happened; nothing secret may go in.
+//! An error is cheap to clone, because all waiters of an in-flight request get the same one. The code that detects a
+//! failure writes the message, which must not contain secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ macro_rules! codes {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Code {
             $($(#[doc = $doc])+ $variant,)+
-            /// The service named a code of its own.
+            /// A code from the response of the service.
             Service(Box<str>),
         }
 
         impl Code {
-            /// Every code of this package's own, as callers see it.
+            /// All codes of this package, as callers see them.
             pub const ALL: &[&str] = &[$($text),+];
 
-            /// The code as callers see it.
+            /// Returns the code as callers see it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -36,55 +36,55 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The resource is no absolute URI and no GUID.
+    /// The resource is neither an absolute URI nor a GUID.
     InvalidResource => "invalid_resource",
-    /// Two ids, or a kind of id that the source does not take.
+    /// Two ids, or a kind of id that the source does not support.
     InvalidIdType => "invalid_managed_identity_id_type",
-    /// An id that is present but empty, or no string.
+    /// An id that is empty or not a string.
     MissingId => "missing_client_id",
-    /// An option or a request field of a wrong type or out of range.
+    /// An option or a request field with a wrong type or value.
     InvalidConfiguration => "invalid_configuration",
-    /// `IDENTITY_ENDPOINT` is no usable URL.
+    /// `IDENTITY_ENDPOINT` is not a usable URL.
     IdentityEndpointMalformed => "identity_endpoint_url_malformed",
-    /// `MSI_ENDPOINT` is no usable URL.
+    /// `MSI_ENDPOINT` is not a usable URL.
     MsiEndpointMalformed => "msi_endpoint_url_malformed",
-    /// `IMDS_ENDPOINT` is no usable URL.
+    /// `IMDS_ENDPOINT` is not a usable URL.
     ImdsEndpointMalformed => "imds_endpoint_url_malformed",
-    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` is no usable URL.
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` is not a usable URL.
     PodIdentityHostMalformed => "azure_pod_identity_authority_host_url_malformed",
     /// A user-assigned identity in Cloud Shell.
     UnableToCreateCloudShell => "unable_to_create_cloud_shell",
     /// A user-assigned identity on Service Fabric.
     UserAssignedNotAvailable => "user_assigned_not_available_at_runtime",
-    /// Azure Arc answered for another identity than the one asked for.
+    /// Azure Arc's response is not for the requested identity.
     UserAssignedNotConfirmed => "user_assigned_managed_identity_not_confirmed",
     /// Azure Arc's challenge has no `WWW-Authenticate`.
     ChallengeMissing => "www_authenticate_header_missing",
-    /// Azure Arc's header has no challenge `Basic realm=<path>`.
+    /// The `WWW-Authenticate` of Azure Arc's challenge is not `Basic realm=<path>`.
     ChallengeUnsupported => "www_authenticate_header_unsupported_format",
     /// Azure Arc's challenge on a platform without Azure Arc.
     PlatformNotSupported => "platform_not_supported",
     /// Azure Arc's key file does not end in `.key`.
     InvalidFileExtension => "invalid_file_extension",
-    /// Azure Arc's key file is not in the agent's folder.
+    /// Azure Arc's key file is not in the agent's directory.
     InvalidFilePath => "invalid_file_path",
     /// Azure Arc's key file cannot be read.
     UnableToReadSecretFile => "unable_to_read_secret_file",
     /// Azure Arc's key file is empty or too large.
     InvalidSecret => "invalid_secret",
-    /// Service Fabric: the pin is no SHA-1, or the certificate has another.
+    /// Service Fabric: the thumbprint is not a SHA-1, or the certificate has another one.
     InvalidServerThumbprint => "invalid_server_thumbprint",
-    /// More than one scope, or none.
+    /// The number of scopes is not one.
     ExactlyOneScopeExpected => "exactly_one_scope_expected",
-    /// An answer with no usable token and no code.
+    /// A response without a usable token and without a code.
     FailedResponse => "managed_identity_failed_response",
-    /// No answer: refused, unreachable, reset, DNS, TLS.
+    /// No response: connection refused or reset, host unreachable, DNS, TLS.
     UnreachableNetwork => "managed_identity_unreachable_network",
-    /// No answer in time.
+    /// No response in time.
     NetworkUnavailable => "network_unavailable",
 }
 
-/// A number that a service has for an error, as it came: Entra sends numbers, others strings.
+/// A service's number of an error, as received: Entra sends numbers, other services strings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ErrorNumber {
     /// A JSON number.
@@ -102,52 +102,52 @@ impl fmt::Display for ErrorNumber {
     }
 }
 
-/// What stood behind an error: the socket's or the runtime's own words.
+/// The underlying error of a socket, a library or a custom network client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// A stable code where there is one, such as `ECONNREFUSED`.
+    /// Its stable code, if there is one, such as `ECONNREFUSED`.
     pub code: Option<&'static str>,
-    /// The words.
+    /// Its message.
     pub message: String,
 }
 
-/// The facts of an error, all public: the binding hands them over as they are.
+/// The details of an error. The binding passes them to JavaScript as they are.
 #[derive(Clone, Debug)]
 pub struct ErrorDetails {
     /// The stable code.
     pub code: Code,
-    /// What was tried, what came back, and the remedy where it is known.
+    /// What was attempted, what happened, and what helps if that is known.
     pub message: String,
     /// The correlation id that the service sent.
     pub correlation_id: Option<String>,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: Option<u16>,
-    /// The first of the service's own numbers for it.
+    /// The first of the service's numbers for the error.
     pub number: Option<ErrorNumber>,
-    /// Which source was asked.
+    /// The source that the token was requested from.
     pub source: Option<SourceName>,
-    /// Which endpoint was asked, without its query.
+    /// The endpoint that the token was requested from, without its query.
     pub endpoint: Option<String>,
-    /// How many requests were sent.
+    /// The number of requests sent.
     pub attempts: Option<u32>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
-    /// How long the endpoint asked to wait.
+    /// The value of `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// Whether it says that there is no managed identity here, so that another credential may be tried.
+    /// Whether there is no managed identity on this machine, so that a credential chain should try the next credential.
     pub unavailable: bool,
-    /// What stood behind it.
+    /// The underlying error.
     pub cause: Option<Cause>,
-    /// The figures of the call, if the endpoint was to be asked.
+    /// The metadata of the call, if it needed a request.
     pub metadata: Option<Metadata>,
 }
 
-/// Why there is no token.
+/// The failure of an acquisition.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorDetails>);
 
 impl Error {
-    /// A code and a message; nothing else is known yet.
+    /// Creates an error with a code and a message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self(Arc::new(ErrorDetails {
             code,
@@ -166,19 +166,19 @@ impl Error {
         }))
     }
 
-    /// Adds what else is known.
+    /// Changes the details.
     #[must_use]
-    pub fn map_details(mut self, add: impl FnOnce(&mut ErrorDetails)) -> Self {
-        add(Arc::make_mut(&mut self.0));
+    pub fn map_details(mut self, change: impl FnOnce(&mut ErrorDetails)) -> Self {
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
-    /// Everything that is known of it.
+    /// Returns the details.
     pub fn details(&self) -> &ErrorDetails {
         &self.0
     }
 
-    /// Its code.
+    /// Returns the code.
     pub fn code(&self) -> &Code {
         &self.0.code
     }

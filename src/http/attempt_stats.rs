@@ -1,4 +1,4 @@
-//! The deadline of an acquisition, and what its requests have taken so far.
+//! The deadline of a retry loop, and its statistics so far.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -9,28 +9,28 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::locking::lock;
 
-/// When the last of those who wait gives up; others who join can put it off.
+/// The instant at which the last waiter times out. Callers that join can move it to a later one.
 #[derive(Debug)]
 pub struct Deadline(Mutex<Instant>);
 
 impl Deadline {
-    /// This long from now.
+    /// Creates a deadline `total` from now.
     pub fn after(total: Duration) -> Self {
         Self(Mutex::new(Instant::now() + total))
     }
 
-    /// Not before this long from now.
+    /// Moves the deadline to `total` from now, unless it is later already.
     pub fn extend_to(&self, total: Duration) {
         let mut at = lock(&self.0);
         *at = at.max(Instant::now() + total);
     }
 
-    /// The instant.
+    /// Returns the instant of the deadline.
     pub fn instant(&self) -> Instant {
         *lock(&self.0)
     }
 
-    /// How much time is left.
+    /// Returns the time until the deadline; zero if it has passed.
     pub fn remaining(&self) -> Duration {
         self.instant().saturating_duration_since(Instant::now())
     }
@@ -40,35 +40,35 @@ impl Deadline {
     }
 }
 
-/// The statistics of a retry loop so far, for those who give up on it.
+/// The statistics of a retry loop so far. Callers read them when they time out before the loop ends.
 #[derive(Debug, Default)]
 pub struct AttemptStats {
     attempts: AtomicU32,
     http_time: AtomicU64,
     cache_time: AtomicU64,
     first_attempt_at: OnceLock<Instant>,
-    /// Whether it waits for a pause to end that a 429 asked for.
+    /// Whether the loop waits for the end of a block (a 429 with `Retry-After`).
     pub(super) is_paused: AtomicBool,
     last_error: Mutex<Option<Error>>,
 }
 
 impl AttemptStats {
-    /// How many requests were sent.
+    /// Returns the number of requests sent.
     pub fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Relaxed)
     }
 
-    /// How long the requests took, all together.
+    /// Returns the total time of all requests.
     pub fn http_time(&self) -> Duration {
         Duration::from_micros(self.http_time.load(Ordering::Relaxed))
     }
 
-    /// Whether nothing is sent because the endpoint has asked for a pause.
+    /// Returns whether the loop waits for the end of a block (a 429 with `Retry-After`).
     pub fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::Relaxed)
     }
 
-    /// How the last finished try failed.
+    /// Returns the error of the last finished attempt.
     pub fn last_error(&self) -> Option<Error> {
         lock(&self.last_error).clone()
     }
@@ -82,24 +82,24 @@ impl AttemptStats {
         self.http_time.fetch_add(micros(time), Ordering::Relaxed);
     }
 
-    /// How long a cache outside of this process took.
+    /// Returns the total time of all accesses to the persistent cache.
     pub fn cache_time(&self) -> Duration {
         Duration::from_micros(self.cache_time.load(Ordering::Relaxed))
     }
 
-    /// Notes how long a cache outside of this process took.
+    /// Adds the time of an access to the persistent cache.
     pub fn add_cache_time(&self, time: Duration) {
         self.cache_time.fetch_add(micros(time), Ordering::Relaxed);
     }
 
-    /// How long ago the first request was sent.
+    /// Returns the time since the first request was sent; zero before it.
     pub(super) fn since_first_attempt(&self) -> Duration {
         self.first_attempt_at
             .get()
             .map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    /// Notes how the last finished try failed.
+    /// Records the error of the last finished attempt.
     pub fn record_error(&self, error: Error) {
         *lock(&self.last_error) = Some(error);
     }

@@ -1,9 +1,9 @@
-//! A server that is known by the SHA-1 thumbprint of its certificate and by nothing else: Service
-//! Fabric's endpoint, whose certificate is self-signed.
+//! Certificate pinning for Service Fabric, whose endpoint has a self-signed certificate: the SHA-1 thumbprint alone
+//! identifies the server.
 //!
-//! No chain, name or date is checked, but the handshake's signature is: who answers holds the key
-//! of that very certificate. SHA-1 is what the platform hands out; forging a certificate to a given
-//! thumbprint takes a second preimage, which nobody can compute.
+//! Chain, name and dates are not checked. The signature of the handshake is, so the server holds the private key of the
+//! pinned certificate. The platform supplies a SHA-1 thumbprint; forging a certificate for it takes a second preimage
+//! of SHA-1, for which no practical attack is known.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, 
 
 use super::{TransportError, tls};
 
-/// The SHA-1 of a certificate's DER.
+/// The SHA-1 hash of a certificate in DER form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Thumbprint([u8; 20]);
 
 impl Thumbprint {
-    /// Reads 40 hexadecimal digits of any case; colons and blanks between them do not count.
+    /// Parses 40 hexadecimal digits of either case. Colons and white space are ignored.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: Vec<u8> = text
             .chars()
@@ -45,19 +45,19 @@ impl Thumbprint {
     }
 }
 
-/// Says, inside of a TLS error, that the certificate has another thumbprint.
+/// The cause of a TLS error if the certificate has another thumbprint.
 #[derive(Debug)]
 pub struct ThumbprintMismatch;
 
 impl std::fmt::Display for ThumbprintMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the server's certificate has another thumbprint")
+        f.write_str("the thumbprint of the server's certificate does not match")
     }
 }
 
 impl std::error::Error for ThumbprintMismatch {}
 
-/// A TLS configuration that accepts one certificate only.
+/// Returns a TLS configuration that accepts only the certificate with this thumbprint.
 pub fn pinned_tls_config(thumbprint: Thumbprint) -> Result<ClientConfig, TransportError> {
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
     let verifier = Arc::new(PinnedCertVerifier {

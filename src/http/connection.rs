@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection, driven by the future that waits for its response.
 //!
-//! hyper parses and frames; this file sees to it that bytes which were not asked for end the connection, and that a
-//! response is read within its limits. Nothing polls a connection between two exchanges: what arrived meanwhile is found
-//! by [`Connection::is_silent`] before the next request.
+//! hyper parses and frames. This module closes the connection after unsolicited bytes and reads a response within its
+//! limits. Between two exchanges the connection is not polled: [`Connection::is_silent`] finds bytes that have arrived
+//! before the next request is sent.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -20,10 +20,11 @@ use tokio::time::timeout;
 use super::connector::{ByteStream, Established};
 use super::wire_limit::{HEAD_LIMIT, MeteredStream, ReadAllowance, WIRE_LIMIT};
 
-/// How long a server may take to close its side of a connection that is closed.
+/// How long to wait for the server to close its side of a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// A body in tiny chunks is read in turns: the timers of this thread, and other connections, get theirs in between.
+/// After this many frames of a body, reading yields: a body in tiny chunks must not delay the timers and other
+/// connections of this thread.
 const FRAMES_PER_TURN: usize = 64;
 
 type Stream = TokioIo<MeteredStream<Box<dyn ByteStream>>>;
@@ -33,20 +34,20 @@ type Driver = Pin<Box<http1::Connection<Stream, OutgoingBody>>>;
 /// A connection that can carry one exchange at a time.
 pub(super) struct Connection {
     sender: SendRequest<OutgoingBody>,
-    /// Reads and writes; `None` once it has ended.
+    /// Reads and writes the stream; `None` after it has ended.
     driver: Option<Driver>,
-    /// What the driver has ended with, where that was an error.
+    /// The error that the driver has ended with.
     failure: Option<hyper::Error>,
-    /// What may be read from the socket, TLS included.
+    /// How much may be read from the socket, including TLS records.
     wire: ReadAllowance,
-    /// What may be read before the head of a response is complete.
+    /// How much may be read before the head of a response is complete.
     head: ReadAllowance,
 }
 
 /// The body of a response, up to a limit.
 pub(super) enum LimitedBody {
     Complete(Vec<u8>),
-    /// It is longer than the limit, or announces to be.
+    /// The body, or its `Content-Length`, exceeds the limit.
     TooLarge,
 }
 
@@ -71,7 +72,7 @@ impl Connection {
 
     /// Returns whether the connection is open and has received nothing since its last response.
     pub(super) async fn is_silent(&mut self) -> bool {
-        // Lets the runtime look at its sockets first: what has arrived by now counts.
+        // Yields so that the runtime polls its sockets first: bytes that have arrived by now count.
         yield_now().await;
         poll_fn(|context| {
             self.drive(context);
@@ -90,27 +91,27 @@ impl Connection {
         let mut response = pin!(self.sender.send_request(request));
         let (driver, failure) = (&mut self.driver, &mut self.failure);
         let response = poll_fn(|context| {
-            // The driver hands a response over while it is polled, so that the response is polled after it.
+            // The driver delivers the response while it is polled, so the response is polled second.
             drive(driver, failure, context);
             response.as_mut().poll(context)
         })
         .await?;
-        // From here on the allowance of the socket alone counts.
+        // From here on only the limit of the socket applies.
         self.head.set(usize::MAX);
         Ok(response)
     }
 
     /// Reads a body of at most `limit` bytes.
     pub(super) async fn read_body(&mut self, body: Incoming, limit: usize) -> hyper::Result<LimitedBody> {
-        let announced = body.size_hint().lower();
-        if announced > limit as u64 {
+        let content_length = body.size_hint().lower();
+        if content_length > limit as u64 {
             return Ok(LimitedBody::TooLarge);
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
+        let mut bytes = Vec::with_capacity(usize::try_from(content_length).unwrap_or_default());
         let mut body = pin!(body);
         let mut frames = 0_usize;
         while let Some(frame) = poll_fn(|context| self.poll_frame(body.as_mut(), context)).await {
-            // Trailers hold nothing that is looked at.
+            // Trailers are ignored.
             let Ok(data) = frame?.into_data() else { continue };
             if bytes.len() + data.len() > limit {
                 return Ok(LimitedBody::TooLarge);
@@ -124,7 +125,7 @@ impl Connection {
         Ok(LimitedBody::Complete(bytes))
     }
 
-    /// Prepares for a further exchange; `false` if the connection cannot carry one.
+    /// Prepares for another exchange. Returns `false` if the connection is not reusable.
     pub(super) async fn finish(&mut self) -> bool {
         poll_fn(|context| {
             self.drive(context);
@@ -135,7 +136,8 @@ impl Connection {
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// Closes the connection once the server has closed its side, so that the server never counts one too many.
+    /// Closes the connection and waits until the server has closed its side, so that the server's count of open
+    /// connections is down before a new one is opened.
     pub(super) async fn close(mut self) {
         let Some(driver) = self.driver.take() else { return };
         let mut stream = Pin::into_inner(driver).into_parts().io.into_inner();
@@ -145,16 +147,16 @@ impl Connection {
             while stream.read(&mut discarded).await? > 0 {}
             std::io::Result::Ok(())
         };
-        // What remains to be closed after that is closed by dropping it.
+        // After the timeout, dropping the stream closes the rest.
         let _ = timeout(CLOSE_TIMEOUT, closed).await;
     }
 
-    /// Takes the error that has ended the connection while no request was on its way.
+    /// Takes the error that ended the connection while no request was in progress.
     pub(super) fn take_failure(&mut self) -> Option<hyper::Error> {
         self.failure.take()
     }
 
-    /// Returns whether nothing of a response has been received since [`send`](Self::send) began.
+    /// Returns whether no byte of a response has been received since [`send`](Self::send) was called.
     pub(super) fn has_received_nothing(&self) -> bool {
         self.head.remaining() == HEAD_LIMIT
     }
@@ -164,7 +166,7 @@ impl Connection {
         mut body: Pin<&mut Incoming>,
         context: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<hyper::body::Frame<Bytes>>>> {
-        // Polled first, since that is how the body asks the driver for more; and again for what the driver has read.
+        // The first poll makes the body request more data from the driver; the second one returns what was read.
         match body.as_mut().poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(frame),
             Poll::Pending => {
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn response_before_the_first_request_is_kept() {
+    async fn connection_error_before_the_first_request_is_kept() {
         let established = Established {
             stream: Box::new(RefusedStream),
             allowance: ReadAllowance::new(WIRE_LIMIT),

@@ -1,8 +1,9 @@
-//! The open connections to each endpoint, and when one may be used again.
+//! The connection pool of each endpoint, and the rule for reusing a connection.
 //!
-//! HTTP/1.1 has no mark by which a response can be told from a stray one, such as a response that is sent twice. A
-//! connection is therefore used again only after it has been silent for a while: by then a stray response has arrived,
-//! and whatever has arrived closes the connection. See "An answer belongs to one request" in SECURITY.md.
+//! HTTP/1.1 does not mark which request a response belongs to, so a stray response, such as one that is sent twice, looks
+//! like the next one. A connection is therefore reused only after it has been silent for a while: by then a stray
+//! response has arrived, and any byte that has arrived closes the connection. See "A response belongs to one request" in
+//! SECURITY.md.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -13,28 +14,28 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::locking::lock;
 
-/// A connection is used again only after it has been silent for this long since its last response. Where a response is
-/// not acknowledged at once (see `connector`), a server can hold a stray one back for 200 ms.
+/// How long a connection must have been silent since its last response before it is reused. Where responses are not
+/// acknowledged at once (see `connector`), a server can delay a stray one by 200 ms.
 pub(super) const SILENCE_BEFORE_REUSE: Duration =
     Duration::from_millis(if IS_ACKNOWLEDGED_AT_ONCE { 25 } else { 250 });
 const IS_ACKNOWLEDGED_AT_ONCE: bool = cfg!(any(target_os = "linux", target_os = "android"));
-/// A connection that is not used for this long is closed: sooner than a Node.js server closes it (5 s), so that a request
-/// rarely meets a connection that is just being closed.
+/// How long a connection may be idle before it is closed. Shorter than the 5 s of a Node.js server, so that a request is
+/// rarely sent on a connection that the server is closing.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Connections to one endpoint, those included that wait to be used again.
+/// The most connections to one endpoint, idle ones included.
 const MAX_CONNECTIONS: usize = 32;
 
-/// Connections that wait to be used again, by endpoint.
+/// The idle connections of every endpoint.
 pub(super) struct ConnectionPool<K, C> {
     endpoints: Mutex<HashMap<K, Endpoint<C>>>,
 }
 
 struct Endpoint<C> {
-    /// The connection that was used last stands last.
+    /// The most recently used connection is last.
     idle: VecDeque<Idle<C>>,
-    /// Exchanges that have a connection, or establish one.
+    /// The number of exchanges that have a connection or establish one.
     in_use: usize,
-    /// Whether a task closes idle connections in time.
+    /// Whether a task that closes expired connections is running.
     is_swept: bool,
 }
 
@@ -53,7 +54,7 @@ impl<C> Default for Endpoint<C> {
     }
 }
 
-/// One of an endpoint's connections in use. Dropping it makes room for another.
+/// The use of one of an endpoint's connections. Dropping it lowers the count.
 pub(super) struct Slot<K: Clone + Eq + Hash, C> {
     pool: Arc<ConnectionPool<K, C>>,
     key: K,
@@ -70,7 +71,7 @@ where
         })
     }
 
-    /// Counts an exchange among an endpoint's connections.
+    /// Counts an exchange as one connection of an endpoint.
     pub(super) fn begin(self: &Arc<Self>, key: K) -> Slot<K, C> {
         let mut endpoints = self.lock();
         if let Some(endpoint) = endpoints.get_mut(&key) {
@@ -89,7 +90,7 @@ where
         lock(&self.endpoints)
     }
 
-    /// Closes idle connections when their time is over; ends when none is left.
+    /// Closes idle connections when they expire; ends when none is left.
     async fn sweep(pool: Weak<Self>, key: K) {
         loop {
             let Some(next) = pool.upgrade().and_then(|pool| pool.close_expired(&key)) else {
@@ -99,7 +100,7 @@ where
         }
     }
 
-    /// Returns when the next connection expires.
+    /// Closes expired connections. Returns when the next one expires.
     fn close_expired(&self, key: &K) -> Option<Instant> {
         let mut endpoints = self.lock();
         let endpoint = endpoints.get_mut(key)?;
@@ -133,7 +134,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     C: Send + 'static,
 {
-    /// Takes the connection that was used last among those that have been silent for long enough.
+    /// Takes the most recently used connection of those that have been silent for long enough.
     pub(super) fn take_idle(&self) -> Option<C> {
         let mut endpoints = self.pool.lock();
         let endpoint = endpoints.get_mut(&self.key)?;
@@ -148,17 +149,17 @@ where
         taken.map(|idle| idle.connection)
     }
 
-    /// Returns the connection that has waited longest if there are too many for another one: it is to be closed first.
+    /// Takes the least recently used connection if a new one would exceed [`MAX_CONNECTIONS`]. The caller closes it first.
     pub(super) fn evict_idle(&self) -> Option<C> {
         let mut endpoints = self.pool.lock();
         let endpoint = endpoints.get_mut(&self.key)?;
         let is_full = endpoint.idle.len() + endpoint.in_use > MAX_CONNECTIONS;
-        let longest = if is_full { endpoint.idle.pop_front() } else { None };
-        longest.map(|idle| idle.connection)
+        let oldest = if is_full { endpoint.idle.pop_front() } else { None };
+        oldest.map(|idle| idle.connection)
     }
 
-    /// Puts a connection back, to be used again once it has been silent for long enough.
-    pub(super) fn put_back(self, connection: C) {
+    /// Returns a connection to the pool.
+    pub(super) fn release(self, connection: C) {
         let mut endpoints = self.pool.lock();
         let endpoint = endpoints.entry(self.key.clone()).or_default();
         endpoint.idle.push_back(Idle {
@@ -201,7 +202,7 @@ mod tests {
     }
 
     fn put(pool: &Pool, key: &'static str, connection: u32) {
-        pool.begin(key).put_back(connection);
+        pool.begin(key).release(connection);
     }
 
     #[tokio::test(start_paused = true)]
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!((second.evict_idle(), second.evict_idle()), (Some(1), None));
         drop((first, second));
         assert_eq!(pool.lock()["a"].in_use, 0);
-        assert_eq!(pool.begin("a").evict_idle(), None, "two places are free again");
+        assert_eq!(pool.begin("a").evict_idle(), None, "two connections fewer");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
-//! Establishes connections: name resolution, TCP, a proxy's tunnel, TLS.
+//! Establishes connections: name resolution, TCP, the tunnel through a proxy, TLS.
 //!
-//! Every address of a name gets its turn within the caller's connect timeout: attempts start 250 ms apart, or as soon as
-//! the one before has failed (RFC 8305, section 5), and the first that succeeds wins.
+//! All addresses of a name are tried within the caller's connect timeout. Attempts start 250 ms apart, or as soon as the
+//! one before has failed (RFC 8305, section 5), and the first one that succeeds is used.
+//!
+//! Over 300 lines, because the steps share their types and are read in this order.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -38,13 +40,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
 /// A host and a port to connect to.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// A name, or an address without brackets.
+    /// A host name, or an IP address without brackets.
     pub(super) host: String,
     pub(super) port: u16,
 }
 
 impl Target {
-    /// Takes a host as a URL has it: an IPv6 address stands in brackets there.
+    /// Creates a target from the host of a URL, where an IPv6 address is in brackets.
     pub(super) fn new(host: &str, port: u16) -> Self {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         Self {
@@ -59,21 +61,21 @@ impl Target {
 pub(super) enum ConnectError {
     /// The name could not be resolved.
     NameResolution(io::Error),
-    /// No address accepted the connection; the error that says most about the endpoint.
+    /// No address accepted the connection. Has the error that says most about the endpoint (see [`relevance`]).
     Tcp(io::Error),
     /// The TLS handshake failed.
     Tls(io::Error),
-    /// The proxy refused the tunnel, or did not speak HTTP.
+    /// The proxy refused the tunnel, or its response was not HTTP.
     Tunnel(String),
 }
 
-/// The established stream and the allowance for what may be read from its socket.
+/// An established stream, and how much may still be read from its socket.
 pub(super) struct Established {
     pub(super) stream: Box<dyn ByteStream>,
     pub(super) allowance: ReadAllowance,
 }
 
-/// Connects to a target by TCP.
+/// Opens a TCP connection.
 pub(super) async fn connect_tcp(
     target: Target,
     resolver: &Resolver,
@@ -90,8 +92,8 @@ pub(super) async fn connect_tcp(
     };
     let socket = socket.map_err(ConnectError::Tcp)?;
     if is_for_tls {
-        // A handshake is many small writes, of which none must wait until the one before is acknowledged. A plain
-        // request is a single one.
+        // A handshake consists of several small writes, which must not wait for acknowledgements (Nagle's algorithm). A
+        // request without TLS is one write.
         let _ = socket.set_nodelay(true);
     }
     let allowance = ReadAllowance::new(WIRE_LIMIT);
@@ -104,12 +106,13 @@ pub(super) async fn connect_tcp(
     })
 }
 
-/// A socket that acknowledges at once what it has received.
+/// A socket that acknowledges received data at once.
 ///
-/// By Nagle's algorithm a server may hold its next bytes back until then. An acknowledgement that is delayed (by 40 ms
-/// on Linux) leaves with the next request, so that a stray response would follow it and look like its response.
+/// By Nagle's algorithm a server may hold its next bytes back until its last ones are acknowledged. A delayed
+/// acknowledgement (by 40 ms on Linux) may be sent together with the next request. A stray response would then arrive
+/// after that request and look like its response.
 ///
-/// The first response of a connection is acknowledged at once anyway.
+/// Linux acknowledges the first response of a connection at once by default.
 struct AcknowledgingSocket {
     socket: TcpStream,
     writes: usize,
@@ -129,7 +132,7 @@ impl AsyncRead for AcknowledgingSocket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
-        // The system goes back to delays by itself whenever something is sent.
+        // Set after every read: the system delays acknowledgements again whenever data is sent.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if self.writes > 1 && buffer.filled().len() > before {
             let _ = self.socket.set_quickack(true);
@@ -172,7 +175,7 @@ impl AsyncWrite for AcknowledgingSocket {
     }
 }
 
-/// Adds TLS to a stream. The server must convince `config` that it is `server_name`.
+/// Performs a TLS handshake on a stream. `config` verifies that the server is `server_name`.
 pub(super) async fn secure(
     established: Established,
     config: Arc<ClientConfig>,
@@ -191,8 +194,8 @@ pub(super) async fn secure(
     })
 }
 
-/// Sends a [`connect_request`] to a proxy. What comes back carries bytes to and from the authority.
-pub(super) async fn tunnel(
+/// Sends a [`connect_request`] to a proxy. Returns the stream to the authority.
+pub(super) async fn open_tunnel(
     established: Established,
     request: hyper::Request<Full<Bytes>>,
 ) -> Result<Established, ConnectError> {
@@ -201,34 +204,34 @@ pub(super) async fn tunnel(
         .max_buf_size(2 * HEAD_LIMIT)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| not_opened(&error))?;
-    let mut driver = upgradeable(driver);
+        .map_err(|error| tunnel_error(&error))?;
+    let mut driver = with_upgrades(driver);
     let mut response = pin!(sender.send_request(request));
     let (response, has_ended) = tokio::select! {
         response = response.as_mut() => (response, false),
-        // It ends as soon as the proxy has agreed, and with every error.
+        // The driver ends as soon as the proxy has accepted, and with every error.
         _ = &mut driver => (response.await, true),
     };
-    let response = response.map_err(|error| not_opened(&error))?;
-    // hyper takes no other status for an open tunnel, and would wait for a response's body.
+    let response = response.map_err(|error| tunnel_error(&error))?;
+    // hyper upgrades after a 200 only; after any other status it would wait for the body of the response.
     if response.status() != hyper::StatusCode::OK {
         return Err(ConnectError::Tunnel(format!(
-            "it answered {}",
+            "it responded with status {}",
             response.status().as_u16()
         )));
     }
-    // The stream is handed over when the driver ends.
+    // The driver hands the stream over when it ends.
     if !has_ended {
         let _ = driver.await;
     }
     let upgraded = hyper::upgrade::on(response).await;
     Ok(Established {
-        stream: Box::new(TokioIo::new(upgraded.map_err(|error| not_opened(&error))?)),
+        stream: Box::new(TokioIo::new(upgraded.map_err(|error| tunnel_error(&error))?)),
         allowance,
     })
 }
 
-/// Asks a proxy to connect to `authority`, a host and a port (RFC 9110, section 9.3.6).
+/// Creates the request for a tunnel to `authority`, a host and a port (RFC 9110, section 9.3.6).
 pub(super) fn connect_request(
     authority: &str,
     authorization: Option<HeaderValue>,
@@ -244,15 +247,15 @@ pub(super) fn connect_request(
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
-fn upgradeable(driver: http1::Connection<TokioIo<Box<dyn ByteStream>>, Full<Bytes>>) -> Driver {
+fn with_upgrades(driver: http1::Connection<TokioIo<Box<dyn ByteStream>>, Full<Bytes>>) -> Driver {
     Box::pin(driver.with_upgrades())
 }
 
-fn not_opened(error: &hyper::Error) -> ConnectError {
+fn tunnel_error(error: &hyper::Error) -> ConnectError {
     ConnectError::Tunnel(error.to_string())
 }
 
-/// Orders addresses so that the families alternate, starting with that of the first (RFC 8305, section 4).
+/// Orders addresses so that the families alternate, starting with the family of the first one (RFC 8305, section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let starts_with_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses
@@ -272,9 +275,9 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut waiting = addresses.into_iter().peekable();
-    // Dropping the set ends the attempts that lost.
+    // Dropping the set aborts the attempts that are still running.
     let mut attempts = JoinSet::new();
-    let mut most_telling: Option<io::Error> = None;
+    let mut most_relevant: Option<io::Error> = None;
     loop {
         if let Some(address) = waiting.next() {
             attempts.spawn(TcpStream::connect(address));
@@ -283,13 +286,13 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
             ended = attempts.join_next() => match ended {
                 Some(Ok(Ok(socket))) => return Ok(socket),
                 Some(Ok(Err(error))) => {
-                    most_telling = Some(match most_telling {
-                        Some(before) if weight(&before) > weight(&error) => before,
+                    most_relevant = Some(match most_relevant {
+                        Some(before) if relevance(&before) > relevance(&error) => before,
                         _ => error,
                     });
                 }
                 Some(Err(_)) => {}
-                None => return Err(most_telling.unwrap_or_else(no_address)),
+                None => return Err(most_relevant.unwrap_or_else(no_address)),
             },
             () = sleep(ATTEMPT_DELAY), if waiting.peek().is_some() => {}
         }
@@ -297,12 +300,13 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 }
 
 fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    io::Error::new(io::ErrorKind::NotFound, "the host name has no address")
 }
 
-/// Returns how much an error says about the endpoint. An address of a family that this host does not have, such as `::1`
-/// of `localhost` in a container without IPv6, must not hide that another address refused the connection.
-fn weight(error: &io::Error) -> u8 {
+/// Ranks errors by how much they say about the endpoint. For an address of a family that this host does not support, such
+/// as `::1` of `localhost` in a container without IPv6, the error must not hide that another address refused the
+/// connection.
+fn relevance(error: &io::Error) -> u8 {
     if local_error::code(error).is_some() {
         0
     } else if matches!(
@@ -329,9 +333,9 @@ mod tests {
 
     #[test]
     fn address_families_alternate() {
-        let given = ["[::1]:1", "[::2]:1", "1.0.0.1:1", "1.0.0.2:1", "[::3]:1"].map(address);
+        let addresses = ["[::1]:1", "[::2]:1", "1.0.0.1:1", "1.0.0.2:1", "[::3]:1"].map(address);
         let expected = ["[::1]:1", "1.0.0.1:1", "[::2]:1", "1.0.0.2:1", "[::3]:1"].map(address);
-        assert_eq!(interleave(given.to_vec()), expected);
+        assert_eq!(interleave(addresses.to_vec()), expected);
         assert_eq!(interleave(Vec::new()), []);
     }
 
@@ -371,9 +375,9 @@ mod tests {
                 .await
                 .expect("connected");
             let request = connect_request("example:443", None).expect("a request");
-            match timeout(Duration::from_secs(20), tunnel(established, request)).await {
+            match timeout(Duration::from_secs(20), open_tunnel(established, request)).await {
                 Ok(Err(ConnectError::Tunnel(reason))) => {
-                    assert_eq!(reason, format!("it answered {status}"));
+                    assert_eq!(reason, format!("it responded with status {status}"));
                 }
                 other => panic!("{:?}", other.map(Result::err)),
             }
@@ -383,12 +387,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn endpoint_errors_precede_local_errors() {
-        let weight_of = |number| weight(&io::Error::from_raw_os_error(number));
+    fn endpoint_errors_are_more_relevant_than_local_errors() {
+        let relevance_of = |number| relevance(&io::Error::from_raw_os_error(number));
         for endpoint in [libc::ECONNREFUSED, libc::ECONNRESET, libc::ETIMEDOUT] {
-            for way in [libc::ENETUNREACH, libc::EHOSTUNREACH] {
+            for route in [libc::ENETUNREACH, libc::EHOSTUNREACH] {
                 for local in [libc::EADDRNOTAVAIL, libc::EMFILE, libc::EACCES] {
-                    assert!(weight_of(endpoint) > weight_of(way) && weight_of(way) > weight_of(local));
+                    assert!(relevance_of(endpoint) > relevance_of(route));
+                    assert!(relevance_of(route) > relevance_of(local));
                 }
             }
         }

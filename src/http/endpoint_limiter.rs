@@ -1,5 +1,5 @@
-//! What all requests of this process to one endpoint share: a limit on connections, a smaller one
-//! on background refreshes, one on exchanges that no caller waits for, and the pause that a 429 asked for.
+//! Limits that all requests of this process to one endpoint share: on concurrent requests, on background refreshes, on
+//! exchanges that no caller waits for, and the block that follows a 429 with `Retry-After`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,25 +13,25 @@ use crate::locking::lock;
 use crate::platform::Clock;
 use crate::token::Timestamp;
 
-/// Connections to one endpoint.
+/// Concurrent requests to one endpoint.
 const MAX_CONCURRENT_REQUESTS: usize = 32;
-/// Of these, for a probe only: whether somebody is there shows however many acquisitions are under way.
+/// Of these, reserved for probes: an endpoint can be probed however many acquisitions are in progress.
 const RESERVED_PROBES: usize = 1;
-/// Of these, refreshes behind callers: IMDS throttles more than five at a time.
+/// Background refreshes at one time: IMDS throttles more than five concurrent requests.
 const MAX_BACKGROUND_REFRESHES: usize = 5;
-/// Exchanges to one endpoint that go on although no caller waits for them.
+/// Exchanges with one endpoint that continue although no caller waits for them.
 const MAX_UNATTENDED: usize = 32;
-/// No pause is longer.
+/// The longest block, whatever `Retry-After` says.
 const MAX_RETRY_AFTER_BLOCK: Duration = Duration::from_mins(1);
 
-/// The gates of all endpoints.
+/// The limiters of all endpoints, by host and port.
 pub struct EndpointLimiters {
     by_origin: Mutex<HashMap<String, Arc<EndpointLimiter>>>,
     clock: Arc<dyn Clock>,
 }
 
 impl EndpointLimiters {
-    /// Without any endpoint; pauses end by Tokio's clock or by this one.
+    /// Creates an empty map. A block ends by Tokio's clock or by this one, whichever is earlier.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             by_origin: Mutex::default(),
@@ -39,7 +39,7 @@ impl EndpointLimiters {
         }
     }
 
-    /// The gate that every request to this address passes.
+    /// Returns the limiter of this URL's host and port.
     pub fn limiter(&self, url: &Url) -> Arc<EndpointLimiter> {
         let origin = format!(
             "{}:{}",
@@ -54,7 +54,7 @@ impl EndpointLimiters {
     }
 }
 
-/// What the requests to one endpoint share.
+/// The limits of one endpoint.
 pub struct EndpointLimiter {
     requests: Semaphore,
     probes: Semaphore,
@@ -65,7 +65,7 @@ pub struct EndpointLimiter {
 }
 
 impl EndpointLimiter {
-    /// Open, and with all its places free.
+    /// Creates a limiter with all permits available and without a block.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             requests: Semaphore::new(MAX_CONCURRENT_REQUESTS - RESERVED_PROBES),
@@ -77,13 +77,12 @@ impl EndpointLimiter {
         }
     }
 
-    /// A place for one exchange; waits until one is free.
+    /// Waits for the permit of one exchange. `None` stands for a closed semaphore, and this one is never closed.
     pub async fn acquire_request_permit(&self) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed, so this cannot fail; without a permit nothing would break.
         self.requests.acquire().await.ok()
     }
 
-    /// A place for one probe: the first that is free, also of those that acquisitions leave alone.
+    /// Waits for the permit of one probe: a request's or a reserved one, whichever is available first.
     pub async fn acquire_probe_permit(&self) -> Option<SemaphorePermit<'_>> {
         tokio::select! {
             biased;
@@ -92,73 +91,77 @@ impl EndpointLimiter {
         }
     }
 
-    /// A place for one refresh behind a caller, if there is one now.
+    /// Returns the permit of one background refresh, if one is available now.
     pub fn try_acquire_refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
         self.refreshes.clone().try_acquire_owned().ok()
     }
 
-    /// Lets an exchange that no caller waits for go on without a place, until there are too many of them.
+    /// Registers an exchange that continues without a permit although no caller waits for it. Beyond
+    /// `MAX_UNATTENDED` the oldest one is evicted.
     pub fn register_unattended(&self) -> UnattendedExchange<'_> {
-        let (end, ended) = oneshot::channel();
-        let number = lock(&self.unattended).add(end);
+        let (evict, evicted) = oneshot::channel();
+        let number = lock(&self.unattended).add(evict);
         UnattendedExchange {
             limiter: self,
             number,
-            ended,
+            evicted,
         }
     }
 
-    /// Closes the gate for as long as a 429 asked for, but at most a minute.
-    pub fn block_for(&self, pause: Duration) {
-        let pause = pause.min(MAX_RETRY_AFTER_BLOCK);
-        if self.blocked_for().is_none_or(|left| left < pause) {
+    /// Blocks the endpoint for the time in a 429's `Retry-After`, but at most for `MAX_RETRY_AFTER_BLOCK`. Never
+    /// shortens an earlier block.
+    pub fn block_for(&self, retry_after: Duration) {
+        let block = retry_after.min(MAX_RETRY_AFTER_BLOCK);
+        if self.blocked_for().is_none_or(|remaining| remaining < block) {
             *lock(&self.blocked_until) =
-                Some((Instant::now() + pause, self.clock.now().saturating_add(pause)));
+                Some((Instant::now() + block, self.clock.now().saturating_add(block)));
         }
     }
 
-    /// How long the gate stays closed: to the end of the pause by either clock, since one of them may have stood still.
+    /// Returns for how long the endpoint remains blocked: until the first of the two clocks has reached the end of the
+    /// block, because the monotonic clock can stop while the machine is suspended and the wall clock can be set back.
     pub fn blocked_for(&self) -> Option<Duration> {
         let (until, until_wall) = (*lock(&self.blocked_until))?;
-        let left = until.saturating_duration_since(Instant::now());
-        Some(left.min(until_wall.saturating_duration_since(self.clock.now()))).filter(|left| !left.is_zero())
+        let remaining = until.saturating_duration_since(Instant::now());
+        let remaining_wall = until_wall.saturating_duration_since(self.clock.now());
+        Some(remaining.min(remaining_wall)).filter(|remaining| !remaining.is_zero())
     }
 }
 
-/// The exchanges of one endpoint that have gone on without a place, in the order in which their last callers left.
+/// The registered exchanges of one endpoint, in the order in which their last callers left.
 #[derive(Default)]
 struct UnattendedExchanges {
-    last: u64,
+    last_number: u64,
     exchanges: Vec<Entry>,
 }
 
 struct Entry {
     number: u64,
-    /// Whether callers have come back to it.
+    /// Whether callers wait for the exchange again.
     is_attended: bool,
-    end: oneshot::Sender<()>,
+    evict: oneshot::Sender<()>,
 }
 
 impl UnattendedExchanges {
-    fn add(&mut self, end: oneshot::Sender<()>) -> u64 {
-        self.last += 1;
+    fn add(&mut self, evict: oneshot::Sender<()>) -> u64 {
+        self.last_number += 1;
         self.push(Entry {
-            number: self.last,
+            number: self.last_number,
             is_attended: false,
-            end,
+            evict,
         });
-        self.last
+        self.last_number
     }
 
-    /// Beyond the limit the oldest ends, unless callers have come back to it.
+    /// Appends an entry. Beyond the limit, evicts the oldest exchange that no caller waits for.
     fn push(&mut self, entry: Entry) {
         self.exchanges.push(entry);
         let oldest = self.exchanges.iter().position(|entry| !entry.is_attended);
         if self.exchanges.len() > MAX_UNATTENDED
             && let Some(oldest) = oldest
         {
-            // Without a receiver it has ended by itself.
-            let _ = self.exchanges.remove(oldest).end.send(());
+            // A send without a receiver fails: that exchange has ended by itself.
+            let _ = self.exchanges.remove(oldest).evict.send(());
         }
     }
 
@@ -168,15 +171,15 @@ impl UnattendedExchanges {
     }
 }
 
-/// An exchange that has gone on without a place.
+/// The registration of an exchange that continues without a permit.
 pub struct UnattendedExchange<'a> {
     limiter: &'a EndpointLimiter,
     number: u64,
-    ended: oneshot::Receiver<()>,
+    evicted: oneshot::Receiver<()>,
 }
 
 impl UnattendedExchange<'_> {
-    /// Notes whether callers wait for it again.
+    /// Records whether callers wait for the exchange again.
     pub fn set_attended(&self, is_attended: bool) {
         let mut exchanges = lock(&self.limiter.unattended);
         if let Some(entry) = exchanges.remove(self.number) {
@@ -184,10 +187,10 @@ impl UnattendedExchange<'_> {
         }
     }
 
-    /// Waits until it has to make way for later ones.
-    pub async fn must_end(&mut self) {
-        // Where the other half is gone without a word, it has been told before.
-        let _ = (&mut self.ended).await;
+    /// Waits until the exchange is evicted in favour of later ones.
+    pub async fn evicted(&mut self) {
+        // An error cannot occur: while this exchange exists, only an eviction drops the sender.
+        let _ = (&mut self.evicted).await;
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
         assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(30)));
         clock.jump(Duration::from_hours(10));
         assert_eq!(limiter.blocked_for(), None);
-        // A pause that has ended by one clock is none that a later one has to outlast.
+        // A block that has ended by one clock does not lengthen the next one.
         limiter.block_for(Duration::from_secs(10));
         assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(10)));
     }
@@ -235,49 +238,49 @@ mod tests {
         let limiter = EndpointLimiter::new(clock.clone());
         clock.jump(Duration::from_hours(1));
         limiter.block_for(Duration::from_secs(50));
-        clock.put_back(Duration::from_hours(1));
+        clock.set_back(Duration::from_hours(1));
         assert_eq!(limiter.blocked_for(), Some(Duration::from_secs(50)));
         tokio::time::advance(Duration::from_secs(50)).await;
         assert_eq!(limiter.blocked_for(), None);
     }
 
-    fn has_to_end(exchange: &mut UnattendedExchange<'_>) -> bool {
-        exchange.ended.try_recv().is_ok()
+    fn is_evicted(exchange: &mut UnattendedExchange<'_>) -> bool {
+        exchange.evicted.try_recv().is_ok()
     }
 
     #[tokio::test]
-    async fn oldest_unattended_request_ends_beyond_the_limit() {
+    async fn oldest_unattended_exchange_is_evicted_beyond_the_limit() {
         let limiter = EndpointLimiter::new(FakeClock::new());
         let mut exchanges: Vec<_> = (0..MAX_UNATTENDED)
             .map(|_| limiter.register_unattended())
             .collect();
-        assert!(!exchanges.iter_mut().any(has_to_end));
-        // One to which callers have come back stays; one that they have left again is the youngest.
+        assert!(!exchanges.iter_mut().any(is_evicted));
+        // An attended exchange is not evicted; one that becomes unattended again counts as the newest.
         exchanges[0].set_attended(true);
         exchanges[1].set_attended(true);
         exchanges[1].set_attended(false);
         exchanges.push(limiter.register_unattended());
-        let ended: Vec<_> = exchanges.iter_mut().map(has_to_end).collect();
-        assert_eq!(ended.iter().position(|ended| *ended), Some(2));
-        assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
-        // Whatever ends by itself makes way too.
+        let evicted: Vec<_> = exchanges.iter_mut().map(is_evicted).collect();
+        assert_eq!(evicted.iter().position(|evicted| *evicted), Some(2));
+        assert_eq!(evicted.iter().filter(|evicted| **evicted).count(), 1);
+        // An exchange that has ended by itself does not count.
         exchanges.remove(3);
         exchanges.push(limiter.register_unattended());
-        assert!(!exchanges[3..].iter_mut().any(has_to_end));
+        assert!(!exchanges[3..].iter_mut().any(is_evicted));
         for exchange in &exchanges {
             exchange.set_attended(true);
         }
         assert!(
-            !exchanges.iter_mut().any(has_to_end),
-            "callers wait for all of them"
+            !exchanges.iter_mut().any(is_evicted),
+            "callers wait for every exchange"
         );
-        assert!(has_to_end(&mut limiter.register_unattended()));
+        assert!(is_evicted(&mut limiter.register_unattended()));
     }
 
     #[tokio::test]
     async fn each_endpoint_has_one_limiter() {
-        let gates = EndpointLimiters::new(FakeClock::new());
-        let limiter = |url: &str| gates.limiter(&Url::parse(url).expect("a URL"));
+        let limiters = EndpointLimiters::new(FakeClock::new());
+        let limiter = |url: &str| limiters.limiter(&Url::parse(url).expect("a URL"));
         assert!(Arc::ptr_eq(
             &limiter("http://127.0.0.1:80/a"),
             &limiter("http://127.0.0.1/b?c")

@@ -1,7 +1,7 @@
-//! Faults of this process itself: it has no ports, descriptors or memory left, or is not allowed to connect.
+//! Local errors: this process has no ports, descriptors or memory left, or lacks the permission to connect.
 //!
-//! They say nothing about the endpoint. The standard library has no kind for most of them, so they are told by the
-//! number of the operating system.
+//! They imply nothing about the endpoint. `io::ErrorKind` has no stable kind for most of them, so they are recognized by
+//! the error number of the operating system.
 
 use std::io;
 
@@ -26,15 +26,15 @@ const CODES: &[(i32, &str)] = &[
     (10_013, "EACCES"),
 ];
 
-/// Returns the code of a fault of this process, as Node names it; `None` for every other fault.
+/// Returns Node.js's code for a local error; `None` for any other error.
 pub fn code(error: &io::Error) -> Option<&'static str> {
     let number = error.raw_os_error()?;
     let known = CODES.iter().find(|(code, _)| *code == number);
     known.map(|(_, name)| *name)
 }
 
-/// Returns the same for a code that a caller's client gave.
-pub fn named(code: &str) -> Option<&'static str> {
+/// Returns the code of a local error that a custom network client reported; `None` for any other code.
+pub fn known_code(code: &str) -> Option<&'static str> {
     const ALL: [&str; 7] = [
         "EADDRNOTAVAIL",
         "EMFILE",

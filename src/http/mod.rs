@@ -1,9 +1,10 @@
-//! HTTP as this crate needs it: a request, a response, what can go wrong between them, and the
-//! transport that carries them.
+//! HTTP messages, transport errors, and the [`Transport`] trait; nothing here depends on identities or tokens.
 //!
-//! Knows nothing of identities and tokens. [`native_transport`] is the native transport, [`retry_loop`] the one loop
-//! that sends, retries and times out, [`retry_policy`] its policies as data, [`waiters`] the callers that it
-//! works for, [`timer`] its limits, [`endpoint_limiter`] what all requests to one endpoint share.
+//! [`native_transport`] implements the trait. [`retry_loop`] sends, retries and times out; [`retry_policy`] holds its
+//! policies as data, [`waiters`] counts the callers that it serves, and [`timer`] enforces its time limits.
+//! [`endpoint_limiter`] holds the limits that all requests to one endpoint share.
+//!
+//! Over 300 lines, half of which are documentation: the types of the trait's signature are read together.
 
 pub mod attempt_stats;
 pub mod certificate_pin;
@@ -36,70 +37,72 @@ use crate::error::Cause;
 use crate::locking::lock;
 use crate::token::Secret;
 
-/// Returns whether a response of this status can hold a token.
+/// Returns whether a response with this status can contain a token (RFC 9110, section 15.3).
 pub fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-/// The [`Transport::id`] of the native transport; callers' own clients have others.
+/// The [`Transport::id`] of the native transport. Each custom network client has an id of its own.
 pub const NATIVE_TRANSPORT_ID: usize = 0;
-/// A body over this is refused: MSAL.NET's cap.
+/// The largest response body that is accepted; MSAL.NET has the same limit.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
 
-/// What a request does to the endpoint.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
+    /// `GET`, without a body.
     Get,
-    /// Sends a form.
+    /// `POST`, with a form as its body.
     Post,
 }
 
-/// How the endpoint is reached, and what it must prove.
+/// How an endpoint is connected to, and how its certificate is verified.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Straight to it, never by a proxy; https is verified against the request's [`Roots`].
+    /// Without a proxy. An https certificate is verified against the request's [`Roots`].
     Direct,
-    /// Straight to it; its certificate must have this thumbprint, and nothing else is asked of it.
+    /// Without a proxy. The certificate must have this thumbprint; nothing else about it is verified.
     PinnedCertificate(Thumbprint),
-    /// Over the internet, with the proxy of the environment; verified against the request's [`Roots`].
+    /// Through the proxy of the environment, if there is one. The certificate is verified against the request's
+    /// [`Roots`].
     ProxyAware(ProxyConfig),
-    /// Straight to the token proxy of an AKS cluster, never by another proxy; verified against the request's [`Roots`].
+    /// To the token proxy of an AKS cluster, not through any other proxy. The certificate is verified against the
+    /// request's [`Roots`].
     TokenProxy {
-        /// The name that the TLS handshake asks for (SNI) and that the certificate must have, in place of the URL's host.
+        /// The server name of the TLS handshake (SNI), which the certificate must contain; the URL's host if `None`.
         server_name: Option<String>,
     },
 }
 
-/// A request, ready to go.
+/// An HTTP request.
 #[derive(Clone)]
 pub struct Request {
-    /// What it does.
+    /// The HTTP method.
     pub method: Method,
-    /// Where it goes, query included.
+    /// The URL, including the query.
     pub url: Url,
-    /// What goes along, secrets included.
+    /// The header fields, including those whose values are secrets.
     pub headers: Vec<(&'static str, Secret)>,
-    /// A form, for [`Method::Post`]; it may hold an assertion.
+    /// The form of a [`Method::Post`]; it can contain a client assertion.
     pub body: Option<Secret>,
-    /// How the endpoint is reached.
+    /// How the endpoint is connected to.
     pub route: Route,
-    /// What may vouch for the certificate of an https endpoint.
+    /// The trust roots for the certificate of an https endpoint.
     pub roots: Roots,
-    /// What the transport has to tell the reader of the log.
+    /// Warnings of the transport for the log.
     pub notes: Notes,
-    /// What must not show up in any message, should the endpoint echo it.
+    /// The secrets that this request contains. They are redacted from messages, because the endpoint may echo them.
     pub secrets: Vec<Secret>,
-    /// Whether a connection of its own is to be made for it.
+    /// Whether the request must be sent on a new connection.
     pub needs_new_connection: bool,
 }
 
 impl Request {
-    /// A GET with the headers that every request carries.
+    /// Creates a GET with the header fields that every request has.
     pub fn get(url: Url) -> Self {
         let headers = vec![
             ("Accept", Secret::new("application/json".into())),
-            // Without it any coding is acceptable (RFC 9110 12.5.3), and no response is ever decompressed.
+            // Responses are not decompressed. Without this field any coding is acceptable (RFC 9110, section 12.5.3).
             ("Accept-Encoding", Secret::new("identity".into())),
             (
                 "User-Agent",
@@ -119,7 +122,7 @@ impl Request {
         }
     }
 
-    /// A POST of a form.
+    /// Creates a POST of a form, with the header fields that every request has.
     pub fn post(url: Url, form: String) -> Self {
         let mut request = Self::get(url).header("Content-Type", "application/x-www-form-urlencoded");
         request.method = Method::Post;
@@ -127,35 +130,35 @@ impl Request {
         request
     }
 
-    /// The same with a header more.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, Secret::new(value.into())));
         self
     }
 
-    /// The same with a secret header more.
+    /// Adds a header field whose value is a secret.
     #[must_use]
     pub fn sensitive_header(mut self, name: &'static str, value: Secret) -> Self {
         self.headers.push((name, value.clone()));
         self.with_secret(value)
     }
 
-    /// The same with a secret more that it holds.
+    /// Records a secret that the request contains, so that it is redacted from messages.
     #[must_use]
     pub fn with_secret(mut self, secret: Secret) -> Self {
         self.secrets.push(secret);
         self
     }
 
-    /// The same by another route.
+    /// Sets the route.
     #[must_use]
     pub fn with_route(mut self, route: Route) -> Self {
         self.route = route;
         self
     }
 
-    /// The same, verified against the roots of another request to the same endpoint.
+    /// Copies the trust roots, and the receiver of warnings about them, from another request to the same endpoint.
     #[must_use]
     pub fn with_roots_of(mut self, other: &Self) -> Self {
         self.roots = other.roots.clone();
@@ -163,7 +166,7 @@ impl Request {
         self
     }
 
-    /// Whether its endpoint is verified against the roots of this process.
+    /// Returns whether the endpoint's certificate is verified against the trust roots of this process.
     pub fn needs_process_roots(&self) -> bool {
         self.url.scheme() == "https"
             && !matches!(self.route, Route::PinnedCertificate(_))
@@ -171,17 +174,17 @@ impl Request {
     }
 }
 
-/// What a transport has to tell the reader of the log about a request, beside its outcome.
+/// A warning of a transport about one request, for the log. Clones share the warning.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<Option<String>>>);
 
 impl Notes {
-    /// Leaves a warning.
+    /// Sets the warning.
     pub fn warn(&self, warning: String) {
         *lock(&self.0) = Some(warning);
     }
 
-    /// Takes the warning, so that it is told once.
+    /// Takes the warning, so that it is logged only once.
     pub fn take_warning(&self) -> Option<String> {
         lock(&self.0).take()
     }
@@ -196,22 +199,24 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What came back.
+/// An HTTP response.
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The headers that this crate reads.
+    /// The header fields that this crate reads.
     pub headers: ResponseHeaders,
-    /// The body as it came, at most [`MAX_BODY_BYTES`] bytes.
+    /// The body as received, at most [`MAX_BODY_BYTES`] bytes.
     pub body: Vec<u8>,
-    /// What was sent and must not show up in any message about this answer.
+    /// The secrets of the request. They are redacted from messages about this response.
     pub secrets: Vec<Secret>,
-    /// The connection that brought it, if it can carry a further exchange: closed with the response unless it is kept.
+    /// The connection that the response was received on, if it is reusable. It is closed with the response unless
+    /// [`keep_connection`](Self::keep_connection) returns it to its pool.
     pub connection: Option<ReusableConnection>,
 }
 
 impl Response {
-    /// Lets further exchanges use the connection that brought this response, which is what it should be.
+    /// Returns the connection to its pool. Call this only for a response that is what was expected: after any other
+    /// response the connection is not trusted.
     pub fn keep_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.keep();
@@ -220,7 +225,7 @@ impl Response {
 }
 
 impl Clone for Response {
-    /// A copy has no connection: that stays with the original.
+    /// Clones everything except the connection, which stays with the original.
     fn clone(&self) -> Self {
         Self {
             status: self.status,
@@ -236,7 +241,7 @@ impl Clone for Response {
 pub struct ReusableConnection(Mutex<Box<dyn FnOnce() + Send>>);
 
 impl ReusableConnection {
-    /// `keep` puts the connection back; the connection is closed when `keep` is dropped without being called.
+    /// Creates a handle. `keep` returns the connection to its pool; dropping `keep` without a call closes it.
     pub fn new(keep: impl FnOnce() + Send + 'static) -> Self {
         Self(Mutex::new(Box::new(keep)))
     }
@@ -246,16 +251,16 @@ impl ReusableConnection {
     }
 }
 
-/// The header fields of a response that this crate reads. Bytes outside of UTF-8 are replaced.
+/// The header fields of a response that this crate reads. Invalid UTF-8 is replaced with U+FFFD.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseHeaders {
-    /// Every `WWW-Authenticate` line, in order (RFC 9110 11.6.1).
+    /// Every `WWW-Authenticate` line, in order (RFC 9110, section 11.6.1).
     pub www_authenticate: Vec<String>,
     /// `Retry-After`: seconds, or an HTTP date.
     pub retry_after: Option<String>,
-    /// `Date`: the time of the sender, as an HTTP date.
+    /// `Date`: the time at the sender, as an HTTP date.
     pub date: Option<String>,
-    /// `Server`: the software that answered.
+    /// `Server`: the software that created the response.
     pub server: Option<String>,
     /// `Content-Type`: the media type of the body.
     pub content_type: Option<String>,
@@ -269,55 +274,55 @@ impl fmt::Debug for Response {
     }
 }
 
-/// What kept an answer from coming.
+/// The reason for which a request got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportErrorKind {
-    /// Nobody listens.
+    /// The endpoint refused the connection.
     ConnectionRefused,
-    /// The connection broke.
+    /// The connection was reset.
     ConnectionReset,
-    /// The connection was closed before an answer.
+    /// The endpoint closed the connection before a response.
     ConnectionClosed,
-    /// No connection in time.
+    /// No connection within the connect timeout.
     ConnectTimeout,
-    /// No answer in time.
+    /// No response within the request timeout.
     RequestTimeout,
-    /// A caller's own client gave up.
+    /// A custom network client reported a timeout.
     CustomClientTimeout,
-    /// No way to the host.
+    /// The host or its network is unreachable.
     Unreachable,
-    /// This process itself cannot open a connection: it has no ports or descriptors left, or is not allowed to. Says
+    /// This process cannot open a connection: it has no ports or descriptors left, or lacks the permission. Implies
     /// nothing about the endpoint.
     Local,
-    /// The host's name is unknown.
+    /// The host name could not be resolved.
     NameResolution,
     /// The TLS handshake failed.
     Tls,
-    /// The server's certificate is another than the pinned one.
+    /// The server's certificate is not the pinned one.
     ThumbprintMismatch,
-    /// The answer is no HTTP.
+    /// The response is not HTTP.
     NotHttp,
-    /// The body of a success is over [`MAX_BODY_BYTES`].
+    /// The body of a successful response exceeds [`MAX_BODY_BYTES`].
     BodyTooLarge,
-    /// More was received than the head or the whole of a response may have.
+    /// The head of a response, or all that was received with it, exceeds its limit (see `wire_limit`).
     WireLimit,
-    /// A caller's own client failed in a way of its own.
+    /// A custom network client failed with an error of its own.
     CustomClient,
-    /// The request could not be made: a header or the address cannot be sent.
+    /// The request is invalid: its URL or a header field cannot be sent.
     InvalidRequest,
 }
 
-/// Why no answer came.
+/// A failure to get a response.
 #[derive(Clone, Debug)]
 pub struct TransportError {
-    /// What kind of fault it was.
+    /// The kind of the failure.
     pub kind: TransportErrorKind,
-    /// The words of whoever noticed it.
+    /// The underlying error: its code and its message.
     pub cause: Option<Cause>,
 }
 
 impl TransportError {
-    /// Its name for programs: a socket's code where there is one.
+    /// Returns a code for programs: the socket's error code where there is one.
     pub fn code(&self) -> &'static str {
         let code = self.cause.as_ref().and_then(|cause| cause.code);
         code.unwrap_or(match self.kind {
@@ -338,7 +343,7 @@ impl TransportError {
         })
     }
 
-    /// Adds to a TLS fault what may have caused it.
+    /// Appends a warning to the message of a TLS error, because it may name the cause.
     pub fn explain_tls(&mut self, warning: &str) {
         if self.kind == TransportErrorKind::Tls
             && let Some(cause) = &mut self.cause
@@ -347,25 +352,25 @@ impl TransportError {
         }
     }
 
-    /// A fault without further words.
+    /// Creates an error without an underlying one.
     pub fn new(kind: TransportErrorKind) -> Self {
         Self { kind, cause: None }
     }
 }
 
-/// An answer that is on its way.
+/// The future response to a request.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send + 'a>>;
 
-/// Carries a request to its endpoint and the answer back: no retries, no redirects.
+/// Sends requests, without retries and without following redirects.
 pub trait Transport: Send + Sync {
-    /// One exchange. The caller puts a time limit on the whole of it.
+    /// Sends a request and reads its response. The caller limits the time of the whole exchange.
     fn send<'a>(&'a self, request: &'a Request, connect_timeout: Duration) -> ResponseFuture<'a>;
 
-    /// Distinguishes transports: callers share a flight only if they share the transport.
+    /// Identifies the transport. Only calls with the same transport share an in-flight request.
     fn id(&self) -> usize;
 
-    /// Whether its exchanges count among the connections to their endpoint. They must not where one exchange may need
-    /// another's end.
+    /// Returns whether exchanges count towards the limit of concurrent requests to their endpoint. A custom client's do
+    /// not: one of its requests may have to wait for the end of another one.
     fn needs_request_permit(&self) -> bool {
         true
     }

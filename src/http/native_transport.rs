@@ -1,8 +1,10 @@
-//! The native transport: HTTP/1.1 over connections of this crate's own, doing nothing that was not asked for.
+//! The native transport: HTTP/1.1 over a connection pool of this crate.
 //!
-//! No redirects (they would carry the secrets away), no proxy (except on the way over the internet), no decompression.
-//! The connections are not reqwest's, since reqwest neither lets the bytes of a response be counted nor a connection be
-//! held back until it is known to be silent.
+//! It follows no redirects (they could send secrets to another server), decompresses nothing, and uses a proxy only for
+//! [`Route::ProxyAware`]. It does not use reqwest's client, which can neither limit the received bytes of a response nor
+//! keep a connection back until it is known to be silent (see `connection_pool`).
+//!
+//! Over 300 lines, because connecting, sending and reading share their types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,9 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, LimitedBody};
 use super::connection_pool::{ConnectionPool, Slot};
-use super::connector::{ConnectError, Established, Target, connect_request, connect_tcp, secure, tunnel};
+use super::connector::{
+    ConnectError, Established, Target, connect_request, connect_tcp, open_tunnel, secure,
+};
 use super::resolver::Resolver;
 use super::timer::timeout_at;
 use super::tls::{ClientConfigs, ProxyConfig, Roots};
@@ -32,7 +36,7 @@ use super::{
 };
 use crate::platform::Platform;
 
-/// What tells one pool of connections from another.
+/// Identifies a pool of connections: only requests with the same key share connections.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct EndpointKey {
     route: Route,
@@ -51,7 +55,7 @@ pub struct NativeTransport {
 }
 
 impl NativeTransport {
-    /// A client that has not connected to anything yet.
+    /// Creates a transport without connections.
     pub fn new(platform: Platform) -> Self {
         Self {
             platform,
@@ -69,12 +73,13 @@ impl NativeTransport {
         let key = EndpointKey::of(request);
         let slot = self.connections.begin(key.clone());
         if !request.needs_new_connection
-            && let Some(mut kept) = silent_connection(&slot).await
+            && let Some(mut idle) = take_silent_connection(&slot).await
         {
-            match exchange_on(&mut kept, request).await {
-                // The server closed the connection while the request was on its way; it has not been answered.
-                Err(fault) if is_lost(&fault) && kept.has_received_nothing() => {}
-                ended => return Ok(respond(ended?, slot, kept)),
+            match exchange_on(&mut idle, request).await {
+                // The server closed the connection when the request was sent, and did not respond. A new connection
+                // is used instead.
+                Err(error) if is_connection_lost(&error) && idle.has_received_nothing() => {}
+                exchanged => return Ok(into_response(exchanged?, slot, idle)),
             }
         }
         while let Some(idle) = slot.evict_idle() {
@@ -88,10 +93,10 @@ impl NativeTransport {
         .await;
         let mut connection = connected.ok_or_else(connect_timed_out)??;
         let exchanged = exchange_on(&mut connection, request).await?;
-        Ok(respond(exchanged, slot, connection))
+        Ok(into_response(exchanged, slot, connection))
     }
 
-    /// The TLS configuration of an https endpoint.
+    /// Returns the TLS configuration for the endpoint; `None` if it is not https.
     async fn tls_config(&self, request: &Request) -> Result<Option<Arc<ClientConfig>>, TransportError> {
         if request.url.scheme() != "https" {
             return Ok(None);
@@ -133,7 +138,7 @@ impl EndpointKey {
         Target::new(&self.host, self.port)
     }
 
-    /// The name that the TLS handshake asks for, and that the server's certificate must have.
+    /// Returns the server name of the TLS handshake, which the server's certificate must contain.
     fn server_name(&self) -> String {
         match &self.route {
             Route::TokenProxy {
@@ -144,7 +149,7 @@ impl EndpointKey {
     }
 }
 
-/// What came back, and whether the connection can carry a further exchange.
+/// A response, and whether its connection is reusable.
 struct Exchanged {
     response: Response,
     is_reusable: bool,
@@ -152,8 +157,9 @@ struct Exchanged {
 
 type ConnectionSlot = Slot<EndpointKey, Connection>;
 
-/// Takes connections from the pool until one is as it was left: a stray byte or the end of the stream closes it.
-async fn silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
+/// Takes connections from the pool until one has been silent. Those that have received a stray byte or the end of the
+/// stream are closed.
+async fn take_silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
     loop {
         let mut connection = slot.take_idle()?;
         if connection.is_silent().await {
@@ -162,14 +168,14 @@ async fn silent_connection(slot: &ConnectionSlot) -> Option<Connection> {
     }
 }
 
-fn is_lost(fault: &TransportError) -> bool {
+fn is_connection_lost(error: &TransportError) -> bool {
     matches!(
-        fault.kind,
+        error.kind,
         TransportErrorKind::ConnectionClosed | TransportErrorKind::ConnectionReset
     )
 }
 
-/// A connection that has received nothing yet.
+/// Establishes a connection and checks that the server has sent nothing before the first request.
 async fn connect(
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
@@ -181,7 +187,7 @@ async fn connect(
     if connection.is_silent().await {
         return Ok(connection);
     }
-    // With TLS 1.3 a server refuses a client after the handshake: that is told here or by the first response.
+    // With TLS 1.3 a server can reject the client after the handshake. The alert arrives here or with the first response.
     let failure = connection.take_failure();
     Err(failure.map_or_else(
         || TransportError::new(TransportErrorKind::ConnectionClosed),
@@ -195,12 +201,12 @@ async fn establish(
     resolver: &Resolver,
 ) -> Result<Established, ConnectError> {
     let proxy = match &key.route {
-        Route::ProxyAware(internet) if key.is_https => proxy_for(internet, key)?,
+        Route::ProxyAware(config) if key.is_https => proxy_for(config, key)?,
         _ => None,
     };
     let established = match proxy {
         None => connect_tcp(key.target(), resolver, tls.is_some()).await?,
-        Some(proxy) => connect_by(proxy, key, tls.clone(), resolver).await?,
+        Some(proxy) => connect_through(proxy, key, tls.clone(), resolver).await?,
     };
     match tls {
         Some(tls) => secure(established, tls, key.server_name()).await,
@@ -208,8 +214,8 @@ async fn establish(
     }
 }
 
-/// Connects to an endpoint through a proxy, which is reached by TLS itself if its URL says so.
-async fn connect_by(
+/// Connects to an endpoint through a proxy. The connection to the proxy has TLS if the URL of the proxy is https.
+async fn connect_through(
     proxy: Proxy,
     key: &EndpointKey,
     tls: Option<Arc<ClientConfig>>,
@@ -221,35 +227,35 @@ async fn connect_by(
         Some(tls) => secure(established, tls, proxy.target.host).await?,
         None => established,
     };
-    tunnel(established, request).await
+    open_tunnel(established, request).await
 }
 
-/// A proxy that an endpoint is reached by.
+/// A proxy for an endpoint.
 struct Proxy {
     target: Target,
     is_https: bool,
     authorization: Option<HeaderValue>,
 }
 
-/// The proxy that the environment names for an endpoint, unless `NO_PROXY` excepts it.
-fn proxy_for(internet: &ProxyConfig, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
-    let Some(address) = &internet.proxy else {
+/// Returns the configured proxy for an endpoint; `None` if there is none or `NO_PROXY` contains the endpoint.
+fn proxy_for(config: &ProxyConfig, key: &EndpointKey) -> Result<Option<Proxy>, ConnectError> {
+    let Some(proxy_url) = &config.proxy else {
         return Ok(None);
     };
-    // The address may hold a password: no error repeats it.
-    let wrong = || ConnectError::Tunnel("HTTPS_PROXY is not the URL of a proxy".to_owned());
+    // The URL may contain a password, so no error repeats it.
+    let invalid_url = || ConnectError::Tunnel("HTTPS_PROXY is not the URL of a proxy".to_owned());
     let endpoint = format!("https://{}:{}/", key.host, key.port)
         .parse()
-        .map_err(|_| wrong())?;
+        .map_err(|_| invalid_url())?;
     let matcher = Matcher::builder()
-        .https(address.as_str())
-        .no(internet.no_proxy.as_deref().unwrap_or_default())
+        .https(proxy_url.as_str())
+        .no(config.no_proxy.as_deref().unwrap_or_default())
         .build();
     let Some(proxy) = matcher.intercept(&endpoint) else {
         return Ok(None);
     };
     let is_https = proxy.uri().scheme_str() == Some("https");
-    let host = proxy.uri().host().ok_or_else(wrong)?;
+    let host = proxy.uri().host().ok_or_else(invalid_url)?;
     let port = proxy.uri().port_u16().unwrap_or(if is_https { 443 } else { 80 });
     Ok(Some(Proxy {
         target: Target::new(host, port),
@@ -260,7 +266,7 @@ fn proxy_for(internet: &ProxyConfig, key: &EndpointKey) -> Result<Option<Proxy>,
 
 async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<Exchanged, TransportError> {
     let incoming = connection
-        .send(message(request)?)
+        .send(hyper_request(request)?)
         .await
         .map_err(|error| from_exchange_error(&error))?;
     let (head, body) = incoming.into_parts();
@@ -271,7 +277,7 @@ async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<E
         LimitedBody::TooLarge if is_success(status) => {
             return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
         }
-        LimitedBody::TooLarge => (Vec::new(), false), // The status says enough.
+        LimitedBody::TooLarge => (Vec::new(), false), // An error response is classified by its status alone.
     };
     let response = Response {
         status,
@@ -286,20 +292,20 @@ async fn exchange_on(connection: &mut Connection, request: &Request) -> Result<E
     })
 }
 
-/// The response, and with it the connection, for the reader of the response to keep or to close.
-fn respond(exchanged: Exchanged, slot: ConnectionSlot, connection: Connection) -> Response {
+/// Attaches the connection to a response, so that the reader of the response decides whether it is reused.
+fn into_response(exchanged: Exchanged, slot: ConnectionSlot, connection: Connection) -> Response {
     let Exchanged {
         response,
         is_reusable,
     } = exchanged;
-    let reusable = is_reusable.then(|| ReusableConnection::new(move || slot.put_back(connection)));
+    let reusable = is_reusable.then(|| ReusableConnection::new(move || slot.release(connection)));
     Response {
         connection: reusable,
         ..response
     }
 }
 
-fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportError> {
+fn hyper_request(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportError> {
     let url = &request.url;
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -313,17 +319,17 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportEr
         .body
         .as_ref()
         .map_or_else(String::new, |body| body.expose_secret().to_owned());
-    let mut message = hyper::Request::builder()
+    let mut http_request = hyper::Request::builder()
         .method(method)
         .uri(path)
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| invalid_request(error.to_string()))?;
-    let headers = message.headers_mut();
+    let headers = http_request.headers_mut();
     headers.insert(HOST, host_header(url)?);
     for (name, value) in &request.headers {
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
             invalid_request(format!(
-                "the header {name} holds characters that HTTP cannot carry"
+                "the header {name} contains characters that HTTP does not allow"
             ))
         })?;
         value.set_sensitive(true);
@@ -331,7 +337,7 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportEr
             .map_err(|error| invalid_request(error.to_string()))?;
         headers.append(name, value);
     }
-    Ok(message)
+    Ok(http_request)
 }
 
 fn host_header(url: &Url) -> Result<HeaderValue, TransportError> {

@@ -1,8 +1,8 @@
-//! Resolves host names; calls for one name share one lookup.
+//! Resolves host names. Concurrent calls for one name share a lookup.
 //!
-//! The system's resolver blocks a thread, for up to half a minute where its servers do not answer, and its caller cannot
-//! end it. With a lookup for each connection, one name that hangs would take all threads, and the lookups of other names
-//! and the reads of files would wait for them.
+//! The system's resolver blocks a thread, for up to half a minute if its servers do not respond, and cannot be cancelled.
+//! With one lookup for each connection, a name that hangs would occupy all blocking threads and delay the lookups of
+//! other names and reads of files.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,16 +17,16 @@ use tokio::time::Instant;
 
 use crate::locking::lock;
 
-/// A lookup that has taken longer is not joined any more: the network may work again, and a new one would be answered at
-/// once. It also bounds the lookups of one name, since each ends within half a minute.
+/// How old a lookup may be when a call joins it. Later calls start a new one, which succeeds at once if the network works
+/// again. As each lookup ends within half a minute, this also bounds the number of lookups for one name.
 const MAX_JOIN_AGE: Duration = Duration::from_secs(3);
 
 type Addresses = io::Result<Vec<SocketAddr>>;
 type Lookup = dyn Fn(String) -> Pin<Box<dyn Future<Output = Addresses> + Send>> + Send + Sync;
-/// The addresses, or the kind and the message of the error, which cannot be cloned itself.
+/// The addresses, or the kind and message of the error, because `io::Error` is not `Clone`.
 type LookupResult = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
-/// Resolves names. Clones share their lookups.
+/// Resolves host names. Clones share their lookups.
 #[derive(Clone)]
 pub(super) struct Resolver {
     lookup: Arc<Lookup>,
@@ -41,7 +41,7 @@ struct Running {
 }
 
 impl Resolver {
-    /// A resolver that asks the system.
+    /// Creates a resolver that uses the system's resolver.
     pub(super) fn new() -> Self {
         Self::with_lookup(|name| Box::pin(async move { Ok(lookup_host((name, 0)).await?.collect()) }))
     }
@@ -68,7 +68,7 @@ impl Resolver {
                 Ok(addresses.iter().copied().map(with_port).collect())
             }
             Some(Some(Err((kind, message)))) => Err(io::Error::new(*kind, message.clone())),
-            _ => Err(io::Error::other("the lookup was given up")),
+            _ => Err(io::Error::other("the lookup was abandoned")),
         }
     }
 
@@ -87,11 +87,11 @@ impl Resolver {
         running.insert(name.clone(), started);
         drop(running);
         let resolver = self.clone();
-        // A task of its own, so that it goes on for others when the caller that started it has left.
+        // A task of its own, so that the lookup continues for other callers if the one that started it leaves.
         tokio::spawn(async move {
             let found = (resolver.lookup)(name.clone()).await;
             let mut running = resolver.running();
-            // A newer lookup may have taken its place.
+            // A newer lookup may have replaced this one.
             if running
                 .get(&name)
                 .is_some_and(|newest| newest.outcome.same_channel(&sender.subscribe()))
@@ -119,10 +119,10 @@ mod tests {
 
     const LOOKUP_TIME: Duration = Duration::from_secs(20);
 
-    /// A resolver whose lookups take [`LOOKUP_TIME`], and the number of those that have begun.
-    fn slow() -> (Resolver, Arc<AtomicU32>) {
-        let begun = Arc::new(AtomicU32::new(0));
-        let counter = begun.clone();
+    /// Returns a resolver whose lookups take [`LOOKUP_TIME`], and the number of started lookups.
+    fn slow_resolver() -> (Resolver, Arc<AtomicU32>) {
+        let started = Arc::new(AtomicU32::new(0));
+        let counter = started.clone();
         let resolver = Resolver::with_lookup(move |name| {
             let nth = counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
@@ -136,12 +136,12 @@ mod tests {
                 ))])
             })
         });
-        (resolver, begun)
+        (resolver, started)
     }
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_lookups_of_one_name_are_shared_and_not_cached() {
-        let (resolver, begun) = slow();
+        let (resolver, started) = slow_resolver();
         let resolve = |port| resolver.resolve("a".to_owned(), port);
         let (first, second, other) =
             tokio::join!(resolve(1), resolve(2), resolver.resolve("b".to_owned(), 3));
@@ -153,17 +153,17 @@ mod tests {
             resolve(4).await.expect("found"),
             [SocketAddr::from(([127, 0, 0, 2], 4))]
         );
-        assert_eq!(begun.load(Ordering::Relaxed), 3);
+        assert_eq!(started.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn abandoned_lookup_is_joined_until_its_maximum_age() {
-        let (resolver, begun) = slow();
-        let given_up = |time| timeout(time, resolver.resolve("a".to_owned(), 1));
+        let (resolver, started) = slow_resolver();
+        let resolve_within = |limit| timeout(limit, resolver.resolve("a".to_owned(), 1));
         for _ in 0..30 {
-            assert!(given_up(MAX_JOIN_AGE / 30).await.is_err());
+            assert!(resolve_within(MAX_JOIN_AGE / 30).await.is_err());
         }
-        assert_eq!(begun.load(Ordering::Relaxed), 1);
+        assert_eq!(started.load(Ordering::Relaxed), 1);
         advance(Duration::from_millis(1)).await;
         let found = resolver.resolve("a".to_owned(), 1).await.expect("found");
         assert_eq!(
@@ -171,13 +171,13 @@ mod tests {
             [SocketAddr::from(([127, 0, 0, 1], 1))],
             "the second lookup's"
         );
-        assert_eq!(begun.load(Ordering::Relaxed), 2);
+        assert_eq!(started.load(Ordering::Relaxed), 2);
         assert!(resolver.running().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn lookup_error_is_shared_by_all_callers() {
-        let (resolver, _) = slow();
+        let (resolver, _) = slow_resolver();
         let resolve = || resolver.resolve("unknown".to_owned(), 1);
         let (first, second) = tokio::join!(resolve(), resolve());
         for error in [first.expect_err("unknown"), second.expect_err("unknown")] {

@@ -1,132 +1,135 @@
-//! When an exchange is tried again, and after how long: the policies, as data.
+//! The retry policies, as data: which failures are retried, how often, and after which delays.
 //!
-//! The numbers are those of the [wire contract]: IMDS's are MSAL's and Microsoft's advice for it.
-//! The loop that follows them is in [`retry_loop`](super::retry_loop).
+//! `docs/wire-protocol.md` has the same numbers. Those for IMDS are MSAL's and [Microsoft's guidance]. The
+//! [`retry_loop`](super::retry_loop) applies the policies.
 //!
-//! [wire contract]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
+//! [Microsoft's guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 
 use std::time::{Duration, SystemTime};
 
 use super::TransportErrorKind;
 use crate::token::Timestamp;
 
-/// Every wait is longer by up to this share of it, so that a fleet does not ask in step.
+/// The largest share of a delay that is added to it as random jitter, so that the instances of a service do not retry
+/// at the same time.
 pub const MAX_JITTER_FRACTION: f64 = 0.2;
-/// A wait that the endpoint asked for is longer by up to this, or by the share if that is more: it may have asked a
-/// whole fleet for the same.
+/// A `Retry-After` gets up to this much jitter, or [`MAX_JITTER_FRACTION`] of it if that is more: many instances may
+/// have received the same value.
 const MIN_JITTER: Duration = Duration::from_secs(1);
 const TOO_MANY_REQUESTS: u16 = 429;
-/// The longest wait of an exponential one, unless the caller says so: the Azure SDK's.
+/// The longest delay of a caller's exponential backoff, if the caller sets none: the Azure SDK's default.
 const MAX_DELAY: Duration = Duration::from_secs(64);
-/// More retries than this are never made of an endpoint that starts, however short the waits.
+/// The most retries of a starting endpoint if the caller sets a delay, however short that is.
 const MAX_RETRIES: u32 = 10;
 
-/// How the waits between tries grow.
+/// How the delays between attempts grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Backoff {
-    /// Always as long.
+    /// Every delay is the same.
     Fixed(Duration),
-    /// Twice as long each time, up to a limit.
+    /// Each delay is twice the one before: the first one, and the maximum.
     Exponential(Duration, Duration),
-    /// Any time up to one that doubles, up to a limit: spreads a fleet that was refused at one time.
+    /// A random delay from zero to that of [`Exponential`](Self::Exponential), which spreads clients that were throttled
+    /// at the same time.
     FullJitter(Duration, Duration),
 }
 
 impl Backoff {
-    /// How long before this retry, without the jitter; the first is 0.
+    /// Returns the delay before a retry (0 is the first), without jitter.
     pub fn delay_before_retry(self, retry: u32) -> Duration {
         match self {
-            Self::Fixed(wait) => wait,
-            Self::Exponential(first, most) | Self::FullJitter(first, most) => {
-                first.saturating_mul(1 << retry.min(16)).min(most)
+            Self::Fixed(delay) => delay,
+            Self::Exponential(first, max) | Self::FullJitter(first, max) => {
+                first.saturating_mul(1 << retry.min(16)).min(max)
             }
         }
     }
 
-    /// The same with the jitter of this fraction.
+    /// Returns the delay before a retry with jitter, of which `fraction` (from 0 to 1) selects the amount.
     pub fn jittered_delay(self, retry: u32, fraction: f64) -> Duration {
-        let wait = self.delay_before_retry(retry);
+        let delay = self.delay_before_retry(retry);
         match self {
-            Self::Fixed(_) | Self::Exponential(..) => wait + wait.mul_f64(MAX_JITTER_FRACTION * fraction),
-            Self::FullJitter(..) => wait.mul_f64(fraction),
+            Self::Fixed(_) | Self::Exponential(..) => delay + delay.mul_f64(MAX_JITTER_FRACTION * fraction),
+            Self::FullJitter(..) => delay.mul_f64(fraction),
         }
     }
 }
 
-/// A wait that an endpoint asked for, with the jitter of this fraction.
-pub fn with_jitter(asked_for: Duration, fraction: f64) -> Duration {
-    asked_for
-        + asked_for
+/// Adds jitter to a `Retry-After`; `fraction` (from 0 to 1) selects the amount.
+pub fn with_jitter(retry_after: Duration, fraction: f64) -> Duration {
+    retry_after
+        + retry_after
             .mul_f64(MAX_JITTER_FRACTION)
             .max(MIN_JITTER)
             .mul_f64(fraction)
 }
 
-/// How often, and after what waits.
+/// The number of retries, and their delays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RetryLimit {
-    /// So many retries.
+    /// At most this many retries.
     Attempts(u32, Backoff),
-    /// As many as start within this long of the first try.
+    /// All retries that start within this time of the first attempt.
     Window(Duration, Backoff),
 }
 
-/// What a caller wants instead of the numbers of the policies; by default nothing.
+/// A caller's `retryOptions`. Those that are set replace numbers of the policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RetryOptions {
-    /// How many retries there are, of all sorts together.
+    /// The most retries, for all reasons together.
     pub max_retries: Option<u32>,
-    /// How long the first wait is; each further one is twice as long.
+    /// The first delay; each further one is twice the one before.
     pub delay: Option<Duration>,
-    /// No wait is longer, jitter included.
+    /// The longest delay, including jitter.
     pub max_delay: Option<Duration>,
 }
 
 impl RetryOptions {
-    /// A policy's budget with these numbers in place of its own.
-    fn replace(&self, budget: RetryLimit) -> RetryLimit {
-        let wait = |wait| match self.delay {
+    /// Returns a policy's limit with the caller's numbers in place of its own.
+    fn apply_to(&self, limit: RetryLimit) -> RetryLimit {
+        let backoff = |backoff| match self.delay {
             Some(first) => Backoff::Exponential(first, self.max_delay.unwrap_or(MAX_DELAY)),
-            None => wait,
+            None => backoff,
         };
-        match (budget, self.max_retries) {
-            (RetryLimit::Attempts(_, table) | RetryLimit::Window(_, table), Some(most)) => {
-                RetryLimit::Attempts(most, wait(table))
+        match (limit, self.max_retries) {
+            (RetryLimit::Attempts(_, default) | RetryLimit::Window(_, default), Some(max)) => {
+                RetryLimit::Attempts(max, backoff(default))
             }
-            (RetryLimit::Attempts(most, table), None) => RetryLimit::Attempts(most, wait(table)),
-            (RetryLimit::Window(limit, table), None) => RetryLimit::Window(limit, wait(table)),
+            (RetryLimit::Attempts(max, default), None) => RetryLimit::Attempts(max, backoff(default)),
+            (RetryLimit::Window(window, default), None) => RetryLimit::Window(window, backoff(default)),
         }
     }
 
-    /// Whether so many retries are as many as there may be.
-    pub fn are_used_up(&self, retries: u32) -> bool {
-        self.max_retries.is_some_and(|most| retries >= most)
+    /// Returns whether `maxRetries` allows no more than this many retries.
+    pub fn are_exhausted(&self, retries: u32) -> bool {
+        self.max_retries.is_some_and(|max| retries >= max)
     }
 
-    /// Whether so many retries within a window of time are too many for it: waits of nothing would fill it with requests.
-    pub fn fill_the_window(&self, retries: u32) -> bool {
+    /// Returns whether this many retries are too many for a window of time. Without the limit, a delay of 0 would fill
+    /// the window with requests.
+    pub fn exceed_window_limit(&self, retries: u32) -> bool {
         self.delay.is_some() && retries >= MAX_RETRIES
     }
 }
 
-/// Statuses, from and to, and what they allow.
+/// A range of statuses, both ends included, and its limit.
 pub type StatusRule = (u16, u16, RetryLimit);
 
-/// What one kind of host allows.
+/// The retries that one kind of endpoint allows.
 #[derive(Debug)]
 pub struct RetryPolicy {
-    /// Which statuses are tried again. The first rule that fits counts.
+    /// The statuses that are retried. The first rule that contains a status applies.
     pub statuses: &'static [StatusRule],
-    /// Refused, reset, or closed without an answer.
+    /// The limit for a connection that was refused, reset, or closed without a response.
     pub disconnected: RetryLimit,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A time-out, no route, an unknown name: once more, wherever.
+/// A timeout, an unreachable host or a failed name resolution: one retry, for every endpoint.
 const TRANSIENT_ERROR: RetryLimit = RetryLimit::Attempts(1, Backoff::Fixed(SECOND));
 
-/// A sidecar that starts with its container is refused or reset for some seconds.
+/// A sidecar that starts with its container refuses or resets connections for some seconds.
 const ENDPOINT_STARTING: RetryLimit = RetryLimit::Window(
     Duration::from_secs(10),
     Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2)),
@@ -134,7 +137,7 @@ const ENDPOINT_STARTING: RetryLimit = RetryLimit::Window(
 
 const IMDS_SERVER_ERROR: RetryLimit =
     RetryLimit::Attempts(3, Backoff::Exponential(SECOND, Duration::from_secs(4)));
-/// IMDS answers 410 while it is updated, which can take 70 seconds.
+/// IMDS returns 410 while it is updated, which can take 70 seconds.
 const IMDS_GONE: RetryLimit = RetryLimit::Attempts(7, Backoff::Fixed(Duration::from_secs(10)));
 const IMDS_STATUSES: &[StatusRule] = &[
     (404, 404, IMDS_SERVER_ERROR),
@@ -145,21 +148,23 @@ const IMDS_STATUSES: &[StatusRule] = &[
 ];
 
 const SERVER_ERROR: RetryLimit = RetryLimit::Attempts(3, Backoff::Fixed(SECOND));
-/// 429 without `Retry-After`, wherever: a fleet that starts together is let through a few at a time.
+/// A 429 without `Retry-After`, for every endpoint: if many instances start together, it accepts only a few at
+/// a time.
 const THROTTLED_RETRIES: u32 = 7;
 const THROTTLED_BACKOFF: Backoff = Backoff::FullJitter(Duration::from_secs(2), Duration::from_secs(8));
 
-/// IMDS at its own address: nobody there means that this is no virtual machine.
+/// IMDS at its well-known address. If nothing listens there, this is probably not a virtual machine, so a refused
+/// connection is not a starting endpoint.
 pub const IMDS_DEFAULT: RetryPolicy = RetryPolicy {
     statuses: IMDS_STATUSES,
     disconnected: TRANSIENT_ERROR,
 };
-/// IMDS at an address that somebody configured.
+/// IMDS at a configured address, where a proxy that is starting may listen.
 pub const IMDS_CONFIGURED: RetryPolicy = RetryPolicy {
     statuses: IMDS_STATUSES,
     disconnected: ENDPOINT_STARTING,
 };
-/// Every other host.
+/// Every other endpoint.
 pub const DEFAULT: RetryPolicy = RetryPolicy {
     statuses: &[
         (404, 404, SERVER_ERROR),
@@ -172,66 +177,69 @@ pub const DEFAULT: RetryPolicy = RetryPolicy {
 };
 
 impl RetryPolicy {
-    /// What an answer of this status allows, by these options. Whether it says how long to wait makes a difference
-    /// where the endpoint throttles.
+    /// Returns the limit for a status with the caller's options applied. A 429 has other limits if it has no usable
+    /// `Retry-After`.
     pub fn after_status(
         &self,
         status: u16,
-        says_how_long: bool,
+        has_retry_after: bool,
         options: &RetryOptions,
     ) -> Option<RetryLimit> {
-        let budget = self.status_limit(status)?;
-        if status == TOO_MANY_REQUESTS && !says_how_long {
-            // These waits are what lets a fleet through: options limit them, and do not replace them.
-            let most = options.max_retries.unwrap_or(THROTTLED_RETRIES);
+        let limit = self.status_limit(status)?;
+        if status == TOO_MANY_REQUESTS && !has_retry_after {
+            // Without these delays a throttled service never gets through: the options can lower their number and
+            // length, but not replace them.
+            let max = options.max_retries.unwrap_or(THROTTLED_RETRIES);
             return Some(RetryLimit::Attempts(
-                most.min(THROTTLED_RETRIES),
+                max.min(THROTTLED_RETRIES),
                 THROTTLED_BACKOFF,
             ));
         }
-        Some(options.replace(budget))
+        Some(options.apply_to(limit))
     }
 
-    /// What a fault allows, by these options.
+    /// Returns the limit for a transport error with the caller's options applied.
     pub fn after_error(&self, kind: TransportErrorKind, options: &RetryOptions) -> Option<RetryLimit> {
-        Some(options.replace(self.error_limit(kind)?))
+        Some(options.apply_to(self.error_limit(kind)?))
     }
 
-    /// What an answer of this status allows.
+    /// Returns the policy's limit for a status; `None` if it is not retried.
     pub fn status_limit(&self, status: u16) -> Option<RetryLimit> {
         self.statuses
             .iter()
             .find(|(from, to, _)| (*from..=*to).contains(&status))
-            .map(|(_, _, budget)| *budget)
+            .map(|(_, _, limit)| *limit)
     }
 
-    /// What a fault allows.
+    /// Returns the policy's limit for a transport error; `None` if it is not retried.
     pub fn error_limit(&self, kind: TransportErrorKind) -> Option<RetryLimit> {
-        use TransportErrorKind as F;
+        use TransportErrorKind as Kind;
         match kind {
-            F::ConnectionRefused | F::ConnectionReset | F::ConnectionClosed => Some(self.disconnected),
-            // Ports and descriptors become free again, and a refused permission costs a second.
-            F::ConnectTimeout
-            | F::RequestTimeout
-            | F::CustomClientTimeout
-            | F::Unreachable
-            | F::NameResolution
-            | F::Local => Some(TRANSIENT_ERROR),
-            F::Tls
-            | F::ThumbprintMismatch
-            | F::NotHttp
-            | F::BodyTooLarge
-            | F::WireLimit
-            | F::CustomClient
-            | F::InvalidRequest => None,
+            Kind::ConnectionRefused | Kind::ConnectionReset | Kind::ConnectionClosed => {
+                Some(self.disconnected)
+            }
+            // `Local`: ports and descriptors become available again. For a missing permission the retry costs one second.
+            Kind::ConnectTimeout
+            | Kind::RequestTimeout
+            | Kind::CustomClientTimeout
+            | Kind::Unreachable
+            | Kind::NameResolution
+            | Kind::Local => Some(TRANSIENT_ERROR),
+            Kind::Tls
+            | Kind::ThumbprintMismatch
+            | Kind::NotHttp
+            | Kind::BodyTooLarge
+            | Kind::WireLimit
+            | Kind::CustomClient
+            | Kind::InvalidRequest => None,
         }
     }
 }
 
-/// Longer than anybody waits; whatever is longer is read as this, so that no sum overflows.
+/// Longer values of `Retry-After` are read as this, which is beyond every deadline, so that no sum overflows.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// Reads `Retry-After`: seconds, or an HTTP date. What is over a day is a day.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date. At most `MAX_RETRY_AFTER`.
 pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -252,25 +260,25 @@ mod tests {
 
     #[test]
     fn backoff_grows_to_its_limit() {
-        let doubling = Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2));
-        let waits: Vec<_> = (0..6)
-            .map(|retry| doubling.delay_before_retry(retry).as_millis())
+        let exponential = Backoff::Exponential(Duration::from_millis(250), Duration::from_secs(2));
+        let delays: Vec<_> = (0..6)
+            .map(|retry| exponential.delay_before_retry(retry).as_millis())
             .collect();
-        assert_eq!(waits, [250, 500, 1_000, 2_000, 2_000, 2_000]);
-        assert_eq!(doubling.delay_before_retry(u32::MAX), Duration::from_secs(2));
+        assert_eq!(delays, [250, 500, 1_000, 2_000, 2_000, 2_000]);
+        assert_eq!(exponential.delay_before_retry(u32::MAX), Duration::from_secs(2));
     }
 
     #[test]
     fn retry_after_has_two_forms() {
         let now = Timestamp::from_secs(1_700_000_000);
-        let seconds = |value| parse_retry_after(value, now).map(|wait| wait.as_secs());
+        let seconds = |value| parse_retry_after(value, now).map(|delay| delay.as_secs());
         assert_eq!(seconds(" 120 "), Some(120));
         assert_eq!(seconds("0"), Some(0));
         assert_eq!(seconds("Tue, 14 Nov 2023 22:13:50 GMT"), Some(30));
         assert_eq!(seconds("Tue, 14 Nov 2023 22:13:00 GMT"), Some(0));
         assert_eq!(seconds("99999999999999999999999"), Some(86_400));
-        for none in ["", "-1", "1.5", "soon", "Tue, 99 Nov 2023 22:13:50 GMT"] {
-            assert_eq!(seconds(none), None, "{none:?}");
+        for invalid in ["", "-1", "1.5", "soon", "Tue, 99 Nov 2023 22:13:50 GMT"] {
+            assert_eq!(seconds(invalid), None, "{invalid:?}");
         }
     }
 }

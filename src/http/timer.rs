@@ -1,7 +1,7 @@
-//! Timers that count only once what is ready has been read.
+//! A timeout that takes effect only after data that has already arrived was read.
 //!
-//! After a process has stood still, its timers are due at the same time as the bytes that arrived meanwhile. Tokio
-//! may fire the timers first: a signal that ends the standstill interrupts the wait for events.
+//! After a process was suspended, its timers are due, and responses may have arrived meanwhile. Tokio may fire the timers
+//! first: the signal that resumes the process interrupts the wait for I/O events.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,11 +10,11 @@ use std::task::Poll;
 use tokio::task::yield_now;
 use tokio::time::{self, Instant};
 
-/// How often a timer that is due lets the I/O driver and the other tasks run. The first time reads the socket; the
+/// How often a timer that is due yields to the I/O driver and to other tasks. The first round reads the socket; the
 /// others let the result pass from task to task.
 const ROUNDS: usize = 8;
 
-/// What a future brings until an instant; `None` if it is not ready although all that was ready then has been read.
+/// Awaits a future until an instant; `None` if it is not ready after the data that had arrived by then was read.
 pub async fn timeout_at<F: Future>(at: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     if let Ok(output) = time::timeout_at(at, future.as_mut()).await {

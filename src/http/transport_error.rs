@@ -1,4 +1,4 @@
-//! Tells what kind of fault kept a response from coming, from the chain of errors behind it.
+//! Classifies the errors of connecting and of exchanges, by the chain of their sources.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,7 +11,7 @@ use crate::error::Cause;
 
 type Classified = (TransportErrorKind, Option<&'static str>);
 
-/// A fault met before there was a connection.
+/// Converts an error of establishing a connection.
 pub(super) fn from_connect_error(error: ConnectError) -> TransportError {
     match error {
         ConnectError::NameResolution(error) => from_chain(
@@ -25,12 +25,12 @@ pub(super) fn from_connect_error(error: ConnectError) -> TransportError {
         ConnectError::Tls(error) => from_chain(&error, None),
         ConnectError::Tunnel(reason) => transport_error(
             (TransportErrorKind::Unreachable, None),
-            format!("the proxy opened no tunnel: {reason}"),
+            format!("the proxy did not open a tunnel: {reason}"),
         ),
     }
 }
 
-/// A fault met between a request and the head of its response.
+/// Converts an error between a request and the head of its response.
 pub(super) fn from_exchange_error(error: &hyper::Error) -> TransportError {
     from_chain(
         error,
@@ -38,30 +38,31 @@ pub(super) fn from_exchange_error(error: &hyper::Error) -> TransportError {
     )
 }
 
-/// A fault met in the body of a response.
+/// Converts an error in the body of a response.
 pub(super) fn from_body_error(error: &hyper::Error) -> TransportError {
-    let mut fault = from_exchange_error(error);
-    // hyper's own limits on the extensions of chunks and on trailers.
+    let mut transport_error = from_exchange_error(error);
+    // hyper reports its own limits on chunk extensions and trailers as `InvalidData`.
     let over_limit =
         io_error(&error_chain(error)).is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
     if over_limit {
-        fault.kind = TransportErrorKind::WireLimit;
+        transport_error.kind = TransportErrorKind::WireLimit;
     } else if matches!(
-        fault.kind,
+        transport_error.kind,
         TransportErrorKind::ConnectionClosed | TransportErrorKind::NotHttp
     ) {
-        fault.kind = TransportErrorKind::ConnectionReset; // The response began and broke off.
+        // The connection was lost after the response had begun.
+        transport_error.kind = TransportErrorKind::ConnectionReset;
     }
-    fault
+    transport_error
 }
 
-/// No connection within the connect timeout.
+/// Returns the error for a connect timeout.
 pub(super) fn connect_timed_out() -> TransportError {
     let timed_out = (TransportErrorKind::ConnectTimeout, Some("ETIMEDOUT"));
-    transport_error(timed_out, "no connection in time".to_owned())
+    transport_error(timed_out, "the connection timed out".to_owned())
 }
 
-/// A request that cannot be sent.
+/// Returns the error for a request that cannot be sent.
 pub(super) fn invalid_request(message: String) -> TransportError {
     transport_error((TransportErrorKind::InvalidRequest, None), message)
 }
@@ -73,11 +74,12 @@ fn transport_error((kind, code): Classified, message: String) -> TransportError 
     }
 }
 
-/// Classifies by the errors of a chain; `known` is what the outermost error has told already.
+/// Classifies an error by its chain of sources. `known` is the classification by the outermost error, which applies if
+/// the chain contains neither a wire limit nor a TLS error.
 fn from_chain(error: &(dyn StdError + 'static), known: Option<Classified>) -> TransportError {
     let chain = error_chain(error);
     let mut texts: Vec<_> = chain.iter().map(ToString::to_string).collect();
-    texts.dedup(); // Wrappers repeat what they wrap.
+    texts.dedup(); // A wrapper can have the same message as its source.
     let rustls = chain
         .iter()
         .find_map(|error| error.downcast_ref::<rustls::Error>());
@@ -99,7 +101,8 @@ fn from_chain(error: &(dyn StdError + 'static), known: Option<Classified>) -> Tr
     transport_error(classified, texts.join(": "))
 }
 
-/// The errors behind an error. `io::Error` hides its payload from `source()`, so it is asked itself.
+/// Returns an error and all its sources. The `source()` of an `io::Error` skips its payload, so the payload is read with
+/// `get_ref`.
 fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let mut chain = vec![error];
     loop {
@@ -119,7 +122,7 @@ fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError
     }
 }
 
-/// The innermost error of the operating system, or of a stream.
+/// Returns the innermost `io::Error`.
 fn io_error<'a>(chain: &[&'a (dyn StdError + 'static)]) -> Option<&'a io::Error> {
     let mut errors = chain.iter().filter_map(|error| error.downcast_ref::<io::Error>());
     errors.next_back()

@@ -1,4 +1,4 @@
-//! The callers that wait for what a series of requests brings. When the last of them has left, nothing further begins.
+//! The callers that wait for the outcome of a retry loop. When the last one has left, nothing new is started.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// How many callers wait.
+/// The number of waiting callers.
 #[derive(Debug)]
 pub struct Waiters {
     count: AtomicUsize,
-    /// The first has joined, or the last has left.
+    /// Notified when the first caller has joined or the last one has left.
     changed: Notify,
-    /// Until when the retry loop goes on without any: it is a background refresh.
+    /// For a background refresh: until when the retry loop continues without a caller.
     background_until: Option<Instant>,
 }
 
 impl Waiters {
-    /// Without callers; a background refresh goes on until this instant all the same.
+    /// Starts without callers. A background refresh continues without any until `background_until`.
     pub fn new(background_until: Option<Instant>) -> Self {
         Self {
             count: AtomicUsize::new(0),
@@ -26,60 +26,61 @@ impl Waiters {
         }
     }
 
-    /// One more waits.
+    /// Adds a caller.
     pub fn join(&self) {
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.changed.notify_waiters();
         }
     }
 
-    /// One no longer waits.
+    /// Removes a caller.
     pub fn leave(&self) {
         if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.changed.notify_waiters();
         }
     }
 
-    /// Whether a retry loop that is under way has nothing to go on for.
-    pub fn have_left(&self) -> bool {
-        self.waiting() == 0 && !self.is_background()
+    /// Returns whether the retry loop has no reason to continue: without a caller and not in the background.
+    pub fn is_abandoned(&self) -> bool {
+        self.count() == 0 && !self.is_background()
     }
 
-    /// Waits until a background refresh has had its time, and the last has left.
-    pub async fn all_left(&self) {
+    /// Waits until the retry loop has no reason to continue: the time of a background refresh is over, and the last
+    /// caller has left.
+    pub async fn abandoned(&self) {
         if let Some(until) = self.background_until {
-            // A sleep would do as well, were it not over at once in the tests of fuzz/schedules.
+            // Not a sleep, which ends at once in shuttle's runtime (concurrency-tests).
             let _ = timeout_at(until, pending::<()>()).await;
         }
         self.wait_for(|count| count == 0).await;
     }
 
     /// Waits until there is a caller.
-    pub async fn any_joined(&self) {
+    pub async fn joined(&self) {
         self.wait_for(|count| count > 0).await;
     }
 
-    /// What a wait brings; `None` when the last has left before its end.
-    pub async fn unless_left<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+    /// Awaits a future; `None` if the retry loop has no reason to continue before the future is ready.
+    pub async fn run_until_abandoned<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.all_left() => None,
-            ended = wait => Some(ended),
+            () = self.abandoned() => None,
+            output = future => Some(output),
         }
     }
 
-    async fn wait_for(&self, holds: impl Fn(usize) -> bool) {
+    async fn wait_for(&self, condition: impl Fn(usize) -> bool) {
         loop {
-            // Made before the look at the count: it is told of every change from here on.
+            // Created before the count is read, so that no later change is missed.
             let changed = self.changed.notified();
-            if holds(self.waiting()) {
+            if condition(self.count()) {
                 return;
             }
             changed.await;
         }
     }
 
-    fn waiting(&self) -> usize {
+    fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
@@ -102,37 +103,37 @@ mod tests {
     async fn wait_ends_when_the_last_waiter_leaves() {
         let started = Instant::now();
         let waiters = Waiters::new(None);
-        assert!(waiters.have_left());
+        assert!(waiters.is_abandoned());
         waiters.join();
         waiters.join();
-        assert_eq!(waiters.unless_left(sleep(SECOND)).await, Some(()));
+        assert_eq!(waiters.run_until_abandoned(sleep(SECOND)).await, Some(()));
         waiters.leave();
-        assert!(!waiters.have_left());
+        assert!(!waiters.is_abandoned());
         let leaving = async {
             sleep(SECOND).await;
             waiters.leave();
         };
-        let (waited, ()) = tokio::join!(waiters.unless_left(sleep(SECOND * 9)), leaving);
+        let (waited, ()) = tokio::join!(waiters.run_until_abandoned(sleep(SECOND * 9)), leaving);
         assert_eq!((waited, started.elapsed()), (None, SECOND * 2));
-        assert!(waiters.have_left());
+        assert!(waiters.is_abandoned());
     }
 
     #[tokio::test(start_paused = true)]
     async fn background_refresh_continues_until_its_timeout() {
         let started = Instant::now();
         let waiters = Waiters::new(Some(started + SECOND * 5));
-        assert!(!waiters.have_left());
+        assert!(!waiters.is_abandoned());
         waiters.join();
         waiters.leave();
-        assert_eq!(waiters.unless_left(sleep(SECOND * 9)).await, None);
+        assert_eq!(waiters.run_until_abandoned(sleep(SECOND * 9)).await, None);
         assert_eq!(started.elapsed(), SECOND * 5);
-        // A caller who joined at its end keeps it going.
+        // A caller that joins before the end keeps it running.
         let waiters = Waiters::new(Some(Instant::now() + SECOND));
         let joining = async {
             sleep(SECOND / 2).await;
             waiters.join();
         };
-        let (waited, ()) = tokio::join!(waiters.unless_left(sleep(SECOND * 9)), joining);
+        let (waited, ()) = tokio::join!(waiters.run_until_abandoned(sleep(SECOND * 9)), joining);
         assert_eq!(waited, Some(()));
     }
 }

@@ -1,7 +1,7 @@
-//! A stream that counts the bytes that are read from it, and refuses to read more than it is allowed to.
+//! A stream that limits the number of bytes read from it.
 //!
-//! An HTTP parser cannot bound what it reads: informational responses, the digits of a chunk's size and trailers can go
-//! on for as long as the sender likes. The bound is therefore set on the stream below the parser.
+//! An HTTP parser does not limit what it reads: a sender can send informational responses, leading zeros of a chunk size
+//! and trailers without end. The limit is therefore applied to the stream below the parser.
 
 use std::fmt;
 use std::io;
@@ -12,12 +12,12 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// All bytes of one exchange that may be received, the TLS handshake and the framing of the body included.
+/// The most bytes received in one exchange, including the TLS handshake and the framing of the body.
 pub(super) const WIRE_LIMIT: usize = 2_097_152;
-/// The bytes of one exchange that may be received before the head of its final response is complete.
+/// The most bytes received in one exchange before the head of its final response is complete.
 pub(super) const HEAD_LIMIT: usize = 65_536;
 
-/// How many more bytes may be read from a stream. Clones share one number.
+/// The number of bytes that may still be read from a stream. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct ReadAllowance(Arc<AtomicUsize>);
 
@@ -39,19 +39,19 @@ impl ReadAllowance {
     }
 }
 
-/// The error of a stream whose [`ReadAllowance`] is used up.
+/// The error of reading from a stream whose [`ReadAllowance`] is exhausted.
 #[derive(Debug)]
 pub(super) struct WireLimitExceeded;
 
 impl fmt::Display for WireLimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("more bytes were received than a response may have")
+        f.write_str("the response exceeds the limit of received bytes")
     }
 }
 
 impl std::error::Error for WireLimitExceeded {}
 
-/// A stream that is read within a [`ReadAllowance`]. What is written is not limited.
+/// A stream that is read within a [`ReadAllowance`]. Writes are not limited.
 pub(super) struct MeteredStream<S> {
     stream: S,
     allowance: ReadAllowance,
@@ -74,7 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
             return Poll::Ready(Err(io::Error::other(WireLimitExceeded)));
         }
         if allowed >= buffer.remaining() {
-            // Without a part of it, which would have to be initialized for each read.
+            // Read into the buffer itself: a smaller buffer would have to be initialized for each read.
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
             self.allowance.spend(buffer.filled().len() - before);

@@ -1,6 +1,6 @@
-//! A bounded pool of threads for calls that can block: mostly files, which may lie on a file system that hangs.
+//! A bounded pool of threads for blocking calls, mostly file access, because a file system can hang.
 //!
-//! The network thread carries every timer of the process, so a call that blocks there would delay all of them.
+//! All timers run on the network thread, so a call that blocks there would delay them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,77 +10,77 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::locking::lock;
 
-/// So many threads are in calls that can block at most.
+/// The most threads in blocking calls at one time.
 pub const MAX_BLOCKING_THREADS: usize = 8;
 
-/// Runs calls that can block, on at most [`MAX_BLOCKING_THREADS`] threads in all and one for each place.
+/// Runs blocking calls on at most [`MAX_BLOCKING_THREADS`] threads, and those of one queue one after another.
 ///
-/// A place is a name for what the calls have in common that can hang, such as a directory. Calls for the same place
-/// run one after another, so a place that hangs costs one thread and delays its own callers only.
+/// A queue is named after the resource that can hang, such as a directory. A resource that hangs occupies one thread and
+/// delays only the calls of its own queue.
 #[derive(Clone, Default)]
 pub struct BlockingPool(Arc<Shared>);
 
 struct Shared {
     threads: Arc<Semaphore>,
-    /// The places that calls are running or waiting for.
-    places: Mutex<HashMap<String, Place>>,
+    /// The queues in which calls are running or waiting.
+    queues: Mutex<HashMap<String, Queue>>,
 }
 
-/// One place: the permit that a call needs to run, and how many calls have it or wait for it.
-struct Place {
+/// One queue: the permit that a call needs to run, and the number of calls that have it or wait for it.
+struct Queue {
     turn: Arc<Semaphore>,
     calls: usize,
 }
 
-/// One call's share in the entry of a place, which is removed with the last one.
-struct PlaceHold {
+/// Counts one call of a queue. The queue is removed with its last call.
+struct QueuedCall {
     pool: Arc<Shared>,
-    place: String,
+    queue: String,
     turn: Arc<Semaphore>,
 }
 
-/// A call on its way to a thread, or running there.
+/// A call that waits for a thread of the runtime, or runs on one.
 struct Running<T>(JoinHandle<T>);
 
 impl BlockingPool {
-    /// Runs `work` on a thread of the pool once its turn has come. Returns `None` if it panicked.
+    /// Runs `work` on a thread of the pool when all earlier calls of its queue have ended. Returns `None` if it panicked.
     ///
-    /// Dropping the future gives up waiting: work that has not begun will not run, and work that has begun keeps its
-    /// thread and its place to its end. Must be awaited on a Tokio runtime.
+    /// If the future is dropped, work that has not started does not run; work that has started keeps its thread and blocks
+    /// its queue until it ends. Must be awaited on a Tokio runtime.
     pub async fn run<T: Send + 'static>(
         &self,
-        place: &str,
+        queue: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let hold = self.hold(place);
-        // The place first: calls that wait for a place that hangs must not take threads from others.
-        let turn = permit(&hold.turn).await?;
+        let call = self.enqueue(queue);
+        // The queue first: calls that wait in a queue that hangs must not occupy threads.
+        let turn = permit(&call.turn).await?;
         let thread = permit(&self.0.threads).await?;
         let mut running = Running(spawn_blocking(move || {
             let _thread = thread;
-            // The place comes back with the result, so that calls of one place return in the order of their turns.
-            (work(), hold, turn)
+            // The queue is released after the result is received, so that calls of one queue return in order.
+            (work(), call, turn)
         }));
         let (result, ..) = (&mut running.0).await.ok()?;
         Some(result)
     }
 
-    fn hold(&self, place: &str) -> PlaceHold {
-        let mut places = self.0.places();
-        let entry = places.entry(place.to_owned()).or_insert_with(|| Place {
+    fn enqueue(&self, name: &str) -> QueuedCall {
+        let mut queues = self.0.queues();
+        let queue = queues.entry(name.to_owned()).or_insert_with(|| Queue {
             turn: Arc::new(Semaphore::new(1)),
             calls: 0,
         });
-        entry.calls += 1;
-        PlaceHold {
+        queue.calls += 1;
+        QueuedCall {
             pool: self.0.clone(),
-            place: place.to_owned(),
-            turn: entry.turn.clone(),
+            queue: name.to_owned(),
+            turn: queue.turn.clone(),
         }
     }
 }
 
-/// The semaphores are never closed; if one were, the work would not run.
+/// Waits for a permit; `None` if the semaphore is closed, which none of this pool is.
 async fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     semaphore.clone().acquire_owned().await.ok()
 }
@@ -89,24 +89,24 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             threads: Arc::new(Semaphore::new(MAX_BLOCKING_THREADS)),
-            places: Mutex::default(),
+            queues: Mutex::default(),
         }
     }
 }
 
 impl Shared {
-    fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
-        lock(&self.places)
+    fn queues(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+        lock(&self.queues)
     }
 }
 
-impl Drop for PlaceHold {
+impl Drop for QueuedCall {
     fn drop(&mut self) {
-        let mut places = self.pool.places();
-        if let Some(entry) = places.get_mut(&self.place) {
-            entry.calls -= 1;
-            if entry.calls == 0 {
-                places.remove(&self.place);
+        let mut queues = self.pool.queues();
+        if let Some(queue) = queues.get_mut(&self.queue) {
+            queue.calls -= 1;
+            if queue.calls == 0 {
+                queues.remove(&self.queue);
             }
         }
     }
@@ -114,7 +114,7 @@ impl Drop for PlaceHold {
 
 impl<T> Drop for Running<T> {
     fn drop(&mut self) {
-        // Has an effect only while the runtime has no thread for it yet.
+        // Has an effect only while the call waits for a thread of the runtime.
         self.0.abort();
     }
 }
@@ -129,25 +129,25 @@ mod tests {
 
     use super::*;
 
-    /// Work that tells when it has begun and ends when the sender is dropped.
-    fn hanging() -> (impl FnOnce() + Send + 'static, oneshot::Receiver<()>, Sender<()>) {
-        let (begun, has_begun) = oneshot::channel();
+    /// Returns work that signals when it has started, and ends when the sender is dropped.
+    fn hanging_work() -> (impl FnOnce() + Send + 'static, oneshot::Receiver<()>, Sender<()>) {
+        let (started, has_started) = oneshot::channel();
         let (release, released): (Sender<()>, Receiver<()>) = channel();
         let work = move || {
-            let _ = begun.send(());
+            let _ = started.send(());
             let _ = released.recv();
         };
-        (work, has_begun, release)
+        (work, has_started, release)
     }
 
     #[tokio::test]
     async fn hung_queue_delays_only_its_own_calls() {
         let pool = BlockingPool::default();
-        let (work, has_begun, release) = hanging();
+        let (work, has_started, release) = hanging_work();
         let mut calls = JoinSet::new();
         let hung = pool.clone();
         calls.spawn(async move { hung.run("hangs", work).await });
-        has_begun.await.expect("begun");
+        has_started.await.expect("started");
 
         let ran = Arc::new(AtomicUsize::new(0));
         for _ in 0..3 * MAX_BLOCKING_THREADS {
@@ -200,21 +200,21 @@ mod tests {
         let pool = BlockingPool::default();
         let mut calls = JoinSet::new();
         let mut releases = Vec::new();
-        let mut begun = Vec::new();
+        let mut started = Vec::new();
         for nth in 0..=MAX_BLOCKING_THREADS {
-            let (work, has_begun, release) = hanging();
+            let (work, has_started, release) = hanging_work();
             let pool = pool.clone();
             calls.spawn(async move { pool.run(&nth.to_string(), work).await });
             releases.push(release);
-            begun.push(has_begun);
+            started.push(has_started);
         }
-        let mut last = begun.pop().expect("more calls than threads");
-        for has_begun in begun {
-            has_begun.await.expect("begun");
+        let mut last = started.pop().expect("more calls than threads");
+        for has_started in started {
+            has_started.await.expect("started");
         }
         last.try_recv().expect_err("waits for a thread");
         releases.remove(0);
-        last.await.expect("begun");
+        last.await.expect("started");
         drop(releases);
         calls.join_all().await;
     }
@@ -222,22 +222,22 @@ mod tests {
     #[tokio::test]
     async fn call_abandoned_while_queued_does_not_run() {
         let pool = BlockingPool::default();
-        let (work, has_begun, release) = hanging();
+        let (work, has_started, release) = hanging_work();
         let mut calls = JoinSet::new();
         let hung = pool.clone();
         calls.spawn(async move { hung.run("hangs", work).await });
-        has_begun.await.expect("begun");
+        has_started.await.expect("started");
 
         let ran = Arc::new(AtomicUsize::new(0));
         let counted = ran.clone();
-        let given_up = pool.clone();
+        let abandoned = pool.clone();
         let call = tokio::spawn(async move {
             let work = move || counted.fetch_add(1, Ordering::SeqCst);
-            given_up.run("hangs", work).await
+            abandoned.run("hangs", work).await
         });
         yield_now().await;
         call.abort();
-        assert!(call.await.expect_err("given up").is_cancelled());
+        assert!(call.await.expect_err("aborted").is_cancelled());
         drop(release);
         calls.join_all().await;
         assert_eq!(pool.run("hangs", || ()).await, Some(()));
@@ -251,19 +251,19 @@ mod tests {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let (work, has_begun, release) = hanging();
+            let (work, has_started, release) = hanging_work();
             let name_resolution = spawn_blocking(work);
-            has_begun.await.expect("begun");
+            has_started.await.expect("started");
             let pool = BlockingPool::default();
             let ran = Arc::new(AtomicUsize::new(0));
-            let (counted, given_up) = (ran.clone(), pool.clone());
+            let (counted, abandoned) = (ran.clone(), pool.clone());
             let call = tokio::spawn(async move {
                 let work = move || counted.fetch_add(1, Ordering::SeqCst);
-                given_up.run("a", work).await
+                abandoned.run("a", work).await
             });
             yield_now().await;
             call.abort();
-            assert!(call.await.expect_err("given up").is_cancelled());
+            assert!(call.await.expect_err("aborted").is_cancelled());
             drop(release);
             name_resolution.await.expect("ended");
             assert_eq!(pool.run("a", || ()).await, Some(()));
@@ -274,18 +274,18 @@ mod tests {
     #[tokio::test]
     async fn call_abandoned_while_running_keeps_its_queue_blocked() {
         let pool = BlockingPool::default();
-        let (work, has_begun, release) = hanging();
-        let given_up = pool.clone();
-        let call = tokio::spawn(async move { given_up.run("hangs", work).await });
-        has_begun.await.expect("begun");
+        let (work, has_started, release) = hanging_work();
+        let abandoned = pool.clone();
+        let call = tokio::spawn(async move { abandoned.run("hangs", work).await });
+        has_started.await.expect("started");
         call.abort();
-        assert!(call.await.expect_err("given up").is_cancelled());
+        assert!(call.await.expect_err("aborted").is_cancelled());
 
-        let (next, mut has_begun, release_next) = hanging();
+        let (next, mut has_started, release_next) = hanging_work();
         let waiting = pool.clone();
         let call = tokio::spawn(async move { waiting.run("hangs", next).await });
         yield_now().await;
-        has_begun.try_recv().expect_err("waits for its place");
+        has_started.try_recv().expect_err("waits for its queue");
         drop((release, release_next));
         assert_eq!(call.await.expect("ended"), Some(()));
     }
@@ -306,7 +306,7 @@ mod tests {
             pool.run(&nth.to_string(), || ()).await;
         }
         drop(pool.run("never awaited", || ()));
-        assert_eq!(pool.0.places().len(), 0);
+        assert_eq!(pool.0.queues().len(), 0);
         assert_eq!(pool.0.threads.available_permits(), MAX_BLOCKING_THREADS);
     }
 }

@@ -1,13 +1,13 @@
-//! Wall time. Waits are Tokio's affair; expiry is this one's, because a monotonic clock stops while
-//! a virtual machine sleeps.
+//! Wall clocks, by which tokens expire: a monotonic clock can stop while a virtual machine is suspended. Delays and
+//! timeouts use Tokio's clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::token::Timestamp;
 
-/// Tells the wall time.
+/// A wall clock.
 pub trait Clock: Send + Sync {
-    /// The present instant.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -24,7 +24,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The same instant in milliseconds; 1970 for what is earlier.
+/// Converts a system time. Times before 1970 become 1970.
 pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -1,23 +1,23 @@
-//! Why a private directory is refused.
+//! Why a private directory is rejected.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a directory cannot be trusted.
+/// Why a directory cannot be used.
 #[derive(Debug)]
 pub enum DirectoryError {
-    /// It could not be created or inspected.
+    /// It cannot be created or inspected.
     Io(io::Error),
-    /// It is a link, a file or something else.
+    /// It is a link, a file or another kind of entry.
     NotADirectory,
     /// It belongs to another user.
     WrongOwner,
-    /// Other users may read it.
+    /// Other users can access it.
     TooPermissive,
-    /// A parent directory or link belongs to another user, who can replace the directory.
+    /// A directory or link in its path belongs to another user, who can replace it.
     ParentWrongOwner(PathBuf),
-    /// Other users may write to a parent directory, and so can replace the directory.
+    /// Other users can write to a directory in its path, and so replace it.
     ParentTooPermissive(PathBuf),
-    /// The user that the process runs as could not be determined.
+    /// The effective user of this process could not be determined.
     UnknownUser(io::Error),
 }

@@ -1,68 +1,68 @@
-//! The environment variables that were handed down with one call.
+//! A snapshot of the environment variables, passed down with each call.
 //!
-//! JavaScript reads them, because a worker's `process.env` is a copy of its own and a native
-//! `getenv` races a `setenv`. This record is all that the rest of the crate ever sees of them.
+//! JavaScript reads the variables, because a worker's `process.env` is a copy of its own and a native `getenv` races with
+//! `setenv`. The rest of the crate reads this snapshot only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::NodeRootsReader;
 
-/// The names of every variable that this crate looks at.
+/// The names of all variables that this crate reads.
 pub mod variable {
     /// App Service, Service Fabric, Azure Arc: the token endpoint.
     pub const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
-    /// App Service, Service Fabric: the secret that the endpoint wants to see.
+    /// App Service, Service Fabric: the secret that authenticates requests to the endpoint.
     pub const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
     /// Service Fabric: the SHA-1 thumbprint of the endpoint's certificate.
     pub const IDENTITY_SERVER_THUMBPRINT: &str = "IDENTITY_SERVER_THUMBPRINT";
-    /// Azure Arc: where its own metadata service listens.
+    /// Azure Arc: the URL of its metadata service.
     pub const IMDS_ENDPOINT: &str = "IMDS_ENDPOINT";
     /// Cloud Shell, Machine Learning: the token endpoint.
     pub const MSI_ENDPOINT: &str = "MSI_ENDPOINT";
-    /// Machine Learning: the secret that the endpoint wants to see.
+    /// Machine Learning: the secret that authenticates requests to the endpoint.
     pub const MSI_SECRET: &str = "MSI_SECRET";
-    /// Machine Learning: the identity to use when none is named.
+    /// Machine Learning: the client id of the identity that is used when the application names none.
     pub const DEFAULT_IDENTITY_CLIENT_ID: &str = "DEFAULT_IDENTITY_CLIENT_ID";
-    /// IMDS: another base address than 169.254.169.254.
+    /// IMDS: a base URL that replaces <http://169.254.169.254>.
     pub const AZURE_POD_IDENTITY_AUTHORITY_HOST: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-    /// Workload identity: the file with the federated token.
+    /// Workload identity: the path of the file with the federated token.
     pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
     /// Workload identity: the tenant.
     pub const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
     /// Workload identity: the client id when the application names none.
     pub const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
-    /// Workload identity: another authority than the public cloud's.
+    /// Workload identity: the authority, if it is not that of the public cloud.
     pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
     /// Workload identity with `system.enableAzureProxy`: the https URL of the cluster's token proxy.
     pub const AZURE_KUBERNETES_TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
-    /// The name that the TLS handshake with that proxy asks for and its certificate must have, in place of the URL's.
+    /// The server name of the TLS handshake with that proxy, which replaces the host of the URL.
     pub const AZURE_KUBERNETES_SNI_NAME: &str = "AZURE_KUBERNETES_SNI_NAME";
-    /// A PEM file of the certificates that alone vouch for that proxy; read for each request.
+    /// The path of a PEM file with the only trust roots for that proxy. Read for each request.
     pub const AZURE_KUBERNETES_CA_FILE: &str = "AZURE_KUBERNETES_CA_FILE";
-    /// Such certificates themselves, as PEM text.
+    /// The only trust roots for that proxy, as PEM text.
     pub const AZURE_KUBERNETES_CA_DATA: &str = "AZURE_KUBERNETES_CA_DATA";
     /// Workload identity: the proxy for https.
     pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
-    /// Workload identity: the proxy for https, in the spelling of curl; it wins.
+    /// Workload identity: the proxy for https, in curl's spelling, which takes precedence.
     pub const HTTPS_PROXY_LOWER: &str = "https_proxy";
-    /// Workload identity: hosts that need no proxy.
+    /// Workload identity: hosts that are connected to without the proxy.
     pub const NO_PROXY: &str = "NO_PROXY";
-    /// Workload identity: hosts that need no proxy, in the spelling of curl; it wins.
+    /// Workload identity: hosts that are connected to without the proxy, in curl's spelling, which takes precedence.
     pub const NO_PROXY_LOWER: &str = "no_proxy";
-    /// Any https endpoint but Service Fabric's: a PEM file of further trust roots.
+    /// All https endpoints except Service Fabric's: the path of a PEM file with additional trust roots.
     pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
-    /// Azure Arc on Windows: where its executable lives.
+    /// Azure Arc on Windows: the directory above that of its executable.
     pub const PROGRAM_FILES: &str = "ProgramFiles";
-    /// Azure Arc on Windows: where its key files live.
+    /// Azure Arc on Windows: the directory above that of its key files.
     pub const PROGRAM_DATA: &str = "ProgramData";
 
-    /// The URLs of token endpoints, which can be https.
+    /// The variables that contain the URL of a token endpoint, which can be https.
     pub(super) const ENDPOINTS: &[&str] =
         &[IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST];
 
-    /// All of them that mean anything on this platform: what the face reads and hands down. In the
-    /// order of detection, so that a source is decided by so many from the front; see
+    /// All variables that have an effect on this platform. JavaScript reads these. They are in the order of detection, so
+    /// that a prefix of the list determines a source; see
     /// [`SourceName::relevant_variable_count`](crate::source_name::SourceName::relevant_variable_count).
     pub const ALL: &[&str] = &[
         IDENTITY_ENDPOINT,
@@ -93,9 +93,9 @@ pub mod variable {
     ];
 }
 
-/// One reading of the environment. A variable that is empty counts as unset.
+/// A snapshot of the environment. An empty variable counts as unset.
 ///
-/// It has no `Debug`: some of its values are secrets.
+/// Has no `Debug`, because some values are secrets.
 #[derive(Clone, Default)]
 pub struct Environment {
     values: HashMap<String, String>,
@@ -103,7 +103,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Looks a variable up.
+    /// Returns the value of a variable; `None` if it is unset or empty.
     pub fn read(&self, name: &str) -> Option<&str> {
         self.values
             .get(name)
@@ -111,9 +111,9 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// Whether a source that these variables lead to can have an https endpoint.
+    /// Returns whether the endpoint of the detected source can be https, so that trust roots may be needed.
     pub fn can_need_roots(&self) -> bool {
-        let names_https = |name: &&str| {
+        let has_https_url = |name: &&str| {
             let is_https = |value: &str| {
                 value
                     .trim_start()
@@ -123,20 +123,20 @@ impl Environment {
             self.read(name).is_some_and(is_https)
         };
         self.read(variable::AZURE_FEDERATED_TOKEN_FILE).is_some()
-            || variable::ENDPOINTS.iter().any(names_https)
+            || variable::ENDPOINTS.iter().any(has_https_url)
     }
 
-    /// Sets where the trust roots of the calling thread come from.
+    /// Sets the reader of the calling thread's trust roots.
     pub fn set_node_roots(&mut self, reader: Arc<dyn NodeRootsReader>) {
         self.node_roots = Some(reader);
     }
 
-    /// Where the trust roots of the calling thread come from.
+    /// Returns the reader of the calling thread's trust roots.
     pub fn node_roots(&self) -> Option<&Arc<dyn NodeRootsReader>> {
         self.node_roots.as_ref()
     }
 
-    /// Tells whether all of these variables are set.
+    /// Returns whether all of these variables are set.
     pub fn has_all(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.read(name).is_some())
     }
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn only_https_can_need_roots() {
-        for (name, value, can) in [
+        for (name, value, expected) in [
             (variable::IDENTITY_ENDPOINT, "https://h/t", true),
             (variable::MSI_ENDPOINT, " HTTPS://h/t", true),
             (variable::AZURE_POD_IDENTITY_AUTHORITY_HOST, "https://h", true),
@@ -177,7 +177,7 @@ mod tests {
         ] {
             assert_eq!(
                 Environment::from([(name, value)]).can_need_roots(),
-                can,
+                expected,
                 "{name}={value}"
             );
         }

@@ -1,7 +1,6 @@
-//! The files of the host: Azure Arc's executable and key files, a workload's federated token.
+//! The files of the machine: Azure Arc's executable and key files, federated tokens, trust roots.
 //!
-//! A file is opened once, and what is asked about it is asked of the open file, so that nobody can
-//! put another one in its place between a check and the reading.
+//! A file is opened once and checked by its handle, so that it cannot be replaced between the check and the read.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,19 +12,19 @@ use zeroize::Zeroizing;
 pub enum ReadError {
     /// It is a link, a directory, a pipe or a device.
     NotAFile,
-    /// The operating system refused because of its permissions.
+    /// The permissions of the file do not allow it.
     PermissionDenied(std::io::Error),
-    /// The operating system refused for another reason; absent included.
+    /// Another error of the operating system, such as a missing file.
     Io(std::io::Error),
-    /// It holds more than the limit.
+    /// It is larger than the limit.
     TooLarge,
 }
 
-/// Reads the files of the host.
+/// Access to files.
 pub trait Files: Send + Sync {
-    /// Tells whether a path is a regular file.
+    /// Returns whether a path is a regular file.
     fn is_regular(&self, path: &Path) -> bool;
-    /// Reads a file of at most `limit` bytes. With `follow_links` false, a link is refused.
+    /// Reads a file of at most `limit` bytes. If `follow_links` is false, a symbolic link is an error.
     fn read(&self, path: &Path, limit: usize, follow_links: bool) -> Result<Zeroizing<Vec<u8>>, ReadError>;
 }
 
@@ -50,7 +49,7 @@ impl Files for SystemFiles {
         if metadata.len() > limit as u64 {
             return Err(ReadError::TooLarge);
         }
-        // One byte over the limit tells a file that grew after the check.
+        // Reading one byte more than the limit detects a file that has grown since the check.
         let expected = usize::try_from(metadata.len()).map_or(limit, |size| size.min(limit));
         let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
         file.take(limit as u64 + 1)
@@ -72,16 +71,16 @@ impl Files for SystemFiles {
 fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
     use std::os::unix::fs::OpenOptionsExt;
 
-    // O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
+    // O_NONBLOCK: otherwise opening a pipe blocks until it has a writer.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | if follow_links { 0 } else { libc::O_NOFOLLOW };
     std::fs::OpenOptions::new()
         .read(true)
         .custom_flags(flags)
         .open(path)
         .map_err(|error| {
-            // What O_NOFOLLOW answers for a link: ELOOP on Linux and macOS, EMLINK on FreeBSD.
-            let link = matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK));
-            if link && !follow_links {
+            // The error of O_NOFOLLOW for a link: ELOOP on Linux and macOS, EMLINK on FreeBSD.
+            let is_link = matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EMLINK));
+            if is_link && !follow_links {
                 ReadError::NotAFile
             } else {
                 read_error(error)
@@ -97,7 +96,7 @@ fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
 fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
     use std::os::windows::fs::OpenOptionsExt;
 
-    // Opens a link itself instead of what it points to; `is_file` of a link is then false.
+    // Opens a link itself instead of its target. `is_file` is false for a link.
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
     let flags = if follow_links {
         0
@@ -124,26 +123,26 @@ fn read_error(error: std::io::Error) -> ReadError {
 }
 
 #[cfg(all(test, unix))]
-#[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
+#[expect(clippy::disallowed_methods, reason = "the test creates real files")]
 mod tests {
     use super::*;
 
     #[test]
     fn only_a_regular_file_within_the_limit_is_read() {
-        let folder = std::env::temp_dir().join(format!("min-files-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let file = folder.join("a.key");
+        let directory = std::env::temp_dir().join(format!("min-files-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("a.key");
         std::fs::write(&file, b"12345").expect("a file");
-        let link = folder.join("link.key");
+        let link = directory.join("link.key");
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(&file, &link).expect("a link");
-        let pipe = folder.join("pipe.key");
+        let pipe = directory.join("pipe.key");
         let _ = std::fs::remove_file(&pipe);
-        let made = std::process::Command::new("mkfifo")
+        let status = std::process::Command::new("mkfifo")
             .arg(&pipe)
             .status()
             .expect("mkfifo");
-        assert!(made.success());
+        assert!(status.success());
 
         let read = |path: &Path, limit, follow| SystemFiles.read(path, limit, follow);
         assert_eq!(*read(&file, 5, false).expect("readable"), b"12345");
@@ -151,13 +150,13 @@ mod tests {
         assert!(matches!(read(&link, 5, false), Err(ReadError::NotAFile)));
         assert_eq!(*read(&link, 5, true).expect("followed"), b"12345");
         assert!(matches!(read(&pipe, 5, false), Err(ReadError::NotAFile)));
-        assert!(matches!(read(&folder, 5, false), Err(ReadError::NotAFile)));
+        assert!(matches!(read(&directory, 5, false), Err(ReadError::NotAFile)));
         assert!(matches!(
-            read(&folder.join("none.key"), 5, false),
+            read(&directory.join("none.key"), 5, false),
             Err(ReadError::Io(_))
         ));
-        assert!(SystemFiles.is_regular(&file) && !SystemFiles.is_regular(&folder));
-        std::fs::remove_dir_all(&folder).expect("cleaned");
+        assert!(SystemFiles.is_regular(&file) && !SystemFiles.is_regular(&directory));
+        std::fs::remove_dir_all(&directory).expect("cleaned");
     }
 }
 

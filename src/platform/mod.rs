@@ -1,7 +1,7 @@
-//! The parts of the machine that this crate touches, in one bag that is cloned and handed down.
+//! The operating system: environment, clock, files, randomness and blocking threads.
 //!
-//! Nothing below the binding asks the process for its environment, its time or its files: it asks
-//! this bag, so that a test can hand down another one.
+//! The rest of the crate uses these only through [`Platform`] and [`Environment`], which are passed down from the binding,
+//! so that tests can replace them. clippy.toml enforces it.
 
 mod blocking;
 mod clock;
@@ -30,21 +30,21 @@ pub use self::node_roots::{NodeRoots, NodeRootsReader, Pem};
 pub use self::private_dir::{CheckedDirectory, PrivateDirectory};
 pub use self::random::{FixedRandom, RandomSource, SystemRandom};
 
-/// Clock, files and chance of one machine, and the threads for what can block there.
+/// Clock, files, randomness and blocking threads. Clones share the threads.
 #[derive(Clone)]
 pub struct Platform {
-    /// Wall time, for expiry.
+    /// The wall clock, for the expiry of tokens.
     pub clock: Arc<dyn Clock>,
-    /// The files of the host.
+    /// The files of the machine.
     pub files: Arc<dyn Files>,
     /// Random fractions, for jitter.
     pub random: Arc<dyn RandomSource>,
-    /// Threads for calls that can block.
+    /// The threads for blocking calls.
     pub blocking: BlockingPool,
 }
 
 impl Platform {
-    /// The machine that this process runs on.
+    /// Returns the platform that this process runs on.
     pub fn system() -> Self {
         Self {
             clock: Arc::new(SystemClock),

@@ -1,7 +1,7 @@
-//! The root certificates that Node.js trusts, as JavaScript hands them down.
+//! The root certificates that Node.js trusts, which JavaScript supplies.
 //!
-//! They belong to a thread: `tls.setDefaultCACertificates` changes those of one worker only. Reading them takes
-//! milliseconds, so native code asks for them when an https request needs them, and never before.
+//! Each JavaScript thread has its own: `tls.setDefaultCACertificates` changes those of one worker only. Reading them takes
+//! milliseconds, so they are read only when an https request needs them.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 
-/// Certificates as PEM text. Two of them are equal if their texts are.
+/// Certificates as PEM text. Compares and hashes by the SHA-256 of the text.
 #[derive(Clone)]
 pub struct Pem {
     text: Arc<[u8]>,
@@ -19,7 +19,7 @@ pub struct Pem {
 }
 
 impl Pem {
-    /// Takes the text of any number of certificates.
+    /// Creates a value from the text of any number of certificates.
     pub fn new(text: impl Into<Arc<[u8]>>) -> Self {
         let text = text.into();
         let mut sha256 = [0; 32];
@@ -27,7 +27,7 @@ impl Pem {
         Self { text, digest: sha256 }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }
@@ -53,18 +53,18 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// The roots that Node.js trusts in one thread.
+/// The root certificates that Node.js trusts in one thread.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeRoots {
     /// The certificates.
     pub certificates: Pem,
     /// Whether the process has chosen them (`tls.setDefaultCACertificates`, `--use-openssl-ca`, `--use-system-ca`), so
-    /// that nothing else may vouch for a server.
+    /// that no other roots are trusted.
     pub is_exclusive: bool,
 }
 
-/// Reads the roots of one thread, whenever an https request needs them.
+/// Reads the root certificates of one JavaScript thread.
 pub trait NodeRootsReader: Send + Sync {
-    /// The roots as they are now; `None` if the thread cannot tell them any more.
+    /// Returns the current roots; `None` if the thread can no longer supply them.
     fn read(&self) -> Pin<Box<dyn Future<Output = Option<NodeRoots>> + Send + '_>>;
 }

@@ -1,7 +1,7 @@
-//! A folder of one user's own, for what must survive the process.
+//! A directory that only one user can access, for files that outlive the process.
 //!
-//! A file is replaced by renaming another one over it, so that whoever reads sees the old content or the new,
-//! whenever a writer is killed.
+//! A file is replaced by renaming a temporary one to its name, so that a reader sees either the old content or the new,
+//! even if the writer is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,32 +14,33 @@ use super::directory_error::DirectoryError;
 use super::files::{Files, ReadError, SystemFiles};
 use crate::token::Timestamp;
 
-/// No file here is larger: an endpoint's whole answer has a limit of this.
+/// The largest file that is read: the same as the limit of a response body, from which a record is made.
 const MAX_FILE_BYTES: usize = 1_048_576;
 
-/// A folder that no other user may look into.
+/// The path of a directory that no other user may access.
 #[derive(Clone, Debug)]
 pub struct PrivateDirectory {
     path: PathBuf,
 }
 
-/// The directory of a [`PrivateDirectory`], checked: no other user can look into it, or put another in its place.
+/// A directory that was created and checked: no other user can access or replace it.
 #[derive(Debug)]
 pub struct CheckedDirectory {
-    /// Without links on the way.
+    /// The path without symbolic links.
     path: PathBuf,
 }
 
 impl PrivateDirectory {
-    /// A folder at this absolute path, which is neither made nor looked at yet.
+    /// Creates a value for an absolute path. Does not access the file system.
     pub fn new(path: &Path) -> Self {
         Self {
-            // Without a slash at its end, by which the system would follow a link.
+            // Collecting the components removes a trailing slash, because of which the system would follow a link.
             path: path.components().collect(),
         }
     }
 
-    /// Makes it if it is not there, and checks whose it is: now, since the process may act as another user than before.
+    /// Creates the directory if it is missing, and checks its owner and permissions. Called for each access, because the
+    /// effective user of the process can change.
     #[cfg(unix)]
     pub fn check(&self) -> Result<CheckedDirectory, DirectoryError> {
         let user = super::user::effective_user_id().map_err(DirectoryError::UnknownUser)?;
@@ -47,11 +48,11 @@ impl PrivateDirectory {
         Ok(CheckedDirectory { path })
     }
 
-    /// Makes it if it is not there. Its rights are those of its parent.
+    /// Creates the directory if it is missing. It inherits the permissions of its parent.
     #[cfg(not(unix))]
     #[expect(
         clippy::disallowed_methods,
-        reason = "this makes the directory of the one place that writes files"
+        reason = "this creates the directory of the one place that writes files"
     )]
     pub fn check(&self) -> Result<CheckedDirectory, DirectoryError> {
         std::fs::create_dir_all(&self.path).map_err(|error| {
@@ -76,29 +77,29 @@ impl PrivateDirectory {
     reason = "this is the one place that writes files"
 )]
 impl CheckedDirectory {
-    /// The lock of this name, if no other process holds it; the system frees it when the file is closed.
+    /// Takes the lock of this name; `None` if another process holds it. The system releases it when the file is closed.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<File>> {
         let file = Self::private().create(true).open(self.path.join(name))?;
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         match file.try_lock() {
-            // What was removed between opening and locking excludes only those who opened it before, too.
+            // A file that was removed between opening and locking does not exclude processes that open a new one.
             Ok(()) => Ok(Some(file).filter(|file| !is_removed(file))),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// The content of a file; `None` if it cannot be read.
+    /// Returns the content of a file; `None` if it cannot be read.
     pub fn read(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         let read: Result<_, ReadError> = SystemFiles.read(&self.path.join(name), MAX_FILE_BYTES, false);
         read.ok()
     }
 
-    /// Puts this content in place of a file's, by way of another file that only one writer should use at a time.
+    /// Replaces the content of a file, by way of a temporary file that only one writer may use at a time.
     pub fn replace(&self, name: &str, by_way_of: &str, content: &[u8]) -> io::Result<()> {
-        // What a writer that was killed has left, or whatever else lies there, with rights of its own.
+        // A killed writer may have left the temporary file, and its permissions may differ.
         self.remove(by_way_of)?;
         let temporary = self.path.join(by_way_of);
         let mut file = Self::private().create_new(true).open(&temporary)?;
@@ -106,25 +107,25 @@ impl CheckedDirectory {
         drop(file);
         let replaced = written.and_then(|()| std::fs::rename(temporary, self.path.join(name)));
         if replaced.is_err() {
-            let _ = self.remove(by_way_of); // A full disk must not fill up with what could not be written.
+            let _ = self.remove(by_way_of); // Incomplete files must not accumulate on a full disk.
         }
         replaced
     }
 
-    /// The names of what lies here, as many as `most`.
+    /// Returns the names of at most `most` entries.
     pub fn names(&self, most: usize) -> io::Result<Vec<String>> {
         let entries = std::fs::read_dir(&self.path)?.take(most);
         let name = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
         Ok(entries.filter_map(name).collect())
     }
 
-    /// When a file was last written to; `None` if it is not there.
+    /// Returns when a file was last modified; `None` if it does not exist.
     pub fn modified(&self, name: &str) -> Option<Timestamp> {
         let metadata = std::fs::symlink_metadata(self.path.join(name)).ok()?;
         metadata.modified().ok().map(clock::timestamp)
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match std::fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -132,7 +133,8 @@ impl CheckedDirectory {
         }
     }
 
-    /// To write a file that only its owner may read, without following a link or waiting for a pipe's reader.
+    /// Returns the options to write a file that only its owner can read, without following a link and without blocking
+    /// on a pipe.
     fn private() -> OpenOptions {
         let mut options = OpenOptions::new();
         options.write(true);
@@ -148,7 +150,7 @@ impl CheckedDirectory {
     }
 }
 
-/// Whether an open file has no name any more.
+/// Returns whether an open file has been removed.
 #[cfg(unix)]
 fn is_removed(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -156,7 +158,7 @@ fn is_removed(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }
 
-/// Locks are not removed here.
+/// Returns false: locks are not removed on this platform.
 #[cfg(not(unix))]
 fn is_removed(_: &File) -> bool {
     false
@@ -169,10 +171,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
+    #[expect(clippy::disallowed_methods, reason = "the test creates real files")]
     async fn lock_is_taken_on_the_current_file_of_that_name() {
         let path = std::env::temp_dir().canonicalize().expect("a directory");
-        let path = path.join(format!("min-folder-{}", std::process::id()));
+        let path = path.join(format!("min-private-dir-{}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)

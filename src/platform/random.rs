@@ -1,24 +1,25 @@
-//! Random fractions for jitter and spreads. Not for secrets.
+//! Random fractions for jitter, not for secrets.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Draws random fractions.
+/// A source of random fractions.
 pub trait RandomSource: Send + Sync {
-    /// A number from 0 (included) to 1 (excluded).
+    /// Returns a number from 0 (included) to 1 (excluded).
     fn next_fraction(&self) -> f64;
 }
 
-/// Fractions seeded by the operating system.
+/// Random fractions, seeded by the operating system.
 pub struct SystemRandom;
 
 impl RandomSource for SystemRandom {
     fn next_fraction(&self) -> f64 {
-        // Every `RandomState` has keys of its own, so hashing nothing gives another number each time.
+        // Every `RandomState` has other keys, so the hash of `()` differs each time. The crate `fastrand` would be a
+        // dependency more.
         fraction_of(RandomState::new().hash_one(()))
     }
 }
 
-/// Always the same fraction: the replacement for tests.
+/// Returns always the same fraction, for tests.
 pub struct FixedRandom(pub f64);
 
 impl RandomSource for FixedRandom {
@@ -40,12 +41,12 @@ mod tests {
 
     #[test]
     fn fractions_stay_in_range_and_vary() {
-        let drawn: Vec<f64> = (0..100).map(|_| SystemRandom.next_fraction()).collect();
-        assert!(drawn.iter().all(|fraction| (0.0..1.0).contains(fraction)));
+        let fractions: Vec<f64> = (0..100).map(|_| SystemRandom.next_fraction()).collect();
+        assert!(fractions.iter().all(|fraction| (0.0..1.0).contains(fraction)));
         assert!(
-            drawn
+            fractions
                 .iter()
-                .any(|fraction| (fraction - drawn[0]).abs() > f64::EPSILON)
+                .any(|fraction| (fraction - fractions[0]).abs() > f64::EPSILON)
         );
         assert!(fraction_of(u64::MAX) < 1.0);
     }

@@ -1,20 +1,20 @@
-//! Base64 and base64url inside of a text.
+//! Decodes base64 and base64url within a text.
 
 use std::ops::Range;
 
 use super::view::View;
 
-/// A run of fewer characters holds less of a secret than is searched for.
+/// The shortest run that is decoded. A shorter one contains fewer than the eight characters that are searched for.
 const MIN_RUN: usize = 10;
-/// What base64 makes of a text is ASCII; fewer such bytes in a row are there by chance.
+/// The shortest run of ASCII that counts as decoded text. Shorter ones occur by chance.
 const MIN_DECODED_TEXT: usize = 8;
-/// A byte that is not part of any text: separates what was decoded from different runs.
+/// Separates the decoded texts of different runs. It is not valid in UTF-8.
 const SEPARATOR: u8 = 0xff;
 
-/// What precedes a secret in what was encoded, and words before a run, shift the groups of four characters.
+/// The offsets at which a run is decoded: text before the secret, encoded or not, shifts the groups of four characters.
 pub(super) const OFFSETS: Range<usize> = 0..4;
 
-/// Decodes every run of base64 characters from its character number `offset`; `None` if that gives no text.
+/// Decodes every run of base64 characters, from its character `offset`; `None` if the result contains no text.
 pub(super) fn decode_base64(view: &View, offset: usize) -> Option<View> {
     let bytes = view.bytes();
     let mut texts = View::default();
@@ -42,14 +42,14 @@ fn decode_run(view: &View, start: usize, end: usize) -> View {
         if bit_count >= 8 {
             bit_count -= 8;
             let [.., byte] = (bits >> bit_count).to_be_bytes();
-            // Each byte is made of two characters.
-            decoded.push(&[byte], view.place(at - 1..at + 1));
+            // Each byte is decoded from two characters.
+            decoded.push(&[byte], view.origin(at - 1..at + 1));
         }
     }
     decoded
 }
 
-/// Appends those parts of a decoded run that may be text.
+/// Appends the parts of a decoded run that may be text.
 fn append_texts(decoded: &View, texts: &mut View) {
     let bytes = decoded.bytes();
     let mut start = 0;
@@ -57,13 +57,13 @@ fn append_texts(decoded: &View, texts: &mut View) {
         let length = bytes[start..].iter().take_while(|byte| byte.is_ascii()).count();
         if length >= MIN_DECODED_TEXT {
             texts.append(decoded, start..start + length);
-            texts.push(&[SEPARATOR], decoded.place(start + length - 1..start + length));
+            texts.push(&[SEPARATOR], decoded.origin(start + length - 1..start + length));
         }
         start += length + 1;
     }
 }
 
-/// The six bits that a character of base64 or base64url stands for.
+/// Returns the six bits of a character of base64 or base64url; `None` for any other character.
 pub(super) fn sextet(byte: u8) -> Option<u8> {
     Some(match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -75,7 +75,7 @@ pub(super) fn sextet(byte: u8) -> Option<u8> {
     })
 }
 
-/// Decodes the beginning of a text up to the first character that is not base64.
+/// Decodes the beginning of a text, up to the first character that is not base64.
 pub(super) fn decode_prefix(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut bits, mut bit_count) = (0_u32, 0);

@@ -1,4 +1,4 @@
-//! Every view of a text that decoding can reach, within bounds.
+//! Visits every view of a text that decoding can reach, within limits.
 
 use std::collections::HashSet;
 
@@ -6,11 +6,11 @@ use super::base64_runs::{OFFSETS, decode_base64};
 use super::escapes::{Reading, decode_escapes, has_escapes};
 use super::view::View;
 
-/// How a text is decoded, again and again.
+/// How a text is decoded repeatedly.
 #[derive(Clone, Copy)]
 struct Chain {
     reading: Reading,
-    /// Whether blanks stay where they are: they end an escape then. Otherwise they may be inside of one.
+    /// Whether blanks are kept, so that a blank ends an escape. Otherwise an escape may contain blanks.
     keeps_blanks: bool,
 }
 
@@ -22,13 +22,13 @@ const CHAINS: [Chain; 6] = [
     Chain::new(Reading::Ascii, true),
     Chain::new(Reading::Ascii, false),
 ];
-/// The strict reading matters where a secret itself looks like something encoded; the others read all levels at once.
+/// The most levels of nesting in the strict reading. It matters only for a secret that looks encoded itself; the other
+/// readings decode all levels at once.
 const MAX_STRICT_LEVELS: usize = 4;
-/// The views of a text, all together, have at most so many bytes, and [`MAX_GROWTH`] more for each of the text: what a
-/// few milliseconds suffice for.
+/// The most bytes of all views of a text, plus [`MAX_GROWTH`] for each byte of the text. Takes a few milliseconds.
 const BASE_BUDGET: usize = 65_536;
 const MAX_GROWTH: usize = 24;
-/// The same for a secret, which hardly ever holds anything to decode.
+/// The most bytes of all views of a secret, for each of its bytes. A secret rarely contains anything to decode.
 const MAX_SECRET_GROWTH: usize = 8;
 
 impl Chain {
@@ -40,12 +40,12 @@ impl Chain {
     }
 }
 
-/// Visits the text and every view that decoding makes of it, each without blanks. Returns false if there are too many.
+/// Visits the text and every view that decoding can reach, each without blanks. Returns false if a limit was exceeded.
 pub(super) fn for_each_view(text: View, visit: impl FnMut(&View)) -> bool {
     Walk::new(true, BASE_BUDGET + MAX_GROWTH * text.len(), visit).run(text)
 }
 
-/// Visits a secret and what it becomes where a text that holds it is decoded, each without blanks.
+/// Visits a secret and its decoded forms, which appear when a text that contains it is decoded. Each is without blanks.
 pub(super) fn for_each_secret_view(secret: View, visit: impl FnMut(&View)) {
     Walk::new(false, MAX_SECRET_GROWTH * secret.len(), visit).run(secret);
 }
@@ -54,10 +54,10 @@ struct Walk<V> {
     visit: V,
     /// Whether base64 is decoded.
     has_base64: bool,
-    /// How many bytes of views may follow.
+    /// How many bytes of views may still be visited.
     budget: usize,
     visited: HashSet<Vec<u8>>,
-    /// Texts that were found in base64.
+    /// Texts that were decoded from base64 and are not visited yet.
     pending: Vec<View>,
 }
 
@@ -72,11 +72,11 @@ impl<V: FnMut(&View)> Walk<V> {
         }
     }
 
-    /// Returns false if the budget did not suffice.
+    /// Returns false if the budget was exceeded.
     fn run(mut self, text: View) -> bool {
         self.pending.push(text);
         while let Some(text) = self.pending.pop() {
-            // All chains are the same where there is nothing to decode.
+            // Without escapes all chains give the same views.
             let count = if has_escapes(&text) { CHAINS.len() } else { 1 };
             if !CHAINS[..count].iter().all(|chain| self.follow(*chain, &text)) {
                 return false;
@@ -85,22 +85,22 @@ impl<V: FnMut(&View)> Walk<V> {
         true
     }
 
-    /// Decodes escapes until there are none.
+    /// Decodes escapes until there are none. Returns false if the budget was exceeded.
     fn follow(&mut self, chain: Chain, text: &View) -> bool {
         let mut decoded = None;
         for level in 0.. {
             let view = decoded.as_ref().unwrap_or(text);
-            let Some(left) = self.budget.checked_sub(view.len()) else {
+            let Some(remaining) = self.budget.checked_sub(view.len()) else {
                 return false;
             };
-            self.budget = left;
-            let ink = view.without_blanks();
-            let ink = ink.as_ref().unwrap_or(view);
-            self.visit(ink);
+            self.budget = remaining;
+            let compact = view.without_blanks();
+            let compact = compact.as_ref().unwrap_or(view);
+            self.visit(compact);
             if chain.reading == Reading::Strict && level == MAX_STRICT_LEVELS {
                 break;
             }
-            decoded = decode_escapes(if chain.keeps_blanks { view } else { ink }, chain.reading);
+            decoded = decode_escapes(if chain.keeps_blanks { view } else { compact }, chain.reading);
             if decoded.is_none() {
                 break;
             }

@@ -1,32 +1,34 @@
-//! Escapes: characters that stand for another one in URLs, HTML and JSON.
+//! Decodes the escapes of URLs, HTML and JSON.
 
 use super::view::View;
 
-/// The escapes, by the byte that each begins with.
+/// The decoders, by the first byte of an escape.
 const DECODERS: [(u8, Decoder); 3] = [(b'%', percent), (b'&', entity), (b'\\', backslash)];
 
-/// Reads the escape at the beginning of a text, if there is one.
+/// Decodes the escape at the beginning of a text; `None` if there is none.
 type Decoder = fn(&[u8], Reading) -> Option<Escape>;
 
-/// How escapes are read where there is a choice.
+/// How an ambiguous escape is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// As by the standards: entities end in a semicolon, and each level of nesting is a step of its own.
+    /// As standardized: an entity ends with a semicolon, and each level of nesting is decoded in a step of its own.
     Strict,
-    /// Entities need no semicolon; all digits that follow belong to the number, as for a browser.
+    /// As in a browser: the semicolon of an entity is optional, and all following digits belong to its number. Decodes
+    /// all levels of nesting at once.
     Greedy,
-    /// The same, but as many digits belong to the number as make an ASCII character.
+    /// As [`Greedy`](Self::Greedy), but without a semicolon only the digits of a printable ASCII character belong to the
+    /// number.
     Ascii,
 }
 
-/// An escape.
+/// A decoded escape.
 struct Escape {
-    /// How many bytes it takes.
+    /// Its length in bytes.
     length: usize,
     meaning: Meaning,
 }
 
-/// What an escape stands for.
+/// The decoded value of an escape.
 enum Meaning {
     /// One byte of UTF-8.
     Byte(u8),
@@ -77,11 +79,11 @@ const HTML_NAMES: [(&str, char); 42] = [
     ("verbar", '|'),
     ("vert", '|'),
 ];
-/// So many backslashes in a row are read at once: those of six levels of JSON.
+/// The most backslashes that are decoded at once: those of six levels of JSON.
 const MAX_BACKSLASHES: usize = 64;
 const MAX_PRINTABLE_ASCII: u32 = 0x7e;
 
-/// Decodes every escape of a view once; `None` if there is not any.
+/// Decodes every escape of a view once; `None` if it has none.
 pub(super) fn decode_escapes(view: &View, reading: Reading) -> Option<View> {
     let bytes = view.bytes();
     let mut decoded = View::with_capacity(view.len());
@@ -94,10 +96,10 @@ pub(super) fn decode_escapes(view: &View, reading: Reading) -> Option<View> {
             continue;
         };
         decoded.append(view, kept_from..at);
-        let place = view.place(at..at + length);
+        let origin = view.origin(at..at + length);
         match meaning {
-            Meaning::Byte(byte) => decoded.push(&[byte], place),
-            Meaning::Character(c) => decoded.push(c.encode_utf8(&mut [0; 4]).as_bytes(), place),
+            Meaning::Byte(byte) => decoded.push(&[byte], origin),
+            Meaning::Character(c) => decoded.push(c.encode_utf8(&mut [0; 4]).as_bytes(), origin),
         }
         at += length;
         kept_from = at;
@@ -109,7 +111,7 @@ pub(super) fn decode_escapes(view: &View, reading: Reading) -> Option<View> {
     Some(decoded)
 }
 
-/// Whether there may be something to decode.
+/// Returns whether a view may contain an escape.
 pub(super) fn has_escapes(view: &View) -> bool {
     view.bytes().iter().any(|byte| is_escape_start(*byte))
 }
@@ -123,7 +125,7 @@ fn escape(text: &[u8], reading: Reading) -> Option<Escape> {
     decoder(text, reading)
 }
 
-/// `%2B`, `%u002B`; and `%252B`, `%25252B`, … at once.
+/// Decodes `%2B` and `%u002B`; and `%252B`, `%25252B`, … at once unless the reading is strict.
 fn percent(text: &[u8], reading: Reading) -> Option<Escape> {
     let mut start = 1;
     while reading != Reading::Strict
@@ -146,7 +148,7 @@ fn percent_digits(text: &[u8]) -> Option<Escape> {
     })
 }
 
-/// `&#43;`, `&#x2B;`, `&plus;`, with or without the semicolon; and `&amp;#43;`, `&amp;amp;#43;`, … at once.
+/// Decodes `&#43;`, `&#x2B;` and `&plus;`; and `&amp;#43;`, `&amp;amp;#43;`, … at once unless the reading is strict.
 fn entity(text: &[u8], reading: Reading) -> Option<Escape> {
     let mut start = 1;
     while reading != Reading::Strict
@@ -166,7 +168,7 @@ fn entity_body(text: &[u8], reading: Reading) -> Option<Escape> {
     }
 }
 
-/// `plus;`, in any case of letters.
+/// Decodes `plus;`, with letters of either case.
 fn named_entity(text: &[u8], reading: Reading) -> Option<Escape> {
     text.first().filter(|byte| byte.is_ascii_alphabetic())?;
     let known = HTML_NAMES.iter().filter(|(name, _)| {
@@ -175,12 +177,12 @@ fn named_entity(text: &[u8], reading: Reading) -> Option<Escape> {
     });
     let (name, c) = known.max_by_key(|(name, _)| name.len())?;
     Some(Escape {
-        length: ended_length(text, name.len(), reading)?,
+        length: length_with_semicolon(text, name.len(), reading)?,
         meaning: Meaning::Character(*c),
     })
 }
 
-/// `43;` or `x2B;`, with leading zeros or without.
+/// Decodes `43;` or `x2B;`, with or without leading zeros.
 fn numeric_entity(text: &[u8], reading: Reading) -> Option<Escape> {
     let (prefix, radix) = match text.first()? {
         b'x' | b'X' => (1, 16),
@@ -189,12 +191,12 @@ fn numeric_entity(text: &[u8], reading: Reading) -> Option<Escape> {
     let digits = text[prefix..]
         .iter()
         .map_while(|byte| char::from(*byte).to_digit(radix));
-    let is_ended = text.get(prefix + digits.clone().count()) == Some(&b';');
+    let has_semicolon = text.get(prefix + digits.clone().count()) == Some(&b';');
     let mut number = 0_u32;
     let mut length = prefix;
     for digit in digits {
         let longer = number.saturating_mul(radix).saturating_add(digit);
-        if !is_ended && reading == Reading::Ascii && longer > MAX_PRINTABLE_ASCII {
+        if !has_semicolon && reading == Reading::Ascii && longer > MAX_PRINTABLE_ASCII {
             break;
         }
         number = longer;
@@ -204,35 +206,35 @@ fn numeric_entity(text: &[u8], reading: Reading) -> Option<Escape> {
         return None;
     }
     Some(Escape::of_code_point(
-        ended_length(text, length, reading)?,
+        length_with_semicolon(text, length, reading)?,
         number,
     ))
 }
 
-/// The length with the semicolon; `None` if there has to be one.
-fn ended_length(text: &[u8], length: usize, reading: Reading) -> Option<usize> {
+/// Returns the length of an entity with its semicolon; `None` if a required one is missing.
+fn length_with_semicolon(text: &[u8], length: usize, reading: Reading) -> Option<usize> {
     if text.get(length) == Some(&b';') {
         return Some(length + 1);
     }
     (reading != Reading::Strict).then_some(length)
 }
 
-/// `\u002B`, `\u{2B}`, `\x2B`, `\/`, `\n`, …; and behind any number of backslashes at once, since each level of JSON
-/// doubles them.
+/// Decodes `\u002B`, `\u{2B}`, `\x2B`, `\/`, `\n`, …; also after several backslashes unless the reading is strict, because
+/// each level of JSON doubles them.
 fn backslash(text: &[u8], reading: Reading) -> Option<Escape> {
-    let most = if reading == Reading::Strict {
+    let max = if reading == Reading::Strict {
         1
     } else {
         MAX_BACKSLASHES
     };
-    let run = text.iter().take(most);
+    let run = text.iter().take(max);
     let start = run.take_while(|byte| **byte == b'\\').count();
     let escaped = &text[start..];
     let escape = match escaped.first()? {
         b'u' | b'U' => code_point(escaped)?,
         b'x' | b'X' => Escape::of_code_point(3, hexadecimal(escaped.get(1..3)?)?),
         b'b' | b'B' | b'f' | b'F' | b'n' | b'N' | b'r' | b'R' | b't' | b'T' => Escape::of_character(1, ' '),
-        // They may begin an escape themselves.
+        // These may begin another escape.
         b'%' | b'&' if start == 1 => return None,
         b'%' | b'&' => return Some(Escape::of_character(start, '\\')),
         byte if byte.is_ascii_punctuation() => Escape::of_character(1, char::from(*byte)),
@@ -241,7 +243,7 @@ fn backslash(text: &[u8], reading: Reading) -> Option<Escape> {
     Some(escape.after(start))
 }
 
-/// What is behind the backslash of `\u002B` and `\u{2B}`.
+/// Decodes `u002B` or `u{2B}`, without the backslash.
 fn code_point(text: &[u8]) -> Option<Escape> {
     if text.get(1) != Some(&b'{') {
         return Some(Escape::of_code_point(5, hexadecimal(text.get(1..5)?)?));
@@ -284,7 +286,7 @@ impl Escape {
         )
     }
 
-    /// The same behind so many bytes more.
+    /// Adds the length of a prefix.
     fn after(self, start: usize) -> Self {
         Self {
             length: start + self.length,

@@ -1,4 +1,4 @@
-//! All secrets of one acquisition.
+//! The secrets of one acquisition.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -6,23 +6,23 @@ use super::Redactor;
 use crate::locking::lock;
 use crate::token::Secret;
 
-/// An acquisition that is tried again and again reads keys and assertions anew; so many are remembered.
+/// The most secrets that are kept. Each retry can read another key or assertion.
 const MAX_SECRETS: usize = 32;
 
-/// What was sent or received in one acquisition and must not show up in anything that is said about it, since each
-/// response may repeat what any earlier request held.
+/// The secrets that were sent or received in one acquisition. They are redacted from all its messages, because a response
+/// may repeat a secret of any earlier request.
 #[derive(Default)]
 pub struct KnownSecrets(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     secrets: Vec<Secret>,
-    /// Made when it is needed first: most acquisitions have nothing to redact.
+    /// Created when first needed: most acquisitions have nothing to redact.
     redactor: Option<Arc<Redactor>>,
 }
 
 impl KnownSecrets {
-    /// Adds secrets; the oldest make room if there are too many.
+    /// Adds secrets. Beyond `MAX_SECRETS` the oldest ones are removed.
     pub fn add(&self, secrets: impl IntoIterator<Item = Secret>) {
         let mut known = self.lock();
         for secret in secrets {
@@ -41,7 +41,7 @@ impl KnownSecrets {
         }
     }
 
-    /// A redactor for all secrets so far.
+    /// Returns a redactor for all secrets so far.
     pub fn redactor(&self) -> Arc<Redactor> {
         let mut known = self.lock();
         let Known { secrets, redactor } = &mut *known;

@@ -1,11 +1,11 @@
-//! Redaction: text of others as one line that holds neither a secret nor a token.
+//! Redaction: converts untrusted text to one line without secrets and tokens.
 //!
-//! Text that comes from outside of this package goes through a [`Redactor`] before it is shown: responses, header
-//! fields, the messages of HTTP and TLS libraries, of a caller's client and of the operating system.
+//! Text from outside this package passes through a [`Redactor`] before it is used in a message: responses, header fields,
+//! and the messages of HTTP and TLS libraries, of custom network clients and of the operating system.
 //!
-//! An encoder chooses character by character what it encodes, so that a list of encoded secrets can never be
-//! complete. The text is decoded instead: `decoding` makes every view of the text that decoding can reach, in which
-//! each byte has its range of the text. What `secrets` or `tokens` find in a view is removed from the text.
+//! An encoder chooses for each character whether to encode it, so a list of encoded secrets cannot be complete. The text
+//! is decoded instead: `decoding` creates every view of the text that decoding can reach. Each byte of a view has its
+//! range of the original text. The ranges in which `secrets` or `tokens` find something are replaced.
 
 mod base64_runs;
 mod decoding;
@@ -25,28 +25,28 @@ use self::view::View;
 use crate::token::Secret;
 
 const REDACTED: &str = "<redacted>";
-/// Shows that a text was longer.
+/// Marks a text that was cut.
 const ELLIPSIS: char = '…';
-/// At least this many bytes of a text are searched, and [`BYTES_PER_CHARACTER`] for each character that may be shown.
+/// How many bytes of a text are searched at least. For a long result it is [`BYTES_PER_CHARACTER`] for each character.
 const MIN_SEARCHED_BYTES: usize = 4_096;
-/// At least this many bytes of a text are passed through to find those: white space, of which there may be any amount, is
-/// not searched.
+/// How many bytes of a text are read at least to find those. White space, which is not searched, can be of any length.
 const MIN_SCANNED_BYTES: usize = 65_536;
-/// Escapes and removed secrets need several bytes of a text for each character that is shown in the end.
+/// Escapes and redacted secrets take several bytes of the text for each character of the result.
 const BYTES_PER_CHARACTER: usize = 8;
-/// The end of a text that was cut is searched, but not shown: eight characters of a secret of 64 bytes each fit in.
+/// The last bytes of a cut text are searched but not shown, because a secret may be cut there. Eight characters of a
+/// secret with 64 bytes each fit into them.
 const CUT_OVERLAP: usize = 512;
-/// Longer secrets, all together, are not searched for: nothing is shown then. Real tokens have some 2 KiB.
+/// The most bytes of all secrets together. Beyond it, whole texts are redacted. Real tokens have about 2 KiB.
 const MAX_SECRET_BYTES: usize = 24_576;
 
-/// Removes secrets and tokens from texts.
+/// Redacts secrets and tokens in texts.
 pub struct Redactor {
-    /// `None` if the secrets are too long to be searched for.
+    /// `None` if the secrets exceed [`MAX_SECRET_BYTES`].
     index: Option<SecretIndex>,
 }
 
 impl Redactor {
-    /// A redactor for these secrets, and for everything that looks like a JWT.
+    /// Creates a redactor for these secrets and for everything that looks like a JWT.
     pub fn new(secrets: &[Secret]) -> Self {
         let bytes: usize = secrets.iter().map(|secret| secret.expose_secret().len()).sum();
         Self {
@@ -54,8 +54,8 @@ impl Redactor {
         }
     }
 
-    /// Returns the text as one line of at most `max_chars` characters, without control characters, secrets and
-    /// tokens. Only the beginning of a text that is much longer is looked at.
+    /// Returns the text as one line of at most `max_chars` characters (and an ellipsis if it was cut), without control
+    /// characters, secrets and tokens. Reads only the beginning of a text that is much longer.
     pub fn redact(&self, text: &str, max_chars: usize) -> String {
         let line = Line::new(text, max_chars);
         let redacted = match self.secret_ranges(&line.text) {
@@ -65,7 +65,7 @@ impl Redactor {
         shorten(redacted, max_chars, line.is_cut)
     }
 
-    /// Where secrets and tokens are; `None` if that cannot be told within bounds.
+    /// Returns the ranges of secrets and tokens; `None` if the search exceeds its limits.
     fn secret_ranges(&self, text: &str) -> Option<Vec<Range<usize>>> {
         if text.is_empty() {
             return Some(Vec::new());
@@ -80,7 +80,7 @@ impl Redactor {
     }
 }
 
-/// The beginning of a text in one line: without control characters, with single blanks.
+/// The beginning of a text as one line: without control characters, and with single spaces.
 struct Line {
     text: String,
     is_cut: bool,
@@ -123,7 +123,7 @@ impl Line {
         }
     }
 
-    /// What of it may be shown.
+    /// Returns the part that may be shown.
     fn shown(&self) -> &str {
         if !self.is_cut {
             return &self.text;
@@ -136,17 +136,17 @@ impl Line {
     }
 }
 
-/// The text with a mark in place of each range; ranges that touch each other become one.
+/// Replaces each range with [`REDACTED`]. Adjacent ranges are replaced once.
 fn redact_ranges(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     ranges.sort_unstable_by_key(|range| range.start);
     let mut redacted = String::with_capacity(text.len());
     let mut shown_to = 0;
-    let mut ends_in_mark = false;
+    let mut ends_redacted = false;
     for range in ranges.into_iter().filter(|range| range.start < text.len()) {
-        if range.start > shown_to || !ends_in_mark {
+        if range.start > shown_to || !ends_redacted {
             redacted.push_str(text.get(shown_to..range.start).unwrap_or_default());
             redacted.push_str(REDACTED);
-            ends_in_mark = true;
+            ends_redacted = true;
         }
         shown_to = shown_to.max(range.end);
     }

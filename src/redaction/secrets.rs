@@ -1,7 +1,7 @@
-//! Finds secrets in a view: eight characters of a secret in a row are enough.
+//! Finds secrets in a view, and parts of secrets with at least eight characters.
 //!
-//! A response may repeat only a part of a secret, and what was cut off does not help to recognise the rest. So a view
-//! is searched for every eight characters of every secret, in any case of letters.
+//! A response may repeat only a part of a secret, at any offset. A view is therefore searched for every window of eight
+//! characters of every secret, without regard to case.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use super::decoding::for_each_secret_view;
 use super::view::View;
 use crate::token::Secret;
 
-/// How many characters of a secret are recognised. Words are often shorter, so that a secret which is shorter itself is
-/// not searched for: it would take ordinary words out of every message.
+/// The number of characters by which a secret is recognized. Shorter secrets are not searched for, because they would
+/// match ordinary words.
 const WINDOW: usize = 8;
 
-/// The windows of several secrets.
+/// An index of the windows of all secrets.
 pub(super) struct SecretIndex {
     windows: WindowSet,
-    /// The windows of secrets that have blanks, without plus signs: a form has a plus sign for each blank.
+    /// The windows of secrets with blanks, without plus signs: in a form, a plus sign stands for a blank.
     form_windows: WindowSet,
 }
 
@@ -37,16 +37,16 @@ impl SecretIndex {
                 continue;
             }
             let view = || View::new(secret);
-            // What a secret becomes if it is decoded itself: it may hold a percent sign or a backslash.
+            // Decoding the text also decodes a secret that contains a percent sign or a backslash.
             for_each_secret_view(view(), |view| {
                 windows.extend(windows_of(view.bytes()));
             });
-            // An encoder's letters may have been changed to lower case, and cannot be decoded then.
+            // Base64 that was converted to lower case cannot be decoded, so the encoded secret is searched for as well.
             for offset in 0..3 {
                 windows.extend(windows_of(aligned_base64(secret, offset).as_bytes()));
             }
-            if let Some(ink) = view().without_blanks() {
-                form_windows.extend(windows_of(&without_plus(ink.bytes())));
+            if let Some(compact) = view().without_blanks() {
+                form_windows.extend(windows_of(&without_plus(compact.bytes())));
             }
         }
         Self {
@@ -55,7 +55,7 @@ impl SecretIndex {
         }
     }
 
-    /// The ranges of the original text that hold a part of a secret. The view has no blanks.
+    /// Returns the ranges of the original text that contain a part of a secret. The view must have no blanks.
     pub(super) fn find_all(&self, view: &View) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         self.windows.find_all(view, |_| true, &mut found);
@@ -68,7 +68,7 @@ fn without_plus(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().filter(|byte| fold(*byte) != b'+').collect()
 }
 
-/// Every eight bytes in a row, folded.
+/// Returns every window of eight folded bytes.
 fn windows_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes
         .iter()
@@ -83,7 +83,7 @@ fn slide(window: u64, byte: u8) -> u64 {
     window << 8 | u64::from(fold(byte))
 }
 
-/// Makes letters of either case, and base64 and base64url, the same.
+/// Maps upper case to lower case, and base64url to base64.
 fn fold(byte: u8) -> u8 {
     match byte {
         b'-' => b'+',
@@ -92,8 +92,7 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-/// What base64 makes of a secret that is preceded by so many bytes, modulo 3: the characters that depend on nothing but
-/// the secret.
+/// Returns base64 of a secret that follows `offset` other bytes (modulo 3): the characters that depend only on the secret.
 fn aligned_base64(secret: &str, offset: usize) -> Zeroizing<String> {
     let bytes = Zeroizing::new([&b"\0\0"[..offset], secret.as_bytes()].concat());
     let (from, to) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
@@ -103,7 +102,7 @@ fn aligned_base64(secret: &str, offset: usize) -> Zeroizing<String> {
 /// A set of windows.
 struct WindowSet {
     sorted: Vec<u64>,
-    /// One bit for each hash of a window: almost every window of an ordinary text is told by it.
+    /// A Bloom filter with one hash: rejects almost every window of ordinary text without a search.
     filter: Vec<u64>,
 }
 
@@ -138,17 +137,17 @@ impl WindowSet {
         self.filter[word] & bit != 0 && self.sorted.binary_search(&window).is_ok()
     }
 
-    /// Searches those bytes of a view that, folded, are wanted.
-    fn find_all(&self, view: &View, is_wanted: impl Fn(u8) -> bool, found: &mut Vec<Range<usize>>) {
+    /// Searches the bytes of a view that `is_searched` selects (after folding).
+    fn find_all(&self, view: &View, is_searched: impl Fn(u8) -> bool, found: &mut Vec<Range<usize>>) {
         if self.sorted.is_empty() {
             return;
         }
         let mut window = 0;
-        // The indices of the last bytes that are wanted.
+        // The indices of the last selected bytes.
         let mut indices = [0; WINDOW];
         let mut count = 0;
         for (at, byte) in view.bytes().iter().enumerate() {
-            if !is_wanted(fold(*byte)) {
+            if !is_searched(fold(*byte)) {
                 continue;
             }
             window = slide(window, *byte);

@@ -1,23 +1,22 @@
-//! Finds JWTs in a view, also those that this package has never seen.
+//! Finds JWTs in a view, including those that this package did not receive or send.
 
 use std::ops::Range;
 
 use super::base64_runs::{decode_prefix, sextet};
 use super::view::View;
 
-/// How nearly every JWT begins: `{"` in base64url.
+/// The start of nearly every JWT: `{"` in base64url.
 const START: &[u8] = b"eyJ";
-/// The first name of a header that is printed with line ends and indentation is within so many characters.
+/// How many characters are decoded to find the first name of a header, which may follow line ends and indentation.
 const HEADER_CHARACTERS: usize = 128;
-/// Ordinary words have this many letters and more.
+/// The minimum length of an ordinary word.
 const MIN_WORD: usize = 3;
-/// A token that is spaced out has pieces of up to this length, which can look like words.
+/// The longest piece of a token that is split by spaces into pieces that can look like words.
 const SHORT_PIECE: usize = 8;
-/// So many words in a row are not a token that was spaced out.
+/// This many words in a row are a sentence and not the pieces of a token.
 const WORDS_OF_A_SENTENCE: usize = 3;
 
-/// The ranges of the original text in which there is something that looks like a JWT. The view has no blanks, but knows
-/// where they were.
+/// Returns the ranges of the original text that look like a JWT. The view has no blanks, but records where they were.
 pub(super) fn token_ranges(view: &View) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -36,13 +35,14 @@ pub(super) fn token_ranges(view: &View) -> Vec<Range<usize>> {
 
 fn is_token_start(view: &View, at: usize) -> bool {
     let text = &view.bytes()[at..];
-    let is_whole = !(at + 1..at + START.len()).any(|index| index < view.len() && view.has_gap_before(index));
-    (is_whole && text.starts_with(START)) || is_header_start(text)
+    let has_no_gap =
+        !(at + 1..at + START.len()).any(|index| index < view.len() && view.has_gap_before(index));
+    (has_no_gap && text.starts_with(START)) || is_header_start(text)
 }
 
-/// Whether a text is the base64 of a JSON object's beginning, up to the colon behind its first name.
+/// Returns whether a text begins with base64 of the start of a JSON object, up to the colon after its first name.
 fn is_header_start(text: &[u8]) -> bool {
-    // An opening brace, then a quotation mark, a blank or a line end.
+    // Base64 of an opening brace followed by a quotation mark, a space or a line end.
     if !matches!(text, [b'e', b'y' | b'w', ..]) {
         return false;
     }
@@ -67,7 +67,7 @@ fn is_token_character(byte: u8) -> bool {
     sextet(byte).is_some() || b".=~".contains(&byte)
 }
 
-/// The end of a token: the first character that no token has, or the gap behind which ordinary words are.
+/// Returns the end of a token: the first character that is not allowed in a token, or the gap before ordinary words.
 fn token_end(view: &View, start: usize) -> usize {
     let mut end = piece_end(view, start);
     let needed = if end - start <= SHORT_PIECE {
@@ -84,14 +84,14 @@ fn token_end(view: &View, start: usize) -> usize {
     end
 }
 
-/// The end of the characters without a gap between them.
+/// Returns the end of a piece, which is a run of token characters without gaps.
 fn piece_end(view: &View, start: usize) -> usize {
     (start + 1..view.len())
         .find(|at| view.has_gap_before(*at) || !is_token_character(view.bytes()[*at]))
         .unwrap_or(view.len())
 }
 
-/// Whether the next pieces are words: so many of them, or all that there are.
+/// Returns whether the next `needed` pieces are words, or all pieces if there are fewer.
 fn has_words_at(view: &View, mut at: usize, needed: usize) -> bool {
     for _ in 0..needed {
         if at >= view.len() || !is_token_character(view.bytes()[at]) {
@@ -106,7 +106,7 @@ fn has_words_at(view: &View, mut at: usize, needed: usize) -> bool {
     true
 }
 
-/// Whether a piece is an ordinary word, or several with full stops or hyphens between them.
+/// Returns whether a piece is an ordinary word, or several that are separated by full stops or hyphens.
 fn is_word(piece: &[u8], is_spaced: bool) -> bool {
     if is_spaced && piece.len() < MIN_WORD {
         return false;

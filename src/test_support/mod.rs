@@ -1,6 +1,6 @@
-//! Stand-ins for the machine and the network, for tests: nothing here waits, connects or reads.
+//! Fakes of the platform and of the network, for tests. They access neither the operating system nor the network.
 //!
-//! One file, since nearly every test takes several of them together.
+//! Over 300 lines in one file, because nearly every test uses several of them together.
 
 #[cfg(test)]
 pub(crate) mod proptest;
@@ -29,10 +29,10 @@ use crate::options::{ApplicationOptions, RawApplicationOptions, UntypedValue};
 use crate::platform::{BlockingPool, Clock, Environment, Files, FixedRandom, Platform, ReadError};
 use crate::token::Timestamp;
 
-/// The wall time at which every test starts.
+/// The wall-clock time at which every test starts.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// A certificate (`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256`), whose key is nowhere.
+/// A certificate (`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256`), whose key was deleted.
 pub(crate) const CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBczCCARmgAwIBAgIUZAYCz8Mhq15Cc/UJ0Oz4+RniTy8wCgYIKoZIzj0EAwIw
@@ -46,9 +46,9 @@ HwYDVR0jBBgwFoAUlnCgJXu+lIQxYUaGN+DlKoOwdF8wDwYDVR0TAQH/BAUwAwEB
 -----END CERTIFICATE-----
 ";
 
-/// Wall time that runs with Tokio's clock, and can leap ahead of it as after a suspension.
+/// A wall clock that advances with Tokio's clock, and can be set ahead or back.
 pub(crate) struct FakeClock {
-    began: Instant,
+    started_at: Instant,
     ahead: Mutex<Duration>,
     behind: Mutex<Duration>,
 }
@@ -56,19 +56,19 @@ pub(crate) struct FakeClock {
 impl FakeClock {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            began: Instant::now(),
+            started_at: Instant::now(),
             ahead: Mutex::default(),
             behind: Mutex::default(),
         })
     }
 
-    /// The wall clock alone moves: the machine slept.
+    /// Sets the wall clock ahead, as after the machine was suspended. Tokio's clock does not change.
     pub(crate) fn jump(&self, by: Duration) {
         *lock(&self.ahead) += by;
     }
 
-    /// The wall clock is set to an earlier time.
-    pub(crate) fn put_back(&self, by: Duration) {
+    /// Sets the wall clock back.
+    pub(crate) fn set_back(&self, by: Duration) {
         *lock(&self.behind) += by;
     }
 }
@@ -76,47 +76,47 @@ impl FakeClock {
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         START
-            .saturating_add(self.began.elapsed())
+            .saturating_add(self.started_at.elapsed())
             .saturating_add(*lock(&self.ahead))
             .saturating_sub(*lock(&self.behind))
     }
 }
 
-/// What stands at a path.
+/// An entry of the fake file system.
 #[derive(Clone)]
 pub(crate) enum FakeEntry {
     File(Vec<u8>),
-    /// A link to a file of this content.
+    /// A link to a file with this content.
     Link(Vec<u8>),
-    /// A pipe, a folder, a device.
+    /// A pipe, a directory or a device.
     Pipe,
-    /// A file of somebody else's.
+    /// A file without read permission.
     Locked,
-    /// A file on a file system that hangs until [`HungFile`] is dropped, and that is gone then.
+    /// A file on a file system that hangs until [`HungFile`] is dropped. Afterwards the file is missing.
     Hung(Arc<Hung>),
 }
 
-/// What a read of a file that hangs waits for.
+/// Blocks the reads of a file that hangs.
 pub(crate) struct Hung {
-    begun: Semaphore,
+    started: Semaphore,
     released: Mutex<Receiver<()>>,
 }
 
-/// A file that hangs, in the test's hands. Reads that hang end when it is dropped.
+/// A test's handle of a file that hangs. Dropping it ends the hanging reads.
 pub(crate) struct HungFile {
     hung: Arc<Hung>,
     _release: Sender<()>,
 }
 
 impl HungFile {
-    /// Waits until a read hangs that was not waited for before.
+    /// Waits until the next read hangs.
     pub(crate) async fn read(&self) {
-        let begun = self.hung.begun.acquire().await;
-        begun.expect("never closed").forget();
+        let permit = self.hung.started.acquire().await;
+        permit.expect("never closed").forget();
     }
 }
 
-/// Files that exist nowhere else.
+/// A file system in memory.
 #[derive(Default)]
 pub(crate) struct FakeFiles {
     entries: Mutex<HashMap<PathBuf, FakeEntry>>,
@@ -128,11 +128,11 @@ impl FakeFiles {
         lock(&self.entries).insert(path.into(), entry);
     }
 
-    /// Puts a file there whose reads hang.
+    /// Adds a file whose reads hang.
     pub(crate) fn hang(&self, path: &str) -> HungFile {
         let (release, released) = channel();
         let hung = Arc::new(Hung {
-            begun: Semaphore::new(0),
+            started: Semaphore::new(0),
             released: Mutex::new(released),
         });
         self.put(path, FakeEntry::Hung(hung.clone()));
@@ -157,7 +157,7 @@ impl Files for FakeFiles {
         let entry = lock(&self.entries).get(path).cloned();
         match entry {
             Some(FakeEntry::Hung(hung)) => {
-                hung.begun.add_permits(1);
+                hung.started.add_permits(1);
                 let _ = lock(&hung.released).recv();
                 Err(ReadError::Io(io::ErrorKind::NotFound.into()))
             }
@@ -173,7 +173,7 @@ impl Files for FakeFiles {
     }
 }
 
-/// An answer to be given.
+/// A response of [`FakeTransport`].
 #[derive(Clone, Default)]
 pub(crate) struct FakeResponse {
     pub(crate) status: u16,
@@ -190,7 +190,7 @@ impl FakeResponse {
         }
     }
 
-    /// A token that lives for so many seconds.
+    /// A response with a token that is valid for `lifetime` seconds.
     pub(crate) fn token(secret: &str, lifetime: u64) -> Self {
         let body = format!(r#"{{"access_token":"{secret}","expires_in":{lifetime},"token_type":"Bearer"}}"#);
         Self::new(200, body)
@@ -222,13 +222,13 @@ impl FakeResponse {
     }
 }
 
-/// What becomes of one request.
+/// The outcome of a request to [`FakeTransport`].
 pub(crate) enum FakeOutcome {
     Response(FakeResponse),
     Error(TransportErrorKind),
-    /// Nobody accepts the connection: a fault after the connect timeout.
+    /// No connection: an error after the connect timeout.
     NoConnection,
-    /// No answer, ever.
+    /// No response, ever.
     Silence,
     Panic,
     After(Duration, Box<FakeOutcome>),
@@ -241,8 +241,8 @@ impl FakeOutcome {
 }
 
 impl From<FakeResponse> for FakeOutcome {
-    fn from(reply: FakeResponse) -> Self {
-        Self::Response(reply)
+    fn from(response: FakeResponse) -> Self {
+        Self::Response(response)
     }
 }
 
@@ -254,7 +254,7 @@ impl From<TransportErrorKind> for FakeOutcome {
 
 type Script = dyn Fn(usize, &Request) -> FakeOutcome + Send + Sync;
 
-/// A network that records what is sent and plays a script.
+/// A transport that records requests. A script determines their outcomes.
 pub(crate) struct FakeTransport {
     id: usize,
     script: Mutex<Arc<Script>>,
@@ -265,14 +265,14 @@ pub(crate) struct FakeTransport {
 }
 
 impl FakeTransport {
-    /// What becomes of a request is told by its number, from 0, and itself.
+    /// Creates a transport whose script gets the number of a request, from 0, and the request.
     pub(crate) fn scripted(
         script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
     ) -> Arc<Self> {
         Self::numbered(NATIVE_TRANSPORT_ID, script)
     }
 
-    /// A transport of another number than the native one's.
+    /// Creates a transport with another id than that of the native transport.
     pub(crate) fn numbered(
         id: usize,
         script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static,
@@ -287,12 +287,12 @@ impl FakeTransport {
         })
     }
 
-    /// Hands out `t0`, `t1`, … that live for so many seconds.
+    /// Creates a transport that returns the tokens `t0`, `t1`, …, which are valid for `lifetime` seconds.
     pub(crate) fn always_granting(lifetime: u64) -> Arc<Self> {
         Self::scripted(move |nth, _| FakeResponse::token(&format!("t{nth}"), lifetime).into())
     }
 
-    /// From now on another script; the numbers go on.
+    /// Replaces the script. The numbers of requests continue.
     pub(crate) fn set_script(&self, script: impl Fn(usize, &Request) -> FakeOutcome + Send + Sync + 'static) {
         *lock(&self.script) = Arc::new(script);
     }
@@ -308,7 +308,7 @@ impl FakeTransport {
             .collect()
     }
 
-    /// When each request was sent, in milliseconds after an instant.
+    /// Returns when each request was sent, in milliseconds after `since`.
     pub(crate) fn times(&self, since: Instant) -> Vec<u128> {
         let sent = lock(&self.sent);
         sent.iter().map(|(at, _)| (*at - since).as_millis()).collect()
@@ -322,7 +322,7 @@ impl FakeTransport {
         self.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// How many connections were kept, once their responses were read.
+    /// Returns how many connections were returned to the pool after their responses.
     pub(crate) fn kept_connections(&self) -> usize {
         self.kept_connections.load(Ordering::Relaxed)
     }
@@ -345,20 +345,20 @@ impl Transport for FakeTransport {
             };
             let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
             self.max_in_flight.fetch_max(now, Ordering::Relaxed);
-            let _under_way = InFlightGuard(&self.in_flight);
+            let _guard = InFlightGuard(&self.in_flight);
             let script = lock(&self.script).clone();
-            let mut play = script(nth, request);
+            let mut outcome = script(nth, request);
             loop {
-                match play {
+                match outcome {
                     FakeOutcome::After(wait, next) => {
                         sleep(wait).await;
-                        play = *next;
+                        outcome = *next;
                     }
-                    FakeOutcome::Response(reply) => {
+                    FakeOutcome::Response(response) => {
                         let connection = Some(self.connection());
                         return Ok(Response {
                             connection,
-                            ..reply.to(request)
+                            ..response.to(request)
                         });
                     }
                     FakeOutcome::Error(kind) => return Err(TransportError::new(kind)),
@@ -377,7 +377,7 @@ impl Transport for FakeTransport {
         self.id
     }
 
-    /// Only the native transport does: any other stands for a caller's own client.
+    /// Only the native transport needs one: any other id is that of a custom network client.
     fn needs_request_permit(&self) -> bool {
         self.id == NATIVE_TRANSPORT_ID
     }
@@ -391,7 +391,7 @@ impl Drop for InFlightGuard<'_> {
     }
 }
 
-/// A machine with this clock and these files, and no jitter.
+/// Returns a platform with this clock, these files and no jitter.
 pub(crate) fn platform(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Platform {
     Platform {
         clock: clock.clone(),
@@ -401,7 +401,7 @@ pub(crate) fn platform(clock: &Arc<FakeClock>, files: &Arc<FakeFiles>) -> Platfo
     }
 }
 
-/// The defaults, but for what this changes.
+/// Returns the default options after a change.
 pub(crate) fn options(change: impl FnOnce(&mut RawApplicationOptions)) -> ApplicationOptions {
     let mut raw = RawApplicationOptions::default();
     change(&mut raw);
@@ -412,7 +412,7 @@ pub(crate) fn resource(text: &str) -> Resource {
     Resource::parse(&text.into()).expect("a resource")
 }
 
-/// The variables that are given; the empty ones too.
+/// Returns an environment with these variables, which may be empty.
 pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {
     let owned = pairs
         .iter()

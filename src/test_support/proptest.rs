@@ -1,28 +1,28 @@
-//! How property tests draw their cases: the same ones at every run, so that a failure repeats itself.
+//! The configuration of property tests. Every run has the same cases, so that a failure can be reproduced.
 //!
-//! `PROPTEST_RNG_SEED=7 PROPTEST_CASES=20000 cargo test properties` draws others, and more of them.
+//! `PROPTEST_RNG_SEED=7 PROPTEST_CASES=20000 cargo test properties` runs other cases, and more of them.
 
 use std::future::Future;
 
 use proptest::test_runner::{Config, RngSeed};
 use tokio::runtime::Builder;
 
-/// The usual number of cases, from one seed unless another is asked for.
+/// Returns proptest's configuration of the environment, with a fixed seed unless the environment sets one.
 pub(crate) fn config() -> Config {
-    let asked_for = Config::default();
-    let rng_seed = match asked_for.rng_seed {
+    let from_environment = Config::default();
+    let rng_seed = match from_environment.rng_seed {
         RngSeed::Random => RngSeed::Fixed(0),
-        given @ RngSeed::Fixed(_) => given,
+        fixed @ RngSeed::Fixed(_) => fixed,
     };
     Config {
         rng_seed,
-        // A seed and what the case has shrunk to are enough to repeat it.
+        // The seed and the printed minimal case are enough to reproduce a failure.
         failure_persistence: None,
-        ..asked_for
+        ..from_environment
     }
 }
 
-/// Runs a case in paused time.
+/// Runs a case on a runtime with paused time.
 pub(crate) fn paused<T>(case: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread()
         .enable_time()

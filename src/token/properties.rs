@@ -1,4 +1,4 @@
-//! The ages of a token at whatever instants; the oracle counts in 128 bits, where nothing overflows.
+//! The freshness of random tokens at random times. The expected values are computed with 128 bits, which cannot overflow.
 
 use proptest::prelude::*;
 
@@ -6,9 +6,9 @@ use super::*;
 use crate::test_support::proptest::config;
 
 const HOUR: i64 = 3_600_000;
-const NEARLY: i128 = 300_000;
+const NEAR_EXPIRY: i128 = 300_000;
 
-/// Milliseconds around which something changes, and any others.
+/// Usual timestamps, the limits of the type, and any others, in milliseconds.
 fn instant() -> impl Strategy<Value = i64> {
     let now = 1_800_000_000_000_i64;
     prop_oneof![
@@ -19,7 +19,7 @@ fn instant() -> impl Strategy<Value = i64> {
 }
 
 prop_compose! {
-    /// When a token came, and when it ends: of any lifetime, and near the lengths at which rules change.
+    /// When a token was received and when it expires: with any lifetime, and with those near a limit.
     fn token()(
         now in instant(),
         lifetime in prop_oneof![
@@ -33,23 +33,23 @@ prop_compose! {
     }
 }
 
-fn spread() -> impl Strategy<Value = Duration> {
+fn jitter() -> impl Strategy<Value = Duration> {
     prop_oneof![
         8 => (0..=300_000_u64).prop_map(Duration::from_millis),
         1 => Just(Duration::MAX),
     ]
 }
 
-/// The instants that matter to a token, and those beside them.
-fn near(token: (i64, i64), spread: Duration, any: i64) -> Vec<i64> {
+/// The times at which the freshness of a token can change, their neighbours, and any other one.
+fn relevant_instants(token: (i64, i64), jitter: Duration, any: i64) -> Vec<i64> {
     let (now, end) = token;
     let half = i64::midpoint(now, end);
-    let spread = i64::try_from(spread.as_millis()).unwrap_or(i64::MAX);
+    let jitter = i64::try_from(jitter.as_millis()).unwrap_or(i64::MAX);
     let mut instants = vec![any];
     for instant in [
         now,
         half,
-        half.saturating_add(spread),
+        half.saturating_add(jitter),
         end.saturating_sub(300_000),
         end,
     ] {
@@ -59,8 +59,8 @@ fn near(token: (i64, i64), spread: Duration, any: i64) -> Vec<i64> {
     instants
 }
 
-fn rank(age: Freshness) -> u8 {
-    match age {
+fn rank(freshness: Freshness) -> u8 {
+    match freshness {
         Freshness::Fresh => 0,
         Freshness::Stale => 1,
         Freshness::NearExpiry => 2,
@@ -74,7 +74,7 @@ proptest! {
     #[test]
     fn freshness_advances_in_order_at_its_limits(
         (now, end) in token(),
-        spread in spread(),
+        jitter in jitter(),
         any in instant(),
     ) {
         let token = Token::new(
@@ -82,29 +82,29 @@ proptest! {
             Timestamp::from_millis(now),
             Timestamp::from_millis(end),
         );
-        let instants = near((now, end), spread, any);
-        let ages: Vec<Freshness> = instants
+        let instants = relevant_instants((now, end), jitter, any);
+        let freshness: Vec<Freshness> = instants
             .iter()
-            .map(|at| token.freshness(Timestamp::from_millis(*at), spread))
+            .map(|at| token.freshness(Timestamp::from_millis(*at), jitter))
             .collect();
-        prop_assert!(ages.is_sorted_by_key(|age| rank(*age)), "{instants:?} {ages:?}");
+        prop_assert!(freshness.is_sorted_by_key(|value| rank(*value)), "{instants:?} {freshness:?}");
 
         let refresh = token.refresh_on.map(|at| i128::from(at.millis()));
-        let spread = i128::try_from(spread.as_millis()).expect("small enough");
-        for (at, age) in instants.iter().map(|at| i128::from(*at)).zip(ages) {
+        let jitter = i128::try_from(jitter.as_millis()).expect("small enough");
+        for (at, freshness) in instants.iter().map(|at| i128::from(*at)).zip(freshness) {
             let left = i128::from(end) - at;
-            prop_assert_eq!(age == Freshness::Expired, left <= 0, "{} ms left", left);
-            if left < NEARLY && left > 0 {
-                prop_assert!(age != Freshness::Fresh, "fresh with {} ms left", left);
+            prop_assert_eq!(freshness == Freshness::Expired, left <= 0, "{} ms left", left);
+            if left < NEAR_EXPIRY && left > 0 {
+                prop_assert!(freshness != Freshness::Fresh, "fresh with {} ms left", left);
             }
-            if left >= NEARLY {
-                prop_assert!(age == Freshness::Fresh || age == Freshness::Stale, "{:?} with {} ms left", age, left);
+            if left >= NEAR_EXPIRY {
+                prop_assert!(freshness == Freshness::Fresh || freshness == Freshness::Stale, "{:?} with {} ms left", freshness, left);
             }
             if let Some(refresh) = refresh {
-                prop_assert!(age != Freshness::Fresh || at < refresh + spread, "fresh too long");
-                prop_assert!(at >= refresh + spread || left <= NEARLY || age == Freshness::Fresh, "stale too soon");
+                prop_assert!(freshness != Freshness::Fresh || at < refresh + jitter, "fresh too long");
+                prop_assert!(at >= refresh + jitter || left <= NEAR_EXPIRY || freshness == Freshness::Fresh, "stale too soon");
             } else {
-                prop_assert!(left <= NEARLY || age == Freshness::Fresh, "stale too soon");
+                prop_assert!(left <= NEAR_EXPIRY || freshness == Freshness::Fresh, "stale too soon");
             }
         }
     }
@@ -116,7 +116,7 @@ proptest! {
             Timestamp::from_millis(now),
             Timestamp::from_millis(end),
         );
-        // A lifetime of over 292 million years is cut to that.
+        // A lifetime saturates at i64::MAX milliseconds.
         let lifetime = (i128::from(end) - i128::from(now)).min(i128::from(i64::MAX));
         let half = (lifetime > i128::from(2 * HOUR)).then_some(i128::from(now) + lifetime / 2);
         prop_assert_eq!(token.refresh_on.map(|at| i128::from(at.millis())), half);
@@ -128,7 +128,7 @@ proptest! {
         let clamped = |exact: i128| {
             i64::try_from(exact.clamp(i64::MIN.into(), i64::MAX.into())).expect("clamped")
         };
-        // A duration of over 292 million years is cut to that.
+        // A duration saturates at i64::MAX milliseconds.
         let exact = i128::from(millis.min(i64::MAX as u64));
         prop_assert_eq!(instant.saturating_add(duration).millis(), clamped(i128::from(at) + exact));
         prop_assert_eq!(instant.saturating_sub(duration).millis(), clamped(i128::from(at) - exact));

@@ -61,6 +61,13 @@ impl CacheKey {
         self.thread.is_some()
     }
 
+    /// Whether the endpoint has this scheme, host and port.
+    pub fn has_origin(&self, origin: &str) -> bool {
+        self.endpoint
+            .strip_prefix(origin)
+            .is_some_and(|path| path.is_empty() || path.starts_with('/'))
+    }
+
     /// The key in words, for a cache outside of this process.
     pub fn canonical_string(&self) -> String {
         let (kind, id) = match &self.identity {
@@ -302,6 +309,11 @@ impl Cache {
             entry.last_attempt = Instant::now();
             entry.last_attempt_at = now.into().latest(entry.token.offset_ms);
         }
+    }
+
+    /// Removes the tokens of every endpoint on an origin.
+    pub fn remove_origin(&mut self, origin: &str) {
+        self.entries.retain(|key, _| !key.has_origin(origin));
     }
 
     /// Forgets every token.

@@ -1,8 +1,8 @@
-//! The one loop that sends, retries and times out.
+//! The loop that sends a request, retries it, and enforces the time limits.
 //!
-//! It follows a [`RetryPolicy`] as data, passes the endpoint's [`EndpointLimiter`], and knows nothing of tokens. What
-//! to answer to a challenge is asked of whoever called. Each retry starts from the first request, so
-//! that a challenge's key is read anew.
+//! It follows a [`RetryPolicy`] and the endpoint's [`EndpointLimiter`], and does not depend on tokens: the caller
+//! supplies the [`ChallengeHandler`]. Each retry starts from the first request, so that the key for a challenge is read
+//! again.
 
 mod delay;
 
@@ -24,110 +24,110 @@ use crate::error::Error;
 use crate::platform::Platform;
 
 const TOO_MANY_REQUESTS: u16 = 429;
-/// How often a wait looks at the wall clock.
+/// How often a delay compares the wall clock.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a series of requests ended.
+/// The outcome of one attempt, and of the loop.
 pub enum AttemptOutcome {
-    /// The endpoint answered, with whatever status.
+    /// A response, of any status.
     Response(Response),
-    /// No answer came.
+    /// No response.
     TransportError(TransportError),
-    /// The endpoint had asked for a pause that the deadline cannot hold.
+    /// The endpoint is blocked (a 429 with `Retry-After`) for this time, which ends after the deadline.
     BlockedByRetryAfter(Duration),
-    /// The challenge cannot be answered.
+    /// The request that responds to a challenge could not be created.
     ChallengeFailed(Error),
-    /// The last caller has left.
+    /// The last caller has left before the end.
     Unattended,
 }
 
-/// What to send after a response that is a challenge; `None` if it is not one.
+/// Creates the request that responds to a challenge; `None` if the response is not a challenge.
 pub type ChallengeHandler<'a> = dyn Fn(&Response) -> ChallengeFuture<'a> + Send + Sync + 'a;
 
-/// The request that follows a response. Building it can take a while, since a file may have to be read for it.
+/// The result of a [`ChallengeHandler`]. It is a future because a key file may have to be read.
 pub type ChallengeFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<Request>, Error>> + Send + 'a>>;
 
-/// The error of a try that another one follows. Making it can take a while, since a long response is redacted for it.
+/// The error of an attempt that is retried. It is a future because redacting a long response can take a while.
 pub type RetryReport<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
 
-/// Watches a series of requests.
+/// Observes the requests of a retry loop.
 pub trait RetryObserver: Sync {
-    /// A request leaves.
+    /// Called when a request is sent.
     fn on_request(&self) {}
 
-    /// It ended, after so long.
+    /// Called with the result of a request and the time that it took.
     fn on_response(&self, _: &Result<Response, TransportError>, _: Duration) {}
 
-    /// Whether a try that ended so may be followed by another, where the policy allows one.
+    /// Returns whether an attempt with this outcome may be retried if the policy allows it.
     fn can_retry(&self, _: &AttemptOutcome) -> bool {
         true
     }
 
-    /// A try ended so and is followed by another after this wait. Gives the words for it.
+    /// Called before the delay of a retry. Returns the error of the failed attempt.
     fn on_retry(&self, end: AttemptOutcome, wait: Duration) -> RetryReport<'_>;
 }
 
-/// An identity that does not exist yet, maybe.
+/// Retries for an identity that may not exist yet.
 #[derive(Clone, Copy)]
 pub struct IdentityNotFoundRetry {
-    /// For how long it is asked for again.
+    /// How long after the first attempt retries may start.
     pub window: Duration,
-    /// Whether an answer says that it is not found.
+    /// Returns whether a response says that the identity is not found.
     pub is_missing: fn(&Response) -> bool,
 }
 
-/// Everything that one series of requests goes by.
+/// A retry loop: everything that one series of requests depends on.
 pub struct RetryLoop<'a> {
-    /// Carries the requests.
+    /// Sends the requests.
     pub transport: &'a dyn Transport,
-    /// The gate of the endpoint.
+    /// The limits of the endpoint.
     pub limiter: &'a EndpointLimiter,
-    /// When to try again; `None` is never.
+    /// What is retried, and when; `None` disables retries.
     pub policy: Option<&'static RetryPolicy>,
-    /// What the caller wants instead of the policy's numbers.
+    /// The caller's options, which replace numbers of the policy.
     pub retry_options: RetryOptions,
-    /// One connection attempt.
+    /// The time limit of one connection attempt.
     pub connect_timeout: Duration,
-    /// One exchange.
+    /// The time limit of one exchange.
     pub request_timeout: Duration,
-    /// One exchange, where one was too slow already and no other try would follow.
+    /// The time limit of the last exchange that the policy allows after one that timed out.
     pub last_request_timeout: Duration,
-    /// The end of it all.
+    /// The end of the whole loop.
     pub deadline: &'a Deadline,
-    /// The callers that it works for.
+    /// The callers that wait for the outcome.
     pub waiters: &'a Waiters,
-    /// What is waited for beyond the policy.
+    /// Additional retries for an identity that is not found.
     pub identity_not_found: Option<IdentityNotFoundRetry>,
-    /// Wall time and chance.
+    /// The clock and the source of randomness.
     pub platform: &'a Platform,
-    /// Where it says how far it is.
+    /// The statistics that the loop updates.
     pub stats: &'a AttemptStats,
 }
 
 impl RetryLoop<'_> {
-    /// Sends until there is an answer that no retry would better.
+    /// Sends the request until an outcome is final: a success, or a failure that is not retried.
     pub async fn run(
         &self,
         request: &Request,
         challenge: &ChallengeHandler<'_>,
         observer: &dyn RetryObserver,
     ) -> AttemptOutcome {
-        let mut spent = RetryCounts::default();
+        let mut counts = RetryCounts::default();
         loop {
-            let limit = if spent.is_last {
+            let limit = if counts.is_last {
                 self.last_request_timeout
             } else {
                 self.request_timeout
             };
             let mut end = self.attempt(request, limit, challenge, observer).await;
             let can_retry = observer.can_retry(&end);
-            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut spent)).flatten() else {
+            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut counts)).flatten() else {
                 return end;
             };
             if let AttemptOutcome::Response(response) = &mut end {
                 response.keep_connection();
             }
-            if self.waiters.have_left() {
+            if self.waiters.is_abandoned() {
                 return AttemptOutcome::Unattended;
             }
             let ended = Instant::now();
@@ -140,15 +140,15 @@ impl RetryLoop<'_> {
         }
     }
 
-    /// Sends nothing for a while; `None` when the last caller has left meanwhile.
-    async fn pause(&self, wait: Duration, was_asked_for: bool) -> Option<()> {
-        self.stats.is_paused.store(was_asked_for, Ordering::Relaxed);
-        let waited = self.waiters.unless_left(self.sleep(wait)).await;
+    /// Waits before the next request; `None` if the last caller leaves meanwhile.
+    async fn pause(&self, wait: Duration, is_blocked: bool) -> Option<()> {
+        self.stats.is_paused.store(is_blocked, Ordering::Relaxed);
+        let waited = self.waiters.run_until_abandoned(self.sleep(wait)).await;
         self.stats.is_paused.store(false, Ordering::Relaxed);
         waited
     }
 
-    /// Sleeps until one of the clocks says that the time is over: the monotonic one stands still while a machine sleeps.
+    /// Sleeps until one of the clocks has reached the end: the monotonic clock can stop while a machine is suspended.
     async fn sleep(&self, wait: Duration) {
         let clock = &self.platform.clock;
         let wall_until = clock.now().saturating_add(wait);
@@ -178,7 +178,7 @@ impl RetryLoop<'_> {
             Ok(None) => AttemptOutcome::Response(response),
             Ok(Some(mut second)) => {
                 second.needs_new_connection = request.needs_new_connection;
-                // Held meanwhile, it would be a second connection in the place of one.
+                // Returned first, so that the second request can use it instead of opening a second connection.
                 response.keep_connection();
                 let responded = self.exchange(&second, limit, observer).await;
                 responded.map_or_else(|end| end, AttemptOutcome::Response)
@@ -207,53 +207,54 @@ impl RetryLoop<'_> {
         observer.on_response(&returned, took);
         let response = returned.map_err(AttemptOutcome::TransportError)?;
         if response.status == TOO_MANY_REQUESTS
-            && let Some(pause) = self.retry_after(&response)
+            && let Some(retry_after) = self.retry_after(&response)
         {
-            self.limiter.block_for(pause);
+            self.limiter.block_for(retry_after);
         }
         Ok(response)
     }
 
-    /// A place for one exchange, once the endpoint may be asked; none where the transport takes none.
+    /// Waits until the endpoint is not blocked and a permit for one exchange is available; `None` for a transport that
+    /// needs no permit.
     async fn acquire_permit(&self) -> Result<Option<SemaphorePermit<'_>>, AttemptOutcome> {
         let permit = loop {
-            while let Some(pause) = self.limiter.blocked_for() {
-                if !self.deadline.allows(pause) {
-                    return Err(AttemptOutcome::BlockedByRetryAfter(pause));
+            while let Some(block) = self.limiter.blocked_for() {
+                if !self.deadline.allows(block) {
+                    return Err(AttemptOutcome::BlockedByRetryAfter(block));
                 }
-                // The jitter may not carry a request beyond the deadline that holds the pause.
-                let pause = with_jitter(pause, self.random_fraction()).min(self.deadline.remaining());
-                self.pause(pause, true).await.ok_or(AttemptOutcome::Unattended)?;
+                // The block ends before the deadline, and the jitter must not change that.
+                let delay = with_jitter(block, self.random_fraction()).min(self.deadline.remaining());
+                self.pause(delay, true).await.ok_or(AttemptOutcome::Unattended)?;
             }
             let permit = if self.transport.needs_request_permit() {
                 let permit = self
                     .waiters
-                    .unless_left(self.limiter.acquire_request_permit())
+                    .run_until_abandoned(self.limiter.acquire_request_permit())
                     .await;
                 permit.ok_or(AttemptOutcome::Unattended)?
             } else {
                 None
             };
-            // The wait for a place may have been long enough for another caller's 429.
+            // Another request may have received a 429 while this one waited for a permit.
             if self.limiter.blocked_for().is_none() {
                 break permit;
             }
         };
-        if self.waiters.have_left() {
+        if self.waiters.is_abandoned() {
             return Err(AttemptOutcome::Unattended);
         }
         Ok(permit)
     }
 
-    /// Sees an exchange through. When the last caller has left, it goes on without its place: its token may still be
-    /// of use, and must not cost others theirs.
+    /// Runs an exchange to its end. When the last caller leaves, the exchange releases its permit and continues: its
+    /// token is still useful, but must not delay other requests.
     async fn run_exchange<T>(
         &self,
-        permit: Option<impl Drop>,
+        permit: Option<SemaphorePermit<'_>>,
         exchange: impl Future<Output = T>,
     ) -> Result<T, AttemptOutcome> {
         let mut exchange = pin!(exchange);
-        if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
+        if let Some(ended) = self.waiters.run_until_abandoned(exchange.as_mut()).await {
             return Ok(ended);
         }
         drop(permit);
@@ -262,11 +263,11 @@ impl RetryLoop<'_> {
             tokio::select! {
                 biased;
                 ended = exchange.as_mut() => return Ok(ended),
-                () = unattended.must_end() => return Err(AttemptOutcome::Unattended),
-                () = self.waiters.any_joined() => {}
+                () = unattended.evicted() => return Err(AttemptOutcome::Unattended),
+                () = self.waiters.joined() => {}
             }
             unattended.set_attended(true);
-            if let Some(ended) = self.waiters.unless_left(exchange.as_mut()).await {
+            if let Some(ended) = self.waiters.run_until_abandoned(exchange.as_mut()).await {
                 return Ok(ended);
             }
             unattended.set_attended(false);

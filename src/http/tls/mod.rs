@@ -1,9 +1,9 @@
-//! Whom an https endpoint must convince: the trust roots of this process. And the proxy that the environment names for
-//! an endpoint on the internet.
+//! TLS configurations and their trust roots, and the proxy of the environment.
 //!
-//! Everything is built from what was handed down: nothing here lets a library read the process's
-//! environment. The roots are read when the first https request needs them, since that takes
-//! milliseconds and memory.
+//! Everything is built from values that the caller passes in: no library reads the process's environment here. The roots
+//! are read when the first https request needs them, because that takes milliseconds and memory.
+//!
+//! Over 300 lines, because the roots of each platform are built in one place.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,27 +23,27 @@ use crate::http::{Request, TransportError, TransportErrorKind, Url};
 use crate::locking::lock;
 use crate::platform::{Environment, NodeRoots, NodeRootsReader, Pem, Platform, variable};
 
-/// A file of extra trust roots is no longer than this.
+/// The largest file of trust roots that is read.
 const CERTIFICATES_LIMIT: usize = 4_194_304;
-/// What reading the system's trust roots is called in the pool of threads.
+/// The queue of the blocking pool in which the system's trust roots are read.
 const SYSTEM_ROOTS: &str = "the system's trust roots";
 
-/// What the environment says about the way over the internet.
+/// The proxy settings of the environment.
 ///
-/// It has no `Debug` that shows it: a proxy's address may hold a password.
+/// `Debug` does not print them, because a proxy URL may contain a password.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ProxyConfig {
-    /// The proxy for https.
+    /// The URL of the proxy for https.
     pub proxy: Option<String>,
-    /// Hosts that need none.
+    /// The value of `NO_PROXY`: hosts that are connected to without a proxy.
     pub no_proxy: Option<String>,
 }
 
 impl ProxyConfig {
-    /// Reads it from the environment; the lower-case spelling wins, as it does for curl.
+    /// Reads the settings from the environment. The lower-case spelling of a variable takes precedence, as in curl.
     ///
-    /// A proxy that is not an http or https URL is an error that names the variable: a proxy that is mandatory must not
-    /// be passed by silently.
+    /// A value that is not an http or https URL is an error that names the variable, because a mandatory proxy must not be
+    /// bypassed silently.
     pub fn from_environment(env: &Environment) -> Result<Self, Error> {
         let either = |lower, upper| {
             [lower, upper]
@@ -52,23 +52,24 @@ impl ProxyConfig {
         };
         let no_proxy =
             either(variable::NO_PROXY_LOWER, variable::NO_PROXY).map(|(_, hosts)| hosts.to_owned());
-        // reqwest knows the asterisk for names only, not for addresses.
-        let never = no_proxy
+        // hyper-util's matcher applies the asterisk to host names only, not to IP addresses.
+        let is_disabled = no_proxy
             .iter()
             .flat_map(|list| list.split(','))
             .any(|host| host.trim() == "*");
         let proxy = either(variable::HTTPS_PROXY_LOWER, variable::HTTPS_PROXY)
-            .filter(|_| !never)
+            .filter(|_| !is_disabled)
             .map(|(name, url)| parse_proxy_url(name, url))
             .transpose()?;
         Ok(Self { proxy, no_proxy })
     }
 }
 
-/// The URL of a proxy. It is not repeated in the error: it may hold a password.
+/// Validates the URL of a proxy. The error does not repeat it, because it may contain a password.
 fn parse_proxy_url(name: &str, text: &str) -> Result<String, Error> {
-    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if is_web {
+    let is_http =
+        Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if is_http {
         return Ok(text.trim().to_owned());
     }
     let message = format!(
@@ -80,31 +81,31 @@ fn parse_proxy_url(name: &str, text: &str) -> Result<String, Error> {
 
 impl fmt::Debug for ProxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Internet")
+        f.debug_struct("ProxyConfig")
             .field("proxy", &self.proxy.is_some())
             .finish_non_exhaustive()
     }
 }
 
-/// What may vouch for the certificate of an https endpoint, unless its route pins one.
+/// The trust roots for the certificate of an https endpoint, unless its route pins one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Roots {
-    /// The roots of this process: those that Node.js trusts, and unless the process has chosen these itself, those of
-    /// the system and of the file that `NODE_EXTRA_CA_CERTS` names.
+    /// The roots of this process: those that Node.js trusts and, unless the process has chosen these itself
+    /// ([`NodeRoots::is_exclusive`]), those of the system and of the file in `NODE_EXTRA_CA_CERTS`.
     Process {
-        /// What JavaScript handed down.
+        /// The roots that Node.js trusts, if JavaScript has supplied them.
         node: Option<NodeRoots>,
         /// The value of `NODE_EXTRA_CA_CERTS`.
         extra_file: Option<String>,
     },
-    /// These certificates and no others.
+    /// Only these certificates.
     Only(Pem),
 }
 
 impl Roots {
-    /// What reading them is called in the pool of threads: a file of extra roots that hangs does not keep the roots of
-    /// others from being read.
-    fn place(&self) -> Cow<'_, str> {
+    /// Returns the queue of the blocking pool in which the roots are read. A file of extra roots has the queue of its
+    /// directory, so that one that hangs does not delay reading other roots.
+    fn blocking_queue(&self) -> Cow<'_, str> {
         match self {
             Self::Process {
                 extra_file: Some(path),
@@ -126,7 +127,7 @@ impl Default for Roots {
     }
 }
 
-/// Where the roots of one call come from; read once its request turns out to need them.
+/// The sources of one call's trust roots. They are read when its request turns out to need them.
 #[derive(Clone, Default)]
 pub struct ProcessRoots {
     node: Option<Arc<dyn NodeRootsReader>>,
@@ -134,7 +135,7 @@ pub struct ProcessRoots {
 }
 
 impl ProcessRoots {
-    /// Those of the thread and the environment that a call comes from.
+    /// Returns the sources for the thread and the environment of a call.
     pub fn from_environment(env: &Environment) -> Self {
         Self {
             node: env.node_roots().cloned(),
@@ -142,9 +143,9 @@ impl ProcessRoots {
         }
     }
 
-    /// Gives a request the roots of this process, if it is verified against them.
+    /// Sets a request's trust roots to those of this process, if it needs them.
     ///
-    /// A thread that does not hand its roots over within `limit` goes without: the others count.
+    /// If the JavaScript thread does not supply its roots within `limit`, only the other roots are used.
     pub async fn attach_to(&self, request: &mut Request, limit: Duration) {
         if request.needs_process_roots() {
             let node = match &self.node {
@@ -159,43 +160,44 @@ impl ProcessRoots {
     }
 }
 
-/// A TLS configuration, and what its builder has to tell the reader of the log.
+/// A TLS configuration, and a warning for the log.
 #[derive(Clone)]
 pub struct BuiltConfig {
     /// The configuration.
     pub config: Arc<ClientConfig>,
-    /// What was left out, and why.
+    /// Which roots were left out, and why.
     pub warning: Option<String>,
 }
 
-/// The TLS configurations of this process, by what each was built from.
+/// The TLS configurations of this process, by their trust roots.
 #[derive(Default)]
 pub struct ClientConfigs(Mutex<HashMap<Roots, BuiltConfig>>);
 
-/// Configurations that are kept. A process has one or two; more come from roots that change.
+/// The most configurations that are kept. A process needs one or two; more result from roots that change.
 const MAX_CONFIGS: usize = 8;
 
 impl ClientConfigs {
-    /// The configuration that trusts these roots. Files are read on a thread of the pool, unless it was built before.
+    /// Returns the configuration that trusts these roots. Builds it on a thread of the blocking pool if there is none,
+    /// because files are read.
     pub async fn get(&self, platform: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
         if let Some(built) = self.lock().get(roots) {
             return Ok(built.clone());
         }
-        let (files, wanted) = (platform.clone(), roots.clone());
-        let read = move || client_config(&files, &wanted);
-        let built = platform.blocking.run(&roots.place(), read).await;
+        let (owned_platform, owned_roots) = (platform.clone(), roots.clone());
+        let build = move || client_config(&owned_platform, &owned_roots);
+        let built = platform.blocking.run(&roots.blocking_queue(), build).await;
         let built = built.unwrap_or_else(|| {
             Err(tls_error(
-                "internal error: reading the trust roots ended without an outcome".to_owned(),
+                "internal error: reading the trust roots panicked".to_owned(),
             ))
         })?;
-        let mut kept = self.lock();
-        if kept.len() >= MAX_CONFIGS {
-            kept.clear();
+        let mut configs = self.lock();
+        if configs.len() >= MAX_CONFIGS {
+            configs.clear();
         }
-        // A file that was missing may be there next time.
+        // After a warning the roots are read again next time, because a missing file may exist by then.
         if built.warning.is_none() {
-            kept.insert(roots.clone(), built.clone());
+            configs.insert(roots.clone(), built.clone());
         }
         Ok(built)
     }
@@ -205,40 +207,39 @@ impl ClientConfigs {
     }
 }
 
-/// Builds a configuration that trusts these roots. Reads files, so it can block.
+/// Builds a configuration that trusts these roots. Blocks, because it reads files.
 pub fn client_config(platform: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
-    let (config, warning) =
-        match roots {
-            Roots::Only(pem) => (tls_with_only(parse_certificates(pem.as_bytes()))?, None),
-            Roots::Process { node: Some(node), .. } if node.is_exclusive => (
-                tls_with_only(parse_certificates(node.certificates.as_bytes()))?,
-                None,
-            ),
-            Roots::Process { node, extra_file } => {
-                let mut further = node
-                    .as_ref()
-                    .map(|node| parse_certificates(node.certificates.as_bytes()))
-                    .unwrap_or_default();
-                let warning = extra_file.as_deref().and_then(|path| match read_certificates(platform, path) {
+    let (config, warning) = match roots {
+        Roots::Only(pem) => (tls_with_roots(parse_certificates(pem.as_bytes()))?, None),
+        Roots::Process { node: Some(node), .. } if node.is_exclusive => (
+            tls_with_roots(parse_certificates(node.certificates.as_bytes()))?,
+            None,
+        ),
+        Roots::Process { node, extra_file } => {
+            let mut additional = node
+                .as_ref()
+                .map(|node| parse_certificates(node.certificates.as_bytes()))
+                .unwrap_or_default();
+            let warning = extra_file.as_deref().and_then(|path| match read_certificates(platform, path) {
                 Some(found) => {
-                    further.extend(found);
+                    additional.extend(found);
                     None
                 }
                 None => Some(format!(
-                    "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate; it is ignored"
+                    "NODE_EXTRA_CA_CERTS names {path}, which does not contain a readable certificate; the variable is ignored"
                 )),
             });
-                (tls_with_system_roots(platform, further)?, warning)
-            }
-        };
+            (tls_with_system_roots(platform, additional)?, warning)
+        }
+    };
     Ok(BuiltConfig {
         config: Arc::new(config),
         warning,
     })
 }
 
-/// A configuration that trusts these certificates and nothing else.
-fn tls_with_only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TransportError> {
+/// Builds a configuration that trusts only these certificates.
+fn tls_with_roots(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
@@ -249,14 +250,14 @@ fn tls_with_only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientCon
     Ok(tls_builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The start of every TLS configuration here: ring, and the versions that rustls holds safe.
+/// Starts a TLS configuration: with ring, and with the protocol versions that rustls considers safe.
 pub fn tls_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TransportError> {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(error.to_string()))
 }
 
-/// Where the distributions keep their trust roots; the first that can be read counts.
+/// The trust roots of Linux and BSD distributions. The first file that can be read is used.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Alpine
@@ -269,16 +270,16 @@ const BUNDLES: [&str; 5] = [
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn tls_with_system_roots(
     platform: &Platform,
-    further: Vec<CertificateDer<'static>>,
+    additional: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, TransportError> {
     let mut roots = RootCertStore::empty();
     if let Some(bundle) = BUNDLES.iter().find_map(|path| read_certificates(platform, path)) {
         roots.add_parsable_certificates(bundle);
     }
-    roots.add_parsable_certificates(further);
+    roots.add_parsable_certificates(additional);
     if roots.is_empty() {
         return Err(tls_error(format!(
-            "there are no trust roots: Node.js has told none, and none of {} can be read",
+            "there are no trust roots: Node.js provided none, and none of {} can be read",
             BUNDLES.join(", ")
         )));
     }
@@ -288,16 +289,16 @@ fn tls_with_system_roots(
 #[cfg(any(windows, target_vendor = "apple"))]
 fn tls_with_system_roots(
     _: &Platform,
-    mut further: Vec<CertificateDer<'static>>,
+    mut additional: Vec<CertificateDer<'static>>,
 ) -> Result<ClientConfig, TransportError> {
-    // One that cannot be parsed would make the verifier refuse all.
-    further.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+    // The verifier rejects all certificates if one of them cannot be parsed.
+    additional.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // With extra roots the verifier on Windows also builds a chain engine of its own.
-    let verifier = if further.is_empty() {
+    let verifier = if additional.is_empty() {
         rustls_platform_verifier::Verifier::new(provider)
     } else {
-        rustls_platform_verifier::Verifier::new_with_extra_roots(further, provider)
+        rustls_platform_verifier::Verifier::new_with_extra_roots(additional, provider)
     };
     let verifier = verifier.map_err(|error| tls_error(error.to_string()))?;
     Ok(tls_builder()?
@@ -306,7 +307,7 @@ fn tls_with_system_roots(
         .with_no_client_auth())
 }
 
-/// The certificates of a PEM file; `None` if there is none that can be read.
+/// Reads the certificates of a PEM file; `None` if it contains none or cannot be read.
 fn read_certificates(platform: &Platform, path: &str) -> Option<Vec<CertificateDer<'static>>> {
     let pem = platform
         .files
@@ -315,20 +316,20 @@ fn read_certificates(platform: &Platform, path: &str) -> Option<Vec<CertificateD
     Some(parse_certificates(&pem)).filter(|found| !found.is_empty())
 }
 
-/// The certificates of a PEM text. What is between them is skipped.
+/// Parses the certificates of a PEM text. Everything else in it is skipped.
 fn parse_certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)
         .collect()
 }
 
-/// Whether a PEM text has a certificate that can vouch for a server.
+/// Returns whether a PEM text contains a certificate that can be a trust root.
 pub fn has_certificate(pem: &[u8]) -> bool {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(parse_certificates(pem)).0 > 0
 }
 
-/// Whether a text can be the name that a TLS handshake asks for.
+/// Returns whether a string can be the server name of a TLS handshake (SNI): a DNS name.
 pub fn is_server_name(text: &str) -> bool {
     matches!(ServerName::try_from(text), Ok(ServerName::DnsName(_)))
 }

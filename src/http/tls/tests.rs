@@ -1,4 +1,4 @@
-//! What each kind of roots is built from.
+//! Trust roots: their sources, warnings, and files that hang.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::http::certificate_pin::Thumbprint;
 use crate::test_support::{self, CERTIFICATE, FakeClock, FakeEntry, FakeFiles};
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
-const SYSTEMS: &str = "/etc/ssl/certs/ca-certificates.crt";
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LIMIT: Duration = Duration::from_secs(10);
 const EXTRA: &str = "/extra.pem";
 /// PEM that holds no certificate.
@@ -43,12 +43,12 @@ fn process(node: impl Into<Option<NodeRoots>>, extra_file: Option<&str>) -> Root
 #[tokio::test]
 async fn each_location_of_roots_is_sufficient() {
     for (files, roots) in [
-        (&[(SYSTEMS, CERTIFICATE)][..], process(None, None)),
+        (&[(SYSTEM, CERTIFICATE)][..], process(None, None)),
         (&[(EXTRA, CERTIFICATE)], process(None, Some(EXTRA))),
         (&[], process(node(CERTIFICATE, false), None)),
         (&[], process(node(CERTIFICATE, true), Some(EXTRA))),
         (
-            &[(SYSTEMS, NO_CERTIFICATE)],
+            &[(SYSTEM, NO_CERTIFICATE)],
             process(node(CERTIFICATE, false), None),
         ),
         (&[], Roots::Only(Pem::new(CERTIFICATE.as_bytes()))),
@@ -58,17 +58,17 @@ async fn each_location_of_roots_is_sufficient() {
     }
     for (files, roots) in [
         (&[][..], process(None, None)),
-        (&[(SYSTEMS, NO_CERTIFICATE)], process(node("", false), None)),
-        // Those that the process has chosen count alone.
+        (&[(SYSTEM, NO_CERTIFICATE)], process(node("", false), None)),
+        // Roots that the process has chosen replace all others.
         (
-            &[(SYSTEMS, CERTIFICATE), (EXTRA, CERTIFICATE)],
+            &[(SYSTEM, CERTIFICATE), (EXTRA, CERTIFICATE)],
             process(node("", true), Some(EXTRA)),
         ),
-        (&[(SYSTEMS, CERTIFICATE)], Roots::Only(Pem::new(&b"text"[..]))),
+        (&[(SYSTEM, CERTIFICATE)], Roots::Only(Pem::new(&b"text"[..]))),
     ] {
-        let fault = client_config(&platform(files).0, &roots).err().expect("no roots");
-        assert_eq!(fault.kind, TransportErrorKind::Tls);
-        assert!(fault.cause.expect("a cause").message.contains("no trust roots"));
+        let error = client_config(&platform(files).0, &roots).err().expect("no roots");
+        assert_eq!(error.kind, TransportErrorKind::Tls);
+        assert!(error.cause.expect("a cause").message.contains("no trust roots"));
     }
 }
 
@@ -94,8 +94,8 @@ async fn extra_file_without_certificates_is_a_warning() {
         &[(EXTRA, "")],
         &[(EXTRA, NO_CERTIFICATE), (EXTRA, "text")],
     ] {
-        let with_systems: Vec<_> = files.iter().copied().chain([(SYSTEMS, CERTIFICATE)]).collect();
-        let built = client_config(&platform(&with_systems).0, &process(None, Some(EXTRA))).expect("built");
+        let with_system: Vec<_> = files.iter().copied().chain([(SYSTEM, CERTIFICATE)]).collect();
+        let built = client_config(&platform(&with_system).0, &process(None, Some(EXTRA))).expect("built");
         let warning = built.warning.expect("a warning");
         assert!(
             warning.contains("NODE_EXTRA_CA_CERTS") && warning.contains(EXTRA),
@@ -107,7 +107,7 @@ async fn extra_file_without_certificates_is_a_warning() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test]
 async fn configuration_is_built_once_for_the_same_roots() {
-    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE)]);
+    let (platform, files) = platform(&[(SYSTEM, CERTIFICATE)]);
     let configs = ClientConfigs::default();
     let get = async |roots: &Roots| configs.get(&platform, roots).await.expect("built");
     let roots = process(node("", false), None);
@@ -118,7 +118,7 @@ async fn configuration_is_built_once_for_the_same_roots() {
         &get(&process(node("", false), None)).await.config
     ));
     assert_eq!(files.reads(), reads);
-    // Roots that a process changes are others, and so is a choice of the same ones.
+    // Other roots have another configuration, and so do the same roots if they are exclusive.
     for other in [
         process(node(CERTIFICATE, false), None),
         process(node(CERTIFICATE, true), None),
@@ -129,7 +129,7 @@ async fn configuration_is_built_once_for_the_same_roots() {
             "{other:?}"
         );
     }
-    // A file that was missing is looked for again.
+    // A file that was missing is read again.
     let missing = process(None, Some(EXTRA));
     assert!(get(&missing).await.warning.is_some());
     files.put(EXTRA, FakeEntry::File(CERTIFICATE.as_bytes().to_vec()));
@@ -143,7 +143,7 @@ async fn configuration_is_built_once_for_the_same_roots() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
 async fn hung_extra_roots_do_not_delay_system_roots() {
-    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE), (EXTRA, CERTIFICATE)]);
+    let (platform, files) = platform(&[(SYSTEM, CERTIFICATE), (EXTRA, CERTIFICATE)]);
     let hung = files.hang(EXTRA);
     let configs = Arc::new(ClientConfigs::default());
     let (waiting, files_of_waiting) = (configs.clone(), platform.clone());
@@ -163,8 +163,8 @@ async fn hung_extra_roots_do_not_delay_system_roots() {
 #[cfg(not(any(windows, target_vendor = "apple")))]
 #[tokio::test(start_paused = true)]
 async fn hung_bundle_times_out_with_the_caller() {
-    let (platform, files) = platform(&[(SYSTEMS, CERTIFICATE)]);
-    let hung = files.hang(SYSTEMS);
+    let (platform, files) = platform(&[(SYSTEM, CERTIFICATE)]);
+    let hung = files.hang(SYSTEM);
     let waiting = platform.clone();
     let limit = Duration::from_secs(1);
     let waiting = tokio::spawn(async move {
@@ -174,16 +174,16 @@ async fn hung_bundle_times_out_with_the_caller() {
             .is_err()
     });
     hung.read().await;
-    // Other work of the pool goes on.
+    // Other queues of the pool are not delayed.
     assert_eq!(platform.blocking.run("/elsewhere", || 1).await, Some(1));
     advance(limit).await;
     assert!(waiting.await.expect("no panic"), "out of time");
 }
 
-/// A thread whose event loop stands still.
-struct Blocked;
+/// The reader of a JavaScript thread whose event loop is blocked.
+struct BlockedReader;
 
-impl NodeRootsReader for Blocked {
+impl NodeRootsReader for BlockedReader {
     fn read(&self) -> std::pin::Pin<Box<dyn Future<Output = Option<NodeRoots>> + Send + '_>> {
         Box::pin(std::future::pending())
     }
@@ -192,7 +192,7 @@ impl NodeRootsReader for Blocked {
 #[tokio::test(start_paused = true)]
 async fn blocked_javascript_thread_is_not_waited_for_beyond_the_limit() {
     let roots = ProcessRoots {
-        node: Some(Arc::new(Blocked)),
+        node: Some(Arc::new(BlockedReader)),
         extra_file: Some(EXTRA.to_owned()),
     };
     let mut request = Request::get(Url::parse("https://a.example").expect("a URL"));
@@ -202,11 +202,11 @@ async fn blocked_javascript_thread_is_not_waited_for_beyond_the_limit() {
     assert_eq!(request.roots, process(None, Some(EXTRA)));
 }
 
-/// Counts how often it is asked.
+/// Counts its reads.
 #[derive(Default)]
-struct Counting(std::sync::atomic::AtomicUsize);
+struct CountingReader(std::sync::atomic::AtomicUsize);
 
-impl NodeRootsReader for Counting {
+impl NodeRootsReader for CountingReader {
     fn read(&self) -> std::pin::Pin<Box<dyn Future<Output = Option<NodeRoots>> + Send + '_>> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Box::pin(async { Some(node(CERTIFICATE, true)) })
@@ -215,7 +215,7 @@ impl NodeRootsReader for Counting {
 
 #[tokio::test]
 async fn roots_are_read_only_for_a_request_that_needs_them() {
-    let reader = Arc::new(Counting::default());
+    let reader = Arc::new(CountingReader::default());
     let mut env = Environment::from([(variable::NODE_EXTRA_CA_CERTS, EXTRA)]);
     env.set_node_roots(reader.clone());
     let roots = ProcessRoots::from_environment(&env);

@@ -1,9 +1,9 @@
-//! Paths to a directory that no other user can put another one in the place of, as ssh checks them (`StrictModes`).
+//! Checks that no other user can replace a directory or its parents, by the rules of ssh's `StrictModes`.
 //!
-//! Every directory on the way must belong to root or to this user, and others may not write to it, except where its
-//! sticky bit keeps them from renaming what is not theirs, as in /tmp. What is checked then stays as it is: only root
-//! and this user can change it. So nothing has to be done through a handle of the directory, which the standard
-//! library has no calls for.
+//! Every parent must belong to root or to this user. Others must not be able to write to it, except if its sticky bit
+//! prevents them from renaming entries of other users, as in /tmp. Only root and this user can then change the path after
+//! the check, so that later calls can use the path. Calls relative to a directory handle, which are not in the standard
+//! library, are not needed.
 
 use std::ffi::OsString;
 use std::fs::Metadata;
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::directory_error::DirectoryError;
 
-/// As many links as Linux follows on one path.
+/// The most symbolic links followed in one path; the same as Linux's limit.
 const MAX_LINKS: usize = 40;
 const ROOT_USER: u32 = 0;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -21,18 +21,18 @@ const ACCESSIBLE_BY_OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 const OWN_DIRECTORY: u32 = 0o700;
 
-/// A walk along a path, from the root directory on.
+/// The resolution of a path, component by component, from the root directory.
 struct Walk {
     user: u32,
-    /// Where it is: a path without links, all of it checked but its last part.
+    /// The resolved path: without links, and checked except for its last component.
     path: PathBuf,
-    /// The components that are left, the next one last.
+    /// The components that remain, the next one last.
     remaining: Vec<OsString>,
     links: usize,
 }
 
-/// Finds the directory at an absolute path, makes it and what is missing above it, and checks that it is this user's
-/// alone. Returns its path without links.
+/// Resolves an absolute path, creates missing directories, and checks that only this user can access the last one.
+/// Returns the path without links.
 pub(super) fn private_directory(path: &Path, user: u32) -> Result<PathBuf, DirectoryError> {
     let mut walk = Walk {
         user,
@@ -91,7 +91,7 @@ impl Walk {
         }
     }
 
-    /// Others must not be able to rename what lies in the directory that the walk has come to.
+    /// Checks that other users cannot rename entries of the directory at the resolved path.
     fn check_parent(&self) -> Result<(), DirectoryError> {
         let metadata = inspect(&self.path)?;
         let mode = metadata.mode();
@@ -105,7 +105,7 @@ impl Walk {
     }
 
     fn follow(&mut self, link: &Path, metadata: &Metadata) -> Result<(), DirectoryError> {
-        // Anyone can lay a link in /tmp, and change later where it leads.
+        // In /tmp any user can create a link, and replace it later.
         if !self.is_trusted(metadata) {
             return Err(DirectoryError::ParentWrongOwner(link.to_owned()));
         }
@@ -126,16 +126,16 @@ impl Walk {
     }
 }
 
-/// What is at a path; where nothing is, a directory is made for this user alone.
+/// Returns the metadata of a path. If nothing exists there, creates a directory that only this user can access.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this makes the directory of the one place that writes files"
+    reason = "this creates the directory of the one place that writes files"
 )]
 fn create_or_inspect(path: &Path) -> Result<Metadata, DirectoryError> {
     match inspect(path) {
         Err(DirectoryError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             match std::fs::DirBuilder::new().mode(OWN_DIRECTORY).create(path) {
-                // Another process may have been faster.
+                // Another process may have created it meanwhile.
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(DirectoryError::Io(error)),
                 _ => inspect(path),
             }

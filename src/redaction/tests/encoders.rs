@@ -1,15 +1,15 @@
-//! Encodings, made by combining what encoders do: how a character is encoded, which characters are, and what the result
-//! is encoded with once more.
+//! Generates encodings by combining what encoders do: how a character is encoded, which characters are encoded, and how
+//! the whole result is encoded again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// How one character is encoded.
+/// Encodes one character.
 type CharacterEncoder = (&'static str, fn(char) -> String);
-/// Whether the character at an index is encoded.
+/// Returns whether the character at an index is encoded.
 type Choice = (&'static str, fn(usize, char) -> bool);
-/// How a whole text is encoded.
+/// Encodes a whole text.
 type TextEncoder = (&'static str, fn(&str) -> String);
 
 pub(super) const CHARACTER_ENCODERS: [CharacterEncoder; 20] = [
@@ -43,7 +43,7 @@ pub(super) const CHARACTER_ENCODERS: [CharacterEncoder; 20] = [
 
 const PERCENT_SIGN: &AsciiSet = &CONTROLS.add(b'%');
 
-/// HTML's name for a character, or a number where it has no name.
+/// Encodes a character as a named entity of HTML, or a numeric one if it has no name.
 fn named(c: char) -> String {
     match c {
         '+' => "&plus;".into(),
@@ -122,7 +122,7 @@ fn in_lines(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\r\n")
 }
 
-/// Every character encoder with every choice, each again in every text encoder of a list: name and encoded text.
+/// Returns the name and the result of every character encoder with every choice, within every text encoder of a list.
 pub(super) fn encodings(text: &str, encoders: &[TextEncoder]) -> Vec<(String, String)> {
     let mut encodings = Vec::new();
     for (encoder_name, encode) in CHARACTER_ENCODERS {
@@ -138,29 +138,29 @@ pub(super) fn encodings(text: &str, encoders: &[TextEncoder]) -> Vec<(String, St
                     }
                 })
                 .collect();
-            for (around_name, around) in encoders {
-                let name = format!("{choice_name} as {encoder_name}, in {around_name}");
-                encodings.push((name, around(&encoded)));
+            for (outer_name, encode_text) in encoders {
+                let name = format!("{choice_name} as {encoder_name}, in {outer_name}");
+                encodings.push((name, encode_text(&encoded)));
             }
         }
     }
     encodings
 }
 
-/// Each character by another encoder, or none.
-pub(super) fn mixed(text: &str, seed: u32) -> String {
+/// Encodes each character with a pseudorandom encoder, or with none.
+pub(super) fn mix_encodings(text: &str, seed: u32) -> String {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
-    let mut draw = |sides: usize| {
+    let mut random_below = |limit: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) as usize % sides
+        (state >> 16) as usize % limit
     };
     text.chars()
         .map(|c| {
-            let Some((_, encode)) = CHARACTER_ENCODERS.get(draw(CHARACTER_ENCODERS.len() + 4)) else {
+            let Some((_, encode)) = CHARACTER_ENCODERS.get(random_below(CHARACTER_ENCODERS.len() + 4)) else {
                 return c.to_string();
             };
             let encoded = encode(c);
-            match draw(6) {
+            match random_below(6) {
                 0 => utf8_percent_encode(&encoded, NON_ALPHANUMERIC).to_string(),
                 1 => in_json(&encoded),
                 2 => format!("{encoded}\r\n"),

@@ -1,4 +1,4 @@
-//! Long texts are cut before they are searched, and the work has a bound.
+//! Long texts are cut before they are searched, and the effort is limited.
 
 use super::*;
 
@@ -43,16 +43,16 @@ fn text_at_the_limit_is_not_truncated() {
 #[test]
 fn white_space_is_scanned_within_a_limit() {
     let redactor = Redactor::new(&[Secret::new(KEY.into())]);
-    let behind = |blanks: usize| redactor.redact(&format!("a{}b {KEY}", "\n".repeat(blanks)), 500);
-    assert_eq!(behind(1_000), "a b <redacted>");
-    assert!(behind(MIN_SCANNED_BYTES).ends_with(ELLIPSIS));
-    assert!(!behind(MIN_SCANNED_BYTES).contains('b'));
+    let redact_after = |blanks: usize| redactor.redact(&format!("a{}b {KEY}", "\n".repeat(blanks)), 500);
+    assert_eq!(redact_after(1_000), "a b <redacted>");
+    assert!(redact_after(MIN_SCANNED_BYTES).ends_with(ELLIPSIS));
+    assert!(!redact_after(MIN_SCANNED_BYTES).contains('b'));
 }
 
 #[test]
 fn text_beyond_the_decoding_budget_is_not_shown() {
     let redactor = Redactor::new(&[Secret::new(KEY.into())]);
-    // Each level is another view.
+    // Each level of nesting is another view.
     let nested = format!("x &{}#43; y", "#38;".repeat(1_000));
     assert_eq!(redactor.redact(&nested, 500), REDACTED);
     let nested = format!("x \\{}u002b y", "u005c".repeat(800));
@@ -74,7 +74,7 @@ fn added_secrets_are_removed_from_then_on() {
     known.add([Secret::new(OPAQUE.into()), Secret::new(KEY.into())]);
     let text = format!("{KEY} and {OPAQUE}");
     assert_eq!(known.redactor().redact(&text, 100), "<redacted> and <redacted>");
-    // The oldest make room.
+    // The oldest secret is dropped.
     known.add((0..31).map(|number| Secret::new(format!("{number}-another-key"))));
     assert_eq!(
         known.redactor().redact(&text, 100),

@@ -1,6 +1,6 @@
-//! A secret is removed in every encoding that repeats it.
+//! A secret is removed in every encoding.
 
-use super::encoders::{BASE64_ENCODERS, TEXT_ENCODERS, encodings, mixed};
+use super::encoders::{BASE64_ENCODERS, TEXT_ENCODERS, encodings, mix_encodings};
 use super::*;
 
 const SECRETS: [&str; 3] = [KEY, TOKEN, OPAQUE];
@@ -9,7 +9,7 @@ const SECRETS: [&str; 3] = [KEY, TOKEN, OPAQUE];
 fn secret_in_every_encoding_is_removed_whole() {
     for secret in [KEY, OPAQUE] {
         let encodings = encodings(secret, &TEXT_ENCODERS);
-        assert!(encodings.len() > 1_000, "generated");
+        assert!(encodings.len() > 1_000, "too few encodings");
         for (name, encoded) in encodings {
             let redacted = redact(&format!("got '{encoded}' from you"), &[secret]);
             assert_eq!(redacted, "got '<redacted>' from you", "{name}: {encoded}");
@@ -49,7 +49,7 @@ fn base64_of_a_secret_in_every_encoding_is_removed() {
 fn secret_in_mixed_and_nested_encodings_is_removed_whole() {
     for secret in SECRETS {
         for seed in 0..200 {
-            let encoded = mixed(secret, seed);
+            let encoded = mix_encodings(secret, seed);
             let redacted = redact(&format!("got '{encoded}' from you"), &[secret]);
             assert!(
                 redacted.starts_with("got '<redacted>"),
@@ -90,7 +90,7 @@ fn part_of_a_secret_is_removed() {
 
 #[test]
 fn secret_with_changed_case_or_blanks_is_removed() {
-    for told in [
+    for text in [
         KEY.to_lowercase(),
         KEY.to_uppercase(),
         "pS7+k\r\nQ/9zLmW3\tx Tb5Y==".to_owned(),
@@ -98,10 +98,10 @@ fn secret_with_changed_case_or_blanks_is_removed() {
         "pS7+kQ/9\\r\\nzLmW&nbsp;3x%0D%0ATb5Y==".to_owned(),
         "% 7 0 S 7 & # 4 3 ; k Q \\ / 9 z L m W 3 x T b 5 Y = =".to_owned(),
         r"\p\S\7\+\k\Q\/\9\z\L\m\W\3\x\T\b\5\Y\=\=".to_owned(),
-        // What base64 makes of it, after something else changed it to lower case.
+        // Base64 that was converted to lower case.
         "cfm3k2trlzl6tg1xm3huyjvzpt0=".to_owned(),
     ] {
-        assert!(redact(&told, &[KEY]).len() <= "<redacted>==".len(), "{told}");
+        assert!(redact(&text, &[KEY]).len() <= "<redacted>==".len(), "{text}");
     }
 }
 
@@ -117,7 +117,7 @@ fn secret_that_looks_encoded_itself_is_removed() {
         "plus+and blank in it",
     ] {
         for (name, encoded) in encodings(secret, &TEXT_ENCODERS) {
-            // Without its semicolon, an ampersand cannot be told from the beginning of a secret's own "amp;".
+            // Without a semicolon, an encoded ampersand is ambiguous before the "amp;" of the secret.
             if ["&#43,", "&#x2B,", "&PLUS,"]
                 .iter()
                 .any(|encoder| name.contains(encoder))
@@ -135,9 +135,9 @@ fn secret_that_looks_encoded_itself_is_removed() {
 
 #[test]
 fn short_secret_is_not_searched_for() {
-    let told = "SecretHeaderNotFound: the secret is wrong";
-    assert_eq!(redact(told, &["secret"]), told);
-    assert_eq!(redact("c2VjcmV0", &["secret"]), "c2VjcmV0", "in base64 neither");
+    let text = "SecretHeaderNotFound: the secret is wrong";
+    assert_eq!(redact(text, &["secret"]), text);
+    assert_eq!(redact("c2VjcmV0", &["secret"]), "c2VjcmV0", "nor in base64");
     assert_eq!(redact("se cr et.", &["secret."]), "se cr et.");
     assert_eq!(redact("a .*( b", &["  ", "", ".*("]), "a .*( b");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A token that this package has never seen is removed whole.
+//! A token that this package did not receive or send is removed whole.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,8 +48,8 @@ fn token_broken_by_blanks_is_removed_whole() {
     ] {
         for at in 1..TOKEN.len() {
             let (head, tail) = TOKEN.split_at(at);
-            let told = format!("got '{head}{separator}{tail}' from you");
-            assert_eq!(redact(&told, &[]), "got '<redacted>' from you", "{told}");
+            let text = format!("got '{head}{separator}{tail}' from you");
+            assert_eq!(redact(&text, &[]), "got '<redacted>' from you", "{text}");
         }
     }
 }
@@ -63,8 +63,8 @@ fn spaced_out_token_is_removed_whole() {
             .map(String::from_utf8_lossy)
             .collect();
         for separator in [" ", "\r\n", "   "] {
-            let told = format!("got '{}'.", groups.join(separator));
-            assert_eq!(redact(&told, &[]), "got '<redacted>'.", "{told}");
+            let text = format!("got '{}'.", groups.join(separator));
+            assert_eq!(redact(&text, &[]), "got '<redacted>'.", "{text}");
         }
     }
 }
@@ -74,11 +74,11 @@ fn token_with_encoded_full_stops_is_removed_whole() {
     for stop in [
         "%2E", "%2e", "%252E", "&#46;", "&period;", "\\u002e", " . ", ".\r\n",
     ] {
-        let told = TOKEN.replace('.', stop);
+        let text = TOKEN.replace('.', stop);
         assert_eq!(
-            redact(&format!("got '{told}' from you"), &[]),
+            redact(&format!("got '{text}' from you"), &[]),
             "got '<redacted>' from you",
-            "{told}"
+            "{text}"
         );
     }
 }

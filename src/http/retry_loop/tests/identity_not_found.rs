@@ -1,4 +1,4 @@
-//! An identity that is not found yet, and a caller who expects it.
+//! An identity that is not found yet, and a caller that expects it to appear.
 
 use super::*;
 
@@ -6,11 +6,11 @@ fn missing(response: &Response) -> bool {
     response.body.starts_with(b"Identity not found")
 }
 
-fn awaiting(within: u64, policy: Option<&'static RetryPolicy>) -> Conditions {
+fn with_identity_retries(seconds: u64, policy: Option<&'static RetryPolicy>) -> Conditions {
     Conditions {
         policy,
-        awaited: Some(IdentityNotFoundRetry {
-            window: Duration::from_secs(within),
+        identity_not_found: Some(IdentityNotFoundRetry {
+            window: Duration::from_secs(seconds),
             is_missing: missing,
         }),
         ..Conditions::of(&DEFAULT)
@@ -18,36 +18,36 @@ fn awaiting(within: u64, policy: Option<&'static RetryPolicy>) -> Conditions {
 }
 
 fn not_found() -> Arc<FakeTransport> {
-    answers(&[FakeResponse::new(400, "Identity not found")])
+    responses(&[FakeResponse::new(400, "Identity not found")])
 }
 
 #[tokio::test(start_paused = true)]
 async fn identity_not_found_is_retried_until_the_window_ends() {
-    let conditions = awaiting(30, Some(&DEFAULT));
-    let (times, end) = sent(&conditions, &not_found()).await;
+    let conditions = with_identity_retries(30, Some(&DEFAULT));
+    let (times, end) = run_and_time(&conditions, &not_found()).await;
     assert_eq!(times, [0, 1_000, 3_000, 7_000, 15_000, 25_000]);
     assert_eq!(status_of(&end), Some(400));
 }
 
 #[tokio::test(start_paused = true)]
 async fn identity_may_appear_and_other_responses_keep_their_limits() {
-    let conditions = awaiting(30, Some(&DEFAULT));
-    let mut replies = vec![FakeResponse::new(400, "Identity not found"); 2];
-    replies.extend(vec![FakeResponse::new(503, ""); 3]);
-    replies.push(FakeResponse::token("t", 60));
-    let (times, end) = sent(&conditions, &answers(&replies)).await;
+    let conditions = with_identity_retries(30, Some(&DEFAULT));
+    let mut script = vec![FakeResponse::new(400, "Identity not found"); 2];
+    script.extend(vec![FakeResponse::new(503, ""); 3]);
+    script.push(FakeResponse::token("t", 60));
+    let (times, end) = run_and_time(&conditions, &responses(&script)).await;
     assert_eq!(times, [0, 1_000, 3_000, 4_000, 5_000, 6_000]);
     assert_eq!(status_of(&end), Some(200));
     // Another 400 is final.
-    let (times, _) = sent(&conditions, &statuses(&[400])).await;
+    let (times, _) = run_and_time(&conditions, &statuses(&[400])).await;
     assert_eq!(times.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn identity_not_found_retry_is_opt_in() {
-    let (times, _) = sent(&Conditions::of(&DEFAULT), &not_found()).await;
+    let (times, _) = run_and_time(&Conditions::of(&DEFAULT), &not_found()).await;
     assert_eq!(times.len(), 1);
-    let (times, _) = sent(&awaiting(30, None), &not_found()).await;
+    let (times, _) = run_and_time(&with_identity_retries(30, None), &not_found()).await;
     assert_eq!(times.len(), 1);
 }
 
@@ -55,11 +55,11 @@ async fn identity_not_found_retry_is_opt_in() {
 async fn identity_not_found_retry_respects_deadline_and_retry_after() {
     let conditions = Conditions {
         total: Duration::from_secs(5),
-        ..awaiting(30, Some(&DEFAULT))
+        ..with_identity_retries(30, Some(&DEFAULT))
     };
-    let (times, _) = sent(&conditions, &not_found()).await;
+    let (times, _) = run_and_time(&conditions, &not_found()).await;
     assert_eq!(times, [0, 1_000, 3_000]);
-    let slow = answers(&[FakeResponse::new(400, "Identity not found").retry_after("9")]);
-    let (times, _) = sent(&awaiting(30, Some(&DEFAULT)), &slow).await;
+    let slow = responses(&[FakeResponse::new(400, "Identity not found").retry_after("9")]);
+    let (times, _) = run_and_time(&with_identity_retries(30, Some(&DEFAULT)), &slow).await;
     assert_eq!(times, [0, 9_000, 18_000, 27_000]);
 }

@@ -1,4 +1,4 @@
-//! The loop against the tables of the wire contract, in paused time.
+//! The retry loop against the retry table of docs/wire-protocol.md, in paused time.
 
 mod identity_not_found;
 mod options;
@@ -19,20 +19,20 @@ use crate::test_support::{FakeClock, FakeFiles, FakeOutcome, FakeResponse, FakeT
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A [`ChallengeHandler`] whose request is built at once.
+/// A [`ChallengeHandler`] that returns its result at once.
 type SyncChallenge<'a> = dyn Fn(&Response) -> Result<Option<Request>, Error> + Send + Sync + 'a;
 
-/// What a retry loop goes by, but for the network.
+/// The parameters of a retry loop, except the transport.
 struct Conditions {
     limiter: Arc<EndpointLimiter>,
     policy: Option<&'static RetryPolicy>,
     retry_options: RetryOptions,
     total: Duration,
     fraction: f64,
-    awaited: Option<IdentityNotFoundRetry>,
+    identity_not_found: Option<IdentityNotFoundRetry>,
     clock: Arc<FakeClock>,
-    progress: AttemptStats,
-    /// One caller, unless a test has it leave.
+    stats: AttemptStats,
+    /// One caller, until a test removes it.
     waiters: Waiters,
 }
 
@@ -47,9 +47,9 @@ impl Conditions {
             retry_options: RetryOptions::default(),
             total: HOUR,
             fraction: 0.0,
-            awaited: None,
+            identity_not_found: None,
             clock,
-            progress: AttemptStats::default(),
+            stats: AttemptStats::default(),
             waiters,
         }
     }
@@ -87,20 +87,20 @@ impl Conditions {
             last_request_timeout: Duration::from_secs(30),
             deadline: &Deadline::after(self.total),
             waiters: &self.waiters,
-            identity_not_found: self.awaited,
+            identity_not_found: self.identity_not_found,
             platform: &platform,
-            stats: &self.progress,
+            stats: &self.stats,
         };
-        retry_loop.run(request, &challenge, &Waits).await
+        retry_loop.run(request, &challenge, &DelayObserver).await
     }
 }
 
-/// Puts each wait into words.
-struct Waits;
+/// Returns an error whose message contains the delay.
+struct DelayObserver;
 
-impl RetryObserver for Waits {
+impl RetryObserver for DelayObserver {
     fn on_retry(&self, _: AttemptOutcome, wait: Duration) -> RetryReport<'_> {
-        let error = Error::new(Code::FailedResponse, format!("again in {} ms", wait.as_millis()));
+        let error = Error::new(Code::FailedResponse, format!("retry in {} ms", wait.as_millis()));
         Box::pin(async { error })
     }
 }
@@ -109,21 +109,22 @@ fn get() -> Request {
     Request::get(Url::parse("http://127.0.0.1:8081/token?a=b").expect("a URL"))
 }
 
-fn answers(replies: &[FakeResponse]) -> Arc<FakeTransport> {
-    let replies = replies.to_vec();
-    FakeTransport::scripted(move |nth, _| replies[nth.min(replies.len() - 1)].clone().into())
+/// A transport that returns these responses in order, and the last one for every further request.
+fn responses(responses: &[FakeResponse]) -> Arc<FakeTransport> {
+    let responses = responses.to_vec();
+    FakeTransport::scripted(move |nth, _| responses[nth.min(responses.len() - 1)].clone().into())
 }
 
 fn statuses(statuses: &[u16]) -> Arc<FakeTransport> {
-    let replies: Vec<_> = statuses
+    let list: Vec<_> = statuses
         .iter()
         .map(|status| FakeResponse::new(*status, ""))
         .collect();
-    answers(&replies)
+    responses(&list)
 }
 
-/// When the requests of a retry loop left, in milliseconds, and how it ended.
-async fn sent(conditions: &Conditions, transport: &FakeTransport) -> (Vec<u128>, AttemptOutcome) {
+/// Runs a retry loop. Returns when its requests were sent, in milliseconds from the start, and its outcome.
+async fn run_and_time(conditions: &Conditions, transport: &FakeTransport) -> (Vec<u128>, AttemptOutcome) {
     let started = Instant::now();
     let end = conditions.run(transport).await;
     (transport.times(started), end)
@@ -136,9 +137,9 @@ fn status_of(end: &AttemptOutcome) -> Option<u16> {
     }
 }
 
-fn fault_of(end: &AttemptOutcome) -> Option<TransportErrorKind> {
+fn error_kind_of(end: &AttemptOutcome) -> Option<TransportErrorKind> {
     match end {
-        AttemptOutcome::TransportError(fault) => Some(fault.kind),
+        AttemptOutcome::TransportError(error) => Some(error.kind),
         _ => None,
     }
 }

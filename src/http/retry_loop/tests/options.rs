@@ -1,4 +1,4 @@
-//! A caller's `retryOptions` in place of the table's numbers.
+//! A caller's `retryOptions`, which replace numbers of the retry table.
 
 use super::*;
 
@@ -13,40 +13,40 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn retries(most: u32) -> RetryOptions {
+fn retries(max: u32) -> RetryOptions {
     RetryOptions {
-        max_retries: Some(most),
+        max_retries: Some(max),
         ..RetryOptions::default()
     }
 }
 
-/// When requests are sent to an endpoint that answers so, for ever.
+/// Returns when requests are sent to an endpoint whose requests all have this outcome, in milliseconds.
 async fn times_of(
     conditions: &Conditions,
-    play: impl Fn() -> FakeOutcome + Send + Sync + 'static,
+    outcome: impl Fn() -> FakeOutcome + Send + Sync + 'static,
 ) -> Vec<u128> {
-    sent(conditions, &FakeTransport::scripted(move |_, _| play()))
+    run_and_time(conditions, &FakeTransport::scripted(move |_, _| outcome()))
         .await
         .0
 }
 
 #[tokio::test(start_paused = true)]
-async fn max_retries_replaces_every_policy_limit() {
+async fn max_retries_repermits_every_policy_limit() {
     let busy = || FakeResponse::new(503, "").into();
     let updating = || FakeResponse::new(410, "").into();
     let refused = || TransportErrorKind::ConnectionRefused.into();
     let unknown = || TransportErrorKind::NameResolution.into();
-    for most in [0, 1, 2, 5, 10] {
-        let expected = most as usize + 1;
+    for max in [0, 1, 2, 5, 10] {
+        let expected = max as usize + 1;
         for policy in [&IMDS_DEFAULT, &IMDS_CONFIGURED, &DEFAULT] {
-            let conditions = || with(policy, retries(most));
+            let conditions = || with(policy, retries(max));
             assert_eq!(times_of(&conditions(), busy).await.len(), expected);
             assert_eq!(times_of(&conditions(), refused).await.len(), expected);
             assert_eq!(times_of(&conditions(), unknown).await.len(), expected);
         }
-        let updated = times_of(&with(&IMDS_DEFAULT, retries(most)), updating).await;
-        let waits: Vec<u128> = (0..=u128::from(most)).map(|nth| nth * 10_000).collect();
-        assert_eq!(updated, waits, "the waits stay those of the row");
+        let updated = times_of(&with(&IMDS_DEFAULT, retries(max)), updating).await;
+        let expected_times: Vec<u128> = (0..=u128::from(max)).map(|nth| nth * 10_000).collect();
+        assert_eq!(updated, expected_times, "the delays remain those of the table");
     }
 }
 
@@ -58,7 +58,7 @@ async fn max_retries_counts_all_kinds_of_retries() {
         2 => TransportErrorKind::ConnectTimeout.into(),
         _ => FakeResponse::new(500, "").into(),
     });
-    let (times, end) = sent(&with(&DEFAULT, retries(3)), &transport).await;
+    let (times, end) = run_and_time(&with(&DEFAULT, retries(3)), &transport).await;
     assert_eq!(
         (times, status_of(&end)),
         (vec![0, 1_000, 1_250, 2_250], Some(500))
@@ -103,7 +103,7 @@ async fn retry_delay_doubles_up_to_the_maximum() {
             "{options:?}"
         );
     }
-    // The jitter is under the longest delay too.
+    // The maximum includes the jitter.
     let conditions = Conditions {
         fraction: 0.5,
         ..with(&IMDS_DEFAULT, delays(Some(millis(1_000)), Some(millis(2_100))))
@@ -132,20 +132,23 @@ async fn starting_endpoint_keeps_its_10s_window_without_max_retries() {
 #[tokio::test(start_paused = true)]
 async fn delays_after_429_are_capped_by_max_delay() {
     let throttled = || FakeResponse::new(429, "").into();
-    let most = |retry_options| Conditions {
+    let with_full_jitter = |retry_options| Conditions {
         fraction: 1.0,
         ..with(&DEFAULT, retry_options)
     };
-    assert_eq!(times_of(&most(retries(2)), throttled).await, [0, 2_000, 6_000]);
-    assert_eq!(times_of(&most(retries(10)), throttled).await.len(), 8);
-    assert_eq!(times_of(&most(retries(0)), throttled).await, [0]);
+    assert_eq!(
+        times_of(&with_full_jitter(retries(2)), throttled).await,
+        [0, 2_000, 6_000]
+    );
+    assert_eq!(times_of(&with_full_jitter(retries(10)), throttled).await.len(), 8);
+    assert_eq!(times_of(&with_full_jitter(retries(0)), throttled).await, [0]);
     let limited = RetryOptions {
         max_retries: Some(3),
         delay: Some(millis(1)),
         max_delay: Some(millis(3_000)),
     };
     assert_eq!(
-        times_of(&most(limited), throttled).await,
+        times_of(&with_full_jitter(limited), throttled).await,
         [0, 2_000, 5_000, 8_000]
     );
 }
@@ -163,11 +166,17 @@ async fn retry_after_is_waited_in_full_or_not_at_all() {
         )
     };
     for status in [429, 503] {
-        let asks = move || FakeResponse::new(status, "").retry_after("5").into();
-        assert_eq!(times_of(&limited(None), asks).await, [0, 5_500]);
-        assert_eq!(times_of(&limited(Some(millis(5_200))), asks).await, [0, 5_200]);
-        assert_eq!(times_of(&limited(Some(millis(5_000))), asks).await, [0, 5_000]);
-        assert_eq!(times_of(&limited(Some(millis(4_999))), asks).await, [0]);
+        let throttled = move || FakeResponse::new(status, "").retry_after("5").into();
+        assert_eq!(times_of(&limited(None), throttled).await, [0, 5_500]);
+        assert_eq!(
+            times_of(&limited(Some(millis(5_200))), throttled).await,
+            [0, 5_200]
+        );
+        assert_eq!(
+            times_of(&limited(Some(millis(5_000))), throttled).await,
+            [0, 5_000]
+        );
+        assert_eq!(times_of(&limited(Some(millis(4_999))), throttled).await, [0]);
     }
 }
 
@@ -192,7 +201,7 @@ async fn disabled_retries_still_answer_a_challenge() {
 #[tokio::test(start_paused = true)]
 async fn identity_not_found_retry_ignores_max_retries() {
     let conditions = Conditions {
-        awaited: Some(IdentityNotFoundRetry {
+        identity_not_found: Some(IdentityNotFoundRetry {
             window: Duration::from_secs(10),
             is_missing: |response| response.status == 400,
         }),
@@ -211,7 +220,7 @@ async fn last_attempt_after_a_timeout_has_three_times_the_limit() {
         (times, started.elapsed().as_secs()),
         (vec![0, 11_000, 22_000], 52)
     );
-    // Without a second attempt, the first is not one that follows a timeout.
+    // A single attempt does not follow a timeout, so it has the normal limit.
     let started = Instant::now();
     let times = times_of(&with(&DEFAULT, retries(0)), silent).await;
     assert_eq!((times, started.elapsed().as_secs()), (vec![0], 10));

@@ -1,20 +1,19 @@
-//! A series of requests that meets any sequence of answers and faults, against the table of retries as
-//! it stands in the wire contract.
+//! A retry loop with random outcomes, against the retry table of docs/wire-protocol.md.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::test_support::proptest::{config, paused};
 
-/// What a request meets.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
-enum Met {
+enum Outcome {
     /// A status, and `Retry-After` in seconds.
     Status(u16, Option<u64>),
-    Fault(TransportErrorKind),
+    Error(TransportErrorKind),
 }
 
-/// The hosts that the table tells apart.
+/// The endpoints that the table distinguishes.
 #[derive(Clone, Copy, Debug)]
 enum Host {
     ImdsDefault,
@@ -32,41 +31,41 @@ impl Host {
     }
 }
 
-fn met() -> impl Strategy<Value = Met> {
+fn outcome() -> impl Strategy<Value = Outcome> {
     const STATUSES: [u16; 13] = [200, 301, 400, 401, 404, 408, 410, 429, 500, 501, 502, 503, 599];
-    use TransportErrorKind as F;
-    const FAULTS: [TransportErrorKind; 14] = [
-        F::ConnectionRefused,
-        F::ConnectionReset,
-        F::ConnectionClosed,
-        F::ConnectTimeout,
-        F::RequestTimeout,
-        F::Unreachable,
-        F::Local,
-        F::NameResolution,
-        F::Tls,
-        F::ThumbprintMismatch,
-        F::NotHttp,
-        F::BodyTooLarge,
-        F::CustomClient,
-        F::InvalidRequest,
+    use TransportErrorKind as Kind;
+    const ERRORS: [TransportErrorKind; 14] = [
+        Kind::ConnectionRefused,
+        Kind::ConnectionReset,
+        Kind::ConnectionClosed,
+        Kind::ConnectTimeout,
+        Kind::RequestTimeout,
+        Kind::Unreachable,
+        Kind::Local,
+        Kind::NameResolution,
+        Kind::Tls,
+        Kind::ThumbprintMismatch,
+        Kind::NotHttp,
+        Kind::BodyTooLarge,
+        Kind::CustomClient,
+        Kind::InvalidRequest,
     ];
-    let asked_for = prop_oneof![3 => Just(None), 1 => (0..100_u64).prop_map(Some)];
+    let retry_after = prop_oneof![3 => Just(None), 1 => (0..100_u64).prop_map(Some)];
     prop_oneof![
-        3 => (prop::sample::select(&STATUSES[..]), asked_for).prop_map(|(status, asked_for)| Met::Status(status, asked_for)),
-        2 => prop::sample::select(&FAULTS[..]).prop_map(Met::Fault),
-        // Long runs of the same, so that budgets end.
+        3 => (prop::sample::select(&STATUSES[..]), retry_after).prop_map(|(status, retry_after)| Outcome::Status(status, retry_after)),
+        2 => prop::sample::select(&ERRORS[..]).prop_map(Outcome::Error),
+        // More of these, so that limits are reached.
         2 => prop_oneof![
-            Just(Met::Status(410, None)),
-            Just(Met::Status(429, None)),
-            Just(Met::Status(503, None)),
-            Just(Met::Fault(F::ConnectionRefused)),
+            Just(Outcome::Status(410, None)),
+            Just(Outcome::Status(429, None)),
+            Just(Outcome::Status(503, None)),
+            Just(Outcome::Error(Kind::ConnectionRefused)),
         ],
     ]
 }
 
-/// What the table allows after something was met: a wait in milliseconds, by how much it may be longer, and whether it
-/// holds only within ten seconds of the first try.
+/// The retry that the table allows: a delay in milliseconds, how much jitter it may have, and whether it must start within
+/// ten seconds of the first attempt (a starting endpoint).
 struct Allowed {
     wait: u64,
     jitter: u64,
@@ -74,7 +73,7 @@ struct Allowed {
 }
 
 impl Allowed {
-    /// With a jitter of up to a fifth.
+    /// A delay with jitter of up to 20 %.
     fn jittered(wait: u64, starting: bool) -> Self {
         Self {
             wait,
@@ -84,7 +83,7 @@ impl Allowed {
     }
 }
 
-/// How many retries of each sort there were.
+/// The number of retries of each kind so far.
 #[derive(Default)]
 struct Tally {
     statuses: usize,
@@ -93,12 +92,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn allows(&mut self, host: Host, met: Met) -> Option<Allowed> {
-        use TransportErrorKind as F;
+    fn allows(&mut self, host: Host, outcome: Outcome) -> Option<Allowed> {
+        use TransportErrorKind as Kind;
         let imds = !matches!(host, Host::Other);
-        match met {
-            Met::Status(status, asked_for) => {
-                if (status, asked_for) == (429, None) {
+        match outcome {
+            Outcome::Status(status, retry_after) => {
+                if (status, retry_after) == (429, None) {
                     let longest = *[2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000].get(self.statuses)?;
                     self.statuses += 1;
                     return Some(Allowed {
@@ -115,42 +114,42 @@ impl Tally {
                 };
                 let wait = *waits.get(self.statuses)?;
                 self.statuses += 1;
-                let asked_for = asked_for.map(|seconds| seconds * 1_000);
-                Some(match asked_for.filter(|asked_for| *asked_for >= wait) {
-                    Some(asked_for) => Allowed {
-                        wait: asked_for,
-                        jitter: (asked_for / 5).max(1_000),
+                let retry_after = retry_after.map(|seconds| seconds * 1_000);
+                Some(match retry_after.filter(|retry_after| *retry_after >= wait) {
+                    Some(retry_after) => Allowed {
+                        wait: retry_after,
+                        jitter: (retry_after / 5).max(1_000),
                         starting: false,
                     },
                     None => Allowed::jittered(wait, false),
                 })
             }
-            Met::Fault(F::ConnectionRefused | F::ConnectionReset | F::ConnectionClosed)
+            Outcome::Error(Kind::ConnectionRefused | Kind::ConnectionReset | Kind::ConnectionClosed)
                 if !matches!(host, Host::ImdsDefault) =>
             {
                 let wait = [250, 500, 1_000].get(self.starting).copied().unwrap_or(2_000);
                 self.starting += 1;
                 Some(Allowed::jittered(wait, true))
             }
-            Met::Fault(
-                F::ConnectionRefused
-                | F::ConnectionReset
-                | F::ConnectionClosed
-                | F::ConnectTimeout
-                | F::RequestTimeout
-                | F::Unreachable
-                | F::Local
-                | F::NameResolution,
+            Outcome::Error(
+                Kind::ConnectionRefused
+                | Kind::ConnectionReset
+                | Kind::ConnectionClosed
+                | Kind::ConnectTimeout
+                | Kind::RequestTimeout
+                | Kind::Unreachable
+                | Kind::Local
+                | Kind::NameResolution,
             ) => {
                 self.lost += 1;
                 (self.lost == 1).then_some(Allowed::jittered(1_000, false))
             }
-            Met::Fault(_) => None,
+            Outcome::Error(_) => None,
         }
     }
 }
 
-/// Tokio's timers go by whole milliseconds and fire at the end of one.
+/// Tolerance in milliseconds: Tokio's timers have a resolution of one millisecond and fire at its end.
 const TICK: u128 = 2;
 
 prop_compose! {
@@ -158,47 +157,52 @@ prop_compose! {
         host in prop::sample::select(vec![Host::ImdsDefault, Host::ImdsConfigured, Host::Other]),
         fraction in prop_oneof![Just(0.0), 0.0..1.0, Just(0.999_999)],
         total in prop_oneof![1..3_000_u64, 1..120_000_u64, Just(600_000)],
-        met in prop::collection::vec(met(), 1..14),
-    ) -> (Host, f64, u64, Vec<Met>) {
-        (host, fraction, total, met)
+        outcomes in prop::collection::vec(outcome(), 1..14),
+    ) -> (Host, f64, u64, Vec<Outcome>) {
+        (host, fraction, total, outcomes)
     }
 }
 
-/// A network that plays this, and the last of it for ever.
-fn playing(met: &[Met]) -> Arc<FakeTransport> {
-    let met = met.to_vec();
-    FakeTransport::scripted(move |nth, _| match met[nth.min(met.len() - 1)] {
-        Met::Status(status, asked_for) => {
-            let reply = FakeResponse::new(status, "");
-            match asked_for {
-                Some(seconds) => reply.retry_after(seconds.to_string()).into(),
-                None => reply.into(),
+/// A transport with these outcomes, the last of which repeats.
+fn transport_of(outcomes: &[Outcome]) -> Arc<FakeTransport> {
+    let outcomes = outcomes.to_vec();
+    FakeTransport::scripted(move |nth, _| match outcomes[nth.min(outcomes.len() - 1)] {
+        Outcome::Status(status, retry_after) => {
+            let response = FakeResponse::new(status, "");
+            match retry_after {
+                Some(seconds) => response.retry_after(seconds.to_string()).into(),
+                None => response.into(),
             }
         }
-        Met::Fault(kind) => kind.into(),
+        Outcome::Error(kind) => kind.into(),
     })
 }
 
-async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<(), TestCaseError> {
+async fn assert_follows_table(
+    host: Host,
+    fraction: f64,
+    total: u64,
+    outcomes: Vec<Outcome>,
+) -> Result<(), TestCaseError> {
     let conditions = Conditions {
         fraction,
         total: Duration::from_millis(total),
         ..Conditions::of(host.policy())
     };
-    let transport = playing(&met);
+    let transport = transport_of(&outcomes);
     let started = Instant::now();
     let end = conditions.run(&transport).await;
     let (took, times) = (started.elapsed().as_millis(), transport.times(started));
-    prop_assert_eq!(conditions.progress.attempts() as usize, times.len());
+    prop_assert_eq!(conditions.stats.attempts() as usize, times.len());
     prop_assert!(took <= u128::from(total) + TICK, "{took} ms of {total}");
 
     let mut tally = Tally::default();
     for (nth, at) in times.iter().enumerate() {
-        let met = met[nth.min(met.len() - 1)];
-        let allowed = tally.allows(host, met);
+        let outcome = outcomes[nth.min(outcomes.len() - 1)];
+        let allowed = tally.allows(host, outcome);
         let Some(next) = times.get(nth + 1) else {
             let left = u128::from(total).saturating_sub(*at);
-            return assert_is_the_end(&end, met, allowed, fraction, (*at, left));
+            return assert_is_final(&end, outcome, allowed, fraction, (*at, left));
         };
         let Some(Allowed {
             wait,
@@ -206,7 +210,9 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
             starting,
         }) = allowed
         else {
-            return Err(TestCaseError::fail(format!("a retry after {met:?} at {at} ms")));
+            return Err(TestCaseError::fail(format!(
+                "a retry after {outcome:?} at {at} ms"
+            )));
         };
         let (waited, wait) = (next - at, u128::from(wait));
         prop_assert!(
@@ -214,7 +220,7 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
             "{} ms instead of {} after {:?}",
             waited,
             wait,
-            met
+            outcome
         );
         let longest = wait + u128::from(jitter) + TICK;
         prop_assert!(
@@ -222,25 +228,25 @@ async fn follow(host: Host, fraction: f64, total: u64, met: Vec<Met>) -> Result<
             "{} ms instead of {} after {:?}",
             waited,
             wait,
-            met
+            outcome
         );
         prop_assert!(!starting || *next <= 10_000 + TICK, "starting at {} ms", next);
     }
     Err(TestCaseError::fail("nothing was sent"))
 }
 
-/// The last answer is the retry loop's, and it was the last for a reason: of its time, so much was over and
-/// so much was left, in milliseconds.
-fn assert_is_the_end(
+/// Asserts that the last outcome is the loop's, and that the table or the deadline allowed no retry. `over` and `left` are
+/// the loop's elapsed and remaining time in milliseconds.
+fn assert_is_final(
     end: &AttemptOutcome,
-    met: Met,
+    outcome: Outcome,
     allowed: Option<Allowed>,
     fraction: f64,
     (over, left): (u128, u128),
 ) -> Result<(), TestCaseError> {
-    match met {
-        Met::Status(status, _) => prop_assert_eq!(status_of(end), Some(status)),
-        Met::Fault(kind) => prop_assert_eq!(fault_of(end), Some(kind)),
+    match outcome {
+        Outcome::Status(status, _) => prop_assert_eq!(status_of(end), Some(status)),
+        Outcome::Error(kind) => prop_assert_eq!(error_kind_of(end), Some(kind)),
     }
     if let Some(Allowed {
         wait,
@@ -252,7 +258,7 @@ fn assert_is_the_end(
         let wait = (Duration::from_millis(wait) + jitter).as_millis() + TICK;
         prop_assert!(
             wait > left || starting && over + wait > 10_000,
-            "gave up {met:?} after {over} ms, with {left} ms left for a wait of {wait}"
+            "gave up {outcome:?} after {over} ms, with {left} ms left for a wait of {wait}"
         );
     }
     Ok(())
@@ -262,19 +268,19 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn random_responses_follow_the_retry_table_and_deadline((host, fraction, total, met) in conditions()) {
-        paused(follow(host, fraction, total, met))?;
+    fn random_responses_follow_the_retry_table_and_deadline((host, fraction, total, outcomes) in conditions()) {
+        paused(assert_follows_table(host, fraction, total, outcomes))?;
     }
 
     #[test]
-    fn disabled_retries_send_one_request_for_random_responses((_, fraction, total, met) in conditions()) {
+    fn disabled_retries_send_one_request_for_random_responses((_, fraction, total, outcomes) in conditions()) {
         let sent = paused(async {
             let conditions = Conditions {
                 fraction,
                 total: Duration::from_millis(total),
                 ..Conditions::without_retries()
             };
-            let transport = playing(&met);
+            let transport = transport_of(&outcomes);
             conditions.run(&transport).await;
             transport.count()
         });

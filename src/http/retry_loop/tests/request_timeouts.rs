@@ -1,4 +1,4 @@
-//! One exchange: its time limit, its challenge, what is sent again.
+//! One exchange: its time limit, its challenge, and the request of a retry.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
@@ -13,19 +13,19 @@ fn seconds(seconds: u64) -> Duration {
 async fn each_request_has_its_own_timeout() {
     let silent = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &silent).await;
-    // The last one has three times as long.
+    let (times, end) = run_and_time(&Conditions::of(&DEFAULT), &silent).await;
+    // The limit of the last request is three times as long.
     assert_eq!((times, started.elapsed()), (vec![0, 11_000], seconds(41)));
-    assert_eq!(fault_of(&end), Some(TransportErrorKind::RequestTimeout));
+    assert_eq!(error_kind_of(&end), Some(TransportErrorKind::RequestTimeout));
     assert_eq!(silent.in_flight(), 0);
 
-    // A challenge and its answer are two exchanges.
+    // A challenge and the request that responds to it are two exchanges.
     let slow = FakeTransport::scripted(|nth, _| {
         let status = if nth == 0 { 401 } else { 200 };
         FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(9))
     });
-    let again = |response: &Response| Ok((response.status == 401).then(get));
-    let end = Conditions::of(&DEFAULT).run_with(&slow, &get(), &again).await;
+    let challenge = |response: &Response| Ok((response.status == 401).then(get));
+    let end = Conditions::of(&DEFAULT).run_with(&slow, &get(), &challenge).await;
     assert_eq!((status_of(&end), slow.count()), (Some(200), 2));
 }
 
@@ -35,27 +35,27 @@ async fn endpoint_that_takes_12s_returns_a_token() {
         let slow =
             FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(200, "")).after(seconds(12)));
         let started = Instant::now();
-        let (times, end) = sent(&Conditions::of(policy), &slow).await;
+        let (times, end) = run_and_time(&Conditions::of(policy), &slow).await;
         assert_eq!((times, status_of(&end)), (vec![0, 11_000], Some(200)));
         assert_eq!(started.elapsed(), seconds(23));
     }
-    // Patience lasts: another time-out would be the end, whatever came between.
+    // The longer limit remains after other outcomes: another timeout would still be final.
     let slow = FakeTransport::scripted(|nth, _| {
         let status = if nth < 3 { 503 } else { 200 };
         FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(12))
     });
-    let (times, end) = sent(&Conditions::of(&DEFAULT), &slow).await;
+    let (times, end) = run_and_time(&Conditions::of(&DEFAULT), &slow).await;
     assert_eq!(
         (times, status_of(&end)),
         (vec![0, 11_000, 24_000, 37_000], Some(200))
     );
-    // A connection that does not come about is not a slow answer.
+    // A connect timeout is not a slow response.
     let started = Instant::now();
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0 => FakeOutcome::NoConnection,
         _ => FakeOutcome::Silence,
     });
-    sent(&Conditions::of(&DEFAULT), &transport).await;
+    run_and_time(&Conditions::of(&DEFAULT), &transport).await;
     assert_eq!(started.elapsed(), seconds(3 + 1 + 10));
 }
 
@@ -63,9 +63,9 @@ async fn endpoint_that_takes_12s_returns_a_token() {
 async fn unreachable_imds_fails_within_7s() {
     let transport = FakeTransport::scripted(|_, _| FakeOutcome::NoConnection);
     let started = Instant::now();
-    let (times, end) = sent(&Conditions::of(&IMDS_DEFAULT), &transport).await;
+    let (times, end) = run_and_time(&Conditions::of(&IMDS_DEFAULT), &transport).await;
     assert_eq!((times, started.elapsed()), (vec![0, 4_000], seconds(7)));
-    assert_eq!(fault_of(&end), Some(TransportErrorKind::ConnectTimeout));
+    assert_eq!(error_kind_of(&end), Some(TransportErrorKind::ConnectTimeout));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,10 +94,10 @@ async fn retry_sends_the_same_form() {
 #[tokio::test(start_paused = true)]
 async fn retry_repeats_the_challenge_from_the_first_request() {
     let transport = statuses(&[401, 503, 401, 200]);
-    let asked = AtomicU32::new(0);
+    let challenges = AtomicU32::new(0);
     let challenge = |response: &Response| {
         Ok((response.status == 401).then(|| {
-            let nth = asked.fetch_add(1, Ordering::Relaxed);
+            let nth = challenges.fetch_add(1, Ordering::Relaxed);
             get().header("Authorization", format!("Basic key{nth}"))
         }))
     };
@@ -114,12 +114,12 @@ async fn retry_repeats_the_challenge_from_the_first_request() {
         .collect();
     let key = |nth| Some(format!("Basic key{nth}"));
     assert_eq!(keys, [None, key(0), None, key(1)]);
-    assert_eq!(conditions.progress.attempts(), 4);
+    assert_eq!(conditions.stats.attempts(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn challenge_connection_is_returned_before_the_next_request() {
-    // Held any longer, it would be a second connection in the place of one.
+    // Otherwise the second request would open a second connection.
     let kept = Arc::new(Mutex::new(Vec::new()));
     let (transport, seen) = (statuses(&[401]), kept.clone());
     let counted = Arc::downgrade(&transport);
@@ -134,10 +134,10 @@ async fn challenge_connection_is_returned_before_the_next_request() {
     assert_eq!(status_of(&end), Some(200));
     assert_eq!(*kept.lock().expect("not poisoned"), [Some(0), Some(1)]);
 
-    // What cannot be answered is closed, as is a response that is still to be read.
+    // The connection of an unanswerable challenge is closed, and so is that of a response that is still to be read.
     let transport = statuses(&[401]);
-    let refused = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
-    conditions.run_with(&transport, &get(), &refused).await;
+    let unanswerable = |_: &Response| Err(Error::new(Code::InvalidSecret, "empty"));
+    conditions.run_with(&transport, &get(), &unanswerable).await;
     conditions.run(&transport).await;
     assert_eq!((transport.count(), transport.kept_connections()), (2, 0));
 }
@@ -172,10 +172,10 @@ async fn attempt_stats_contain_attempts_and_last_error() {
         _ => FakeOutcome::Silence,
     });
     let conditions = Conditions::of(&DEFAULT);
-    assert!(conditions.progress.last_error().is_none());
-    let cut = tokio::time::timeout(seconds(5), conditions.run(&transport)).await;
-    assert!(cut.is_err());
-    assert_eq!(conditions.progress.attempts(), 2);
-    let last = conditions.progress.last_error().expect("a failure");
-    assert_eq!(last.details().message, "again in 1000 ms");
+    assert!(conditions.stats.last_error().is_none());
+    let result = tokio::time::timeout(seconds(5), conditions.run(&transport)).await;
+    assert!(result.is_err());
+    assert_eq!(conditions.stats.attempts(), 2);
+    let last = conditions.stats.last_error().expect("a failure");
+    assert_eq!(last.details().message, "retry in 1000 ms");
 }

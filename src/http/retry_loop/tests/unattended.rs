@@ -1,4 +1,4 @@
-//! A retry loop whose callers leave.
+//! A retry loop whose callers leave, and return.
 
 use super::*;
 
@@ -6,8 +6,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Runs a retry loop whose one caller leaves after so long; gives its end and how long it took.
-async fn left_after(
+/// Runs a retry loop whose only caller leaves after `wait`. Returns its outcome and how long it took.
+async fn run_until_caller_leaves(
     conditions: &Conditions,
     transport: &FakeTransport,
     wait: Duration,
@@ -23,24 +23,24 @@ async fn left_after(
 
 #[tokio::test(start_paused = true)]
 async fn every_delay_ends_with_the_last_caller() {
-    let busy = Conditions::of(&IMDS_DEFAULT);
-    let (end, took) = left_after(&busy, &statuses(&[410]), seconds(3)).await;
+    let updating = Conditions::of(&IMDS_DEFAULT);
+    let (end, took) = run_until_caller_leaves(&updating, &statuses(&[410]), seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!(took, seconds(3));
 
     let blocked = Conditions::of(&DEFAULT);
     blocked.limiter.block_for(seconds(30));
     let transport = statuses(&[200]);
-    let (end, took) = left_after(&blocked, &transport, seconds(3)).await;
+    let (end, took) = run_until_caller_leaves(&blocked, &transport, seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!((took, transport.count()), (seconds(3), 0));
 
-    let crowded = Conditions::of(&DEFAULT);
-    let mut places = Vec::new();
+    let saturated = Conditions::of(&DEFAULT);
+    let mut permits = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.limiter.acquire_request_permit().await);
+        permits.push(saturated.limiter.acquire_request_permit().await);
     }
-    let (end, took) = left_after(&crowded, &transport, seconds(3)).await;
+    let (end, took) = run_until_caller_leaves(&saturated, &transport, seconds(3)).await;
     assert!(matches!(end, AttemptOutcome::Unattended));
     assert_eq!((took, transport.count()), (seconds(3), 0));
 }
@@ -59,16 +59,16 @@ async fn nothing_is_sent_after_the_last_caller_left() {
 
 #[tokio::test(start_paused = true)]
 async fn transport_without_permits_does_not_wait_and_sends_nothing_without_callers() {
-    let crowded = Conditions::of(&DEFAULT);
-    let mut places = Vec::new();
+    let saturated = Conditions::of(&DEFAULT);
+    let mut permits = Vec::new();
     for _ in 0..31 {
-        places.push(crowded.limiter.acquire_request_permit().await);
+        permits.push(saturated.limiter.acquire_request_permit().await);
     }
     let transport = FakeTransport::numbered(7, |_, _| FakeResponse::new(200, "").into());
-    assert_eq!(status_of(&crowded.run(&transport).await), Some(200));
-    crowded.waiters.leave();
+    assert_eq!(status_of(&saturated.run(&transport).await), Some(200));
+    saturated.waiters.leave();
     assert!(matches!(
-        crowded.run(&transport).await,
+        saturated.run(&transport).await,
         AttemptOutcome::Unattended
     ));
     assert_eq!(transport.count(), 1);
@@ -81,11 +81,11 @@ async fn sent_request_completes_and_is_not_retried_without_callers() {
             FakeOutcome::from(FakeResponse::new(status, "")).after(seconds(5))
         });
         let conditions = Conditions::of(&DEFAULT);
-        let (end, took) = left_after(&conditions, &transport, seconds(1)).await;
+        let (end, took) = run_until_caller_leaves(&conditions, &transport, seconds(1)).await;
         assert_eq!(matches!(end, AttemptOutcome::Unattended), !is_final, "{status}");
         assert_eq!((took, transport.count()), (seconds(5), 1), "{status}");
     }
-    // Nor is a challenge answered.
+    // A challenge is not answered either.
     let transport =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(401, "")).after(seconds(5)));
     let conditions = Conditions::of(&DEFAULT);
@@ -129,9 +129,9 @@ async fn permit_is_released_when_the_last_caller_leaves() {
     let transport = FakeTransport::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let others = async {
-        let mut places = Vec::new();
+        let mut permits = Vec::new();
         for _ in 0..30 {
-            places.push(conditions.limiter.acquire_request_permit().await);
+            permits.push(conditions.limiter.acquire_request_permit().await);
         }
         let last = conditions.limiter.acquire_request_permit().await;
         assert_eq!(started.elapsed(), seconds(2));
@@ -146,7 +146,7 @@ async fn permit_is_released_when_the_last_caller_leaves() {
     };
     let (end, (), ()) = tokio::join!(conditions.run(&transport), others, leaving);
     assert!(matches!(end, AttemptOutcome::Unattended));
-    // It had its time all the same.
+    // The exchange still had its whole time limit.
     assert_eq!(started.elapsed(), seconds(10));
 }
 

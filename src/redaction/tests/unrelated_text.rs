@@ -1,4 +1,4 @@
-//! Text that holds no secret stays as it is.
+//! Text without a secret is not changed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::test_support::proptest::config;
 
-/// Sentences of Azure's services.
+/// Messages of Azure's services and of libraries, and sentences that resemble tokens.
 const SENTENCES: [&str; 12] = [
     "Identity not found",
     "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
@@ -51,7 +51,7 @@ proptest! {
         words in "[A-Z][a-z]{2,9}( [a-z]{2,9}){1,12}\\.",
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        // By chance, what base64 makes of anything can begin a token.
+        // Random bytes can look like the start of a token in base64.
         prop_assume!(!bytes.starts_with(b"{\""));
         let text = format!("{words} ({guid}) at {url}");
         prop_assert_eq!(redact(&text, &[KEY, TOKEN, OPAQUE]), text);
@@ -63,9 +63,9 @@ proptest! {
 
     #[test]
     fn text_around_a_secret_is_unchanged(before in "[A-Za-z0-9 ,;:]{0,40}", after in "[A-Za-z0-9 ,;:]{0,40}") {
-        let told = format!("{before}<{KEY}>{after}");
+        let text = format!("{before}<{KEY}>{after}");
         let expected = redact(&format!("{before}<>{after}"), &[]).replace("<>", "<<redacted>>");
-        prop_assert_eq!(redact(&told, &[KEY]), expected);
+        prop_assert_eq!(redact(&text, &[KEY]), expected);
     }
 
     #[test]

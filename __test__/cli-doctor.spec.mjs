@@ -115,6 +115,8 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     );
     t.deepEqual(rest, {
       format: 1,
+      sourceOption: null,
+      service: null,
       version,
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
@@ -691,6 +693,55 @@ testWith(test, "util-linux script")("long lines: are wrapped in a terminal, but 
   for (const part of advice) t.true(part.length <= 60, part);
   const { text } = await runText(t, {});
   t.is(text.split("What to do")[1].trim().split("\n").length, 2);
+});
+
+for (const source of ["app-service", "imds", "workload-identity"]) {
+  test(`${source}, --probe: exit 0 without a token if the endpoint responds, exit 1 if not`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const { env } = endpoint;
+    const responding = await run(t, ["doctor", "--probe", ...LONG_TIMEOUT], { env });
+    t.deepEqual([responding.code, responding.stderr], [0, ""]);
+    t.regex(responding.stdout, /^\w+ responds\n$/);
+    t.true(endpoint.requests.every(({ status }) => status !== 200));
+    const report = JSON.parse(
+      (await run(t, ["doctor", "--probe", "--json", ...LONG_TIMEOUT], { env })).stdout,
+    );
+    t.like(report, { endpoint: { available: true, reason: null }, token: null, error: null, exitCode: 0 });
+    await endpoint.close();
+    // Node.js warns about the file, which the endpoint has removed.
+    const silent = await run(t, ["doctor", "--probe"], { env: { ...env, NODE_EXTRA_CA_CERTS: undefined } });
+    t.deepEqual([silent.code, silent.stderr], [1, ""]);
+    t.regex(silent.stdout, /^\w+ does not respond: .+\n$/);
+  });
+}
+
+test("--source: the doctor uses the application's option", async (t) => {
+  const appService = await startEndpoint(t);
+  const imds = await startEndpoint(t, "imds");
+  const env = { ...appService.env, ...imds.env };
+  const args = ["doctor", "--json", "--source", "CloudShell,imds", ...LONG_TIMEOUT];
+  const report = JSON.parse((await run(t, args, { env })).stdout);
+  t.is(report.source, "DefaultToImds");
+  t.deepEqual(report.sourceOption, ["CloudShell", "Imds"]);
+  t.is(report.token.tokenEndpoint, imds.url);
+  t.is(appService.requests.length, 0);
+  const { stdout } = await run(t, ["doctor", "--source", "Imds", ...LONG_TIMEOUT], { env });
+  t.regex(stdout, /because of --source Imds\n/);
+});
+
+test("--source without its variables: exit 1 with the reason", async (t) => {
+  const { env } = await startEndpoint(t);
+  const { code, stdout } = await run(t, ["doctor", "--json", "--source", "CloudShell"], { env });
+  t.is(code, 1);
+  t.is(JSON.parse(stdout).error.errorCode, "invalid_configuration");
+});
+
+test("--azure-proxy: the doctor uses the application's option", async (t) => {
+  const { env } = await startEndpoint(t, "workload-identity");
+  const variables = { ...env, AZURE_KUBERNETES_TOKEN_PROXY: "http://127.0.0.1:1" };
+  const { code, stdout } = await run(t, ["doctor", "--json", "--azure-proxy"], { env: variables });
+  t.is(code, 1);
+  t.regex(JSON.parse(stdout).error.errorMessage, /AZURE_KUBERNETES_TOKEN_PROXY/);
 });
 
 test("Windows' own directories are listed for Azure Arc only, whose files are below them", (t) => {

@@ -1,9 +1,12 @@
 // `emulator -- command`: the command's environment, input, output, signals and exit code; Azure Arc, whose files belong
 // to root; and tokens of a fake az. Serial, because each process generates an RSA key, which takes a while.
 
-import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import https from "node:https";
 import { createRequire } from "node:module";
-import { isAbsolute } from "node:path";
+import { tmpdir } from "node:os";
+import { isAbsolute, join } from "node:path";
 import test from "ava";
 import { namespaceCommand } from "./support/arc-namespace.mjs";
 import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
@@ -11,7 +14,7 @@ import { testWith } from "./support/capabilities.mjs";
 import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
 const require = createRequire(import.meta.url);
-const { userAssignedIdentity } = require("managed-identity-native/emulator");
+const { createCertificate, userAssignedIdentity } = require("managed-identity-native/emulator");
 
 const NODE = process.execPath;
 const RESOURCE = "https://vault.azure.net";
@@ -51,6 +54,87 @@ test.serial("the command's environment: is inherited without conflicting variabl
   t.is(seen.IDENTITY_SERVER_THUMBPRINT, undefined);
   t.regex(seen.IDENTITY_HEADER, /^[0-9A-F]{32}$/);
 });
+
+/** The variables of a machine that has every source. */
+const REAL_MACHINE = {
+  IDENTITY_ENDPOINT: "http://127.0.0.1:1/real",
+  IDENTITY_HEADER: "real",
+  IDENTITY_SERVER_THUMBPRINT: "0".repeat(40),
+  IMDS_ENDPOINT: "http://127.0.0.1:1/",
+  MSI_ENDPOINT: "http://127.0.0.1:1/real",
+  MSI_SECRET: "real",
+  AZURE_FEDERATED_TOKEN_FILE: "/real",
+  AZURE_TENANT_ID: "tenant",
+  AZURE_CLIENT_ID: "client",
+};
+
+for (const [name, kept] of [
+  ["AppService", ["IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "AZURE_FEDERATED_TOKEN_FILE"]],
+  ["CloudShell", ["IMDS_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE"]],
+  ["Imds", []],
+  ["Imds,WorkloadIdentity", []],
+]) {
+  test.serial(
+    `${name} on a machine with every source: the variables of earlier sources are deleted`,
+    async (t) => {
+      const show = "console.log(JSON.stringify(process.env))";
+      const { stdout } = await run(t, ["emulator", "--source", name, "--", NODE, "-e", show], {
+        env: REAL_MACHINE,
+      });
+      const seen = JSON.parse(stdout);
+      for (const [variable, real] of Object.entries(REAL_MACHINE)) {
+        if (variable === "AZURE_TENANT_ID" || variable === "AZURE_CLIENT_ID") continue; // settings of the service itself
+        if (kept.includes(variable)) t.is(seen[variable], real, variable);
+        else t.not(seen[variable], real, variable);
+        t.not(seen[variable], "", variable);
+      }
+      const { code } = await run(t, ["emulator", "--source", name, "--any-identity", "--", ...TOKEN], {
+        env: REAL_MACHINE,
+      });
+      t.is(code, 0);
+    },
+  );
+}
+
+test.serial("WorkloadIdentity: the command trusts its own extra roots and the emulator", async (t) => {
+  const { certificate, origin, close } = await startOwnServer();
+  t.teardown(close);
+  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const roots = join(directory, "roots.pem");
+  // Without a line feed at its end, as some files.
+  writeFileSync(roots, certificate.pem.trimEnd());
+  const script = `
+    const https = require("node:https");
+    const { ManagedIdentityApplication } = require(${JSON.stringify(require.resolve("../dist/index.js"))});
+    https.get(process.argv[1], (response) => {
+      response.resume();
+      new ManagedIdentityApplication().acquireToken("https://vault.azure.net").then(
+        () => console.log(response.statusCode, "and a token"),
+        (error) => console.log(error.message),
+      );
+    }).on("error", (error) => console.log(error.message));`;
+  const command = ["emulator", "--source", "WorkloadIdentity", "--", NODE, "-e", script, origin];
+  const { stdout } = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: roots } });
+  t.is(stdout, "204 and a token\n");
+  const missing = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: join(directory, "missing.pem") } });
+  t.is(missing.stdout, "self-signed certificate\n");
+});
+
+/** Starts a server with a certificate that only its own root vouches for. */
+async function startOwnServer() {
+  const certificate = await createCertificate({ subject: "the company's root", key: "RSA-2048" });
+  const server = https.createServer({ cert: certificate.pem, key: certificate.keyPem }, (_, outgoing) => {
+    outgoing.writeHead(204).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { certificate, origin: `https://127.0.0.1:${server.address().port}/`, close };
+}
 
 for (const [condition, command, expected, ...capabilities] of [
   ["success", [NODE, "-e", ""], 0],

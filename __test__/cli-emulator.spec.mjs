@@ -4,6 +4,7 @@
 
 import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -21,7 +22,7 @@ const emulator = require("managed-identity-native/emulator");
 const { formatNames, formatVariables } = await loadSource("cli/env-formats");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
-const READY = /listening on \S+ until Ctrl-C or SIGTERM\.\n/;
+const READY = /listening on \S+(?: and \S+)* until Ctrl-C or SIGTERM\.\n/;
 
 /** Starts an emulator and resolves once it listens, with the process and the variables that it printed as JSON. */
 async function serve(t, args, options) {
@@ -36,6 +37,26 @@ function addressOf(variables) {
   const [url] = Object.values(variables).filter((value) => value.startsWith("http"));
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
+}
+
+/** Returns the first of `count` adjacent ports that are free. */
+async function freePorts(count) {
+  const servers = [net.createServer().listen(0, "127.0.0.1")];
+  await once(servers[0], "listening");
+  const { port } = servers[0].address();
+  let isFree = true;
+  for (let offset = 1; offset < count; offset += 1) {
+    const server = net.createServer();
+    servers.push(server);
+    isFree &&= await new Promise((resolve) => {
+      server.on("error", () => resolve(false)).listen(port + offset, "127.0.0.1", () => resolve(true));
+    });
+  }
+  for (const server of servers.filter(({ listening }) => listening)) {
+    server.close();
+    await once(server, "close");
+  }
+  return isFree ? port : freePorts(count);
 }
 
 /** Connects to an emulator. The returned function waits until it closed the connection and no longer listens. */
@@ -60,6 +81,126 @@ for (const name of NAMES) {
     t.is(token.claims.exp - token.claims.iat, 5300);
   });
 }
+
+testWith(test.serial, "signals")(
+  "several sources: each has an endpoint on the next port, and every client gets a token",
+  async (t) => {
+    const free = await freePorts(3);
+    const args = ["--source", "AppService,imds,workload-identity", "--port", String(free)];
+    const { variables, ...emulator } = await serve(t, args);
+    const { IDENTITY_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST } = variables;
+    t.deepEqual(
+      [IDENTITY_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST].map((url) =>
+        Number(new URL(url).port),
+      ),
+      [free, free + 1, free + 2],
+    );
+    for (const [source, name] of [
+      ["AppService", "AppService"],
+      ["Imds", "DefaultToImds"],
+      ["WorkloadIdentity", "WorkloadIdentity"],
+    ]) {
+      const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json", "--source", source], {
+        env: variables,
+      });
+      t.is(JSON.parse(stdout).source, name);
+    }
+    const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json"], { env: variables });
+    t.is(JSON.parse(stdout).source, "AppService", "without an option, the order of detection decides");
+    emulator.child.kill("SIGTERM");
+    t.is((await emulator.ended).code, 0);
+  },
+);
+
+test.serial("several sources with --background: kill ends all of them", async (t) => {
+  const args = ["emulator", "--source", "AppService,Imds", "--background", "--format", "json"];
+  const { code, stdout, stderr } = await run(t, args);
+  t.is(code, 0, stderr);
+  const variables = JSON.parse(stdout);
+  const addresses = [variables.IDENTITY_ENDPOINT, variables.AZURE_POD_IDENTITY_AUTHORITY_HOST].map(
+    (url) => new URL(url),
+  );
+  const expectClosed = await Promise.all(
+    addresses.map(({ hostname, port }) => connect({ host: hostname, port: Number(port) })),
+  );
+  process.kill(Number(variables.MANAGED_IDENTITY_EMULATOR_PID));
+  for (const expect of expectClosed) await expect(t);
+});
+
+test.serial("several sources: if one cannot start, the others end", async (t) => {
+  const { origin } = await startEndpoint(t);
+  const port = Number(new URL(origin).port);
+  const { code, stdout, stderr } = await run(t, [
+    "emulator",
+    "--source",
+    "Imds,AppService",
+    "--port",
+    String(port - 1),
+  ]);
+  t.deepEqual([code, stdout], [1, ""]);
+  t.regex(stderr, /EADDRINUSE/);
+});
+
+test.serial(
+  "--host, --allowed-host and --secret: other containers get a token by their name for it",
+  async (t) => {
+    const secret = "0123456789abcdef";
+    const args = [
+      "--host",
+      "0.0.0.0",
+      "--secret",
+      secret,
+      "--allowed-host",
+      "emulator,a",
+      "--allowed-host",
+      "b",
+    ];
+    const { variables } = await serve(t, args);
+    t.is(variables.IDENTITY_HEADER, secret);
+    const { host, port } = addressOf(variables);
+    t.is(host, "127.0.0.1");
+    for (const [name, expected] of [
+      ["emulator", 200],
+      ["a", 200],
+      ["b", 200],
+      ["c", 403],
+    ]) {
+      const request = http.get({
+        host,
+        port,
+        path: "/msi/token?api-version=2019-08-01&resource=api%3A%2F%2Fa",
+        headers: { Host: `${name}:${port}`, "X-IDENTITY-HEADER": secret },
+      });
+      const [response] = await once(request, "response");
+      response.resume();
+      t.is(response.statusCode, expected, name);
+    }
+  },
+);
+
+testWith(
+  test.serial,
+  "sh",
+  "signals",
+)("output into a pipe: stderr says how to make eval return", async (t) => {
+  const piped = start(t, ["emulator"]);
+  await piped.waitForOutput(
+    /eval "\$\(…\)" waits until the emulator ends\. Add --background to return at once\.\n/,
+    "stderr",
+  );
+  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const line = `exec "$@" > ${join(directory, "env")}`;
+  const toFile = startCommand(t, ["sh", "-c", line, "sh", ...PROGRAM, "emulator"]);
+  await toFile.waitForOutput(READY, "stderr");
+  toFile.child.kill("SIGTERM");
+  t.false((await toFile.ended).stderr.includes("eval"));
+  const { stderr } = await run(t, ["emulator", "--background", "--format", "json"]).then((ended) => {
+    process.kill(Number(JSON.parse(ended.stdout).MANAGED_IDENTITY_EMULATOR_PID));
+    return ended;
+  });
+  t.false(stderr.includes("eval"));
+});
 
 for (const [written, source] of [
   ["app-service", "AppService"],

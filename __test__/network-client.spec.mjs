@@ -124,7 +124,11 @@ test.serial(
       "resolves with undefined": [async () => undefined, unreachable, /without an HTTP status/],
       "resolves with a number": [async () => 5, unreachable, /without an HTTP status/],
       "does not return a promise": [() => ({ status: 500, headers: {}, body: "" }), failed, /500/],
-      "has a status of another type": [async () => ({ status: "200" }), unreachable, /without an HTTP status/],
+      "has a status of another type": [
+        async () => ({ status: "200" }),
+        unreachable,
+        /without an HTTP status/,
+      ],
       "has an impossible status": [async () => ({ status: 70_000 }), unreachable, /without an HTTP status/],
       "has no headers and no body": [async () => ({ status: 200 }), failed, /not a JSON object/],
       "has a body that is not JSON": [

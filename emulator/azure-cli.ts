@@ -26,6 +26,9 @@ interface CliToken {
   readonly expiresOn: Date;
 }
 
+/** The functions that `azureCliTokens` has returned. */
+const azureCliFunctions = new WeakSet<object>();
+
 /** Returns a function for the option `tokens`; index.d.ts documents it. */
 export function azureCliTokens({
   tenantId,
@@ -39,7 +42,7 @@ export function azureCliTokens({
   }
   const tokens = new Map<string, CliToken>();
   const pending = new Map<string, SharedTokenRequest>();
-  return async ({ resource, signal }) => {
+  const provide: TokenFunction = async ({ resource, signal }) => {
     if (!RESOURCE.test(resource)) {
       throw requestError("az was not run: the resource contains characters that no resource has.");
     }
@@ -58,6 +61,13 @@ export function azureCliTokens({
       if (pending.get(resource) === pendingRequest) pending.delete(resource);
     }
   };
+  azureCliFunctions.add(provide);
+  return provide;
+}
+
+/** Whether a `tokens` function returns real tokens of the Azure CLI. */
+export function isAzureCliTokens(tokens: unknown): boolean {
+  return typeof tokens === "function" && azureCliFunctions.has(tokens);
 }
 
 function argumentsFor(resource: string, tenantId: string | undefined): readonly string[] {

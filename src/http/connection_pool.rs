@@ -238,7 +238,7 @@ mod tests {
             advance(exchange).await;
             slot.release(1);
             let slot = pool.begin("a");
-            advance(silence - Duration::from_millis(1)).await;
+            advance(silence.saturating_sub(Duration::from_millis(1))).await;
             assert_eq!(slot.take_idle(), None, "{exchange:?}");
             advance(Duration::from_millis(1)).await;
             assert_eq!(slot.take_idle(), Some(1), "{exchange:?}");

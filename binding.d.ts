@@ -69,7 +69,7 @@ export type AcquisitionOutcome =
   | { kind: 'Token'; token: JsToken }
   | { kind: 'Failure'; failure: JsFailure }
 
-/** What is wanted of a plug-in: the record of an entry, or that this one replaces it. */
+/** An access to the cache plug-in: reads the record of an entry, or replaces it with this one. */
 export interface CacheAccess {
   entry: string
   record: string | null
@@ -213,7 +213,7 @@ export interface JsMetadata {
   tokenEndpoint: string
 }
 
-/** A request for a caller's client. */
+/** A request for the caller's network client. */
 export interface JsNetworkRequest {
   post: boolean
   url: string
@@ -221,7 +221,7 @@ export interface JsNetworkRequest {
   body: string | null
 }
 
-/** What came of it: a status with the rest of an answer, or a message with the rest of a fault. */
+/** The result of such a request: a status with the parts of a response, or a message with the parts of an error. */
 export interface JsNetworkResponse {
   status?: number
   wwwAuthenticate?: string

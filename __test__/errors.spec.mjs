@@ -479,7 +479,7 @@ for (const [name, headers] of [
     const padding = (bytes) => (original) => ({ ...original, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
-    t.true(error.message.includes("1048576"), error.message);
+    t.true(error.message.includes("over 1 MiB"), error.message);
     t.false(error.retryable);
     endpoint.next({ headers, body: padding(1_000_000) });
     t.false((await acquireWithoutRetries(endpoint)).fromCache);

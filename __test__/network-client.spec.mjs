@@ -148,7 +148,7 @@ test.serial(
       "has a body that is too large": [
         async () => ({ status: 200, body: " ".repeat(1_048_577) }),
         failed,
-        /too much/,
+        /over 1 MiB/,
       ],
       "is a redirect": [
         async () => ({ status: 302, headers: { location: "http://127.0.0.1:1" }, body: "" }),

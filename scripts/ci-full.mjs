@@ -11,6 +11,16 @@ const STEPS = [
     needs: "Chromium (Debian: apt-get install chromium)",
     command: ["node", "--test", "__test__/browser/rebinding.test.mjs"],
   },
+  {
+    name: "next",
+    needs: "the npm registry: Next.js has 430 MB",
+    command: ["node", "--test", "__test__/packaging/next/bundled.test.mjs"],
+  },
+  {
+    name: "installation",
+    needs: "the npm registry: npm, pnpm and Yarn under several versions of Node.js",
+    command: ["npm", "run", "--silent", "check:installation"],
+  },
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -118,8 +118,8 @@ function libraryOfNode(target) {
     writeFileSync(definition, "LIBRARY node.exe\nEXPORTS\nnapi_module_register\n");
     const machine = target.startsWith("aarch64") ? "arm64" : "i386:x86-64";
     run(zigProgram(), ["dlltool", "-m", machine, "-d", definition, "-l", library]);
-    // The linker looks for this name.
-    copyFileSync(library, join(folder, "libnode.dll.a"));
+    // zig's linker looks for this name.
+    copyFileSync(library, join(folder, "libnode.a"));
   }
   return { LIBNODE_PATH: folder };
 }

@@ -7,7 +7,7 @@ import { unpackPackages } from "./debian.mjs";
 import { installNode } from "./node.mjs";
 import { runInRoot } from "./other-root.mjs";
 
-const PACKAGES = ["base-files", "bash", "coreutils", "dash", "libgnutls30t64", "wine", "wine64"];
+const PACKAGES = ["base-files", "bash", "coreutils", "dash", "libgnutls30t64", "mount", "wine", "wine64"];
 const LOADER = "/usr/lib/wine/wine64";
 const ENVIRONMENT = {
   NODE_SKIP_PLATFORM_CHECK: "1",

@@ -75,7 +75,7 @@ struct Known {
     failures: u32,
 }
 
-/// A cache as API.md tells of it.
+/// A model of the cache that follows docs/api.md.
 #[derive(Default)]
 struct Model {
     tokens: [Option<Known>; KEYS],

@@ -1,4 +1,4 @@
-//! What a flight reports on its way: log lines, and events for observers.
+//! The log lines and events of an acquisition.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::http::{Response, TransportError};
 use crate::log::Level;
 
 impl AcquisitionTask {
-    /// Writes the outcome to the log; the outcome of a background refresh is also an event.
+    /// Logs the outcome. The outcome of a background refresh is also an event.
     pub(super) fn report_outcome(&self, outcome: &AcquisitionResult) {
         if self.context.background_refresh_permit.is_some() {
             self.emit(|| EventKind::Refresh(outcome.clone()));
@@ -24,10 +24,10 @@ impl AcquisitionTask {
                     .token
                     .expires_on
                     .saturating_duration_since(self.client.platform.clock.now());
-                format!("got a token for {} s", left.as_secs())
+                format!("got a token that is valid for {} s", left.as_secs())
             }),
             Err(error) if self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh => {
-                self.log(Level::Warning, || format!("a refresh failed: {error}"));
+                self.log(Level::Warning, || format!("background refresh failed: {error}"));
             }
             Err(error) => self.log(Level::Error, || error.to_string()),
         }
@@ -61,24 +61,21 @@ impl RetryObserver for AcquisitionTask {
         self.log(Level::Info, || {
             let error_context = &self.in_flight.error_context;
             format!(
-                "asking {} at {}",
+                "requesting a token from {} at {}",
                 error_context.source().as_str(),
                 error_context.endpoint()
             )
         });
     }
 
-    fn on_response(&self, token_response: &Result<Response, TransportError>, took: Duration) {
-        if let Ok(response) = token_response {
+    fn on_response(&self, outcome: &Result<Response, TransportError>, took: Duration) {
+        if let Ok(response) = outcome {
             self.client.record_response(&*self.context.source, response);
         }
         self.emit(|| EventKind::Request {
             attempt: self.in_flight.stats.attempts(),
-            status: token_response
-                .as_ref()
-                .ok()
-                .map(|token_response| token_response.status),
-            fault: token_response.as_ref().err().map(TransportError::code),
+            status: outcome.as_ref().ok().map(|response| response.status),
+            fault: outcome.as_ref().err().map(TransportError::code),
             took,
         });
     }
@@ -97,7 +94,7 @@ impl AcquisitionTask {
         let error = self.error_from_end(end).await;
         self.log(Level::Warning, || {
             format!(
-                "{}; trying again in {} ms",
+                "{}; retrying in {} ms",
                 error.details().message.trim_end_matches('.'),
                 wait.as_millis()
             )

@@ -289,7 +289,9 @@ async fn background_refresh_uses_the_application_timeout_and_emits_an_event() {
     sleep(seconds(2)).await;
     let lines = lines.0.lock().expect("unpoisoned");
     assert!(
-        lines[0].1.contains("background refresh failed: network_unavailable: "),
+        lines[0]
+            .1
+            .contains("background refresh failed: network_unavailable: "),
         "{lines:?}"
     );
 }

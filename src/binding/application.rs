@@ -9,11 +9,13 @@ use napi_derive::napi;
 
 use super::cache_plugin::{AccessFunction, JsCachePlugin};
 use super::completions::CompletionChannel;
+use super::environment::EnvironmentSnapshot;
 use super::log_sink::{JsLogSink, LogFunction};
 use super::network_client::{JsTransport, SendFunction};
 use super::observer::{EventFunction, JsEventListener};
-use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
-use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
+use super::types::{
+    AcquisitionOutcome, JsApplicationOptions, JsAvailability, JsFailure, JsIdentity, JsRequestOptions,
+};
 use super::untyped_value::from_js;
 use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::{Acquisition, ApplicationContext};

@@ -13,8 +13,8 @@ use napi_derive::napi;
 use tokio::task::AbortHandle;
 
 use super::environment_end::EnvironmentTeardown;
-use super::records::AcquisitionOutcome;
 use super::runtime;
+use super::types::AcquisitionOutcome;
 use crate::acquisition::waiter::Waiter;
 use crate::locking::lock;
 

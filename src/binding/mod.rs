@@ -15,14 +15,14 @@
 mod application;
 mod cache_plugin;
 mod completions;
+mod environment;
 mod environment_end;
 mod log_sink;
 mod network_client;
 mod node_roots;
 mod observer;
-mod option_records;
-mod records;
 mod runtime;
+mod types;
 mod untyped_value;
 
 use std::sync::{Arc, LazyLock};
@@ -31,7 +31,7 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::JsFailure;
+use self::types::JsFailure;
 use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;

@@ -6,7 +6,7 @@
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
-use super::records::JsEvent;
+use super::types::JsEvent;
 use crate::events::{Event, EventListener};
 
 /// Events that may wait for the event loop.

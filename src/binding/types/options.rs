@@ -1,10 +1,10 @@
-//! What JavaScript hands down of options and requests: fields of any type, which are checked elsewhere.
+//! The options of applications and requests: fields of any type, which `crate::options` checks.
 
 use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::untyped_value::from_js;
+use crate::binding::untyped_value::from_js;
 use crate::options::RawApplicationOptions;
 use crate::options::identity::{Identity, printable_id};
 use crate::options::request::RawRequest;
@@ -46,7 +46,7 @@ pub struct JsApplicationOptions<'env> {
 }
 
 impl JsApplicationOptions<'_> {
-    pub(super) fn raw(&self) -> Result<RawApplicationOptions> {
+    pub(in crate::binding) fn raw(&self) -> Result<RawApplicationOptions> {
         Ok(RawApplicationOptions {
             configuration: from_js(&self.configuration)?,
             managed_identity_id_params: from_js(&self.managed_identity_id_params)?,
@@ -93,7 +93,7 @@ pub struct JsIdentity {
 }
 
 impl JsIdentity {
-    pub(super) fn of(identity: &Identity) -> Option<Self> {
+    pub(in crate::binding) fn of(identity: &Identity) -> Option<Self> {
         match identity {
             Identity::SystemAssigned => None,
             Identity::UserAssigned { kind, id } => Some(Self {
@@ -121,7 +121,7 @@ pub struct JsRequestOptions<'env> {
 }
 
 impl JsRequestOptions<'_> {
-    pub(super) fn raw(&self) -> Result<RawRequest> {
+    pub(in crate::binding) fn raw(&self) -> Result<RawRequest> {
         Ok(RawRequest {
             scopes: from_js(&self.scopes)?,
             claims: from_js(&self.claims)?,

@@ -1,0 +1,68 @@
+//! The result of an acquisition: a token or an error.
+
+use napi_derive::napi;
+
+use super::error::JsFailure;
+use super::metadata::JsMetadata;
+use super::millis;
+use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
+
+/// How an acquisition ended.
+#[napi(discriminant = "kind", object_from_js = false)]
+pub enum AcquisitionOutcome {
+    Token {
+        token: JsToken,
+    },
+    Failure {
+        failure: JsFailure,
+    },
+    /// Of no call: the cache was cleared.
+    Cleared,
+}
+
+/// A token that was served.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct JsToken {
+    pub access_token: String,
+    /// What the token is for: the one scope of a result.
+    pub resource: String,
+    /// Whether it was there before the call.
+    pub from_cache: bool,
+    /// Milliseconds since 1970.
+    pub expires_on_ms: f64,
+    /// Milliseconds since 1970; absent for a lifetime of up to two hours.
+    pub refresh_on_ms: Option<f64>,
+    /// Until when the face may serve it again by itself, in milliseconds since 1970; 0 is not at all.
+    pub fresh_until_ms: f64,
+    /// The generation that it belongs to.
+    pub generation: u32,
+    pub metadata: JsMetadata,
+}
+
+impl AcquisitionOutcome {
+    pub(in crate::binding) fn of(outcome: AcquisitionResult, resource: String) -> Self {
+        match outcome {
+            Ok(acquired) => Self::Token {
+                token: JsToken::of(acquired, resource),
+            },
+            Err(error) => Self::Failure {
+                failure: error.into(),
+            },
+        }
+    }
+}
+
+impl JsToken {
+    pub(in crate::binding) fn of(acquired: AcquiredToken, resource: String) -> Self {
+        Self {
+            resource,
+            access_token: acquired.token.secret.expose_secret().to_owned(),
+            from_cache: acquired.from_cache,
+            expires_on_ms: millis(acquired.token.caller_expires_on()),
+            refresh_on_ms: acquired.token.caller_refresh_on().map(millis),
+            fresh_until_ms: acquired.fresh_until.map_or(0.0, millis),
+            generation: acquired.generation,
+            metadata: acquired.metadata.into(),
+        }
+    }
+}

@@ -29,14 +29,14 @@ use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its options, parsed.
+/// An application with its parsed options.
 #[napi]
 pub struct ManagedIdentityApplication {
     application: ApplicationContext,
 }
 
-/// Makes an application, or says what is wrong with its options. `send` and `write_line` are the
-/// caller's network client, with its number, and logger callback, if it has them.
+/// Creates an application. Returns a failure if its options are invalid. `send` is the custom network client, with its
+/// `transport_id`, and `write_line` the logger callback; both are optional.
 #[napi(catch_unwind)]
 pub fn create_application(
     env: &Env,
@@ -60,15 +60,15 @@ pub fn create_application(
 
 #[napi]
 impl ManagedIdentityApplication {
-    /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
+    /// Returns the user-assigned identity, for display; null for the system-assigned one.
     #[napi(catch_unwind)]
     pub fn identity(&self) -> Option<JsIdentity> {
         JsIdentity::of(&self.application.options.identity)
     }
 
-    /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
-    /// the environment variables, from the front, decided what is asked for. `now` is the caller's `Date.now()`, if that
-    /// is a number.
+    /// Returns a token or a failure at once. For a call whose outcome `completions` will receive with the number `call`, it
+    /// returns how many of the environment variables, counted from the first, are relevant to the request. `now` is the
+    /// caller's `Date.now()`, if that is a number.
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
@@ -106,7 +106,7 @@ impl ManagedIdentityApplication {
         })
     }
 
-    /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
+    /// Persists tokens in the directory of the options, which must belong to the user of the process.
     #[napi(catch_unwind)]
     pub fn use_cache_directory(&mut self, hostname: String) {
         if let Some(path) = &self.application.options.cache_directory {
@@ -118,7 +118,7 @@ impl ManagedIdentityApplication {
         }
     }
 
-    /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
+    /// Persists tokens with a cache plug-in, which has this id.
     #[napi(catch_unwind)]
     pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
         let store = Arc::new(JsCachePlugin::new(access, id));
@@ -128,16 +128,16 @@ impl ManagedIdentityApplication {
             .with_persistent_cache(PersistentCache { store, hostname });
     }
 
-    /// Tells an observer what happens from now on; only the first one is told.
+    /// Sets the listener of the application's events. Only the first call has an effect.
     #[napi(catch_unwind)]
-    pub fn observe(&self, notice: EventFunction) {
+    pub fn observe(&self, on_event: EventFunction) {
         self.application
             .event_listener
-            .set(Box::new(JsEventListener(notice)));
+            .set(Box::new(JsEventListener(on_event)));
     }
 
-    /// Settles when the source has answered a probe or the time for it is over; or says at once what is
-    /// wrong with `timeout`.
+    /// Probes the source. Returns a failure if `timeout` is invalid, and otherwise a promise that resolves when the source
+    /// has responded or the time limit has passed.
     #[napi(catch_unwind, ts_return_type = "Promise<JsAvailability> | JsFailure")]
     pub fn probe<'env>(
         &self,
@@ -146,19 +146,19 @@ impl ManagedIdentityApplication {
         environment: &EnvironmentSnapshot,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let found = match TOKEN_CLIENT.probe(&self.application, &timeout, &environment.0) {
-            Ok(found) => found,
+        let probe = match TOKEN_CLIENT.probe(&self.application, &timeout, &environment.0) {
+            Ok(probe) => probe,
             Err(error) => return Ok(Either::B(error.into())),
         };
         let (deferred, promise) = env.create_deferred::<JsAvailability, ProbeResult>()?;
         runtime::handle()?.spawn(async move {
-            let found = found.await;
-            deferred.resolve(Box::new(move |_| Ok(found.into())));
+            let availability = probe.await;
+            deferred.resolve(Box::new(move |_| Ok(availability.into())));
         });
         Ok(Either::A(promise))
     }
 
-    /// The name of the source that this environment leads to.
+    /// Returns the name of the source that this environment selects.
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
         TOKEN_CLIENT
@@ -166,7 +166,7 @@ impl ManagedIdentityApplication {
             .as_str()
     }
 
-    /// Whether the environment has a source that this application may use.
+    /// Returns whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
         TOKEN_CLIENT.has_source(&self.application.options, &environment.0)
@@ -174,24 +174,24 @@ impl ManagedIdentityApplication {
 }
 
 thread_local! {
-    /// The number of this thread of JavaScript.
+    /// The number of this JavaScript thread.
     static THREAD: u32 = {
         static LAST: AtomicU32 = AtomicU32::new(0);
         LAST.fetch_add(1, Ordering::Relaxed)
     };
 }
 
-/// The caller's clock; the system's in place of one that does not tell the time.
+/// Returns the caller's clock. The system's clock replaces one that does not return a finite number.
 fn caller_clock(now: Option<f64>) -> CallerClock {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a date of JavaScript's is less than 2^53 ms"
+        reason = "a JavaScript date is less than 2^53 ms"
     )]
-    let told = now
+    let caller_now = now
         .filter(|now| now.is_finite())
         .map(|now| Timestamp::from_millis(now as i64));
     CallerClock {
-        now: told.unwrap_or_else(|| SystemClock.now()),
+        now: caller_now.unwrap_or_else(|| SystemClock.now()),
         thread: THREAD.with(|thread| *thread),
     }
 }

@@ -1,7 +1,7 @@
-//! A caller's `cachePlugin` as a store of records.
+//! A caller's `cachePlugin` as a record store.
 //!
-//! The face wraps the plug-in so that it never throws: one function that reads the record of an entry, or
-//! replaces it. A plug-in that does not come back within a while is as good as none.
+//! The JavaScript layer wraps the plug-in as one function, which reads the record of an entry or replaces it, and does not
+//! throw. An access that fails or exceeds its time limit is treated as a cache miss.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use zeroize::Zeroizing;
 use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
-/// How long a plug-in may take for one access.
+/// The time limit of one access.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The plug-in's function, as the face wraps it; held weakly.
+/// The plug-in as the JavaScript layer wraps it; held weakly.
 pub(super) type AccessFunction =
     ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
 
-/// What is wanted of a plug-in: the record of an entry, or that this one replaces it.
+/// One access to a plug-in: reads the record of an entry, or replaces it with `record`.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct CacheAccess {
     pub entry: String,
     pub record: Option<String>,
 }
 
-/// A caller's plug-in.
+/// A cache plug-in in JavaScript.
 pub(super) struct JsCachePlugin {
     access: AccessFunction,
     id: String,
@@ -48,9 +48,9 @@ impl JsCachePlugin {
             entry: entry.to_owned(),
             record,
         };
-        let answered = async { self.access.call_async_catch(access).await?.await };
-        let found = timeout(PLUGIN_TIMEOUT, answered).await.ok()?.ok()?;
-        found.map(Zeroizing::new)
+        let accessing = async { self.access.call_async_catch(access).await?.await };
+        let record = timeout(PLUGIN_TIMEOUT, accessing).await.ok()?.ok()?;
+        record.map(Zeroizing::new)
     }
 }
 
@@ -63,7 +63,7 @@ impl RecordStore for JsCachePlugin {
         Box::pin(async { Ok(true) })
     }
 
-    /// A plug-in locks by itself, for as long as one access takes.
+    /// Returns no lock: the plug-in itself locks its store during each access.
     fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
         Box::pin(async { None })
     }

@@ -1,7 +1,7 @@
-//! Where the outcomes of calls that had to wait come in.
+//! The completion of calls that had to wait.
 //!
-//! One function of the face for all calls of an environment, each under a number of the face's: a promise
-//! of native code's for each would cost a handle of the event loop and a wake-up of it for each.
+//! One function of the JavaScript layer receives the outcomes of all calls of an environment, each with the number of its
+//! call. A native promise for each call would cost a handle and a wake-up of the event loop each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -12,33 +12,33 @@ use napi::{Env, Result, Status};
 use napi_derive::napi;
 use tokio::task::AbortHandle;
 
-use super::environment_end::EnvironmentTeardown;
+use super::environment_teardown::EnvironmentTeardown;
 use super::runtime;
 use super::types::AcquisitionOutcome;
 use crate::acquisition::waiter::Waiter;
 use crate::locking::lock;
 
-/// The face's function, which never throws; held weakly, but while somebody waits.
+/// The function of the JavaScript layer, which does not throw. It is held weakly, except while a call is pending.
 type CompletionFunction =
     ThreadsafeFunction<CompletionArguments, (), CompletionArguments, Status, false, true>;
 
-/// The number of a call, and how it ended.
+/// The number of a call, and its outcome.
 type CompletionArguments = FnArgs<(u32, AcquisitionOutcome)>;
 
-/// The functions of every environment of this process, as long as they are there.
+/// The functions of every environment of this process.
 static CHANNELS: Mutex<Vec<Weak<RwLock<CompletionFunction>>>> = Mutex::new(Vec::new());
 
-/// The calls of one environment that wait.
+/// The pending calls of one environment.
 #[napi]
 pub struct CompletionChannel {
     on_complete: Arc<RwLock<CompletionFunction>>,
     pending: Arc<Mutex<HashMap<u32, AbortHandle>>>,
-    end: EnvironmentTeardown,
+    teardown: EnvironmentTeardown,
 }
 
 #[napi]
 impl CompletionChannel {
-    /// Takes the function that is told of each outcome.
+    /// Takes the function that receives each outcome.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
@@ -54,23 +54,23 @@ impl CompletionChannel {
         Ok(Self {
             on_complete,
             pending: Arc::default(),
-            end: EnvironmentTeardown::from_env(env)?,
+            teardown: EnvironmentTeardown::from_env(env)?,
         })
     }
 
-    /// Keeps the process alive, or no longer does: for as long as somebody waits.
+    /// Keeps the process alive (`true`), as is needed while a call is pending, or lets it exit (`false`).
     #[napi(catch_unwind)]
     #[allow(deprecated, reason = "a clone holds the function, not the process")]
-    pub fn set_ref(&self, env: &Env, wanted: bool) -> Result<()> {
+    pub fn set_ref(&self, env: &Env, is_ref: bool) -> Result<()> {
         let mut on_complete = self.on_complete.write().unwrap_or_else(PoisonError::into_inner);
-        if wanted {
+        if is_ref {
             on_complete.refer(env)
         } else {
             on_complete.unref(env)
         }
     }
 
-    /// Lets go of a call that nobody waits for any more: nothing will come in. What it waits for goes on.
+    /// Removes a call without callers: the function does not receive its outcome. A request that has been sent continues.
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
         if let Some(task) = lock(&self.pending).remove(&call) {
@@ -80,21 +80,25 @@ impl CompletionChannel {
 }
 
 impl CompletionChannel {
-    /// Has the outcome of a call come in under this number.
+    /// Adds a call. The function receives its outcome with this number.
     pub(super) fn register(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
-        let (on_complete, pending, end) = (self.on_complete.clone(), self.pending.clone(), self.end.clone());
+        let (on_complete, pending, teardown) = (
+            self.on_complete.clone(),
+            self.pending.clone(),
+            self.teardown.clone(),
+        );
         let runtime = runtime::handle()?;
-        let mut pending_now = lock(&self.pending); // Until it is listed, it cannot be struck off.
+        let mut pending_now = lock(&self.pending); // The task cannot remove the call before it is added.
         let task = runtime.spawn(async move {
             let outcome = tokio::select! {
                 biased;
                 outcome = waiter.wait() => Some(AcquisitionOutcome::of(outcome, resource)),
-                () = end.reached() => None, // The caller is gone, and the waiter must not stay without one.
+                () = teardown.reached() => None, // The caller no longer exists, so its waiter must be dropped.
             };
             lock(&pending).remove(&call);
             let Some(outcome) = outcome else { return };
             let on_complete = on_complete.read().unwrap_or_else(PoisonError::into_inner);
-            // An environment that has ended takes nothing any more.
+            // A call into an environment that has ended does nothing.
             on_complete.call((call, outcome).into(), ThreadsafeFunctionCallMode::NonBlocking);
         });
         pending_now.insert(call, task.abort_handle());
@@ -102,7 +106,7 @@ impl CompletionChannel {
     }
 }
 
-/// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
+/// Notifies every JavaScript thread that the cache was cleared, so that an idle thread drops its memoized tokens, too.
 pub(super) fn notify_cleared() {
     let channels = lock(&CHANNELS).clone();
     for on_complete in channels.iter().filter_map(Weak::upgrade) {

@@ -1,7 +1,7 @@
-//! A caller's `loggerCallback` as a sink of lines.
+//! A caller's `loggerCallback` as a log sink.
 //!
-//! The face wraps the callback so that neither an exception nor a rejection leaves it. Lines wait in
-//! a bounded queue; when it is full they are dropped, since logging must never delay a token.
+//! The JavaScript layer wraps the callback so that it neither throws nor rejects. Lines wait in a bounded queue; if it is
+//! full, they are dropped, since logging must not delay a token.
 
 use napi::Status;
 use napi::bindgen_prelude::FnArgs;
@@ -9,15 +9,15 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
 use crate::log::{Level, LogSink};
 
-/// Lines that may wait for the event loop.
+/// The most lines that wait for the event loop.
 const MAX_QUEUED_LINES: usize = 1_024;
 
 type Line = FnArgs<(u32, String)>;
 
-/// The callback, as the face wraps it; held weakly.
+/// The callback as the JavaScript layer wraps it; held weakly.
 pub(super) type LogFunction = ThreadsafeFunction<Line, (), Line, Status, false, true, MAX_QUEUED_LINES>;
 
-/// A caller's callback.
+/// A log sink in JavaScript.
 pub(super) struct JsLogSink(pub(super) LogFunction);
 
 impl LogSink for JsLogSink {

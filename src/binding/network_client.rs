@@ -1,8 +1,8 @@
-//! A caller's own HTTP client as a transport.
+//! A custom network client (`system.networkClient`) as a transport.
 //!
-//! The face wraps the client so that it never throws and resolves a plain record. The function is
-//! held weakly: it does not keep the process alive. A call into an environment that is being torn
-//! down may never settle, so each waits for the end of its environment too.
+//! The JavaScript layer wraps the client so that it does not throw and resolves to a plain record. The function is held
+//! weakly, so it does not keep the process alive. A call into an environment that is being torn down may never settle, so
+//! each call also ends with its environment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Result, Status};
 use napi_derive::napi;
 
-use super::environment_end::EnvironmentTeardown;
+use super::environment_teardown::EnvironmentTeardown;
 use crate::error::Cause;
 use crate::http::NATIVE_TRANSPORT_ID;
 use crate::http::{
@@ -22,14 +22,14 @@ use crate::http::{
 };
 use crate::redaction::Redactor;
 
-/// So much of a client's own words is passed on.
+/// The part of a client's error message that is passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// The client's function, as the face wraps it.
+/// The client as the JavaScript layer wraps it; held weakly.
 pub(super) type SendFunction =
     ThreadsafeFunction<JsNetworkRequest, Promise<JsNetworkResponse>, JsNetworkRequest, Status, false, true>;
 
-/// A request for a caller's client.
+/// A request for a custom network client.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsNetworkRequest {
     pub post: bool,
@@ -38,7 +38,7 @@ pub struct JsNetworkRequest {
     pub body: Option<String>,
 }
 
-/// What came of it: a status with the rest of an answer, or a message with the rest of a fault.
+/// The result of a request: a status with the other parts of a response, or a message with the code of an error.
 #[napi(object, object_to_js = false)]
 pub struct JsNetworkResponse {
     pub status: Option<u32>,
@@ -52,14 +52,14 @@ pub struct JsNetworkResponse {
     pub content_type: Option<String>,
 }
 
-/// A number for a caller's client, other than every other transport's of this process.
+/// Returns an id for a custom network client, which no other transport of this process has.
 #[napi(catch_unwind)]
 pub fn new_transport_id() -> u32 {
     static LAST: AtomicUsize = AtomicUsize::new(NATIVE_TRANSPORT_ID);
     u32::try_from(LAST.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u32::MAX)
 }
 
-/// A caller's own HTTP client.
+/// A custom network client in JavaScript.
 pub(super) struct JsTransport {
     send: SendFunction,
     id: usize,
@@ -76,24 +76,24 @@ impl JsTransport {
     }
 
     async fn exchange(&self, request: &Request) -> std::result::Result<Response, TransportError> {
-        let answered = async {
+        let sending = async {
             self.send
                 .call_async_catch(JsNetworkRequest::of(request))
                 .await?
                 .await
         };
-        let reply = tokio::select! {
-            reply = answered => reply.map_err(|error| transport_error(None, &error.reason, request))?,
+        let outcome = tokio::select! {
+            outcome = sending => outcome.map_err(|error| transport_error(None, &error.reason, request))?,
             () = self.teardown.reached() => return Err(transport_error(None, "its environment has ended", request)),
         };
-        let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
+        let Some(status) = outcome.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(
-                reply.code.as_deref(),
-                &reply.message.unwrap_or_default(),
+                outcome.code.as_deref(),
+                &outcome.message.unwrap_or_default(),
                 request,
             ));
         };
-        let mut body = reply.body.unwrap_or_default().into_bytes();
+        let mut body = outcome.body.unwrap_or_default().into_bytes();
         if body.len() > MAX_BODY_BYTES {
             if is_success(status) {
                 return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
@@ -103,11 +103,11 @@ impl JsTransport {
         Ok(Response {
             status,
             headers: ResponseHeaders {
-                www_authenticate: reply.www_authenticate.into_iter().collect(),
-                retry_after: reply.retry_after,
-                date: reply.date,
-                server: reply.server,
-                content_type: reply.content_type,
+                www_authenticate: outcome.www_authenticate.into_iter().collect(),
+                retry_after: outcome.retry_after,
+                date: outcome.date,
+                server: outcome.server,
+                content_type: outcome.content_type,
             },
             body,
             secrets: request.secrets.clone(),
@@ -125,7 +125,7 @@ impl Transport for JsTransport {
         self.id
     }
 
-    /// A caller's client may itself wait for a token of the same endpoint.
+    /// Returns false: a custom client may itself wait for a token of the same endpoint, and would then wait forever.
     fn needs_request_permit(&self) -> bool {
         false
     }
@@ -145,7 +145,7 @@ impl JsNetworkRequest {
     }
 }
 
-/// A client may repeat in its message what it was given, secrets included.
+/// Creates a transport error. The message is redacted, since a client may repeat the request, including its secrets.
 fn transport_error(code: Option<&str>, message: &str, request: &Request) -> TransportError {
     let (kind, code) = match code {
         Some("ECONNREFUSED") => (TransportErrorKind::ConnectionRefused, Some("ECONNREFUSED")),

@@ -1,7 +1,7 @@
-//! A caller's observer of events.
+//! The event listener of a caller.
 //!
-//! The face gives a function only to applications that somebody observes, and it neither throws nor rejects.
-//! Events wait in a bounded queue, as lines of a log do; when it is full they are dropped.
+//! The JavaScript layer passes a function only if an application is observed. The function neither throws nor rejects.
+//! Events wait in a bounded queue, as log lines do; if it is full, they are dropped.
 
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -9,14 +9,14 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use super::types::JsEvent;
 use crate::events::{Event, EventListener};
 
-/// Events that may wait for the event loop.
+/// The most events that wait for the event loop.
 const MAX_QUEUED_EVENTS: usize = 1_024;
 
-/// The face's function; held weakly.
+/// The function of the JavaScript layer; held weakly.
 pub(super) type EventFunction =
     ThreadsafeFunction<JsEvent, (), JsEvent, Status, false, true, MAX_QUEUED_EVENTS>;
 
-/// A caller's observer.
+/// An event listener in JavaScript.
 pub(super) struct JsEventListener(pub(super) EventFunction);
 
 impl EventListener for JsEventListener {

@@ -4,7 +4,7 @@ use napi_derive::napi;
 
 use crate::acquisition::probe::Availability;
 
-/// What a probe found.
+/// The result of a probe.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsAvailability {
     pub available: bool,
@@ -13,11 +13,11 @@ pub struct JsAvailability {
 }
 
 impl From<Availability> for JsAvailability {
-    fn from(found: Availability) -> Self {
+    fn from(availability: Availability) -> Self {
         Self {
-            available: found.available,
-            source: found.source.as_str().to_owned(),
-            reason: found.reason,
+            available: availability.available,
+            source: availability.source.as_str().to_owned(),
+            reason: availability.reason,
         }
     }
 }

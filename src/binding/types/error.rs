@@ -8,22 +8,22 @@ use napi_derive::napi;
 use super::metadata::JsMetadata;
 use crate::error::{Error, ErrorNumber};
 
-/// Why there is no token, or no application.
+/// An error of an acquisition, or of the options of an application.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsFailure {
     pub error_code: String,
     pub error_message: String,
     pub correlation_id: Option<String>,
     pub status_code: Option<u32>,
-    /// The first of the service's own numbers for the error, as it came.
+    /// The first error number of the service, unchanged.
     pub error_no: Option<Either<f64, String>>,
     pub source: Option<String>,
     pub endpoint: Option<String>,
     pub attempts: Option<u32>,
     pub retryable: bool,
-    /// How long the endpoint asked to wait.
+    /// The delay that the endpoint requested (`Retry-After`).
     pub retry_after_ms: Option<f64>,
-    /// Whether there is no managed identity here.
+    /// Whether the host has no managed identity.
     pub unavailable: bool,
     pub cause_code: Option<String>,
     pub cause_message: Option<String>,
@@ -59,7 +59,7 @@ impl From<Error> for JsFailure {
     }
 }
 
-/// Up to the next millisecond: who waits for so long has waited for long enough.
+/// Returns milliseconds, rounded up, so that a caller that waits for them has waited long enough.
 fn whole_millis(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX))
 }

@@ -7,7 +7,7 @@ use super::fractional_millis;
 use super::token::JsToken;
 use crate::events::{Event, EventKind};
 
-/// What happened on the way to a token.
+/// An event of an acquisition.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsEvent {
     /// `request`, `retry` or `refresh`.
@@ -18,13 +18,13 @@ pub struct JsEvent {
     pub endpoint: String,
     pub attempt: Option<u32>,
     pub status_code: Option<u32>,
-    /// What came in place of an answer.
+    /// The code of the transport error, if there was no response.
     pub fault: Option<String>,
     pub duration_in_ms: Option<f64>,
     pub wait_in_ms: Option<f64>,
-    /// What a refresh brought.
+    /// The token of a background refresh.
     pub token: Option<JsToken>,
-    /// Why a request is tried again, or why a refresh brought nothing.
+    /// Why a request is retried, or why a background refresh failed.
     pub failure: Option<JsFailure>,
 }
 

@@ -5,7 +5,7 @@ use napi_derive::napi;
 use super::fractional_millis;
 use crate::metadata::Metadata;
 
-/// What is told of a call: the public type of this name, but for its defaults.
+/// The metadata of a call: the public type of this name without its defaults.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsMetadata {
     pub token_source: Option<String>,

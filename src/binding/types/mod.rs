@@ -19,14 +19,14 @@ pub use self::options::{JsApplicationOptions, JsIdentity, JsRequestOptions};
 pub use self::token::AcquisitionOutcome;
 use crate::token::Timestamp;
 
-/// To the microsecond.
+/// Returns milliseconds with a resolution of a microsecond.
 fn fractional_millis(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "JavaScript's dates are f64; those of tokens are exact"
+    reason = "JavaScript dates are f64, in which the dates of tokens are exact"
 )]
 fn millis(timestamp: Timestamp) -> f64 {
     timestamp.millis() as f64

@@ -7,7 +7,7 @@ use super::metadata::JsMetadata;
 use super::millis;
 use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
 
-/// How an acquisition ended.
+/// The outcome of an acquisition.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
     Token {
@@ -16,25 +16,26 @@ pub enum AcquisitionOutcome {
     Failure {
         failure: JsFailure,
     },
-    /// Of no call: the cache was cleared.
+    /// The cache was cleared. This outcome belongs to no call.
     Cleared,
 }
 
-/// A token that was served.
+/// A token that is returned to a caller.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsToken {
     pub access_token: String,
-    /// What the token is for: the one scope of a result.
+    /// The resource of the token, which is the only scope of a result.
     pub resource: String,
-    /// Whether it was there before the call.
+    /// Whether the token was acquired before the call.
     pub from_cache: bool,
     /// Milliseconds since 1970.
     pub expires_on_ms: f64,
     /// Milliseconds since 1970; absent for a lifetime of up to two hours.
     pub refresh_on_ms: Option<f64>,
-    /// Until when the face may serve it again by itself, in milliseconds since 1970; 0 is not at all.
+    /// Until when the JavaScript layer may return the token without a native call, in milliseconds since 1970; 0 if it must
+    /// not.
     pub fresh_until_ms: f64,
-    /// The generation that it belongs to.
+    /// The generation of the cache to which the token belongs.
     pub generation: u32,
     pub metadata: JsMetadata,
 }

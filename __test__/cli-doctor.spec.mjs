@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -15,6 +16,7 @@ const {
 } = require("managed-identity-native/emulator");
 
 const { adviceForError, adviceForUnreachable } = await loadSource("cli/advice");
+const { isUsedBy } = await loadSource("cli/environment");
 const { formatReport } = await loadSource("cli/format-report");
 
 const DEFAULT_RESOURCE = "https://management.azure.com";
@@ -113,6 +115,8 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     );
     t.deepEqual(rest, {
       format: 1,
+      sourceOption: null,
+      service: null,
       version,
       node: process.versions.node,
       platform: `${process.platform}-${process.arch}`,
@@ -646,19 +650,31 @@ for (const [output, terminal, env, coloured] of [
   ["a terminal with an empty NO_COLOR", true, { NO_COLOR: "" }, true],
   ["a dumb terminal", true, { TERM: "dumb" }, false],
   ["a pipe with FORCE_COLOR", false, { FORCE_COLOR: "1" }, true],
-  ["a pipe with FORCE_COLOR and NO_COLOR", false, { FORCE_COLOR: "1", NO_COLOR: "1" }, true],
+  // Node.js 24 warns of these two variables itself.
+  [
+    "a pipe with FORCE_COLOR and NO_COLOR",
+    false,
+    { FORCE_COLOR: "1", NO_COLOR: "1", NODE_NO_WARNINGS: "1" },
+    true,
+  ],
   ["a terminal with FORCE_COLOR=0", true, { FORCE_COLOR: "0" }, false],
 ]) {
-  test(`${output}: is ${coloured ? "" : "not "}coloured`, async (t) => {
-    const endpoint = await startEndpoint(t);
-    const command = [...PROGRAM, "doctor", ...LONG_TIMEOUT];
-    const options = { env: { ...endpoint.env, ...env } };
-    const { code, stdout, stderr } = await startCommand(t, terminal ? inTerminal(command) : command, options)
-      .ended;
-    t.deepEqual([code, stderr], [0, ""]);
-    t.is(stdout.includes(`${ESCAPE}[`), coloured, stdout);
-    t.is(stdout.includes(`${ESCAPE}[32mresponds${ESCAPE}[39m`), coloured);
-  });
+  testWith(test, ...(terminal ? ["util-linux script"] : []))(
+    `${output}: is ${coloured ? "" : "not "}coloured`,
+    async (t) => {
+      const endpoint = await startEndpoint(t);
+      const command = [...PROGRAM, "doctor", ...LONG_TIMEOUT];
+      const options = { env: { ...endpoint.env, ...env } };
+      const { code, stdout, stderr } = await startCommand(
+        t,
+        terminal ? inTerminal(command) : command,
+        options,
+      ).ended;
+      t.deepEqual([code, stderr], [0, ""]);
+      t.is(stdout.includes(`${ESCAPE}[`), coloured, stdout);
+      t.is(stdout.includes(`${ESCAPE}[32mresponds${ESCAPE}[39m`), coloured);
+    },
+  );
 }
 
 test("--json with FORCE_COLOR: is not coloured", async (t) => {
@@ -667,7 +683,7 @@ test("--json with FORCE_COLOR: is not coloured", async (t) => {
   t.notThrows(() => JSON.parse(stdout));
 });
 
-test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
+testWith(test, "util-linux script")("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   const line = `stty cols 60; "$@"`;
   const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, "doctor"]);
   const { code, stdout } = await startCommand(t, command, { env: { NO_COLOR: "1" } }).ended;
@@ -677,4 +693,61 @@ test("long lines: are wrapped in a terminal, but not in a pipe", async (t) => {
   for (const part of advice) t.true(part.length <= 60, part);
   const { text } = await runText(t, {});
   t.is(text.split("What to do")[1].trim().split("\n").length, 2);
+});
+
+for (const source of ["app-service", "imds", "workload-identity"]) {
+  test(`${source}, --probe: exit 0 without a token if the endpoint responds, exit 1 if not`, async (t) => {
+    const endpoint = await startEndpoint(t, source);
+    const { env } = endpoint;
+    const responding = await run(t, ["doctor", "--probe", ...LONG_TIMEOUT], { env });
+    t.deepEqual([responding.code, responding.stderr], [0, ""]);
+    t.regex(responding.stdout, /^\w+ responds\n$/);
+    t.true(endpoint.requests.every(({ status }) => status !== 200));
+    const report = JSON.parse(
+      (await run(t, ["doctor", "--probe", "--json", ...LONG_TIMEOUT], { env })).stdout,
+    );
+    t.like(report, { endpoint: { available: true, reason: null }, token: null, error: null, exitCode: 0 });
+    await endpoint.close();
+    // Node.js warns about the file, which the endpoint has removed.
+    const silent = await run(t, ["doctor", "--probe"], { env: { ...env, NODE_EXTRA_CA_CERTS: undefined } });
+    t.deepEqual([silent.code, silent.stderr], [1, ""]);
+    t.regex(silent.stdout, /^\w+ does not respond: .+\n$/);
+  });
+}
+
+test("--source: the doctor uses the application's option", async (t) => {
+  const appService = await startEndpoint(t);
+  const imds = await startEndpoint(t, "imds");
+  const env = { ...appService.env, ...imds.env };
+  const args = ["doctor", "--json", "--source", "CloudShell,imds", ...LONG_TIMEOUT];
+  const report = JSON.parse((await run(t, args, { env })).stdout);
+  t.is(report.source, "DefaultToImds");
+  t.deepEqual(report.sourceOption, ["CloudShell", "Imds"]);
+  t.is(report.token.tokenEndpoint, imds.url);
+  t.is(appService.requests.length, 0);
+  const { stdout } = await run(t, ["doctor", "--source", "Imds", ...LONG_TIMEOUT], { env });
+  t.regex(stdout, /because of --source Imds\n/);
+});
+
+test("--source without its variables: exit 1 with the reason", async (t) => {
+  const { env } = await startEndpoint(t);
+  const { code, stdout } = await run(t, ["doctor", "--json", "--source", "CloudShell"], { env });
+  t.is(code, 1);
+  t.is(JSON.parse(stdout).error.errorCode, "invalid_configuration");
+});
+
+test("--azure-proxy: the doctor uses the application's option", async (t) => {
+  const { env } = await startEndpoint(t, "workload-identity");
+  const variables = { ...env, AZURE_KUBERNETES_TOKEN_PROXY: "http://127.0.0.1:1" };
+  const { code, stdout } = await run(t, ["doctor", "--json", "--azure-proxy"], { env: variables });
+  t.is(code, 1);
+  t.regex(JSON.parse(stdout).error.errorMessage, /AZURE_KUBERNETES_TOKEN_PROXY/);
+});
+
+test("Windows' own directories are listed for Azure Arc only, whose files are below them", (t) => {
+  for (const name of ["ProgramFiles", "ProgramData"]) {
+    t.true(isUsedBy("AzureArc", name));
+    t.false(isUsedBy("AppService", name));
+  }
+  t.true(isUsedBy("AppService", "IDENTITY_ENDPOINT"));
 });

@@ -4,12 +4,14 @@
 
 import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -20,7 +22,7 @@ const emulator = require("managed-identity-native/emulator");
 const { formatNames, formatVariables } = await loadSource("cli/env-formats");
 
 const NAMES = ["AppService", "Imds", "CloudShell", "MachineLearning", "ServiceFabric", "WorkloadIdentity"];
-const READY = /listening on \S+ until Ctrl-C or SIGTERM\.\n/;
+const READY = /listening on \S+(?: and \S+)* until Ctrl-C or SIGTERM\.\n/;
 
 /** Starts an emulator and resolves once it listens, with the process and the variables that it printed as JSON. */
 async function serve(t, args, options) {
@@ -35,6 +37,26 @@ function addressOf(variables) {
   const [url] = Object.values(variables).filter((value) => value.startsWith("http"));
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
+}
+
+/** Returns the first of `count` adjacent ports that are free. */
+async function freePorts(count) {
+  const servers = [net.createServer().listen(0, "127.0.0.1")];
+  await once(servers[0], "listening");
+  const { port } = servers[0].address();
+  let isFree = true;
+  for (let offset = 1; offset < count; offset += 1) {
+    const server = net.createServer();
+    servers.push(server);
+    isFree &&= await new Promise((resolve) => {
+      server.on("error", () => resolve(false)).listen(port + offset, "127.0.0.1", () => resolve(true));
+    });
+  }
+  for (const server of servers.filter(({ listening }) => listening)) {
+    server.close();
+    await once(server, "close");
+  }
+  return isFree ? port : freePorts(count);
 }
 
 /** Connects to an emulator. The returned function waits until it closed the connection and no longer listens. */
@@ -59,6 +81,126 @@ for (const name of NAMES) {
     t.is(token.claims.exp - token.claims.iat, 5300);
   });
 }
+
+testWith(test.serial, "signals")(
+  "several sources: each has an endpoint on the next port, and every client gets a token",
+  async (t) => {
+    const free = await freePorts(3);
+    const args = ["--source", "AppService,imds,workload-identity", "--port", String(free)];
+    const { variables, ...emulator } = await serve(t, args);
+    const { IDENTITY_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST } = variables;
+    t.deepEqual(
+      [IDENTITY_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST].map((url) =>
+        Number(new URL(url).port),
+      ),
+      [free, free + 1, free + 2],
+    );
+    for (const [source, name] of [
+      ["AppService", "AppService"],
+      ["Imds", "DefaultToImds"],
+      ["WorkloadIdentity", "WorkloadIdentity"],
+    ]) {
+      const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json", "--source", source], {
+        env: variables,
+      });
+      t.is(JSON.parse(stdout).source, name);
+    }
+    const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json"], { env: variables });
+    t.is(JSON.parse(stdout).source, "AppService", "without an option, the order of detection decides");
+    emulator.child.kill("SIGTERM");
+    t.is((await emulator.ended).code, 0);
+  },
+);
+
+test.serial("several sources with --background: kill ends all of them", async (t) => {
+  const args = ["emulator", "--source", "AppService,Imds", "--background", "--format", "json"];
+  const { code, stdout, stderr } = await run(t, args);
+  t.is(code, 0, stderr);
+  const variables = JSON.parse(stdout);
+  const addresses = [variables.IDENTITY_ENDPOINT, variables.AZURE_POD_IDENTITY_AUTHORITY_HOST].map(
+    (url) => new URL(url),
+  );
+  const expectClosed = await Promise.all(
+    addresses.map(({ hostname, port }) => connect({ host: hostname, port: Number(port) })),
+  );
+  process.kill(Number(variables.MANAGED_IDENTITY_EMULATOR_PID));
+  for (const expect of expectClosed) await expect(t);
+});
+
+test.serial("several sources: if one cannot start, the others end", async (t) => {
+  const { origin } = await startEndpoint(t);
+  const port = Number(new URL(origin).port);
+  const { code, stdout, stderr } = await run(t, [
+    "emulator",
+    "--source",
+    "Imds,AppService",
+    "--port",
+    String(port - 1),
+  ]);
+  t.deepEqual([code, stdout], [1, ""]);
+  t.regex(stderr, /EADDRINUSE/);
+});
+
+test.serial(
+  "--host, --allowed-host and --secret: other containers get a token by their name for it",
+  async (t) => {
+    const secret = "0123456789abcdef";
+    const args = [
+      "--host",
+      "0.0.0.0",
+      "--secret",
+      secret,
+      "--allowed-host",
+      "emulator,a",
+      "--allowed-host",
+      "b",
+    ];
+    const { variables } = await serve(t, args);
+    t.is(variables.IDENTITY_HEADER, secret);
+    const { host, port } = addressOf(variables);
+    t.is(host, "127.0.0.1");
+    for (const [name, expected] of [
+      ["emulator", 200],
+      ["a", 200],
+      ["b", 200],
+      ["c", 403],
+    ]) {
+      const request = http.get({
+        host,
+        port,
+        path: "/msi/token?api-version=2019-08-01&resource=api%3A%2F%2Fa",
+        headers: { Host: `${name}:${port}`, "X-IDENTITY-HEADER": secret },
+      });
+      const [response] = await once(request, "response");
+      response.resume();
+      t.is(response.statusCode, expected, name);
+    }
+  },
+);
+
+testWith(
+  test.serial,
+  "sh",
+  "signals",
+)("output into a pipe: stderr says how to make eval return", async (t) => {
+  const piped = start(t, ["emulator"]);
+  await piped.waitForOutput(
+    /eval "\$\(…\)" waits until the emulator ends\. Add --background to return at once\.\n/,
+    "stderr",
+  );
+  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const line = `exec "$@" > ${join(directory, "env")}`;
+  const toFile = startCommand(t, ["sh", "-c", line, "sh", ...PROGRAM, "emulator"]);
+  await toFile.waitForOutput(READY, "stderr");
+  toFile.child.kill("SIGTERM");
+  t.false((await toFile.ended).stderr.includes("eval"));
+  const { stderr } = await run(t, ["emulator", "--background", "--format", "json"]).then((ended) => {
+    process.kill(Number(JSON.parse(ended.stdout).MANAGED_IDENTITY_EMULATOR_PID));
+    return ended;
+  });
+  t.false(stderr.includes("eval"));
+});
 
 for (const [written, source] of [
   ["app-service", "AppService"],
@@ -101,7 +243,7 @@ test.serial("--port and --tenant-id: are used; a port in use is an error with ad
   t.is(JSON.parse(stdout).tenant, tenant);
 });
 
-test.serial(
+testWith(test.serial, "signals")(
   "an unknown identity: is rejected and reported once, but accepted with --any-identity",
   async (t) => {
     const id = "11111111-2222-4333-8444-555555555555";
@@ -141,7 +283,7 @@ test("docs/command-line.md: lists the emulator's identities", (t) => {
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  test.serial(`${signal}: ends the emulator and removes its files`, async (t) => {
+  testWith(test.serial, "signals")(`${signal}: ends the emulator and removes its files`, async (t) => {
     const emulator = await serve(t, ["--source", "WorkloadIdentity"]);
     const address = addressOf(emulator.variables);
     const directory = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
@@ -155,24 +297,27 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
-test.serial("the package is removed while the emulator runs: it responds and ends", async (t) => {
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
-  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
-  const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
-  cpSync(join(root, "dist"), copy, { recursive: true });
-  for (const name of addons) cpSync(join(root, name), join(copy, name));
-  const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
-  const emulatorProcess = startCommand(t, command);
-  await emulatorProcess.waitForOutput(READY, "stderr");
-  const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
-  rmSync(copy, { recursive: true });
-  t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
-  emulatorProcess.child.kill("SIGTERM");
-  t.is((await emulatorProcess.ended).code, 0);
-});
+testWith(test.serial, "signals")(
+  "the package is removed while the emulator runs: it responds and ends",
+  async (t) => {
+    const root = fileURLToPath(new URL("..", import.meta.url));
+    const copy = mkdtempSync(join(tmpdir(), "cli-spec-"));
+    t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+    const addons = readdirSync(root).filter((name) => name.endsWith(".node"));
+    cpSync(join(root, "dist"), copy, { recursive: true });
+    for (const name of addons) cpSync(join(root, name), join(copy, name));
+    const command = [process.execPath, join(copy, "cli.js"), "emulator", "--format", "json"];
+    const emulatorProcess = startCommand(t, command);
+    await emulatorProcess.waitForOutput(READY, "stderr");
+    const [json] = await emulatorProcess.waitForOutput(/^\{[\s\S]*\}\n$/);
+    rmSync(copy, { recursive: true });
+    t.is((await run(t, ["token", "--resource=api://a"], { env: JSON.parse(json) })).code, 0);
+    emulatorProcess.child.kill("SIGTERM");
+    t.is((await emulatorProcess.ended).code, 0);
+  },
+);
 
-test.serial("a closed stdout: does not end the emulator", async (t) => {
+testWith(test.serial, "signals")("a closed stdout: does not end the emulator", async (t) => {
   const emulator = start(t, ["emulator"]);
   emulator.child.stdout.destroy();
   await emulator.waitForOutput(READY, "stderr");
@@ -189,6 +334,11 @@ const READERS = {
   dotenv: (text, t) => [process.execPath, `--env-file=${fileWith(t, text)}`, "-e", PRINT],
   json: (text) => [process.execPath, "-e", "console.log(JSON.stringify(JSON.parse(process.argv[1])))", text],
 };
+
+/** The capability that a reader needs. */
+function shellOf(reader) {
+  return ["bash", "sh"].includes(reader) ? [reader] : [];
+}
 
 function fileWith(t, text) {
   const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
@@ -208,7 +358,7 @@ const AWKWARD = {
 };
 
 for (const [reader, command] of Object.entries(READERS)) {
-  test.serial(`${reader}: reads every character unchanged`, async (t) => {
+  testWith(test.serial, ...shellOf(reader))(`${reader}: reads every character unchanged`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
     const { code, stdout, stderr } = await startCommand(t, command(formatVariables(format, AWKWARD, []), t))
       .ended;
@@ -237,7 +387,7 @@ test.serial("formats: bash is the default of four", async (t) => {
 const CONFLICTING = { IDENTITY_SERVER_THUMBPRINT: "0".repeat(40) };
 
 for (const [reader, command] of Object.entries(READERS).filter(([name]) => name !== "json")) {
-  test.serial(`${reader}: a conflicting variable is unset`, async (t) => {
+  testWith(test.serial, ...shellOf(reader))(`${reader}: a conflicting variable is unset`, async (t) => {
     const format = reader === "sh" ? "bash" : reader;
     const emulator = start(t, ["emulator", "--format", format], { env: CONFLICTING });
     await emulator.waitForOutput(READY, "stderr");
@@ -290,7 +440,7 @@ for (const [condition, env, name] of [
 }
 
 for (const shell of ["bash", "sh"]) {
-  test.serial(
+  testWith(test.serial, shell)(
     `eval "$(… --background)" in ${shell}: sets the variables and the process id, and leaves the emulator running`,
     async (t) => {
       const script = `

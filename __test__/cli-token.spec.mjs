@@ -1,8 +1,12 @@
 // `token`: stdout for scripts, stderr for people, and the exit code.
 
 import { verify } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
@@ -53,7 +57,62 @@ for (const source of SOURCES) {
   });
 }
 
-test("command substitution in a shell: is the token", async (t) => {
+for (const scope of [`${RESOURCE}/.default`, "https://database.windows.net//.default"]) {
+  test(`--scope ${scope}: is the scope of the token`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    const { code, stdout, stderr } = await run(t, ["token", "--scope", scope], { env: endpoint.env });
+    t.deepEqual([code, stderr], [0, ""]);
+    t.is(verifiedClaims(t, endpoint, stdout.trim()).aud, scope.replace(/\/\.default$/, ""));
+  });
+}
+
+for (const args of [["-o", "token"], ["-otoken"], ["--output=token"], ["--output", "text"]]) {
+  test(`${args.join(" ")}: prints the token and a line feed only`, async (t) => {
+    const endpoint = await startEndpoint(t);
+    const { stdout } = await run(t, ["token", "--resource", RESOURCE, ...args], { env: endpoint.env });
+    t.regex(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  });
+}
+
+test("-o json: prints the same object as --output json", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const { stdout } = await run(t, ["token", "--resource", RESOURCE, "-o", "json"], { env: endpoint.env });
+  t.is(JSON.parse(stdout).resource, RESOURCE);
+});
+
+testWith(test, "sh")("-o env: a shell and Node.js read the token and its expiry", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const { stdout } = await run(t, ["token", "--resource", RESOURCE, "-o", "env"], { env: endpoint.env });
+  t.regex(stdout, /^AZURE_ACCESS_TOKEN=[\w.-]+\nAZURE_ACCESS_TOKEN_EXPIRES_ON=\d{10}\n$/);
+  const directory = mkdtempSync(join(tmpdir(), "cli-token-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, ".env"), stdout);
+  const show = "console.log(process.env.AZURE_ACCESS_TOKEN, process.env.AZURE_ACCESS_TOKEN_EXPIRES_ON)";
+  const node = [process.execPath, `--env-file=${join(directory, ".env")}`, "-e", show];
+  const line = 'eval "$0"; echo "$AZURE_ACCESS_TOKEN $AZURE_ACCESS_TOKEN_EXPIRES_ON"';
+  const read = await Promise.all(
+    [node, ["sh", "-c", line, stdout]].map((command) => startCommand(t, command).ended),
+  );
+  for (const { stdout: text } of read) {
+    const [token, expiry] = text.trim().split(" ");
+    t.is(verifiedClaims(t, endpoint, token).exp, Number(expiry));
+  }
+});
+
+test("--source: is used whatever else the environment says", async (t) => {
+  const appService = await startEndpoint(t);
+  const imds = await startEndpoint(t, "imds");
+  const env = { ...appService.env, ...imds.env };
+  const sourceOf = async (...args) => {
+    const { stdout } = await run(t, ["token", "--resource", RESOURCE, "-o", "json", ...args], { env });
+    return JSON.parse(stdout).source;
+  };
+  t.is(await sourceOf(), "AppService");
+  t.is(await sourceOf("--source", "imds"), "DefaultToImds");
+  t.is(await sourceOf("--source", "CloudShell,Imds"), "DefaultToImds");
+});
+
+testWith(test, "sh")("command substitution in a shell: is the token", async (t) => {
   const endpoint = await startEndpoint(t);
   const line = 'token=$("$@" token --resource https://vault.azure.net) && printf "<%s>" "$token"';
   const { stdout } = await startCommand(t, ["sh", "-c", line, "sh", ...PROGRAM], { env: endpoint.env }).ended;

@@ -2,19 +2,35 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { MAIN, PROGRAM, run, startCommand } from "./support/command-line.mjs";
+import { testWith } from "./support/capabilities.mjs";
+import { inTerminal, MAIN, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
 const require = createRequire(import.meta.url);
 const { version, bin } = require("../package.json");
 /** The options of each command. */
 const OPTIONS = {
-  doctor: ["resource", "client-id", "resource-id", "object-id", "timeout", "json", "help"],
-  token: [
+  doctor: [
     "resource",
     "client-id",
     "resource-id",
     "object-id",
+    "source",
+    "azure-proxy",
+    "for",
+    "probe",
+    "timeout",
+    "json",
+    "help",
+  ],
+  token: [
+    "resource",
+    "scope",
+    "client-id",
+    "resource-id",
+    "object-id",
+    "source",
+    "azure-proxy",
     "timeout",
     "claims",
     "force-refresh",
@@ -23,7 +39,10 @@ const OPTIONS = {
   ],
   emulator: [
     "source",
+    "host",
     "port",
+    "allowed-host",
+    "secret",
     "lifetime",
     "tenant-id",
     "any-identity",
@@ -41,7 +60,7 @@ test("package.json: bin is the command line", (t) => {
   t.is(require.resolve(`../${bin["managed-identity-native"]}`), MAIN);
 });
 
-for (const args of [["--version"], ["-v"]]) {
+for (const args of [["--version"], ["-v"], ["version"]]) {
   test(`${args}: prints the version`, async (t) => {
     t.deepEqual(await run(t, args), { code: 0, signal: null, stdout: `${version}\n`, stderr: "" });
   });
@@ -84,10 +103,18 @@ test("no command: exit 2, and the help goes to stderr", async (t) => {
 for (const [args, message, help] of [
   [["doctr"], "Unknown command doctr; did you mean doctor?", "--help"],
   [["TOKEN"], "Unknown command TOKEN; did you mean token?", "--help"],
-  [["frobnicate"], "Unknown command frobnicate. Choose one of doctor, token, emulator, help.", "--help"],
+  [
+    ["frobnicate"],
+    "Unknown command frobnicate. Choose one of doctor, token, emulator, version, help.",
+    "--help",
+  ],
   [["help", "tokens"], "Unknown command tokens; did you mean token?", "--help"],
   [["--vresion"], "Unknown option --vresion; did you mean --version?", "--help"],
-  [["__proto__"], "Unknown command __proto__. Choose one of doctor, token, emulator, help.", "--help"],
+  [
+    ["__proto__"],
+    "Unknown command __proto__. Choose one of doctor, token, emulator, version, help.",
+    "--help",
+  ],
   [["doctor", "--resorce", "a"], "Unknown option --resorce; did you mean --resource?", "doctor --help"],
   [["doctor", "--jsno"], "Unknown option --jsno; did you mean --json?", "doctor --help"],
   [
@@ -108,15 +135,70 @@ for (const [args, message, help] of [
     "Unexpected argument https://vault.azure.net. A resource follows --resource.",
     "token --help",
   ],
-  [["token"], "The option --resource is required.", "token --help"],
+  [["token"], "The option --resource is required, or --scope.", "token --help"],
   [
     ["token", "--resource", "a", "--output", "jsn"],
-    "--output must be one of text, json, not jsn; did you mean json?",
+    "--output must be one of text, json, token, env, not jsn; did you mean json?",
     "token --help",
   ],
   [
     ["emulator", "--source", "Iis"],
     /^--source must be one of AppService, Imds, .*, not Iis; did you mean Imds\?$/,
+    "emulator --help",
+  ],
+  [["token", "-o", "jsn", "--scope", "a"], /^-o must be one of text, json, token, env, /, "token --help"],
+  [
+    ["token", "--resource", "a", "--scope", "b/.default"],
+    "--resource and --scope cannot be combined.",
+    "token --help",
+  ],
+  [
+    ["token", "--resource", "a", "--source", "Imds,AppServices"],
+    /^--source must be one of AppService, .*, not AppServices; did you mean AppService\?$/,
+    "token --help",
+  ],
+  [["version", "--json"], /^Unknown option --json\. Choose one of --help/, "version --help"],
+  [["doctor", "--source", "Imds,"], "--source has an empty entry.", "doctor --help"],
+  [["doctor", "--probe", "--for", "https://a"], "--probe and --for cannot be combined.", "doctor --help"],
+  [["doctor", "--for", "my-vault"], /^--for must be a URL, such as \S+, not my-vault\./, "doctor --help"],
+  [["doctor", "--for", "http://my-vault.vault.azure.net"], /^--for must be an https URL/, "doctor --help"],
+  [["doctor", "--for", "https://a:b@a.vault.azure.net"], /^--for must not contain a user/, "doctor --help"],
+  [
+    ["doctor", "--for", "https://vault.azure.net.example"],
+    /^The resource of vault\.azure\.net\.example is not known\. Add it with --resource/,
+    "doctor --help",
+  ],
+  [
+    ["emulator", "--source", "AppService,Iis"],
+    /^--source must be one of AppService, Imds, .*, not Iis; did you mean Imds\?$/,
+    "emulator --help",
+  ],
+  [
+    ["emulator", "--source", "AppService,ServiceFabric"],
+    /^--source AppService and ServiceFabric cannot be combined, because clients find both by IDENTITY_ENDPOINT\./,
+    "emulator --help",
+  ],
+  [
+    ["emulator", "--source", "Imds,CloudShell", "--port", "65535"],
+    /^--port must be an integer/,
+    "emulator --help",
+  ],
+  [["emulator", "--host", "emulator"], /^--host must be an IP address, such as /, "emulator --help"],
+  [["emulator", "--allowed-host", "*"], /^--allowed-host must contain host names /, "emulator --help"],
+  [
+    ["emulator", "--source", "Imds", "--secret", "a"],
+    "--secret requires --source AppService or MachineLearning or ServiceFabric.",
+    "emulator --help",
+  ],
+  [["emulator", "--secret", "a b"], /^--secret must have visible ASCII characters only/, "emulator --help"],
+  [
+    ["emulator", "--tokens", "azure-cli", "--host", "0.0.0.0"],
+    /^--secret must be set, with at least 16 characters, because tokens of the Azure CLI are real/,
+    "emulator --help",
+  ],
+  [
+    ["emulator", "--source", "Imds", "--tokens", "azure-cli", "--host", "0.0.0.0"],
+    /^--host must be a loopback address, because tokens of the Azure CLI are real/,
     "emulator --help",
   ],
   [["emulator", "npm", "start"], "Unexpected argument npm. A command to run follows --.", "emulator --help"],
@@ -169,6 +251,27 @@ for (const [args, message, help] of [
   });
 }
 
+for (const [condition, args] of [
+  ["an overview", ["--help"]],
+  ["the help of a command", ["doctor", "--help"]],
+  ["an error", ["doctor", "--for", "http://my-vault.vault.azure.net"]],
+]) {
+  testWith(test, "util-linux script")(
+    `${condition}: is wrapped in a terminal, but not in a pipe`,
+    async (t) => {
+      const line = `stty cols 70; "$@"`;
+      const command = inTerminal(["sh", "-c", line, "sh", ...PROGRAM, ...args]);
+      const { stdout } = await startCommand(t, command).ended;
+      const lines = stdout.replaceAll("\r", "").trimEnd().split("\n");
+      t.true(lines.length > 2);
+      // Examples and forms of use are meant to be copied, so they are not wrapped.
+      for (const part of lines) t.true(part.length <= 70 || part.includes(" <command> "), part);
+      const piped = await run(t, args);
+      t.true((piped.stdout + piped.stderr).trimEnd().split("\n").length < lines.length);
+    },
+  );
+}
+
 test("a long invalid argument, which may be a secret: is not repeated in the error", async (t) => {
   const secret = "s3cret".repeat(10);
   for (const args of [
@@ -182,7 +285,7 @@ test("a long invalid argument, which may be a secret: is not repeated in the err
   }
 });
 
-test("the reader of the output ends first: exit 0 without an error", async (t) => {
+testWith(test, "bash")("the reader of the output ends first: exit 0 without an error", async (t) => {
   const { env } = await startEndpoint(t);
   for (const args of [["doctor"], ["doctor", "--json"], ["token", "--resource", "https://a"], ["--help"]]) {
     const line = `"$@" | true; echo "\${PIPESTATUS[0]}"`;

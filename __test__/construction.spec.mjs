@@ -3,6 +3,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquireWithoutRetries, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -308,7 +309,7 @@ test("getManagedIdentitySource treats empty variables as unset", (t) => {
   );
 });
 
-test("require, new and getManagedIdentitySource start no thread", async (t) => {
+testWith(test, "/proc")("require, new and getManagedIdentitySource start no thread", async (t) => {
   const [counts] = await runProcess(t, ({ require, report }) => {
     const { readdirSync } = require("node:fs");
     const threads = () => readdirSync("/proc/self/task").length;

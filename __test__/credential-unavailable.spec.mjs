@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { configuredRows } from "./support/chain-tables.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { SCOPE } from "./support/credential.mjs";
@@ -244,11 +245,11 @@ test("a local failure is an ordinary error with the system's code in its cause",
   }
 });
 
-const testOfDescriptors = process.platform === "win32" ? test.skip : test;
-testOfDescriptors(
-  "without a free file descriptor, getToken rejects with an ordinary error",
-  testWithoutDescriptors,
-);
+testWith(
+  test,
+  "resource limits",
+  "other loopback addresses",
+)("without a free file descriptor, getToken rejects with an ordinary error", testWithoutDescriptors);
 
 /** Exhausts the file descriptors of a process before its next call. */
 async function testWithoutDescriptors(t) {

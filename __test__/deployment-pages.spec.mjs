@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { loadAll } from "js-yaml";
+import { testWith } from "./support/capabilities.mjs";
 import { run, startCommand } from "./support/command-line.mjs";
 import { acquire, startEndpoint } from "./support/endpoint.mjs";
 
@@ -168,7 +169,7 @@ test("with the permissions that the page names, a token can be acquired", async 
   t.regex(withoutAddOns.stderr, /Start it with --allow-addons/);
 });
 
-const testOnPosix = process.platform === "win32" ? test.skip : test;
+const signalTest = testWith(test, "signals");
 
 /** Starts the service of the page about shutdown, and requests it while the emulator holds its response. */
 async function startService(t, gracePeriodMs) {
@@ -188,7 +189,7 @@ async function startService(t, gracePeriodMs) {
   return { ended, release, response };
 }
 
-testOnPosix(
+signalTest(
   "after SIGTERM a request in flight gets its response, and the process ends before the grace period",
   async (t) => {
     const { ended, release, response } = await startService(t, 600_000);
@@ -199,7 +200,7 @@ testOnPosix(
   },
 );
 
-testOnPosix("a request that is left when the grace period ends is aborted", async (t) => {
+signalTest("a request that is left when the grace period ends is aborted", async (t) => {
   const { ended, response } = await startService(t, 100);
   const { status } = await response;
   t.is(status, 503);

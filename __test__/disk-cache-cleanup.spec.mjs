@@ -1,6 +1,5 @@
 // `cache.directory`: files that must not be left behind, on a full disk and over time.
 
-import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
@@ -14,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { has, testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
@@ -69,16 +69,14 @@ function writeAgedFile(path, age) {
   utimesSync(path, then, then);
 }
 
-if (process.platform !== "win32") {
+testWith(test, "resource limits")("no temporary file is left if files cannot grow", async (t) => {
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const tooLarge = ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh"];
-  test("no temporary file is left if files cannot grow", async (t) => {
-    const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
-    const { names } = await runIn(t, endpoint, directory, resources(20), tooLarge);
-    t.is(endpoint.requests.length, 20);
-    t.deepEqual(withExtension(names, "tmp"), []);
-    t.deepEqual(withExtension(names, "json"), []);
-  });
-}
+  const { names } = await runIn(t, endpoint, directory, resources(20), tooLarge);
+  t.is(endpoint.requests.length, 20);
+  t.deepEqual(withExtension(names, "tmp"), []);
+  t.deepEqual(withExtension(names, "json"), []);
+});
 
 /** The command prefix that starts a process whose cache directory is a file system of 16 KiB. */
 function smallDisk(path) {
@@ -86,17 +84,7 @@ function smallDisk(path) {
   return ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"];
 }
 
-function findDiskSkipReason() {
-  if (process.getuid?.() !== 0) return "in the namespace, only root owns the parent directories";
-  const path = mkdtempSync(join(tmpdir(), "small-disk-"));
-  const [command, ...rest] = smallDisk(path);
-  const { status, error, stderr } = spawnSync(command, [...rest, "true"], { encoding: "utf8" });
-  rmSync(path, { recursive: true });
-  return status === 0 ? undefined : `no mount namespace: ${error ?? stderr}`;
-}
-
-const diskSkipReason = findDiskSkipReason();
-(diskSkipReason === undefined ? test : test.skip)("no temporary file is left on a full disk", async (t) => {
+testWith(test, "small disks")("no temporary file is left on a full disk", async (t) => {
   const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const { names } = await runIn(t, endpoint, directory, resources(20), smallDisk(directory));
   t.is(endpoint.requests.length, 20);
@@ -126,33 +114,31 @@ test("cleanup removes expired records, locks without a record and old temporary 
   for (const name of [...own, `${newTemporary}.tmp`, `${valid}.json`, "another-file.json"]) {
     t.true(left.delete(name), name);
   }
-  const isUnix = process.platform !== "win32";
+  // Elsewhere a file that another process has open cannot be removed.
+  const isUnix = has("file permissions");
   t.is(left.delete(`${valid}.lock`), true);
   t.is(left.delete(`${lockOnly}.lock`), !isUnix);
   left.delete(isUnix ? "" : `${expired}.lock`);
   t.deepEqual([...left].map((name) => name.slice(64)).sort(), [".json", ".lock"]);
 });
 
-(process.platform === "win32" ? test.skip : test)(
-  "the lock of a process that is requesting a token is not removed",
-  async (t) => {
-    const [endpoint, other, directory] = [await startEndpoint(t), await startEndpoint(t), cacheDirectory(t)];
-    await runIn(t, endpoint, directory, resources(1));
-    const release = endpoint.hold();
-    const argument = { directory, resources: resources(1, "slow") };
-    const lockHolder = startProcess(t, acquireAndList, { argument, env: endpoint.env });
-    await endpoint.waitForRequests(2);
-    const locks = withExtension(readdirSync(directory), "lock");
-    t.is(locks.length, 2);
-    writeAgedFile(join(directory, `${recordId(1)}.lock`), 0);
-    await runIn(t, other, directory, resources(1, "b"));
-    t.false(existsSync(join(directory, `${recordId(1)}.lock`)));
-    for (const lock of locks) t.true(existsSync(join(directory, lock)), lock);
-    release();
-    t.is((await lockHolder.ended).code, 0);
-    t.is(endpoint.requests.length, 2);
-  },
-);
+testWith(test, "signals")("the lock of a process that is requesting a token is not removed", async (t) => {
+  const [endpoint, other, directory] = [await startEndpoint(t), await startEndpoint(t), cacheDirectory(t)];
+  await runIn(t, endpoint, directory, resources(1));
+  const release = endpoint.hold();
+  const argument = { directory, resources: resources(1, "slow") };
+  const lockHolder = startProcess(t, acquireAndList, { argument, env: endpoint.env });
+  await endpoint.waitForRequests(2);
+  const locks = withExtension(readdirSync(directory), "lock");
+  t.is(locks.length, 2);
+  writeAgedFile(join(directory, `${recordId(1)}.lock`), 0);
+  await runIn(t, other, directory, resources(1, "b"));
+  t.false(existsSync(join(directory, `${recordId(1)}.lock`)));
+  for (const lock of locks) t.true(existsSync(join(directory, lock)), lock);
+  release();
+  t.is((await lockHolder.ended).code, 0);
+  t.is(endpoint.requests.length, 2);
+});
 
 test("cleanup is limited in size, and runs at most once an hour in each process", async (t) => {
   const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];

@@ -23,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
@@ -30,7 +31,7 @@ const OTHER_USER = 65_533;
 const SWAP = fileURLToPath(new URL("support/swap-directories.c", import.meta.url));
 
 /** Only root can act as another user and change the owner of files. */
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
+const asRoot = testWith(test, "root");
 
 /** A directory with mode 0711, through which other users can pass; removed with the test. */
 function sharedDirectory(t) {
@@ -110,36 +111,33 @@ asRoot("a forged record in a trusted directory is used", async (t) => {
   t.deepEqual(await runIn(t, endpoint, directory), [{ forgeRecord: true, fromCache: true }]);
 });
 
-asRoot(
-  "no forged token is used while the owner of the parent directory swaps the cache directory",
-  async (t) => {
-    const program = join(sharedDirectory(t), "swap");
-    const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
-    if (compiled.status !== 0) {
-      t.log(`skipped: the swap program cannot be compiled: ${compiled.error ?? compiled.stderr}`);
-      t.pass();
-      return;
-    }
-    const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
-    const resources = Array.from({ length: 400 }, (_, nth) => `https://${nth}.example`);
-    const [directory, foreign] = [join(parent, "tokens"), join(parent, "theirs")];
-    createDirectory(directory, 0o700);
-    await writeForgeries(t, endpoint, foreign, resources);
-    createDirectory(parent, 0o755, OTHER_USER);
-    const swapping = spawn(program, [String(OTHER_USER), directory, foreign], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    t.teardown(() => swapping.kill("SIGKILL"));
-    await once(swapping.stdout, "data");
-    const reports = await runIn(t, endpoint, directory, { resources });
-    t.is(swapping.exitCode, null);
-    t.is(reports.filter(({ forgeRecord }) => forgeRecord).length, 0);
-    for (const { code, message } of reports) {
-      t.is(code, "invalid_configuration");
-      t.true(message.includes(`lies below ${parent}, which belongs to another user`), message);
-    }
-  },
-);
+testWith(
+  test,
+  "root",
+  "C compiler",
+)("no forged token is used while the owner of the parent directory swaps the cache directory", async (t) => {
+  const program = join(sharedDirectory(t), "swap");
+  const compiled = spawnSync("gcc", ["-O1", "-o", program, SWAP], { encoding: "utf8" });
+  t.is(compiled.status, 0, compiled.stderr);
+  const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
+  const resources = Array.from({ length: 400 }, (_, nth) => `https://${nth}.example`);
+  const [directory, foreign] = [join(parent, "tokens"), join(parent, "theirs")];
+  createDirectory(directory, 0o700);
+  await writeForgeries(t, endpoint, foreign, resources);
+  createDirectory(parent, 0o755, OTHER_USER);
+  const swapping = spawn(program, [String(OTHER_USER), directory, foreign], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(() => swapping.kill("SIGKILL"));
+  await once(swapping.stdout, "data");
+  const reports = await runIn(t, endpoint, directory, { resources });
+  t.is(swapping.exitCode, null);
+  t.is(reports.filter(({ forgeRecord }) => forgeRecord).length, 0);
+  for (const { code, message } of reports) {
+    t.is(code, "invalid_configuration");
+    t.true(message.includes(`lies below ${parent}, which belongs to another user`), message);
+  }
+});
 
 const UNTRUSTED_PARENTS = {
   "another user's directory": (parent) => createDirectory(join(parent, "theirs"), 0o755, OTHER_USER),
@@ -173,15 +171,16 @@ for (const [name, createParent] of Object.entries(UNTRUSTED_PARENTS)) {
   });
 }
 
-if (process.platform !== "win32") {
-  for (const [mode, isTrusted] of [
-    [0o777, false],
-    [0o770, false],
-    [0o2775, false],
-    [0o1777, true],
-    [0o755, true],
-  ]) {
-    test(`a directory below one with mode ${mode.toString(8)} is ${isTrusted ? "used" : "rejected"}`, async (t) => {
+for (const [mode, isTrusted] of [
+  [0o777, false],
+  [0o770, false],
+  [0o2775, false],
+  [0o1777, true],
+  [0o755, true],
+]) {
+  testWith(test, "file permissions")(
+    `a directory below one with mode ${mode.toString(8)} is ${isTrusted ? "used" : "rejected"}`,
+    async (t) => {
       const [endpoint, parent] = [await startEndpoint(t), sharedDirectory(t)];
       const directory = join(createDirectory(join(parent, "shared"), mode), "tokens");
       const [{ code, message }] = await runIn(t, endpoint, directory);
@@ -190,8 +189,8 @@ if (process.platform !== "win32") {
       t.is(code, "invalid_configuration");
       t.true(message.includes("to which others may write"), message);
       t.true(message.includes("chmod go-w"), message);
-    });
-  }
+    },
+  );
 }
 
 const USER_CHANGES = {

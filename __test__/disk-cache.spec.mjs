@@ -20,6 +20,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { has, testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess, startWorker } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -27,8 +28,6 @@ import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
-
-const isUnix = process.platform !== "win32";
 
 /** The path of a directory that does not exist yet, inside one that is removed with the test. */
 function cacheDirectory(t) {
@@ -88,31 +87,32 @@ test("files are readable only by their user, and file names do not reveal the id
   const names = readdirSync(directory);
   t.is(names.length, 2);
   for (const name of names) t.regex(name, /^[0-9a-f]{64}\.(json|lock)$/);
-  if (!isUnix) return;
+  if (!has("file permissions")) return;
   t.is(statSync(directory).mode & 0o777, 0o700);
   for (const name of names) t.is(statSync(join(directory, name)).mode & 0o777, 0o600, name);
 });
 
-if (isUnix) {
-  const UNSAFE_DIRECTORIES = {
-    "others may read": (directory) => mkdirSync(directory, { mode: 0o755 }),
-    "the group may write to": (directory) => {
-      mkdirSync(directory);
-      chmodSync(directory, 0o720);
-    },
-    "is a symbolic link": (directory) => {
-      mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
-      symlinkSync(`${directory}-elsewhere`, directory);
-    },
-    "is a symbolic link, with a trailing slash": (directory) => {
-      mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
-      symlinkSync(`${directory}-elsewhere`, directory);
-    },
-    "is a file": (directory) => writeFileSync(directory, ""),
-    "cannot be created": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
-  };
-  for (const [name, make] of Object.entries(UNSAFE_DIRECTORIES)) {
-    test(`a directory that ${name} rejects with an error, without a request`, async (t) => {
+const UNSAFE_DIRECTORIES = {
+  "others may read": (directory) => mkdirSync(directory, { mode: 0o755 }),
+  "the group may write to": (directory) => {
+    mkdirSync(directory);
+    chmodSync(directory, 0o720);
+  },
+  "is a symbolic link": (directory) => {
+    mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
+    symlinkSync(`${directory}-elsewhere`, directory);
+  },
+  "is a symbolic link, with a trailing slash": (directory) => {
+    mkdirSync(`${directory}-elsewhere`, { mode: 0o700 });
+    symlinkSync(`${directory}-elsewhere`, directory);
+  },
+  "is a file": (directory) => writeFileSync(directory, ""),
+  "cannot be created": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
+};
+for (const [name, make] of Object.entries(UNSAFE_DIRECTORIES)) {
+  testWith(test, "file permissions")(
+    `a directory that ${name} rejects with an error, without a request`,
+    async (t) => {
       const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
       make(directory);
       const paths = {
@@ -125,24 +125,24 @@ if (isUnix) {
       t.is(error.errorCode, "invalid_configuration");
       t.true(error.message.includes("cache.directory"), error.message);
       t.is(endpoint.requests.length, 0);
-    });
-  }
-
-  (process.getuid() === 0 ? test : test.serial)(
-    "a directory of another user rejects with an error",
-    async (t) => {
-      const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
-      mkdirSync(directory, { mode: 0o700 });
-      // Root can change the owner of a directory. Other users use the root directory, which belongs to root.
-      if (process.getuid() === 0) chownSync(directory, 1, 1);
-      const foreign = process.getuid() === 0 ? directory : "/";
-      const application = new ManagedIdentityApplication({ cache: { directory: foreign } });
-      const error = await expectError(t, acquire(endpoint, "https://foreign.example", application));
-      t.regex(error.message, /^invalid_configuration: cache\.directory \(.*\) belongs to another user\.$/);
-      t.is(endpoint.requests.length, 0);
     },
   );
 }
+
+testWith(has("root") ? test : test.serial, "file permissions")(
+  "a directory of another user rejects with an error",
+  async (t) => {
+    const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+    mkdirSync(directory, { mode: 0o700 });
+    // Root can change the owner of a directory. Other users use the root directory, which belongs to root.
+    if (process.getuid() === 0) chownSync(directory, 1, 1);
+    const foreign = process.getuid() === 0 ? directory : "/";
+    const application = new ManagedIdentityApplication({ cache: { directory: foreign } });
+    const error = await expectError(t, acquire(endpoint, "https://foreign.example", application));
+    t.regex(error.message, /^invalid_configuration: cache\.directory \(.*\) belongs to another user\.$/);
+    t.is(endpoint.requests.length, 0);
+  },
+);
 
 const DAMAGES = {
   "is truncated": (file) => truncateSync(file, statSync(file).size - 1),
@@ -173,8 +173,8 @@ const DAMAGES = {
 };
 
 for (const [name, damage] of Object.entries(DAMAGES)) {
-  if (name === "is a symbolic link" && !isUnix) continue;
-  test(`a record that ${name} is ignored and replaced`, async (t) => {
+  const capabilities = name === "is a symbolic link" ? ["symbolic links"] : [];
+  testWith(test, ...capabilities)(`a record that ${name} is ignored and replaced`, async (t) => {
     const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
     await acquireIn(t, endpoint, directory);
     damage(records(directory)[0]);
@@ -196,22 +196,25 @@ const OBSTACLES = {
   "a symbolic link": (path) => symlinkSync(join(path, "..", "..", "elsewhere"), path),
 };
 
-for (const [name, create] of isUnix ? Object.entries(OBSTACLES) : []) {
+for (const [name, create] of Object.entries(OBSTACLES)) {
   for (const extension of ["lock", "tmp"]) {
-    test(`${name} at the path of a record's ${extension} file does not prevent caching`, async (t) => {
-      const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
-      await acquireIn(t, endpoint, directory);
-      const [record] = records(directory);
-      const path = record.replace(/json$/, extension);
-      rmSync(record);
-      rmSync(path, { force: true });
-      create(path);
-      const [acquired] = await acquireIn(t, endpoint, directory);
-      const [found] = await acquireIn(t, endpoint, directory);
-      t.deepEqual([acquired.fromCache, found.fromCache, found.token], [false, true, acquired.token]);
-      t.is(statSync(record).mode & 0o777, 0o600);
-      t.false(existsSync(join(directory, "..", "elsewhere")));
-    });
+    testWith(test, "file permissions")(
+      `${name} at the path of a record's ${extension} file does not prevent caching`,
+      async (t) => {
+        const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+        await acquireIn(t, endpoint, directory);
+        const [record] = records(directory);
+        const path = record.replace(/json$/, extension);
+        rmSync(record);
+        rmSync(path, { force: true });
+        create(path);
+        const [acquired] = await acquireIn(t, endpoint, directory);
+        const [found] = await acquireIn(t, endpoint, directory);
+        t.deepEqual([acquired.fromCache, found.fromCache, found.token], [false, true, acquired.token]);
+        t.is(statSync(record).mode & 0o777, 0o600);
+        t.false(existsSync(join(directory, "..", "elsewhere")));
+      },
+    );
   }
 }
 
@@ -259,7 +262,7 @@ test("a process that is killed during its request does not block the next proces
   t.is(endpoint.requests.length, 2);
 });
 
-test("a stopped lock holder does not block other processes", async (t) => {
+testWith(test, "signals")("a stopped lock holder does not block other processes", async (t) => {
   const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
   const [first] = await acquireIn(t, endpoint, directory);
   const release = endpoint.hold();
@@ -288,28 +291,31 @@ async function replaceEndlessly({ argument: { directory, keys, resource }, nativ
   }
 }
 
-test("kill -9 during 10,000 writes by 4 processes leaves a readable cache", async (t) => {
-  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
-  const keys = 5;
-  const argument = { directory, keys };
-  const writers = Array.from({ length: 4 }, () =>
-    startProcess(t, replaceEndlessly, { argument, env: endpoint.env }),
-  );
-  await endpoint.waitForRequests(10_000);
-  for (const { child } of writers) child.kill("SIGKILL");
-  for (const { ended } of writers) t.is((await ended).signal, "SIGKILL");
-  const before = endpoint.requests.length;
-  t.is(records(directory).length, keys);
-  const resources = Array.from({ length: keys }, (_, key) => `https://${key}.example`);
-  const found = await acquireIn(t, endpoint, directory, { resources });
-  t.deepEqual(
-    found.map(({ fromCache }) => fromCache),
-    resources.map(() => true),
-  );
-  t.is(endpoint.requests.length, before);
-  // Nothing accumulates: per key a record, a lock and at most one temporary file.
-  t.true(readdirSync(directory).length <= 3 * keys);
-});
+testWith(test, "signals")(
+  "kill -9 during 10,000 writes by 4 processes leaves a readable cache",
+  async (t) => {
+    const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+    const keys = 5;
+    const argument = { directory, keys };
+    const writers = Array.from({ length: 4 }, () =>
+      startProcess(t, replaceEndlessly, { argument, env: endpoint.env }),
+    );
+    await endpoint.waitForRequests(10_000);
+    for (const { child } of writers) child.kill("SIGKILL");
+    for (const { ended } of writers) t.is((await ended).signal, "SIGKILL");
+    const before = endpoint.requests.length;
+    t.is(records(directory).length, keys);
+    const resources = Array.from({ length: keys }, (_, key) => `https://${key}.example`);
+    const found = await acquireIn(t, endpoint, directory, { resources });
+    t.deepEqual(
+      found.map(({ fromCache }) => fromCache),
+      resources.map(() => true),
+    );
+    t.is(endpoint.requests.length, before);
+    // Nothing accumulates: per key a record, a lock and at most one temporary file.
+    t.true(readdirSync(directory).length <= 3 * keys);
+  },
+);
 
 test("a record that cannot be written does not affect the current process", async (t) => {
   const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];

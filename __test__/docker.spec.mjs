@@ -19,6 +19,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
 import { load } from "js-yaml";
+import { testWith } from "./support/capabilities.mjs";
 import { run as runCommandLine, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
@@ -29,7 +30,7 @@ const read = (...path) => readFileSync(join(root, ...path), "utf8");
 const compose = load(read("docker", "compose", "compose.yaml"), { filename: "compose.yaml" });
 const dockerfile = read("docker", "Dockerfile");
 const feature = JSON.parse(read("docker", "devcontainer-feature", "devcontainer-feature.json"));
-const testOnPosix = process.platform === "win32" ? test.skip : test;
+const shellTest = testWith(test, "sh");
 
 /** The instruction of this name, as the list that it has. */
 function listOf(instruction) {
@@ -95,7 +96,7 @@ test("the feature's variables and start script name the same port and secret", (
   t.is(feature.version, JSON.parse(read("package.json")).version);
 });
 
-testOnPosix("the feature installs the tarballs beside its script, without a network", async (t) => {
+shellTest("the feature installs the tarballs beside its script, without a network", async (t) => {
   t.timeout(120_000);
   const folder = mkdtempSync(join(tmpdir(), "feature-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -115,7 +116,7 @@ testOnPosix("the feature installs the tarballs beside its script, without a netw
   t.is(stdout.trim(), feature.version);
 });
 
-testOnPosix("without tarballs, the feature downloads nothing and says where to get them", async (t) => {
+shellTest("without tarballs, the feature downloads nothing and says where to get them", async (t) => {
   const script = join(docker, "devcontainer-feature", "install.sh");
   const env = { ...process.env, VERSION: feature.options.version.default, npm_config_offline: "true" };
   const { code, stderr } = await run("sh", [script], { env }).catch((error) => error);
@@ -123,7 +124,7 @@ testOnPosix("without tarballs, the feature downloads nothing and says where to g
   t.regex(stderr, /npm run pack:local/);
 });
 
-testOnPosix("without Node.js the feature says which feature to add", async (t) => {
+shellTest("without Node.js the feature says which feature to add", async (t) => {
   const script = join(docker, "devcontainer-feature", "install.sh");
   const { code, stderr } = await run("/bin/sh", [script], { env: { PATH: "/nowhere" } }).catch(
     (error) => error,

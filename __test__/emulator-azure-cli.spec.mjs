@@ -225,21 +225,58 @@ test.serial("one of two callers aborts: the other receives the token", async (t)
   t.is((await staying).accessToken, "still");
 });
 
-test("spawnArguments on Windows: cmd.exe starts the program, with escaped arguments", (t) => {
-  const env = { comspec: "C:\\Windows\\system32\\cmd.exe" };
-  const line = (...args) => spawnArguments("az", args, "win32", env).args[3];
-  t.deepEqual(spawnArguments("npm", ["start"], "win32", env), {
-    file: env.comspec,
-    args: ["/d", "/s", "/c", '"npm start"'],
+const WINDOWS = {
+  comspec: "C:\\Windows\\system32\\cmd.exe",
+  Path: 'C:\\Windows\\system32;"C:\\Program Files (x86)\\CLI";;C:\\tools',
+  PATHEXT: ".COM;.EXE;.BAT;.CMD;.PY",
+};
+
+/** The arguments on a Windows machine that has these files. */
+function spawnOnWindows(files, name, args, env = WINDOWS) {
+  return spawnArguments(name, args, "win32", env, (path) => files.includes(path));
+}
+
+test("spawnArguments on Windows, a script: cmd.exe starts it, with arguments escaped for two passes", (t) => {
+  const line = (...args) => spawnOnWindows(["C:\\tools\\az.CMD"], "az", args).args[3];
+  t.deepEqual(spawnOnWindows(["C:\\tools\\npm.CMD"], "npm", ["start"]), {
+    file: WINDOWS.comspec,
+    args: ["/d", "/s", "/c", '"C:\\tools\\npm.CMD start"'],
     options: { windowsVerbatimArguments: true },
   });
-  t.is(spawnArguments("npm", [], "win32", {}).file, "cmd.exe");
-  t.is(line("a b"), '"az ^"a b^""');
-  t.is(line(""), '"az ^"^""');
-  t.is(line("a&b|c>d<e^f%g%!h(i)"), '"az a^&b^|c^>d^<e^^f^%g^%^!h^(i^)"');
-  t.is(line('say "hi"'), '"az ^"say \\^"hi\\^"^""');
-  t.is(line("C:\\a b\\"), '"az ^"C:\\a b\\\\^""');
-  t.is(line('a\\"b'), '"az ^"a\\\\\\^"b^""');
+  const PATHS = { PATH: "C:\\tools" };
+  t.is(spawnOnWindows(["C:\\tools\\npm.CMD"], "npm", [], PATHS).file, "cmd.exe");
+  const az = '"C:\\tools\\az.CMD';
+  t.is(line("a b"), `${az} ^^^"a b^^^""`);
+  t.is(line(""), `${az} ^^^"^^^""`);
+  t.is(line("a&b"), `${az} a^^^&b"`);
+  t.is(line("|c>d<e^f%g%!h(i)"), `${az} ^^^|c^^^>d^^^<e^^^^f^^^%g^^^%^^^!h^^^(i^^^)"`);
+  t.is(line('say "hi"'), `${az} ^^^"say \\^^^"hi\\^^^"^^^""`);
+  t.is(line("C:\\a b\\"), `${az} ^^^"C:\\a b\\\\^^^""`);
+  t.is(line('a\\"b'), `${az} ^^^"a\\\\\\^^^"b^^^""`);
+});
+
+test("spawnArguments on Windows: an executable is started without cmd.exe", (t) => {
+  const files = ["C:\\tools\\node.EXE", "C:\\tools\\node.CMD"];
+  t.deepEqual(spawnOnWindows(files, "node", ["a&b"]), { file: files[0], args: ["a&b"], options: {} });
+  t.is(spawnOnWindows(["C:\\tools\\node.exe"], "C:\\tools\\node.exe", []).file, "C:\\tools\\node.exe");
+});
+
+test("spawnArguments on Windows: another file of PATHEXT is started by cmd.exe, whose one pass is escaped", (t) => {
+  const line = spawnOnWindows(["C:\\tools\\x.PY"], "x", ["a&b"]).args[3];
+  t.is(line, '"C:\\tools\\x.PY a^&b"');
+});
+
+test("spawnArguments on Windows: a program is looked for in the current directory, then in PATH", (t) => {
+  const installed = "C:\\Program Files (x86)\\CLI\\az.CMD";
+  t.is(spawnOnWindows([installed], "az", []).args[3], '"C:\\Program^ Files^ ^(x86^)\\CLI\\az.CMD"');
+  t.is(spawnOnWindows([installed, "az.BAT"], "az", []).args[3], '"az.BAT"');
+  const env = { ...WINDOWS, NoDefaultCurrentDirectoryInExePath: "1" };
+  t.regex(spawnOnWindows([installed, "az.BAT"], "az", [], env).args[3], /CLI\\az\.CMD/);
+  t.is(spawnOnWindows(["scripts\\run.CMD"], "scripts/run", []).args[3], '"scripts\\run.CMD"');
+});
+
+test("spawnArguments on Windows: a program that does not exist is left for the spawn to fail", (t) => {
+  t.deepEqual(spawnOnWindows([], "az", ["a"]), { file: "az", args: ["a"], options: {} });
 });
 
 test("spawnArguments on other platforms: the arguments are unchanged", (t) => {

@@ -12,6 +12,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
+import { has } from "./support/capabilities.mjs";
+import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
 const {
@@ -21,6 +23,7 @@ const {
   userAssignedIdentity: first,
   otherUserAssignedIdentity: second,
 } = require("managed-identity-native/emulator");
+const { createdDirectories } = await loadSource("emulator/arc-key-store");
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -280,6 +283,20 @@ test("IMDS, a request without an id: selects the only identity, or is rejected",
 
 // Azure Arc
 
+test("Azure Arc on Windows: only created directories are removed, in either form of their paths", (t) => {
+  const [tokens, agent, data] = ["C:\\data\\agent\\tokens", "C:\\data\\agent", "C:\\data"];
+  const created = (topmost) => createdDirectories(tokens, topmost, "win32");
+  t.deepEqual(created(`\\\\?\\${agent}`), [tokens, agent]);
+  t.deepEqual(created(agent), [tokens, agent]);
+  t.deepEqual(created(`\\\\?\\${tokens}`), [tokens]);
+  t.deepEqual(created(`\\\\?\\${data}`), [tokens, agent, data]);
+  t.deepEqual(created("D:\\data"), []);
+  t.deepEqual(createdDirectories("/data/agent/tokens", "/data/agent", "linux"), [
+    "/data/agent/tokens",
+    "/data/agent",
+  ]);
+});
+
 function realmOf({ headers }) {
   return /^Basic realm=(.+)$/.exec(headers["www-authenticate"])[1];
 }
@@ -290,7 +307,7 @@ test("Azure Arc: sets its variables, and returns a token after the challenge", a
   const challenge = await expectError(t, endpoint, {}, 401, { error: "unauthorized_client" });
   const file = realmOf(challenge);
   t.true(file.endsWith(".key"));
-  if (process.platform !== "win32") t.is(statSync(file).mode & 0o777, 0o600);
+  if (has("file permissions")) t.is(statSync(file).mode & 0o777, 0o600);
   const headers = { Authorization: `Basic ${readFileSync(file, "utf8")}` };
   const response = await send(endpoint, { headers });
   t.is(response.status, 200);

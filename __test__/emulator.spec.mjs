@@ -363,8 +363,9 @@ test("drop: the client receives everything before the drop point", async (t) => 
   endpoint.next([{ drop: "before" }, { drop: "headers" }, { drop: "body", body: "0123456789" }]);
   const received = [];
   for (let i = 0; i < 3; i += 1) {
-    const socket = net.connect(Number(new URL(endpoint.origin).port), "127.0.0.1");
-    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const { host, port } = new URL(endpoint.origin);
+    const socket = net.connect(Number(port), "127.0.0.1");
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     received.push(Buffer.concat(await socket.toArray()).toString("latin1"));
   }
   t.is(received[0], "");
@@ -399,10 +400,11 @@ test("a closed endpoint: the process exits despite idle connections and held req
     (async () => {
       for (const source of sources) {
         const endpoint = await startEmulator({ source });
-        const socket = net.connect(new URL(endpoint.origin).port, "127.0.0.1").on("error", () => {});
+        const { host, port } = new URL(endpoint.origin);
+        const socket = net.connect(port, "127.0.0.1").on("error", () => {});
         endpoint.hold();
         if (!endpoint.certificate) {
-          socket.write("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+          socket.write("GET / HTTP/1.1\\r\\nHost: " + host + "\\r\\n\\r\\n");
           await endpoint.waitForRequests(1);
         }
         await endpoint.close();

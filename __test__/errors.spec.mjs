@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -224,8 +225,8 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
   t.is(error.source, "AzureArc");
 });
 
-(skipReason ? test.skip : test)(
-  `Azure Arc: each kind of unusable key file has its error code${skipReason ? ` (${skipReason})` : ""}`,
+testWith(test, "mount namespaces")(
+  "Azure Arc: each kind of unusable key file has its error code",
   async (t) => {
     const reports = await runProcess(
       t,
@@ -299,30 +300,27 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
   },
 );
 
-(skipReason ? test.skip : test)(
-  `Azure Arc is detected by the files of its agent${skipReason ? ` (${skipReason})` : ""}`,
-  async (t) => {
-    const reports = await runProcess(
-      t,
-      ({ native, require, report }) => {
-        const fs = require("node:fs");
-        const application = new native.ManagedIdentityApplication();
+testWith(test, "mount namespaces")("Azure Arc is detected by the files of its agent", async (t) => {
+  const reports = await runProcess(
+    t,
+    ({ native, require, report }) => {
+      const fs = require("node:fs");
+      const application = new native.ManagedIdentityApplication();
+      report(application.getManagedIdentitySource());
+      for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
+        fs.mkdirSync(`${directory}/himds`, { recursive: true });
         report(application.getManagedIdentitySource());
-        for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
-          fs.mkdirSync(`${directory}/himds`, { recursive: true });
-          report(application.getManagedIdentitySource());
-          fs.rmdirSync(`${directory}/himds`);
-          fs.writeFileSync(`${directory}/himds`, "");
-          report(application.getManagedIdentitySource());
-          fs.rmSync(`${directory}/himds`);
-        }
-      },
-      { command: namespaceCommand },
-    );
-    const [none, file] = ["DefaultToImds", "AzureArc"];
-    t.deepEqual(reports, [none, none, file, none, file]);
-  },
-);
+        fs.rmdirSync(`${directory}/himds`);
+        fs.writeFileSync(`${directory}/himds`, "");
+        report(application.getManagedIdentitySource());
+        fs.rmSync(`${directory}/himds`);
+      }
+    },
+    { command: namespaceCommand },
+  );
+  const [none, file] = ["DefaultToImds", "AzureArc"];
+  t.deepEqual(reports, [none, none, file, none, file]);
+});
 
 test("an error response of the service: the error has its description, status, code and ids", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });
@@ -337,7 +335,7 @@ test("an error response of the service: the error has its description, status, c
   const [{ headers }] = endpoint.requests;
   t.is(error.correlationId, headers["x-ms-client-request-id"]);
   t.true(error.message.includes("AADSTS500011"));
-  t.true(error.message.includes("check the audience"));
+  t.true(error.message.includes("check the resource"));
   t.true(error.message.includes(error.correlationId));
   t.regex(error.message, /trace id [0-9a-f-]{36}/);
 });
@@ -369,14 +367,14 @@ const UNUSABLE = {
   "an empty 500": [{ status: 500, body: "" }, "answered 500"],
   "a plain 502": [{ status: 502, body: "bad\r\ngateway\u0007 here" }, "bad gateway here"],
   "a JSON 400 without a code": [{ status: 400, body: { message: "Some words" } }, "Some words"],
-  "a JSON array": [{ status: 200, body: [] }, "no JSON object"],
-  "a null": [{ status: 200, body: "null" }, "no JSON object"],
-  "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "no JSON object"],
-  "an empty 200": [{ status: 200, body: "" }, "no JSON object"],
+  "a JSON array": [{ status: 200, body: [] }, "not a JSON object"],
+  "a null": [{ status: 200, body: "null" }, "not a JSON object"],
+  "an HTML 200": [{ status: 200, body: "<html>sign in</html>" }, "not a JSON object"],
+  "an empty 200": [{ status: 200, body: "" }, "not a JSON object"],
   "a 200 without a token": [{ body: {} }, "without a token"],
   "a token that is not a string": [{ body: { access_token: 5, expires_in: 60 } }, "without a token"],
   "an empty token": [{ body: { access_token: "", expires_in: 60 } }, "without a token"],
-  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "no JSON object"],
+  "truncated JSON": [{ status: 200, body: '{"access_token": "x' }, "not a JSON object"],
   "a 204": [{ status: 204, body: "" }, "answered 204"],
   "a 304": [{ status: 304, body: "" }, "answered 304"],
   "a 302": [{ status: 302, headers: { Location: "/elsewhere" }, body: "" }, "redirect"],
@@ -481,7 +479,7 @@ for (const [name, headers] of [
     const padding = (bytes) => (original) => ({ ...original, padding: "x".repeat(bytes) });
     endpoint.next({ headers, body: padding(2 * 1_048_576) });
     const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_failed_response");
-    t.true(error.message.includes("1048576"), error.message);
+    t.true(error.message.includes("over 1 MiB"), error.message);
     t.false(error.retryable);
     endpoint.next({ headers, body: padding(1_000_000) });
     t.false((await acquireWithoutRetries(endpoint)).fromCache);
@@ -566,7 +564,7 @@ test("managed_identity_failed_response: a port that does not use HTTP", async (t
     IDENTITY_HEADER: "x",
   };
   const error = await expectError(t, acquireWith(env), "managed_identity_failed_response");
-  t.true(error.message.includes("no HTTP"), error.message);
+  t.true(error.message.includes("not HTTP"), error.message);
   t.false(error.retryable);
 });
 
@@ -630,11 +628,11 @@ const REMEDIES = {
   ],
   AADSTS500011: [
     { source: "app-service", options: { resources: ["https://known.example"] } },
-    "check the audience",
+    "check the resource",
   ],
   "answered 403": [
     { source: "imds", fault: { status: 403, body: "dial tcp 169.254.169.254:80: 到达不了" } },
-    "no Azure host",
+    "not in Azure",
   ],
 };
 for (const [symptom, [{ source, options, configuration, fault = null }, remedy]] of Object.entries(

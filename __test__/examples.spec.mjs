@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { environmentWith } from "./support/environment.mjs";
 
@@ -69,42 +70,45 @@ test("worker-pool: four threads send one request", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
-test("express: a route that calls an API, readiness, aborted requests and graceful shutdown", async (t) => {
-  const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
-  // Express does not log errors if NODE_ENV is "test", which ava sets.
-  const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "development" };
-  const env = { ...endpoint.env, ...settings };
-  const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
-  t.teardown(() => service.kill("SIGKILL"));
-  const [line] = await once(service.stdout, "data");
-  const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
-  const order = (signal) =>
-    fetch(`${origin}/orders`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: '{"item":5}',
-      signal,
-    });
-  // A client that disconnects while the token is requested causes no error and does not affect other clients.
-  const errors = [];
-  service.stderr.on("data", (chunk) => errors.push(chunk));
-  const release = endpoint.hold();
-  const controller = new AbortController();
-  const first = t.throwsAsync(order(controller.signal), { any: true });
-  await endpoint.waitForRequests(1);
-  controller.abort();
-  await first;
-  await fetch(`${origin}/nothing`); // The response shows that the service has noticed the disconnect.
-  release();
-  const response = await order();
-  t.deepEqual([response.status, await response.json()], [200, { orders: 3 }]);
-  t.regex(api.authorizations[0], /^Bearer .+\..+\..+$/);
-  t.is(endpoint.requests[0].query.resource, "api://orders");
-  t.deepEqual(await (await fetch(`${origin}/ready`)).json(), { available: true });
-  service.kill("SIGTERM");
-  const [code] = await once(service, "exit");
-  t.deepEqual([code, String(Buffer.concat(errors))], [0, ""]);
-});
+testWith(test, "signals")(
+  "express: a route that calls an API, readiness, aborted requests and graceful shutdown",
+  async (t) => {
+    const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
+    // Express does not log errors if NODE_ENV is "test", which ava sets.
+    const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "development" };
+    const env = { ...endpoint.env, ...settings };
+    const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
+    t.teardown(() => service.kill("SIGKILL"));
+    const [line] = await once(service.stdout, "data");
+    const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
+    const order = (signal) =>
+      fetch(`${origin}/orders`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: '{"item":5}',
+        signal,
+      });
+    // A client that disconnects while the token is requested causes no error and does not affect other clients.
+    const errors = [];
+    service.stderr.on("data", (chunk) => errors.push(chunk));
+    const release = endpoint.hold();
+    const controller = new AbortController();
+    const first = t.throwsAsync(order(controller.signal), { any: true });
+    await endpoint.waitForRequests(1);
+    controller.abort();
+    await first;
+    await fetch(`${origin}/nothing`); // The response shows that the service has noticed the disconnect.
+    release();
+    const response = await order();
+    t.deepEqual([response.status, await response.json()], [200, { orders: 3 }]);
+    t.regex(api.authorizations[0], /^Bearer .+\..+\..+$/);
+    t.is(endpoint.requests[0].query.resource, "api://orders");
+    t.deepEqual(await (await fetch(`${origin}/ready`)).json(), { available: true });
+    service.kill("SIGTERM");
+    const [code] = await once(service, "exit");
+    t.deepEqual([code, String(Buffer.concat(errors))], [0, ""]);
+  },
+);
 
 test("functions: the handler is called as by a host", async (t) => {
   const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);

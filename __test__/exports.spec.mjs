@@ -1,5 +1,5 @@
-// What the package exports: one instance of everything, the names of msal-node, classes that behave as its
-// classes do.
+// The exports of the package: a single instance of each, the names of msal-node, and classes that behave like its
+// classes.
 
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -35,7 +35,7 @@ function codesOf(table) {
   return Object.values(table).flatMap((value) => (typeof value === "string" ? value : codesOf(value)));
 }
 
-test("require gives what API.md lists, and nothing else", (t) => {
+test("require returns the documented exports, and no others", (t) => {
   t.deepEqual(Object.keys(required).sort(), NAMES);
 });
 

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
-import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
+import { startWithFaketime } from "./support/faketime.mjs";
 
 const HOUR = 3_600;
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
@@ -317,35 +318,37 @@ test("a Date.now that returns no valid time is ignored", async (t) => {
   for (const [index, [, left]] of reports.entries()) if (index !== 2) t.is(left, 60);
 });
 
-test("a token that expired in real time is not returned under a frozen fake clock", async (t) => {
-  if (!hasFaketime) return logMissingFaketime(t);
-  const endpoint = await startHourly(t);
-  // The response has only a lifetime, because the clock of the endpoint does not jump.
-  endpoint.always({ body: ({ expires_on, ...original }) => ({ ...original, expires_in: HOUR }) });
-  const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
-  const acquire = async (prepare) => {
-    const run = `async (state, argument) => {
+testWith(test, "libfaketime")(
+  "a token that expired in real time is not returned under a frozen fake clock",
+  async (t) => {
+    const endpoint = await startHourly(t);
+    // The response has only a lifetime, because the clock of the endpoint does not jump.
+    endpoint.always({ body: ({ expires_on, ...original }) => ({ ...original, expires_in: HOUR }) });
+    const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
+    const acquire = async (prepare) => {
+      const run = `async (state, argument) => {
       const { ManagedIdentityApplication } = state.require("managed-identity-native");
       state.application ??= new ManagedIdentityApplication();
       ${prepare}
       return (await state.application.acquireToken(argument.resource)).fromCache;
     }`;
-    const { value, error } = await send({ run, argument: { resource: RESOURCE } });
-    t.is(error, undefined);
-    return value;
-  };
-  t.deepEqual([await acquire(""), await acquire("")], [false, true]);
-  t.true(
-    await acquire(
-      `state.timers = state.require("sinon").useFakeTimers({ now: Date.now(), toFake: ["Date"] });`,
-    ),
-  );
-  await send({ jump: HOUR - 310 });
-  t.true(await acquire(""));
-  await send({ jump: 2 * HOUR });
-  t.deepEqual([await acquire(""), await acquire("")], [false, true]);
-  await send({ jump: 4 * HOUR });
-  // The real clock is past the end of both tokens.
-  t.deepEqual([await acquire("state.timers.restore();"), await acquire("")], [false, true]);
-  t.is(endpoint.requests.length, 3);
-});
+      const { value, error } = await send({ run, argument: { resource: RESOURCE } });
+      t.is(error, undefined);
+      return value;
+    };
+    t.deepEqual([await acquire(""), await acquire("")], [false, true]);
+    t.true(
+      await acquire(
+        `state.timers = state.require("sinon").useFakeTimers({ now: Date.now(), toFake: ["Date"] });`,
+      ),
+    );
+    await send({ jump: HOUR - 310 });
+    t.true(await acquire(""));
+    await send({ jump: 2 * HOUR });
+    t.deepEqual([await acquire(""), await acquire("")], [false, true]);
+    await send({ jump: 4 * HOUR });
+    // The real clock is past the end of both tokens.
+    t.deepEqual([await acquire("state.timers.restore();"), await acquire("")], [false, true]);
+    t.is(endpoint.requests.length, 3);
+  },
+);

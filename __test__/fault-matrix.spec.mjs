@@ -10,8 +10,9 @@ import { document, path } from "./fault-matrix/document.mjs";
 import { startServer } from "./fault-matrix/server.mjs";
 import { certificates, SOURCES } from "./fault-matrix/sources.mjs";
 import { CACHE_STATES, expectedOutcome, faultsOf, isRetried, requestsFor } from "./fault-matrix/table.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { RESOURCE } from "./support/endpoint.mjs";
-import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
+import { startWithFaketime } from "./support/faketime.mjs";
 
 const PROGRAM = fileURLToPath(new URL("fault-matrix/caller.mjs", import.meta.url));
 /** Long enough for a busy machine. Faults that send nothing take this long. */
@@ -63,41 +64,44 @@ for (const source of SOURCES) {
   for (const state of CACHE_STATES) {
     // A call with a token near expiry waits at most 2 s for a response, which the load of the other tests must not delay.
     const run = state.name === "near expiry" ? test.serial : test;
-    run(`${source.name}, ${state.name}: every fault gives the expected result`, async (t) => {
-      t.timeout(120_000);
-      if (state.after !== undefined && !hasFaketime) return logMissingFaketime(t);
-      const [keys, caller, unusedServer] = await Promise.all([
-        certificates(t),
-        startCaller(t),
-        startUnusedServer(t),
-      ]);
-      const cells = await Promise.all(
-        faultsOf(source).map(async (fault) => {
-          const address = fault.refuseConnections ? keys.refusedAddress : undefined;
-          const server = await startServer(t, source, keys, unusedServer.origin, address);
-          const env = source.env({ origin: server.origin, ...keys });
-          if (state.after !== undefined) {
-            const first = await caller.acquire(env, RESOURCE);
-            t.deepEqual(first, { fromCache: false, isExpected: true }, JSON.stringify(first));
-          }
-          await server.setFault(fault);
-          return { fault, server, env };
-        }),
-      );
-      if (state.after !== undefined) await caller.jump(state.after); // No request is in flight here.
-      await Promise.all(
-        cells.map(async ({ fault, server, env }) => {
-          const cell = `${source.name}, ${fault.name}, ${state.name}`;
-          const injected = fault.refuseConnections ? undefined : once(server, "injected");
-          assertResult(t, await caller.acquire(env, RESOURCE), expectedOutcome(source, fault, state), cell);
-          await injected; // The fault may be injected after the call has returned.
-          // The cached token was returned although the endpoint has not responded yet.
-          if (state.serves === "immediately" && fault.expected.wait) t.true(server.isConnected(), cell);
-          t.is(server.requests, requestsFor(fault), cell);
-        }),
-      );
-      t.is(unusedServer.connections, 0, "a redirect was followed");
-    });
+    const capabilities = state.after === undefined ? [] : ["libfaketime"];
+    testWith(run, ...capabilities)(
+      `${source.name}, ${state.name}: every fault gives the expected result`,
+      async (t) => {
+        t.timeout(120_000);
+        const [keys, caller, unusedServer] = await Promise.all([
+          certificates(t),
+          startCaller(t),
+          startUnusedServer(t),
+        ]);
+        const cells = await Promise.all(
+          faultsOf(source).map(async (fault) => {
+            const address = fault.refuseConnections ? keys.refusedAddress : undefined;
+            const server = await startServer(t, source, keys, unusedServer.origin, address);
+            const env = source.env({ origin: server.origin, ...keys });
+            if (state.after !== undefined) {
+              const first = await caller.acquire(env, RESOURCE);
+              t.deepEqual(first, { fromCache: false, isExpected: true }, JSON.stringify(first));
+            }
+            await server.setFault(fault);
+            return { fault, server, env };
+          }),
+        );
+        if (state.after !== undefined) await caller.jump(state.after); // No request is in flight here.
+        await Promise.all(
+          cells.map(async ({ fault, server, env }) => {
+            const cell = `${source.name}, ${fault.name}, ${state.name}`;
+            const injected = fault.refuseConnections ? undefined : once(server, "injected");
+            assertResult(t, await caller.acquire(env, RESOURCE), expectedOutcome(source, fault, state), cell);
+            await injected; // The fault may be injected after the call has returned.
+            // The cached token was returned although the endpoint has not responded yet.
+            if (state.serves === "immediately" && fault.expected.wait) t.true(server.isConnected(), cell);
+            t.is(server.requests, requestsFor(fault), cell);
+          }),
+        );
+        t.is(unusedServer.connections, 0, "a redirect was followed");
+      },
+    );
   }
 
   test(`${source.name}: a single retryable fault is retried, any other fault is final`, async (t) => {

@@ -6,8 +6,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
-import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
+import { startWithFaketime } from "./support/faketime.mjs";
 
 const EVALUATOR = fileURLToPath(new URL("wall-clock/evaluator.mjs", import.meta.url));
 
@@ -190,46 +191,49 @@ test("a replaced token is removed from the heap of other applications by their n
   t.is(count({ tokens: endpoint.tokens.slice(0, 50) }, after), 0);
 });
 
-test("expired tokens of resources that are not requested again are removed from the heap", async (t) => {
-  if (!hasFaketime) return logMissingFaketime(t);
-  // One token has a lifetime of ten minutes.
-  const endpoint = await startRecordingEndpoint(t, {
-    expiresIn: (url) => (url.includes("short") ? 600 : 86_400),
-  });
-  const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
-  const evaluate = async (run, argument) => {
-    const { value, error } = await send({ run: `${run}`, argument });
-    t.is(error, undefined);
-    return value;
-  };
-  const findTokens = `async (state) => {
+testWith(test, "libfaketime")(
+  "expired tokens of resources that are not requested again are removed from the heap",
+  async (t) => {
+    // One token has a lifetime of ten minutes.
+    const endpoint = await startRecordingEndpoint(t, {
+      expiresIn: (url) => (url.includes("short") ? 600 : 86_400),
+    });
+    const send = await startWithFaketime(t, EVALUATOR, { env: endpoint.env, isSuspended: true });
+    const evaluate = async (run, argument) => {
+      const { value, error } = await send({ run: `${run}`, argument });
+      t.is(error, undefined);
+      return value;
+    };
+    const findTokens = `async (state) => {
     const { require } = state;
     require("node:v8").setFlagsFromString("--expose-gc");
     global.gc = require("node:vm").runInNewContext("gc");
     ${SUPPORT}
     return reachable();
   }`;
-  await evaluate(async (state) => {
-    const { ManagedIdentityApplication } = state.require("managed-identity-native");
-    state.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
-    for (let nth = 0; nth < 50; nth += 1) await state.applications[0].acquireToken(`https://${nth}.example`);
-  });
-  t.is(count(endpoint, await evaluate(findTokens)), 50);
-  await send({ jump: 25 * 3_600 });
-  await evaluate(
-    async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
-  );
-  t.is(count(endpoint, await evaluate(findTokens)), 1);
-  // Also if every call is served from memory: native code confirms each token every five minutes.
-  await evaluate(
-    async ({ applications }) => void (await applications[0].acquireToken("https://short.example")),
-  );
-  await send({ jump: 25 * 3_600 + 600 });
-  await evaluate(
-    async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
-  );
-  t.is(count(endpoint, await evaluate(findTokens)), 1);
-});
+    await evaluate(async (state) => {
+      const { ManagedIdentityApplication } = state.require("managed-identity-native");
+      state.applications = [new ManagedIdentityApplication(), new ManagedIdentityApplication()];
+      for (let nth = 0; nth < 50; nth += 1)
+        await state.applications[0].acquireToken(`https://${nth}.example`);
+    });
+    t.is(count(endpoint, await evaluate(findTokens)), 50);
+    await send({ jump: 25 * 3_600 });
+    await evaluate(
+      async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
+    );
+    t.is(count(endpoint, await evaluate(findTokens)), 1);
+    // Also if every call is served from memory: native code confirms each token every five minutes.
+    await evaluate(
+      async ({ applications }) => void (await applications[0].acquireToken("https://short.example")),
+    );
+    await send({ jump: 25 * 3_600 + 600 });
+    await evaluate(
+      async ({ applications }) => void (await applications[1].acquireToken("https://other.example")),
+    );
+    t.is(count(endpoint, await evaluate(findTokens)), 1);
+  },
+);
 
 test("the heap does not grow over rounds of 1,500 resources, each followed by clearCache", async (t) => {
   t.timeout(180_000);

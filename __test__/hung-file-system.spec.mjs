@@ -5,9 +5,10 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { preloadEnvironment, skipReason } from "./support/slow-files/index.mjs";
+import { preloadEnvironment } from "./support/slow-files/index.mjs";
 
 const KEY = "/var/opt/azcmagent/tokens/hangs.key";
 const ENDLESS_SECONDS = 1_000_000;
@@ -150,7 +151,7 @@ async function callDuringHang({ argument, native, report }) {
 for (const [name, prepare] of Object.entries(CASES)) {
   for (const seconds of [8, ENDLESS_SECONDS]) {
     const title = `${name} hangs ${seconds === 8 ? "for 8 s" : "forever"}: the call ends in time, other calls are not delayed`;
-    (skipReason === undefined ? test : test.skip)(title, async (t) => {
+    testWith(test, "slow files")(title, async (t) => {
       const healthyEnv = (await startEndpoint(t)).env;
       const { outcome, ...rest } = await prepare(t);
       const argument = { ...rest, seconds, healthyEnv, timeout: 1_000 };
@@ -171,24 +172,16 @@ for (const [name, prepare] of Object.entries(CASES)) {
   }
 }
 
-(skipReason === undefined ? test : test.skip)(
-  "a federated token that takes a second to read is awaited",
-  async (t) => {
-    const [endpoint, healthyEnv] = [await startEndpoint(t, "workload-identity"), await startEndpoint(t)];
-    const argument = {
-      slow: endpoint.env.AZURE_FEDERATED_TOKEN_FILE,
-      seconds: 1,
-      env: endpoint.env,
-      healthyEnv: healthyEnv.env,
-      timeout: 30_000,
-    };
-    const [found] = await runProcess(t, callDuringHang, { argument, env: preloadEnvironment });
-    t.is(found.outcome, "fulfilled");
-    for (const { outcome } of found.others) t.is(outcome, "fulfilled");
-  },
-);
-
-test("the tests of hanging files run, or the reason for skipping them is reported", (t) => {
-  if (skipReason !== undefined) t.log(`the tests of hanging files are skipped: ${skipReason}`);
-  t.pass();
+testWith(test, "slow files")("a federated token that takes a second to read is awaited", async (t) => {
+  const [endpoint, healthyEnv] = [await startEndpoint(t, "workload-identity"), await startEndpoint(t)];
+  const argument = {
+    slow: endpoint.env.AZURE_FEDERATED_TOKEN_FILE,
+    seconds: 1,
+    env: endpoint.env,
+    healthyEnv: healthyEnv.env,
+    timeout: 30_000,
+  };
+  const [found] = await runProcess(t, callDuringHang, { argument, env: preloadEnvironment });
+  t.is(found.outcome, "fulfilled");
+  for (const { outcome } of found.others) t.is(outcome, "fulfilled");
 });

@@ -5,7 +5,8 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -204,8 +205,8 @@ async function acquireFromArc({ native, require, argument, report }) {
   await endpoint.close();
 }
 
-(skipReason ? test.skip : test)(
-  `azure-arc: requests for every kind of id equal those of msal-node${skipReason ? ` (${skipReason})` : ""}`,
+testWith(test, "mount namespaces")(
+  "azure-arc: requests for every kind of id equal those of msal-node",
   async (t) => {
     const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
     const outcomes = await runProcess(t, acquireFromArc, { argument, command: namespaceCommand });

@@ -1,22 +1,22 @@
 // A host name with several addresses: all are tried within one connect timeout (RFC 8305). The name is defined in the
 // hosts file of a child process, in a mount namespace.
 
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
+import { ownFileAndNetworkCommand, ownFileCommand, withoutIpv6Command } from "./support/own-files.mjs";
 import { startUnresponsiveServer } from "./support/unresponsive-server.mjs";
 
 const NAME = "several-addresses.example";
 
 /** The command prefix that starts a process with this hosts file. */
 function withHosts(path) {
-  const script = `mount --bind '${path}' /etc/hosts && exec "$@"`;
-  return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"];
+  return ownFileCommand("/etc/hosts", path);
 }
 
 const hostsFolder = mkdtempSync(join(tmpdir(), "hosts-"));
@@ -31,13 +31,7 @@ function hostsFile(addresses) {
   return path;
 }
 
-function canUseHosts() {
-  if (process.platform !== "linux") return false;
-  const [command, ...rest] = withHosts(hostsFile(["127.0.0.1"]));
-  return spawnSync(command, [...rest, "true"]).status === 0;
-}
-
-const isolated = canUseHosts() ? test : test.skip;
+const isolated = testWith(test, "own hosts file");
 
 /** Starts a token endpoint at one address and returns its port. */
 async function startTokenEndpoint(t, host) {
@@ -120,22 +114,6 @@ isolated("the connect timeout limits all addresses together", async (t) => {
   t.true(outcome.elapsed >= 550 && outcome.elapsed < 2_500, `${outcome.elapsed} ms`);
 });
 
-const WITHOUT_IPV6 = [
-  "unshare",
-  "--map-root-user",
-  "--net",
-  "sh",
-  "-c",
-  'ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 && exec "$@"',
-  "sh",
-];
-
-function canDisableIpv6() {
-  if (process.platform !== "linux") return false;
-  const [command, ...rest] = WITHOUT_IPV6;
-  return spawnSync(command, [...rest, "true"]).status === 0;
-}
-
 /** The error of `getToken` for an endpoint on which nothing listens. */
 async function getTokenError(t, addresses, command) {
   const [outcome] = await runProcess(
@@ -153,78 +131,64 @@ async function getTokenError(t, addresses, command) {
   return outcome;
 }
 
-(canUseHosts() && canDisableIpv6() ? test : test.skip)(
-  "an unsupported address family does not hide that another address refused the connection",
-  async (t) => {
-    const refused = { name: "CredentialUnavailableError", code: "ECONNREFUSED" };
-    for (const addresses of [["127.0.0.2"], ["::1", "127.0.0.2"], ["127.0.0.2", "::1", "2001:db8::1"]]) {
-      t.deepEqual(await getTokenError(t, addresses, WITHOUT_IPV6), refused, addresses.join());
-    }
-  },
-);
+testWith(
+  test,
+  "own hosts file",
+  "IPv6 that can be disabled",
+)("an unsupported address family does not hide that another address refused the connection", async (t) => {
+  const refused = { name: "CredentialUnavailableError", code: "ECONNREFUSED" };
+  for (const addresses of [["127.0.0.2"], ["::1", "127.0.0.2"], ["127.0.0.2", "::1", "2001:db8::1"]]) {
+    t.deepEqual(await getTokenError(t, addresses, withoutIpv6Command), refused, addresses.join());
+  }
+});
 
-const UNRESPONSIVE_NAME_SERVER = [
-  "unshare",
-  "--map-root-user",
-  "--mount",
-  "--net",
-  "sh",
-  "-c",
-  'ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
-  "sh",
-  join(hostsFolder, "resolv.conf"),
-];
+const nameServerFile = join(hostsFolder, "resolv.conf");
+writeFileSync(nameServerFile, "nameserver 127.0.0.53\n");
 
-function canReplaceNameServer() {
-  if (process.platform !== "linux") return false;
-  writeFileSync(join(hostsFolder, "resolv.conf"), "nameserver 127.0.0.53\n");
-  const [command, ...rest] = UNRESPONSIVE_NAME_SERVER;
-  return spawnSync(command, [...rest, "true"]).status === 0;
-}
-
-(canReplaceNameServer() ? test : test.skip)(
-  "a hanging name lookup uses few threads and delays no other name or file access",
-  async (t) => {
-    const [{ threads, tokens, elapsed }] = await runProcess(
-      t,
-      async ({ native: { ManagedIdentityApplication }, require, report }) => {
-        const { once } = require("node:events");
-        const fs = require("node:fs");
-        const nameServer = require("node:dgram").createSocket("udp4");
-        await once(nameServer.bind(53, "127.0.0.53"), "listening");
-        const endpoint = require("node:http").createServer((_, response) =>
-          response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+testWith(
+  test,
+  "own name server",
+  "network namespaces",
+)("a hanging name lookup uses few threads and delays no other name or file access", async (t) => {
+  const [{ threads, tokens, elapsed }] = await runProcess(
+    t,
+    async ({ native: { ManagedIdentityApplication }, require, report }) => {
+      const { once } = require("node:events");
+      const fs = require("node:fs");
+      const nameServer = require("node:dgram").createSocket("udp4");
+      await once(nameServer.bind(53, "127.0.0.53"), "listening");
+      const endpoint = require("node:http").createServer((_, response) =>
+        response.end(JSON.stringify({ access_token: "token", expires_in: 86_400 })),
+      );
+      await once(endpoint.listen(0, "127.0.0.1"), "listening");
+      const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+      process.env.IDENTITY_HEADER = "not-a-secret";
+      process.env.IDENTITY_ENDPOINT = "http://hanging-name.example/token";
+      for (let round = 0; round < 6; round += 1) {
+        const calls = Array.from({ length: 32 }, (_, index) =>
+          application.acquireToken({ resource: `https://${round}-${index}.example`, timeout: 300 }),
         );
-        await once(endpoint.listen(0, "127.0.0.1"), "listening");
-        const application = new ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-        process.env.IDENTITY_HEADER = "not-a-secret";
-        process.env.IDENTITY_ENDPOINT = "http://hanging-name.example/token";
-        for (let round = 0; round < 6; round += 1) {
-          const calls = Array.from({ length: 32 }, (_, index) =>
-            application.acquireToken({ resource: `https://${round}-${index}.example`, timeout: 300 }),
-          );
-          await Promise.allSettled(calls);
-        }
-        const threads = fs.readdirSync("/proc/self/task").length;
-        // An endpoint by name, and a cache that reads files.
-        process.env.IDENTITY_ENDPOINT = `http://localhost:${endpoint.address().port}/token`;
-        const directory = fs.mkdtempSync(require("node:path").join(require("node:os").tmpdir(), "lookup-"));
-        const cached = new ManagedIdentityApplication({ cache: { directory: `${directory}/cache` } });
-        const started = performance.now();
-        const results = await Promise.all(
-          [application, cached].map((application) => application.acquireToken("https://vault.azure.net")),
-        );
-        const elapsed = performance.now() - started;
-        fs.rmSync(directory, { recursive: true });
-        report({ threads, tokens: results.map(({ accessToken }) => accessToken), elapsed });
-        endpoint.close();
-        endpoint.closeAllConnections();
-        nameServer.close();
-      },
-      { command: UNRESPONSIVE_NAME_SERVER },
-    );
-    t.deepEqual(tokens, ["token", "token"]);
-    t.true(elapsed < 2_000, `${elapsed} ms`);
-    t.true(threads < 40, `${threads} threads`);
-  },
-);
+        await Promise.allSettled(calls);
+      }
+      const threads = fs.readdirSync("/proc/self/task").length;
+      // An endpoint by name, and a cache that reads files.
+      process.env.IDENTITY_ENDPOINT = `http://localhost:${endpoint.address().port}/token`;
+      const directory = fs.mkdtempSync(require("node:path").join(require("node:os").tmpdir(), "lookup-"));
+      const cached = new ManagedIdentityApplication({ cache: { directory: `${directory}/cache` } });
+      const started = performance.now();
+      const results = await Promise.all(
+        [application, cached].map((application) => application.acquireToken("https://vault.azure.net")),
+      );
+      const elapsed = performance.now() - started;
+      fs.rmSync(directory, { recursive: true });
+      report({ threads, tokens: results.map(({ accessToken }) => accessToken), elapsed });
+      endpoint.close();
+      endpoint.closeAllConnections();
+      nameServer.close();
+    },
+    { command: ownFileAndNetworkCommand("/etc/resolv.conf", nameServerFile) },
+  );
+  t.deepEqual(tokens, ["token", "token"]);
+  t.true(elapsed < 2_000, `${elapsed} ms`);
+  t.true(threads < 40, `${threads} threads`);
+});

@@ -121,16 +121,20 @@ test.serial(
       ],
       "rejects with undefined": [() => Promise.reject(undefined), unreachable, /networkClient/],
       "rejects with a string": [() => Promise.reject("text"), unreachable, /networkClient/],
-      "resolves with undefined": [async () => undefined, unreachable, /no HTTP status/],
-      "resolves with a number": [async () => 5, unreachable, /no HTTP status/],
+      "resolves with undefined": [async () => undefined, unreachable, /without an HTTP status/],
+      "resolves with a number": [async () => 5, unreachable, /without an HTTP status/],
       "does not return a promise": [() => ({ status: 500, headers: {}, body: "" }), failed, /500/],
-      "has a status of another type": [async () => ({ status: "200" }), unreachable, /no HTTP status/],
-      "has an impossible status": [async () => ({ status: 70_000 }), unreachable, /no HTTP status/],
-      "has no headers and no body": [async () => ({ status: 200 }), failed, /no JSON object/],
+      "has a status of another type": [
+        async () => ({ status: "200" }),
+        unreachable,
+        /without an HTTP status/,
+      ],
+      "has an impossible status": [async () => ({ status: 70_000 }), unreachable, /without an HTTP status/],
+      "has no headers and no body": [async () => ({ status: 200 }), failed, /not a JSON object/],
       "has a body that is not JSON": [
         async () => ({ status: 200, body: "<html>" }),
         failed,
-        /no JSON object/,
+        /not a JSON object/,
       ],
       "has a body with a cycle": [
         async () => {
@@ -144,7 +148,7 @@ test.serial(
       "has a body that is too large": [
         async () => ({ status: 200, body: " ".repeat(1_048_577) }),
         failed,
-        /too much/,
+        /over 1 MiB/,
       ],
       "is a redirect": [
         async () => ({ status: 302, headers: { location: "http://127.0.0.1:1" }, body: "" }),

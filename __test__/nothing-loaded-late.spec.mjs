@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { platformFolder, readManifest, root } from "./packaging/packages.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 
@@ -137,8 +138,8 @@ for (const [prevent, command] of [
   const when = { removal: "the package's folder was removed", descriptors: "no file descriptor is free" }[
     prevent
   ];
-  test(`every call works after ${when}`, async (t) => {
-    if (prevent === "descriptors" && process.platform === "win32") return t.pass("Windows has no such limit");
+  const capabilities = prevent === "descriptors" ? ["resource limits"] : [];
+  testWith(test, ...capabilities)(`every call works after ${when}`, async (t) => {
     const endpoint = await startEndpoint(t);
     const path = install(t);
     const reports = await runProcess(t, program, { argument: { path, prevent }, env: endpoint.env, command });

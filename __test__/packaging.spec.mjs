@@ -1,5 +1,5 @@
-// What a release would publish, packed and then used as somebody else would: what is in it, that it installs without a
-// script and without a network, and that it works under every supported Node.js, module format and bundler.
+// The packages as a release publishes them, used as a user would: their contents, installation without scripts and without
+// a network, and every supported Node.js, module format and bundler.
 
 import { execFile } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
@@ -43,23 +43,23 @@ test.after.always(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-/** The file of a development dependency's that is its program. */
+/** Returns the path of a program of a development dependency. */
 function program(name, path) {
   return join(dirname(require.resolve(`${name}/package.json`)), path);
 }
 
-/** Where the add-on must have been loaded from. */
+/** Returns the path from which the add-on must be loaded. */
 function installedAddOn() {
   const { name, main } = packed.platform.manifest;
   return join(project, "node_modules", name, main);
 }
 
-test("the package contains what its manifest leads to, and nothing else", (t) => {
+test("the package contains the files that its manifest refers to, and no others", (t) => {
   t.deepEqual(faults(packed.package), { surplus: [], missing: [] });
   t.true(packed.package.files.length > entries(packed.package.manifest).length);
 });
 
-test("the package contains no source, no test, no add-on and no lock file", (t) => {
+test("the package does not contain sources, tests, add-ons or lock files", (t) => {
   const foreign =
     /(^|\/)(src|__test__|bench|examples|npm|\.[^/]+)\/|\.(rs|node|toml|lock|tsx?|map|spec\.mjs)$|lock\.json$/;
   const files = packed.package.files.filter((path) => !/\.d\.[cm]?ts$/.test(path));
@@ -69,7 +69,7 @@ test("the package contains no source, no test, no add-on and no lock file", (t) 
   );
 });
 
-test("the platform package contains its add-on, as it was built, and papers", (t) => {
+test("the platform package contains its add-on, as it was built, and documents", (t) => {
   const { files, manifest, source } = packed.platform;
   const papers = ["LICENSE", NOTICES, "README.md", "package.json"];
   t.deepEqual(
@@ -126,7 +126,7 @@ for (const name of skeletons(root)) {
   });
 }
 
-test("publint has nothing to say about the tarballs", async (t) => {
+test("publint does not report anything about the tarballs", async (t) => {
   for (const [name, level] of [
     ["package", "suggestion"],
     ["platform", "warning"],
@@ -183,7 +183,7 @@ for (const { name, version, executable } of nodes) {
   }
 }
 
-test("the command line runs as it is installed: the emulator, and under it the doctor", async (t) => {
+test("the installed command line runs the emulator, and under it the doctor", async (t) => {
   const cli = join("node_modules", "managed-identity-native", "dist", "cli.js");
   const told = await runProgram(project, [cli, "emulator", "--", process.execPath, cli, "doctor", "--json"]);
   t.is(told.source, "AppService");

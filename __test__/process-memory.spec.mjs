@@ -6,9 +6,10 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { startProcess } from "./support/child-program.mjs";
-import { findRemainingSecrets, findSecrets, unavailableReason } from "./support/memory-scan.mjs";
+import { findRemainingSecrets, findSecrets } from "./support/memory-scan.mjs";
 
 /** Starts an endpoint with this request listener, which stops with the test; returns its origin. */
 async function listen(t, respond) {
@@ -78,47 +79,47 @@ const AGENTS = {
   "never responds": { result: "network_unavailable", respond: () => {}, timeout: 2_000 },
 };
 
-const keySkipReason = unavailableReason ?? skipReason;
 for (const [name, { result, respond, timeout = 30_000 }] of Object.entries(AGENTS)) {
-  (keySkipReason ? test.skip : test.serial)(
-    `no part of Azure Arc's key remains in memory if the agent ${name}${keySkipReason ? ` (${keySkipReason})` : ""}`,
-    async (t) => {
-      const keys = [];
-      const sent = [];
-      const closed = [];
-      let child;
-      const origin = await listen(t, (request, response) => {
-        if (request.headers.authorization !== undefined) {
-          sent.push([request.headers.authorization, request.headers.connection]);
-          closed.push(once(request.socket, "close"));
-          respond(request, response);
-          return;
-        }
-        const key = randomBytes(72).toString("base64url");
-        const file = `${KEY_DIRECTORY}/${keys.push(key)}.key`;
-        writeFileSync(`/proc/${child.pid}/root${file}`, key);
-        response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
-      });
-      const program = startProcess(t, acquireFromArc, {
-        argument: { directory: KEY_DIRECTORY, timeout },
-        command: namespaceCommand,
-        env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
-        flags: ["--expose-gc"],
-      });
-      child = program.child;
-      const { canary } = await program.next();
-      t.is((await program.next()).result, result);
-      t.deepEqual(sent, [[`Basic ${keys}`, "close"]]);
-      await Promise.all(closed);
-      t.true(findSecrets(child.pid, [canary]).length > 0, "the search works");
-      t.deepEqual(findRemainingSecrets(child.pid, keys), []);
-    },
-  );
+  testWith(
+    test.serial,
+    "/proc/pid/mem",
+    "mount namespaces",
+  )(`no part of Azure Arc's key remains in memory if the agent ${name}`, async (t) => {
+    const keys = [];
+    const sent = [];
+    const closed = [];
+    let child;
+    const origin = await listen(t, (request, response) => {
+      if (request.headers.authorization !== undefined) {
+        sent.push([request.headers.authorization, request.headers.connection]);
+        closed.push(once(request.socket, "close"));
+        respond(request, response);
+        return;
+      }
+      const key = randomBytes(72).toString("base64url");
+      const file = `${KEY_DIRECTORY}/${keys.push(key)}.key`;
+      writeFileSync(`/proc/${child.pid}/root${file}`, key);
+      response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
+    });
+    const program = startProcess(t, acquireFromArc, {
+      argument: { directory: KEY_DIRECTORY, timeout },
+      command: namespaceCommand,
+      env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
+      flags: ["--expose-gc"],
+    });
+    child = program.child;
+    const { canary } = await program.next();
+    t.is((await program.next()).result, result);
+    t.deepEqual(sent, [[`Basic ${keys}`, "close"]]);
+    await Promise.all(closed);
+    t.true(findSecrets(child.pid, [canary]).length > 0, "the search works");
+    t.deepEqual(findRemainingSecrets(child.pid, keys), []);
+  });
 }
 
 /** Acquires a token that JavaScript never receives, because its only call is aborted; clears the cache on a signal. */
 async function acquireAbandoned({ native, report }) {
-  const loggerCallback = (_, line) => line.includes("got a token") && report("stored");
+  const loggerCallback = (_, line) => line.includes("acquired a token") && report("stored");
   const application = new native.ManagedIdentityApplication({
     system: { loggerOptions: { loggerCallback, logLevel: native.LogLevel.Info } },
   });
@@ -133,8 +134,8 @@ async function acquireAbandoned({ native, report }) {
   report(await call.catch((error) => error.name));
 }
 
-(unavailableReason ? test.skip : test.serial)(
-  `no part of a cached token remains in native memory after clearCache${unavailableReason ? ` (${unavailableReason})` : ""}`,
+testWith(test.serial, "/proc/pid/mem")(
+  "no part of a cached token remains in native memory after clearCache",
   async (t) => {
     const token = randomBytes(90).toString("base64url");
     let allowResponse;

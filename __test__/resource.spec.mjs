@@ -167,11 +167,11 @@ test("the error describes what is wrong with the resource", async (t) => {
   const endpoint = await startEndpoint(t);
   for (const [request, beginning] of [
     ["vault.azure.net", "It has no scheme: did you mean https://vault.azure.net?"],
-    [undefined, "None was given: "],
-    [{}, "None was given: "],
+    [undefined, "No resource was given: "],
+    [{}, "No resource was given: "],
     [{ resource: {} }, "It is an object; give a string"],
     ["", "It is empty; "],
-    [" https://vault.azure.net", "It has white space before or behind it: "],
+    [" https://vault.azure.net", "It has leading or trailing white space: "],
   ]) {
     const { errorMessage } = await assertRejected(t, endpoint, request, inspect(request));
     t.true(errorMessage.startsWith(`The supplied resource is an invalid URL. ${beginning}`), errorMessage);

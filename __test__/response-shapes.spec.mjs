@@ -39,7 +39,7 @@ const ERRORS = {
       correlationId: "8b0b1111",
       parts: [
         "AADSTS500011: The resource principal named https://x was not found",
-        "check the audience",
+        "check the resource",
         "8b0b1111",
       ],
     },

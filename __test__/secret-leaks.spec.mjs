@@ -4,7 +4,8 @@
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand, skipReason } from "./support/arc-namespace.mjs";
+import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -328,52 +329,49 @@ test("inspecting an application shows no token or secret", async (t) => {
   assertHidden(t, visible, [accessToken, endpoint.env.IDENTITY_HEADER]);
 });
 
-(skipReason ? test.skip : test)(
-  `Azure Arc's key is redacted however the agent repeats it${skipReason ? ` (${skipReason})` : ""}`,
-  async (t) => {
-    const reports = await runProcess(
-      t,
-      async ({ native, require, argument, report }) => {
-        const { inspect } = require("node:util");
-        const { startEmulator } = require("managed-identity-native/emulator");
-        const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
-        Object.assign(process.env, endpoint.env);
-        const application = new native.ManagedIdentityApplication({
-          system: { disableInternalRetries: true },
-        });
-        const echoes = [
-          (bodies) => ({ error: "denied", error_description: bodies }),
-          (bodies) => bodies,
-          (_, key) => ({ error: { code: key, message: `<${key}>` } }),
-          (_, key) => `Basic ${key}`,
-          (_, key) => Buffer.from(key, "base64").toString("utf8") + key,
-        ];
-        for (const status of [400, 401, 200]) {
-          for (const echo of echoes) {
-            let key;
-            endpoint.next([
-              {},
-              {
-                status,
-                body: (_, { headers }) => {
-                  key = headers.authorization.slice("Basic ".length);
-                  return echo(JSON.stringify(headers), key);
-                },
+testWith(test, "mount namespaces")(`Azure Arc's key is redacted however the agent repeats it`, async (t) => {
+  const reports = await runProcess(
+    t,
+    async ({ native, require, argument, report }) => {
+      const { inspect } = require("node:util");
+      const { startEmulator } = require("managed-identity-native/emulator");
+      const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
+      Object.assign(process.env, endpoint.env);
+      const application = new native.ManagedIdentityApplication({
+        system: { disableInternalRetries: true },
+      });
+      const echoes = [
+        (bodies) => ({ error: "denied", error_description: bodies }),
+        (bodies) => bodies,
+        (_, key) => ({ error: { code: key, message: `<${key}>` } }),
+        (_, key) => `Basic ${key}`,
+        (_, key) => Buffer.from(key, "base64").toString("utf8") + key,
+      ];
+      for (const status of [400, 401, 200]) {
+        for (const echo of echoes) {
+          let key;
+          endpoint.next([
+            {},
+            {
+              status,
+              body: (_, { headers }) => {
+                key = headers.authorization.slice("Basic ".length);
+                return echo(JSON.stringify(headers), key);
               },
-            ]);
-            const error = await application.acquireToken("https://a").catch((reason) => reason);
-            const visible =
-              inspect(error, { depth: 10, showHidden: true, maxStringLength: null }) +
-              JSON.stringify(error) +
-              error.stack;
-            report({ status: error.statusCode, hasKey: key.length > 20, visible: visible.includes(key) });
-          }
+            },
+          ]);
+          const error = await application.acquireToken("https://a").catch((reason) => reason);
+          const visible =
+            inspect(error, { depth: 10, showHidden: true, maxStringLength: null }) +
+            JSON.stringify(error) +
+            error.stack;
+          report({ status: error.statusCode, hasKey: key.length > 20, visible: visible.includes(key) });
         }
-        await endpoint.close();
-      },
-      { argument: KEY_DIRECTORY, command: namespaceCommand },
-    );
-    t.is(reports.length, 15);
-    for (const { hasKey, visible } of reports) t.true(hasKey && !visible);
-  },
-);
+      }
+      await endpoint.close();
+    },
+    { argument: KEY_DIRECTORY, command: namespaceCommand },
+  );
+  t.is(reports.length, 15);
+  for (const { hasKey, visible } of reports) t.true(hasKey && !visible);
+});

@@ -3,13 +3,13 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { startProcess } from "./support/child-program.mjs";
 import { RESOURCE } from "./support/endpoint.mjs";
 import { startTokenServer, tokenBody } from "./support/token-server.mjs";
 
 /** Longer than all timeouts. */
 const STOP_MS = 4_000;
-const canStop = process.platform !== "win32";
 
 const LIMIT = 1_000;
 const TIMEOUTS = {
@@ -35,8 +35,7 @@ const RESPONSES = {
 
 for (const [timeoutName, { system, timeout }] of Object.entries(TIMEOUTS)) {
   for (const [name, sendResponse] of Object.entries(RESPONSES)) {
-    const run = canStop ? test : test.skip;
-    run(`a process stopped longer than ${timeoutName} uses ${name}`, async (t) => {
+    testWith(test, "signals")(`a process stopped longer than ${timeoutName} uses ${name}`, async (t) => {
       t.timeout(60_000);
       let arrive;
       const arrived = new Promise((resolve) => {

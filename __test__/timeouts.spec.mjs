@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 import { expectError } from "./support/rejection.mjs";
@@ -171,22 +172,19 @@ test("totalTimeout ends a retry in flight, and the error contains the last failu
   t.true(error.message.includes("503"), error.message);
 });
 
-(process.platform === "connectTimeout applies if no connection is accepted" ? test : test.skip)(
-  "connectTimeout applies if no connection is accepted",
-  async (t) => {
-    const port = await startUnresponsiveServer(t);
-    const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
-    const application = new ManagedIdentityApplication({
-      system: { connectTimeout: SHORT_MS, disableInternalRetries: true },
-    });
-    const error = await expectError(
-      t,
-      withEnvironment(env, () => application.acquireToken(RESOURCE)),
-    );
-    assertTimeout(t, error, { part: "system.connectTimeout" });
-    t.is(error.cause.code, "ETIMEDOUT");
-  },
-);
+testWith(test, "unanswered connections")("connectTimeout applies if no connection is accepted", async (t) => {
+  const port = await startUnresponsiveServer(t);
+  const env = { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: "x" };
+  const application = new ManagedIdentityApplication({
+    system: { connectTimeout: SHORT_MS, disableInternalRetries: true },
+  });
+  const error = await expectError(
+    t,
+    withEnvironment(env, () => application.acquireToken(RESOURCE)),
+  );
+  assertTimeout(t, error, { part: "system.connectTimeout" });
+  t.is(error.cause.code, "ETIMEDOUT");
+});
 
 test("applications with different connect timeouts share connections: at most 32 per endpoint", async (t) => {
   const connections = { current: 0, max: 0 };

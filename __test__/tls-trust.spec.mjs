@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
 import test from "ava";
-import { skipReason } from "./support/arc-namespace.mjs";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
@@ -124,9 +124,8 @@ for (const fetch of [true, false]) {
     );
   });
 
-  test(`--use-system-ca reads SSL_CERT_FILE (${loaded})`, async (t) => {
-    if (!canReadRoots || process.platform !== "linux")
-      return t.pass("this Node.js does not expose its roots");
+  testWith(test, "roots from SSL_CERT_FILE")(`--use-system-ca reads SSL_CERT_FILE (${loaded})`, async (t) => {
+    if (!canReadRoots) return t.pass("this Node.js does not expose its roots");
     const server = await startServer(t);
     const env = { SSL_CERT_FILE: server.ca };
     const outcome = await resultOf(t, server, { fetch, env, flags: ["--use-system-ca"] });
@@ -137,18 +136,20 @@ for (const fetch of [true, false]) {
     t.is(without.actual, "rejected", "SSL_CERT_FILE alone is not read, as in Node.js");
   });
 
-  test(`--use-openssl-ca reads SSL_CERT_FILE instead of other roots (${loaded})`, async (t) => {
-    if (!canReadRoots || process.platform !== "linux")
-      return t.pass("this Node.js does not expose its roots");
-    const server = await startServer(t);
-    const flags = ["--use-openssl-ca"];
-    const outcome = await resultOf(t, server, { fetch, env: { SSL_CERT_FILE: server.ca }, flags });
-    t.is(outcome.fetch, fetch ? 200 : undefined);
-    t.is(outcome.actual, 200);
-    const extra = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca }, flags });
-    t.is(extra.actual, 200);
-    t.is(extra.fetch, fetch ? 200 : undefined);
-  });
+  testWith(test, "roots from SSL_CERT_FILE")(
+    `--use-openssl-ca reads SSL_CERT_FILE instead of other roots (${loaded})`,
+    async (t) => {
+      if (!canReadRoots) return t.pass("this Node.js does not expose its roots");
+      const server = await startServer(t);
+      const flags = ["--use-openssl-ca"];
+      const outcome = await resultOf(t, server, { fetch, env: { SSL_CERT_FILE: server.ca }, flags });
+      t.is(outcome.fetch, fetch ? 200 : undefined);
+      t.is(outcome.actual, 200);
+      const extra = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca }, flags });
+      t.is(extra.actual, 200);
+      t.is(extra.fetch, fetch ? 200 : undefined);
+    },
+  );
 
   test(`a missing file in NODE_EXTRA_CA_CERTS is logged (${loaded})`, async (t) => {
     const server = await startServer(t);
@@ -275,8 +276,7 @@ function withSystemRoots(bundle) {
   return ["unshare", "--map-root-user", "--mount", "sh", "-c", `${steps.join(" && ")} && exec "$@"`, "sh"];
 }
 
-test("without a system trust store, the bundled roots apply", async (t) => {
-  if (skipReason !== undefined) return t.pass(skipReason);
+testWith(test, "mount namespaces")("without a system trust store, the bundled roots apply", async (t) => {
   const server = await startServer(t);
   const command = withSystemRoots();
   const outcome = await resultOf(t, server, { command });
@@ -288,28 +288,33 @@ test("without a system trust store, the bundled roots apply", async (t) => {
   t.is((await resultOf(t, server, { command, env })).actual, 200);
 });
 
-test("the system's roots apply in addition to Node's, also if the file in NODE_EXTRA_CA_CERTS is missing", async (t) => {
-  if (skipReason !== undefined) return t.pass(skipReason);
-  const server = await startServer(t);
-  const command = withSystemRoots(server.ca);
-  const missing = join(server.directory, "gone.pem");
-  for (const NODE_EXTRA_CA_CERTS of [undefined, missing]) {
-    const outcome = await resultOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
-    t.deepEqual([outcome.fetch, outcome.actual], ["rejected", 200]);
-    const warnings = outcome.lines.filter(([level]) => level === 1);
-    t.is(warnings.length, NODE_EXTRA_CA_CERTS === undefined ? 0 : 1);
-  }
-});
+testWith(test, "mount namespaces")(
+  "the system's roots apply in addition to Node's, also if the file in NODE_EXTRA_CA_CERTS is missing",
+  async (t) => {
+    const server = await startServer(t);
+    const command = withSystemRoots(server.ca);
+    const missing = join(server.directory, "gone.pem");
+    for (const NODE_EXTRA_CA_CERTS of [undefined, missing]) {
+      const outcome = await resultOf(t, server, { command, env: { NODE_EXTRA_CA_CERTS } });
+      t.deepEqual([outcome.fetch, outcome.actual], ["rejected", 200]);
+      const warnings = outcome.lines.filter(([level]) => level === 1);
+      t.is(warnings.length, NODE_EXTRA_CA_CERTS === undefined ? 0 : 1);
+    }
+  },
+);
 
-test("the system's roots do not apply if the process has set its own", async (t) => {
-  if (skipReason !== undefined || !canSetRoots) return t.pass(skipReason ?? "no such function");
-  const server = await startServer(t);
-  const other = await createCertificate({ subject: "another authority" });
-  for (const roots of [[other.pem], "bundled"]) {
-    const outcome = await resultOf(t, server, { command: withSystemRoots(server.ca), roots });
-    t.deepEqual([outcome.fetch, outcome.actual], ["rejected", "rejected"]);
-  }
-});
+testWith(test, "mount namespaces")(
+  "the system's roots do not apply if the process has set its own",
+  async (t) => {
+    if (!canSetRoots) return t.pass("this Node.js has no such function");
+    const server = await startServer(t);
+    const other = await createCertificate({ subject: "another authority" });
+    for (const roots of [[other.pem], "bundled"]) {
+      const outcome = await resultOf(t, server, { command: withSystemRoots(server.ca), roots });
+      t.deepEqual([outcome.fetch, outcome.actual], ["rejected", "rejected"]);
+    }
+  },
+);
 
 test("a server that requires a client certificate gets no retry, regardless of when its rejection arrives", async (t) => {
   // With TLS 1.3 the rejection arrives after the handshake, before or after the request was sent.

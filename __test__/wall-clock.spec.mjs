@@ -2,8 +2,9 @@
 
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
-import { hasFaketime, logMissingFaketime, startWithFaketime } from "./support/faketime.mjs";
+import { startWithFaketime } from "./support/faketime.mjs";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
@@ -22,9 +23,9 @@ async function startCaller(t, options) {
 
 /** A test that needs libfaketime. */
 function faketimeTest(title, body) {
-  test(title, async (t) => {
+  testWith(test, "libfaketime")(title, (t) => {
     t.timeout(60_000);
-    return hasFaketime ? body(t) : logMissingFaketime(t);
+    return body(t);
   });
 }
 

@@ -3,6 +3,7 @@
 import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { startProcess } from "./support/child-program.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 import { startRawEndpoint, tokenResponse } from "./support/raw-endpoint.mjs";
@@ -65,7 +66,7 @@ async function startFlood(t, [start, repeated]) {
   };
 }
 
-(process.platform === "win32" ? test.skip : test)(
+testWith(test, "signals")(
   "31 flooded connections end in time, and calls to a good endpoint are not affected",
   async (t) => {
     for (const [name, bytes] of Object.entries(FLOODS)) {

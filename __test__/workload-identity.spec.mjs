@@ -215,7 +215,7 @@ test("AADSTS70021 has a remedy", async (t) => {
 test("AADSTS500011 has a remedy", async (t) => {
   const endpoint = await start(t, { resources: ["https://known.example"] });
   const error = await expectError(t, acquireWithoutRetries(endpoint), "invalid_resource");
-  t.true(error.message.includes("check the audience"), error.message);
+  t.true(error.message.includes("check the resource"), error.message);
 });
 
 test("a certificate from an unknown authority is rejected before anything is sent", async (t) => {

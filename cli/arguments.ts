@@ -16,7 +16,7 @@ export interface Arguments<Options extends OptionTable> {
   readonly rest: readonly string[] | undefined;
 }
 
-type Value = string | number | boolean | undefined;
+type Value = string | number | boolean | readonly string[] | undefined;
 
 export function parseArguments<Options extends OptionTable>(
   args: readonly string[],
@@ -33,6 +33,8 @@ export function parseArguments<Options extends OptionTable>(
   const values = new Map<string, Value>(
     Object.entries(options).map(([name, spec]) => [name, defaultOf(spec)]),
   );
+  /** The values of options that were given. */
+  const repeated = new Map<string, Value>();
   let rest: readonly string[] | undefined;
   for (const token of tokens) {
     if (token.kind === "option-terminator") {
@@ -44,19 +46,21 @@ export function parseArguments<Options extends OptionTable>(
       const remedy = takesCommand ? "A command to run follows --." : "A resource follows --resource.";
       throw new UsageError(`Unexpected argument ${abbreviate(token.value)}. ${remedy}`);
     }
-    values.set(token.name, parseOption(token, options));
+    values.set(token.name, parseOption(token, options, repeated.get(token.name)));
+    repeated.set(token.name, values.get(token.name));
   }
   // The loop gives every option of the table a value of its type.
   return { values: Object.fromEntries(values) as Values<Options & typeof HELP>, rest };
 }
 
 function parserOption(spec: OptionSpec): { type: "boolean" | "string"; short?: string } {
-  if (spec.type !== "boolean") return { type: "string" };
-  return spec.short === undefined ? { type: "boolean" } : { type: "boolean", short: spec.short };
+  const type = spec.type === "boolean" ? "boolean" : "string";
+  return spec.short === undefined ? { type } : { type, short: spec.short };
 }
 
 function defaultOf(spec: OptionSpec): Value {
-  return spec.type === "boolean" ? undefined : spec.default;
+  if (spec.type === "boolean" || spec.default === undefined) return undefined;
+  return spec.type === "list" ? splitList(spec.default) : spec.default;
 }
 
 interface OptionToken {
@@ -68,7 +72,12 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined;
 }
 
-function parseOption({ name, rawName, value, inlineValue }: OptionToken, options: OptionTable): Value {
+/** `before` is the value of the same option earlier in the command line. */
+function parseOption(
+  { name, rawName, value, inlineValue }: OptionToken,
+  options: OptionTable,
+  before: Value,
+): Value {
   const spec = Object.hasOwn(options, name) ? options[name] : undefined;
   if (spec === undefined) {
     const known = Object.keys(options).map((option) => `--${option}`);
@@ -81,7 +90,18 @@ function parseOption({ name, rawName, value, inlineValue }: OptionToken, options
   if (value === undefined || (!inlineValue && value.startsWith("-"))) {
     throw new UsageError(`${rawName} needs a value: ${rawName} ${spec.value}`);
   }
-  return parseValue(rawName, value, spec);
+  if (spec.type !== "list") return parseValue(rawName, value, spec);
+  const items = splitList(value).map((item) => parseItem(rawName, item, spec));
+  return spec.isRepeatable && Array.isArray(before) ? [...before, ...items] : items;
+}
+
+function splitList(value: string): readonly string[] {
+  return value.split(",").map((item) => item.trim());
+}
+
+function parseItem(rawName: string, item: string, { choices }: ValueSpec): string {
+  if (item === "") throw new UsageError(`${rawName} has an empty entry.`);
+  return choices === undefined ? item : matchChoice(rawName, item, choices);
 }
 
 function parseValue(rawName: string, value: string, { choices, type }: ValueSpec): string | number {

@@ -4,7 +4,7 @@
 import { type ForkOptions, fork } from "node:child_process";
 import { once } from "node:events";
 import {
-  type DetachedEndpoint,
+  type DetachedEndpoints,
   SERVE_DETACHED,
   type StartMessage,
   type StartResult,
@@ -18,8 +18,8 @@ const OPTIONS: ForkOptions & { windowsHide: boolean } = {
   windowsHide: true,
 };
 
-/** Resolves once the endpoint listens. */
-export async function startDetachedEmulator(settings: StartMessage): Promise<DetachedEndpoint> {
+/** Resolves once the endpoints listen. */
+export async function startDetachedEmulator(settings: StartMessage): Promise<DetachedEndpoints> {
   // The build puts the whole command line into one file, which is this one.
   const child = fork(__filename, [SERVE_DETACHED], OPTIONS);
   child.send(settings);
@@ -29,10 +29,10 @@ export async function startDetachedEmulator(settings: StartMessage): Promise<Det
       (): StartResult => ({ message: "The emulator's process ended unexpectedly.", isUsageError: false }),
     ),
   ]);
-  if (result.endpoint === undefined) {
+  if (result.endpoints === undefined) {
     throw result.isUsageError ? new UsageError(result.message) : new CliError(result.message);
   }
   child.disconnect();
   child.unref();
-  return result.endpoint;
+  return result.endpoints;
 }

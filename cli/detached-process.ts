@@ -1,25 +1,24 @@
 // The detached process of an emulator: serves until a signal arrives.
 
-import type { Emulator } from "managed-identity-native/emulator";
 import type { StartMessage, StartResult } from "./detached-protocol.js";
-import { startEmulatorEndpoint } from "./emulator-runner.js";
+import { type RunningEmulators, startEmulators } from "./emulator-runner.js";
 import { UsageError } from "./errors.js";
 import { waitForShutdownSignal } from "./signals.js";
 
 export async function serveDetached(settings: StartMessage): Promise<void> {
   const shutdown = waitForShutdownSignal();
-  const endpoint = await startOrReport(settings);
-  if (endpoint === undefined) return;
-  const { source, env, url } = endpoint;
+  const running = await startOrReport(settings);
+  if (running === undefined) return;
+  const { sources, env, urls } = running;
   // If the parent has ended already, sending fails and the process must not stay behind: its pid is unknown.
-  if (await send({ endpoint: { source, env, url, pid: process.pid } })) await shutdown;
-  await endpoint.close();
+  if (await send({ endpoints: { sources, env, urls, pid: process.pid } })) await shutdown;
+  await running.close();
 }
 
-/** Starts the endpoint, or reports to the parent why it could not start. */
-async function startOrReport(settings: StartMessage): Promise<Emulator | undefined> {
+/** Starts the endpoints, or reports to the parent why one could not start. */
+async function startOrReport(settings: StartMessage): Promise<RunningEmulators | undefined> {
   try {
-    return await startEmulatorEndpoint(settings);
+    return await startEmulators(settings);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     await send({ message, isUsageError: error instanceof UsageError });

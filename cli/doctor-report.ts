@@ -4,6 +4,7 @@ import type { Claims } from "./claims.js";
 import type { DisplayedVariable } from "./environment.js";
 import type { SelectedIdentity } from "./identity.js";
 import type { SerializedError } from "./serialize-error.js";
+import type { ServiceReport } from "./service-check.js";
 
 export interface DoctorReport {
   /** The version of the format. */
@@ -14,6 +15,8 @@ export interface DoctorReport {
   readonly node: string;
   readonly platform: string;
   readonly source: string;
+  /** The value of `--source`; null without it. */
+  readonly sourceOption: readonly string[] | null;
   readonly variables: readonly DisplayedVariable[];
   readonly identity: SelectedIdentity;
   readonly resource: string;
@@ -21,6 +24,8 @@ export interface DoctorReport {
   readonly endpoint: { readonly available: boolean; readonly reason: string | null };
   readonly token: TokenFacts | null;
   readonly error: SerializedError | null;
+  /** The response of the service of `--for`; null without it, and without a token. */
+  readonly service: ServiceReport | null;
   readonly advice: readonly string[];
   readonly exitCode: number;
 }

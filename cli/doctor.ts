@@ -7,20 +7,29 @@ import { adviceForEnvironment, adviceForError, adviceForUnreachable } from "./ad
 import { readClaims } from "./claims.js";
 import type { DoctorReport, TokenFacts } from "./doctor-report.js";
 import { relevantVariables } from "./environment.js";
+import { UsageError } from "./errors.js";
 import { EXIT } from "./exit-codes.js";
 import { nearMissSources } from "./explain-source.js";
-import { formatReport } from "./format-report.js";
+import { formatProbe, formatReport } from "./format-report.js";
 import {
   createApplication,
   describeIdentity,
   environmentIdentity,
   identityOptions,
   selectedIdentityOption,
+  sourceOptions,
   timeoutOption,
 } from "./identity.js";
 import type { Command, OptionTable, Values } from "./options.js";
 import { redactSecrets } from "./redact-secrets.js";
 import { type SerializedError, serializeError } from "./serialize-error.js";
+import {
+  adviceForService,
+  checkService,
+  parseServiceTarget,
+  type ServiceReport,
+  type ServiceTarget,
+} from "./service-check.js";
 
 /** The codes for an endpoint that does not respond. Other codes are about the options or the variables. */
 const UNREACHABLE_CODES = ["managed_identity_unreachable_network", "network_unavailable"];
@@ -29,14 +38,27 @@ const PROBE_TIMEOUT_MS = 5_000;
 /** The version of the `--json` format. It changes only when a field is renamed or removed. */
 const FORMAT = 1;
 
+const DEFAULT_RESOURCE = "https://management.azure.com";
+
 const options = {
   resource: {
     type: "string",
     value: "R",
-    default: "https://management.azure.com",
-    description: "resource of the token",
+    description: `resource of the token; default: that of --for, or ${DEFAULT_RESOURCE}`,
   },
   ...identityOptions,
+  ...sourceOptions,
+  for: {
+    type: "string",
+    value: "URL",
+    description:
+      "a service, such as https://my-vault.vault.azure.net: acquire a token for it, and send it one request with the token",
+  },
+  probe: {
+    type: "boolean",
+    description:
+      "only find out whether the endpoint responds, without a token; for the health check of a container",
+  },
   timeout: timeoutOption("5000 for the probe and 120000 for the token"),
   json: { type: "boolean", description: "print one JSON object" },
 } as const satisfies OptionTable;
@@ -48,59 +70,102 @@ export const doctor: Command<typeof options> = {
   options,
   notes: [
     "Exit codes: 0 a token was acquired; 1 no token was acquired; 2 the command line is invalid; 3 no managed identity endpoint responds.",
+    "With --for: 1 also if the service does not accept the token. With --probe: 0 the endpoint responds; 1 it does not.",
   ],
   run,
 };
 
 async function run(values: DoctorValues): Promise<number> {
-  const report = redactSecrets(await diagnose(createApplication(values), values));
-  process.stdout.write(
-    values.json ? `${JSON.stringify(report, undefined, 2)}\n` : formatReport(report, process.stdout),
-  );
+  if (values.probe && values.for !== undefined) throw new UsageError("--probe and --for cannot be combined.");
+  const target = values.for === undefined ? undefined : parseServiceTarget(values.for, values.resource);
+  const application = createApplication(values);
+  const report = values.probe
+    ? redactSecrets(await probe(application, values))
+    : await diagnose(application, values, target);
+  process.stdout.write(formatOutput(report, values));
   return report.exitCode;
+}
+
+function formatOutput(report: DoctorReport, { json, probe: isProbe }: DoctorValues): string {
+  if (json) return `${JSON.stringify(report, undefined, 2)}\n`;
+  return isProbe ? formatProbe(report) : formatReport(report, process.stdout);
+}
+
+/** Finds out whether the endpoint responds. */
+async function probe(application: ManagedIdentityApplication, values: DoctorValues): Promise<DoctorReport> {
+  const facts = collectFacts(application, values, values.resource ?? DEFAULT_RESOURCE);
+  const endpoint = await probeEndpoint(application, values);
+  return {
+    ...facts,
+    endpoint,
+    token: null,
+    error: null,
+    service: null,
+    advice: endpoint.available ? [] : unreachableAdvice(application, facts.source),
+    exitCode: endpoint.available ? EXIT.success : EXIT.failure,
+  };
 }
 
 async function diagnose(
   application: ManagedIdentityApplication,
   values: DoctorValues,
+  target: ServiceTarget | undefined,
 ): Promise<DoctorReport> {
+  const resource = target?.resource ?? values.resource ?? DEFAULT_RESOURCE;
+  const facts = collectFacts(application, values, resource);
+  const { source } = facts;
+  const endpoint = await probeEndpoint(application, values);
+  const { available } = endpoint;
+  // If the probe fails, a single request shows which error a program would receive. Retries would not show more.
+  const requester = available ? application : createApplication(values, { disableInternalRetries: true });
+  const { token, error, accessToken } = await requestToken(requester, resource);
+  const identityOption = selectedIdentityOption(values);
+  const environmentAdvice =
+    identityOption === undefined ? adviceForEnvironment(environmentIdentity(source)) : [];
+  const finish = (advice: readonly string[], exitCode: number, service: ServiceReport | null = null) =>
+    redactSecrets({ ...facts, endpoint, token, error, service, advice, exitCode }, [accessToken ?? ""]);
+  if (error === null) {
+    const advice = adviceForToken(token, Date.now());
+    if (target === undefined) return finish([...advice, ...environmentAdvice], EXIT.success);
+    const service = await checkService(target, accessToken, values.timeout);
+    const serviceAdvice = adviceForService(service, target, { resource, claims: token.claims });
+    const isChecked = service.status !== null || service.fault !== null;
+    const exitCode = service.accepted || !isChecked ? EXIT.success : EXIT.failure;
+    return finish([...advice, ...serviceAdvice, ...environmentAdvice], exitCode, service);
+  }
+  if (available || !isUnreachable(source, error)) {
+    return finish([...environmentAdvice, ...adviceForError(error, { source, identityOption })], EXIT.failure);
+  }
+  return finish([...unreachableAdvice(application, source), ...environmentAdvice], EXIT.unavailable);
+}
+
+function collectFacts(application: ManagedIdentityApplication, values: DoctorValues, resource: string) {
   const source = application.getManagedIdentitySource();
-  const facts = {
+  return {
     format: FORMAT,
     version,
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
     source,
+    sourceOption: values.source ?? null,
     variables: relevantVariables(application),
     identity: describeIdentity(values, source),
-    resource: values.resource,
+    resource,
   };
+}
+
+async function probeEndpoint(
+  application: ManagedIdentityApplication,
+  values: DoctorValues,
+): Promise<DoctorReport["endpoint"]> {
   const timeout = values.timeout ?? PROBE_TIMEOUT_MS;
   const { available, reason = null } = await application.isAvailable({ timeout });
-  const endpoint = { available, reason };
-  // If the probe fails, a single request shows which error a program would receive. Retries would not show more.
-  const requester = available ? application : createApplication(values, { disableInternalRetries: true });
-  const { token, error } = await requestToken(requester, values.resource);
-  const identityOption = selectedIdentityOption(values);
-  const environmentAdvice =
-    identityOption === undefined ? adviceForEnvironment(environmentIdentity(source)) : [];
-  const finish = (advice: readonly string[], exitCode: number) => ({
-    ...facts,
-    endpoint,
-    token,
-    error,
-    advice,
-    exitCode,
-  });
-  if (error === null) {
-    return finish([...adviceForToken(token, Date.now()), ...environmentAdvice], EXIT.success);
-  }
-  if (available || !isUnreachable(source, error)) {
-    return finish([...environmentAdvice, ...adviceForError(error, { source, identityOption })], EXIT.failure);
-  }
+  return { available, reason };
+}
+
+function unreachableAdvice(application: ManagedIdentityApplication, source: string): readonly string[] {
   const nearMisses = source === "DefaultToImds" ? nearMissSources(application) : [];
-  const unreachableAdvice = adviceForUnreachable(source, nearMisses, process.env);
-  return finish([...unreachableAdvice, ...environmentAdvice], EXIT.unavailable);
+  return adviceForUnreachable(source, nearMisses, process.env);
 }
 
 /** Whether the error means that no managed identity endpoint responds. */
@@ -112,8 +177,8 @@ function isUnreachable(source: string, { errorCode }: SerializedError): boolean 
 }
 
 type TokenOutcome =
-  | { readonly token: TokenFacts; readonly error: null }
-  | { readonly token: null; readonly error: SerializedError };
+  | { readonly token: TokenFacts; readonly error: null; readonly accessToken: string }
+  | { readonly token: null; readonly error: SerializedError; readonly accessToken?: undefined };
 
 async function requestToken(
   application: ManagedIdentityApplication,
@@ -121,7 +186,8 @@ async function requestToken(
 ): Promise<TokenOutcome> {
   try {
     const result = await application.acquireToken(resource);
-    return { token: describeToken(toAcquiredToken(result), Date.now()), error: null };
+    const { accessToken } = result;
+    return { token: describeToken(toAcquiredToken(result), Date.now()), error: null, accessToken };
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
     return { token: null, error: serializeError(error) };

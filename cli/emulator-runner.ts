@@ -15,13 +15,25 @@ import { omitUndefined } from "./omit-undefined.js";
 import { abbreviate } from "./suggestions.js";
 import { stripControlCharacters } from "./terminal.js";
 
-/** The properties of an endpoint that clients need. They can be sent to another process. */
-export type EmulatorEndpoint = Pick<Emulator, "source" | "env" | "url">;
+/** The properties of the endpoints that clients need. They can be sent to another process. */
+export interface EmulatorEndpoints {
+  readonly sources: readonly EmulatorSource[];
+  /** The variables of all endpoints. An empty value stands for a variable to unset. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly urls: readonly string[];
+}
+
+/** Endpoints that run in this process. */
+export type RunningEmulators = EmulatorEndpoints & { close(): Promise<void> };
 
 /** The emulator's settings as plain data, which can be sent to another process. */
 export interface EmulatorSettings {
-  readonly source: EmulatorSource;
+  readonly sources: readonly EmulatorSource[];
+  readonly host: string | undefined;
+  readonly allowedHosts: readonly string[] | undefined;
+  /** The port of the first source. Each further source has the next port. */
   readonly port: number | undefined;
+  readonly secret: string | undefined;
   readonly lifetimeSeconds: number | undefined;
   readonly tenantId: string | undefined;
   readonly tokensDirectory: string | undefined;
@@ -32,8 +44,11 @@ export interface EmulatorSettings {
 
 /** The options of the command line from which the settings are made. */
 export interface EmulatorValues {
-  readonly source: string;
+  readonly source: readonly string[];
+  readonly host: string | undefined;
+  readonly "allowed-host": readonly string[] | undefined;
   readonly port: number | undefined;
+  readonly secret: string | undefined;
   readonly lifetime: number | undefined;
   readonly "tenant-id": string | undefined;
   readonly "any-identity": boolean | undefined;
@@ -46,10 +61,15 @@ const SOURCES: ReadonlyMap<string, EmulatorSource> = new Map(
   emulatorSources.map((source) => [sourceName(source), source]),
 );
 const ARC = "AzureArc";
+/** Their requests have the secret in a header. */
+const WITH_SECRET = ["AppService", "MachineLearning", "ServiceFabric"];
+/** Visible characters of ASCII, which a header can have at its ends too (RFC 9110, section 5.5). */
+const SECRET = /^[\x21-\x7e]+$/;
 /** The start of the emulator's messages about its options. */
 const INVALID_OPTION = /^(?:startEmulator|azureCliTokens): (?:"(\w+)")?/;
 /** The command line's names of the emulator's options, where they differ. */
 const OPTION_NAMES: Readonly<Record<string, string>> = {
+  allowedHosts: "allowed-host",
   lifetimeSeconds: "lifetime",
   tenantId: "tenant-id",
   tokensDirectory: "tokens-directory",
@@ -71,17 +91,25 @@ export function detectedSourceName(source: EmulatorSource): string {
 }
 
 export function parseEmulatorOptions(values: EmulatorValues): EmulatorSettings {
-  const { "tokens-directory": directory, "tenant-id": tenantId } = values;
-  const source = SOURCES.get(values.source);
-  if (source === undefined) throw new UsageError(`--source must be one of ${sources.join(", ")}.`);
-  const isArc = values.source === ARC;
+  const { "tokens-directory": directory, "tenant-id": tenantId, secret } = values;
+  const names = [...new Set(values.source)];
+  const isArc = names.includes(ARC);
+  if (secret !== undefined && !SECRET.test(secret)) {
+    throw new UsageError("--secret must have visible ASCII characters only, and at least one.");
+  }
+  if (secret !== undefined && !names.some((name) => WITH_SECRET.includes(name))) {
+    throw new UsageError(`--secret requires --source ${WITH_SECRET.join(" or ")}.`);
+  }
   if (directory !== undefined && !isArc) {
     throw new UsageError(`--tokens-directory requires --source ${ARC}.`);
   }
   const azureCli = values.tokens === "azure-cli";
   return {
-    source,
+    sources: names.flatMap((name) => SOURCES.get(name) ?? []),
+    host: values.host,
+    allowedHosts: values["allowed-host"],
     port: values.port,
+    secret,
     lifetimeSeconds: values.lifetime,
     tenantId,
     tokensDirectory: isArc ? toAbsolute(directory ?? arcKeyDirectory()) : undefined,
@@ -91,18 +119,51 @@ export function parseEmulatorOptions(values: EmulatorValues): EmulatorSettings {
   };
 }
 
-/** Starts the endpoint and resolves once it listens. */
-export async function startEmulatorEndpoint({ azureCli, ...options }: EmulatorSettings): Promise<Emulator> {
+/** Starts an endpoint for each source and resolves once all of them listen. */
+export async function startEmulators(settings: EmulatorSettings): Promise<RunningEmulators> {
+  const { azureCli, sources: wanted, port, ...options } = settings;
+  const started: Emulator[] = [];
+  const close = async () => {
+    await Promise.all(started.map((endpoint) => endpoint.close()));
+  };
   try {
     const { tenantId } = options;
     const tokens = azureCli ? azureCliTokens(omitUndefined({ tenantId })) : undefined;
-    return await startEmulator({
-      ...omitUndefined({ ...options, tokens }),
-      onUnknownIdentity: unknownIdentityHints(),
-    });
+    const common = { ...omitUndefined({ ...options, tokens }), onUnknownIdentity: unknownIdentityHints() };
+    for (const [index, source] of wanted.entries()) {
+      const own = omitUndefined({ port: port ? port + index : port });
+      started.push(await startEmulator({ ...common, ...own, source }));
+    }
+    return { sources: wanted, env: mergeVariables(started), urls: started.map(({ url }) => url), close };
   } catch (error) {
-    throw startError(error, options);
+    await close();
+    throw error instanceof CliError ? error : startError(error, options);
   }
+}
+
+/** Returns the variables of all endpoints. Two of them cannot have the same variable. */
+function mergeVariables(endpoints: readonly Emulator[]): Readonly<Record<string, string>> {
+  const empty: Record<string, string> = {};
+  const owners = new Map<string, EmulatorSource>();
+  const set: Record<string, string> = {};
+  for (const { env, source } of endpoints) {
+    for (const [name, value] of Object.entries(env)) {
+      if (value === "") {
+        empty[name] = "";
+        continue;
+      }
+      const owner = owners.get(name);
+      if (owner !== undefined) {
+        throw new UsageError(
+          `--source ${sourceName(owner)} and ${sourceName(source)} cannot be combined, because clients find both by ` +
+            `${name}. Start an emulator for each.`,
+        );
+      }
+      owners.set(name, source);
+      set[name] = value;
+    }
+  }
+  return { ...empty, ...set };
 }
 
 /** Returns the error of the emulator in the terms of the command line. */

@@ -1,14 +1,10 @@
 // `emulator`: emulates a managed identity endpoint for a shell, for a file of variables, or for a command that it runs.
 
+import { fstatSync } from "node:fs";
 import { otherUserAssignedIdentity, tenantId, userAssignedIdentity } from "managed-identity-native/emulator";
 import { clientVariables } from "./client-variables.js";
 import { startDetachedEmulator } from "./detached-emulator.js";
-import {
-  type EmulatorSettings,
-  parseEmulatorOptions,
-  sources,
-  startEmulatorEndpoint,
-} from "./emulator-runner.js";
+import { type EmulatorSettings, parseEmulatorOptions, sources, startEmulators } from "./emulator-runner.js";
 import { formatNames, formatVariables } from "./env-formats.js";
 import { UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
@@ -17,19 +13,40 @@ import { runCommand } from "./run-command.js";
 import { waitForShutdownSignal } from "./signals.js";
 
 const PID_VARIABLE = "MANAGED_IDENTITY_EMULATOR_PID";
+const PIPE_HINT =
+  'the output goes to a pipe, which stays open: eval "$(…)" waits until the emulator ends. Add --background to return ' +
+  "at once.";
 
 const options = {
   source: {
-    type: "string",
+    type: "list",
     value: "SOURCE",
     choices: sources,
     default: "AppService",
-    description: "the source to emulate",
+    description: "the source to emulate, or several, separated by commas",
+  },
+  host: {
+    type: "string",
+    value: "ADDRESS",
+    description:
+      "address to listen on, such as 0.0.0.0 for other containers; with azure-cli that requires --secret; default: 127.0.0.1",
   },
   port: {
     type: "integer",
     value: "N",
-    description: "TCP port on 127.0.0.1; default: a free port",
+    description: "TCP port, of several sources that of the first; default: a free port",
+  },
+  "allowed-host": {
+    type: "list",
+    value: "NAME",
+    isRepeatable: true,
+    description:
+      "name under which clients may contact the emulator besides 127.0.0.1 and localhost, such as that of its container; may be repeated",
+  },
+  secret: {
+    type: "string",
+    value: "TEXT",
+    description: "the secret of AppService, MachineLearning and ServiceFabric; default: a random one",
   },
   lifetime: {
     type: "integer",
@@ -85,6 +102,7 @@ export const emulator: Command<typeof options> = {
     "Examples:",
     `  ${PROGRAM} emulator -- npm start`,
     `  ${PROGRAM} emulator --source Imds --tokens azure-cli -- node server.js`,
+    `  ${PROGRAM} emulator --source AppService,Imds --host 0.0.0.0 --port 8080 --allowed-host emulator`,
     `  eval "$(${PROGRAM} emulator --background)"`,
   ],
   run,
@@ -104,12 +122,13 @@ async function run(values: EmulatorCommandValues, command: readonly string[] | u
 /** Prints the variables and serves until a signal arrives. */
 async function serve(settings: EmulatorSettings, { format }: EmulatorCommandValues): Promise<number> {
   const shutdown = waitForShutdownSignal();
-  const endpoint = await startEmulatorEndpoint(settings);
-  const { set, unset } = clientVariables(endpoint);
+  const endpoints = await startEmulators(settings);
+  const { set, unset } = clientVariables(endpoints);
   process.stdout.write(formatVariables(format, set, unset));
-  process.stderr.write(`${PROGRAM}: listening on ${endpoint.url} until Ctrl-C or SIGTERM.\n`);
+  process.stderr.write(`${PROGRAM}: listening on ${endpoints.urls.join(" and ")} until Ctrl-C or SIGTERM.\n`);
+  if (isPipe(process.stdout.fd)) process.stderr.write(`${PROGRAM}: ${PIPE_HINT}\n`);
   await shutdown;
-  await endpoint.close();
+  await endpoints.close();
   return EXIT.success;
 }
 
@@ -118,10 +137,11 @@ async function startInBackground(
   settings: EmulatorSettings,
   { format }: EmulatorCommandValues,
 ): Promise<number> {
-  const endpoint = await startDetachedEmulator(settings);
-  const { set, unset } = clientVariables(endpoint);
-  process.stdout.write(formatVariables(format, { ...set, [PID_VARIABLE]: String(endpoint.pid) }, unset));
-  process.stderr.write(`${PROGRAM}: listening on ${endpoint.url}; stop it with: kill ${endpoint.pid}\n`);
+  const endpoints = await startDetachedEmulator(settings);
+  const { set, unset } = clientVariables(endpoints);
+  const { pid, urls } = endpoints;
+  process.stdout.write(formatVariables(format, { ...set, [PID_VARIABLE]: String(pid) }, unset));
+  process.stderr.write(`${PROGRAM}: listening on ${urls.join(" and ")}; stop it with: kill ${pid}\n`);
   return EXIT.success;
 }
 
@@ -131,13 +151,19 @@ async function serveCommand(
   name: string,
   args: readonly string[],
 ): Promise<number> {
-  const endpoint = await startEmulatorEndpoint(settings);
+  const endpoints = await startEmulators(settings);
   try {
-    const { set, unset } = clientVariables(endpoint);
+    const { set, unset } = clientVariables(endpoints);
     const env = { ...process.env, ...set };
     for (const variable of unset) delete env[variable];
     return await runCommand(name, args, env);
   } finally {
-    await endpoint.close();
+    await endpoints.close();
   }
+}
+
+/** Whether a program reads the output, such as a shell that evaluates it. */
+function isPipe(descriptor: number): boolean {
+  const stats = fstatSync(descriptor);
+  return stats.isFIFO() || stats.isSocket();
 }

@@ -44,14 +44,23 @@ const ID_PATTERNS: ReadonlyMap<string, RegExp> = new Map([
 const MANAGED_IDENTITY = "MANAGED_IDENTITY";
 const MAX_VALUE_CHARS = 200;
 
-/** Returns the variables that are set and that the package reads. */
+/** Windows sets these on every machine. Only Azure Arc uses them: its agent and its keys are in directories below. */
+const WINDOWS_DIRECTORIES: readonly string[] = ["ProgramFiles", "ProgramData"];
+
+/** Returns the variables that are set and that the package reads for the detected source. */
 export function relevantVariables(application: ManagedIdentityApplication): readonly DisplayedVariable[] {
   const decisive = decisiveVariables(application);
+  const source = application.getManagedIdentitySource();
   return [...binding.environmentVariables(), MANAGED_IDENTITY].flatMap((name) => {
     const value = process.env[name];
-    if (value === undefined) return [];
+    if (value === undefined || !isUsedBy(source, name)) return [];
     return [{ name, value: displayValue(name, value), decides: decisive.includes(name) }];
   });
+}
+
+/** Returns whether a variable can matter to a source. */
+export function isUsedBy(source: string, name: string): boolean {
+  return source === "AzureArc" || !WINDOWS_DIRECTORIES.includes(name);
 }
 
 /** Returns the value itself if it has the format that its variable should have; otherwise only its length. */

@@ -45,23 +45,28 @@ export function nearMissSources(application: ManagedIdentityApplication): readon
 }
 
 /**
- * Returns the variables that are set now and that would select another source than `source` although the variables of
- * `env` are set. Returns undefined if something other than a variable selects another source.
+ * Returns the variables that are set now and that would select another source than `sources` although the variables of
+ * `env` are set and those of `unset` are not. Returns undefined if something other than a variable selects another source.
  */
 export function conflictingVariables(
   application: ManagedIdentityApplication,
   env: Readonly<Record<string, string>>,
-  source: string,
+  sources: readonly string[],
+  unset: readonly string[],
 ): readonly string[] | undefined {
   const found: string[] = [];
   const findConflicts = (): readonly string[] | undefined => {
-    if (application.getManagedIdentitySource() === source) return found;
+    if (sources.includes(application.getManagedIdentitySource())) return found;
     const [conflict] = decisiveVariables(application).filter((name) => !Object.hasOwn(env, name));
     if (conflict === undefined) return undefined;
     found.push(conflict);
     return withVariable(conflict, undefined, findConflicts);
   };
-  return Object.entries(env).reduceRight(
+  const changes: readonly (readonly [name: string, value: string | undefined])[] = [
+    ...Object.entries(env),
+    ...unset.map((name) => [name, undefined] as const),
+  ];
+  return changes.reduceRight<() => readonly string[] | undefined>(
     (inner, [name, value]) =>
       () =>
         withVariable(name, value, inner),

@@ -38,6 +38,7 @@ export function formatReport(report: DoctorReport, stream: OutputStream): string
     section("Endpoint", endpointLines(report, style)),
     section("Token", tokenLines(report, style)),
     section("Claims", claimLines(report)),
+    section("Service", serviceLines(report, style)),
     section("What to do", report.advice),
   ];
   return `${sections
@@ -46,7 +47,14 @@ export function formatReport(report: DoctorReport, stream: OutputStream): string
     .join("\n\n")}\n`;
 }
 
-function sourceReason({ source, variables }: DoctorReport): string {
+/** Returns the result of a probe, in one line. */
+export function formatProbe({ endpoint: { available, reason }, source }: DoctorReport): string {
+  if (available) return `${source} responds\n`;
+  return `${stripControlCharacters(`${source} does not respond${reason === null ? "" : `: ${reason}`}`)}\n`;
+}
+
+function sourceReason({ source, sourceOption, variables }: DoctorReport): string {
+  if (sourceOption !== null) return `because of --source ${sourceOption.join(",")}`;
   const names = variables.filter(({ decides }) => decides).map(({ name }) => name);
   if (names.length > 0) return `because of ${names.join(", ")}`;
   if (source === "AzureArc") return "because Azure Arc's agent is installed on this machine";
@@ -107,6 +115,32 @@ function claimLines({ token }: DoctorReport): readonly Line[] {
   const entries = Object.entries(token.claims);
   const width = Math.max(...entries.map(([name]) => name.length));
   return entries.map(([name, value]) => ({ text: `${name.padEnd(width)}  ${claimText(name, value)}` }));
+}
+
+function serviceLines({ service }: DoctorReport, style: Styler): readonly Line[] {
+  if (service === null) return [];
+  const { accepted, challenge, errorCode, errorMessage, fault, name, status, url } = service;
+  const target = `${name === null ? "" : `${name}, `}${stripControlCharacters(url)}`;
+  if (status === null) {
+    return fault === null
+      ? [target, "was not asked"]
+      : [target, { text: style("red", `did not respond: ${stripControlCharacters(fault)}`) }];
+  }
+  const verdicts = {
+    true: style("green", "accepts the token"),
+    false: style("red", "does not accept the token"),
+  };
+  const verdict = accepted === null ? style("yellow", "does not tell") : verdicts[`${accepted}`];
+  const error = [errorCode, errorMessage].filter((part) => part !== null).join(": ");
+  const { claims, errorDescription, error: challengeError } = challenge ?? {};
+  const challengeText = [challengeError, errorDescription].filter((part) => part).join(": ");
+  return [
+    target,
+    { text: `${verdict}, with status ${status}` },
+    ...(error === "" ? [] : [error]),
+    ...(challengeText === "" ? [] : [`challenge: ${challengeText}`]),
+    ...(claims ? [`claims that it demands: ${claims}`] : []),
+  ];
 }
 
 function claimText(name: string, value: ClaimValue): string {

@@ -5,49 +5,70 @@ import { PROGRAM } from "./exit-codes.js";
 import type { Command, OptionSpec } from "./options.js";
 import { wrap } from "./terminal.js";
 
-const WIDTH = 100;
+/** The width of lines in a pipe or a file, and the largest in a terminal. */
+const MAX_WIDTH = 100;
+/** Descriptions have at least this width, however narrow the terminal is. */
+const MIN_DESCRIPTION_WIDTH = 20;
 
 /** Returns the help of the program. `summaries` are the commands with a line on each. */
-export function overview(summaries: Readonly<Record<string, string>>): string {
+export function overview(summaries: Readonly<Record<string, string>>, outputWidth: number): string {
   const entries = Object.entries(summaries);
   const width = Math.max(...entries.map(([name]) => name.length));
   return [
-    `${PROGRAM}: Azure managed identity tokens from the command line`,
+    ...wrap(`${PROGRAM}: Azure managed identity tokens from the command line`, outputWidth),
     "",
     `Usage: ${PROGRAM} <command> [options]`,
     "",
-    ...entries.map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`),
+    ...formatRows(entries, width, outputWidth),
     "",
     `  ${PROGRAM} <command> --help   show the options of a command`,
     `  ${PROGRAM} --version          show the version`,
   ].join("\n");
 }
 
-export function commandHelp(name: string, summary: string, { usage, options, notes }: Command): string {
+export function commandHelp(
+  name: string,
+  summary: string,
+  { usage, options, notes }: Command,
+  outputWidth: number,
+): string {
+  const lineWidth = Math.min(outputWidth, MAX_WIDTH);
   const rows = [
     ...Object.entries(options).map(
       ([option, spec]) => [optionSyntax(option, spec), optionText(spec)] as const,
     ),
-    ["--help, -h", HELP.help.description] as const,
+    [optionSyntax("help", HELP.help), HELP.help.description] as const,
   ];
   const width = Math.max(...rows.map(([syntax]) => syntax.length));
   return [
-    `${PROGRAM} ${name}: ${summary}`,
+    ...wrap(`${PROGRAM} ${name}: ${summary}`, lineWidth),
     "",
-    ...usage.map((line, index) => `${index === 0 ? "Usage:" : "      "} ${PROGRAM} ${name} ${line}`),
-    "",
-    ...rows.flatMap(([syntax, text]) =>
-      wrap(text, WIDTH - width - 4).map(
-        (line, index) => `  ${(index === 0 ? syntax : "").padEnd(width)}  ${line}`,
-      ),
+    ...usage.map((line, index) =>
+      `${index === 0 ? "Usage:" : "      "} ${PROGRAM} ${name} ${line}`.trimEnd(),
     ),
     "",
-    ...notes.flatMap((note) => (note.startsWith(" ") ? [note] : wrap(note, WIDTH))),
+    ...formatRows(rows, width, lineWidth),
+    "",
+    ...notes.flatMap((note) => (note.startsWith(" ") ? [note] : wrap(note, lineWidth))),
   ].join("\n");
 }
 
+/** Formats two columns, of which the first has the width `firstWidth`. */
+function formatRows(
+  rows: readonly (readonly [first: string, second: string])[],
+  firstWidth: number,
+  width: number,
+): readonly string[] {
+  return rows.flatMap(([first, second]) =>
+    wrap(second, Math.max(width - firstWidth - 4, MIN_DESCRIPTION_WIDTH)).map(
+      (line, index) => `  ${(index === 0 ? first : "").padEnd(firstWidth)}  ${line}`,
+    ),
+  );
+}
+
 function optionSyntax(name: string, spec: OptionSpec): string {
-  return spec.type === "boolean" ? `--${name}` : `--${name} ${spec.value}`;
+  const short = spec.short === undefined ? "" : `, -${spec.short}`;
+  return spec.type === "boolean" ? `--${name}${short}` : `--${name}${short} ${spec.value}`;
 }
 
 function optionText(spec: OptionSpec): string {
@@ -55,7 +76,7 @@ function optionText(spec: OptionSpec): string {
   const { choices, default: defaultValue, description } = spec;
   return [
     description,
-    ...(choices === undefined ? [] : [`one of ${choices.join(", ")}`]),
+    ...(choices === undefined ? [] : [`${spec.type === "list" ? "any of" : "one of"} ${choices.join(", ")}`]),
     ...(defaultValue === undefined ? [] : [`default: ${defaultValue}`]),
   ].join("; ");
 }

@@ -17,12 +17,32 @@ export const identityOptions = {
   "object-id": { type: "string", value: "ID", description: "object id, in place of --client-id" },
 } as const satisfies OptionTable;
 
+/** The sources that an application can be restricted to. The name `DefaultToImds` means the same as `Imds`. */
+const SOURCE_CHOICES = Object.values(ManagedIdentitySourceNames);
+
+/** The options of an application that determine where tokens come from. */
+export const sourceOptions = {
+  source: {
+    type: "list",
+    value: "SOURCE",
+    choices: SOURCE_CHOICES,
+    description:
+      "the application's option source: the only source, or those of which the first that is configured is used",
+  },
+  "azure-proxy": {
+    type: "boolean",
+    description: "the application's option system.enableAzureProxy: uses the token proxy of an AKS cluster",
+  },
+} as const satisfies OptionTable;
+
 /** The name of an option that selects an identity. */
 export type IdentityOption = keyof typeof identityOptions;
 
 /** The parsed options of a command that acquires a token. */
 export type IdentityValues = Readonly<Record<IdentityOption, string | undefined>> & {
   readonly timeout: number | undefined;
+  readonly source?: readonly string[] | undefined;
+  readonly "azure-proxy"?: boolean | undefined;
 };
 
 /** The identity of a run. The id of the system-assigned identity is null. */
@@ -71,7 +91,13 @@ export function createApplication(
         userAssignedResourceId: values["resource-id"],
         userAssignedObjectId: values["object-id"],
       }),
-      system: { totalTimeout: values.timeout, disableInternalRetries },
+      system: {
+        totalTimeout: values.timeout,
+        disableInternalRetries,
+        enableAzureProxy: values["azure-proxy"],
+      },
+      // The command line accepts these names only.
+      source: values.source as ManagedIdentitySourceNames[] | undefined,
     });
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;

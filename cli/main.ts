@@ -11,11 +11,13 @@ import { EXIT, PROGRAM } from "./exit-codes.js";
 import { commandHelp, overview } from "./help.js";
 import type { Command } from "./options.js";
 import { suggestion } from "./suggestions.js";
+import { outputWidth, wrap } from "./terminal.js";
 
 const SUMMARIES = {
   doctor: "find out which source provides tokens here, and why it fails",
   token: "print an access token, for scripts",
   emulator: "emulate a managed identity endpoint, for a shell or for one command",
+  version: "print the version",
 } as const;
 
 type CommandName = keyof typeof SUMMARIES;
@@ -25,21 +27,29 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<Command>>> = {
   doctor: async () => (await import("./doctor.js")).doctor,
   token: async () => (await import("./token.js")).token,
   emulator: async () => (await import("./emulator.js")).emulator,
+  version: async () => VERSION_COMMAND,
+};
+
+const VERSION_COMMAND: Command = {
+  usage: [""],
+  options: {},
+  notes: ["The same as --version."],
+  run: async () => print(VERSION),
 };
 
 async function main([first, ...rest]: readonly string[]): Promise<number> {
   if (first === "--version" || first === "-v") return print(VERSION);
-  if (first === "--help" || first === "-h") return print(overview(SUMMARIES));
+  if (first === "--help" || first === "-h") return print(overview(SUMMARIES, outputWidth(process.stdout)));
   if (first === "help") return await help(rest[0]);
   if (first === undefined) {
-    process.stderr.write(`${overview(SUMMARIES)}\n`);
+    process.stderr.write(`${overview(SUMMARIES, outputWidth(process.stderr))}\n`);
     return EXIT.usage;
   }
   const name = commandName(first);
   const command = await LOADERS[name]();
   try {
     const { values, rest: following } = parseArguments(rest, command);
-    if (values.help) return print(commandHelp(name, SUMMARIES[name], command));
+    if (values.help) return print(commandHelp(name, SUMMARIES[name], command, outputWidth(process.stdout)));
     return await command.run(values, following);
   } catch (error) {
     if (error instanceof UsageError) error.command = name;
@@ -48,9 +58,9 @@ async function main([first, ...rest]: readonly string[]): Promise<number> {
 }
 
 async function help(argument: string | undefined): Promise<number> {
-  if (argument === undefined) return print(overview(SUMMARIES));
+  if (argument === undefined) return print(overview(SUMMARIES, outputWidth(process.stdout)));
   const name = commandName(argument);
-  return print(commandHelp(name, SUMMARIES[name], await LOADERS[name]()));
+  return print(commandHelp(name, SUMMARIES[name], await LOADERS[name](), outputWidth(process.stdout)));
 }
 
 function commandName(argument: string): CommandName {
@@ -83,7 +93,7 @@ function reportError(error: unknown): number {
     process.stderr.write(`${PROGRAM}: ${error instanceof Error ? (error.stack ?? error) : error}\n`);
     return EXIT.failure;
   }
-  process.stderr.write(`${PROGRAM}: ${error.message}\n`);
+  process.stderr.write(`${wrap(`${PROGRAM}: ${error.message}`, outputWidth(process.stderr)).join("\n")}\n`);
   if (error instanceof UsageError) {
     const command = error.command === undefined ? "" : ` ${error.command}`;
     process.stderr.write(`Try: ${PROGRAM}${command} --help\n`);

@@ -9,12 +9,16 @@ export interface FlagSpec {
 
 /** An option with a value. */
 export interface ValueSpec {
-  readonly type: "string" | "integer";
+  /** A list is separated by commas. */
+  readonly type: "string" | "integer" | "list";
+  readonly short?: string;
   /** The placeholder of the value in the help. */
   readonly value: string;
   /** The valid values; case and dashes are ignored. */
   readonly choices?: readonly string[];
   readonly default?: string;
+  /** Whether a list continues if the option is repeated. Otherwise the last value counts, as for every other option. */
+  readonly isRepeatable?: boolean;
   readonly description: string;
 }
 
@@ -28,9 +32,11 @@ type OptionValue<Spec extends OptionSpec> = Spec extends FlagSpec
   ? boolean | undefined
   : Spec extends { readonly type: "integer" }
     ? number | undefined
-    : Spec extends { readonly default: string }
-      ? string
-      : string | undefined;
+    : Spec extends { readonly type: "list" }
+      ? OrDefault<Spec, readonly string[]>
+      : OrDefault<Spec, string>;
+
+type OrDefault<Spec, Value> = Spec extends { readonly default: string } ? Value : Value | undefined;
 
 /** The parsed values of a table's options. */
 export type Values<Options extends OptionTable> = {

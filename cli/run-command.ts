@@ -13,7 +13,7 @@ export async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
-  const { file, args: spawnArgs, options } = spawnArguments(name, args);
+  const { file, args: spawnArgs, options } = spawnArguments(name, args, process.platform, env);
   const child = spawn(file, spawnArgs, { ...options, env, stdio: "inherit" });
   const stopForwarding = forwardSignals(child);
   try {

@@ -3,21 +3,32 @@
 import { ManagedIdentityError } from "managed-identity-native";
 import { type AcquiredToken, toAcquiredToken } from "./acquired-token.js";
 import { readClaims } from "./claims.js";
+import { formatVariables } from "./env-formats.js";
 import { UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
-import { createApplication, identityOptions, timeoutOption } from "./identity.js";
+import { createApplication, identityOptions, sourceOptions, timeoutOption } from "./identity.js";
 import { omitUndefined } from "./omit-undefined.js";
 import type { Command, OptionTable, Values } from "./options.js";
 import { redactSecrets } from "./redact-secrets.js";
 import { stripControlCharacters } from "./terminal.js";
 
+const TOKEN_VARIABLE = "AZURE_ACCESS_TOKEN";
+/** In seconds since 1970. */
+const EXPIRY_VARIABLE = "AZURE_ACCESS_TOKEN_EXPIRES_ON";
+
 const options = {
   resource: {
     type: "string",
     value: "R",
-    description: "resource of the token, such as https://vault.azure.net; required",
+    description: "resource of the token, such as https://vault.azure.net; required unless --scope is given",
+  },
+  scope: {
+    type: "string",
+    value: "S",
+    description: "scope of the token, in place of --resource, such as https://vault.azure.net/.default",
   },
   ...identityOptions,
+  ...sourceOptions,
   timeout: timeoutOption("120000"),
   claims: {
     type: "string",
@@ -30,30 +41,35 @@ const options = {
   },
   output: {
     type: "string",
+    short: "o",
     value: "FORMAT",
-    choices: ["text", "json"],
+    choices: ["text", "json", "token", "env"],
     default: "text",
-    description: "output format",
+    description: `output format: the token (text or token), an object, or ${TOKEN_VARIABLE} and ${EXPIRY_VARIABLE} as lines of an environment file`,
   },
 } as const satisfies OptionTable;
 
 export const token: Command<typeof options> = {
-  usage: ["--resource R [options]"],
+  usage: ["--resource R [options]", "--scope S [options]"],
   options,
   notes: ["Exit codes: 0 a token was printed; 1 no token was acquired; 2 the command line is invalid."],
   run,
 };
 
 async function run(values: Values<typeof options>): Promise<number> {
-  const { claims, "force-refresh": forceRefresh, output, resource } = values;
-  if (resource === undefined) throw new UsageError("The option --resource is required.");
+  const { claims, "force-refresh": forceRefresh, output, resource, scope } = values;
+  if (resource === undefined && scope === undefined) {
+    throw new UsageError("The option --resource is required, or --scope.");
+  }
+  if (resource !== undefined && scope !== undefined) {
+    throw new UsageError("--resource and --scope cannot be combined.");
+  }
+  const target = resource === undefined ? { scopes: [scope ?? ""] } : { resource };
   const application = createApplication(values);
   const source = application.getManagedIdentitySource();
   try {
-    const result = await application.acquireToken(omitUndefined({ resource, claims, forceRefresh }));
-    process.stdout.write(
-      `${output === "json" ? formatJson(toAcquiredToken(result), source) : result.accessToken}\n`,
-    );
+    const result = await application.acquireToken(omitUndefined({ ...target, claims, forceRefresh }));
+    process.stdout.write(formatToken(output, toAcquiredToken(result), source));
     return EXIT.success;
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
@@ -62,15 +78,24 @@ async function run(values: Values<typeof options>): Promise<number> {
   }
 }
 
+function formatToken(output: string, token: AcquiredToken, source: string): string {
+  if (output === "json") return `${formatJson(token, source)}\n`;
+  if (output !== "env") return `${token.accessToken}\n`;
+  const variables = { [TOKEN_VARIABLE]: token.accessToken, [EXPIRY_VARIABLE]: String(unixSeconds(token)) };
+  return formatVariables("dotenv", variables, []);
+}
+
+function unixSeconds({ expiresOn }: AcquiredToken): number {
+  return Math.floor(expiresOn.getTime() / 1000);
+}
+
 /** Returns the fields that `az account get-access-token` prints, followed by this package's own. */
-function formatJson(
-  { accessToken, expiresOn, refreshOn, scopes, tokenType }: AcquiredToken,
-  source: string,
-): string {
+function formatJson(token: AcquiredToken, source: string): string {
+  const { accessToken, expiresOn, refreshOn, scopes, tokenType } = token;
   const fields = {
     accessToken,
     expiresOn: expiresOn.toISOString(),
-    expires_on: Math.floor(expiresOn.getTime() / 1000),
+    expires_on: unixSeconds(token),
     tenant: readClaims(accessToken)?.tid ?? null,
     tokenType,
     resource: scopes[0],

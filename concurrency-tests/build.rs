@@ -1,19 +1,19 @@
 //! Copies the add-on's sources, with shuttle's locks in place of the standard library's.
 //!
-//! Hardly a word of them is changed: `std::sync` becomes `crate::sync`, which stands in lib.rs. The binding and the
-//! native transport stay out, and so do the sources' own tests; the stand-ins that these use come along.
+//! The main change is that `std::sync` becomes `crate::sync`, which lib.rs defines. The binding, the native transport and
+//! the sources' own tests are not copied; the test support module is.
 #![expect(
     clippy::disallowed_methods,
-    reason = "a build script reads files and its variables; the crate's rules are not its own"
+    reason = "a build script reads files and variables; the rules of the add-on's crate do not apply"
 )]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files and folders that are not copied: the binding, and what needs sockets, since shuttle's tokio has neither
-/// `tokio::net` nor `tokio::io`. The tests use the transport and the files of [`STAND_INS`].
-const LEFT_OUT: [&str; 8] = [
+/// Files and directories that are not copied: the binding, and files that need sockets, because shuttle's tokio has neither
+/// `tokio::net` nor `tokio::io`. The tests use the transport and the files of [`TEST_SUPPORT`].
+const EXCLUDED: [&str; 8] = [
     "binding",
     "http/connection.rs",
     "http/connection_pool.rs",
@@ -23,18 +23,19 @@ const LEFT_OUT: [&str; 8] = [
     "http/wire_limit.rs",
     "platform/user.rs",
 ];
-/// The modules of the tests that come along.
-const STAND_INS: &str = "test_support";
-const CHANGES: [(&str, &str); 5] = [
+/// The test module that is copied.
+const TEST_SUPPORT: &str = "test_support";
+/// Texts of the sources and their replacements.
+const REPLACEMENTS: [(&str, &str); 5] = [
     ("std::sync", "crate::sync"),
-    // shuttle's channel does not have this constructor, which is short for the other.
+    // shuttle's channel lacks this constructor, which is equivalent to the other one.
     (
         "watch::Sender::new(Status::default())",
         "watch::channel(Status::default()).0",
     ),
-    // Its module is left out.
+    // The module of this function is not copied.
     ("super::user::effective_user_id()", "crate::effective_user_id()"),
-    // The sources' own tests are run where they stand.
+    // The sources' own tests run in their own crate.
     ("#[cfg(test)]", "#[cfg(any())]"),
     ("#[cfg(all(test, unix))]", "#[cfg(any())]"),
 ];
@@ -43,22 +44,22 @@ fn main() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let copies = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it")).join("sources");
     println!("cargo:rerun-if-changed={}", sources.display());
-    // The copy of a source that was removed would otherwise remain beside the copy of its replacement.
+    // Otherwise the copy of a removed source would remain.
     if copies.exists() {
         fs::remove_dir_all(&copies).expect("removable");
     }
-    let mut copying = Copying::default();
-    copying.copy(&sources, &copies, "");
-    copying.assert_all_used();
+    let mut copier = Copier::default();
+    copier.copy(&sources, &copies, "");
+    copier.assert_all_used();
 
-    let map = fs::read_to_string(sources.join("lib.rs")).expect("readable");
-    let lines: Vec<&str> = map.lines().collect();
+    let root = fs::read_to_string(sources.join("lib.rs")).expect("readable");
+    let lines: Vec<&str> = root.lines().collect();
     let modules = lines.windows(2).filter_map(|pair| {
-        let name = module(pair[1])?;
+        let name = declared_module(pair[1])?;
         let is_copied = if pair[0] == "#[cfg(test)]" {
-            name == STAND_INS
+            name == TEST_SUPPORT
         } else {
-            !LEFT_OUT.contains(&name)
+            !EXCLUDED.contains(&name)
         };
         is_copied.then(|| format!("pub(crate) mod {name};\n"))
     });
@@ -66,44 +67,44 @@ fn main() {
     fs::write(copies.join("modules.rs"), modules).expect("writable");
 }
 
-/// The module that a line declares.
-fn module(line: &str) -> Option<&str> {
+/// Returns the name of the module that a line declares.
+fn declared_module(line: &str) -> Option<&str> {
     line.trim_start_matches("pub ")
         .strip_prefix("mod ")?
         .strip_suffix(';')
 }
 
-/// The entries of [`LEFT_OUT`] and [`CHANGES`] that match something in the sources.
+/// Copies the sources, and records the entries of [`EXCLUDED`] and [`REPLACEMENTS`] that match something.
 #[derive(Default)]
-struct Copying {
-    left_out: BTreeSet<String>,
-    changes: BTreeSet<&'static str>,
+struct Copier {
+    excluded: BTreeSet<String>,
+    replacements: BTreeSet<&'static str>,
 }
 
-impl Copying {
-    /// Copies a folder whose path below the sources is `folder`: empty, or with a slash at its end.
-    fn copy(&mut self, from: &Path, to: &Path, folder: &str) {
+impl Copier {
+    /// Copies a directory. `directory` is its path below the sources: empty, or with a trailing slash.
+    fn copy(&mut self, from: &Path, to: &Path, directory: &str) {
         fs::create_dir_all(to).expect("writable");
         for entry in fs::read_dir(from).expect("readable") {
             let entry = entry.expect("readable");
             let name = entry.file_name().into_string().expect("ASCII");
-            let path = format!("{folder}{name}");
-            if LEFT_OUT.contains(&path.as_str()) {
-                self.left_out.insert(path);
+            let path = format!("{directory}{name}");
+            if EXCLUDED.contains(&path.as_str()) {
+                self.excluded.insert(path);
             } else if entry.path().is_dir() {
                 self.copy(&entry.path(), &to.join(name), &format!("{path}/"));
             } else {
                 let text = fs::read_to_string(entry.path()).expect("readable");
-                let text = self.change(text);
-                fs::write(to.join(name), without_left_out(&text, folder)).expect("writable");
+                let text = self.replace_texts(text);
+                fs::write(to.join(name), without_excluded(&text, directory)).expect("writable");
             }
         }
     }
 
-    fn change(&mut self, text: String) -> String {
-        CHANGES.iter().fold(text, |text, (from, to)| {
+    fn replace_texts(&mut self, text: String) -> String {
+        REPLACEMENTS.iter().fold(text, |text, (from, to)| {
             if text.contains(from) {
-                self.changes.insert(from);
+                self.replacements.insert(from);
             }
             text.replace(from, to)
         })
@@ -111,22 +112,22 @@ impl Copying {
 
     /// Fails the build if an entry of the two lists no longer matches the sources: the compiler does not see them.
     fn assert_all_used(&self) {
-        for path in LEFT_OUT {
-            assert!(self.left_out.contains(path), "src/{path} does not exist");
+        for path in EXCLUDED {
+            assert!(self.excluded.contains(path), "src/{path} does not exist");
         }
-        for (from, _) in CHANGES {
-            assert!(self.changes.contains(from), "nothing in src contains {from}");
+        for (from, _) in REPLACEMENTS {
+            assert!(self.replacements.contains(from), "nothing in src contains {from}");
         }
     }
 }
 
-/// The text of a file without the modules of its folder that are not copied, and without their attributes.
-fn without_left_out(text: &str, folder: &str) -> String {
+/// Removes the declarations of excluded modules, with their attributes, from the text of a file.
+fn without_excluded(text: &str, directory: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
     for line in text.lines() {
-        let is_left_out =
-            module(line).is_some_and(|module| LEFT_OUT.contains(&format!("{folder}{module}.rs").as_str()));
-        if is_left_out {
+        let is_excluded = declared_module(line)
+            .is_some_and(|module| EXCLUDED.contains(&format!("{directory}{module}.rs").as_str()));
+        if is_excluded {
             while lines.last().is_some_and(|before| before.starts_with("#[")) {
                 lines.pop();
             }

@@ -3,7 +3,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, posix, resolve, win32 } from "node:path";
 
 const KEY_BYTES = 32;
 const OWNER_ONLY = 0o600;
@@ -45,16 +45,39 @@ export class ArcKeyStore {
 
   close(): void {
     for (const file of this.#fileByKey.values()) rmSync(file, { force: true });
-    if (this.#topmostCreated !== undefined) removeEmpty(this.#directory, this.#topmostCreated);
+    if (this.#topmostCreated === undefined) return;
+    for (const directory of createdDirectories(this.#directory, this.#topmostCreated)) {
+      if (!removeIfEmpty(directory)) return;
+    }
   }
 }
 
-/** Removes `directory` and its parents up to `topmost`. Stops at the first one that is not empty. */
-function removeEmpty(directory: string, topmost: string): void {
+/**
+ * Returns `directory` and its parents up to `topmost`; none if `topmost` is not one of them. Windows has two forms of
+ * the same path, and Node.js returns `\\?\C:\…` from `mkdirSync`.
+ */
+export function createdDirectories(
+  directory: string,
+  topmost: string,
+  platform: NodeJS.Platform = process.platform,
+): readonly string[] {
+  const { dirname, toNamespacedPath } = platform === "win32" ? win32 : posix;
+  const end = toNamespacedPath(topmost);
+  const directories = [directory];
+  for (let last = directory; toNamespacedPath(last) !== end; ) {
+    const parent = dirname(last);
+    if (parent === last) return [];
+    directories.push(parent);
+    last = parent;
+  }
+  return directories;
+}
+
+function removeIfEmpty(directory: string): boolean {
   try {
     rmdirSync(directory);
+    return true;
   } catch {
-    return;
+    return false;
   }
-  if (directory !== topmost) removeEmpty(dirname(directory), topmost);
 }

@@ -26,6 +26,9 @@ interface CliToken {
   readonly expiresOn: Date;
 }
 
+/** The functions that `azureCliTokens` has returned. */
+const azureCliFunctions = new WeakSet<object>();
+
 /** Returns a function for the option `tokens`; index.d.ts documents it. */
 export function azureCliTokens({
   tenantId,
@@ -39,7 +42,7 @@ export function azureCliTokens({
   }
   const tokens = new Map<string, CliToken>();
   const pending = new Map<string, SharedTokenRequest>();
-  return async ({ resource, signal }) => {
+  const provide: TokenFunction = async ({ resource, signal }) => {
     if (!RESOURCE.test(resource)) {
       throw requestError("az was not run: the resource contains characters that no resource has.");
     }
@@ -58,6 +61,13 @@ export function azureCliTokens({
       if (pending.get(resource) === pendingRequest) pending.delete(resource);
     }
   };
+  azureCliFunctions.add(provide);
+  return provide;
+}
+
+/** Whether a `tokens` function returns real tokens of the Azure CLI. */
+export function isAzureCliTokens(tokens: unknown): boolean {
+  return typeof tokens === "function" && azureCliFunctions.has(tokens);
 }
 
 function argumentsFor(resource: string, tenantId: string | undefined): readonly string[] {
@@ -104,9 +114,9 @@ interface AzureCliExit {
 
 async function runAzureCli(args: readonly string[], timeout: number, signal: AbortSignal): Promise<CliToken> {
   const { error, stdout, stderr } = await new Promise<AzureCliExit>((resolve) => {
-    const { file, args: all, options } = spawnArguments("az", args);
-    // Without this variable cmd.exe prefers an az in the current directory.
+    // Without this variable an az in the current directory is preferred on Windows.
     const env = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1" };
+    const { file, args: all, options } = spawnArguments("az", args, process.platform, env);
     const limits = { timeout, maxBuffer: MAX_OUTPUT_BYTES, signal, windowsHide: true };
     execFile(file, all, { ...options, ...limits, env, encoding: "utf8" }, (fault, out, err) => {
       resolve({ error: fault, stdout: out, stderr: err });

@@ -1,5 +1,5 @@
-// A running endpoint. Each request is logged, held if a test says so, answered by the source, and changed by the
-// scripted fault.
+// A running endpoint. Each request is checked, logged, held if a test says so, answered by the source, and changed by
+// the scripted fault. A refused request is not logged.
 
 import type { KeyObject } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -12,9 +12,11 @@ import type {
   EmulatorSource,
   Fault,
 } from "managed-identity-native/emulator";
+import { applyVariables, type Environment, emptyEarlierVariables } from "./client-environment.js";
+import { EndpointServer } from "./endpoint-server.js";
 import { applyFault, FaultScript, scriptedExpiry } from "./fault-script.js";
+import { certificateNames, RequestGuard } from "./host-names.js";
 import type { SigningKeys } from "./jwt.js";
-import { LoopbackServer } from "./loopback-server.js";
 import type { Settings } from "./options.js";
 import { type ReceivedRequest, readRequest } from "./read-request.js";
 import { RequestLog } from "./request-log.js";
@@ -22,6 +24,9 @@ import type { Source, SourceContext, SourceResponse } from "./sources/source.js"
 import { createIssuer, type TokenIssuer, TokenSourceError, type TokenTimes } from "./token-issuer.js";
 import { writeResponse } from "./write-response.js";
 import { createCertificate } from "./x509/certificate.js";
+
+/** The status of a request that a web page may have sent. */
+const FORBIDDEN = 403;
 
 export class Endpoint implements Emulator {
   readonly source: EmulatorSource;
@@ -35,7 +40,8 @@ export class Endpoint implements Emulator {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   readonly #settings: Settings;
-  readonly #server: LoopbackServer;
+  readonly #server: EndpointServer;
+  readonly #guard: RequestGuard;
   readonly #source: Source;
   readonly #issueToken: TokenIssuer;
   readonly #log = new RequestLog();
@@ -45,9 +51,10 @@ export class Endpoint implements Emulator {
 
   /** Resolves once the endpoint listens. */
   static async start(settings: Settings, keys: SigningKeys): Promise<Endpoint> {
-    const { port, secure, tls } = settings;
-    const certificate = secure ? await createCertificate(settings.certificate) : undefined;
-    const server = await LoopbackServer.listen({ port, certificate, tls });
+    const { allowedHosts, host, port, secure, tls } = settings;
+    const names = certificateNames(host, allowedHosts);
+    const certificate = secure ? await createCertificate({ names, ...settings.certificate }) : undefined;
+    const server = await EndpointServer.listen({ host, port, certificate, tls });
     try {
       return new Endpoint(settings, keys, server, certificate && withoutKey(certificate));
     } catch (error) {
@@ -60,12 +67,13 @@ export class Endpoint implements Emulator {
   private constructor(
     settings: Settings,
     keys: SigningKeys,
-    server: LoopbackServer,
+    server: EndpointServer,
     certificate: EmulatorCertificate | undefined,
   ) {
     const { origin } = server;
     this.#settings = settings;
     this.#server = server;
+    this.#guard = new RequestGuard({ ...settings, origin });
     this.#source = settings.definition.create(sourceContext(settings, { certificate, keys, origin }));
     this.#issueToken = createIssuer(settings, keys, this.#closing.signal);
     this.source = settings.source;
@@ -74,12 +82,20 @@ export class Endpoint implements Emulator {
     this.requests = this.#log.requests;
     this.origin = origin;
     this.url = origin + this.#source.path;
-    this.env = this.#source.env;
+    const { env } = this.#source;
+    this.env = { ...emptyEarlierVariables(this.source, env, process.env), ...env };
     this.issueAssertion = this.#source.issueAssertion;
     server.onRequest((incoming, outgoing, connection) => {
       // A client may disconnect during its request.
       this.#serve(incoming, outgoing, connection).catch(() => outgoing.destroy());
     });
+  }
+
+  apply(env: Environment): () => void {
+    if (typeof env !== "object" || env === null) {
+      throw new TypeError("emulator: apply needs an environment, such as process.env.");
+    }
+    return applyVariables(this.source, this.#source.env, env);
   }
 
   next(faults: Fault | readonly Fault[]): void {
@@ -115,6 +131,12 @@ export class Endpoint implements Emulator {
     outgoing: ServerResponse,
     connection: Socket | undefined,
   ): Promise<void> {
+    const refusal = this.#guard.refusal(incoming.headers);
+    if (refusal !== undefined) {
+      incoming.resume();
+      writeResponse(outgoing, connection, this.#settings.definition.errorResponse(FORBIDDEN, refusal));
+      return;
+    }
     const request = await readRequest(incoming);
     const document = this.#source.discoveryDocument?.(request);
     if (document) {

@@ -68,8 +68,12 @@ export interface AzureCliOptions {
 }
 
 /**
- * Starts a managed identity endpoint on 127.0.0.1 and resolves once it listens. It never listens on another interface,
- * writes no log, and keeps the process alive until `close()`.
+ * Starts a managed identity endpoint and resolves once it listens. It writes no log, and keeps the process alive until
+ * `close()`.
+ *
+ * Web pages cannot get a token: a request is refused with status 403, and not recorded, if it has an `Origin` header, or
+ * a `Host` header other than `127.0.0.1`, `localhost` and `[::1]` with the endpoint's port, the address in `host`, and the
+ * names in `allowedHosts`.
  *
  * The first endpoint of a process needs about 100 ms to generate the key that signs tokens.
  *
@@ -82,8 +86,21 @@ export function startEmulator(options: EmulatorOptions): Promise<Emulator>;
 export interface EmulatorOptions {
   /** The source to emulate. Case and dashes are ignored. */
   source: EmulatorSource | EmulatorSourceName;
+  /**
+   * The address to listen on: an IP address or `localhost`. Default 127.0.0.1, which other machines and containers cannot
+   * reach; 0.0.0.0 is every interface. With tokens of `azureCliTokens`, which are real, any other than a loopback address
+   * requires a source that has a secret ("app-service", "machine-learning", "service-fabric") and the option `secret`,
+   * with 16 or more characters.
+   */
+  host?: string;
   /** TCP port, 0 to 65,535. Default 0: a free port. */
   port?: number;
+  /**
+   * Further host names under which clients contact the endpoint, such as the name of its container: the values of the
+   * `Host` header that are accepted. A name without a port is accepted with every port. The endpoint's own certificate is
+   * also for these names. Case is ignored. Default: none.
+   */
+  allowedHosts?: readonly string[];
   /** The user-assigned identities. Default `userAssignedIdentity` and `otherUserAssignedIdentity`. */
   identities?: readonly EmulatorIdentity[];
   /**
@@ -171,7 +188,10 @@ export interface CertificateOptions {
   notBefore?: Date;
   /** End of validity, in whole seconds. Default: 30 days from now by the system's clock. */
   notAfter?: Date;
-  /** Valid DNS names and IPv4 addresses. Default ["localhost", "127.0.0.1"]; [] omits the extension. */
+  /**
+   * Valid DNS names and IPv4 addresses. [] omits the extension. Default ["localhost", "127.0.0.1"]; for the certificate
+   * of an endpoint also its `host` and its `allowedHosts`.
+   */
   names?: readonly string[];
 }
 
@@ -195,11 +215,22 @@ export interface Emulator {
   /** The source that the endpoint emulates. */
   readonly source: EmulatorSource;
   /**
-   * The environment variables by which clients detect this source. Copy them into the client's environment. A variable
-   * of another source that is set there already may take precedence.
+   * The environment variables by which clients detect this source, to be copied into the client's environment. A variable
+   * that was set when the endpoint started, and that selects a source which takes precedence, is here with an empty
+   * value, so that it selects nothing. `apply` deletes such variables instead.
    */
   readonly env: Readonly<Record<string, string>>;
-  /** Scheme, address and port, without a trailing slash. */
+  /**
+   * Sets this source's variables in an environment, such as `process.env`, and deletes the variables that select another
+   * source. Returns a function that restores the earlier values. A second call of that function has no effect.
+   *
+   * @throws {TypeError} If `env` is not an object.
+   */
+  apply(env: Record<string, string | undefined>): () => void;
+  /**
+   * Scheme, address and port, without a trailing slash. The address is that of the option `host`, or a loopback address
+   * if the endpoint listens on every interface.
+   */
   readonly origin: string;
   /** The token endpoint, without a query. */
   readonly url: string;

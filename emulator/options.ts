@@ -8,6 +8,8 @@ import type {
   EmulatorOptions,
   EmulatorSource,
 } from "managed-identity-native/emulator";
+import { isAzureCliTokens } from "./azure-cli.js";
+import { DEFAULT_HOST, isAllowableHost, isListenable, isLoopback } from "./host-names.js";
 import {
   Identities,
   type IdKind,
@@ -24,7 +26,11 @@ import type { IssuerOptions } from "./token-issuer.js";
 export interface Settings extends IssuerOptions {
   readonly source: EmulatorSource;
   readonly definition: SourceDefinition;
+  /** The address to listen on. */
+  readonly host: string;
   readonly port: number;
+  /** Further names of the endpoint in lower case, each for one port or for all. */
+  readonly allowedHosts: readonly string[];
   readonly secret: string;
   readonly identities: Identities;
   /** undefined: every resource exists. */
@@ -39,6 +45,8 @@ export interface Settings extends IssuerOptions {
 // The lifetime of IMDS's tokens: 24 hours.
 const DEFAULT_LIFETIME_SECONDS = 86_400;
 const MAX_PORT = 65_535;
+/** As many as the random half of a GUID in hexadecimal digits: 64 bits. */
+const MIN_SECRET_CHARS = 16;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const DOMAIN = /^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$/i;
 /** The name with which getManagedIdentitySource() reports IMDS when no variable is set, without case and dashes. */
@@ -54,6 +62,8 @@ export function parseOptions(options: EmulatorOptions): Settings {
   return {
     definition,
     source,
+    host: readHost(options, source),
+    allowedHosts: readAllowedHosts(options),
     port: readInteger(options, "port", 0, MAX_PORT) ?? 0,
     secret: readString(options, "secret") ?? randomBytes(16).toString("hex").toUpperCase(),
     tenantId: readTenant(options) ?? tenantId,
@@ -83,6 +93,41 @@ function readSource({ source }: { readonly source?: unknown }): EmulatorSource {
 
 function normalize(source: string): string {
   return source.toLowerCase().replaceAll("-", "");
+}
+
+/**
+ * The developer's own tokens leave the machine only to clients that prove that they have been given a secret. Emulated
+ * tokens are worthless.
+ */
+function readHost(options: EmulatorOptions, source: EmulatorSource): string {
+  const host = readString(options, "host") ?? DEFAULT_HOST;
+  if (!isListenable(host)) {
+    throw new TypeError('startEmulator: "host" must be an IP address, such as 127.0.0.1 or 0.0.0.0.');
+  }
+  if (isLoopback(host) || !isAzureCliTokens(options.tokens)) return host;
+  const withSecret = sourceNames.filter((name) => sourceDefinitions[name].requiresSecret);
+  if (!withSecret.includes(source)) {
+    const names = withSecret.join(", ");
+    throw new TypeError(
+      'startEmulator: "host" must be a loopback address, because tokens of the Azure CLI are real, and this source ' +
+        `requires no secret. Sources that do: ${names}.`,
+    );
+  }
+  if ((options.secret ?? "").length < MIN_SECRET_CHARS) {
+    throw new TypeError(
+      `startEmulator: "secret" must be set, with at least ${MIN_SECRET_CHARS} characters, because tokens of the Azure ` +
+        "CLI are real, and other machines can reach this address.",
+    );
+  }
+  return host;
+}
+
+function readAllowedHosts(options: EmulatorOptions): readonly string[] {
+  const hosts = readStrings(options, "allowedHosts") ?? [];
+  if (hosts.every(isAllowableHost)) return hosts.map((host) => host.toLowerCase());
+  throw new TypeError(
+    'startEmulator: "allowedHosts" must contain host names with or without a port, such as emulator:8080.',
+  );
 }
 
 /** A token that the emulator signs needs the tenant's GUID. A `tokens` function may also take the tenant's domain name. */

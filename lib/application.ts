@@ -7,25 +7,22 @@
 import type * as contract from "../index.js";
 import { checkAbortSignal } from "./abort.js";
 import { readOptions } from "./application-options.js";
+import { notifyBackgroundRefresh, type OnBackgroundTokenRefresh } from "./background-refresh.js";
 import { attachCache } from "./cache-plugin.js";
+import { type Callbacks, registerCallbacks } from "./call-callbacks.js";
 import { networkClientId, wrapLoggerCallback, wrapNetworkClient } from "./callback-adapters.js";
-import { CompletionQueue, getSharedQueue } from "./completion-queue.js";
+import { getQueue } from "./completion-queue.js";
 import { ManagedIdentitySourceNames } from "./constants.js";
 import { nextCorrelationId } from "./correlation-id.js";
 import { acquireChannels, openedChannels } from "./diagnostics-channels.js";
 import { countVariables, type EnvironmentSnapshot, isCurrent, snapshotEnvironment } from "./environment.js";
 import { CredentialUnavailableError, ManagedIdentityError, requireId, throwError } from "./errors.js";
+import { isFailure, toError } from "./failures.js";
 import { identityFromEnvironment } from "./identity-from-environment.js";
 import { inspectApplication } from "./inspect.js";
 import { rejectMisspeltIds } from "./misspelt-options.js";
-import {
-  type AcquisitionOutcome,
-  binding,
-  type JsEvent,
-  type JsFailure,
-  type NativeApplication,
-} from "./native-binding.js";
-import { PendingCall } from "./pending-call.js";
+import { type AcquisitionOutcome, binding, type NativeApplication } from "./native-binding.js";
+import { nextCallNumber, PendingCall } from "./pending-call.js";
 import {
   extraRequestFields,
   hasNoOptions,
@@ -44,7 +41,7 @@ import {
   toAuthenticationResult,
   withoutNull,
 } from "./result.js";
-import { hasOwn, option, own, promiseThen } from "./safe-objects.js";
+import { option, promiseThen } from "./safe-objects.js";
 import { isSystemClock } from "./system-clock.js";
 import { toTokenRequest } from "./token-credential.js";
 import { forgetReplacedTokens, TokenMemo } from "./token-memo.js";
@@ -54,37 +51,37 @@ const { generation } = binding;
 /** The audience of a managed identity token that is used as a client assertion. */
 const TOKEN_EXCHANGE_AUDIENCE = "api://AzureADTokenExchange";
 
-type OnBackgroundTokenRefresh = (ended: contract.BackgroundTokenRefresh) => void;
-
 export class ManagedIdentityApplication {
   readonly #native: NativeApplication;
   readonly #memo = new TokenMemo();
   /** The memo for CAE-enabled calls, whose tokens are cached separately. */
   #caeMemo: TokenMemo | undefined;
   readonly #onBackgroundTokenRefresh: OnBackgroundTokenRefresh | undefined;
-  #isObserving = false;
+  /** What native code calls for this application; undefined if it calls nothing. */
+  #callbacks: Callbacks | undefined;
   /** The environment that this application last used, and how many variables, from the front, determined the source. */
   #environment: EnvironmentSnapshot | undefined;
   #relevantVariables = 0;
-  /** A queue created after the logger and observer callbacks, so that their messages arrive before the outcome. */
-  #ownQueue: CompletionQueue | undefined;
 
   constructor(configuration?: contract.ManagedIdentityConfiguration | null) {
     const options = readOptions(configuration);
     const { networkClient, loggerCallback, cache, cacheDirectory, cachePlugin } = options;
     rejectMisspeltIds(configuration, options.managedIdentityIdParams);
+    const send = wrapNetworkClient(networkClient);
+    const writeLine = wrapLoggerCallback(loggerCallback);
     const native = binding.createApplication(
       options,
-      wrapNetworkClient(networkClient),
       networkClientId(networkClient),
-      wrapLoggerCallback(loggerCallback),
+      writeLine !== undefined,
     );
     if (isFailure(native)) throw new ManagedIdentityError(native.errorCode, "", native);
-    if (cache !== undefined) attachCache(native, cacheDirectory, cachePlugin);
+    const access = cache === undefined ? undefined : attachCache(native, cacheDirectory, cachePlugin);
     this.#native = native;
     const onRefresh = options.onBackgroundTokenRefresh as OnBackgroundTokenRefresh | null | undefined;
     this.#onBackgroundTokenRefresh = onRefresh ?? undefined;
-    if (loggerCallback !== undefined) this.#ownQueue = new CompletionQueue();
+    if (send !== undefined || access !== undefined || writeLine !== undefined) {
+      this.#callbacks = { ...(send && { send }), ...(access && { access }), ...(writeLine && { writeLine }) };
+    }
   }
 
   /** Not an async function: with thousands of concurrent calls, the state of each would be most of their cost. */
@@ -177,7 +174,7 @@ export class ManagedIdentityApplication {
     const generationAtStart = generation(); // Read first, so that a clear during the call is noticed.
     forgetReplacedTokens(generationAtStart);
     this.#observe();
-    const queue = this.#ownQueue ?? getSharedQueue();
+    const queue = getQueue();
     const call = new PendingCall(queue, now, generationAtStart, environment);
     const outcomeOrVariables = this.#native.acquire(
       resource,
@@ -191,6 +188,8 @@ export class ManagedIdentityApplication {
       call.number,
       typeof now === "number" ? now : undefined,
     );
+    // Afterwards, because native code releases the callbacks of every call that it accepted, and of no other.
+    if (this.#callbacks !== undefined) registerCallbacks(call.number, this.#callbacks);
     if (typeof outcomeOrVariables !== "number") {
       return Promise.resolve(settle(outcomeOrVariables, correlationId));
     }
@@ -224,23 +223,28 @@ export class ManagedIdentityApplication {
 
   /** Subscribes to native events once a callback or a channel subscriber needs them. */
   #observe(): void {
-    if (this.#isObserving) return;
+    if (this.#callbacks?.onEvent !== undefined) return;
     const onRefresh = this.#onBackgroundTokenRefresh;
     if (onRefresh === undefined && !openedChannels()?.hasNativeSubscribers()) return;
-    this.#isObserving = true;
-    this.#native.observe((event) => {
+    this.#callbacks ??= {};
+    this.#callbacks.onEvent = (event) => {
       try {
         if (event.kind === "refresh" && onRefresh !== undefined) notifyBackgroundRefresh(event, onRefresh);
         openedChannels()?.publish(event);
       } catch {
         // A failing subscriber must not end the process.
       }
-    });
-    this.#ownQueue = new CompletionQueue();
+    };
+    this.#native.observe();
   }
 
   async isAvailable(options?: contract.AvailabilityOptions | null): Promise<contract.Availability> {
-    const found = await this.#native.probe(option(options, "timeout"), snapshotEnvironment().native);
+    const number = nextCallNumber();
+    const { native: channel } = getQueue();
+    const { native: environment } = snapshotEnvironment();
+    const probe = this.#native.probe(option(options, "timeout"), environment, channel, number);
+    if (this.#callbacks !== undefined) registerCallbacks(number, this.#callbacks);
+    const found = await probe;
     if (isFailure(found)) throw new ManagedIdentityError(found.errorCode, nextCorrelationId(), found);
     return withoutNull(found, "reason") as contract.Availability;
   }
@@ -302,47 +306,4 @@ function applicationFromEnvironment(
   const functions = { option, throwError, requireId };
   const managedIdentityIdParams = identityFromEnvironment(env ?? process.env, functions);
   return new ManagedIdentityApplication({ ...configuration, managedIdentityIdParams });
-}
-
-/** Whether native code returned a failure in place of another object. */
-function isFailure(record: object): record is JsFailure {
-  return hasOwn(record, "errorCode");
-}
-
-/** Returns the error of a call that failed. */
-function toError(
-  outcome: Exclude<AcquisitionOutcome, { kind: "Token" }>,
-  correlationId: string,
-  Unavailable: typeof CredentialUnavailableError | undefined,
-): ManagedIdentityError {
-  if (outcome.kind === "Cleared") throw new Error("A cleared cache is no outcome of a call.");
-  const { failure } = outcome;
-  const Failure = (failure.unavailable && Unavailable) || ManagedIdentityError;
-  const error = new Failure(failure.errorCode, correlationId, failure);
-  openedChannels()?.recordFailure(error, correlationId);
-  return error;
-}
-
-/** Calls an application's callback with the outcome of a background refresh. */
-async function notifyBackgroundRefresh(event: JsEvent, onRefresh: OnBackgroundTokenRefresh): Promise<void> {
-  try {
-    await onRefresh(toBackgroundTokenRefresh(event));
-  } catch {
-    // An error of the callback must not affect the application.
-  }
-}
-
-function toBackgroundTokenRefresh(event: JsEvent): contract.BackgroundTokenRefresh {
-  const { correlationId } = event;
-  const failure = own(event, "failure");
-  if (failure !== undefined) {
-    return { successful: false, error: new ManagedIdentityError(failure.errorCode, correlationId, failure) };
-  }
-  const record = own(event, "token");
-  if (record === undefined) throw new TypeError("A refresh has a token or a failure.");
-  const token = normalizeToken(record);
-  return {
-    successful: true,
-    result: toAuthenticationResult(token, false, token.metadata, correlationId),
-  };
 }

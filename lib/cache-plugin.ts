@@ -19,8 +19,15 @@ type Access = (access: CacheAccess) => Promise<string | undefined>;
 /** The plug-ins of this thread's applications, each with its id and its access function. */
 const plugins = new WeakMap<contract.ICachePlugin, { readonly id: number; readonly access: Access }>();
 
-/** Sets where native code persists this application's tokens. Native code has checked the options. */
-export function attachCache(native: NativeApplication, directory: unknown, cachePlugin: unknown): void {
+/**
+ * Sets where native code persists this application's tokens. Native code has checked the options. Returns the function
+ * that accesses the plug-in, if there is one.
+ */
+export function attachCache(
+  native: NativeApplication,
+  directory: unknown,
+  cachePlugin: unknown,
+): Access | undefined {
   const { hostname }: typeof import("node:os") = nodeRequire("node:os");
   if (directory !== undefined && directory !== null) {
     native.useCacheDirectory(hostname());
@@ -28,19 +35,28 @@ export function attachCache(native: NativeApplication, directory: unknown, cache
     const plugin = cachePlugin as contract.ICachePlugin;
     const attached = plugins.get(plugin) ?? { id: binding.newTransportId(), access: serializeAccess(plugin) };
     plugins.set(plugin, attached);
-    native.useCachePlugin(hostname(), attached.access, attached.id);
+    native.useCachePlugin(hostname(), attached.id);
+    return attached.access;
   }
+  return undefined;
 }
 
 /** Returns a function that reads or replaces the record of an entry, one access at a time. It never rejects. */
 function serializeAccess(plugin: contract.ICachePlugin): Access {
   const cache = new SerializableCache();
-  let last: Promise<void> = Promise.resolve();
+  /** Undefined without a previous access: a promise keeps the async context that created it alive. */
+  let last: Promise<void> | undefined;
   return ({ entry, record }) => {
-    const access = last
+    const previous = last ?? Promise.resolve();
+    const access = previous
       .then(() => accessPlugin(plugin, cache, entry, record ?? undefined))
       .catch(() => undefined);
-    last = last.then(() => settleWithin(ACCESS_TIMEOUT_MS, access));
+    const turn = previous
+      .then(() => settleWithin(ACCESS_TIMEOUT_MS, access))
+      .then(() => {
+        if (last === turn) last = undefined;
+      });
+    last = turn;
     return access;
   };
 }

@@ -3,6 +3,7 @@
  */
 
 import type { ILoggerCallback, INetworkModule, NetworkRequestOptions } from "../index.js";
+import type { Callbacks } from "./call-callbacks.js";
 import { binding, type JsNetworkResponse } from "./native-binding.js";
 import { blockThenable } from "./safe-objects.js";
 
@@ -25,7 +26,7 @@ function isClient(client: unknown): client is INetworkModule {
 }
 
 /** Wraps a network client: the function never rejects and resolves with a plain record. */
-export function wrapNetworkClient(client: unknown): SendFunction | undefined {
+export function wrapNetworkClient(client: unknown): Callbacks["send"] | undefined {
   if (!isClient(client)) return undefined;
   return async ({ post, url, headers, body }) => {
     try {
@@ -62,7 +63,7 @@ function toRecord(response: unknown): JsNetworkResponse {
 function readStatus(response: unknown): number {
   const { status } = (response ?? {}) as { status?: unknown };
   if (typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 599) return status;
-  throw new TypeError("it resolved with something that has no HTTP status");
+  throw new TypeError("it resolved with a value without an HTTP status");
 }
 
 function readHeader(headers: unknown, name: string): string | undefined {
@@ -113,7 +114,7 @@ function readErrorCode(error: unknown): string | undefined {
 }
 
 /** Wraps a logger callback: exceptions and rejections are ignored. */
-export function wrapLoggerCallback(callback: unknown): LogFunction | undefined {
+export function wrapLoggerCallback(callback: unknown): Callbacks["writeLine"] | undefined {
   if (typeof callback !== "function") return undefined;
   return (level, message) => {
     callLogger(callback as ILoggerCallback, level, message);

@@ -4,7 +4,7 @@
 
 import { binding, type Environment, type NodeRoots } from "./native-binding.js";
 import { createNodeRoots } from "./node-roots.js";
-import { hasOwn, isInherited } from "./safe-objects.js";
+import { EMPTY_OBJECT, hasOwn } from "./safe-objects.js";
 
 /** The variables at one time, and native code's object for them. */
 export type EnvironmentSnapshot = {
@@ -47,7 +47,7 @@ export function snapshotEnvironment(): EnvironmentSnapshot {
 
 /** Returns an environment variable; process.env inherits from Object.prototype, too. */
 function variable(env: NodeJS.ProcessEnv, name: string | undefined): string | undefined {
-  if (name === undefined || (isInherited(name) && !hasOwn(env, name))) return undefined;
+  if (name === undefined || (name in EMPTY_OBJECT && !hasOwn(env, name))) return undefined;
   return env[name];
 }
 

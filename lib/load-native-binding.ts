@@ -3,7 +3,7 @@
  * a clone, where a build puts it. It starts no program and reads no file except the add-on.
  */
 
-import { nodeRequire } from "./node-require.js";
+import { nodeRequire, requirePackage } from "./node-require.js";
 import { VERSION } from "./version.js";
 
 type NativeBinding = typeof import("../binding.js");
@@ -37,22 +37,22 @@ export function loadNativeBinding(): NativeBinding {
   const targets = TARGETS[`${process.platform}-${process.arch}`] ?? [];
   const errors: LoadErrors = new Map();
   return (
-    (isInstalled ? loadFirst(targets, siblingAddon, errors) : loadLocalAddon(targets, errors)) ??
-    loadFirst(targets, packageName, errors) ??
+    (isInstalled ? loadFirst(targets, requireSibling, errors) : loadLocalAddon(targets, errors)) ??
+    loadFirst(targets, requirePackage, errors) ??
     loadChosenLibrary() ??
     throwMissingAddon(targets, errors)
   );
 }
 
-/** Loads the first add-on that can be loaded; `locate` returns its path or its name. */
+/** Loads the first add-on that can be loaded. */
 function loadFirst(
   targets: readonly string[],
-  locate: (target: string) => string,
+  load: (target: string) => unknown,
   errors: LoadErrors,
 ): NativeBinding | undefined {
   for (const target of targets) {
     try {
-      const addon: NativeBinding = nodeRequire(locate(target));
+      const addon = load(target) as NativeBinding;
       if (addon.version() === VERSION) return addon;
       throw new Error(`it is version ${addon.version()}, and this package is version ${VERSION}`);
     } catch (error) {
@@ -76,11 +76,18 @@ function packageName(target: string): string {
   return `${PACKAGE}-${target}`;
 }
 
+/** Loads the add-on in its package beside this one, which saves reading that package's package.json. */
+function requireSibling(target: string): unknown {
+  return nodeRequire(`${__dirname}/../../${packageName(target)}/${PACKAGE}.${target}.node`);
+}
+
 /** Loads an add-on that was copied beside a bundle of this file, or built in the clone that this file is in. */
 function loadLocalAddon(targets: readonly string[], errors: LoadErrors): NativeBinding | undefined {
   return (
-    loadFirst(targets, (target) => `./${PACKAGE}.${target}.node`, errors) ??
-    (isClone() ? loadFirst(targets, (target) => `../${PACKAGE}.${target}.node`, errors) : undefined)
+    loadFirst(targets, (target) => nodeRequire(`./${PACKAGE}.${target}.node`), errors) ??
+    (isClone()
+      ? loadFirst(targets, (target) => nodeRequire(`../${PACKAGE}.${target}.node`), errors)
+      : undefined)
   );
 }
 
@@ -97,33 +104,6 @@ function isClone(): boolean {
 function loadChosenLibrary(): NativeBinding | undefined {
   const { NAPI_RS_NATIVE_LIBRARY_PATH: path } = process.env;
   return path === undefined || path === "" ? undefined : nodeRequire(path);
-}
-
-/**
- * Returns the path of an add-on in its package beside this one, which saves reading that package's package.json. Each
- * path is spelt out, because tools that trace files (Next.js, ncc) find it in this form only.
- */
-function siblingAddon(target: string): string {
-  switch (target) {
-    case "linux-x64-gnu":
-      return `${__dirname}/../../managed-identity-native-linux-x64-gnu/managed-identity-native.linux-x64-gnu.node`;
-    case "linux-x64-musl":
-      return `${__dirname}/../../managed-identity-native-linux-x64-musl/managed-identity-native.linux-x64-musl.node`;
-    case "linux-arm64-gnu":
-      return `${__dirname}/../../managed-identity-native-linux-arm64-gnu/managed-identity-native.linux-arm64-gnu.node`;
-    case "linux-arm64-musl":
-      return `${__dirname}/../../managed-identity-native-linux-arm64-musl/managed-identity-native.linux-arm64-musl.node`;
-    case "darwin-x64":
-      return `${__dirname}/../../managed-identity-native-darwin-x64/managed-identity-native.darwin-x64.node`;
-    case "darwin-arm64":
-      return `${__dirname}/../../managed-identity-native-darwin-arm64/managed-identity-native.darwin-arm64.node`;
-    case "win32-x64-msvc":
-      return `${__dirname}/../../managed-identity-native-win32-x64-msvc/managed-identity-native.win32-x64-msvc.node`;
-    case "win32-arm64-msvc":
-      return `${__dirname}/../../managed-identity-native-win32-arm64-msvc/managed-identity-native.win32-arm64-msvc.node`;
-    default:
-      return packageName(target);
-  }
 }
 
 /** Throws an error that says which add-on is missing, or why it cannot be loaded, and what helps. */
@@ -165,12 +145,6 @@ function remedyFor({ code }: NodeJS.ErrnoException, reason: string): string | un
   }
   if (code === "ERR_DLOPEN_DISABLED") {
     return "Node.js runs with --no-addons, which may stand in NODE_OPTIONS. Start it without that option.";
-  }
-  if (code === "ERR_ACCESS_DENIED") {
-    return (
-      "Node.js runs with --permission, which forbids reading the add-on. Start it with --allow-addons and with\n" +
-      "--allow-fs-read for the folder node_modules."
-    );
   }
   if (/failed to map segment|operation not permitted/i.test(reason)) {
     return (

@@ -14,7 +14,8 @@ const { generation } = binding;
 
 let lastCallNumber = 0;
 
-function nextCallNumber(): number {
+/** Returns the number by which native code names a call. */
+export function nextCallNumber(): number {
   lastCallNumber = (lastCallNumber + 1) >>> 0; // A u32 in native code.
   return lastCallNumber;
 }

@@ -6,7 +6,7 @@ import type { AbortSignalLike } from "../index.js";
 import { nextCorrelationId } from "./correlation-id.js";
 import { ManagedIdentityError } from "./errors.js";
 import type { JsRequestOptions } from "./native-binding.js";
-import { hasOwn, isInherited, option } from "./safe-objects.js";
+import { EMPTY_OBJECT, hasOwn, option } from "./safe-objects.js";
 
 /** The fields of a request, or of getToken's options, of any type. */
 export type RequestFields = {
@@ -28,18 +28,18 @@ export type Request = string | RequestFields | null | undefined;
 /** Whether Object.prototype has a field of a request or of getToken's options. */
 export function isObjectPrototypePolluted(): boolean {
   return (
-    isInherited("resource") ||
-    isInherited("scopes") ||
-    isInherited("forceRefresh") ||
-    isInherited("claims") ||
-    isInherited("abortSignal") ||
-    isInherited("timeout") ||
-    isInherited("tenantId") ||
-    isInherited("enableCae") ||
-    isInherited("retryIdentityNotFound") ||
-    isInherited("requestOptions") ||
-    isInherited("signal") ||
-    isInherited("scope")
+    "resource" in EMPTY_OBJECT ||
+    "scopes" in EMPTY_OBJECT ||
+    "forceRefresh" in EMPTY_OBJECT ||
+    "claims" in EMPTY_OBJECT ||
+    "abortSignal" in EMPTY_OBJECT ||
+    "timeout" in EMPTY_OBJECT ||
+    "tenantId" in EMPTY_OBJECT ||
+    "enableCae" in EMPTY_OBJECT ||
+    "retryIdentityNotFound" in EMPTY_OBJECT ||
+    "requestOptions" in EMPTY_OBJECT ||
+    "signal" in EMPTY_OBJECT ||
+    "scope" in EMPTY_OBJECT
   );
 }
 

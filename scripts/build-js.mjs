@@ -15,12 +15,14 @@ const ENTRIES = [
   { name: "index", source: "lib/index" },
   { name: "emulator", source: "emulator/index" },
   { name: "cli", source: "cli/main" },
+  { name: "testing", source: "testing/index" },
 ];
 
 const common = {
   absWorkingDir: root,
   bundle: true,
   charset: "utf8",
+  external: ["managed-identity-native-*"],
   legalComments: "none",
   logLevel: "warning",
   metafile: true,

@@ -1,11 +1,11 @@
-//! The names of the sources, and the parts of error messages that depend on the source.
+//! The names of the token sources, and the texts about each.
 
 use crate::platform::variable;
 
-/// msal-node's name of IMDS if it was detected and is not merely the default.
+/// msal-node's name for IMDS that was detected and is not only the default.
 const IMDS: &str = "Imds";
 
-/// The sources of tokens, with msal-node's names.
+/// The token sources, by their names in msal-node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceName {
     /// App Service, Functions, Container Apps, Automation.
@@ -14,13 +14,13 @@ pub enum SourceName {
     AzureArc,
     /// Azure Cloud Shell.
     CloudShell,
-    /// The instance metadata service (IMDS) of a virtual machine. The default if no other source is detected.
+    /// IMDS: virtual machines, and the default.
     DefaultToImds,
     /// Azure Machine Learning.
     MachineLearning,
     /// Service Fabric.
     ServiceFabric,
-    /// A pod with a workload identity, on AKS or another Kubernetes cluster.
+    /// A pod with a workload identity, on AKS or elsewhere.
     WorkloadIdentity,
 }
 
@@ -36,7 +36,7 @@ impl SourceName {
         Self::WorkloadIdentity,
     ];
 
-    /// Returns the name as callers see it.
+    /// Returns the name in the public API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AppService => "AppService",
@@ -49,7 +49,7 @@ impl SourceName {
         }
     }
 
-    /// Returns the source with a name; `None` for an unknown name. `Imds` is another name of the default.
+    /// Parses a name of the option `source`; `Imds` is an alias of `DefaultToImds`.
     pub fn parse(text: &str) -> Option<Self> {
         if text == IMDS {
             return Some(Self::DefaultToImds);
@@ -57,7 +57,7 @@ impl SourceName {
         Self::ALL.into_iter().find(|name| name.as_str() == text)
     }
 
-    /// Returns the variables that the source requires, as a list for an error message; `None` for IMDS, which requires none.
+    /// Returns the variables that the source needs, as part of a sentence; `None` for IMDS, which needs no variable.
     pub(super) fn needs(self) -> Option<&'static str> {
         Some(match self {
             Self::ServiceFabric => "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT",
@@ -72,7 +72,7 @@ impl SourceName {
         })
     }
 
-    /// Returns the name for error messages.
+    /// Returns the name of the source in messages.
     pub fn display_name(self) -> &'static str {
         match self {
             Self::AppService => "App Service's token endpoint",
@@ -85,13 +85,13 @@ impl SourceName {
         }
     }
 
-    /// Returns how many variables at the start of [`variable::ALL`] determine that this is the source and what its requests
-    /// are. While these do not change, nothing that depends on the environment changes.
+    /// Returns how many elements of [`variable::ALL`], from the front, determine the source and its requests. While these
+    /// variables are unchanged, nothing that depends on the environment changes.
     pub fn relevant_variable_count(self) -> usize {
         let last = match self {
             Self::ServiceFabric | Self::AppService => variable::IDENTITY_SERVER_THUMBPRINT,
             Self::MachineLearning | Self::CloudShell => variable::DEFAULT_IDENTITY_CLIENT_ID,
-            // Which of the two is detected also depends on the agent's file, so both depend on the same variables.
+            // The agent's file may appear or disappear, so the variables of both sources are relevant to both.
             Self::AzureArc | Self::DefaultToImds => variable::AZURE_POD_IDENTITY_AUTHORITY_HOST,
             Self::WorkloadIdentity => return variable::ALL.len(),
         };
@@ -105,28 +105,28 @@ impl SourceName {
     pub(super) fn unreachable_remedy(self) -> &'static str {
         match self {
             Self::DefaultToImds => {
-                "There is no IMDS here: this is not an Azure host, or a firewall or a network policy blocks it. For \
-                 development, run the program with this package's emulator: npx managed-identity-native emulator -- \
-                 <your command>."
+                "There is no IMDS here: this host is not in Azure, or a firewall or a network policy blocks it. For \
+                 development, run the program with this package's emulator: npx managed-identity-native emulator \
+                 -- <your command>."
             }
             Self::AzureArc => "Check that the Azure Connected Machine agent (himds) is running.",
             Self::WorkloadIdentity => "Check outbound network access, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",
             _ => {
-                "Check that the endpoint in the environment is that of this host and that its sidecar is running."
+                "Check that the endpoint in the environment belongs to this host and that its sidecar is running."
             }
         }
     }
 
-    /// Returns what helps against a 401 or 403 of a source that authenticates with a secret from the environment.
+    /// Returns the advice for a 401 or 403 without a message, if requests carry a secret of the environment.
     pub(super) fn refused_remedy(self) -> Option<&'static str> {
         match self {
             Self::AppService | Self::ServiceFabric => Some(
-                "The secret in IDENTITY_HEADER is probably outdated: it changes when the app restarts, so read it from the \
+                "The secret in IDENTITY_HEADER is probably outdated: it changes when the app restarts. Read it from the \
                  app's own environment and do not keep a copy.",
             ),
             Self::MachineLearning => Some(
-                "The secret in MSI_SECRET is probably outdated: it changes when the compute restarts, so read it from its \
-                 own environment and do not keep a copy.",
+                "The secret in MSI_SECRET is probably outdated: it changes when the compute restarts. Read it from the \
+                 compute's own environment and do not keep a copy.",
             ),
             _ => None,
         }
@@ -140,11 +140,11 @@ impl SourceName {
                  P-384 or Ed25519."
             }
             Self::WorkloadIdentity => {
-                "Behind a proxy that inspects TLS, set NODE_EXTRA_CA_CERTS to a file with its certificate."
+                "Behind a proxy that intercepts TLS, set NODE_EXTRA_CA_CERTS to the file of its CA certificate."
             }
             _ => {
-                "Its certificate must be issued by an authority that this process trusts; for another authority, set \
-                 NODE_EXTRA_CA_CERTS to a file with its certificate."
+                "Its certificate must be issued by an authority in the trust roots of this process. To trust another \
+                 authority, set NODE_EXTRA_CA_CERTS to the file of its certificate."
             }
         }
     }

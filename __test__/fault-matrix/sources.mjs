@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { has } from "../support/capabilities.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
@@ -14,7 +15,7 @@ export const SECRET = "hush-hush-header-value";
 /** Loopback addresses, each returned once, so that a port that was closed on one is not reused by another server. */
 let lastAddress = 1;
 function uniqueAddress() {
-  if (process.platform !== "linux") return "127.0.0.1";
+  if (!has("other loopback addresses")) return "127.0.0.1";
   lastAddress += 1;
   return `127.0.0.${lastAddress}`;
 }

@@ -1,12 +1,16 @@
-// A function, bundled in each way that README names, and laid out in a folder as it would be deployed: the bundle,
-// and the packages only where the bundle needs them.
+// A function, bundled in each way that docs/bundlers.md describes, and laid out in a folder as it would be deployed: the
+// bundle, and the packages or the add-on only where the bundle needs them.
 
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { promisify } from "node:util";
+import nodeResolve from "@rollup/plugin-node-resolve";
 import { build } from "esbuild";
+import { rollup } from "rollup";
+import { build as viteBuild } from "vite";
+import webpack from "webpack";
 
 const run = promisify(execFile);
 const ncc = join(
@@ -15,10 +19,30 @@ const ncc = join(
   "ncc",
   "cli.js",
 );
-const REQUIRE =
-  'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
 
-/** By name: how `entry` becomes the bundle in `folder`, which is returned, and whether it needs the packages beside. */
+/** How each bundler makes a bundle of `entry` in `folder`; resolves with its path, fails if there is a warning. */
+const bundlers = {
+  "esbuild, CommonJS": (entry, folder) => esbuilt(entry, folder, "cjs"),
+  "esbuild, ECMAScript modules": (entry, folder) => esbuilt(entry, folder, "esm"),
+  "webpack, CommonJS": (entry, folder) =>
+    webpacked(entry, folder, { output: { filename: "function.js", library: { type: "commonjs2" } } }),
+  "webpack, ECMAScript modules": (entry, folder) =>
+    webpacked(entry, folder, {
+      experiments: { outputModule: true },
+      output: { filename: "function.mjs", module: true, library: { type: "module" } },
+    }),
+  "rollup, CommonJS": (entry, folder) => rolledUp(entry, folder, "cjs"),
+  "rollup, ECMAScript modules": (entry, folder) => rolledUp(entry, folder, "es"),
+  "Vite SSR, all packages bundled": (entry, folder) => builtByVite(entry, folder, { noExternal: true }),
+};
+
+/** The files that are deployed with a bundle. */
+const deployments = {
+  "node_modules beside it": { packages: true },
+  "the add-on copied": { addon: true },
+};
+
+/** By name: how `entry` becomes the bundle in `folder`, which is returned, and what the bundle needs beside it. */
 export const bundles = {
   "esbuild, the package external, CommonJS": {
     packages: true,
@@ -28,17 +52,23 @@ export const bundles = {
     packages: true,
     make: (entry, folder) => esbuilt(entry, folder, "esm", { external: ["managed-identity-native"] }),
   },
-  "esbuild, the add-on copied, CommonJS": {
-    packages: false,
-    make: (entry, folder) => esbuilt(entry, folder, "cjs", { loader: { ".node": "copy" } }),
-  },
-  "esbuild, the add-on copied, ECMAScript modules": {
-    packages: false,
+  "webpack, the package external": {
+    packages: true,
     make: (entry, folder) =>
-      esbuilt(entry, folder, "esm", { loader: { ".node": "copy" }, banner: { js: REQUIRE } }),
+      webpacked(entry, folder, {
+        externals: { "managed-identity-native": "commonjs managed-identity-native" },
+        output: { filename: "function.js", library: { type: "commonjs2" } },
+      }),
+  },
+  "rollup, the package external": {
+    packages: true,
+    make: (entry, folder) => rolledUp(entry, folder, "es", ["managed-identity-native"]),
+  },
+  "Vite SSR, the package external": {
+    packages: true,
+    make: (entry, folder) => builtByVite(entry, folder, {}),
   },
   "ncc, the add-on copied": {
-    packages: false,
     make: async (entry, folder) => {
       const script = entry.replace(/\.ts$/, ".js"); // Its own compiler does not know TypeScript 7.
       await build({ entryPoints: [entry], outfile: script, format: "cjs", logLevel: "silent" });
@@ -46,6 +76,14 @@ export const bundles = {
       return join(folder, "index.js");
     },
   },
+  ...Object.fromEntries(
+    Object.entries(bundlers).flatMap(([bundler, make]) =>
+      Object.entries(deployments).map(([deployment, needed]) => [
+        `${bundler}, ${deployment}`,
+        { ...needed, make },
+      ]),
+    ),
+  ),
 };
 
 async function esbuilt(entry, folder, format, options) {
@@ -65,10 +103,90 @@ async function esbuilt(entry, folder, format, options) {
   return join(folder, `function${extension}`);
 }
 
+async function webpacked(entry, folder, { output, ...options }) {
+  const compiler = webpack({
+    ...options,
+    mode: "production",
+    context: dirname(entry),
+    entry: await toJavaScript(entry, folder),
+    target: "node20",
+    output: { ...output, path: folder },
+  });
+  const stats = await promisify(compiler.run.bind(compiler))();
+  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
+  if (errors.length + warnings.length > 0) throw new Error(JSON.stringify([...errors, ...warnings]));
+  return join(folder, output.filename);
+}
+
+async function rolledUp(entry, folder, format, external = []) {
+  const file = join(folder, format === "es" ? "function.mjs" : "function.js");
+  const bundle = await rollup({
+    input: await toJavaScript(entry, folder),
+    external: [/^node:/, ...external],
+    onwarn: ({ message }) => {
+      throw new Error(message);
+    },
+    plugins: [nodeResolve()],
+  });
+  await bundle.write({ file, format });
+  return file;
+}
+
+async function builtByVite(entry, folder, ssr) {
+  const script = await toJavaScript(entry, folder);
+  await viteBuild({
+    root: dirname(script),
+    configFile: false,
+    customLogger: strictLogger(),
+    logLevel: "silent",
+    ssr,
+    build: {
+      ssr: script,
+      outDir: folder,
+      emptyOutDir: true,
+      rollupOptions: { output: { entryFileNames: "function.mjs" } },
+    },
+  });
+  return join(folder, "function.mjs");
+}
+
+/** A logger of Vite's that fails on a warning. */
+function strictLogger() {
+  const fail = (message) => {
+    throw new Error(message);
+  };
+  const ignore = () => undefined;
+  return {
+    info: ignore,
+    warn: fail,
+    warnOnce: fail,
+    error: ignore,
+    clearScreen: ignore,
+    hasErrorLogged: () => false,
+    hasWarned: false,
+  };
+}
+
+/** The entry in JavaScript, beside it, once for each bundle: those bundlers do not compile TypeScript. */
+async function toJavaScript(entry, folder) {
+  const script = entry.replace(/\.ts$/, `-${basename(dirname(folder))}.mjs`);
+  await build({ entryPoints: [entry], outfile: script, format: "esm", logLevel: "silent" });
+  return script;
+}
+
 /** Bundles `entry`, a file of `project`, into a folder of its own; resolves with the path of the bundle. */
-export async function deploy({ make, packages }, { project, entry, folder }) {
+export async function deploy({ make, packages, addon }, { project, entry, folder }) {
   mkdirSync(folder, { recursive: true });
   const bundle = await make(join(project, entry), join(folder, "dist"));
-  if (packages) cpSync(join(project, "node_modules"), join(folder, "node_modules"), { recursive: true });
+  const modules = join(project, "node_modules");
+  if (packages) cpSync(modules, join(folder, "node_modules"), { recursive: true });
+  if (addon) copyAddon(modules, dirname(bundle));
   return bundle;
+}
+
+function copyAddon(modules, folder) {
+  for (const name of readdirSync(modules).filter((name) => name.startsWith("managed-identity-native-"))) {
+    const file = readdirSync(join(modules, name)).find((path) => extname(path) === ".node");
+    copyFileSync(join(modules, name, file), join(folder, file));
+  }
 }

@@ -1,14 +1,14 @@
-// What a package must contain, by rule: whatever its manifest leads to, and whatever that leads to in turn. It does
-// not look at `files`, so that a file that `files` forgets, or one that nobody needs, shows.
+// The files that a package must contain: those that its manifest refers to, and those that they refer to in turn. The
+// field `files` is not read, so that the test finds both a file that it forgets and one that is not needed.
 
 import { existsSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 
-/** Read by people or by npm, and led to by nothing. */
+/** Files for people or for npm, to which no other file refers. */
 const DOCUMENT = /^(package\.json|LICENSE|THIRD-PARTY-NOTICES\.txt|[A-Z]+\.md|docs\/.+\.md)$/;
 const CODE = /\.[cm]?js$/;
 const TYPES = /\.d\.([cm]?)ts$/;
-/** A file beside, as `require`, `import`, `export … from` and `new URL` name it. */
+/** A reference to a file, as `require`, `import`, `export … from` and `new URL` name it. */
 const REFERENCE = /(?:require\(|from|import\(?|new URL\()\s*["'](\.{1,2}\/[^"']+)["']/g;
 
 /** The paths that package.json names: entry points, types, programs. */
@@ -23,7 +23,7 @@ function leaves(field) {
   return typeof field === "string" ? [field] : Object.values(field).flatMap(leaves);
 }
 
-/** All files that the entries of a package lead to, as they lie in `source`; also those that are not there. */
+/** Returns all files that the entries of a package refer to, as paths in `source`, including missing ones. */
 export function needed({ source, manifest }) {
   const exists = (path) => existsSync(posix.join(source, path));
   const found = new Set();
@@ -48,7 +48,7 @@ function resolved(path, from, exists) {
   return candidates.find((candidate) => /\.\w+$/.test(candidate) && exists(candidate)) ?? path;
 }
 
-/** What is packed without being a document or needed, and what is needed without being packed. */
+/** Returns the packed files that are neither needed nor documents, and the needed ones that are not packed. */
 export function faults(packed) {
   const wanted = needed(packed);
   return {

@@ -1,5 +1,5 @@
-// How the add-on is found, and what somebody reads whose machine has none: which package it lacks, the usual causes,
-// and commands that fit that machine.
+// How the add-on is found, and the message if it is missing or may not be loaded: the package, the usual causes, and
+// commands for this machine.
 
 import { execFile } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ const whole = readManifest(root);
 const platforms = skeletons(root).map((name) => readManifest(join(root, "npm", name)));
 const own = platforms.find(({ name }) => name.endsWith(`-${platformFolder()}`));
 
-/** Loads the package and tells what came of it, and what else was seen. */
+/** Loads the package and prints the result, with the add-ons of the process and the programs that were started. */
 const PROGRAM = `
   const report = (outcome) => console.log(JSON.stringify({ ...outcome, started: globalThis.started }));
   const failed = ({ message, code, cause }) => report({ message, code, cause: cause?.message });
@@ -33,7 +33,7 @@ const REQUIRE = `${PROGRAM}
 const IMPORT = `${PROGRAM}
   import("managed-identity-native").then(loaded, failed);`;
 
-/** A project with the package as it is published, and with these platform packages: their add-ons by name. */
+/** Creates a project with the published package and with platform packages, whose add-ons are given by name. */
 function project(t, { addOns = {}, isClone = false } = {}) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "loader-")));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -63,13 +63,13 @@ async function load(folder, { as = "", program = REQUIRE, env = {} } = {}) {
   return JSON.parse(stdout);
 }
 
-/** The packages that a message tells to install. */
+/** Returns the arguments of the `npm install` commands in a message. */
 function commands(message) {
   return [...message.matchAll(/npm install(?: (.*))?$/gm)].map(([, options]) => options ?? "");
 }
 
 for (const { name, version, os, cpu, libc = [] } of platforms) {
-  test(`without ${name}, its machine is told to install that one`, async (t) => {
+  test(`without ${name}, the message says how to install it`, async (t) => {
     const { message, code, cause, started } = await load(project(t), {
       as: [...os, ...cpu, ...libc].join(" "),
     });
@@ -90,7 +90,7 @@ for (const { name, version, os, cpu, libc = [] } of platforms) {
 }
 
 for (const as of ["freebsd x64", "linux ia32 glibc", "win32 ia32", "sunos x64"]) {
-  test(`on ${as} there is nothing to install, which the message says`, async (t) => {
+  test(`on ${as} the message says that the machine is not supported`, async (t) => {
     const { message } = await load(project(t), { as });
     t.true(message.includes(`no add-on for this machine (${as})`), message);
     t.deepEqual(
@@ -101,7 +101,7 @@ for (const as of ["freebsd x64", "linux ia32 glibc", "win32 ia32", "sunos x64"])
   });
 }
 
-test("an add-on that cannot be loaded is told from one that is missing, with the linker's words", async (t) => {
+test("an add-on that cannot be loaded is reported with the linker's message, not as missing", async (t) => {
   const folder = project(t, { addOns: { [own.name]: "no shared object" } });
   const { message, code, cause } = await load(folder);
   const [first] = message.split("\n");
@@ -110,7 +110,53 @@ test("an add-on that cannot be loaded is told from one that is missing, with the
   t.true(first.includes(cause.split("\n")[0]));
 });
 
-test("a package of another version is refused by both versions, and the right one is named", async (t) => {
+/** Node.js's name of the option, which changed in version 23.5. */
+const PERMISSION = process.allowedNodeEnvironmentFlags.has("--permission")
+  ? "--permission"
+  : "--experimental-permission";
+/** For each reason: how the program is started, the code of the error, and the remedy. */
+const FORBIDDEN = {
+  "--permission": {
+    options: [PERMISSION, "--allow-fs-read=*", "--no-warnings"],
+    code: "ERR_DLOPEN_DISABLED",
+    remedy: "--allow-addons",
+  },
+  "--no-addons": { options: ["--no-addons"], code: "ERR_DLOPEN_DISABLED", remedy: "without that option" },
+};
+
+for (const [reason, { options, code, remedy }] of Object.entries(FORBIDDEN)) {
+  test(`an add-on forbidden by ${reason} has that remedy only`, async (t) => {
+    const folder = project(t, { addOns: { [own.name]: "built" } });
+    const settings = { cwd: folder, env: { PATH: process.env.PATH } };
+    const { stdout } = await run(process.execPath, [...options, "-e", REQUIRE], settings);
+    const outcome = JSON.parse(stdout);
+    t.is(outcome.code, code);
+    t.true(outcome.message.includes(own.name) && outcome.message.includes("cannot be used"), outcome.message);
+    t.true(outcome.message.includes(remedy), outcome.message);
+    t.deepEqual(commands(outcome.message), []);
+  });
+}
+
+test("an add-on on a noexec file system has that remedy only", async (t) => {
+  const folder = project(t, { addOns: { [own.name]: "built" } });
+  const addon = join(folder, "node_modules", own.name);
+  const script = `mount --bind ${addon} ${addon} && mount -o remount,bind,noexec ${addon} && exec "$@"`;
+  const command = ["--map-root-user", "--mount", "sh", "-c", script, "sh"];
+  const settings = { cwd: folder, env: { PATH: process.env.PATH } };
+  const tried = await run("unshare", [...command, "true"]).catch((error) => error);
+  if (tried.stdout === undefined || tried.code !== undefined) {
+    t.log(`no mount namespace: ${tried.message}`);
+    t.pass();
+    return;
+  }
+  const { stdout } = await run("unshare", [...command, process.execPath, "-e", REQUIRE], settings);
+  const { code, message } = JSON.parse(stdout);
+  t.is(code, "ERR_DLOPEN_FAILED");
+  t.true(message.includes("noexec"), message);
+  t.deepEqual(commands(message), []);
+});
+
+test("a package of another version is rejected, naming both versions", async (t) => {
   const folder = project(t);
   const modules = join(folder, "node_modules");
   mkdirSync(join(modules, own.name));
@@ -122,7 +168,7 @@ test("a package of another version is refused by both versions, and the right on
   t.true(cause.includes("0.0.7"));
 });
 
-test("the JavaScript, the package and the add-on are of one version", async (t) => {
+test("the JavaScript, the package and the add-on have the same version", async (t) => {
   const folder = project(t, { addOns: { [own.name]: "built" } });
   t.is((await load(folder)).version, whole.version);
 });

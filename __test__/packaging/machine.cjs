@@ -1,5 +1,5 @@
-// Loaded before a program, it makes Node.js say that it runs on another machine, which the variable MACHINE describes:
-// platform, architecture and, on Linux, C library. It also counts the programs that are started.
+// Loaded before a program. Makes Node.js report another machine, which the variable MACHINE describes: platform,
+// architecture and, on Linux, C library. It also records the programs that are started.
 
 const childProcess = require("node:child_process");
 

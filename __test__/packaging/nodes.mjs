@@ -1,5 +1,5 @@
 // The versions of Node.js that an installed package is run under. On Linux x64 with glibc they are the packages that
-// nodes/package-lock.json pins, which are downloaded once into target/; elsewhere it is the Node.js that runs the tests.
+// nodes/package-lock.json pins, which are downloaded once into target/; elsewhere only the Node.js that runs the tests is used.
 
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ export const nodes =
       }))
     : [{ name: "this Node.js", version: process.version, executable: process.execPath }];
 
-/** Downloads what is not there yet. */
+/** Downloads the versions that are missing. */
 export async function installNodes() {
   if (nodes.every(({ executable }) => existsSync(executable)) && isCurrent()) return;
   mkdirSync(store, { recursive: true });

@@ -1,5 +1,5 @@
-// What the release workflow writes into the platform packages, by cargo-about, about the crates that are linked: for the
-// same platforms and by the same licences as cargo-deny lets in.
+// The notices about linked crates, which the release workflow writes into the platform packages with cargo-about: they
+// cover the platforms and licences that cargo-deny allows.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,12 +13,12 @@ function listed(file, name) {
   return [...items.matchAll(/"([^"]+)"/g)].map(([, item]) => item).sort();
 }
 
-test("the notices are of every platform's crates", (t) => {
+test("the notices cover the crates of every platform", (t) => {
   const targets = [...readManifest(root).napi.targets].sort();
   t.deepEqual(listed("about.toml", "targets"), targets);
   t.deepEqual(listed("deny.toml", "targets"), targets);
 });
 
-test("the notices know every licence that may come in", (t) => {
+test("the notices accept every licence that cargo-deny allows", (t) => {
   t.deepEqual(listed("about.toml", "accepted"), listed("deny.toml", "allow"));
 });

@@ -8,14 +8,14 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-/** What a release puts beside each add-on about the crates that are linked into it. */
+/** The file with the notices about linked crates, which a release puts beside each add-on. */
 export const NOTICES = "THIRD-PARTY-NOTICES.txt";
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
 const run = promisify(execFile);
 const manifest = createRequire(import.meta.url).resolve("@napi-rs/cli/package.json");
 const napi = join(dirname(manifest), "dist", "cli.js");
-/** What is installed or built, and what no package can contain. */
+/** Folders that are installed or built, which a package cannot contain. */
 const LEFT_BEHIND = new Set(["node_modules", "target", ".git"]);
 
 /** The folder below npm/ for this machine. */

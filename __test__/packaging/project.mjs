@@ -1,5 +1,5 @@
-// A project of somebody else's: an empty folder with the packages installed from their tarballs, offline and without
-// scripts, and the programs of consumer/ beside them.
+// A user's project: an empty folder with the packages installed from their tarballs, offline and without scripts, and the
+// programs of consumer/.
 
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const consumer = fileURLToPath(new URL("consumer", import.meta.url));
 const NPM_OPTIONS = ["--offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-/** Nothing of this process's environment that could lead Node.js or the package elsewhere. */
+/** The variables that programs inherit: none that affects Node.js or the package. */
 const KEPT = ["PATH", "HOME", "SystemRoot", "TEMP", "TMP", "TMPDIR"];
 
 /** Makes the folder and installs the tarballs in it. */
@@ -31,7 +31,7 @@ export async function runProgram(folder, options, { node = process.execPath, env
   return JSON.parse(stdout);
 }
 
-/** How a program failed: its status and what it wrote to its error output. */
+/** Runs a program that fails; resolves with its status and its error output. */
 export async function runFailing(folder, options, { env = {} } = {}) {
   const settings = { cwd: folder, env: { ...environment(), ...env } };
   const { code, stderr } = await run(process.execPath, options, settings).catch((error) => error);

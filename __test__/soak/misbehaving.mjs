@@ -11,6 +11,7 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { has } from "../support/capabilities.mjs";
 import { runConcurrently } from "./concurrency.mjs";
 import { between, choose, randomFrom } from "./random.mjs";
 
@@ -145,7 +146,7 @@ function run(from, to) {
 }
 
 const countResources = () =>
-  process.platform === "linux"
+  has("/proc")
     ? { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length }
     : { descriptors: Number.NaN, threads: Number.NaN };
 

@@ -8,6 +8,7 @@ import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { getHeapSpaceStatistics } from "node:v8";
+import { has } from "../support/capabilities.mjs";
 import { runConcurrently } from "./concurrency.mjs";
 
 const { ManagedIdentityApplication } = createRequire(import.meta.url)("managed-identity-native");
@@ -70,7 +71,7 @@ async function measureResources() {
     await new Promise((resolve) => setImmediate(resolve));
   }
   const { rss, heapUsed } = process.memoryUsage();
-  const descriptors = process.platform === "linux" ? readdirSync("/proc/self/fd").length : Number.NaN;
+  const descriptors = has("/proc") ? readdirSync("/proc/self/fd").length : Number.NaN;
   return {
     rss,
     rssWithoutNewSpace: rss - newSpaceSize(),

@@ -31,6 +31,8 @@ export async function startAzureCli(t) {
   const directory = mkdtempSync(join(tmpdir(), "fake-az-"));
   writeFileSync(join(directory, "az"), PROGRAM);
   chmodSync(join(directory, "az"), 0o755);
+  // Windows starts scripts of cmd.exe only.
+  writeFileSync(join(directory, "az.cmd"), `@"${process.execPath}" "%~dp0az" %*\r\n`);
   const calls = [];
   const waiting = [];
   let toOutput;

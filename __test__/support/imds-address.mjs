@@ -1,8 +1,6 @@
 // A network namespace with IMDS's own address, in which only the started process can answer. It is removed when the
 // process ends.
 
-import { spawnSync } from "node:child_process";
-
 const ADDRESS = "169.254.169.254";
 const LOOPBACK = `ip addr add ${ADDRESS}/32 dev lo && ip link set lo up`;
 /** A network interface whose peer is down: packets to the address are sent and never answered. */
@@ -17,13 +15,3 @@ function inNamespace(setUp) {
 export const ownAddressCommand = inNamespace(LOOPBACK);
 /** The same, except that connections to the address are neither accepted nor refused. */
 export const unansweredAddressCommand = inNamespace(`${LOOPBACK.split(" && ")[1]} && ${NO_ANSWER}`);
-
-/** Why namespaces are unavailable on this machine; undefined if they are available. */
-export const skipReason = findSkipReason(ownAddressCommand);
-export const unansweredSkipReason = findSkipReason(unansweredAddressCommand);
-
-function findSkipReason([command, ...rest]) {
-  if (process.platform !== "linux") return "no network namespace: Linux only";
-  const { status, error, stderr } = spawnSync(command, [...rest, "true"]);
-  return status === 0 ? undefined : `no network namespace: ${error ?? stderr}`.trim();
-}

@@ -2,15 +2,6 @@
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
-/** Why memory cannot be searched on this machine; undefined if it can. */
-export const unavailableReason = reason();
-
-function reason() {
-  if (process.platform !== "linux") return "Linux only";
-  // Under AddressSanitizer (scripts/sanitize) the process maps more memory than the machine has.
-  return process.env.LD_PRELOAD?.includes("asan") ? "not under AddressSanitizer" : undefined;
-}
-
 const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \S+ *(.*)$/;
 /** Mappings that the kernel adds to every process. */
 const KERNEL_MAPPINGS = /^\[v/;

@@ -24,6 +24,8 @@ export async function loadSource(path) {
     bundle: true,
     define: { PACKAGE_VERSION: JSON.stringify(version) },
     entryPoints: [`./${path}`],
+    // The platform packages, which are not installed here.
+    external: ["managed-identity-native-*"],
     format: "cjs",
     logLevel: "silent",
     outdir: "dist",

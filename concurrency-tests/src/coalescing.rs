@@ -1,5 +1,5 @@
-//! What must hold of the cache and the single flight under every schedule. That nobody waits for ever is shuttle's own
-//! check: it fails where every task waits.
+//! Invariants of the cache and of request coalescing under every schedule. shuttle itself checks for deadlocks: a test
+//! fails when all of its tasks wait.
 
 use std::time::Duration;
 
@@ -56,32 +56,32 @@ fn clear_removes_every_earlier_token() {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
         let first = harness.caller(CachePolicy::UseCache);
         let second = harness.caller(CachePolicy::ForceRefresh);
-        let clearing = {
+        let clear_thread = {
             let harness = harness.clone();
             thread::spawn(move || {
-                // Before the first request there is nothing that a clear could fail to forget.
+                // Before the first request, a clear has nothing to remove.
                 while harness.transport.count() == 0 {
                     thread::yield_now();
                 }
                 let sent = harness.transport.count();
                 harness.client.clear();
-                // Joins nothing that began before, and is not served what such a flight brings.
+                // This call neither joins a request that started before the clear nor gets the token of one.
                 let later = harness.outcome(CachePolicy::UseCache).expect("a token");
                 assert!(nth(&later) >= sent, "{} after {sent} requests", text(&later));
                 (sent, later)
             })
         };
         let third = harness.caller(CachePolicy::UseCache);
-        let mut remembered = tokens(vec![first, second, third]);
-        let (sent, later) = clearing.join().expect("no panic");
+        let mut returned = tokens(vec![first, second, third]);
+        let (sent, later) = clear_thread.join().expect("no panic");
         let held = harness.held().expect("a token is held");
         assert!(
             nth(&held) >= sent,
             "{} is held after {sent} requests",
             text(&held)
         );
-        remembered.push(later);
-        assert_memo_is_right(&harness, &remembered);
+        returned.push(later);
+        assert_memo_is_right(&harness, &returned);
     });
 }
 
@@ -89,13 +89,13 @@ fn clear_removes_every_earlier_token() {
 fn cache_and_memo_agree_after_concurrent_replacements() {
     under_every_schedule(|| {
         let harness = Harness::new(FakeTransport::always_granting(DAY));
-        let wishes = [
+        let policies = [
             CachePolicy::UseCache,
             CachePolicy::ForceRefresh,
             CachePolicy::ReplaceRefused,
             CachePolicy::ForceRefresh,
         ];
-        let tokens = tokens(wishes.map(|cache_policy| harness.caller(cache_policy)).into());
+        let tokens = tokens(policies.map(|cache_policy| harness.caller(cache_policy)).into());
         assert!(
             (1..=4).contains(&harness.transport.count()),
             "{}",
@@ -120,7 +120,7 @@ fn stale_token_is_refreshed_once_by_concurrent_callers() {
         assert_eq!(
             harness.client.generation(),
             0,
-            "an ordinary refresh disturbs nobody's memory"
+            "a background refresh does not invalidate memoized tokens"
         );
     });
 }
@@ -169,39 +169,39 @@ fn caller_joining_as_the_last_one_leaves_gets_a_token() {
         }
         let tokens = tokens(staying.into());
         assert_memo_is_right(&harness, &tokens);
-        // One for those who stay, one again after the failure, and one that was sent for one who left.
+        // One request for the remaining callers, one retry after its failure, and one for a caller that left.
         assert!(harness.transport.count() <= 3, "{}", harness.transport.count());
     });
 }
 
-/// Who has little time.
+/// The label of tasks whose timers fire.
 #[derive(Clone, Debug)]
-struct Hurried;
+struct TimesOut;
 
 #[test]
 fn timed_out_caller_gets_an_error_and_others_get_the_token() {
     under_every_schedule(|| {
         clear_triggers();
         let harness = Harness::new(FakeTransport::always_granting(DAY));
-        let patient: Vec<_> = (0..2).map(|_| harness.caller(CachePolicy::UseCache)).collect();
-        let hurried = {
+        let waiting: Vec<_> = (0..2).map(|_| harness.caller(CachePolicy::UseCache)).collect();
+        let timed_out = {
             let harness = harness.clone();
             thread::spawn(move || match harness.acquire(CachePolicy::UseCache) {
                 Acquisition::Ready(acquired) => Ok(acquired),
                 Acquisition::Pending(waiter) => shuttle::future::block_on(tokio::spawn(async move {
-                    set_label_for_task(me(), Hurried);
+                    set_label_for_task(me(), TimesOut);
                     waiter.wait().await
                 }))
                 .expect("no panic"),
             })
         };
-        let clock = thread::spawn(|| trigger_timeouts(|labels| labels.get::<Hurried>().is_some()));
-        match hurried.join().expect("no panic") {
+        let timer = thread::spawn(|| trigger_timeouts(|labels| labels.get::<TimesOut>().is_some()));
+        match timed_out.join().expect("no panic") {
             Ok(acquired) => assert_eq!(text(&acquired), "t0"),
             Err(error) => assert_eq!(error.code().as_str(), "network_unavailable"),
         }
-        clock.join().expect("no panic");
-        assert!(tokens(patient).iter().all(|acquired| text(acquired) == "t0"));
+        timer.join().expect("no panic");
+        assert!(tokens(waiting).iter().all(|acquired| text(acquired) == "t0"));
         assert_eq!(harness.transport.count(), 1);
     });
 }

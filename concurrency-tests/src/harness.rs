@@ -1,4 +1,4 @@
-//! What the tests share: how schedules are drawn, and an engine that many threads call.
+//! Shared parts of the tests: the choice of schedules, and a token client that many threads call.
 
 use std::io;
 
@@ -16,30 +16,33 @@ use crate::sync::Arc;
 use crate::test_support::{self, FakeClock, FakeFiles, FakeTransport, options};
 use crate::token::CallerClock;
 
-/// Schedules for each test and each way of drawing them, unless the variable `SCHEDULES` says how many.
+/// The default number of schedules per test and scheduler; the variable `SCHEDULES` overrides it.
 const SCHEDULES: usize = 2_000;
-/// They are the same at every run.
+/// A fixed seed, so that every run uses the same schedules.
 const SEED: u64 = 0x5eed;
-/// Most races need one or two changes at the right place; this way of drawing looks for such.
-const CHANGES: usize = 3;
-/// shuttle's own stacks are too small for the chain of futures of an unoptimised build.
-const STACK: usize = 256 * 1_024;
+/// The number of forced context switches per schedule: most races need one or two of them at the right place.
+const CONTEXT_SWITCHES: usize = 3;
+/// The stacks that shuttle uses by default are too small for the nested futures of an unoptimized build.
+const STACK_SIZE: usize = 256 * 1_024;
 
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the number of schedules is a setting of the test run"
+)]
 pub(crate) fn under_every_schedule(test: fn()) {
-    let asked_for = std::env::var("SCHEDULES")
+    let requested = std::env::var("SCHEDULES")
         .ok()
         .and_then(|count| count.parse().ok());
-    let count = asked_for.unwrap_or(SCHEDULES);
+    let count = requested.unwrap_or(SCHEDULES);
     let mut config = Config::new();
-    config.stack_size = STACK;
+    config.stack_size = STACK_SIZE;
     let random = RandomScheduler::new_from_seed(SEED, count);
     Runner::new(random, config.clone()).run(test);
-    let few_changes = PctScheduler::new_from_seed(SEED, CHANGES, count);
-    Runner::new(few_changes, config).run(test);
+    let few_switches = PctScheduler::new_from_seed(SEED, CONTEXT_SWITCHES, count);
+    Runner::new(few_switches, config).run(test);
 }
 
-/// An engine that many threads call.
+/// A token client that many threads call, with its transport and its clock.
 #[derive(Clone)]
 pub(crate) struct Harness {
     pub(crate) client: Arc<TokenClient>,
@@ -89,7 +92,7 @@ impl Harness {
     pub(crate) fn outcome(&self, cache_policy: CachePolicy) -> AcquisitionResult {
         match self.acquire(cache_policy) {
             Acquisition::Ready(acquired) => Ok(acquired),
-            // As in the binding, the wait is a task of its own, which may start late.
+            // As in the binding, a separate task waits; it may start late.
             Acquisition::Pending(waiter) => {
                 let waiting = tokio::spawn(waiter.wait());
                 shuttle::future::block_on(waiting).expect("no panic")
@@ -97,13 +100,13 @@ impl Harness {
         }
     }
 
-    /// A thread that asks once.
+    /// Starts a thread that requests one token.
     pub(crate) fn caller(&self, cache_policy: CachePolicy) -> JoinHandle<AcquisitionResult> {
         let harness = self.clone();
         thread::spawn(move || harness.outcome(cache_policy))
     }
 
-    /// What the cache holds.
+    /// Returns the cached token.
     pub(crate) fn held(&self) -> Option<AcquiredToken> {
         match self.acquire(CachePolicy::UseCache) {
             Acquisition::Ready(acquired) => Some(acquired),
@@ -123,16 +126,16 @@ pub(crate) fn text(acquired: &AcquiredToken) -> &str {
     acquired.token.secret.expose_secret()
 }
 
-/// The number of the request that brought a token.
+/// Returns the number of the request whose response contained the token.
 pub(crate) fn nth(acquired: &AcquiredToken) -> usize {
     text(acquired)[1..].parse().expect("t and a number")
 }
 
-/// A remembered token of the present generation is the one that the cache holds.
-pub(crate) fn assert_memo_is_right(harness: &Harness, remembered: &[AcquiredToken]) {
+/// Checks that every memoizable token of the current generation is the cached token.
+pub(crate) fn assert_memo_is_right(harness: &Harness, returned: &[AcquiredToken]) {
     let held = harness.held().expect("a token is held");
     let generation = harness.client.generation();
-    for acquired in remembered {
+    for acquired in returned {
         if acquired.generation == generation && acquired.fresh_until.is_some() {
             assert!(
                 Arc::ptr_eq(&acquired.token, &held.token),

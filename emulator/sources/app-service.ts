@@ -97,4 +97,4 @@ function emptyResponse(status: number): SourceResponse {
   return { status, headers: {}, body: "" };
 }
 
-export const appService: SourceDefinition = { create, errorResponse, isSecure: false };
+export const appService: SourceDefinition = { create, errorResponse, isSecure: false, requiresSecret: true };

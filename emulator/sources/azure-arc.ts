@@ -98,4 +98,4 @@ function errorResponse(status: number, message = STATUS_CODES[status] ?? "Failur
   return oauthError(status, status >= 500 ? "server_error" : INVALID, message);
 }
 
-export const azureArc: SourceDefinition = { create, errorResponse, isSecure: false };
+export const azureArc: SourceDefinition = { create, errorResponse, isSecure: false, requiresSecret: false };

@@ -67,4 +67,4 @@ function errorResponse(status: number, message = STATUS_CODES[status] ?? "Failur
   return codedError(status, status >= 500 ? "server_error" : INVALID, message);
 }
 
-export const cloudShell: SourceDefinition = { create, errorResponse, isSecure: false };
+export const cloudShell: SourceDefinition = { create, errorResponse, isSecure: false, requiresSecret: false };

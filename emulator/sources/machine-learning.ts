@@ -80,4 +80,9 @@ function errorResponse(status: number, message = STATUS_CODES[status] ?? "Failur
   return appServiceError(status, message);
 }
 
-export const machineLearning: SourceDefinition = { create, errorResponse, isSecure: false };
+export const machineLearning: SourceDefinition = {
+  create,
+  errorResponse,
+  isSecure: false,
+  requiresSecret: true,
+};

@@ -91,4 +91,9 @@ function errorResponse(status: number, message?: string): SourceResponse {
   return fabricError(status, name.replaceAll(" ", ""), message ?? `${name}.`);
 }
 
-export const serviceFabric: SourceDefinition = { create, errorResponse, isSecure: true };
+export const serviceFabric: SourceDefinition = {
+  create,
+  errorResponse,
+  isSecure: true,
+  requiresSecret: true,
+};

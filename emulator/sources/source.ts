@@ -53,6 +53,8 @@ export interface Source {
 export interface SourceDefinition {
   /** Whether the endpoint uses https by default. */
   readonly isSecure: boolean;
+  /** Whether a request must have the endpoint's secret. */
+  readonly requiresSecret: boolean;
   /** Returns an error in the source's own format; without a message it is the status's own text. */
   errorResponse(status: number, message?: string): SourceResponse;
   create(context: SourceContext): Source;

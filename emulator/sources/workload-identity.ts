@@ -2,7 +2,7 @@
 // user-assigned identity. Unlike the other sources it is a service on the internet, and so uses https.
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { STATUS_CODES } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,7 +56,9 @@ function create(context: SourceContext): Source {
       AZURE_FEDERATED_TOKEN_FILE: write("token", issueAssertion()),
       AZURE_TENANT_ID: context.tenantId,
       ...(identity && { AZURE_CLIENT_ID: identity.clientId }),
-      ...(context.certificate && { NODE_EXTRA_CA_CERTS: write("ca.pem", context.certificate.pem) }),
+      ...(context.certificate && {
+        NODE_EXTRA_CA_CERTS: write("ca.pem", `${extraRoots(process.env)}${context.certificate.pem}`),
+      }),
     },
     respond: (request, issueToken) => {
       const reject: Reject = (...error) => entraError(...error, request);
@@ -66,6 +68,16 @@ function create(context: SourceContext): Source {
     issueAssertion,
     close: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** Returns the roots that clients trust besides their own already, since they read one file only. */
+function extraRoots({ NODE_EXTRA_CA_CERTS: file }: NodeJS.ProcessEnv): string {
+  if (!file) return "";
+  try {
+    return `${readFileSync(file, "utf8").trimEnd()}\n`;
+  } catch {
+    return ""; // Node.js warns about such a file, and goes on without it.
+  }
 }
 
 /** Checks the method and the path. */
@@ -170,11 +182,13 @@ function validateScope(
 
 /** Returns the discovery documents, which @azure/identity reads before it requests a token. */
 function discoveryDocument(
-  { method, path }: RecordedRequest,
+  { headers, method, path }: RecordedRequest,
   { keys, origin, tenantId }: SourceContext,
 ): SourceResponse | undefined {
   if (method !== "GET") return undefined;
-  const base = `${origin}/${tenantId}`;
+  // The name under which this client reaches the endpoint, such as that of a service of a compose file.
+  const { host = new URL(origin).host } = headers;
+  const base = `${new URL(origin).protocol}//${host}/${tenantId}`;
   if (path === `/${tenantId}/v2.0/.well-known/openid-configuration`) {
     const body = {
       issuer: `${base}/v2.0`,
@@ -200,4 +214,9 @@ function errorResponse(status: number, message = `${STATUS_CODES[status] ?? "Fai
   return entraError(status, error, 90_033, message, { headers: {} });
 }
 
-export const workloadIdentity: SourceDefinition = { create, errorResponse, isSecure: true };
+export const workloadIdentity: SourceDefinition = {
+  create,
+  errorResponse,
+  isSecure: true,
+  requiresSecret: false,
+};

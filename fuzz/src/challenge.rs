@@ -1,7 +1,7 @@
-//! Azure Arc's challenge: the only file that is ever opened for it lies directly in the agent's folder.
+//! Azure Arc's challenge: the only file that is opened is directly in the agent's key directory.
 //!
-//! The input is the `WWW-Authenticate` header, a line each. It is taken as it is, beside a challenge that names a key, and
-//! once more as the name of a file. The folder is that of Linux, where this is meant to be run.
+//! The input is the `WWW-Authenticate` headers, one per line. The target uses it alone, beside a challenge that names a key,
+//! and as a file name. The directory is that of Linux, so the target must run on Linux.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use managed_identity_native::error::{Code, Error};
 use managed_identity_native::http::{Request, Response, ResponseHeaders};
 
-use crate::fake_platform::{self, Disk, KEY, Look};
+use crate::fake_platform::{self, FileRead, KEY, RecordingFiles};
 
-const FOLDER: &str = "/var/opt/azcmagent/tokens/";
+const KEY_DIRECTORY: &str = "/var/opt/azcmagent/tokens/";
 const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
 const RESOURCE: &str = "https://vault.azure.net";
-const KEY_LIMIT: usize = 4_096;
+const MAX_KEY_BYTES: usize = 4_096;
 
-/// Challenges that must not be taken for the one that counts.
+/// Challenges that must be ignored.
 const OTHERS: [&str; 6] = [
     "Negotiate",
     "Negotiate YII=",
@@ -26,17 +26,17 @@ const OTHERS: [&str; 6] = [
     r#"Digest realm="say \", Basic realm=/etc/b.key", nonce=a"#,
 ];
 
-/// Checks what a header leads to.
+/// Checks the result for a header.
 pub fn check(data: &[u8]) {
     let header = String::from_utf8_lossy(data);
     let lines: Vec<&str> = header.split('\n').collect();
-    let found = challenge(401, &lines);
-    match &found.second {
-        Ok(Some(request)) => assert_reads_one_key(&header, &found, request),
-        Ok(None) => panic!("a 401 is a challenge, whatever it says"),
+    let result = challenge(401, &lines);
+    match &result.answer {
+        Ok(Some(request)) => assert_reads_one_key(&header, &result, request),
+        Ok(None) => panic!("every 401 is a challenge"),
         Err(error) => {
-            // This disk has a good file everywhere, so whatever is refused was refused for its name.
-            assert_eq!(found.looks, [], "{header:?}");
+            // Every path is a valid file, so only its name can be rejected.
+            assert_eq!(result.reads, [], "{header:?}");
             assert!(
                 matches!(
                     error.code(),
@@ -52,7 +52,7 @@ pub fn check(data: &[u8]) {
                 header.trim().is_empty(),
                 "{header:?}"
             );
-            assert_is_passed_over(&lines, error);
+            assert_does_not_hide_others(&lines, error);
             assert!(
                 !error.details().message.chars().any(char::is_control),
                 "{error:?}"
@@ -60,77 +60,77 @@ pub fn check(data: &[u8]) {
         }
     }
     for (status, lines) in [(200, &*lines), (403, &lines), (500, &lines), (200, &[])] {
-        let found = challenge(status, lines);
+        let result = challenge(status, lines);
         assert!(
-            matches!(found.second, Ok(None)) && found.looks.is_empty(),
+            matches!(result.answer, Ok(None)) && result.reads.is_empty(),
             "{status}"
         );
     }
     check_name(&header);
 }
 
-/// What came of one answer.
+/// The result of one response.
 struct ChallengeResult {
-    first: Request,
-    second: Result<Option<Request>, Error>,
-    looks: Vec<Look>,
+    token_request: Request,
+    answer: Result<Option<Request>, Error>,
+    reads: Vec<FileRead>,
 }
 
 fn challenge(status: u16, lines: &[&str]) -> ChallengeResult {
-    let disk = Arc::new(Disk::default());
-    let platform = fake_platform::platform(&disk);
+    let files = Arc::new(RecordingFiles::default());
+    let platform = fake_platform::platform(&files);
     let arc = [
         ("IDENTITY_ENDPOINT", ENDPOINT),
         ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
     ];
-    let source = fake_platform::open(arc).expect("Azure Arc");
+    let source = fake_platform::create_source(arc).expect("Azure Arc");
     let query = fake_platform::query(RESOURCE);
-    let first = source.request(&query, &platform).expect("a request");
+    let token_request = source.request(&query, &platform).expect("a request");
     let response = Response {
         headers: ResponseHeaders {
             www_authenticate: lines.iter().map(|line| (*line).to_owned()).collect(),
             ..ResponseHeaders::default()
         },
-        ..fake_platform::response(&first, status, b"")
+        ..fake_platform::response(&token_request, status, b"")
     };
-    let second = source.answer_challenge(&query, &response, &platform);
+    let answer = source.answer_challenge(&query, &response, &platform);
     ChallengeResult {
-        first,
-        second,
-        looks: disk.looks(),
+        token_request,
+        answer,
+        reads: files.take_reads(),
     }
 }
 
-fn assert_reads_one_key(header: &str, found: &ChallengeResult, request: &Request) {
-    let [look] = &found.looks[..] else {
-        panic!("{} looks at the disk for {header:?}", found.looks.len());
+fn assert_reads_one_key(header: &str, result: &ChallengeResult, request: &Request) {
+    let [read] = &result.reads[..] else {
+        panic!("{} reads for {header:?}", result.reads.len());
     };
-    assert!(!look.follow_links && look.limit == KEY_LIMIT, "{look:?}");
-    assert_eq!(look.path.parent(), Some(Path::new(FOLDER)), "{header:?}");
-    let path = look.path.to_str().expect("a text, as the header is");
+    assert!(!read.follow_links && read.limit == MAX_KEY_BYTES, "{read:?}");
+    assert_eq!(read.path.parent(), Some(Path::new(KEY_DIRECTORY)), "{header:?}");
+    let path = read.path.to_str().expect("valid Unicode, as the header is");
     let unescaped = header.replace("\\\"", "\"");
     assert!(
         header.contains(path) || unescaped.contains(path),
-        "{path:?} is not what {header:?} names"
+        "{header:?} does not contain {path:?}"
     );
     assert!(
         path.strip_suffix(".key").is_some() && !path.contains('\0'),
         "{path:?}"
     );
-    let climbs = look
+    let has_dot_segments = read
         .path
         .components()
         .any(|part| matches!(part, Component::ParentDir | Component::CurDir));
-    // The folder has four parts after the root, and the file is the fifth.
+    // The root, the four components of the directory, and the file.
     assert!(
-        !climbs && look.path.components().count() == 6 && !path.contains('\\'),
+        !has_dot_segments && read.path.components().count() == 6 && !path.contains('\\'),
         "{path:?}"
     );
 
     assert!(header.to_ascii_lowercase().contains("basic"), "{header:?}");
     assert_eq!(
-        request.url, found.first.url,
-        "the key goes where the first request went"
+        request.url, result.token_request.url,
+        "the key is sent to the same address as the first request"
     );
     let sent: Vec<_> = request
         .headers
@@ -141,58 +141,55 @@ fn assert_reads_one_key(header: &str, found: &ChallengeResult, request: &Request
     assert_eq!(sent[0].1.expose_secret(), format!("Basic {KEY}"));
     assert!(
         request.secrets.iter().any(|secret| secret.expose_secret() == KEY),
-        "the key is kept out of messages"
+        "the key is redacted from messages"
     );
 }
 
-/// A header without a key to read hides none that stands before or behind it, unless it names another file.
-fn assert_is_passed_over(lines: &[&str], error: &Error) {
-    let path = format!("{FOLDER}abc.key");
-    let good = format!("Basic realm={path}");
-    let before = challenge(401, &[&[&*good], lines].concat());
-    assert!(before.looks.iter().all(|look| look.path == Path::new(&path)));
-    assert!(
-        before.second.is_ok(),
-        "{lines:?} is in the way of what is before it"
-    );
-    let behind = challenge(401, &[lines, &[&*good]].concat());
-    let names_nothing = matches!(error.code(), Code::ChallengeMissing | Code::ChallengeUnsupported);
+/// A header without a valid key path does not hide a valid challenge before or after it, unless it names another file.
+fn assert_does_not_hide_others(lines: &[&str], error: &Error) {
+    let path = format!("{KEY_DIRECTORY}abc.key");
+    let valid = format!("Basic realm={path}");
+    let before = challenge(401, &[&[&*valid], lines].concat());
+    assert!(before.reads.iter().all(|read| read.path == Path::new(&path)));
+    assert!(before.answer.is_ok(), "{lines:?} hides the challenge before it");
+    let after = challenge(401, &[lines, &[&*valid]].concat());
+    let names_no_file = matches!(error.code(), Code::ChallengeMissing | Code::ChallengeUnsupported);
     assert_eq!(
-        behind.second.is_ok(),
-        names_nothing,
-        "{lines:?} and what is behind it"
+        after.answer.is_ok(),
+        names_no_file,
+        "{lines:?} and the challenge after it"
     );
 }
 
-/// A challenge that names a file of the folder is answered if and only if the name is a mere name.
+/// A challenge that names a file in the directory is answered if and only if the name has no separators.
 fn check_name(name: &str) {
     let name = name.trim();
-    let is_plain = !name.contains(['/', '\\', '\0']) && !name.is_empty();
-    let bare = format!("Basic realm={FOLDER}{name}.key");
+    let is_file_name = !name.contains(['/', '\\', '\0']) && !name.is_empty();
+    let bare = format!("Basic realm={KEY_DIRECTORY}{name}.key");
     let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
-    let quoted = format!("basic  REALM = \" {FOLDER}{escaped}.key \" ");
-    let named = Look {
-        path: format!("{FOLDER}{name}.key").into(),
-        limit: KEY_LIMIT,
+    let quoted = format!("basic  REALM = \" {KEY_DIRECTORY}{escaped}.key \" ");
+    let expected = FileRead {
+        path: format!("{KEY_DIRECTORY}{name}.key").into(),
+        limit: MAX_KEY_BYTES,
         follow_links: false,
     };
-    let check = |lines: &[&str], must_read: bool| {
-        let found = challenge(401, lines);
-        assert!(!must_read || found.second.is_ok(), "{lines:?} is refused");
+    let check = |lines: &[&str], must_succeed: bool| {
+        let result = challenge(401, lines);
+        assert!(!must_succeed || result.answer.is_ok(), "{lines:?} is rejected");
         assert!(
-            found.second.is_err() || found.looks.iter().eq([&named]),
+            result.answer.is_err() || result.reads.iter().eq([&expected]),
             "{lines:?}"
         );
     };
-    // What is not quoted ends at a comma.
+    // An unquoted value ends at a comma.
     if !name.contains([',', '"']) {
-        check(&[&bare], is_plain);
+        check(&[&bare], is_file_name);
     }
-    check(&[&quoted], is_plain);
+    check(&[&quoted], is_file_name);
     for other in OTHERS {
-        check(&[other, &quoted], is_plain);
-        check(&[&quoted, other], is_plain);
-        check(&[&format!("{other}, {quoted}, x=y, {other}")], is_plain);
-        check(&[&format!("Basic x=\"y, z\", {}", &quoted[7..])], is_plain);
+        check(&[other, &quoted], is_file_name);
+        check(&[&quoted, other], is_file_name);
+        check(&[&format!("{other}, {quoted}, x=y, {other}")], is_file_name);
+        check(&[&format!("Basic x=\"y, z\", {}", &quoted[7..])], is_file_name);
     }
 }

@@ -1,16 +1,16 @@
-//! An oracle for redaction: everything that can be made of a text by decoding it again and again.
+//! An oracle for redaction: all texts that repeated decoding of a text can give.
 //!
-//! It shares nothing with the crate's own decoding, and does not know where in the text anything was.
+//! It shares no code with the decoding of the add-on's crate, and keeps no positions.
 
 use std::collections::HashSet;
 
-/// A text that is nested deeper is not decoded to its end.
+/// The limit of decoded texts: more deeply nested encodings are not decoded.
 const MAX_TEXTS: usize = 400;
-/// Fewer characters of base64 hold less than is looked for.
+/// Shorter base64 contains less than the part of a secret that is searched for.
 const MIN_BASE64: usize = 10;
 
-/// The text and all that decoding makes of it.
-pub fn everything(text: &str) -> Vec<String> {
+/// Returns the text and all of its decoded forms.
+pub fn decoded_forms(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut seen = HashSet::new();
     let mut pending = vec![text.to_owned()];
@@ -35,7 +35,7 @@ pub fn everything(text: &str) -> Vec<String> {
     all
 }
 
-/// Replaces everything that a function reads: it takes the rest of a text, and gives a character and the rest behind it.
+/// Replaces every escape that `read_escape` reads at the start of a text; it returns the character and the rest.
 fn decode(text: &str, read_escape: impl Fn(&str) -> Option<(char, &str)>) -> String {
     let mut decoded = String::new();
     let mut rest = text;
@@ -47,7 +47,7 @@ fn decode(text: &str, read_escape: impl Fn(&str) -> Option<(char, &str)>) -> Str
     decoded
 }
 
-/// ASCII only, which is all that a token or a key is made of.
+/// Reads a percent-encoded ASCII character: tokens and keys contain no others.
 fn percent(text: &str) -> Option<(char, &str)> {
     let digits = text.strip_prefix('%')?;
     if let Some(digits) = digits.strip_prefix(['u', 'U']) {
@@ -101,7 +101,7 @@ fn hexadecimal(text: &str, length: usize) -> Option<(char, &str)> {
     Some((char::from_u32(code).filter(char::is_ascii)?, &text[length..]))
 }
 
-/// What each run of base64 gives, with any number of characters before the first group of four.
+/// Decodes each run of base64, at each of the four possible alignments.
 fn base64_texts(text: &str) -> Vec<String> {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
     let runs = text
@@ -123,7 +123,7 @@ fn base64_text(run: &str) -> Option<String> {
         .chunks_exact(8)
         .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')))
         .collect();
-    // Bytes that are not text separate those that are.
+    // U+FFFD separates the texts.
     let text: String = bytes
         .iter()
         .map(|byte| {

@@ -1,8 +1,8 @@
-//! What an encoder can make of a secret, character by character, as a recipe says.
+//! Encodings of a secret, chosen per character by a recipe.
 
 use std::fmt::Write as _;
 
-/// How one character is encoded.
+/// The encodings of one character. Two entries leave it unchanged, so that it stays unencoded more often.
 const ENCODERS: [fn(char) -> String; 16] = [
     |c| c.to_string(),
     |c| c.to_string(),
@@ -33,7 +33,7 @@ const ENCODERS: [fn(char) -> String; 16] = [
     |c| format!("{c} "),
 ];
 
-/// The secret with each character encoded as a byte of the recipe says, and all of it as its length says.
+/// Encodes a secret: each byte of the recipe selects the encoding of a character, its length that of the whole text.
 pub fn encode(secret: &str, recipe: &[u8]) -> String {
     let steps = recipe.iter().copied().chain([0]).cycle();
     let characters = secret.chars().zip(steps);

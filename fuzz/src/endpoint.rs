@@ -1,6 +1,6 @@
-//! The address of an endpoint: http or https with a host and no user info, and nothing else.
+//! The address of an endpoint: only an http or https URL with a host and without user info is accepted.
 //!
-//! The input is the value of a variable. The error for a bad one must not repeat it.
+//! The input is the value of a variable. The error for an invalid value must not repeat it.
 
 use managed_identity_native::error::Code;
 use managed_identity_native::http::Url;
@@ -9,11 +9,11 @@ use managed_identity_native::source::Endpoint;
 use crate::fake_platform;
 
 const VARIABLE: &str = "MSI_ENDPOINT";
-/// Parameters that would be seen if one of them changed another's meaning.
-const OURS: [(&str, &str); 2] = [("api-version", "1&2"), ("resource", "https://a/b?c=d#e")];
-const OURS_ENCODED: &str = "api-version=1%262&resource=https%3A%2F%2Fa%2Fb%3Fc%3Dd%23e";
+/// Request parameters with characters that would change another parameter if they were not encoded.
+const PARAMETERS: [(&str, &str); 2] = [("api-version", "1&2"), ("resource", "https://a/b?c=d#e")];
+const ENCODED_PARAMETERS: &str = "api-version=1%262&resource=https%3A%2F%2Fa%2Fb%3Fc%3Dd%23e";
 
-/// Checks what becomes of a variable.
+/// Checks the endpoint or the error of a variable.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let endpoint = match Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, &text) {
@@ -25,37 +25,37 @@ pub fn check(data: &[u8]) {
                 message.starts_with("The environment variable MSI_ENDPOINT is "),
                 "{message}"
             );
-            // A message that cannot hold the value is one of a handful.
+            // A message with one of these texts cannot contain the value.
             assert!(REASONS.iter().any(|reason| message.contains(reason)), "{message}");
             return;
         }
     };
     let url = endpoint.with_query(&[]);
-    assert_is_an_address(&url);
+    assert_is_valid(&url);
     assert_eq!(endpoint.is_https(), url.scheme() == "https");
     assert_eq!(url.host_str(), Some(endpoint.host()));
     let again =
         Endpoint::parse(VARIABLE, &Code::MsiEndpointMalformed, url.as_str()).expect("valid once more");
-    assert_eq!(again.with_query(&[]), url, "it stays what it is");
+    assert_eq!(again.with_query(&[]), url, "parsing is idempotent");
 
-    let shown = endpoint.without_query();
+    let without_query = endpoint.without_query();
     assert!(
-        !shown.contains(['?', '@', '#']) || url.path().contains('@'),
-        "{shown}"
+        !without_query.contains(['?', '@', '#']) || url.path().contains('@'),
+        "{without_query}"
     );
-    let asked = endpoint.with_query(&OURS);
+    let requested = endpoint.with_query(&PARAMETERS);
     assert!(
-        asked.as_str().starts_with(url.as_str().trim_end_matches('?')),
-        "{asked}"
+        requested.as_str().starts_with(url.as_str().trim_end_matches('?')),
+        "{requested}"
     );
-    assert!(asked.as_str().ends_with(OURS_ENCODED), "{asked}");
-    let separator = asked
+    assert!(requested.as_str().ends_with(ENCODED_PARAMETERS), "{requested}");
+    let separator = requested
         .as_str()
-        .strip_suffix(OURS_ENCODED)
+        .strip_suffix(ENCODED_PARAMETERS)
         .and_then(|own| own.chars().last());
-    assert!(matches!(separator, Some('?' | '&')), "{asked}");
-    assert_same_place(&asked, &url);
-    let last: Vec<_> = asked.query_pairs().collect();
+    assert!(matches!(separator, Some('?' | '&')), "{requested}");
+    assert_same_address(&requested, &url);
+    let last: Vec<_> = requested.query_pairs().collect();
     let last: Vec<_> = last
         .iter()
         .rev()
@@ -63,34 +63,34 @@ pub fn check(data: &[u8]) {
         .rev()
         .map(|(name, value)| (&**name, &**value))
         .collect();
-    assert_eq!(last, OURS, "ours are understood");
+    assert_eq!(last, PARAMETERS, "the parameters can be decoded");
 
     check_sources(&text, &url);
 }
 
 const REASONS: [&str; 12] = [
-    "is no absolute http or https URL.",
+    "is not an absolute http(s) URL.",
     "is a URL without a host.",
     "is a URL with a user name or password, which an endpoint cannot have.",
     "is a URL with a fragment (#), which an endpoint cannot have.",
-    "is no URL (empty host).",
-    "is no URL (invalid port number).",
-    "is no URL (invalid IPv4 address).",
-    "is no URL (invalid IPv6 address).",
-    "is no URL (invalid domain character).",
-    "is no URL (invalid international domain name).",
-    "is no URL (invalid international domain name; write a host name outside of ASCII as Punycode, xn--…).",
-    "is no URL (relative URL without a base).",
+    "is not a valid URL (empty host).",
+    "is not a valid URL (invalid port number).",
+    "is not a valid URL (invalid IPv4 address).",
+    "is not a valid URL (invalid IPv6 address).",
+    "is not a valid URL (invalid domain character).",
+    "is not a valid URL (invalid international domain name).",
+    "is not a valid URL (invalid international domain name; write a host name with non-ASCII characters as Punycode, xn--…).",
+    "is not a valid URL (relative URL without a base).",
 ];
 
-fn assert_is_an_address(url: &Url) {
+fn assert_is_valid(url: &Url) {
     assert!(["http", "https"].contains(&url.scheme()), "{url}");
     assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{url}");
     assert!(
         url.username().is_empty() && url.password().is_none() && url.fragment().is_none(),
         "{url}"
     );
-    // The same once more, without the parser that the crate itself asks.
+    // The same check without the URL parser that the add-on's crate uses.
     let rest = url.as_str().split_once("://").expect("absolute").1;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     assert!(
@@ -99,8 +99,8 @@ fn assert_is_an_address(url: &Url) {
     );
 }
 
-fn assert_same_place(one: &Url, other: &Url) {
-    let place = |url: &Url| {
+fn assert_same_address(one: &Url, other: &Url) {
+    let address = |url: &Url| {
         let host = url.host_str().map(str::to_owned);
         (
             url.scheme().to_owned(),
@@ -109,23 +109,24 @@ fn assert_same_place(one: &Url, other: &Url) {
             url.path().to_owned(),
         )
     };
-    assert_eq!(place(one), place(other));
+    assert_eq!(address(one), address(other));
 }
 
-/// A request goes to the address that its variable names, whatever host has it.
+/// Every source sends its requests to the address in its variable.
 fn check_sources(text: &str, url: &Url) {
     let platform = fake_platform::platform(&<_>::default());
     let query = fake_platform::query("https://vault.azure.net");
     let sent = |source: &dyn managed_identity_native::source::Source| {
         let url = source.request(&query, &platform).expect("a request").url;
-        assert_is_an_address(&url);
+        assert_is_valid(&url);
         url
     };
-    let app_service = fake_platform::open([("IDENTITY_ENDPOINT", text), ("IDENTITY_HEADER", "h")]);
-    assert_same_place(&sent(&*app_service.expect("App Service")), url);
-    let cloud_shell = fake_platform::open([("MSI_ENDPOINT", text)]);
-    assert_same_place(&sent(&*cloud_shell.expect("Cloud Shell")), url);
-    let arc = fake_platform::open([("IDENTITY_ENDPOINT", text), ("IMDS_ENDPOINT", text)]).expect("Azure Arc");
+    let app_service = fake_platform::create_source([("IDENTITY_ENDPOINT", text), ("IDENTITY_HEADER", "h")]);
+    assert_same_address(&sent(&*app_service.expect("App Service")), url);
+    let cloud_shell = fake_platform::create_source([("MSI_ENDPOINT", text)]);
+    assert_same_address(&sent(&*cloud_shell.expect("Cloud Shell")), url);
+    let arc = fake_platform::create_source([("IDENTITY_ENDPOINT", text), ("IMDS_ENDPOINT", text)])
+        .expect("Azure Arc");
     let arc = sent(&*arc);
     let host = if url.host_str() == Some("localhost") {
         Some("127.0.0.1")
@@ -134,7 +135,7 @@ fn check_sources(text: &str, url: &Url) {
     };
     assert_eq!(arc.host_str(), host);
     assert_eq!((arc.port(), arc.path()), (url.port(), url.path()));
-    if let Ok(imds) = fake_platform::open([("AZURE_POD_IDENTITY_AUTHORITY_HOST", text)]) {
+    if let Ok(imds) = fake_platform::create_source([("AZURE_POD_IDENTITY_AUTHORITY_HOST", text)]) {
         let imds = sent(&*imds);
         assert_eq!((imds.host_str(), imds.port()), (url.host_str(), url.port()));
         let path = format!(
@@ -143,6 +144,6 @@ fn check_sources(text: &str, url: &Url) {
         );
         assert_eq!(imds.path(), path);
     } else {
-        assert!(url.query().is_some(), "only a query stands in IMDS's way: {url}");
+        assert!(url.query().is_some(), "IMDS rejects only a query: {url}");
     }
 }

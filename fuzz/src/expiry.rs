@@ -1,9 +1,9 @@
-//! When a token ends: every form of PROTOCOL.md means one instant, the rules between the forms hold, and no token is
-//! believed to live longer than two days.
+//! The expiry of a token: every format of docs/wire-protocol.md is parsed correctly, the fields take precedence as that page
+//! says, and no lifetime exceeds two days.
 //!
-//! The input is four lines: `expires_on`, `expires_in` and the claims of the token, each JSON or else the content of a
-//! string, and the seconds by which this host's clock is ahead of the endpoint's. Its bytes are moreover a date, which is
-//! written in every form that has been seen and must be read as the instant that the `time` crate gives it.
+//! The input is four lines: `expires_on`, `expires_in` and the claims of the token, each as JSON or else as the content of a
+//! string, and the seconds by which this host's clock is ahead of the endpoint's. The bytes also determine a date, which is
+//! formatted in every known format and must be parsed as the instant that the `time` crate computes.
 
 use std::fmt::Write as _;
 
@@ -19,10 +19,10 @@ const LAST_MILLIS: i64 = 8_640_000_000_000_000;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 const TWO_HOURS: i64 = 2 * HOUR;
-/// No token is believed to live longer.
+/// The maximum lifetime of a token.
 const TWO_DAYS: i64 = 2 * DAY;
 
-/// Checks what is read of four lines, and of the date that the bytes are.
+/// Checks the expiry of four lines, and of the date that the bytes determine.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.splitn(4, '\n');
@@ -30,12 +30,12 @@ pub fn check(data: &[u8]) {
     let ahead = lines.next().and_then(|line| line.trim().parse::<i32>().ok());
     let sent_at = ahead.map(|seconds| Timestamp::from_millis(NOW.millis() - i64::from(seconds) * 1_000));
     check_rules(&Fields { on, within, claims }, sent_at);
-    if let Some(date) = Sampled::of(data) {
+    if let Some(date) = SampledDate::from_bytes(data) {
         date.check();
     }
 }
 
-/// What a response says about the end of its token.
+/// The fields of a response that determine the expiry.
 struct Fields {
     on: Value,
     within: Value,
@@ -43,7 +43,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn nothing() -> Self {
+    fn empty() -> Self {
         Self {
             on: Value::Null,
             within: Value::Null,
@@ -54,25 +54,25 @@ impl Fields {
     fn on(on: &Value) -> Self {
         Self {
             on: on.clone(),
-            ..Self::nothing()
+            ..Self::empty()
         }
     }
 
     fn within(within: &Value) -> Self {
         Self {
             within: within.clone(),
-            ..Self::nothing()
+            ..Self::empty()
         }
     }
 
     fn claims(claims: &Value) -> Self {
         Self {
             claims: claims.clone(),
-            ..Self::nothing()
+            ..Self::empty()
         }
     }
 
-    /// When the token ends, in milliseconds, and by how much this host's clock was found to be ahead.
+    /// Returns the expiry in milliseconds, and how far this host's clock is ahead, as far as that was determined.
     fn read(&self, now: i64, sent_at: Option<Timestamp>) -> (Option<i64>, Option<i64>) {
         let token = format!("e30.{}.c2ln", base64url(self.claims.to_string().as_bytes()));
         let body = json!({ "access_token": token, "expires_on": self.on, "expires_in": self.within });
@@ -84,25 +84,29 @@ impl Fields {
             clock_ahead,
         } = token_response.take_token(now, sent_at).expect("a token");
         assert_refresh_is_at_half(&token, now);
-        assert!(cacheable || token.expires_on == now, "no expiry is now");
+        assert!(
+            cacheable || token.expires_on == now,
+            "without an expiry, the token expires now"
+        );
         let ahead = clock_ahead.map(|ahead| i64::try_from(ahead.as_millis()).expect("some years"));
         (cacheable.then_some(token.expires_on.millis()), ahead)
     }
 
-    fn alone(&self) -> Option<i64> {
+    /// Returns the expiry of a single field.
+    fn read_single(&self) -> Option<i64> {
         let (end, ahead) = self.read(NOW.millis(), None);
-        assert_eq!(ahead, None, "one form needs no judge");
+        assert_eq!(ahead, None, "a single field needs no comparison of clocks");
         end
     }
 }
 
-/// What three forms mean together follows from what each means alone.
+/// Checks the precedence of the three fields, given the expiry of each alone.
 fn check_rules(fields: &Fields, sent_at: Option<Timestamp>) {
     let now = NOW.millis();
-    let on = Fields::on(&fields.on).alone();
-    let within = Fields::within(&fields.within).alone();
-    let exp = Fields::claims(&json!({ "exp": fields.claims["exp"] })).alone();
-    let issued = Fields::on(&fields.claims["iat"].as_f64().map_or(Value::Null, Value::from)).alone();
+    let on = Fields::on(&fields.on).read_single();
+    let within = Fields::within(&fields.within).read_single();
+    let exp = Fields::claims(&json!({ "exp": fields.claims["exp"] })).read_single();
+    let issued = Fields::on(&fields.claims["iat"].as_f64().map_or(Value::Null, Value::from)).read_single();
     for end in [on, within, exp].into_iter().flatten() {
         assert_in_range(end);
         assert!(end <= now + TWO_DAYS, "two days at most");
@@ -114,18 +118,18 @@ fn check_rules(fields: &Fields, sent_at: Option<Timestamp>) {
         (Some(on), Some(within)) => {
             let is_ahead = sent_at.is_some_and(|sent_at| sent_at.millis() < on);
             let difference = sent_at.filter(|_| is_ahead).map(|sent_at| now - sent_at.millis());
-            assert_eq!(ahead, difference, "a clock that is ahead is told of");
+            assert_eq!(ahead, difference, "a clock that is ahead is reported");
             Some(if is_ahead { within } else { on })
         }
         (on, within) => on.or(within),
     };
-    let told = by_fields.or(exp.filter(ends_later)).or(on).or(within).or(exp);
+    let stated = by_fields.or(exp.filter(ends_later)).or(on).or(within).or(exp);
     let is_current = issued.is_some_and(|issued| issued <= now);
     let bound = exp.filter(|exp| is_current && *exp > now);
     assert_eq!(
         whole,
-        told.map(|told| bound.map_or(told, |bound| told.min(bound))),
-        "the rules between the forms"
+        stated.map(|stated| bound.map_or(stated, |bound| stated.min(bound))),
+        "the precedence of the fields"
     );
     for value in [&fields.on, &fields.within, &fields.claims["exp"]] {
         if let Some(number) = value.as_u64().or_else(|| digits(value.as_str()?)) {
@@ -134,7 +138,7 @@ fn check_rules(fields: &Fields, sent_at: Option<Timestamp>) {
     }
 }
 
-/// JSON, or else the content of a string.
+/// Parses JSON; any other text is the content of a string.
 fn value(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|_| line.into())
 }
@@ -143,20 +147,20 @@ fn digits(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// A number means the same as a number, as a string and with a fraction of nothing.
+/// Checks that a number has the same meaning as a number, as a string, and with the fraction `.0`.
 fn check_number(number: u64) {
-    // Seconds, milliseconds, microseconds and nanoseconds, each until the year 5138.
+    // Seconds, milliseconds, microseconds and nanoseconds, each up to the year 5138.
     let absolute = match number {
         0..=100_000_000_000 => number * 1_000,
         100_000_000_001..=100_000_000_000_000 => number,
-        // The limit is one of binary fractions, which are 16 apart here.
+        // As a binary fraction the limit is rounded: adjacent values are 16 apart here.
         100_000_000_000_001..=100_000_000_000_000_008 => number / 1_000,
         _ => number / 1_000_000,
     };
     let absolute = i64::try_from(absolute).expect("below the year 5138");
-    // An hour before it, where the limit of two days does not hide it.
+    // One hour earlier, so that the limit of two days does not apply.
     let before = absolute - HOUR;
-    // As a binary fraction a nanosecond has no place any more.
+    // Binary fractions cannot represent single nanoseconds.
     let is_near = |end: Option<i64>, expected: i64| end.is_some_and(|end| (end - expected).abs() <= 1);
     for form in [
         json!(number),
@@ -167,7 +171,7 @@ fn check_number(number: u64) {
         assert!(is_near(end, absolute), "expires_on {form}");
         let (end, expected) = match i64::try_from(number) {
             Ok(seconds) if seconds <= 978_307_200 => (
-                Fields::within(&form).alone(),
+                Fields::within(&form).read_single(),
                 NOW.millis() + (seconds * 1_000).min(TWO_DAYS),
             ),
             _ => (Fields::within(&form).read(before, None).0, absolute),
@@ -178,20 +182,20 @@ fn check_number(number: u64) {
     assert!(is_near(end, absolute), "exp {number}");
 }
 
-/// No expiry lies outside of what a `Date` can hold; a date of 1970 in a zone east of UTC may be of 1969.
+/// Checks that an expiry is in the range of a JavaScript `Date`. A date of 1970 east of UTC may be in 1969.
 pub fn assert_in_range(millis: i64) {
     assert!((-DAY..=LAST_MILLIS).contains(&millis), "{millis}");
 }
 
-/// A refresh stands at the half of a lifetime of over two hours, and nowhere else.
+/// Checks that the refresh is after half of a lifetime over two hours, and that a shorter lifetime has none.
 pub fn assert_refresh_is_at_half(token: &Token, now: Timestamp) {
     let lifetime = token.expires_on.millis() - now.millis();
     let half = (lifetime > TWO_HOURS).then(|| now.millis() + lifetime / 2);
     assert_eq!(token.refresh_on.map(Timestamp::millis), half, "{lifetime} ms");
 }
 
-/// A date that the bytes of an input are.
-struct Sampled {
+/// A date that the bytes of an input determine.
+struct SampledDate {
     year: i32,
     month: u8,
     day: u8,
@@ -202,13 +206,13 @@ struct Sampled {
     offset: i16,
 }
 
-impl Sampled {
-    fn of(data: &[u8]) -> Option<Self> {
+impl SampledDate {
+    fn from_bytes(data: &[u8]) -> Option<Self> {
         let data: &[u8; 11] = data.first_chunk()?;
         let pair = |first: usize| u16::from_be_bytes([data[first], data[first + 1]]);
         Some(Self {
             year: 1970 + i32::from(pair(0) % 8_030),
-            // One more than there are, so that what does not exist is seen too.
+            // The ranges include invalid values.
             month: data[2] % 14,
             day: data[3] % 33,
             hour: data[4] % 25,
@@ -219,7 +223,7 @@ impl Sampled {
         })
     }
 
-    /// The instant, by the `time` crate; `None` if there is no such date.
+    /// Returns the instant by the `time` crate; `None` for an invalid date.
     fn oracle(&self) -> Option<OffsetDateTime> {
         let month = Month::try_from(self.month).ok()?;
         let date = Date::from_calendar_date(self.year, month, self.day).ok()?;
@@ -228,7 +232,7 @@ impl Sampled {
         Some(date.with_time(time).assume_offset(offset))
     }
 
-    /// The three forms of RFC 9110 5.6.7, of dates that there are.
+    /// Returns a valid date in the three formats of RFC 9110, 5.6.7.
     fn forms_of_http(&self) -> impl Iterator<Item = String> {
         let Self {
             year,
@@ -301,7 +305,7 @@ impl Sampled {
         }
         forms.extend(self.forms_of_http().map(|form| (form, utc)));
         for (form, expected) in forms {
-            // An hour before it, where the limit of two days does not hide it.
+            // One hour earlier, so that the limit of two days does not apply.
             let now = expected.map_or(0, |expected| expected - HOUR);
             let (end, _) = Fields::on(&json!(form)).read(now, None);
             assert_eq!(end, expected, "{form}");
@@ -309,7 +313,7 @@ impl Sampled {
     }
 }
 
-/// Base64 for URLs, without padding: a second writer of it, for the crate's reader.
+/// Encodes base64url without padding, independently of the add-on's crate.
 fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A host to ask: sources opened over an environment that is given, and a machine without a disk.
+//! Sources of a given environment, and a platform with fake files and a fixed clock.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,35 +14,35 @@ use managed_identity_native::platform::{
 use managed_identity_native::source::{self, Source, TokenQuery};
 use managed_identity_native::token::Timestamp;
 
-/// The wall time of every check.
+/// The wall-clock time of every check.
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// What every file of this machine holds.
+/// The content of every file.
 pub const KEY: &str = "a-key-of-the-agent";
 
-/// One look at the disk.
+/// One read of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Look {
-    /// Which file.
+pub struct FileRead {
+    /// The path.
     pub path: PathBuf,
-    /// How much of it at most.
+    /// The limit in bytes.
     pub limit: usize,
-    /// Whether a link would have been followed.
+    /// Whether symbolic links may be followed.
     pub follow_links: bool,
 }
 
-/// A disk on which there is a file wherever somebody looks; it remembers where that was.
+/// A file system in which every path is a file. It records the reads.
 #[derive(Default)]
-pub struct Disk(Mutex<Vec<Look>>);
+pub struct RecordingFiles(Mutex<Vec<FileRead>>);
 
-impl Disk {
-    /// Where somebody looked.
-    pub fn looks(&self) -> Vec<Look> {
-        std::mem::take(&mut self.0.lock().expect("no check panics with it"))
+impl RecordingFiles {
+    /// Takes the recorded reads.
+    pub fn take_reads(&self) -> Vec<FileRead> {
+        std::mem::take(&mut self.0.lock().expect("not poisoned"))
     }
 }
 
-impl Files for Disk {
+impl Files for RecordingFiles {
     fn is_regular(&self, _: &Path) -> bool {
         false
     }
@@ -54,36 +54,36 @@ impl Files for Disk {
         follow_links: bool,
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, ReadError> {
         let path = path.to_owned();
-        let look = Look {
+        let file_read = FileRead {
             path,
             limit,
             follow_links,
         };
-        self.0.lock().expect("no check panics with it").push(look);
+        self.0.lock().expect("not poisoned").push(file_read);
         Ok(KEY.as_bytes().to_vec().into())
     }
 }
 
-struct Stopped;
+struct FixedClock;
 
-impl Clock for Stopped {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         NOW
     }
 }
 
-/// A machine with this disk, on which no time passes.
-pub fn platform(disk: &Arc<Disk>) -> Platform {
+/// Returns a platform with these files, on which no time passes.
+pub fn platform(files: &Arc<RecordingFiles>) -> Platform {
     Platform {
-        clock: Arc::new(Stopped),
-        files: disk.clone(),
+        clock: Arc::new(FixedClock),
+        files: files.clone(),
         random: Arc::new(FixedRandom(0.0)),
         blocking: BlockingPool::default(),
     }
 }
 
-/// The source that these variables lead to, for an application without options.
-pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
+/// Creates the source of these variables, for an application without options.
+pub fn create_source<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Source>, Error> {
     let options = ApplicationOptions::parse(&RawApplicationOptions::default()).expect("no options are valid");
     source::create(
         &Environment::from(variables),
@@ -92,7 +92,7 @@ pub fn open<const N: usize>(variables: [(&str, &str); N]) -> Result<Arc<dyn Sour
     )
 }
 
-/// What a token for this resource is asked for with.
+/// Returns the query of a token for this resource.
 pub fn query(resource: &str) -> TokenQuery {
     TokenQuery {
         resource: Resource::parse(&UntypedValue::String(resource.into())).expect("a resource"),
@@ -104,7 +104,7 @@ pub fn query(resource: &str) -> TokenQuery {
     }
 }
 
-/// An answer with this body to a request.
+/// Returns a response with this body to a request.
 pub fn response(request: &Request, status: u16, body: &[u8]) -> Response {
     Response {
         status,

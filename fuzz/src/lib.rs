@@ -1,13 +1,13 @@
-//! What the fuzz targets check: for each parser of words from outside, what must hold whatever the words are.
+//! Fuzz targets: for each parser of external input, the properties that must hold for any input.
 //!
-//! One file per target, each with a `check` that takes any bytes and panics where a property does not
-//! hold. Two engines feed them: libFuzzer through `fuzz_targets/`, and [`mutation`] in CI's short run.
-//! [`fake_platform`] is the machine that the targets share. Where a target knows what the answer must be, it
-//! has that from an oracle of its own, not from the code under test.
+//! Each target has one file with a function `check`, which takes any bytes and panics if a property is violated. Two engines
+//! call it: libFuzzer through `fuzz_targets/`, and [`mutation`] in the short run of CI. The targets share the platform of
+//! [`fake_platform`]. A target that compares with an expected result computes it with an oracle that is independent of the
+//! code under test.
 #![warn(clippy::pedantic)]
 #![allow(
-    clippy::missing_errors_doc, // as in the crate
-    clippy::missing_panics_doc, // a check exists to panic
+    clippy::missing_errors_doc, // as in the add-on's crate
+    clippy::missing_panics_doc, // a check reports a violation by a panic
     clippy::must_use_candidate  // noise on small functions
 )]
 
@@ -23,11 +23,11 @@ pub mod resource;
 pub mod retry_after;
 pub mod token_response;
 
-/// One parser, and what must hold of it.
+/// A fuzz target: one parser and its properties.
 pub struct Target {
-    /// Its name: that of its program, and of its folder in `seeds/`.
+    /// The name of its program, its dictionary and its directory in `seeds/`.
     pub name: &'static str,
-    /// Panics where a property does not hold for this input.
+    /// Panics if this input violates a property.
     pub check: fn(&[u8]),
 }
 

@@ -1,7 +1,7 @@
-//! Inputs for the run without libFuzzer: seeds, changed by a generator that is the same at every run.
+//! Mutated seeds for the run without libFuzzer. The generator has a fixed seed, so every run is the same.
 
-/// Bytes that a parser of text may stumble over.
-const ODD: &[&str] = &[
+/// Texts that parsers often handle wrongly.
+const SPECIAL: &[&str] = &[
     "\0",
     "\t",
     "\n",
@@ -42,91 +42,93 @@ const ODD: &[&str] = &[
     "\\ud800",
 ];
 
-/// Draws changed inputs.
-pub struct Mutation<'a> {
+/// A generator of mutated inputs.
+pub struct Mutator<'a> {
     seeds: &'a [Vec<u8>],
-    words: &'a [Vec<u8>],
+    tokens: &'a [Vec<u8>],
     state: u64,
 }
 
-impl<'a> Mutation<'a> {
-    /// Changes these seeds, of which there is at least one, also by putting in these words.
-    pub fn new(seeds: &'a [Vec<u8>], words: &'a [Vec<u8>]) -> Self {
-        assert!(!seeds.is_empty(), "nothing to change");
+impl<'a> Mutator<'a> {
+    /// Creates a generator for these seeds (at least one) and these dictionary tokens.
+    pub fn new(seeds: &'a [Vec<u8>], tokens: &'a [Vec<u8>]) -> Self {
+        assert!(!seeds.is_empty(), "there are no seeds");
         Self {
             seeds,
-            words,
+            tokens,
             state: 0x9e37_79b9_7f4a_7c15,
         }
     }
 
-    /// The next input: a seed with one to eight changes.
-    pub fn draw(&mut self) -> Vec<u8> {
+    /// Returns the next input: a seed with one to eight mutations.
+    pub fn next_input(&mut self) -> Vec<u8> {
         let mut input = self.pick(self.seeds).clone();
-        for _ in 0..=self.roll(8) {
-            self.change(&mut input);
+        for _ in 0..=self.next_below(8) {
+            self.mutate(&mut input);
         }
         input
     }
 
-    fn change(&mut self, input: &mut Vec<u8>) {
-        let at = self.roll(input.len() + 1);
-        let end = (at + 1 + self.roll(8)).min(input.len());
-        match self.roll(8) {
-            0 if at < input.len() => input[at] ^= 1 << self.roll(8),
-            1 if at < input.len() => input[at] = u8::try_from(self.roll(256)).unwrap_or_default(),
+    fn mutate(&mut self, input: &mut Vec<u8>) {
+        let at = self.next_below(input.len() + 1);
+        let end = (at + 1 + self.next_below(8)).min(input.len());
+        match self.next_below(8) {
+            0 if at < input.len() => input[at] ^= 1 << self.next_below(8),
+            1 if at < input.len() => input[at] = u8::try_from(self.next_below(256)).unwrap_or_default(),
             2 => drop(input.drain(at..end)),
             3 => {
-                let doubled = input[at..end].to_vec();
-                insert(input, at, &doubled);
+                let repeated = input[at..end].to_vec();
+                insert(input, at, &repeated);
             }
             4 => {
-                // The head of this seed with the tail of another.
+                // The start of this seed and the end of another.
                 let other = self.pick(self.seeds);
-                let from = self.roll(other.len() + 1);
+                let from = self.next_below(other.len() + 1);
                 input.truncate(at);
                 input.extend(&other[from..]);
             }
-            5 if !self.words.is_empty() => insert(input, at, self.pick::<Vec<u8>>(self.words)),
+            5 if !self.tokens.is_empty() => insert(input, at, self.pick::<Vec<u8>>(self.tokens)),
             6 => {
-                // Texts of which the length matters.
-                let long = [ODD[self.roll(ODD.len())]].repeat(1 << self.roll(12)).concat();
+                // A long text.
+                let long = [SPECIAL[self.next_below(SPECIAL.len())]]
+                    .repeat(1 << self.next_below(12))
+                    .concat();
                 insert(input, at, long.as_bytes());
             }
-            _ => insert(input, at, ODD[self.roll(ODD.len())].as_bytes()),
+            _ => insert(input, at, SPECIAL[self.next_below(SPECIAL.len())].as_bytes()),
         }
     }
 
     fn pick<T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.roll(from.len())]
+        &from[self.next_below(from.len())]
     }
 
-    /// A number below `sides`, by `SplitMix64`.
-    fn roll(&mut self, sides: usize) -> usize {
+    /// Returns a number below `limit`, by `SplitMix64`.
+    fn next_below(&mut self, limit: usize) -> usize {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).expect("below a usize")
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).expect("below a usize")
     }
 }
 
-fn insert(input: &mut Vec<u8>, at: usize, what: &[u8]) {
-    input.splice(at..at, what.iter().copied());
+fn insert(input: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    input.splice(at..at, bytes.iter().copied());
 }
 
-/// The words of a dictionary as libFuzzer reads it: a line each, `"…"`, in which `\xAB` is a byte.
-pub fn words(dictionary: &str) -> Vec<Vec<u8>> {
+/// Parses a dictionary of libFuzzer: each line is a token `"…"`, in which `\xAB` is a byte.
+pub fn parse_dictionary(dictionary: &str) -> Vec<Vec<u8>> {
     let lines = dictionary
         .lines()
         .map(str::trim)
         .filter(|line| line.starts_with('"'));
-    lines.map(|line| unescaped(line.trim_matches('"'))).collect()
+    lines.map(|line| unescape(line.trim_matches('"'))).collect()
 }
 
-fn unescaped(word: &str) -> Vec<u8> {
+fn unescape(token: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut rest = word.as_bytes();
+    let mut rest = token.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let escaped = tail.strip_prefix(b"x").and_then(|code| code.split_at_checked(2));
         (bytes, rest) = match (first, escaped, tail.split_first()) {

@@ -1,6 +1,6 @@
-//! The resource: what is accepted is one parameter of the request, and comes back from it as it went in.
+//! The resource: an accepted one is a single parameter of the request and can be decoded from it unchanged.
 //!
-//! The input is the resource as a caller gave it. `encodeURIComponent` is written here once more.
+//! The input is the resource of a caller. The target has its own `encodeURIComponent`.
 
 use std::fmt::Write as _;
 
@@ -12,17 +12,17 @@ use crate::fake_platform;
 
 const ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
 
-/// Checks what becomes of a resource.
+/// Checks the requests or the error for a resource.
 pub fn check(data: &[u8]) {
-    let given = String::from_utf8_lossy(data);
-    let Ok(resource) = Resource::parse(&UntypedValue::String(given.clone().into_owned())) else {
-        return assert_is_refused_alike(&given);
+    let input = String::from_utf8_lossy(data);
+    let Ok(resource) = Resource::parse(&UntypedValue::String(input.clone().into_owned())) else {
+        return assert_suffix_is_rejected(&input);
     };
     let text = resource.as_str();
     assert_eq!(
         text,
-        given.strip_suffix("/.default").unwrap_or(&given),
-        "it is sent as given"
+        input.strip_suffix("/.default").unwrap_or(&input),
+        "it is sent unchanged"
     );
     assert!(text.len() <= 2_048, "{} bytes", text.len());
     assert!(
@@ -31,33 +31,40 @@ pub fn check(data: &[u8]) {
     );
     assert!(is_guid(text) || has_scheme(text), "{text:?}");
 
-    let source = fake_platform::open([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")])
+    let source = fake_platform::create_source([("IDENTITY_ENDPOINT", ENDPOINT), ("IDENTITY_HEADER", "h")])
         .expect("App Service");
     let platform = fake_platform::platform(&<_>::default());
     let request = source
-        .request(&fake_platform::query(&given), &platform)
+        .request(&fake_platform::query(&input), &platform)
         .expect("a request");
-    let expected = format!("{ENDPOINT}?api-version=2019-08-01&resource={}", encoded(text));
+    let expected = format!(
+        "{ENDPOINT}?api-version=2019-08-01&resource={}",
+        encode_uri_component(text)
+    );
     assert_eq!(request.url.as_str(), expected.replace('\'', "%27"));
     let pairs: Vec<_> = request.url.query_pairs().collect();
     assert_eq!(pairs.len(), 2, "{}", request.url);
-    assert_eq!((&*pairs[1].0, &*pairs[1].1), ("resource", text), "it comes back");
+    assert_eq!(
+        (&*pairs[1].0, &*pairs[1].1),
+        ("resource", text),
+        "the resource can be decoded"
+    );
 
-    let source = fake_platform::open([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
+    let source = fake_platform::create_source([("MSI_ENDPOINT", ENDPOINT)]).expect("Cloud Shell");
     let request = source
-        .request(&fake_platform::query(&given), &platform)
+        .request(&fake_platform::query(&input), &platform)
         .expect("a request");
     assert_eq!(request.url.as_str(), ENDPOINT);
     let body = request.body.as_ref().map(Secret::expose_secret);
-    assert_eq!(body, Some(&*format!("resource={}", encoded(text))));
+    assert_eq!(body, Some(&*format!("resource={}", encode_uri_component(text))));
 }
 
-/// The suffix does not decide: what is refused is refused with it too, unless it holds the path itself.
-fn assert_is_refused_alike(given: &str) {
-    let suffixed = UntypedValue::String(format!("{given}/.default"));
+/// A rejected resource is also rejected with the suffix `/.default`, unless it ends with that suffix already.
+fn assert_suffix_is_rejected(input: &str) {
+    let suffixed = UntypedValue::String(format!("{input}/.default"));
     assert!(
-        given.ends_with("/.default") || Resource::parse(&suffixed).is_err(),
-        "{given:?}"
+        input.ends_with("/.default") || Resource::parse(&suffixed).is_err(),
+        "{input:?}"
     );
 }
 
@@ -83,8 +90,8 @@ fn is_guid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// ECMAScript's `encodeURIComponent`.
-fn encoded(text: &str) -> String {
+/// Encodes a text like ECMAScript's `encodeURIComponent`.
+fn encode_uri_component(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
             encoded.push(char::from(byte));

@@ -1,6 +1,6 @@
-//! `Retry-After`: seconds or a date, never more than a day, whatever the clock says.
+//! `Retry-After`: seconds or a date, and at most one day, whatever the time is.
 //!
-//! The input is the header's value; a second line is the wall time in milliseconds.
+//! The input is the value of the header. An optional second line is the wall-clock time in milliseconds.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::fake_platform::NOW;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Checks what a header asks for.
+/// Checks the delay of a header.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (value, second) = text.split_once('\n').unwrap_or((&text, ""));
-    let given = second.trim().parse().map(Timestamp::from_millis);
+    let time = second.trim().parse().map(Timestamp::from_millis);
     for now in [
-        given.unwrap_or(NOW),
+        time.unwrap_or(NOW),
         NOW,
         Timestamp::from_millis(i64::MIN),
         Timestamp::from_millis(i64::MAX),
@@ -29,10 +29,10 @@ pub fn check(data: &[u8]) {
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             assert_eq!(wait, Some(at_most_a_day(digits)), "{digits}");
         } else if let Some(wait) = wait {
-            // What is no number is a date, and a date is of one of three kinds that all begin so.
-            let named = digits.get(..3).is_some_and(|day| DAYS.contains(&day));
+            // Anything except a number is a date; all three date formats start with the weekday.
+            let is_date = digits.get(..3).is_some_and(|day| DAYS.contains(&day));
             assert!(
-                named && wait.subsec_nanos() % 1_000_000 == 0,
+                is_date && wait.subsec_nanos() % 1_000_000 == 0,
                 "{value:?}: {wait:?}"
             );
         }
@@ -54,7 +54,7 @@ fn at_most_a_day(digits: &str) -> Duration {
     Duration::from_secs(seconds).min(DAY)
 }
 
-/// A date that another crate wrote means the time from now until then.
+/// Checks the delay for a date that the `time` crate formats.
 fn check_date(seconds: i64) {
     let at = OffsetDateTime::from_unix_timestamp(seconds).expect("before the year 2107");
     let day = match at.weekday() {

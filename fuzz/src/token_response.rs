@@ -1,7 +1,7 @@
-//! The answer of an endpoint: no token but from a non-empty string `access_token` without an error.
+//! The response of a token endpoint: a token comes only from a non-empty string `access_token` without an error.
 //!
-//! The input is a body. The oracle reads it once more, as pairs of a name and a value. What a strict parser reads is read
-//! the same with values around it that JSON does not have.
+//! The input is a body. The oracle parses it as a list of names and values. A body that a strict parser accepts must give the
+//! same result with values around it that are invalid in JSON.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ const FIELDS: [&str; 7] = [
     "msi_res_id",
     "mi_res_id",
 ];
-/// The fields of an error, whose names have any case.
+/// The fields of an error, whose names are case-insensitive.
 const ERROR_FIELDS: [&str; 16] = [
     "error",
     "error_description",
@@ -43,26 +43,26 @@ const ERROR_FIELDS: [&str; 16] = [
     "errorcodes",
     "timestamp",
 ];
-/// Members that no strict parser reads, and that nothing else depends on.
-const SPOILT: &str = r#""\ud800":[NaN,-Infinity,1e999,"\udc00 \ud83d"],"x":{"error":Infinity}"#;
+/// Irrelevant members that a strict parser rejects.
+const INVALID_MEMBERS: &str = r#""\ud800":[NaN,-Infinity,1e999,"\udc00 \ud83d"],"x":{"error":Infinity}"#;
 
-/// Checks what is read from a body.
+/// Checks the parsed response of a body.
 pub fn check(body: &[u8]) {
     let fields = Fields::read(body);
     let token_response = TokenResponse::parse(body);
     let Some(fields) = fields else {
-        // Values are repaired, a structure never is.
+        // The parser repairs values, but never the structure.
         assert!(
             token_response.is_none() || is_framed(body),
-            "whether it is an answer"
+            "a repaired body is an object"
         );
         return;
     };
-    let token_response = token_response.expect("an answer, as it is strictly JSON");
+    let token_response = token_response.expect("a response, because the body is valid JSON");
     check_against(token_response, &fields);
-    if let Some(spoilt) = spoilt(body) {
+    if let Some(invalid) = with_invalid_members(body) {
         let token_response =
-            TokenResponse::parse(&spoilt).expect("an answer with values that JSON does not have");
+            TokenResponse::parse(&invalid).expect("a response with values that are invalid in JSON");
         check_against(token_response, &fields);
     }
 }
@@ -73,16 +73,16 @@ fn is_framed(body: &[u8]) -> bool {
     text.starts_with('{') && text.ends_with('}')
 }
 
-/// The body with members before and behind its own that no strict parser reads.
-fn spoilt(body: &[u8]) -> Option<Vec<u8>> {
+/// Adds members that a strict parser rejects, before and after the body's own.
+fn with_invalid_members(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let (before, members) = text.split_once('{')?;
     let (members, after) = members.rsplit_once('}')?;
     let comma = if members.trim().is_empty() { "" } else { "," };
-    Some(format!("{before}{{{SPOILT}{comma}{members},{SPOILT}}}{after}").into_bytes())
+    Some(format!("{before}{{{INVALID_MEMBERS}{comma}{members},{INVALID_MEMBERS}}}{after}").into_bytes())
 }
 
-/// Whether an answer says what the oracle read.
+/// Checks a response against the fields of the oracle.
 fn check_against(mut token_response: TokenResponse, fields: &Fields) {
     let field = |name| fields.value(name);
     for (kind, value) in [
@@ -93,13 +93,13 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
             field("msi_res_id").or_else(|| field("mi_res_id")),
         ),
     ] {
-        assert_names_only(&token_response, kind, value);
+        assert_confirms_only(&token_response, kind, value);
     }
-    let stands = |said: &str, places: &[&str]| {
-        let is_there = |place: &&str| fields.any_case(place).any(|value| holds(value, said));
-        !said.trim().is_empty() && places.iter().any(is_there)
+    let is_in_fields = |text: &str, names: &[&str]| {
+        let has_text = |name: &&str| fields.any_case(name).any(|value| contains_text(value, text));
+        !text.trim().is_empty() && names.iter().any(has_text)
     };
-    for (said, places) in [
+    for (text, names) in [
         (token_response.trace_id(), &["trace_id", "traceid", "error"][..]),
         (
             token_response.error_code(),
@@ -110,15 +110,15 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
             &["correlation_id", "correlationid", "error"],
         ),
     ] {
-        assert!(said.is_none_or(|said| stands(said, places)), "{said:?}");
+        assert!(text.is_none_or(|text| is_in_fields(text, names)), "{text:?}");
     }
-    if let Some(sentence) = token_response.error_description() {
-        let halves = ["title", "detail"].map(|half| {
-            let texts = fields.any_case(half).filter_map(Value::as_str);
+    if let Some(description) = token_response.error_description() {
+        let halves = ["title", "detail"].map(|name| {
+            let texts = fields.any_case(name).filter_map(Value::as_str);
             texts.map(str::to_owned).collect::<Vec<_>>()
         });
-        let is_whole = stands(
-            &sentence,
+        let is_whole = is_in_fields(
+            &description,
             &[
                 "error_description",
                 "message",
@@ -129,19 +129,19 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
                 "detail",
             ],
         );
-        let ends_with_one = halves[1].iter().any(|half| sentence.ends_with(half));
-        let begins_with_one = halves[0].iter().any(|half| sentence.starts_with(half));
-        assert!(is_whole || (begins_with_one && ends_with_one), "{sentence:?}");
+        let ends_with_one = halves[1].iter().any(|half| description.ends_with(half));
+        let begins_with_one = halves[0].iter().any(|half| description.starts_with(half));
+        assert!(is_whole || (begins_with_one && ends_with_one), "{description:?}");
     }
     for number in token_response.error_numbers() {
-        let is_there = |value: &Value| match &number {
-            ErrorNumber::Text(text) => holds(value, text),
-            ErrorNumber::Number(number) => holds_number(value, *number),
+        let has_number = |value: &Value| match &number {
+            ErrorNumber::Text(text) => contains_text(value, text),
+            ErrorNumber::Number(number) => contains_number(value, *number),
         };
         let mut values = ["error_codes", "errorcodes", "error"]
             .into_iter()
-            .flat_map(|place| fields.any_case(place));
-        assert!(values.any(is_there), "{number:?}");
+            .flat_map(|name| fields.any_case(name));
+        assert!(values.any(has_number), "{number:?}");
     }
 
     let token = field("access_token")
@@ -154,7 +154,7 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
             .filter(|token| !token.is_empty())
             .as_deref(),
         token,
-        "what is to be kept out of messages"
+        "the raw token, which messages redact"
     );
     let grant = token_response.take_token(NOW, None);
     assert_eq!(
@@ -166,21 +166,21 @@ fn check_against(mut token_response: TokenResponse, fields: &Fields) {
     );
     assert!(
         token_response.take_token(NOW, None).is_none(),
-        "a token is taken once"
+        "a token can be taken only once"
     );
     let Some(grant) = grant else { return };
     assert_in_range(grant.token.expires_on.millis());
     assert!(
         grant.cacheable || grant.token.expires_on == NOW,
-        "no expiry is now"
+        "without an expiry, the token expires now"
     );
     assert_refresh_is_at_half(&grant.token, NOW);
 }
 
-/// An identity is confirmed by its own field, if that is a string, in any case, and by no other text.
-fn assert_names_only(token_response: &TokenResponse, kind: IdKind, value: Option<&Value>) {
-    let named = value.and_then(Value::as_str);
-    let swapped: String = named
+/// Checks that only the field of an identity confirms it, compared case-insensitively.
+fn assert_confirms_only(token_response: &TokenResponse, kind: IdKind, value: Option<&Value>) {
+    let id = value.and_then(Value::as_str);
+    let swapped: String = id
         .unwrap_or("id")
         .chars()
         .map(|c| {
@@ -193,7 +193,7 @@ fn assert_names_only(token_response: &TokenResponse, kind: IdKind, value: Option
         .collect();
     assert_eq!(
         token_response.is_for_identity(kind, &swapped),
-        named.is_some(),
+        id.is_some(),
         "{kind:?}"
     );
     assert!(
@@ -202,27 +202,27 @@ fn assert_names_only(token_response: &TokenResponse, kind: IdKind, value: Option
     );
 }
 
-/// Whether a text stands anywhere in a value.
-fn holds(value: &Value, text: &str) -> bool {
+/// Returns whether a value contains a text at any depth.
+fn contains_text(value: &Value, text: &str) -> bool {
     match value {
-        Value::Array(items) => items.iter().any(|item| holds(item, text)),
-        Value::Object(members) => members.values().any(|member| holds(member, text)),
+        Value::Array(items) => items.iter().any(|item| contains_text(item, text)),
+        Value::Object(members) => members.values().any(|member| contains_text(member, text)),
         value => value == text,
     }
 }
 
-/// Whether a number stands anywhere in a value.
-fn holds_number(value: &Value, number: f64) -> bool {
+/// Returns whether a value contains a number at any depth.
+fn contains_number(value: &Value, number: f64) -> bool {
     match value {
-        Value::Array(items) => items.iter().any(|item| holds_number(item, number)),
-        Value::Object(members) => members.values().any(|member| holds_number(member, number)),
+        Value::Array(items) => items.iter().any(|item| contains_number(item, number)),
+        Value::Object(members) => members.values().any(|member| contains_number(member, number)),
         value => value
             .as_f64()
             .is_some_and(|other| other.total_cmp(&number).is_eq()),
     }
 }
 
-/// The members of an object that mean something, in their order. Of two of one name the last one counts.
+/// The relevant members of an object, in their order. The last of several members with one name wins.
 struct Fields(Vec<(String, Value)>);
 
 impl Fields {
@@ -231,33 +231,33 @@ impl Fields {
         serde_json::from_slice(body).ok()
     }
 
-    /// The value of a member, unless it is null.
+    /// Returns the value of a member; `None` if it is null.
     fn value(&self, name: &str) -> Option<&Value> {
         let (_, value) = self.0.iter().rfind(|(other, _)| other == name)?;
         Some(value).filter(|value| !value.is_null())
     }
 
-    /// The values of all members of a name, in any case.
+    /// Returns the values of all members with a name, compared case-insensitively.
     fn any_case<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
-        let named = self
+        let matching = self
             .0
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value)
+        matching.map(|(_, value)| value)
     }
 
-    /// Whether there is an error. Of two members of one name the last counts; a name in other letters takes the place of
-    /// one that says nothing.
+    /// Returns whether the object has an error. The last of several members with one name wins; a name in another case
+    /// replaces an empty value only.
     fn is_error(&self) -> bool {
         let mut error: Option<&(String, Value)> = None;
-        let says_nothing = |(_, value): &(String, Value)| value.is_null() || value == "";
+        let is_empty = |(_, value): &(String, Value)| value.is_null() || value == "";
         for member in &self.0 {
             let is_error = member.0.eq_ignore_ascii_case("error");
-            if is_error && error.is_none_or(|error| error.0 == member.0 || says_nothing(error)) {
+            if is_error && error.is_none_or(|error| error.0 == member.0 || is_empty(error)) {
                 error = Some(member);
             }
         }
-        error.is_some_and(|error| !says_nothing(error))
+        error.is_some_and(|error| !is_empty(error))
     }
 }
 

@@ -92,6 +92,15 @@ impl TokenClient {
         state.epoch += 1;
         state.cleared_at = Some(self.platform.clock.now());
         state.invalidated_at.clear();
+        state.origins_cleared_at.clear();
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Removes the tokens of every endpoint on this origin. As with `clear`, requests in flight still serve their waiters,
+    /// but their tokens are not cached. The tokens of other endpoints are kept.
+    pub fn clear_origin(&self, origin: &str) {
+        let now = self.platform.clock.now();
+        self.lock().clear_origin(origin, now);
         self.generation.fetch_add(1, Ordering::Release);
     }
 

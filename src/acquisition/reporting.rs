@@ -24,10 +24,10 @@ impl AcquisitionTask {
                     .token
                     .expires_on
                     .saturating_duration_since(self.client.platform.clock.now());
-                format!("got a token that is valid for {} s", left.as_secs())
+                format!("acquired a token that is valid for {} s", left.as_secs())
             }),
             Err(error) if self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh => {
-                self.log(Level::Warning, || format!("background refresh failed: {error}"));
+                self.log(Level::Warning, || format!("a background refresh failed: {error}"));
             }
             Err(error) => self.log(Level::Error, || error.to_string()),
         }
@@ -94,7 +94,7 @@ impl AcquisitionTask {
         let error = self.error_from_end(end).await;
         self.log(Level::Warning, || {
             format!(
-                "{}; retrying in {} ms",
+                "{}; the next attempt is in {} ms",
                 error.details().message.trim_end_matches('.'),
                 wait.as_millis()
             )

@@ -70,7 +70,7 @@ impl AcquisitionTask {
     async fn resource_mismatch_error(&self, end: AttemptOutcome) -> Error {
         match end {
             AttemptOutcome::Response(response) => self.in_flight.error_context.unusable_response(
-                "its tokens are for other resources than the one asked for, and not twice for the same",
+                "it returned tokens for resources other than the requested one, each time for a different resource",
                 &response,
                 self.in_flight.stats.attempts(),
             ),

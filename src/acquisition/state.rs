@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) cleared_at: Option<Timestamp>,
     /// The start of the last request that replaced an unwanted token of the key. Records saved before it are stale.
     pub(super) invalidated_at: HashMap<CacheKey, Timestamp>,
+    /// When the tokens of an origin were cleared, by origin. Only tests clear single origins.
+    pub(super) origins_cleared_at: HashMap<String, Timestamp>,
 }
 
 impl State {
@@ -66,7 +68,14 @@ impl State {
 
     /// Returns the time up to which records of the persistent cache are stale.
     pub(super) fn invalidated_before(&self, key: &CacheKey) -> Option<Timestamp> {
-        self.cleared_at.max(self.invalidated_at.get(key).copied())
+        let origins = self.origins_cleared_at.iter();
+        let origin_cleared_at = origins
+            .filter(|(origin, _)| key.has_origin(origin))
+            .map(|(_, cleared_at)| *cleared_at)
+            .max();
+        self.cleared_at
+            .max(self.invalidated_at.get(key).copied())
+            .max(origin_cleared_at)
     }
 
     /// Returns whether a token of the persistent cache must not replace the cached one: its record has been invalidated,
@@ -100,6 +109,25 @@ impl State {
                 in_flight.superseded.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Removes the tokens of the endpoints of an origin. No later call joins a request that is in flight there, and the
+    /// tokens of such requests are not cached.
+    pub(super) fn clear_origin(&mut self, origin: &str, now: Timestamp) {
+        self.cache.remove_origin(origin);
+        self.in_flight.retain(|key, requests| {
+            let is_kept = !key.cache_key.has_origin(origin);
+            if !is_kept {
+                for request in requests {
+                    request.superseded.store(true, Ordering::Relaxed);
+                }
+            }
+            is_kept
+        });
+        let oldest = now.saturating_sub(MAX_TOKEN_LIFETIME);
+        self.origins_cleared_at
+            .retain(|_, cleared_at| *cleared_at > oldest);
+        self.origins_cleared_at.insert(origin.to_owned(), now);
     }
 
     /// Removes a request, so that no further caller joins it.

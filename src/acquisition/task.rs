@@ -139,7 +139,7 @@ impl AcquisitionTask {
             self.report_outcome(&Err(self.timeout_error()));
         } else {
             self.log(Level::Info, || {
-                "all callers have left; no further request is sent for this token".to_owned()
+                "no caller is waiting for this token any more; no further request is sent".to_owned()
             });
         }
         self.in_flight.complete(Completion::TimedOut);

@@ -64,7 +64,7 @@ impl Waiter {
         error_context.endpoint().starts_with("https:") && error_context.source() != SourceName::ServiceFabric
     }
 
-    /// Waits for the result, at most until the timeout. With a fallback token it waits at most [`NEAR_EXPIRY_WAIT`].
+    /// Waits for the result, at most until the timeout. With a fallback token it waits at most `NEAR_EXPIRY_WAIT`.
     pub async fn wait(self) -> AcquisitionResult {
         let outcome = self.wait_for_result().await.and_then(|acquired| {
             let error_context = &self.request.error_context;

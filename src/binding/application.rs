@@ -1,18 +1,18 @@
 //! The native half of `ManagedIdentityApplication`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use napi::bindgen_prelude::{Either, Object, Unknown};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::cache_plugin::{AccessFunction, JsCachePlugin};
+use super::cache_plugin::JsCachePlugin;
 use super::completions::CompletionChannel;
 use super::environment::EnvironmentSnapshot;
-use super::log_sink::{JsLogSink, LogFunction};
-use super::network_client::{JsTransport, SendFunction};
-use super::observer::{EventFunction, JsEventListener};
+use super::log_sink::JsLogSink;
+use super::network_client::JsTransport;
+use super::observer::JsEventListener;
 use super::types::{
     AcquisitionOutcome, JsApplicationOptions, JsAvailability, JsFailure, JsIdentity, JsRequestOptions,
 };
@@ -21,6 +21,7 @@ use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::{Acquisition, ApplicationContext};
 use crate::cache::file_store::FileStore;
 use crate::cache::persistent::PersistentCache;
+use crate::events::EventListenerSlot;
 use crate::options::ApplicationOptions;
 use crate::options::request::{RawRequest, TokenRequest};
 use crate::platform::{Clock as _, SystemClock};
@@ -29,33 +30,77 @@ use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application with its parsed options.
+/// An application with its parsed options, and which callbacks it has.
 #[napi]
 pub struct ManagedIdentityApplication {
     application: ApplicationContext,
+    /// The id of the custom network client, if the application has one.
+    transport_id: Option<u32>,
+    has_logger: bool,
+    has_observers: AtomicBool,
+    cache_plugin: Option<CachePlugin>,
 }
 
-/// Creates an application. Returns a failure if its options are invalid. `send` is the custom network client, with its
-/// `transport_id`, and `write_line` the logger callback; both are optional.
+/// A cache plug-in in JavaScript: its id, and the name of this host.
+struct CachePlugin {
+    id: u32,
+    hostname: String,
+}
+
+/// Creates an application. Returns a failure if its options are invalid. `transport_id` is the id of the custom network
+/// client, if the application has one; `has_logger` is whether it has a logger callback.
 #[napi(catch_unwind)]
 pub fn create_application(
-    env: &Env,
     configuration: JsApplicationOptions<'_>,
-    send: Option<SendFunction>,
     transport_id: Option<u32>,
-    write_line: Option<LogFunction>,
+    has_logger: bool,
 ) -> Result<Either<ManagedIdentityApplication, JsFailure>> {
-    let mut application = match ApplicationOptions::parse(&configuration.raw()?) {
-        Ok(options) => ApplicationContext::new(options),
-        Err(error) => return Ok(Either::B(error.into())),
-    };
-    if let (Some(send), Some(id)) = (send, transport_id) {
-        application = application.with_transport(Arc::new(JsTransport::new(env, send, id)?));
+    Ok(match ApplicationOptions::parse(&configuration.raw()?) {
+        Ok(options) => Either::A(ManagedIdentityApplication {
+            application: ApplicationContext::new(options),
+            transport_id,
+            has_logger,
+            has_observers: AtomicBool::new(false),
+            cache_plugin: None,
+        }),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+impl ManagedIdentityApplication {
+    /// Returns the context of one call; `None` if the application has no callbacks, so that the call needs no other context
+    /// than the application's. Callbacks are found by the number of the call.
+    fn context_of_call(
+        &self,
+        env: &Env,
+        completions: &CompletionChannel,
+        call: u32,
+    ) -> Result<Option<ApplicationContext>> {
+        let has_observers = self.has_observers.load(Ordering::Relaxed);
+        let has_plugin = self.cache_plugin.is_some();
+        if self.transport_id.is_none() && !self.has_logger && !has_observers && !has_plugin {
+            return Ok(None);
+        }
+        let handle = completions.callback_handle(call);
+        let mut context = self.application.clone();
+        if let Some(id) = self.transport_id {
+            context = context.with_transport(Arc::new(JsTransport::new(env, handle.clone(), id)?));
+        }
+        if self.has_logger {
+            context = context.with_log_sink(Arc::new(JsLogSink(handle.clone())));
+        }
+        if let Some(CachePlugin { id, hostname }) = &self.cache_plugin {
+            context = context.with_persistent_cache(PersistentCache {
+                store: Arc::new(JsCachePlugin::new(handle.clone(), *id)),
+                hostname: hostname.clone(),
+            });
+        }
+        if has_observers {
+            context.event_listener = EventListenerSlot::default();
+            context.event_listener.set(Box::new(JsEventListener(handle)));
+        }
+        Ok(Some(context))
     }
-    if let Some(write_line) = write_line {
-        application = application.with_log_sink(Arc::new(JsLogSink(write_line)));
-    }
-    Ok(Either::A(ManagedIdentityApplication { application }))
 }
 
 #[napi]
@@ -72,6 +117,7 @@ impl ManagedIdentityApplication {
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
+        env: &Env,
         resource: Option<Unknown<'_>>,
         force_refresh: Option<Unknown<'_>>,
         request_options: Option<JsRequestOptions<'_>>,
@@ -89,15 +135,17 @@ impl ManagedIdentityApplication {
                 |request_options| request_options.raw(),
             )?
         };
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
         let mut resource = String::new();
         let acquired = TokenRequest::parse(&raw, correlation_id).and_then(|request| {
             request.resource.as_str().clone_into(&mut resource);
-            TOKEN_CLIENT.acquire(&self.application, &request, &environment.0, caller_clock(now))
+            TOKEN_CLIENT.acquire(application, &request, &environment.0, caller_clock(now))
         });
         Ok(match acquired {
             Ok(Acquisition::Pending(waiter)) => {
                 let variables =
-                    relevant_variable_count(&self.application.options, waiter.source(), waiter.is_verified());
+                    relevant_variable_count(&application.options, waiter.source(), waiter.is_verified());
                 completions.register(call, waiter, resource)?;
                 Either::B(u32::try_from(variables).unwrap_or(u32::MAX))
             }
@@ -120,20 +168,14 @@ impl ManagedIdentityApplication {
 
     /// Persists tokens with a cache plug-in, which has this id.
     #[napi(catch_unwind)]
-    pub fn use_cache_plugin(&mut self, hostname: String, access: AccessFunction, id: u32) {
-        let store = Arc::new(JsCachePlugin::new(access, id));
-        self.application = self
-            .application
-            .clone()
-            .with_persistent_cache(PersistentCache { store, hostname });
+    pub fn use_cache_plugin(&mut self, hostname: String, id: u32) {
+        self.cache_plugin = Some(CachePlugin { id, hostname });
     }
 
-    /// Sets the listener of the application's events. Only the first call has an effect.
+    /// Sends the events of later calls to the JavaScript layer.
     #[napi(catch_unwind)]
-    pub fn observe(&self, on_event: EventFunction) {
-        self.application
-            .event_listener
-            .set(Box::new(JsEventListener(on_event)));
+    pub fn observe(&self) {
+        self.has_observers.store(true, Ordering::Relaxed);
     }
 
     /// Probes the source. Returns a failure if `timeout` is invalid, and otherwise a promise that resolves when the source
@@ -144,9 +186,13 @@ impl ManagedIdentityApplication {
         env: &'env Env,
         timeout: Option<Unknown<'_>>,
         environment: &EnvironmentSnapshot,
+        completions: &CompletionChannel,
+        call: u32,
     ) -> Result<Either<Object<'env>, JsFailure>> {
         let timeout = from_js(&timeout)?;
-        let probe = match TOKEN_CLIENT.probe(&self.application, &timeout, &environment.0) {
+        let own = self.context_of_call(env, completions, call)?;
+        let application = own.as_ref().unwrap_or(&self.application);
+        let probe = match TOKEN_CLIENT.probe(application, &timeout, &environment.0) {
             Ok(probe) => probe,
             Err(error) => return Ok(Either::B(error.into())),
         };

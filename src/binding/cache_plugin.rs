@@ -1,44 +1,33 @@
 //! A caller's `cachePlugin` as a record store.
 //!
 //! The JavaScript layer wraps the plug-in as one function, which reads the record of an entry or replaces it, and does not
-//! throw. An access that fails or exceeds its time limit is treated as a cache miss.
+//! throw. Accesses reach it through the channel of their call. An access that fails or exceeds its time limit is treated
+//! as a cache miss.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use napi::Status;
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi_derive::napi;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::completions::CallbackHandle;
+use super::types::CacheAccess;
 use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
 /// The time limit of one access.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The plug-in as the JavaScript layer wraps it; held weakly.
-pub(super) type AccessFunction =
-    ThreadsafeFunction<CacheAccess, Promise<Option<String>>, CacheAccess, Status, false, true>;
-
-/// One access to a plug-in: reads the record of an entry, or replaces it with `record`.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct CacheAccess {
-    pub entry: String,
-    pub record: Option<String>,
-}
-
 /// A cache plug-in in JavaScript.
 pub(super) struct JsCachePlugin {
-    access: AccessFunction,
+    handle: Arc<CallbackHandle>,
     id: String,
 }
 
 impl JsCachePlugin {
-    pub(super) fn new(access: AccessFunction, id: u32) -> Self {
+    pub(super) fn new(handle: Arc<CallbackHandle>, id: u32) -> Self {
         Self {
-            access,
+            handle,
             id: format!("plug-in {id}"),
         }
     }
@@ -48,8 +37,7 @@ impl JsCachePlugin {
             entry: entry.to_owned(),
             record,
         };
-        let accessing = async { self.access.call_async_catch(access).await?.await };
-        let record = timeout(PLUGIN_TIMEOUT, accessing).await.ok()?.ok()?;
+        let record = timeout(PLUGIN_TIMEOUT, self.handle.access(access)).await.ok()??;
         record.map(Zeroizing::new)
     }
 }

@@ -92,6 +92,12 @@ pub fn clear_cache() {
     completions::notify_cleared();
 }
 
+/// Removes the cached tokens of every endpoint on an origin, such as `http://127.0.0.1:8080`.
+#[napi(catch_unwind)]
+pub fn clear_origin(origin: String) {
+    TOKEN_CLIENT.clear_origin(&origin);
+}
+
 /// Returns the first 30 characters of random GUIDs (version 4). The JavaScript layer counts in the last 6 characters.
 #[napi(catch_unwind)]
 pub fn correlation_id_prefix() -> String {

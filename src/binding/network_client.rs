@@ -1,19 +1,19 @@
 //! A custom network client (`system.networkClient`) as a transport.
 //!
-//! The JavaScript layer wraps the client so that it does not throw and resolves to a plain record. The function is held
-//! weakly, so it does not keep the process alive. A call into an environment that is being torn down may never settle, so
-//! each call also ends with its environment.
+//! The JavaScript layer wraps the client so that it does not throw and resolves to a plain record. Requests reach it
+//! through the channel of their call. A call into an environment that is being torn down may never settle, so each request
+//! also ends with its environment.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use napi::bindgen_prelude::Promise;
-use napi::threadsafe_function::ThreadsafeFunction;
-use napi::{Env, Result, Status};
+use napi::{Env, Result};
 use napi_derive::napi;
 
+use super::completions::CallbackHandle;
 use super::environment_teardown::EnvironmentTeardown;
+use super::types::JsNetworkRequest;
 use crate::error::Cause;
 use crate::http::NATIVE_TRANSPORT_ID;
 use crate::http::{
@@ -25,33 +25,6 @@ use crate::redaction::Redactor;
 /// The part of a client's error message that is passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// The client as the JavaScript layer wraps it; held weakly.
-pub(super) type SendFunction =
-    ThreadsafeFunction<JsNetworkRequest, Promise<JsNetworkResponse>, JsNetworkRequest, Status, false, true>;
-
-/// A request for a custom network client.
-#[napi(object, object_from_js = false, use_nullable = true)]
-pub struct JsNetworkRequest {
-    pub post: bool,
-    pub url: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-}
-
-/// The result of a request: a status with the other parts of a response, or a message with the code of an error.
-#[napi(object, object_to_js = false)]
-pub struct JsNetworkResponse {
-    pub status: Option<u32>,
-    pub www_authenticate: Option<String>,
-    pub retry_after: Option<String>,
-    pub date: Option<String>,
-    pub body: Option<String>,
-    pub code: Option<String>,
-    pub message: Option<String>,
-    pub server: Option<String>,
-    pub content_type: Option<String>,
-}
-
 /// Returns an id for a custom network client, which no other transport of this process has.
 #[napi(catch_unwind)]
 pub fn new_transport_id() -> u32 {
@@ -61,30 +34,31 @@ pub fn new_transport_id() -> u32 {
 
 /// A custom network client in JavaScript.
 pub(super) struct JsTransport {
-    send: SendFunction,
+    handle: Arc<CallbackHandle>,
     id: usize,
     teardown: EnvironmentTeardown,
 }
 
 impl JsTransport {
-    pub(super) fn new(env: &Env, send: SendFunction, id: u32) -> Result<Self> {
+    pub(super) fn new(env: &Env, handle: Arc<CallbackHandle>, id: u32) -> Result<Self> {
         Ok(Self {
-            send,
+            handle,
             id: id as usize,
             teardown: EnvironmentTeardown::from_env(env)?,
         })
     }
 
     async fn exchange(&self, request: &Request) -> std::result::Result<Response, TransportError> {
-        let sending = async {
-            self.send
-                .call_async_catch(JsNetworkRequest::of(request))
-                .await?
-                .await
-        };
         let outcome = tokio::select! {
-            outcome = sending => outcome.map_err(|error| transport_error(None, &error.reason, request))?,
-            () = self.teardown.reached() => return Err(transport_error(None, "its environment has ended", request)),
+            outcome = self.handle.request(JsNetworkRequest::of(request)) => outcome,
+            () = self.teardown.reached() => None,
+        };
+        let Some(outcome) = outcome else {
+            return Err(transport_error(
+                None,
+                "the Node.js environment has ended",
+                request,
+            ));
         };
         let Some(status) = outcome.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(

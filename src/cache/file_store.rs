@@ -87,16 +87,16 @@ impl FileStore {
             DirectoryError::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => return None,
             DirectoryError::UnknownUser(_) => return None,
             DirectoryError::Io(error) => format!("cannot be used ({error})"),
-            DirectoryError::NotADirectory => "is no directory, or a link to one".to_owned(),
+            DirectoryError::NotADirectory => "is not a directory, or is a link to one".to_owned(),
             DirectoryError::WrongOwner => "belongs to another user".to_owned(),
-            DirectoryError::TooPermissive => "may be looked into by others: give it the mode 0700".to_owned(),
+            DirectoryError::TooPermissive => "is accessible to other users: give it the mode 0700".to_owned(),
             DirectoryError::ParentWrongOwner(parent) => format!(
-                "lies below {}, which belongs to another user, who could put another directory in its place",
+                "lies below {}, which belongs to another user, who could replace it",
                 parent.display()
             ),
             DirectoryError::ParentTooPermissive(parent) => format!(
-                "lies below {}, to which others may write, so that they could put another directory in its place: \
-                 take that right from them (chmod go-w), or name another directory",
+                "lies below {}, to which others may write, so that they could replace it: remove that permission (chmod \
+                 go-w), or use another directory",
                 parent.display()
             ),
         };

@@ -1,4 +1,4 @@
-//! The deadline of an acquisition, and what its requests have taken so far.
+//! The deadline of a retry loop, and its statistics so far.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};

@@ -51,7 +51,7 @@ pub struct ThumbprintMismatch;
 
 impl std::fmt::Display for ThumbprintMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the server's certificate has another thumbprint")
+        f.write_str("the thumbprint of the server's certificate does not match")
     }
 }
 

@@ -19,6 +19,10 @@ use crate::locking::lock;
 pub(super) const SILENCE_BEFORE_REUSE: Duration =
     Duration::from_millis(if IS_ACKNOWLEDGED_AT_ONCE { 25 } else { 250 });
 const IS_ACKNOWLEDGED_AT_ONCE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+/// A stray response of a slow server is late, too: the silence lasts at least this many times as long as the exchange.
+const SILENCE_PER_EXCHANGE_TIME: u32 = 4;
+/// The longest silence: half of the time after which an idle connection is closed, so that each can be reused.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
 /// How long a connection may be idle before it is closed. Shorter than the 5 s of a Node.js server, so that a request is
 /// rarely sent on a connection that the server is closing.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -42,6 +46,8 @@ struct Endpoint<C> {
 struct Idle<C> {
     connection: C,
     since: Instant,
+    /// How long the connection must be silent before it is reused.
+    silence: Duration,
 }
 
 impl<C> Default for Endpoint<C> {
@@ -58,6 +64,7 @@ impl<C> Default for Endpoint<C> {
 pub(super) struct Slot<K: Clone + Eq + Hash, C> {
     pool: Arc<ConnectionPool<K, C>>,
     key: K,
+    started_at: Instant,
 }
 
 impl<K, C> ConnectionPool<K, C>
@@ -83,6 +90,7 @@ where
         Slot {
             pool: self.clone(),
             key,
+            started_at: Instant::now(),
         }
     }
 
@@ -142,7 +150,7 @@ where
         let ready = endpoint
             .idle
             .iter()
-            .rposition(|idle| idle.since.elapsed() >= SILENCE_BEFORE_REUSE);
+            .rposition(|idle| idle.since.elapsed() >= idle.silence);
         let taken = ready.and_then(|index| endpoint.idle.remove(index));
         drop(endpoints);
         drop(expired);
@@ -165,6 +173,8 @@ where
         endpoint.idle.push_back(Idle {
             connection,
             since: Instant::now(),
+            silence: (self.started_at.elapsed() * SILENCE_PER_EXCHANGE_TIME)
+                .clamp(SILENCE_BEFORE_REUSE, MAX_SILENCE),
         });
         let starts_sweep = !std::mem::replace(&mut endpoint.is_swept, true);
         drop(endpoints);
@@ -218,6 +228,26 @@ mod tests {
         assert_eq!(pool.begin("b").take_idle(), None, "another endpoint");
         assert_eq!(slot.take_idle(), Some(1), "the second is not silent yet");
         assert_eq!(slot.take_idle(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_grows_with_the_time_of_the_exchange() {
+        for (exchange, silence) in [(5, 25), (50, 200), (60_000, 2_000)].map(millis) {
+            let pool = pool();
+            let slot = pool.begin("a");
+            advance(exchange).await;
+            slot.release(1);
+            let slot = pool.begin("a");
+            advance(silence.saturating_sub(Duration::from_millis(1))).await;
+            assert_eq!(slot.take_idle(), None, "{exchange:?}");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(slot.take_idle(), Some(1), "{exchange:?}");
+        }
+    }
+
+    fn millis((exchange, silence): (u64, u64)) -> (Duration, Duration) {
+        let silence = Duration::from_millis(silence).max(SILENCE_BEFORE_REUSE);
+        (Duration::from_millis(exchange), silence)
     }
 
     #[tokio::test(start_paused = true)]

@@ -300,7 +300,7 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 }
 
 fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    io::Error::new(io::ErrorKind::NotFound, "the host name has no address")
 }
 
 /// Ranks errors by how much they say about the endpoint. For an address of a family that this host does not support, such

@@ -3,6 +3,8 @@
 //! [`native_transport`] implements the trait. [`retry_loop`] sends, retries and times out; [`retry_policy`] holds its
 //! policies as data, [`waiters`] counts the callers that it serves, and [`timer`] enforces its time limits.
 //! [`endpoint_limiter`] holds the limits that all requests to one endpoint share.
+//!
+//! Over 300 lines, half of which are documentation: the types of the trait's signature are read together.
 
 pub mod attempt_stats;
 pub mod certificate_pin;

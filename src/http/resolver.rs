@@ -68,7 +68,7 @@ impl Resolver {
                 Ok(addresses.iter().copied().map(with_port).collect())
             }
             Some(Some(Err((kind, message)))) => Err(io::Error::new(*kind, message.clone())),
-            _ => Err(io::Error::other("the lookup was cancelled")),
+            _ => Err(io::Error::other("the lookup was abandoned")),
         }
     }
 

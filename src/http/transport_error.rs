@@ -59,7 +59,7 @@ pub(super) fn from_body_error(error: &hyper::Error) -> TransportError {
 /// Returns the error for a connect timeout.
 pub(super) fn connect_timed_out() -> TransportError {
     let timed_out = (TransportErrorKind::ConnectTimeout, Some("ETIMEDOUT"));
-    transport_error(timed_out, "no connection within the connect timeout".to_owned())
+    transport_error(timed_out, "the connection timed out".to_owned())
 }
 
 /// Returns the error for a request that cannot be sent.

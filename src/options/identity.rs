@@ -1,27 +1,27 @@
-//! Which identity a token is for: the host's own, or one that somebody assigned to it.
+//! The managed identity of a token: system-assigned or user-assigned.
 
 use crate::error::{Code, Error};
 use crate::options::UntypedValue;
 use crate::options::resource::is_guid;
 
-/// No Azure id is near this; a longer one would not fit a request line that hosts accept.
+/// Far longer than any Azure id; with a longer id the request line would exceed what endpoints accept.
 const MAX_ID_BYTES: usize = 2_048;
 
-/// What programs write in place of a value that is missing.
+/// The texts that JavaScript programs produce for a missing value.
 const MISSING_VALUES: [&str; 3] = ["undefined", "null", "[object Object]"];
 /// Straight and typographic quotation marks.
 const QUOTES: &[char] = &[
     '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}',
     '\u{bb}',
 ];
-/// A resource id has at most some 300 characters; a longer text is not shown as an id.
+/// A longer text is not shown as an id: resource ids have at most about 300 characters.
 const MAX_SHOWN_ID: usize = 400;
 
-/// The option of an id whose kind its shape tells.
+/// The option for an id whose format determines its kind.
 const EITHER_KIND: &str = "userAssignedId";
-/// The start of every resource id.
+/// The prefix of every resource id.
 const SUBSCRIPTIONS: &str = "/subscriptions/";
-/// The resource id of a user-assigned identity; what is empty here is a name.
+/// The segments of a user-assigned identity's resource id. All empty segments except the first stand for a name.
 const RESOURCE_ID: [&str; 9] = [
     "",
     "subscriptions",
@@ -34,7 +34,7 @@ const RESOURCE_ID: [&str; 9] = [
     "",
 ];
 
-/// What a user-assigned identity is named by.
+/// The kind of id that identifies a user-assigned identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdKind {
     /// The client (application) id.
@@ -46,7 +46,7 @@ pub enum IdKind {
 }
 
 impl IdKind {
-    /// The kind that an id's shape tells: a GUID is taken for a client id.
+    /// Determines the kind from the format of an id. A GUID counts as a client id.
     fn from_id(id: &str) -> Option<Self> {
         if is_guid(id) {
             Some(Self::ClientId)
@@ -57,7 +57,7 @@ impl IdKind {
         }
     }
 
-    /// The option that names it.
+    /// Returns the name of the option for this kind.
     pub fn option(self) -> &'static str {
         match self {
             Self::ClientId => "userAssignedClientId",
@@ -67,53 +67,54 @@ impl IdKind {
     }
 }
 
-/// Returns an id that can be sent, or the error that names where it came from.
+/// Validates an id. The error contains `name`, the option or the variable of the id.
 ///
-/// A text that is empty, quoted, padded or the word `undefined` comes from a variable that is unset or misread: it
-/// must not become another identity, and the endpoint's own answer would not say what is wrong with it.
-pub fn check_id<'a>(name: &str, given: &'a UntypedValue) -> Result<&'a str, Error> {
-    let refused = |code, what: &str| Err(Error::new(code, format!("{name} {what}.")));
+/// An empty, quoted or padded text, or the text `undefined`, comes from a variable that is unset or misread. It must not
+/// select another identity, and the endpoint's error would not explain what is wrong with it.
+pub fn check_id<'a>(name: &str, value: &'a UntypedValue) -> Result<&'a str, Error> {
+    let invalid = |code, problem: &str| Err(Error::new(code, format!("{name} {problem}.")));
     let empty = "give the identity's id, or leave it out for the system-assigned identity";
-    let id = match given {
+    let id = match value {
         UntypedValue::String(id) => id.as_str(),
-        other => return refused(Code::MissingId, &format!("is {}; {empty}", other.type_name())),
+        other => return invalid(Code::MissingId, &format!("is {}; {empty}", other.type_name())),
     };
     if id.trim_matches(is_blank).is_empty() {
-        return refused(Code::MissingId, &format!("is an empty string; {empty}"));
+        return invalid(Code::MissingId, &format!("is an empty string; {empty}"));
     }
     if id.len() > MAX_ID_BYTES {
-        return refused(
+        return invalid(
             Code::InvalidConfiguration,
-            &format!("is longer than the {MAX_ID_BYTES} bytes that an id can have"),
+            &format!("is longer than {MAX_ID_BYTES} bytes, the limit of an id"),
         );
     }
-    if let Some(value) = MISSING_VALUES.iter().find(|value| **value == id) {
-        return refused(
+    if let Some(text) = MISSING_VALUES.iter().find(|text| **text == id) {
+        return invalid(
             Code::InvalidConfiguration,
-            &format!("is the text \"{value}\", which stands for a value that is missing; {empty}"),
+            &format!("is the text \"{text}\", which programs write for a missing value; {empty}"),
         );
     }
-    for (what, is_padding) in [
+    for (padding, is_padding) in [
         ("white space", is_blank as fn(char) -> bool),
         ("quotation marks", |c| QUOTES.contains(&c)),
     ] {
         if id.starts_with(is_padding) || id.ends_with(is_padding) {
-            return refused(
+            return invalid(
                 Code::InvalidConfiguration,
-                &format!("has {what} around it; give the id alone"),
+                &format!("has {padding} around it; give the id alone"),
             );
         }
     }
     Ok(id)
 }
 
-/// White space, control characters, and the characters without width that come along when an id is copied.
+/// Returns whether a character is white space, a control character, or a zero-width character, as copied text may
+/// contain.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
 }
 
-/// Returns an id if it has the form of one: only then may a message show it, since a secret may stand in the wrong
-/// variable.
+/// Returns a text if it has the form of an id. Messages show no other text, because a variable may contain a secret by
+/// mistake.
 pub fn printable_id(id: &str) -> Option<&str> {
     let is_path = || {
         id.len() <= MAX_SHOWN_ID
@@ -127,7 +128,7 @@ pub fn printable_id(id: &str) -> Option<&str> {
     (is_guid(id) || is_path()).then_some(id)
 }
 
-/// Azure takes the words of an id in any case.
+/// Returns whether an id is a user-assigned identity's resource id. Azure compares its segments case-insensitively.
 fn is_resource_id(id: &str) -> bool {
     let is_name = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -139,20 +140,20 @@ fn is_resource_id(id: &str) -> bool {
             .iter()
             .zip(RESOURCE_ID)
             .enumerate()
-            .all(|(index, (part, word))| match word {
+            .all(|(index, (part, segment))| match segment {
                 "" if index > 0 => is_name(part),
-                word => part.eq_ignore_ascii_case(word),
+                segment => part.eq_ignore_ascii_case(segment),
             })
 }
 
-/// The managed identity to act as.
+/// The managed identity to get tokens for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// The one that belongs to the host itself.
+    /// The identity of the host itself.
     SystemAssigned,
-    /// One that was assigned to the host, named by one of its ids.
+    /// An identity that is assigned to the host, identified by one of its ids.
     UserAssigned {
-        /// What the id is.
+        /// The kind of the id.
         kind: IdKind,
         /// The id.
         id: String,
@@ -160,23 +161,23 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Takes what a caller gave for the three kinds of id, and for an id whose kind its shape tells.
+    /// Parses the options for the three kinds of id, and the option whose format determines its kind.
     ///
-    /// An id that is present but empty is an error: an unset environment variable must not silently
-    /// become another identity.
-    pub fn parse(given: [(IdKind, &UntypedValue); 3], of_either_kind: &UntypedValue) -> Result<Self, Error> {
-        let mut present = given
+    /// An id that is present but empty is an error: an unset environment variable must not silently select another
+    /// identity.
+    pub fn parse(ids: [(IdKind, &UntypedValue); 3], of_either_kind: &UntypedValue) -> Result<Self, Error> {
+        let mut present = ids
             .into_iter()
-            .map(|(kind, given)| (kind.option(), Some(kind), given))
+            .map(|(kind, value)| (kind.option(), Some(kind), value))
             .chain([(EITHER_KIND, None, of_either_kind)])
-            .filter(|(.., given)| !matches!(given, UntypedValue::Undefined));
+            .filter(|(.., value)| !matches!(value, UntypedValue::Undefined));
         let Some((option, kind, id)) = present.next() else {
             return Ok(Self::SystemAssigned);
         };
         if let Some((other, _, other_id)) = present.next() {
             let empty = [(option, id), (other, other_id)]
                 .into_iter()
-                .find(|(_, given)| matches!(given, UntypedValue::String(id) if id.trim_matches(is_blank).is_empty()));
+                .find(|(_, value)| matches!(value, UntypedValue::String(id) if id.trim_matches(is_blank).is_empty()));
             let remedy = match empty {
                 Some((option, _)) => format!(".{option} is an empty string; leave it out"),
                 None => "name a user-assigned identity by one id only".to_owned(),
@@ -203,7 +204,7 @@ impl Identity {
         }
     }
 
-    /// The id that a request names; `None` for the system-assigned identity.
+    /// Returns the id that requests name; `None` for the system-assigned identity.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::SystemAssigned => None,
@@ -227,7 +228,7 @@ mod tests {
         )
     }
 
-    fn of_either_kind(id: &str, client: UntypedValue) -> Result<Identity, Error> {
+    fn parse_either_kind(id: &str, client: UntypedValue) -> Result<Identity, Error> {
         let absent = &UntypedValue::Undefined;
         Identity::parse(
             [
@@ -245,7 +246,7 @@ mod tests {
         let path =
             "/Subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
         for (id, kind) in [(guid, IdKind::ClientId), (path, IdKind::ResourceId)] {
-            let identity = of_either_kind(id, UntypedValue::Undefined).expect("valid");
+            let identity = parse_either_kind(id, UntypedValue::Undefined).expect("valid");
             assert_eq!(identity, Identity::UserAssigned { kind, id: id.into() });
         }
         for (id, client, code) in [
@@ -303,7 +304,7 @@ mod tests {
             ("", UntypedValue::Undefined, Code::MissingId),
             (guid, guid.into(), Code::InvalidIdType),
         ] {
-            let error = of_either_kind(id, client).expect_err("refused");
+            let error = parse_either_kind(id, client).expect_err("invalid");
             assert_eq!(*error.code(), code, "{error}");
             assert!(error.to_string().contains("userAssignedId"), "{error}");
         }
@@ -335,7 +336,7 @@ mod tests {
     #[test]
     fn invalid_id_names_its_option() {
         let text = |text: &str| UntypedValue::String(text.into());
-        for (given, code) in [
+        for (ids, code) in [
             (
                 (text("a"), text("b"), UntypedValue::Undefined),
                 Code::InvalidIdType,
@@ -369,7 +370,7 @@ mod tests {
                 Code::InvalidConfiguration,
             ),
         ] {
-            let error = parse(given.0, given.1, given.2).expect_err("refused");
+            let error = parse(ids.0, ids.1, ids.2).expect_err("invalid");
             assert_eq!(*error.code(), code, "{error}");
             assert!(error.to_string().contains("userAssignedClientId"), "{error}");
         }
@@ -378,7 +379,7 @@ mod tests {
     #[test]
     fn id_with_surrounding_characters_is_rejected_and_not_shown() {
         let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
-        for (id, said) in [
+        for (id, expected) in [
             (format!("{guid}\n"), "white space"),
             (format!(" {guid}"), "white space"),
             (format!("\u{feff}{guid}"), "white space"),
@@ -393,32 +394,32 @@ mod tests {
             ("null".into(), "\"null\""),
             ("[object Object]".into(), "\"[object Object]\""),
         ] {
-            let error = check_id("X", &id.as_str().into()).expect_err("refused");
+            let error = check_id("X", &id.as_str().into()).expect_err("invalid");
             assert_eq!(*error.code(), Code::InvalidConfiguration, "{id:?}");
             let message = &error.details().message;
             assert!(
-                message.starts_with("X ") && message.contains(said) && !message.contains(guid),
+                message.starts_with("X ") && message.contains(expected) && !message.contains(guid),
                 "{message}"
             );
         }
         for id in [guid, "Null", "my undefined identity", "a\"b"] {
             assert_eq!(check_id("X", &id.into()).expect("valid"), id);
         }
-        let blank = check_id("X", &"\u{feff}\n".into()).expect_err("refused");
+        let blank = check_id("X", &"\u{feff}\n".into()).expect_err("invalid");
         assert_eq!(*blank.code(), Code::MissingId);
     }
 
     #[test]
     fn empty_id_of_two_is_named() {
         let text = |text: &str| UntypedValue::String(text.into());
-        for (client, object, said) in [
+        for (client, object, expected) in [
             ("a", "", ".userAssignedObjectId is an empty string"),
             (" ", "b", ".userAssignedClientId is an empty string"),
             ("a", "b", "by one id only"),
         ] {
-            let error = parse(text(client), UntypedValue::Undefined, text(object)).expect_err("refused");
+            let error = parse(text(client), UntypedValue::Undefined, text(object)).expect_err("invalid");
             assert_eq!(*error.code(), Code::InvalidIdType);
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The options of an application and of a request, parsed: a value of these types is valid.
+//! The options of an application and of a request. Parsing validates them, so every value of these types is valid.
 
 pub mod application;
 pub mod identity;

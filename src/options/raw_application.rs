@@ -1,12 +1,12 @@
-//! The options of an application before they are checked.
+//! The options of an application before validation.
 
 use super::untyped_value::UntypedValue;
 
-/// The options as the caller passed them.
+/// The options that a caller passed, before validation.
 #[derive(Default)]
 #[expect(
     missing_docs,
-    reason = "each is the option of its name; index.d.ts documents them"
+    reason = "each field is the option of the same name; index.d.ts documents them"
 )]
 pub struct RawApplicationOptions {
     pub configuration: UntypedValue,

@@ -1,4 +1,4 @@
-//! What one call of `acquireToken` asks for, parsed.
+//! The parsed options of one call of `acquireToken` or `getToken`.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use crate::error::{Code, Error};
 use crate::options::resource::Resource;
 use crate::options::{UntypedValue, type_error};
 
-/// The fields of a request as a caller gave them.
+/// The fields of a request before validation.
 #[derive(Default)]
 #[expect(
     missing_docs,
-    reason = "each is the field of its name; index.d.ts documents them"
+    reason = "each field is the request field of the same name; index.d.ts documents them"
 )]
 pub struct RawRequest {
     pub resource: UntypedValue,
@@ -23,46 +23,46 @@ pub struct RawRequest {
     pub retry_identity_not_found: UntypedValue,
     /// Whether the call comes from `getToken`.
     pub is_credential_call: bool,
-    /// The face looks at the signal; what arrives is whether it is one.
+    /// Whether the caller's value is an `AbortSignal`: the JavaScript layer checks it.
     pub abort_signal: UntypedValue,
 }
 
-/// Whether what is cached will do.
+/// The use of cached tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CachePolicy {
-    /// Any token that is valid.
+    /// A valid cached token is used.
     UseCache,
-    /// A new one, because the caller says so.
+    /// A new token is requested (`forceRefresh`).
     ForceRefresh,
-    /// Another one than the cached one, which a service refused.
+    /// A token other than the cached one is needed, because a service refused that one.
     ReplaceRefused,
 }
 
-/// What one call asks for.
+/// A validated token request of one call.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
-    /// What the token is for.
+    /// The resource of the token.
     pub resource: Resource,
-    /// Whether what is cached will do.
+    /// The use of cached tokens.
     pub cache_policy: CachePolicy,
-    /// The claims challenge of the service that refused a token, as text.
+    /// The claims challenge of the service that refused a token, as JSON text.
     pub claims: Option<String>,
-    /// How long this call may take; `None` is the application's own limit.
+    /// The time limit of this call; `None` selects the application's limit.
     pub timeout: Option<Duration>,
-    /// The id of this call.
+    /// The correlation id of this call.
     pub correlation_id: String,
-    /// The only tenant of which a token will do.
+    /// The tenant that the token must belong to.
     pub tenant: Option<String>,
     /// Whether the caller handles claims challenges of continuous access evaluation.
     pub enable_cae: bool,
-    /// For how long an identity that is not found is asked for again.
+    /// How long to retry while the identity is not found.
     pub identity_not_found_timeout: Option<Duration>,
-    /// Whether the caller has other credentials to try, and wants to know soon that there is no identity.
+    /// Whether the caller may have other credentials to try, so that a missing identity must be reported soon.
     pub is_credential_call: bool,
 }
 
 impl TokenRequest {
-    /// Checks every field; the error names the one that is wrong.
+    /// Validates every field; the error names the invalid one.
     pub fn parse(raw: &RawRequest, correlation_id: String) -> Result<Self, Error> {
         let resource = Resource::parse(resource_or_scope(raw)?)?;
         let force_refresh = raw.force_refresh.as_bool("forceRefresh")?;
@@ -93,7 +93,7 @@ impl TokenRequest {
     }
 }
 
-/// The one resource that is asked for, be it as a list of scopes.
+/// Returns the resource of a request, from `resource` or from `scopes`.
 fn resource_or_scope(raw: &RawRequest) -> Result<&UntypedValue, Error> {
     match &raw.scopes {
         UntypedValue::Undefined => Ok(&raw.resource),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_request_error_describes_valid_fields() {
+    fn force_refresh_and_claims_determine_the_cache_policy() {
         let cache_policy = |force_refresh, claims: &str| {
             let raw = RawRequest {
                 force_refresh: UntypedValue::Boolean(force_refresh),
@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn invalid_request_field_is_named() {
-        type Wrong = (fn(&mut RawRequest), &'static str);
-        let cases: [Wrong; 5] = [
+        type InvalidField = (fn(&mut RawRequest), &'static str);
+        let cases: [InvalidField; 5] = [
             (|raw| raw.resource = UntypedValue::Undefined, "invalid_resource: "),
             (
                 |raw| raw.force_refresh = UntypedValue::String("yes".into()),
@@ -161,13 +161,13 @@ mod tests {
                 "invalid_configuration: abortSignal ",
             ),
         ];
-        for (spoil, said) in cases {
+        for (set_invalid, expected) in cases {
             let mut raw = raw();
-            spoil(&mut raw);
+            set_invalid(&mut raw);
             let error = TokenRequest::parse(&raw, String::new())
-                .expect_err("refused")
+                .expect_err("invalid")
                 .to_string();
-            assert!(error.starts_with(said), "{error}");
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 }

@@ -1,28 +1,28 @@
-//! What a token is for: the audience. `/.default` is removed here and nowhere else.
+//! The resource (audience) of a token. Only this module removes `/.default`.
 
 use crate::error::{Code, Error};
 use crate::options::UntypedValue;
 
-/// A resource in the shape of a scope ends so.
+/// The suffix of a resource that is written as a scope.
 const DEFAULT_SCOPE_SUFFIX: &str = "/.default";
-/// Audiences are short; a longer one would not fit a request line that hosts accept.
+/// Resources are short; with a longer one the request line would exceed what endpoints accept.
 const MAX_RESOURCE_BYTES: usize = 2_048;
 const EXAMPLE: &str = "https://vault.azure.net";
-/// Hosts of Azure's APIs have half of it.
+/// About twice the length of the longest host name of an Azure API.
 const MAX_HOST_LENGTH: usize = 80;
 
-/// An absolute URI or a GUID that names the API a token is for, exactly as it was given.
+/// The absolute URI or GUID of the API that a token is for, exactly as in the request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource(String);
 
 impl Resource {
-    /// Takes what a caller gave. Everything but an absolute URI or a GUID is `invalid_resource`.
-    pub fn parse(given: &UntypedValue) -> Result<Self, Error> {
-        let text = match given {
+    /// Parses a resource. Anything except an absolute URI or a GUID is an `invalid_resource` error.
+    pub fn parse(value: &UntypedValue) -> Result<Self, Error> {
+        let text = match value {
             UntypedValue::String(text) => text,
             UntypedValue::Undefined => {
                 return Err(invalid_resource(&format!(
-                    "None was given: name the API that the token is for, such as {EXAMPLE}."
+                    "No resource was given: name the API that the token is for, such as {EXAMPLE}."
                 )));
             }
             other => {
@@ -33,58 +33,55 @@ impl Resource {
             }
         };
         let resource = text.strip_suffix(DEFAULT_SCOPE_SUFFIX).unwrap_or(text);
-        let is_proper = resource.len() <= MAX_RESOURCE_BYTES && !resource.contains(is_unprintable);
-        if is_proper && (is_absolute_uri(resource) || is_guid(resource)) {
+        let is_printable = resource.len() <= MAX_RESOURCE_BYTES && !resource.contains(is_unprintable);
+        if is_printable && (is_absolute_uri(resource) || is_guid(resource)) {
             Ok(Self(resource.to_owned()))
         } else {
             Err(invalid_resource(&describe_problem(resource)))
         }
     }
 
-    /// The text that goes on the wire.
+    /// Returns the text that is sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The first sentence is msal-node's, and fixed; what follows is about the case at hand.
-fn invalid_resource(fault: &str) -> Error {
-    let message = format!("The supplied resource is an invalid URL. {fault}");
+/// Returns the error for an invalid resource: msal-node's fixed sentence, then the problem.
+fn invalid_resource(problem: &str) -> Error {
+    let message = format!("The supplied resource is an invalid URL. {problem}");
     Error::new(Code::InvalidResource, message)
 }
 
-/// What is wrong with a text, and what helps. It is not repeated, for it may be anything, a secret in the wrong
-/// place too; but for a host's name, which is what most people write who leave the scheme out.
+/// Describes the problem of a text and its remedy. The message does not repeat the text, which may be a secret by mistake.
+/// The exception is a host name, the most common text without a scheme.
 fn describe_problem(text: &str) -> String {
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     if text.trim_matches(blank).is_empty() {
         format!("It is empty; name the API that the token is for, such as {EXAMPLE}.")
     } else if text.len() > MAX_RESOURCE_BYTES {
-        format!(
-            "It has {} bytes, and at most {MAX_RESOURCE_BYTES} are sent.",
-            text.len()
-        )
+        format!("It has {} bytes; the limit is {MAX_RESOURCE_BYTES}.", text.len())
     } else if text.contains(is_unprintable) && !text.trim_matches(blank).contains(is_unprintable) {
-        "It has white space before or behind it: take that away.".to_owned()
+        "It has leading or trailing white space: remove it.".to_owned()
     } else if text.contains(is_unprintable) {
-        "It contains white space or control characters, which no resource has.".to_owned()
+        "It contains white space or control characters, which a resource cannot contain.".to_owned()
     } else if let Some(host) = bare_host(text) {
         format!("It has no scheme: did you mean https://{host}?")
     } else if text.contains(':') {
-        format!("It has no scheme and host as {EXAMPLE} has, and is no api:// or urn: name either.")
+        format!("It has no scheme and host, as {EXAMPLE} has, and is not an api:// or urn: name.")
     } else {
         format!("It has neither a scheme, as {EXAMPLE} has, nor the form of a GUID.")
     }
 }
 
-/// A host's name where a URL should stand, perhaps with slashes around it. Capitals are not taken: names of
-/// permissions and many secrets have them.
+/// Returns the host name if the text is one, possibly with slashes around it. Capital letters are not accepted, because
+/// permission names and many secrets contain them.
 fn bare_host(text: &str) -> Option<&str> {
     let name = text.strip_prefix("//").unwrap_or(text);
     let labels: Vec<&str> = name.strip_suffix('/').unwrap_or(name).split('.').collect();
     let is_label = |label: &&str| {
-        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty() && label.bytes().all(known)
+        let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(is_known)
     };
     let is_host = labels.len() > 1 && name.len() <= MAX_HOST_LENGTH && labels.iter().all(is_label);
     let ends_in_letters = labels
@@ -93,30 +90,30 @@ fn bare_host(text: &str) -> Option<&str> {
     (is_host && ends_in_letters).then_some(name)
 }
 
-/// White space and control characters. U+FEFF is white space to JavaScript; U+FFFD is what a lone UTF-16 surrogate
-/// arrives as.
+/// Returns whether a character is white space, a control character, U+FEFF (white space in JavaScript) or U+FFFD, which
+/// replaces a lone UTF-16 surrogate.
 fn is_unprintable(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "\u{feff}\u{fffd}".contains(c)
 }
 
-/// `scheme:rest` of RFC 3986; after `//`, and always for http and https, a host must follow.
+/// Returns whether a text is `scheme:rest` of RFC 3986. After `//` a host must follow; http and https require `//`.
 fn is_absolute_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else {
         return false;
     };
-    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+    let has_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let web = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-    let complete = match rest.strip_prefix("//") {
+    let is_web = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
+    let is_complete = match rest.strip_prefix("//") {
         Some(hierarchy) => hierarchy.starts_with(|c| !"/?#:@".contains(c)),
-        None => !web && !rest.is_empty(),
+        None => !is_web && !rest.is_empty(),
     };
-    named && complete
+    has_scheme && is_complete
 }
 
-/// 8-4-4-4-12 hexadecimal digits.
+/// Returns whether a text is a GUID: 8-4-4-4-12 hexadecimal digits.
 pub fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(index, byte)| match index {
@@ -129,7 +126,7 @@ pub fn is_guid(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Option<String> {
+    fn parse(text: &str) -> Option<String> {
         Resource::parse(&UntypedValue::String(text.into()))
             .ok()
             .map(|resource| resource.0)
@@ -147,24 +144,24 @@ mod tests {
             "00000003-0000-0000-C000-000000000000",
             "https://münchen.example/ä'()*",
         ] {
-            assert_eq!(parsed(text).as_deref(), Some(text));
+            assert_eq!(parse(text).as_deref(), Some(text));
         }
     }
 
     #[test]
     fn one_default_scope_suffix_is_removed() {
         assert_eq!(
-            parsed("https://vault.azure.net/.default").as_deref(),
+            parse("https://vault.azure.net/.default").as_deref(),
             Some("https://vault.azure.net")
         );
         assert_eq!(
-            parsed("https://vault.azure.net//.default").as_deref(),
+            parse("https://vault.azure.net//.default").as_deref(),
             Some("https://vault.azure.net/")
         );
-        let twice = parsed("https://a.example/.default/.default");
+        let twice = parse("https://a.example/.default/.default");
         assert_eq!(twice.as_deref(), Some("https://a.example/.default"));
         assert_eq!(
-            parsed("https://a.example/.default/x").as_deref(),
+            parse("https://a.example/.default/x").as_deref(),
             Some("https://a.example/.default/x")
         );
     }
@@ -195,38 +192,38 @@ mod tests {
             "0000003-0000-0000-C000-000000000000",
             "00000003-0000-0000-C000-00000000000g",
         ] {
-            assert_eq!(parsed(text), None, "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
         assert_eq!(
-            parsed(&format!("https://a/{}", "x".repeat(MAX_RESOURCE_BYTES))),
+            parse(&format!("https://a/{}", "x".repeat(MAX_RESOURCE_BYTES))),
             None
         );
-        for given in [
+        for value in [
             UntypedValue::Undefined,
             UntypedValue::Number(5.0),
             UntypedValue::Object,
             UntypedValue::Boolean(true),
         ] {
-            let error = Resource::parse(&given).expect_err("refused");
+            let error = Resource::parse(&value).expect_err("invalid");
             let error = error.to_string();
-            let fixed = "invalid_resource: The supplied resource is an invalid URL. ";
-            assert!(error.starts_with(fixed) && error.ends_with('.'), "{error}");
+            let prefix = "invalid_resource: The supplied resource is an invalid URL. ";
+            assert!(error.starts_with(prefix) && error.ends_with('.'), "{error}");
         }
     }
 
     #[test]
     fn invalid_resource_error_describes_the_problem() {
         let text = |text: &str| UntypedValue::String(text.into());
-        for (given, said) in [
-            (UntypedValue::Undefined, "None was given"),
+        for (value, expected) in [
+            (UntypedValue::Undefined, "No resource was given"),
             (UntypedValue::Object, "It is an object; give a string"),
             (text(""), "It is empty"),
             (text("/.default"), "It is empty"),
             (text(&"x".repeat(MAX_RESOURCE_BYTES + 1)), "It has 2049 bytes"),
-            (text(" https://a"), "white space before or behind"),
-            (text("https://a\u{feff}"), "white space before or behind"),
+            (text(" https://a"), "leading or trailing white space"),
+            (text("https://a\u{feff}"), "leading or trailing white space"),
             (text("https://a b"), "contains white space or control"),
-            (text("https://a\n"), "white space before or behind"),
+            (text("https://a\n"), "leading or trailing white space"),
             (text("vault.azure.net"), "did you mean https://vault.azure.net?"),
             (
                 text("vault.azure.net/.default"),
@@ -239,8 +236,8 @@ mod tests {
             (text("https://"), "no scheme and host"),
             (text("vault"), "neither a scheme"),
         ] {
-            let error = Resource::parse(&given).expect_err("refused").to_string();
-            assert!(error.contains(said), "{error}");
+            let error = Resource::parse(&value).expect_err("invalid").to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
@@ -257,7 +254,7 @@ mod tests {
             "user:secret@vault.azure.net/ ",
             &format!("{long}.net"),
         ] {
-            let error = Resource::parse(&UntypedValue::String(text.into())).expect_err("refused");
+            let error = Resource::parse(&UntypedValue::String(text.into())).expect_err("invalid");
             assert!(!error.to_string().contains(text.trim()), "{error}");
             assert!(!error.to_string().contains("did you mean"), "{error}");
         }

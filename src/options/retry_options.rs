@@ -1,4 +1,4 @@
-//! `system.retryOptions`: other numbers and delays of retries, under the Azure SDK's names.
+//! `system.retryOptions`: the number and the delays of retries, with the option names of the Azure SDK.
 
 use super::raw_application::RawApplicationOptions;
 use super::untyped_value::{UntypedValue, type_error};
@@ -7,7 +7,7 @@ use crate::http::retry_policy::RetryOptions;
 
 const MAX_RETRIES: u32 = 10;
 
-/// The options; the defaults where retries are switched off, so that such callers share their requests.
+/// Parses the options. Returns the defaults if retries are disabled, so that such callers share their requests.
 pub(super) fn parse(raw: &RawApplicationOptions, are_disabled: bool) -> Result<RetryOptions, Error> {
     raw.retry_options.expect_object("system.retryOptions")?;
     let options = RetryOptions {
@@ -26,9 +26,9 @@ pub(super) fn parse(raw: &RawApplicationOptions, are_disabled: bool) -> Result<R
     })
 }
 
-fn max_retries(given: &UntypedValue) -> Result<Option<u32>, Error> {
+fn max_retries(value: &UntypedValue) -> Result<Option<u32>, Error> {
     const OPTION: &str = "system.retryOptions.maxRetries";
-    match given {
+    match value {
         UntypedValue::Undefined => Ok(None),
         UntypedValue::Number(number) => (0..=MAX_RETRIES)
             .find(|retries| (f64::from(*retries) - number).abs() < f64::EPSILON)
@@ -49,7 +49,11 @@ mod tests {
 
     use super::*;
 
-    fn given(retries: UntypedValue, delay: UntypedValue, max_delay: UntypedValue) -> RawApplicationOptions {
+    fn raw_options(
+        retries: UntypedValue,
+        delay: UntypedValue,
+        max_delay: UntypedValue,
+    ) -> RawApplicationOptions {
         RawApplicationOptions {
             retry_options: UntypedValue::Object,
             max_retries: retries,
@@ -61,13 +65,13 @@ mod tests {
 
     #[test]
     fn present_options_apply_and_absent_options_do_not() {
-        let nothing = given(
+        let unset = raw_options(
             UntypedValue::Undefined,
             UntypedValue::Undefined,
             UntypedValue::Undefined,
         );
-        assert_eq!(parse(&nothing, false).expect("valid"), RetryOptions::default());
-        let least = given(
+        assert_eq!(parse(&unset, false).expect("valid"), RetryOptions::default());
+        let minimum = raw_options(
             UntypedValue::Number(0.0),
             UntypedValue::Number(0.0),
             UntypedValue::Number(0.0),
@@ -77,9 +81,9 @@ mod tests {
             delay: Some(Duration::ZERO),
             max_delay: Some(Duration::ZERO),
         };
-        assert_eq!(parse(&least, false).expect("valid"), expected);
-        assert_eq!(parse(&least, true).expect("valid"), RetryOptions::default());
-        let most = given(
+        assert_eq!(parse(&minimum, false).expect("valid"), expected);
+        assert_eq!(parse(&minimum, true).expect("valid"), RetryOptions::default());
+        let maximum = raw_options(
             UntypedValue::Number(10.0),
             UntypedValue::Number(600_000.0),
             UntypedValue::Number(0.5),
@@ -89,13 +93,13 @@ mod tests {
             delay: Some(Duration::from_mins(10)),
             max_delay: Some(Duration::from_micros(500)),
         };
-        assert_eq!(parse(&most, false).expect("valid"), expected);
+        assert_eq!(parse(&maximum, false).expect("valid"), expected);
     }
 
     #[test]
     fn invalid_retry_option_is_named_with_disabled_retries() {
         use UntypedValue::Undefined;
-        let wrong_numbers = |below: f64, above: f64| {
+        let invalid_numbers = |below: f64, above: f64| {
             [
                 UntypedValue::Number(below),
                 UntypedValue::Number(above),
@@ -105,40 +109,40 @@ mod tests {
             ]
         };
         let mut cases = Vec::new();
-        for retries in wrong_numbers(-1.0, 11.0)
+        for retries in invalid_numbers(-1.0, 11.0)
             .into_iter()
             .chain([UntypedValue::Number(2.5)])
         {
             cases.push((
-                given(retries, Undefined, Undefined),
+                raw_options(retries, Undefined, Undefined),
                 "system.retryOptions.maxRetries ",
             ));
         }
-        for delay in wrong_numbers(-0.5, 600_001.0) {
+        for delay in invalid_numbers(-0.5, 600_001.0) {
             let delays = [
                 (
-                    given(Undefined, delay.clone(), Undefined),
+                    raw_options(Undefined, delay.clone(), Undefined),
                     "system.retryOptions.retryDelayInMs ",
                 ),
                 (
-                    given(Undefined, Undefined, delay),
+                    raw_options(Undefined, Undefined, delay),
                     "system.retryOptions.maxRetryDelayInMs ",
                 ),
             ];
             cases.extend(delays);
         }
-        let group = RawApplicationOptions {
+        let non_object = RawApplicationOptions {
             retry_options: UntypedValue::Number(3.0),
             ..RawApplicationOptions::default()
         };
-        cases.push((group, "system.retryOptions "));
+        cases.push((non_object, "system.retryOptions "));
         for (raw, option) in cases {
             for are_disabled in [false, true] {
-                let error = parse(&raw, are_disabled).expect_err("refused");
-                let said = error.to_string();
+                let error = parse(&raw, are_disabled).expect_err("invalid");
+                let message = error.to_string();
                 assert!(
-                    said.starts_with(&format!("invalid_configuration: {option}")),
-                    "{said}"
+                    message.starts_with(&format!("invalid_configuration: {option}")),
+                    "{message}"
                 );
             }
         }

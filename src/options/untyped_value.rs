@@ -1,16 +1,16 @@
-//! Values as a caller gave them, before anybody looked at them.
+//! Values of JavaScript before validation.
 //!
-//! The binding fills them in from whatever JavaScript sent; the rooms that know what is allowed
-//! look at them and say which option is wrong.
+//! The binding creates them from any JavaScript value. The parsers of the options validate them; their errors name the
+//! invalid option.
 
 use std::time::Duration;
 
 use crate::error::{Code, Error};
 
-/// The longest time that an option can name, in milliseconds: ten minutes.
+/// The longest duration that an option accepts, in milliseconds: ten minutes.
 const MAX_MILLIS: f64 = 600_000.0;
 
-/// A value of any type.
+/// A JavaScript value of any type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum UntypedValue {
     /// `undefined` or `null`.
@@ -33,7 +33,7 @@ pub enum UntypedValue {
 }
 
 impl UntypedValue {
-    /// What it is, for a message that must not show the value.
+    /// Returns a description of the type, for messages that must not show the value.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined => "absent",
@@ -47,7 +47,7 @@ impl UntypedValue {
         }
     }
 
-    /// A boolean; absent is false.
+    /// Returns a boolean; an absent value is false.
     pub fn as_bool(&self, option: &str) -> Result<bool, Error> {
         match self {
             Self::Undefined => Ok(false),
@@ -56,7 +56,7 @@ impl UntypedValue {
         }
     }
 
-    /// A string; absent and empty are `None`.
+    /// Returns a string; an absent or empty value is `None`.
     pub fn as_str(&self, option: &str) -> Result<Option<&str>, Error> {
         match self {
             Self::Undefined => Ok(None),
@@ -65,27 +65,27 @@ impl UntypedValue {
         }
     }
 
-    /// A time in milliseconds, from 1 to 600,000.
+    /// Returns a duration in milliseconds, from 1 to 600,000.
     pub fn as_millis(&self, option: &str) -> Result<Option<Duration>, Error> {
         self.as_millis_from(1, option)
     }
 
-    /// A time in milliseconds, from this number to 600,000.
-    pub fn as_millis_from(&self, least: u32, option: &str) -> Result<Option<Duration>, Error> {
+    /// Returns a duration in milliseconds, from `min` to 600,000.
+    pub fn as_millis_from(&self, min: u32, option: &str) -> Result<Option<Duration>, Error> {
         match self {
             Self::Undefined => Ok(None),
-            Self::Number(millis) if (f64::from(least)..=MAX_MILLIS).contains(millis) => {
+            Self::Number(millis) if (f64::from(min)..=MAX_MILLIS).contains(millis) => {
                 Ok(Some(Duration::from_secs_f64(millis / 1_000.0)))
             }
             Self::Number(millis) => Err(Error::new(
                 Code::InvalidConfiguration,
-                format!("{option} is {millis}; it must be a number of milliseconds from {least} to 600000."),
+                format!("{option} is {millis}; it must be a number of milliseconds from {min} to 600000."),
             )),
             other => Err(type_error(option, "a number of milliseconds", other)),
         }
     }
 
-    /// An object that holds further options; absent will do.
+    /// Checks for an object that contains further options, or an absent value.
     pub fn expect_object(&self, option: &str) -> Result<(), Error> {
         match self {
             Self::Undefined | Self::Object => Ok(()),
@@ -93,7 +93,7 @@ impl UntypedValue {
         }
     }
 
-    /// A function that must be there.
+    /// Checks for a function.
     pub fn expect_function(&self, option: &str) -> Result<(), Error> {
         match self {
             Self::Function => Ok(()),
@@ -102,11 +102,11 @@ impl UntypedValue {
     }
 }
 
-/// The error for an option of a wrong type.
-pub fn type_error(option: &str, expected: &str, given: &UntypedValue) -> Error {
+/// Returns the error for an option of the wrong type.
+pub fn type_error(option: &str, expected: &str, value: &UntypedValue) -> Error {
     Error::new(
         Code::InvalidConfiguration,
-        format!("{option} must be {expected}, but is {}.", given.type_name()),
+        format!("{option} must be {expected}, but is {}.", value.type_name()),
     )
 }
 
@@ -123,8 +123,8 @@ mod tests {
                 Some(expected)
             );
         }
-        for given in [0.0, 0.5, -1.0, 600_000.5, f64::NAN, f64::INFINITY].map(UntypedValue::Number) {
-            let error = given.as_millis("system.requestTimeout").expect_err("refused");
+        for value in [0.0, 0.5, -1.0, 600_000.5, f64::NAN, f64::INFINITY].map(UntypedValue::Number) {
+            let error = value.as_millis("system.requestTimeout").expect_err("invalid");
             assert_eq!(*error.code(), Code::InvalidConfiguration);
             assert!(error.to_string().contains("system.requestTimeout"), "{error}");
         }
@@ -139,9 +139,9 @@ mod tests {
         );
         let error = UntypedValue::String("yes".into())
             .as_bool("forceRefresh")
-            .expect_err("refused");
-        let said = "invalid_configuration: forceRefresh must be a boolean, but is a string.";
-        assert_eq!(error.to_string(), said);
+            .expect_err("invalid");
+        let expected = "invalid_configuration: forceRefresh must be a boolean, but is a string.";
+        assert_eq!(error.to_string(), expected);
         assert!(UntypedValue::Array(vec![]).expect_object("system").is_err());
         assert!(UntypedValue::Object.expect_object("system").is_ok());
         assert!(UntypedValue::Undefined.expect_function("f").is_err());

@@ -107,7 +107,11 @@ fn open(path: &Path, follow_links: bool) -> Result<std::fs::File, ReadError> {
         .read(true)
         .custom_flags(flags)
         .open(path)
-        .map_err(read_error)
+        .map_err(|error| match std::fs::symlink_metadata(path) {
+            // Windows denies access to a directory that is opened as a file.
+            Ok(metadata) if !metadata.is_file() => ReadError::NotAFile,
+            _ => read_error(error),
+        })
 }
 
 fn read_error(error: std::io::Error) -> ReadError {
@@ -153,5 +157,24 @@ mod tests {
         ));
         assert!(SystemFiles.is_regular(&file) && !SystemFiles.is_regular(&directory));
         std::fs::remove_dir_all(&directory).expect("cleaned");
+    }
+}
+
+#[cfg(all(test, windows))]
+#[expect(clippy::disallowed_methods, reason = "the test lays out real files")]
+mod windows_tests {
+    use super::*;
+
+    #[test]
+    fn directory_is_not_a_file_and_a_missing_file_is_an_io_error() {
+        let directory = std::env::temp_dir().join(format!("min-files-{}.key", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let read = |path: &Path| SystemFiles.read(path, 5, false);
+        assert!(matches!(read(&directory), Err(ReadError::NotAFile)));
+        assert!(matches!(read(&directory.join("none.key")), Err(ReadError::Io(_))));
+        let file = directory.join("a.key");
+        std::fs::write(&file, b"12345").expect("a file");
+        assert_eq!(*read(&file).expect("readable"), b"12345");
+        std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

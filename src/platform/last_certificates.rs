@@ -1,4 +1,4 @@
-//! What a file of certificates held when it was last read.
+//! Remembers the certificates of the file that was read last.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard};
 use super::Pem;
 use crate::locking::lock;
 
-/// The certificates of the file that was read last.
+/// The path and the certificates of the file that was read last.
 #[derive(Debug, Default)]
 pub struct LastCertificates(Mutex<Option<(PathBuf, Pem)>>);
 
 impl LastCertificates {
-    /// What this file held, if it was the last one.
+    /// Returns the certificates of a file, if it was the last one that was read.
     pub fn get(&self, path: &Path) -> Option<Pem> {
         let last = self.lock();
         last.as_ref()
-            .filter(|(of, _)| of == path)
+            .filter(|(last_path, _)| last_path == path)
             .map(|(_, pem)| pem.clone())
     }
 
-    /// Notes what this file holds.
+    /// Records the certificates of a file.
     pub fn set(&self, path: &Path, pem: &Pem) {
         *self.lock() = Some((path.to_owned(), pem.clone()));
     }

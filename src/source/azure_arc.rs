@@ -1,4 +1,4 @@
-//! A server with Azure Arc's agent: who can read a key file of the agent's may have a token.
+//! Azure Arc: a process gets a token if it can read the key file that the agent names in a challenge.
 //!
 //! Specification: <https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication>
 
@@ -24,12 +24,12 @@ const UNAUTHORIZED: u16 = 401;
 const SCHEME: &str = "basic";
 const REALM: &str = "realm";
 const KEY_EXTENSION: &str = ".key";
-/// A key has some 100 bytes; MSAL refuses files over this.
+/// The limit of MSAL; a key has about 100 bytes.
 const MAX_KEY_BYTES: usize = 4_096;
-/// So much of a path is quoted.
+/// The most characters of a path that a message quotes.
 const MAX_SHOWN_PATH: usize = 200;
 const AUTHORIZATION: &str = "Authorization";
-/// What was written to a connection stays in its buffer until more is: this one's is given up with the answer.
+/// The connection is closed after the response, because its write buffer would keep the key until the next request.
 const CONNECTION_CLOSE: (&str, &str) = ("Connection", "close");
 
 const LINUX_AGENTS: [&str; 2] = ["/opt/azcmagent/bin/himds", "/var/opt/azcmagent/bin/himds"];
@@ -53,7 +53,7 @@ fn agent_paths(env: &Environment) -> Vec<PathBuf> {
         LINUX_AGENTS.iter().map(PathBuf::from).collect()
     } else if cfg!(windows) {
         env.read(variable::PROGRAM_FILES)
-            .map(|folder| Path::new(folder).join(WINDOWS_AGENT))
+            .map(|path| Path::new(path).join(WINDOWS_AGENT))
             .into_iter()
             .collect()
     } else {
@@ -85,22 +85,22 @@ fn create(env: &Environment, _: &ApplicationOptions) -> Result<Box<dyn Source>, 
     }))
 }
 
-/// The folder of the agent's keys, ending in a separator; or why there is none.
+/// Returns the agent's key directory, ending in a separator; or the reason why there is none.
 fn key_directory(env: &Environment) -> Result<String, (Code, &'static str)> {
     if cfg!(target_os = "linux") {
         Ok(LINUX_KEYS.to_owned())
     } else if cfg!(windows) {
-        let folder = env.read(variable::PROGRAM_DATA);
-        folder
-            .map(|folder| format!(r"{}\{WINDOWS_KEYS}", folder.trim_end_matches('\\')))
+        let program_data = env.read(variable::PROGRAM_DATA);
+        program_data
+            .map(|path| format!(r"{}\{WINDOWS_KEYS}", path.trim_end_matches('\\')))
             .ok_or((
                 Code::InvalidFilePath,
-                "The environment variable ProgramData, below which Azure Arc's agent keeps its keys, is not set.",
+                "The environment variable ProgramData, which locates the key files of Azure Arc's agent, is not set.",
             ))
     } else {
         Err((
             Code::PlatformNotSupported,
-            "Azure Arc's agent exists on Linux and Windows only.",
+            "Azure Arc's agent is available on Linux and Windows only.",
         ))
     }
 }
@@ -164,55 +164,55 @@ impl Source for AzureArc {
             return Ok(());
         }
         let message = "Azure Arc's agent did not confirm that its token is for the identity in \
-                       managedIdentityIdParams; an older agent answers for the machine's own. Update the agent, or \
-                       leave the option out.";
+                       managedIdentityIdParams. An older agent ignores the option and returns a token of the machine's \
+                       own identity. Update the agent, or remove the option.";
         Err(Error::new(Code::UserAssignedNotConfirmed, message))
     }
 }
 
 impl AzureArc {
-    /// Reads the key that a challenge names, if it is where the agent puts its keys.
+    /// Reads the key file that a challenge names. The file must be directly in the agent's key directory.
     fn read_key(&self, path: &str, shown: &str, platform: &Platform) -> Result<Secret, Error> {
-        let refused = |code, message: String| Err(Error::new(code, message));
-        let folder = match &self.keys {
-            Ok(folder) => folder,
-            Err((code, why)) => return refused(code.clone(), (*why).to_owned()),
+        let fail = |code, message: String| Err(Error::new(code, message));
+        let directory = match &self.keys {
+            Ok(directory) => directory,
+            Err((code, reason)) => return fail(code.clone(), (*reason).to_owned()),
         };
         if !path.ends_with(KEY_EXTENSION) {
-            return refused(
+            return fail(
                 Code::InvalidFileExtension,
                 format!("Azure Arc's challenge names {shown}, which does not end in {KEY_EXTENSION}."),
             );
         }
-        let name = path.strip_prefix(folder.as_str()).unwrap_or_default();
+        let name = path.strip_prefix(directory.as_str()).unwrap_or_default();
         if name.is_empty() || name.contains(['/', '\\', '\0']) {
-            return refused(
+            return fail(
                 Code::InvalidFilePath,
-                format!("Azure Arc's challenge names {shown}, which is not a file in {folder}."),
+                format!("Azure Arc's challenge names {shown}, which is not a file in {directory}."),
             );
         }
         let key = platform
             .files
             .read(Path::new(path), MAX_KEY_BYTES, false)
-            .or_else(|fault| key_file_error(shown, fault))?;
+            .or_else(|error| key_file_error(shown, error))?;
         let text = std::str::from_utf8(&key).unwrap_or_default().trim_end();
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return refused(
+            return fail(
                 Code::InvalidSecret,
-                format!("Azure Arc's key file {shown} holds no key."),
+                format!("Azure Arc's key file {shown} does not contain a key."),
             );
         }
         Ok(Secret::new(text.to_owned()))
     }
 }
 
-fn key_file_error<T>(path: &str, fault: ReadError) -> Result<T, Error> {
-    let (code, why) = match fault {
+fn key_file_error<T>(path: &str, error: ReadError) -> Result<T, Error> {
+    let (code, reason) = match error {
         ReadError::TooLarge => (
             Code::InvalidSecret,
             format!("has more than {MAX_KEY_BYTES} bytes"),
         ),
-        ReadError::NotAFile => (Code::UnableToReadSecretFile, "is no regular file".to_owned()),
+        ReadError::NotAFile => (Code::UnableToReadSecretFile, "is not a regular file".to_owned()),
         ReadError::Io(error) => (Code::UnableToReadSecretFile, format!("cannot be read ({error})")),
         ReadError::PermissionDenied(error) => {
             let group = if cfg!(windows) {
@@ -220,14 +220,15 @@ fn key_file_error<T>(path: &str, fault: ReadError) -> Result<T, Error> {
             } else {
                 "himds"
             };
-            let why = format!("cannot be read ({error}): add this process's user to the group \"{group}\"");
-            (Code::UnableToReadSecretFile, why)
+            let reason =
+                format!("cannot be read ({error}): add this process's user to the group \"{group}\"");
+            (Code::UnableToReadSecretFile, reason)
         }
     };
-    Err(Error::new(code, format!("Azure Arc's key file {path} {why}.")))
+    Err(Error::new(code, format!("Azure Arc's key file {path} {reason}.")))
 }
 
-/// The realm of the first Basic challenge that has one: the path of a key.
+/// Returns the realm of the first Basic challenge that has one: the path of a key file.
 fn parse_basic_realm(lines: &[String]) -> Result<String, Error> {
     if lines.iter().all(|line| line.trim().is_empty()) {
         let message = "Azure Arc's agent answered 401 without a WWW-Authenticate header.";

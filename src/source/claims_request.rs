@@ -1,7 +1,7 @@
-//! The `claims` parameter of a token request (`OpenID` Connect Core 1.0, section 5.5), as Microsoft Entra takes it.
+//! The `claims` parameter of a token request to Microsoft Entra (`OpenID` Connect Core 1.0, section 5.5).
 //!
-//! The challenge of a service that refused a token and the client's own capabilities share one JSON object. The merge
-//! is that of msal-node, without the claims of an ID token that it adds: a client credentials grant brings none.
+//! One JSON object contains both the claims challenge of a service that refused a token and the client's capabilities.
+//! They are merged as in msal-node, without its claims for an ID token: a client credentials grant returns no ID token.
 
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,9 @@ use crate::error::{Code, Error};
 const ACCESS_TOKEN: &str = "access_token";
 const CAPABILITIES: &str = "xms_cc";
 
-/// Merges a challenge with capabilities that are joined by commas. `None` if there is neither.
+/// Merges a challenge with capabilities that are joined by commas. `None` if both are `None`.
 ///
-/// The members come out in one order however a caller has written them, so that equal texts mean equal requests.
+/// The members have a canonical order, whatever the order of the challenge, so equal claims share one request.
 pub(super) fn merge(challenge: Option<&str>, capabilities: Option<&str>) -> Result<Option<String>, Error> {
     if challenge.is_none() && capabilities.is_none() {
         return Ok(None);
@@ -20,11 +20,11 @@ pub(super) fn merge(challenge: Option<&str>, capabilities: Option<&str>) -> Resu
     let mut claims = challenge.map_or_else(|| Ok(Map::new()), parse)?;
     if let Some(capabilities) = capabilities {
         let values: Vec<&str> = capabilities.split(',').collect();
-        let of_access_token = claims.entry(ACCESS_TOKEN).or_insert(Value::Null);
-        if of_access_token.is_null() {
-            *of_access_token = Value::Object(Map::new());
+        let access_token = claims.entry(ACCESS_TOKEN).or_insert(Value::Null);
+        if access_token.is_null() {
+            *access_token = Value::Object(Map::new());
         }
-        let members = of_access_token
+        let members = access_token
             .as_object_mut()
             .ok_or_else(|| invalid("has an access_token that is not an object"))?;
         members.insert(CAPABILITIES.to_owned(), json!({ "values": values }));
@@ -35,14 +35,14 @@ pub(super) fn merge(challenge: Option<&str>, capabilities: Option<&str>) -> Resu
 fn parse(text: &str) -> Result<Map<String, Value>, Error> {
     match serde_json::from_str(text) {
         Ok(Value::Object(claims)) => Ok(claims),
-        // The text is not repeated: it may hold what identifies a user.
+        // The error does not repeat the text, which may identify a user.
         _ => Err(invalid("is not a JSON object")),
     }
 }
 
-fn invalid(why: &str) -> Error {
+fn invalid(reason: &str) -> Error {
     let message = format!(
-        "claims {why}. Pass the claims challenge of the service as it is, once its base64 encoding is removed."
+        "claims {reason}. Pass the claims challenge of the service after base64 decoding, otherwise unchanged."
     );
     Error::new(Code::InvalidConfiguration, message)
 }

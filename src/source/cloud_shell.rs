@@ -1,4 +1,4 @@
-//! Azure Cloud Shell: the identity of the user who opened it, and no other.
+//! Azure Cloud Shell: tokens of the user who opened it; other identities are not supported.
 //!
 //! Specification: <https://learn.microsoft.com/azure/cloud-shell/msi-authorization>
 
@@ -17,7 +17,8 @@ pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     detect: |env, _, _| env.has_all(&[variable::MSI_ENDPOINT]),
     create: |env, options| {
         if options.identity != Identity::SystemAssigned {
-            let message = "Cloud Shell has no user-assigned identities: leave managedIdentityIdParams out.";
+            let message =
+                "Cloud Shell does not support user-assigned identities. Remove managedIdentityIdParams.";
             return Err(Error::new(Code::UnableToCreateCloudShell, message));
         }
         Ok(Box::new(CloudShell {

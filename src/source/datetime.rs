@@ -1,17 +1,17 @@
-//! Dates with a time of day, in every form that a managed identity endpoint has been seen to write.
+//! Parsing of dates with a time of day, in every format that managed identity endpoints are known to send.
 //!
-//! ISO 8601, the two forms of App Service's API of 2017, and the forms of HTTP ([RFC 9110]).
+//! These are ISO 8601, the two formats of App Service's 2017 API, and the formats of HTTP ([RFC 9110]).
 //!
 //! [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
 
 use crate::token::Timestamp;
 
-/// Reads a date with a time of day, in one of the written forms. Without an offset it is UTC.
+/// Parses a date with a time of day. Without an offset it is UTC.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     Timestamp::from_http_date(text).or_else(|| parse_numeric(text))
 }
 
-/// Reads a date whose month is a number.
+/// Parses a date whose month is a number.
 fn parse_numeric(text: &str) -> Option<Timestamp> {
     let mut scan = Scanner(text);
     let (year, month, day) = if text.contains('/') {
@@ -35,7 +35,7 @@ fn parse_numeric(text: &str) -> Option<Timestamp> {
     let second = scan.literal(":").and_then(|()| scan.digits(2, 2))?;
     let fraction = scan.fraction()?;
     let hour = match scan.meridiem_hours() {
-        Some(after_noon) => (1..=12).contains(&hour).then_some(hour % 12 + after_noon)?,
+        Some(added) => (1..=12).contains(&hour).then_some(hour % 12 + added)?,
         None => hour,
     };
     let offset = scan.offset_minutes()?;
@@ -50,7 +50,7 @@ fn parse_numeric(text: &str) -> Option<Timestamp> {
     (valid && scan.0.is_empty()).then_some(Timestamp::from_millis(seconds * 1_000 + fraction))
 }
 
-/// What is left of a text that is read from its front.
+/// A scanner over the rest of a text.
 struct Scanner<'a>(&'a str);
 
 impl Scanner<'_> {
@@ -59,14 +59,14 @@ impl Scanner<'_> {
         Some(())
     }
 
-    fn digits(&mut self, least: usize, most: usize) -> Option<i64> {
-        let count = self.0.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    fn digits(&mut self, min: usize, max: usize) -> Option<i64> {
+        let count = self.0.bytes().take(max).take_while(u8::is_ascii_digit).count();
         let (digits, rest) = self.0.split_at(count);
         self.0 = rest;
-        if count < least { None } else { digits.parse().ok() }
+        if count < min { None } else { digits.parse().ok() }
     }
 
-    /// Milliseconds; none written is none.
+    /// Reads an optional fraction of a second, in milliseconds.
     fn fraction(&mut self) -> Option<i64> {
         if self.literal(".").is_none() {
             return Some(0);
@@ -82,7 +82,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// The hours that `AM` or `PM` adds.
+    /// Reads `AM` or `PM` and returns the hours that it adds.
     fn meridiem_hours(&mut self) -> Option<i64> {
         let trimmed = self.0.trim_start();
         let half = trimmed.get(..2)?;
@@ -97,7 +97,7 @@ impl Scanner<'_> {
         Some(hours)
     }
 
-    /// `Z`, `+hh:mm` or `+hhmm`; none written is UTC.
+    /// Reads `Z`, `+hh:mm` or `+hhmm`; without an offset the time is UTC.
     fn offset_minutes(&mut self) -> Option<i64> {
         self.0 = self.0.trim_start();
         if self.0.is_empty() || self.literal("Z").or_else(|| self.literal("z")).is_some() {
@@ -128,7 +128,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days of the Gregorian calendar, counted over the leap days of the years before.
+/// Returns the number of days since 1970-01-01 in the Gregorian calendar.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let leap_days = |year: i64| year / 4 - year / 100 + year / 400;
     let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
@@ -158,7 +158,7 @@ mod tests {
             ("2024-02-29T00:00:00Z", 1_709_164_800_000),
             ("2000-03-01T00:00:00Z", 951_868_800_000),
             ("1970-01-01T00:00:00Z", 0),
-            // The three forms of RFC 9110 5.6.7.
+            // The three formats of RFC 9110, 5.6.7.
             ("Sun, 22 Nov 2026 04:05:06 GMT", 1_795_320_306_000),
             ("Sunday, 22-Nov-26 04:05:06 GMT", 1_795_320_306_000),
             ("Sun Nov 22 04:05:06 2026", 1_795_320_306_000),

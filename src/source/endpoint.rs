@@ -1,11 +1,11 @@
-//! The address of a token endpoint: from a variable of the environment, kept as it was given.
+//! The address of a token endpoint, as an environment variable gives it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{Code, Error};
 use crate::http::Url;
 
-/// What `encodeURIComponent` leaves alone.
+/// The characters that `encodeURIComponent` encodes.
 const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -22,9 +22,9 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// Takes what a variable holds. The value is not repeated in the error: it may hold a password.
+    /// Parses the value of a variable. The error does not repeat the value, which may contain a password.
     pub fn parse(variable: &str, malformed: &Code, text: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| {
+        let invalid = |reason: &str| {
             Error::new(
                 malformed.clone(),
                 format!("The environment variable {variable} {reason}."),
@@ -32,67 +32,67 @@ impl Endpoint {
         };
         let lower = text.trim().to_ascii_lowercase();
         if !lower.starts_with("http://") && !lower.starts_with("https://") {
-            return Err(refused("is no absolute http or https URL"));
+            return Err(invalid("is not an absolute http(s) URL"));
         }
         let url = Url::parse(text).map_err(|error| {
             let reason = error.to_string();
             let remedy = if reason.contains("international") && !text.is_ascii() {
-                "; write a host name outside of ASCII as Punycode, xn--…"
+                "; write a host name with non-ASCII characters as Punycode, xn--…"
             } else {
                 ""
             };
-            refused(&format!("is no URL ({reason}{remedy})"))
+            invalid(&format!("is not a valid URL ({reason}{remedy})"))
         })?;
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(refused("is a URL without a host"));
+            return Err(invalid("is a URL without a host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused(
+            return Err(invalid(
                 "is a URL with a user name or password, which an endpoint cannot have",
             ));
         }
         if url.fragment().is_some() {
-            return Err(refused(
+            return Err(invalid(
                 "is a URL with a fragment (#), which an endpoint cannot have",
             ));
         }
         Ok(Self(url))
     }
 
-    /// Whether it is reached by TLS.
+    /// Returns whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// The host, as a URL has it.
+    /// Returns the host, normalized as in a URL.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The path, as a URL has it.
+    /// Returns the path, percent-encoded as in a URL.
     pub fn path(&self) -> &str {
         self.0.path()
     }
 
-    /// The same with another host.
+    /// Replaces the host.
     #[must_use]
     pub fn with_host(mut self, host: &str) -> Self {
-        // Both schemes allow any host, and the callers name valid ones.
+        // This fails only for an invalid host, which no caller passes.
         let _ = self.0.set_host(Some(host));
         self
     }
 
-    /// The address with a path after its own; `None` if it has a query, which would stand in between.
+    /// Appends a path; `None` if the address has a query, which would end up before that path.
     pub fn with_path(mut self, path: &str) -> Option<Self> {
         if self.0.query().is_some() {
             return None;
         }
-        let whole = format!("{}{path}", self.0.path().trim_end_matches('/'));
-        self.0.set_path(&whole);
+        let joined = format!("{}{path}", self.0.path().trim_end_matches('/'));
+        self.0.set_path(&joined);
         Some(self)
     }
 
-    /// The address with these parameters after its own.
+    /// Returns the address with these parameters after its own.
     pub fn with_query(&self, parameters: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
         if parameters.is_empty() {
@@ -107,7 +107,7 @@ impl Endpoint {
         url
     }
 
-    /// The address without its query, for readers.
+    /// Returns the address without its query, for messages.
     pub fn without_query(&self) -> String {
         let mut url = self.0.clone();
         url.set_query(None);
@@ -115,7 +115,7 @@ impl Endpoint {
     }
 }
 
-/// `name=value&…`, percent-encoded as `encodeURIComponent` does.
+/// Encodes parameters as `name=value&…`, with each value percent-encoded as `encodeURIComponent` does.
 pub(super) fn form_urlencode(parameters: &[(&str, &str)]) -> String {
     let mut form = String::new();
     for (name, value) in parameters {
@@ -186,8 +186,11 @@ mod tests {
         ] {
             let error = parsed(text).expect_err(text);
             assert_eq!(error.code().as_str(), "msi_endpoint_url_malformed");
-            let said = error.to_string();
-            assert!(said.contains("MSI_ENDPOINT") && !said.contains("hush"), "{said}");
+            let message = error.to_string();
+            assert!(
+                message.contains("MSI_ENDPOINT") && !message.contains("hush"),
+                "{message}"
+            );
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The codes of Microsoft Entra (`AADSTS…`) in an error description.
+//! Error codes of Microsoft Entra (`AADSTS…`) in an error description.
 //!
 //! Source: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
 
-/// The answers until a federated credential that was just made is known everywhere.
+/// The codes that Entra returns until a new federated credential is known to all of its servers.
 const NO_FEDERATION: [&str; 3] = ["AADSTS70021", "AADSTS700213", "AADSTS501661"];
 
-/// Whether a text says that there is no federated credential for an assertion, which can pass.
+/// Returns whether a text says that no federated credential matches the assertion, which may be a temporary state.
 pub(super) fn names_no_federation(text: &str) -> bool {
     NO_FEDERATION.iter().any(|code| has_code(text, code))
 }
 
-/// Whether a text has this code, and not one that merely begins alike.
+/// Returns whether a text contains this code, and not only a longer code that starts with it.
 fn has_code(text: &str, code: &str) -> bool {
     text.match_indices(code)
         .any(|(at, _)| !text[at + code.len()..].starts_with(|c: char| c.is_ascii_digit()))

@@ -1,9 +1,9 @@
-//! What the body of an error says, in every shape that services have.
+//! The body of an error response, in every format that services use.
 //!
-//! The shapes are those of IMDS, Azure Arc and Entra (`error`, `error_description`, `error_codes`, …), App Service
+//! The formats are those of IMDS, Azure Arc and Entra (`error`, `error_description`, `error_codes`, …), App Service
 //! (`statusCode`, `message`, `correlationId`) and its endpoint of 2017 (`ExceptionMessage`, `ErrorCode`), Cloud Shell and
 //! Service Fabric (`error: { code, message }`), Automation (`Message`), `errors: [{ code, message }]`, and problem details
-//! ([RFC 9457]). Names are compared without regard to case, since the same service writes them in both.
+//! ([RFC 9457]). Names are compared case-insensitively, because one service may use different cases.
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
@@ -13,28 +13,28 @@ use serde_json::Value;
 
 use crate::error::ErrorNumber;
 
-/// A part of what a service says about its error.
+/// A part of an error description.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ErrorField {
-    /// The code, for programs.
+    /// The error code.
     Code,
-    /// The sentence, for people.
+    /// The message.
     Description,
-    /// Half of a sentence: what kind of problem it is.
+    /// The first half of a problem details message: the kind of problem.
     Title,
-    /// The other half: what happened this time.
+    /// The second half: the occurrence.
     Detail,
-    /// The id under which the service remembers the exchange.
+    /// The id of the exchange in the service's logs.
     CorrelationId,
-    /// The id of Entra's own log.
+    /// The id of the request in Entra's logs.
     TraceId,
-    /// Entra's numbers of the error.
+    /// Entra's numeric error codes.
     Numbers,
-    /// When it happened, by the service's clock.
+    /// The time of the error by the service's clock.
     Timestamp,
 }
 
-/// Where each part stands; of several places of one part the first that holds it counts. A list is searched from its front.
+/// The paths of each part. The first path with a value wins; arrays are searched from the front.
 const FIELD_PATHS: [(ErrorField, &[&str]); 26] = [
     (ErrorField::Code, &["error"]),
     (ErrorField::Code, &["error", "code"]),
@@ -42,7 +42,7 @@ const FIELD_PATHS: [(ErrorField, &[&str]); 26] = [
     (ErrorField::Code, &["errors", "code"]),
     (ErrorField::Code, &["code"]),
     (ErrorField::Description, &["error_description"]),
-    // ASP.NET puts a general sentence into `Message` beside it.
+    // It precedes `message`, where ASP.NET puts a general sentence beside it.
     (ErrorField::Description, &["exceptionmessage"]),
     (ErrorField::Description, &["message"]),
     (ErrorField::Description, &["error", "message"]),
@@ -64,30 +64,30 @@ const FIELD_PATHS: [(ErrorField, &[&str]); 26] = [
     (ErrorField::Timestamp, &["timestamp"]),
     (ErrorField::Timestamp, &["error", "timestamp"]),
 ];
-/// The field that makes an error of whatever holds it.
+/// The field whose presence makes a response an error.
 const ERROR: &str = "error";
 
-/// The fields of a body that [`FIELD_PATHS`] begin with.
+/// The fields of a body that [`FIELD_PATHS`] start with.
 #[derive(Default)]
 pub(super) struct ErrorBody(Vec<Field>);
 
 struct Field {
-    /// Its name in [`FIELD_PATHS`].
+    /// The name in [`FIELD_PATHS`].
     root: &'static str,
-    /// Its name in the body.
+    /// The name in the body, in its original case.
     name: String,
     value: Value,
 }
 
 impl ErrorBody {
-    /// The name in [`FIELD_PATHS`] of a field that is one of theirs.
+    /// Returns the name in [`FIELD_PATHS`] of a field of a body; `None` for any other field.
     pub(super) fn root(name: &str) -> Option<&'static str> {
         let mut roots = FIELD_PATHS.iter().map(|(_, path)| path[0]);
         roots.find(|root| root.eq_ignore_ascii_case(name))
     }
 
-    /// Takes a field in. Of two of one name the last counts, as for `JSON.parse`; a name in other letters takes the place
-    /// of a field that says nothing.
+    /// Adds a field. A duplicate of the same name replaces the earlier value, as in `JSON.parse`. A name in another case
+    /// replaces an empty value only.
     pub(super) fn put(&mut self, root: &'static str, name: String, value: Value) {
         match self.0.iter_mut().find(|field| field.root == root) {
             Some(field) if field.name == name || is_empty_value(&field.value) => {
@@ -98,17 +98,17 @@ impl ErrorBody {
         }
     }
 
-    /// Returns whether it says that there was an error.
+    /// Returns whether the body reports an error.
     pub(super) fn is_error(&self) -> bool {
         self.field(ERROR).is_some_and(|error| !is_empty_value(error))
     }
 
-    /// The code.
+    /// Returns the error code.
     pub(super) fn code(&self) -> Option<&str> {
         self.text(ErrorField::Code)
     }
 
-    /// The sentence.
+    /// Returns the message.
     pub(super) fn description(&self) -> Option<Cow<'_, str>> {
         if let Some(sentence) = self.text(ErrorField::Description) {
             return Some(sentence.into());
@@ -122,27 +122,27 @@ impl ErrorBody {
         }
     }
 
-    /// The id under which the service remembers this exchange.
+    /// Returns the id of this exchange in the service's logs.
     pub(super) fn correlation_id(&self) -> Option<&str> {
         self.text(ErrorField::CorrelationId)
     }
 
-    /// The id of Entra's own log.
+    /// Returns the id of the request in Entra's logs.
     pub(super) fn trace_id(&self) -> Option<&str> {
         self.text(ErrorField::TraceId)
     }
 
-    /// Entra's numbers of the error, numbers or strings as they came.
+    /// Returns Entra's numeric error codes, as numbers or strings like in the body.
     pub(super) fn numbers(&self) -> Vec<ErrorNumber> {
         let read = |value: &Value| match value {
             Value::Array(items) => Some(items.iter().filter_map(number).collect()),
             value => number(value).map(|number| vec![number]),
         };
-        let filled = |value: &Value| read(value).filter(|numbers: &Vec<_>| !numbers.is_empty());
-        self.first(ErrorField::Numbers, filled).unwrap_or_default()
+        let read_some = |value: &Value| read(value).filter(|numbers: &Vec<_>| !numbers.is_empty());
+        self.first(ErrorField::Numbers, read_some).unwrap_or_default()
     }
 
-    /// When it happened: a date, or a number of whatever unit the service has.
+    /// Returns the time of the error: a date, or a number in the unit of the service.
     pub(super) fn timestamp(&self) -> Option<Cow<'_, str>> {
         self.first(ErrorField::Timestamp, |value| match value {
             Value::Number(number) => Some(number.to_string().into()),
@@ -155,8 +155,8 @@ impl ErrorBody {
     }
 
     fn first<'a, T>(&'a self, part: ErrorField, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
-        let places = FIELD_PATHS.iter().filter(|(other, _)| *other == part);
-        let mut found = places.filter_map(|(_, path)| search(self.field(path[0])?, &path[1..], &read));
+        let paths = FIELD_PATHS.iter().filter(|(other, _)| *other == part);
+        let mut found = paths.filter_map(|(_, path)| search(self.field(path[0])?, &path[1..], &read));
         found.next()
     }
 
@@ -166,7 +166,7 @@ impl ErrorBody {
     }
 }
 
-/// What can be read at the end of a path.
+/// Reads the first value at the end of a path for which `read` returns something.
 fn search<'a, T>(value: &'a Value, path: &[&str], read: &impl Fn(&'a Value) -> Option<T>) -> Option<T> {
     let Some((name, rest)) = path.split_first() else {
         return read(value);
@@ -209,7 +209,7 @@ mod tests {
     fn body(value: Value) -> ErrorBody {
         let mut body = ErrorBody::default();
         let Value::Object(fields) = value else {
-            panic!("no object");
+            panic!("not an object");
         };
         for (name, value) in fields {
             if let Some(root) = ErrorBody::root(&name) {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_error_format_is_parsed() {
-        for (value, code, sentence, correlation_id) in [
+        for (value, code, description, correlation_id) in [
             (
                 json!({"error": "E", "error_description": "S.", "correlation_id": "c"}),
                 Some("E"),
@@ -296,7 +296,7 @@ mod tests {
             let body = body(value.clone());
             assert_eq!(
                 (body.code(), body.description().as_deref(), body.correlation_id()),
-                (code, sentence, correlation_id),
+                (code, description, correlation_id),
                 "{value}"
             );
         }

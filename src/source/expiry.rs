@@ -1,7 +1,7 @@
-//! When a token ends, as far as its endpoint is believed.
+//! The expiry of a token, from the fields of its response and from its claims.
 //!
-//! The only place that decides on an expiry. Numbers are Unix seconds or smaller units, texts are the dates of
-//! [`datetime`]; both fields occur as number and as string. At last there is the `exp` of the token itself ([RFC 7519]).
+//! No other module computes an expiry. Numbers are Unix seconds or smaller units, and texts are the dates of [`datetime`];
+//! both fields occur as numbers and as strings. The last resort is the `exp` claim of the token ([RFC 7519]).
 //!
 //! [RFC 7519]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
 
@@ -24,17 +24,17 @@ const ABSOLUTE_FROM: f64 = 978_307_200.0;
 /// The last instant that a JavaScript `Date` can hold, in milliseconds.
 const MAX_MILLIS: f64 = 8_640_000_000_000_000.0;
 
-/// When a token ends.
+/// The expiry of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expiry {
     /// The instant, by this host's clock.
     pub(super) expires_on: Timestamp,
-    /// How far this host's clock is ahead of the endpoint's, if that had to be found out.
+    /// How far this host's clock is ahead of the endpoint's, if the expiry depends on it.
     pub(super) clock_ahead: Option<Duration>,
 }
 
-/// Reads the expiry of a token from its response: `expires_on`, else `expires_in`, else the token. `sent_at` is the `Date`
-/// of the response. `None` if nothing can be read; an instant that is not in the future is that of an old token.
+/// Determines the expiry of a token: `expires_on`, else `expires_in`, else the `exp` claim. `sent_at` is the `Date` header
+/// of the response. Returns `None` if none of them is readable. An expiry in the past means that the token is old.
 pub(super) fn parse_expiry(
     expires_on: &Value,
     expires_in: &Value,
@@ -48,8 +48,8 @@ pub(super) fn parse_expiry(
     let (issued, exp) = (claim("iat"), claim("exp"));
     let is_ahead = |instant: &Timestamp| *instant > now;
     let mut clock_ahead = None;
-    let told = match (on.filter(|on| on.millis() > 0), within.filter(is_ahead)) {
-        // By a clock that is behind, `expires_on` is too late.
+    let stated = match (on.filter(|on| on.millis() > 0), within.filter(is_ahead)) {
+        // If this host's clock is behind, `expires_on` is too late by this clock.
         (Some(on), Some(within)) if on > now => on.min(within),
         (Some(on), Some(within)) => match sent_at.filter(|sent_at| *sent_at < on) {
             Some(sent_at) => {
@@ -58,14 +58,14 @@ pub(super) fn parse_expiry(
             }
             None => on,
         },
-        (Some(sensible), None) | (None, Some(sensible)) => sensible,
-        // Zero and negative values count only where nothing else does.
+        (Some(positive), None) | (None, Some(positive)) => positive,
+        // Zero and negative values are used only without a better value.
         (None, None) => exp.filter(is_ahead).or(on).or(within).or(exp)?,
     };
     let is_current = issued.is_some_and(|issued| issued <= now);
-    let bound = exp.filter(|exp| is_current && is_ahead(exp)).unwrap_or(told);
+    let bound = exp.filter(|exp| is_current && is_ahead(exp)).unwrap_or(stated);
     Some(Expiry {
-        expires_on: told.min(bound).min(now.saturating_add(MAX_TOKEN_LIFETIME)),
+        expires_on: stated.min(bound).min(now.saturating_add(MAX_TOKEN_LIFETIME)),
         clock_ahead,
     })
 }
@@ -79,13 +79,15 @@ fn parse_duration(value: &Value, now: Timestamp) -> Option<Timestamp> {
     if seconds > ABSOLUTE_FROM {
         from_unix(seconds)
     } else {
-        let wait = millis(seconds.abs() * 1_000.0)?.millis();
-        let wait = if seconds < 0.0 { -wait } else { wait };
-        Some(Timestamp::from_millis(now.millis().saturating_add(wait).max(0)))
+        let lifetime = millis(seconds.abs() * 1_000.0)?.millis();
+        let lifetime = if seconds < 0.0 { -lifetime } else { lifetime };
+        Some(Timestamp::from_millis(
+            now.millis().saturating_add(lifetime).max(0),
+        ))
     }
 }
 
-/// An instant in seconds, or in the smaller unit that its size tells.
+/// Converts a Unix timestamp in seconds, or in the smaller unit that its magnitude implies.
 fn from_unix(number: f64) -> Option<Timestamp> {
     millis(match number {
         nanos if nanos > NANOS_FROM => nanos / 1_000_000.0,
@@ -105,16 +107,16 @@ fn millis(millis: f64) -> Option<Timestamp> {
         .then_some(Timestamp::from_millis(millis as i64))
 }
 
-/// A JSON number, or a string of digits with an optional sign and fraction.
+/// Reads a JSON number, or a string of digits with an optional sign and fraction.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => {
             let text = text.trim();
-            let amount = text.strip_prefix('-').unwrap_or(text);
-            let plain = amount.starts_with(|c: char| c.is_ascii_digit())
-                && amount.chars().all(|c| c.is_ascii_digit() || c == '.');
-            if plain { text.parse().ok() } else { None }
+            let unsigned = text.strip_prefix('-').unwrap_or(text);
+            let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit())
+                && unsigned.chars().all(|c| c.is_ascii_digit() || c == '.');
+            if is_number { text.parse().ok() } else { None }
         }
         _ => None,
     }
@@ -130,19 +132,19 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-    /// A JWT with these claims.
+    /// Returns a JWT with these claims.
     fn jwt(claims: &Value) -> String {
         format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
-    /// In how many seconds from now a token ends.
-    fn lives(expires_on: Value, expires_in: Value, token: &str) -> Option<i64> {
+    /// Returns the lifetime of a token in seconds.
+    fn lifetime(expires_on: Value, expires_in: Value, token: &str) -> Option<i64> {
         let expiry = parse_expiry(&expires_on, &expires_in, token, NOW, None)?;
         assert_eq!(expiry.clock_ahead, None);
         Some((expiry.expires_on.millis() - NOW.millis()) / 1_000)
     }
 
-    /// What `expires_on` has, so many seconds from now.
+    /// Returns the Unix timestamp so many seconds from now.
     fn at(seconds: i64) -> i64 {
         NOW.millis() / 1_000 + seconds
     }
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn durations_have_two_formats_and_large_values_are_timestamps() {
-        let within = |value| lives(Value::Null, value, "opaque");
+        let within = |value| lifetime(Value::Null, value, "opaque");
         for (value, seconds) in [
             (json!("3599"), Some(3_599)),
             (json!(3_599), Some(3_599)),
@@ -200,7 +202,7 @@ mod tests {
             (json!(at(3_600)), Some(3_600)),
             (json!(at(3_600).to_string()), Some(3_600)),
             (json!(at(3_600) * 1_000), Some(3_600)),
-            // Zero and negative values count where nothing else does.
+            // Zero and negative values are used without a better value.
             (json!(0), Some(0)),
             (json!("-5"), Some(-5)),
             (json!(-1e300), None),
@@ -226,13 +228,13 @@ mod tests {
             (json!(0), json!(0), &*good, 1_800),
             (json!(0), Value::Null, &*good, 1_800),
             (json!("nonsense"), json!(-5), &*good, 1_800),
-            // Nothing makes sense: what was said counts.
+            // Without a plausible value the stated one is used.
             (Value::Null, json!(0), &*old, 0),
             (json!(0), Value::Null, "opaque", -at(0)),
             (json!(0), json!(0), &*old, -at(0)),
         ] {
             assert_eq!(
-                lives(on.clone(), within.clone(), token),
+                lifetime(on.clone(), within.clone(), token),
                 Some(seconds),
                 "{on} {within}"
             );
@@ -244,19 +246,23 @@ mod tests {
         let token = jwt(&json!({"exp": at(1_800)}));
         let padded = token.replace(".s", "==.s");
         for (on, within, token, seconds) in [
-            // Without `iat` the token has no say beside the fields.
+            // Without `iat` the claims do not limit the fields.
             (json!(at(3_600)), Value::Null, &*token, Some(3_600)),
             (json!("nonsense"), json!(60), &*token, Some(60)),
             (Value::Null, json!(""), &*token, Some(1_800)),
             (Value::Null, Value::Null, &*padded, Some(1_800)),
-            // One that has passed is that of an old token, whatever the token says.
+            // A past `expires_on` means an old token, whatever its claims are.
             (json!(at(-60)), Value::Null, &*token, Some(-60)),
             (json!({}), json!([]), "opaque", None),
             (json!({}), json!([]), "h.!.s", None),
             (json!({}), json!([]), "h.e30.s", None),
             (json!({}), json!([]), "h.bnVsbA.s", None),
         ] {
-            assert_eq!(lives(on.clone(), within.clone(), token), seconds, "{on} {within}");
+            assert_eq!(
+                lifetime(on.clone(), within.clone(), token),
+                seconds,
+                "{on} {within}"
+            );
         }
     }
 
@@ -265,12 +271,12 @@ mod tests {
         for (on, within, seconds) in [
             (at(7_200), 3_600, 3_600),
             (at(3_600), 7_200, 3_600),
-            // A clock that is a day behind.
+            // This host's clock is a day behind.
             (at(86_400 + 3_600), 3_600, 3_600),
             (at(3_600), at(1_800), 1_800),
         ] {
             assert_eq!(
-                lives(json!(on), json!(within), "opaque"),
+                lifetime(json!(on), json!(within), "opaque"),
                 Some(seconds),
                 "{on} {within}"
             );
@@ -293,11 +299,11 @@ mod tests {
         for sent_at in [None, Some(0), Some(-60), Some(60), Some(DAY)] {
             assert_eq!(expiry(-60, json!(3_600), sent_at), (-60, None), "{sent_at:?}");
         }
-        // There is nothing to believe in place of it.
+        // Without a usable `expires_in` the past expiry remains.
         for within in [Value::Null, json!(0), json!(-5), json!("soon")] {
             assert_eq!(expiry(-60, within, Some(-DAY)), (-60, None));
         }
-        // What has not passed needs no judge.
+        // A future `expires_on` is not compared with the date of the response.
         assert_eq!(expiry(60, json!(3_600), Some(-DAY)), (60, None));
     }
 
@@ -312,11 +318,11 @@ mod tests {
             (Value::Null, json!(3_599_000), "opaque", TWO_DAYS),
             (Value::Null, json!(3_599_000_000_i64), "opaque", TWO_DAYS),
             (Value::Null, Value::Null, &*forever, TWO_DAYS),
-            // Microseconds are read as what they are.
+            // Microseconds are recognized.
             (json!(at(3_600) * 1_000_000), Value::Null, "opaque", 3_600),
         ] {
             assert_eq!(
-                lives(on.clone(), within.clone(), token),
+                lifetime(on.clone(), within.clone(), token),
                 Some(seconds),
                 "{on} {within}"
             );
@@ -330,26 +336,30 @@ mod tests {
             (json!({"iat": at(-300), "exp": at(3_600)}), 3_600),
             (json!({"iat": at(0), "exp": at(1)}), 1),
             (json!({"iat": at(-300), "exp": at(3_600) * 1_000}), 3_600),
-            // These say nothing about now.
+            // Claims that do not enclose the current time set no limit.
             (json!({"exp": at(3_600)}), 172_800),
             (json!({"iat": at(1), "exp": at(3_600)}), 172_800),
             (json!({"iat": at(-300), "exp": at(0)}), 172_800),
             (json!({"iat": "x", "exp": at(3_600)}), 172_800),
         ] {
             let token = jwt(&claims);
-            assert_eq!(lives(json!(far), Value::Null, &token), Some(seconds), "{claims}");
             assert_eq!(
-                lives(Value::Null, json!(900_000), &token),
+                lifetime(json!(far), Value::Null, &token),
                 Some(seconds),
                 "{claims}"
             );
-            // It is a limit only, and prolongs nothing.
-            assert_eq!(lives(json!(at(-9)), Value::Null, &token), Some(-9), "{claims}");
+            assert_eq!(
+                lifetime(Value::Null, json!(900_000), &token),
+                Some(seconds),
+                "{claims}"
+            );
+            // The claim never extends an expiry.
+            assert_eq!(lifetime(json!(at(-9)), Value::Null, &token), Some(-9), "{claims}");
         }
         let token = jwt(&json!({"iat": at(-300), "exp": at(3_600)}));
-        assert_eq!(lives(json!(at(60)), Value::Null, &token), Some(60));
+        assert_eq!(lifetime(json!(at(60)), Value::Null, &token), Some(60));
         let claims = format!(r#"{{"x": NaN, "iat": {}, "exp": {}}}"#, at(-300), at(3_600));
         let token = format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(lives(json!(far), Value::Null, &token), Some(3_600));
+        assert_eq!(lifetime(json!(far), Value::Null, &token), Some(3_600));
     }
 }

@@ -1,5 +1,5 @@
-//! The instance metadata service of virtual machines, scale sets and Container Instances; also what
-//! is asked where nothing else was detected.
+//! The instance metadata service (IMDS) of virtual machines, scale sets and Container Instances. It is also the default
+//! if no other source is detected.
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#get-a-token-using-http>
 
@@ -73,8 +73,8 @@ impl Source for Imds {
 
     fn unreachable_remedy(&self) -> &'static str {
         if self.is_configured {
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST leads there in place of IMDS: it may be left over from something that \
-             has ended, such as an emulator; unset it to ask IMDS itself."
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST replaces the address of IMDS. It may be left over from a program that has \
+             ended, such as an emulator; unset it to use IMDS itself."
         } else {
             self.name().unreachable_remedy()
         }

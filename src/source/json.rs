@@ -1,19 +1,19 @@
-//! JSON from endpoints that do not write it well.
+//! A lenient JSON parser for endpoints that send slightly invalid JSON.
 //!
-//! RFC 8259 has no NaN and no infinity, and allows a parser to refuse numbers that it cannot hold and halves of
-//! surrogate pairs. One such value in a field that nothing here reads must not cost a caller the token beside it. So a
-//! text that a strict parser refuses is repaired, value by value, and parsed once more; its structure is never changed.
+//! RFC 8259 does not allow NaN and infinity, and lets a parser reject lone surrogates and numbers out of its range. Such a
+//! value in an irrelevant field must not prevent the use of the token beside it. A text that the strict parser rejects is
+//! therefore repaired value by value and parsed again. The repair never changes the structure.
 
 use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 
-/// Stands for a number that JSON does not have. It is not null, since `"error": NaN` is not the absence of an error.
-const MEANINGLESS: &str = "false";
+/// Replaces a number that is invalid in JSON. It is not `null`, because `"error": NaN` must still count as an error.
+const INVALID_NUMBER: &str = "false";
 const REPLACEMENT: &str = "\\ufffd";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Parses a text, as it is or repaired.
+/// Parses a text; if that fails, parses the repaired text.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     serde_json::from_slice(text)
@@ -21,7 +21,7 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
         .or_else(|| serde_json::from_str(&repair(text)).ok())
 }
 
-/// The text without the values that a strict parser refuses; valid JSON stays as it is.
+/// Replaces the values that a strict parser rejects. Valid JSON is unchanged.
 fn repair(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut rest = &*text;
@@ -29,29 +29,29 @@ fn repair(text: &[u8]) -> String {
     while let Some(first) = rest.chars().next() {
         if first == '"' {
             repaired.push(first);
-            rest = string(&rest[1..], &mut repaired);
+            rest = copy_string(&rest[1..], &mut repaired);
             continue;
         }
         let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
         let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length.max(first.len_utf8()));
-        // Rust reads `NaN`, `inf` and `Infinity` as JavaScript, Python and C write them, in any case.
+        // Rust parses `NaN`, `inf` and `Infinity` in any case, which covers the spellings of JavaScript, Python and C.
         let is_finite = word.parse::<f64>().map_or(true, f64::is_finite);
-        repaired.push_str(if is_finite { word } else { MEANINGLESS });
+        repaired.push_str(if is_finite { word } else { INVALID_NUMBER });
         rest = after;
     }
     repaired
 }
 
-/// Copies a string from after its first quotation mark to its last; returns what follows.
-fn string<'a>(mut rest: &'a str, repaired: &mut String) -> &'a str {
+/// Copies and repairs a string, from after its opening quotation mark to its closing one. Returns the rest of the text.
+fn copy_string<'a>(mut rest: &'a str, repaired: &mut String) -> &'a str {
     while let Some(first) = rest.chars().next() {
         let mut length = first.len_utf8();
         match first {
             '\\' => {
-                let (escape, taken) = escape(rest);
+                let (escape, escape_length) = repair_escape(rest);
                 repaired.push_str(escape);
-                length = taken;
+                length = escape_length;
             }
             '\0'..'\u{20}' => {
                 let _ = write!(repaired, "\\u{:04x}", u32::from(first));
@@ -66,8 +66,8 @@ fn string<'a>(mut rest: &'a str, repaired: &mut String) -> &'a str {
     rest
 }
 
-/// The escape at the front of a text as it is to be read, and its length there.
-fn escape(text: &str) -> (&str, usize) {
+/// Returns the repaired form of the escape that a text starts with, and the length of the original.
+fn repair_escape(text: &str) -> (&str, usize) {
     let pair = || Some((code_unit(text)?, code_unit(text.get(6..)?)?));
     match code_unit(text) {
         None => {
@@ -82,7 +82,7 @@ fn escape(text: &str) -> (&str, usize) {
     }
 }
 
-/// The code unit of a `\uXXXX` at the front of a text.
+/// Returns the code unit of the `\uXXXX` that a text starts with.
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits
@@ -119,7 +119,7 @@ mod tests {
             (r#""\"NaN""#, json!("\"NaN")),
             ("\"a\nb\u{1}\"", json!("a\nb\u{1}")),
         ] {
-            // The lone surrogate in a key makes a strict parser refuse all of them.
+            // The lone surrogate in a key makes a strict parser reject every row.
             let text = format!(r#"{{"\udfff":NaN,"x":{value},"token":"t"}}"#);
             let read = parse(text.as_bytes()).expect("an object");
             assert_eq!((&read["x"], &read["token"]), (&expected, &json!("t")), "{text}");

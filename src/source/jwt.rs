@@ -1,4 +1,4 @@
-//! What a token says of itself. Its signature is none of our business: the token is the endpoint's word.
+//! Claims of a token. The signature is not verified: only the service that the token is for can do that.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::json;
 
-/// The claims of a JWT; `None` if the token is none.
+/// Returns the claims of a JWT; `None` for an opaque token.
 pub(super) fn parse_claims(token: &str) -> Option<Value> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -14,7 +14,7 @@ pub(super) fn parse_claims(token: &str) -> Option<Value> {
     json::parse(&payload)
 }
 
-/// The tenant that a token is of.
+/// Returns the tenant id of a token; `None` for an opaque token.
 pub fn tenant_id(token: &str) -> Option<String> {
     parse_claims(token)?.get("tid")?.as_str().map(str::to_owned)
 }

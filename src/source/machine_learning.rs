@@ -1,4 +1,4 @@
-//! Azure Machine Learning: the 2017 API of App Service, which knows client ids only.
+//! Azure Machine Learning: the 2017 API of App Service, which identifies user-assigned identities by client id only.
 //!
 //! Specification: <https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication>
 
@@ -32,8 +32,8 @@ fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Sou
         } => Some(id.clone()),
         Identity::UserAssigned { kind, .. } => {
             let message = format!(
-                "Machine Learning knows a user-assigned identity by its client id only: give \
-                 managedIdentityIdParams.userAssignedClientId in place of .{}.",
+                "Machine Learning identifies a user-assigned identity by its client id only. Use \
+                 managedIdentityIdParams.userAssignedClientId instead of .{}.",
                 kind.option()
             );
             return Err(Error::new(Code::InvalidIdType, message));
@@ -70,7 +70,7 @@ impl Source for MachineLearning {
     }
 
     fn cache_partition(&self) -> &str {
-        // The system-assigned identity is whichever the environment names.
+        // Without an id in the options, the environment determines the identity.
         self.client_id.as_deref().unwrap_or_default()
     }
 

@@ -1,8 +1,9 @@
-//! The hosts of managed identities: which one this is, and how each is asked.
+//! Token sources: detection, requests, and the meaning of responses.
 //!
-//! One file per host, each of one shape: its constants on the wire, `open` (which checks what the
-//! host cannot do), `request` (pure) and, where a host differs, `challenge` or `confirm`. The order
-//! of detection is `HOSTS`. Nothing here sends anything: see [`http::retry_loop`](crate::http::retry_loop).
+//! Each source has one file of the same structure: its wire constants, `create` (which rejects options that the source
+//! does not support), `request` (a pure function) and, where a source needs it, `answer_challenge` or `verify_response`.
+//! `SOURCES` is the order of detection. This module sends no requests: [`http::retry_loop`](crate::http::retry_loop) does.
+//! The formats are those of docs/wire-protocol.md.
 
 mod app_service;
 mod azure_arc;
@@ -47,25 +48,25 @@ pub use self::resource_match::is_other_resource;
 pub use self::token_response::{GrantedToken, TokenResponse};
 pub use crate::source_name::SourceName;
 
-/// What a token is asked for with.
+/// The parameters of a token request.
 #[derive(Clone, Debug)]
 pub struct TokenQuery {
-    /// What it is for.
+    /// The resource (audience) of the token.
     pub resource: Resource,
-    /// Whose it is.
+    /// The managed identity of the token.
     pub identity: Identity,
-    /// What goes out as `xms_cc`.
+    /// The client capabilities, joined by commas; sent as `xms_cc`.
     pub capabilities: Option<String>,
-    /// The claims challenge of a service that refused a token: a JSON object, for a source that takes it.
+    /// The claims challenge of the service that refused a token: a JSON object. Only some sources send it.
     pub claims: Option<String>,
-    /// The SHA-256 of the token that a service refused, where claims ask for another.
+    /// The SHA-256 of the token that a service refused, as hexadecimal digits, if `claims` requests its replacement.
     pub refused_token_hash: Option<String>,
-    /// The id of this acquisition.
+    /// The correlation id of this acquisition.
     pub correlation_id: String,
 }
 
 impl TokenQuery {
-    /// The query that most hosts take: version, resource, identity, refused token, capabilities.
+    /// Returns the query parameters that most sources share: version, resource, identity, refused token, capabilities.
     fn query_parameters<'a>(
         &'a self,
         api_version: &'a str,
@@ -88,7 +89,7 @@ impl TokenQuery {
             .map(|capabilities| (CAPABILITIES, capabilities))
     }
 
-    /// The parameter that names the identity, where a host calls a resource id so.
+    /// Returns the query parameter that names the identity. `resource_id` is the source's parameter name for a resource id.
     fn identity_parameter<'a>(&'a self, resource_id: &'static str) -> Option<(&'static str, &'a str)> {
         match &self.identity {
             Identity::SystemAssigned => None,
@@ -104,104 +105,110 @@ impl TokenQuery {
     }
 }
 
-/// What IMDS and its relatives want to see, since a forged request from a browser cannot have it.
+/// The header that IMDS and similar endpoints require: a request forged through a browser or a redirect lacks it.
 const METADATA_HEADER: (&str, &str) = ("Metadata", "true");
-/// Where Machine Learning and Service Fabric want to see their secret.
+/// The header in which Machine Learning and Service Fabric expect their secret.
 const SECRET_HEADER: &str = "secret";
 const API_VERSION: &str = "api-version";
 const RESOURCE: &str = "resource";
 const REFUSED_TOKEN: &str = "token_sha256_to_refresh";
 const CAPABILITIES: &str = "xms_cc";
-/// A resource id's parameter at IMDS and Azure Arc.
+/// The parameter for a resource id at IMDS and Azure Arc.
 const MSI_RESOURCE_ID: &str = "msi_res_id";
-/// A resource id's parameter at App Service.
+/// The parameter for a resource id at App Service.
 const MI_RESOURCE_ID: &str = "mi_res_id";
 
-/// One host of managed identities, ready to be asked.
+/// A token source of one environment, with its endpoint and its secret.
 pub trait Source: Send + Sync {
-    /// Which host it is.
+    /// Returns the name of the source.
     fn name(&self) -> SourceName;
 
-    /// Where it is asked.
+    /// Returns the address that requests are sent to.
     fn endpoint(&self) -> &Endpoint;
 
-    /// When it is asked again.
+    /// Returns the rules by which a failed request is retried.
     fn policy(&self) -> &'static RetryPolicy;
 
-    /// The request for a token.
+    /// Builds the request for a token.
     fn request(&self, query: &TokenQuery, platform: &Platform) -> Result<Request, Error>;
 
-    /// A request that tells whether anybody is there: without a secret, and without what the endpoint
-    /// would want to see before it made a token. Its [`secrets`](Request::secrets) are those that a response could repeat
-    /// all the same.
+    /// Builds the request that checks whether the endpoint responds. It carries neither a secret nor the headers that a
+    /// token request needs. Its [`secrets`](Request::secrets) are redacted from the response all the same.
     fn probe(&self, _: &Platform) -> Result<Request, Error> {
         let mut request = Request::get(self.endpoint().with_query(&[]));
         request.secrets.extend(self.secret().cloned());
         Ok(request)
     }
 
-    /// The secret of the environment that goes along with a token request.
+    /// Returns the secret of the environment that a token request carries.
     fn secret(&self) -> Option<&Secret> {
         None
     }
 
-    /// The directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read none.
+    /// Returns the directory whose files [`request`](Self::request) and [`probe`](Self::probe) read; `None` if they read
+    /// no files.
     fn request_directory(&self) -> Option<&Path> {
         None
     }
 
-    /// The directory whose files [`answer_challenge`](Self::answer_challenge) reads for this response; `None` if it reads none.
+    /// Returns the directory whose files [`answer_challenge`](Self::answer_challenge) reads for this response; `None` if it
+    /// reads no files.
     fn challenge_directory(&self, _: &Response) -> Option<&Path> {
         None
     }
 
-    /// The request that answers a challenge; `None` if the answer is none.
+    /// Builds the request that answers a challenge; `None` if the response is not a challenge.
     fn answer_challenge(&self, _: &TokenQuery, _: &Response, _: &Platform) -> Result<Option<Request>, Error> {
         Ok(None)
     }
 
-    /// Checks that a token is the one that was asked for.
+    /// Checks that the response is for the identity of the query.
     fn verify_response(&self, _: &TokenQuery, _: &TokenResponse) -> Result<(), Error> {
         Ok(())
     }
 
-    /// The id of the identity that a request names, be it from the options or from the environment.
+    /// Returns the id of the identity that requests name: from the options or from the environment.
     fn identity_id<'a>(&'a self, query: &'a TokenQuery) -> Option<&'a str> {
         query.identity.id()
     }
 
-    /// The `claims` parameter of its requests, where it takes one: challenge and capabilities merged.
+    /// Returns the `claims` parameter, in which challenge and capabilities are merged; `None` if the source has no such
+    /// parameter.
     fn claims_parameter(&self, _: &TokenQuery) -> Result<Option<String>, Error> {
         Ok(None)
     }
 
-    /// What else tells one of its tokens from another, besides endpoint, identity and resource.
-    #[expect(clippy::unnecessary_literal_bound, reason = "hosts that have one borrow it")]
+    /// Returns the part of the cache key that distinguishes tokens of one endpoint, identity and resource.
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "sources with a partition borrow it"
+    )]
     fn cache_partition(&self) -> &str {
         ""
     }
 
-    /// Whether it can be told which token a service refused.
+    /// Returns whether a request can name the refused token by its hash.
     fn supports_token_revocation_hash(&self) -> bool {
         false
     }
 
-    /// What helps if nobody answers.
+    /// Returns the advice for an endpoint that cannot be reached.
     fn unreachable_remedy(&self) -> &'static str {
         self.name().unreachable_remedy()
     }
 
-    /// What helps if no TLS connection comes about.
+    /// Returns the advice for a failed TLS handshake.
     fn tls_remedy(&self) -> &'static str {
         self.name().tls_remedy()
     }
 
-    /// Whether it was chosen only because nothing says that there is another, so that nobody may be there.
+    /// Returns whether this source is only the default (IMDS at its well-known address), so that the endpoint may not
+    /// exist.
     fn needs_probe(&self) -> bool {
         false
     }
 
-    /// Whether a caller's own HTTP client may carry its requests.
+    /// Returns whether the caller's own HTTP client can send the requests.
     fn supports_custom_transport(&self) -> bool {
         true
     }
@@ -210,14 +217,14 @@ pub trait Source: Send + Sync {
 type SourceResult = Result<Arc<dyn Source>, Error>;
 type CreateFn = fn(&Environment, &ApplicationOptions) -> Result<Box<dyn Source>, Error>;
 
-/// How a host is noticed and opened.
+/// How a source is detected and created.
 struct SourceDescriptor {
     name: SourceName,
     detect: fn(&Environment, &ApplicationOptions, &Platform) -> bool,
     create: CreateFn,
 }
 
-/// The order of detection; the first that is there counts.
+/// The sources in the order of detection; the first one that is detected is used.
 const SOURCES: [SourceDescriptor; 7] = [
     service_fabric::DESCRIPTOR,
     app_service::DESCRIPTOR,
@@ -228,31 +235,32 @@ const SOURCES: [SourceDescriptor; 7] = [
     imds::DESCRIPTOR,
 ];
 
-/// The host that this is, or `None` if the application has chosen others. IMDS needs no variable, so that without a
-/// choice there always is one.
+/// Returns the source of this environment; `None` if the application's `source` option excludes it. Without that option
+/// there always is a source, because IMDS needs no variable.
 fn detect(
     env: &Environment,
     options: &ApplicationOptions,
     platform: &Platform,
 ) -> Option<&'static SourceDescriptor> {
-    let is_there = |host: &&SourceDescriptor| (host.detect)(env, options, platform);
+    let is_detected = |source: &&SourceDescriptor| (source.detect)(env, options, platform);
     let Some(chosen) = &options.sources else {
-        return SOURCES.iter().find(is_there);
+        return SOURCES.iter().find(is_detected);
     };
     let chosen = || {
         chosen
             .iter()
-            .filter_map(|name| SOURCES.iter().find(|host| host.name == *name))
+            .filter_map(|name| SOURCES.iter().find(|source| source.name == *name))
     };
-    let is_complete = |host: &&SourceDescriptor| {
-        is_there(host)
-            && (host.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, options))
+    let is_complete = |source: &&SourceDescriptor| {
+        is_detected(source)
+            && (source.name != SourceName::WorkloadIdentity || workload_identity::has_client_id(env, options))
     };
-    // Where no source is complete, a pod that lacks nothing but a client id learns that from `open`.
-    chosen().find(is_complete).or_else(|| chosen().find(is_there))
+    // If no source is complete, a workload identity without a client id is used: `create` then reports the missing id.
+    chosen().find(is_complete).or_else(|| chosen().find(is_detected))
 }
 
-/// Tells which host this is, without asking it: of chosen ones that are not there, the first.
+/// Returns the name of the source without sending a request. If no chosen source is detected, returns the first chosen
+/// one.
 pub fn detect_name(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> SourceName {
     let first = || {
         options
@@ -261,21 +269,21 @@ pub fn detect_name(env: &Environment, options: &ApplicationOptions, platform: &P
             .and_then(|chosen| chosen.first().copied())
     };
     detect(env, options, platform)
-        .map(|host| host.name)
+        .map(|source| source.name)
         .or_else(first)
         .unwrap_or(SourceName::DefaultToImds)
 }
 
-/// Tells whether the environment has the variables of a source that the application may use.
+/// Returns whether the environment has a source that the application may use.
 pub fn is_any_detected(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> bool {
     detect(env, options, platform).is_some()
 }
 
-/// How many of [`variable::ALL`], from the front, decide for an application that this is its source, and how it is
-/// asked. The order in which an application chooses is its own: the variables of every chosen source count.
+/// Returns how many elements of [`variable::ALL`], from the front, determine the application's source and its requests.
+/// An application may list its sources in any order, so the variables of every listed source count.
 pub fn relevant_variable_count(options: &ApplicationOptions, found: SourceName, is_verified: bool) -> usize {
     if is_verified {
-        // `NODE_EXTRA_CA_CERTS` is one of them, and the last.
+        // The roots of TLS depend on `NODE_EXTRA_CA_CERTS`, the last variable.
         return variable::ALL.len();
     }
     let chosen = options.sources.iter().flat_map(|chosen| chosen.iter());
@@ -284,7 +292,7 @@ pub fn relevant_variable_count(options: &ApplicationOptions, found: SourceName, 
         .fold(found.relevant_variable_count(), usize::max)
 }
 
-/// The application has chosen sources that are not there.
+/// Returns the error for an application whose chosen sources are not in the environment.
 fn no_source_error(chosen: &[SourceName]) -> Error {
     let needs = chosen.iter().filter_map(|name| {
         let needs = name.needs()?;
@@ -300,36 +308,38 @@ fn no_source_error(chosen: &[SourceName]) -> Error {
     })
 }
 
-/// Opens the host that this is. Fails for an endpoint that is no URL, and for what the host cannot do.
+/// Creates the source of this environment. Fails for a malformed variable, and for an option that the source does not
+/// support.
 pub fn create(env: &Environment, options: &ApplicationOptions, platform: &Platform) -> SourceResult {
-    let Some(host) = detect(env, options, platform) else {
+    let Some(descriptor) = detect(env, options, platform) else {
         return Err(no_source_error(options.sources.as_deref().unwrap_or_default()));
     };
-    let source = (host.create)(env, options)
-        .map_err(|error| error.map_details(|details| details.source = Some(host.name)))?;
+    let source = (descriptor.create)(env, options)
+        .map_err(|error| error.map_details(|details| details.source = Some(descriptor.name)))?;
     if options.has_custom_transport && !source.supports_custom_transport() {
-        let message = match host.name {
+        let message = match descriptor.name {
             SourceName::WorkloadIdentity => {
-                "system.networkClient cannot be used with the proxy of system.enableAzureProxy: its TLS name or its \
-                 authority is its own, which only the native client knows. Leave one of the options out."
+                "system.networkClient cannot be used with the proxy of system.enableAzureProxy: the proxy has its own \
+                 TLS server name or certificate authority, which only the native client supports. Remove one of the \
+                 two options."
             }
             _ => {
                 "system.networkClient cannot be used on Service Fabric: the endpoint's certificate is pinned, which \
-                 only the native client can do. Leave the option out."
+                 only the native client supports. Remove the option."
             }
         };
         return Err(Error::new(Code::InvalidConfiguration, message)
-            .map_details(|details| details.source = Some(host.name)));
+            .map_details(|details| details.source = Some(descriptor.name)));
     }
     Ok(source.into())
 }
 
-/// An endpoint from a variable that detection has found to be set.
+/// Reads an endpoint from a variable that is set.
 fn read_endpoint(env: &Environment, variable: &str, malformed: &Code) -> Result<Endpoint, Error> {
     Endpoint::parse(variable, malformed, env.read(variable).unwrap_or_default())
 }
 
-/// The client id that a variable holds, if it is set.
+/// Reads a client id from a variable; `None` if the variable is not set.
 fn read_client_id(env: &Environment, variable: &str) -> Result<Option<String>, Error> {
     env.read(variable)
         .map(|id| {
@@ -339,19 +349,19 @@ fn read_client_id(env: &Environment, variable: &str) -> Result<Option<String>, E
         .transpose()
 }
 
-/// A secret from a variable, which must fit into a header. Line ends at its end are those of the file that it was
-/// read from, and are removed, as fetch does.
+/// Reads a secret that is sent in a header. Trailing line ends are removed, as `fetch` does: they come from the file that
+/// the variable was set from.
 fn read_secret(env: &Environment, variable: &str) -> Result<Secret, Error> {
     let value = env
         .read(variable)
         .unwrap_or_default()
         .trim_end_matches(['\r', '\n']);
-    let refused = |what: &str| {
-        let message = format!("The environment variable {variable} holds {what}.");
+    let invalid = |content: &str| {
+        let message = format!("The environment variable {variable} contains {content}.");
         Err(Error::new(Code::InvalidConfiguration, message))
     };
     if value.is_empty() {
-        return refused("nothing except line ends");
+        return invalid("only line ends");
     }
     if value
         .bytes()
@@ -359,7 +369,7 @@ fn read_secret(env: &Environment, variable: &str) -> Result<Secret, Error> {
     {
         return Ok(Secret::new(value.to_owned()));
     }
-    refused("characters that an HTTP header cannot carry")
+    invalid("characters that an HTTP header cannot carry")
 }
 
 #[cfg(test)]

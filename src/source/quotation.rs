@@ -1,6 +1,6 @@
-//! What a message quotes of a response: the sentence, or the body itself, and the parts beside it.
+//! The parts of a response that an error message quotes: its message or its whole body, and its codes and ids.
 //!
-//! Nothing that could hold a token is quoted.
+//! A text that may contain a token is not quoted.
 
 use serde_json::Value;
 
@@ -11,12 +11,12 @@ use crate::http::{Response, is_success};
 
 /// The most characters of a code or an id of the service.
 const MAX_ID_CHARS: usize = 100;
-/// The field of a response that holds the token, without what separates its words.
+/// The name of the token field, in lower case and without separators.
 const TOKEN_FIELD: &str = "accesstoken";
-/// What the name of every field that holds a token has in it.
+/// The text that the name of every token field contains.
 const TOKEN_NAME: &str = "token";
 
-/// What a service tells beside its sentence, fit to be read.
+/// The codes and ids of an error response, redacted.
 #[derive(Default)]
 pub(super) struct QuotedError {
     pub(super) code: Option<String>,
@@ -28,34 +28,34 @@ pub(super) struct QuotedError {
 }
 
 impl QuotedError {
-    /// Reads it out of a body.
+    /// Reads the codes and ids of a response and redacts them.
     pub(super) fn new(
         token_response: Option<&TokenResponse>,
-        clean: &impl Fn(&str, usize) -> String,
+        redact: &impl Fn(&str, usize) -> String,
     ) -> Self {
         let Some(token_response) = token_response else {
             return Self::default();
         };
-        let clean = |text: &str| clean(text, MAX_ID_CHARS);
+        let redact = |text: &str| redact(text, MAX_ID_CHARS);
         let numbers = token_response.error_numbers();
         let all: Vec<String> = numbers.iter().map(ErrorNumber::to_string).collect();
         Self {
             code: token_response
                 .error_code()
-                .map(clean)
+                .map(redact)
                 .filter(|code| is_error_code(code)),
             number: numbers.into_iter().next().map(|number| match number {
-                ErrorNumber::Text(text) => ErrorNumber::Text(clean(&text)),
+                ErrorNumber::Text(text) => ErrorNumber::Text(redact(&text)),
                 number @ ErrorNumber::Number(_) => number,
             }),
-            numbers: (!all.is_empty()).then(|| clean(&all.join(" "))),
-            correlation_id: token_response.correlation_id().map(clean),
-            trace_id: token_response.trace_id().map(clean),
-            timestamp: token_response.timestamp().map(|timestamp| clean(&timestamp)),
+            numbers: (!all.is_empty()).then(|| redact(&all.join(" "))),
+            correlation_id: token_response.correlation_id().map(redact),
+            trace_id: token_response.trace_id().map(redact),
+            timestamp: token_response.timestamp().map(|timestamp| redact(&timestamp)),
         }
     }
 
-    /// Its parts by their names, in the order of a message.
+    /// Returns the present parts with their names, in the order of a message.
     pub(super) fn ids(&self) -> Vec<(&'static str, &str)> {
         let ids = [
             ("error", &self.code),
@@ -71,40 +71,44 @@ impl QuotedError {
     }
 }
 
-/// The text of a body that is not JSON. A success is not quoted: it could be a token.
+/// Returns the text of a body that is not JSON. A successful response is not quoted, because it may be a token.
 pub(super) fn quotable_body<'a>(response: &Response, text: &'a str) -> Option<&'a str> {
-    // A broken answer could hold a token that nothing tells from other words.
+    // In malformed JSON a token cannot be told from other text.
     let quotable = !is_success(response.status) && !text.trim().is_empty() && !names_token(text);
     quotable.then_some(text)
 }
 
-/// The text of a JSON object of which nothing else is told, unless it is empty or could hold a token.
-pub(super) fn quotable_object<'a>(told: &QuotedError, response: &Response, text: &'a str) -> Option<&'a str> {
-    let text = quotable_body(response, text).filter(|_| told.code.is_none())?;
+/// Returns the text of a JSON object without a known field, unless the object is empty or may contain a token.
+pub(super) fn quotable_object<'a>(
+    quoted: &QuotedError,
+    response: &Response,
+    text: &'a str,
+) -> Option<&'a str> {
+    let text = quotable_body(response, text).filter(|_| quoted.code.is_none())?;
     let object: Value = json::parse(text.as_bytes())?;
     let is_empty = object.as_object().is_none_or(serde_json::Map::is_empty);
-    (!is_empty && !holds_token(&object)).then_some(text)
+    (!is_empty && !may_contain_token(&object)).then_some(text)
 }
 
-/// Whether a field anywhere in it may hold a token, by its name. Unlike in the text, no escape hides a name here.
-fn holds_token(value: &Value) -> bool {
+/// Returns whether the name of a field at any depth suggests a token. In a parsed value, escapes cannot hide a name.
+fn may_contain_token(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter().any(|(name, value)| {
-            let may_hold = value.is_string() && name.to_ascii_lowercase().contains(TOKEN_NAME);
-            may_hold || holds_token(value)
+            let is_token = value.is_string() && name.to_ascii_lowercase().contains(TOKEN_NAME);
+            is_token || may_contain_token(value)
         }),
-        Value::Array(items) => items.iter().any(holds_token),
+        Value::Array(items) => items.iter().any(may_contain_token),
         _ => false,
     }
 }
 
-/// Whether a text has the field that holds the token, or one that is called like it.
+/// Returns whether a text contains the name of the token field, in any case and with any separators.
 fn names_token(text: &str) -> bool {
     let text = text.replace(['_', '-'], "").to_ascii_lowercase();
     text.contains(TOKEN_FIELD)
 }
 
-/// A code that can be an `errorCode`.
+/// Returns whether a text can be an `errorCode`.
 fn is_error_code(code: &str) -> bool {
     !code.is_empty()
         && code

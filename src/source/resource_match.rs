@@ -1,23 +1,23 @@
-//! Whether the `resource` that a response names is the one that was asked for.
+//! Comparison of the requested resource with the `resource` field of the response.
 
 use crate::http::Url;
 
 const SCOPE_SUFFIX: &str = "/.default";
 
 /// Returns whether two resources are certainly different: both are URIs with a host, and they differ in more than
-/// trailing slashes, `/.default`, or the case of scheme and host. Endpoints spell resources in ways of their own.
-pub fn is_other_resource(asked: &str, named: &str) -> bool {
-    // Nearly all responses repeat the resource as it was asked for.
-    if asked == named {
+/// trailing slashes, `/.default`, or the case of scheme and host. Endpoints may return another spelling of the resource.
+pub fn is_other_resource(requested: &str, returned: &str) -> bool {
+    // Nearly all responses repeat the resource unchanged.
+    if requested == returned {
         return false;
     }
-    match (comparable(asked), comparable(named)) {
-        (Some(asked), Some(named)) => asked != named,
+    match (comparable(requested), comparable(returned)) {
+        (Some(requested), Some(returned)) => requested != returned,
         _ => false,
     }
 }
 
-/// Scheme, host, port, path and query of a URI with a host.
+/// Normalized scheme, host, port, path and query of a URI with a host.
 type Comparable = (String, String, Option<u16>, String, Option<String>);
 
 fn comparable(resource: &str) -> Option<Comparable> {
@@ -48,7 +48,7 @@ mod tests {
             ("https://vault.azure.net//", "https://vault.azure.net//.default"),
             ("api://ABC/x", "api://abc/x/"),
             ("https://vault.azure.net:443", "https://vault.azure.net"),
-            // What is not a URI with a host cannot be compared.
+            // Only URIs with a host can be compared.
             ("https://vault.azure.net", "00000002-0000-0000-c000-000000000000"),
             (
                 "00000002-0000-0000-c000-000000000000",
@@ -57,8 +57,8 @@ mod tests {
             ("urn:a", "urn:b"),
             ("https://vault.azure.net", ""),
         ];
-        for (asked, named) in same {
-            assert!(!is_other_resource(asked, named), "{asked} {named}");
+        for (requested, returned) in same {
+            assert!(!is_other_resource(requested, returned), "{requested} {returned}");
         }
     }
 
@@ -72,8 +72,8 @@ mod tests {
             ("https://vault.azure.net/a", "https://vault.azure.net/A"),
             ("https://vault.azure.net", "https://vault.azure.net?a=b"),
         ];
-        for (asked, named) in other {
-            assert!(is_other_resource(asked, named), "{asked} {named}");
+        for (requested, returned) in other {
+            assert!(is_other_resource(requested, returned), "{requested} {returned}");
         }
     }
 }

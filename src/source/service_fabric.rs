@@ -1,4 +1,4 @@
-//! Service Fabric: the cluster decides the identity, and its certificate is known by its thumbprint.
+//! Service Fabric: the cluster determines the identity, and its certificate is pinned by its thumbprint.
 //!
 //! Specification: <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>
 
@@ -30,28 +30,28 @@ pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
 
 fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
     if options.identity != Identity::SystemAssigned {
-        let message = "On Service Fabric the application manifest decides the identity; one that a caller names \
-                       cannot be had. Leave managedIdentityIdParams out.";
+        let message = "On Service Fabric, the application manifest determines the identity; the options cannot select \
+                       another one. Remove managedIdentityIdParams.";
         return Err(Error::new(Code::UserAssignedNotAvailable, message));
     }
     let endpoint = read_endpoint(env, variable::IDENTITY_ENDPOINT, &Code::IdentityEndpointMalformed)?;
     if !endpoint.is_https() {
         let message =
-            "The environment variable IDENTITY_ENDPOINT is no https URL, which Service Fabric's must be.";
+            "The environment variable IDENTITY_ENDPOINT is not an https URL, which Service Fabric requires.";
         return Err(Error::new(Code::IdentityEndpointMalformed, message));
     }
-    let pin = env
+    let thumbprint = env
         .read(variable::IDENTITY_SERVER_THUMBPRINT)
         .and_then(Thumbprint::parse)
         .ok_or_else(|| {
-            let message = "The environment variable IDENTITY_SERVER_THUMBPRINT is no SHA-1 thumbprint of 40 \
+            let message = "The environment variable IDENTITY_SERVER_THUMBPRINT is not a SHA-1 thumbprint of 40 \
                        hexadecimal digits.";
             Error::new(Code::InvalidServerThumbprint, message)
         })?;
     Ok(Box::new(ServiceFabric {
         endpoint,
         secret: read_secret(env, variable::IDENTITY_HEADER)?,
-        thumbprint: pin,
+        thumbprint,
     }))
 }
 

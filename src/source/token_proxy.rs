@@ -1,7 +1,7 @@
-//! AKS identity bindings: the cluster's own proxy passes a workload's token requests on to Microsoft Entra.
+//! AKS identity bindings: a proxy of the cluster forwards a workload's token requests to Microsoft Entra.
 //!
-//! Variables, names and errors are those of `WorkloadIdentityCredential` in @azure/identity 4.14.1, with its option
-//! `enableAzureProxy`. The request is the one that Entra would get: only where it goes, and whom it trusts, differ.
+//! The variables and the conditions of errors are those of `WorkloadIdentityCredential` in @azure/identity 4.14.1 with its
+//! option `enableAzureProxy`. The request is the same as for Entra; only its address and the trusted certificates differ.
 //!
 //! Concepts: <https://learn.microsoft.com/azure/aks/identity-bindings-concepts>
 
@@ -15,28 +15,28 @@ use crate::http::{Request, Route};
 use crate::options::ApplicationOptions;
 use crate::platform::{Environment, LastCertificates, Pem, Platform, ReadError, variable};
 
-/// The certificates of an authority, of which there are one or two.
+/// Far more than the one or two certificates of an authority.
 const MAX_CERTIFICATES_BYTES: usize = 1_048_576;
 
-/// The proxy of a cluster.
+/// The token proxy of a cluster.
 pub(super) struct TokenProxy {
     url: Endpoint,
     server_name: Option<String>,
     authority: Authority,
 }
 
-/// Who vouches for the proxy's certificate.
+/// The certificate authority of the proxy.
 enum Authority {
-    /// The roots of this process.
+    /// The trust roots of this process.
     Process,
-    /// `AZURE_KUBERNETES_CA_DATA`.
+    /// The certificates in `AZURE_KUBERNETES_CA_DATA`.
     Data(Pem),
-    /// `AZURE_KUBERNETES_CA_FILE`, which the cluster can replace at any time; and what it held last.
+    /// The path in `AZURE_KUBERNETES_CA_FILE`, whose file the cluster may replace at any time, and its last known content.
     File(PathBuf, Arc<LastCertificates>),
 }
 
 impl TokenProxy {
-    /// The proxy that the environment names, if the application wants one. Nothing is read but the environment.
+    /// Reads the proxy from the environment; `None` if the option or the variables are not set. Reads no file.
     pub(super) fn from_environment(
         env: &Environment,
         options: &ApplicationOptions,
@@ -53,7 +53,7 @@ impl TokenProxy {
             return match others.into_iter().find(|name| env.read(name).is_some()) {
                 None => Ok(None),
                 Some(other) => Err(invalid(format!(
-                    "The environment variable {other} is set, but {} is not, which names the proxy that it is for.",
+                    "The environment variable {other} is set, but {}, the URL of the proxy that it is for, is not.",
                     variable::AZURE_KUBERNETES_TOKEN_PROXY
                 ))),
             };
@@ -72,15 +72,15 @@ impl TokenProxy {
         }))
     }
 
-    /// Where a request to this endpoint of Entra's goes in its place: the proxy's path, then Entra's.
+    /// Returns the proxy's address for an endpoint of Entra: the path of the proxy, then the path of the endpoint.
     pub(super) fn endpoint(&self, entra: &Endpoint) -> Result<Endpoint, Error> {
         self.url
             .clone()
             .with_path(entra.path())
-            .ok_or_else(|| invalid_url("is a URL with a query (?), which the proxy's cannot have"))
+            .ok_or_else(|| invalid_url("is a URL with a query (?), which a proxy cannot have"))
     }
 
-    /// Sends a request that way.
+    /// Routes a request through the proxy. Reads the certificate file.
     pub(super) fn route_request(&self, mut request: Request, platform: &Platform) -> Result<Request, Error> {
         match &self.authority {
             Authority::Process => {}
@@ -94,7 +94,7 @@ impl TokenProxy {
         }))
     }
 
-    /// Whether a caller's own HTTP client would have to know more than a URL.
+    /// Returns whether the proxy needs TLS settings that the caller's own HTTP client does not have.
     pub(super) fn needs_native_transport(&self) -> bool {
         self.server_name.is_some() || !matches!(self.authority, Authority::Process)
     }
@@ -107,7 +107,7 @@ impl Authority {
         match (data, file) {
             (None, None) => Ok(Self::Process),
             (Some(_), Some(_)) => Err(invalid(format!(
-                "The environment variables {} and {} are both set; only one of them can name the proxy's authority.",
+                "The environment variables {} and {} are both set. Set only one of them.",
                 variable::AZURE_KUBERNETES_CA_DATA,
                 variable::AZURE_KUBERNETES_CA_FILE
             ))),
@@ -116,18 +116,18 @@ impl Authority {
                 Ok(Self::Data(Pem::new(data.as_bytes())))
             }
             (Some(_), None) => Err(invalid(format!(
-                "The environment variable {} holds no PEM certificate that can be read.",
+                "The environment variable {} does not contain a readable PEM certificate.",
                 variable::AZURE_KUBERNETES_CA_DATA
             ))),
         }
     }
 }
 
-/// The certificates in a file. It can be empty for a moment while it is replaced: then those count that it held last.
+/// Reads the certificates of a file. While it is being replaced the file may be empty: its last known content is used.
 fn read_certificates(path: &Path, last: &LastCertificates, platform: &Platform) -> Result<Pem, Error> {
-    let unusable = |why: &str| {
+    let unusable = |reason: &str| {
         invalid(format!(
-            "The file that {} names ({}) {why}.",
+            "The file in {} ({}) {reason}.",
             variable::AZURE_KUBERNETES_CA_FILE,
             path.display()
         ))
@@ -135,18 +135,18 @@ fn read_certificates(path: &Path, last: &LastCertificates, platform: &Platform) 
     let bytes = platform
         .files
         .read(path, MAX_CERTIFICATES_BYTES, true)
-        .map_err(|fault| match fault {
+        .map_err(|error| match error {
             ReadError::NotAFile => unusable("is not a regular file"),
             ReadError::PermissionDenied(error) | ReadError::Io(error) => {
                 unusable(&format!("cannot be read ({error})"))
             }
-            ReadError::TooLarge => unusable("is larger than the certificates of an authority"),
+            ReadError::TooLarge => unusable("is larger than 1 MiB"),
         })?;
     if bytes.is_empty() {
         return last.get(path).ok_or_else(|| unusable("is empty"));
     }
     if !has_certificate(&bytes) {
-        return Err(unusable("holds no PEM certificate that can be read"));
+        return Err(unusable("does not contain a readable PEM certificate"));
     }
     let pem = Pem::new(bytes.as_slice());
     last.set(path, &pem);
@@ -163,14 +163,14 @@ fn parse_url(text: &str) -> Result<Endpoint, Error> {
         Ok(url)
     } else {
         Err(invalid_url(
-            "is not an https URL; the assertion would go out in the clear",
+            "is not an https URL; the assertion would be sent unencrypted",
         ))
     }
 }
 
-fn invalid_url(why: &str) -> Error {
+fn invalid_url(reason: &str) -> Error {
     let name = variable::AZURE_KUBERNETES_TOKEN_PROXY;
-    invalid(format!("The environment variable {name} {why}."))
+    invalid(format!("The environment variable {name} {reason}."))
 }
 
 fn invalid(message: String) -> Error {

@@ -1,7 +1,7 @@
-//! What an endpoint answers: a token, or an error in one of its shapes.
+//! The response of a token endpoint: a token, or an error.
 //!
-//! Success is a 2xx status with a token and no error, nothing less. What an error says is read in
-//! [`error_body`](super::error_body).
+//! A response is a success only if it has a 2xx status and a token, and no error. [`error_body`](super::error_body) parses
+//! errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::error::ErrorNumber;
 use crate::options::identity::IdKind;
 use crate::token::{Secret, Timestamp, Token};
 
-/// The fields of an answer that anybody here looks at; all may be absent or of any type.
+/// The fields of a response that this crate reads. Each may be absent or of any type.
 #[derive(Default)]
 pub struct TokenResponse {
     access_token: Value,
@@ -30,24 +30,24 @@ pub struct TokenResponse {
     error: ErrorBody,
 }
 
-/// A token as the endpoint granted it.
+/// The token of a response.
 #[derive(Debug)]
 pub struct GrantedToken {
     /// The token.
     pub token: Token,
-    /// Whether its expiry is known: a token without one is served once.
+    /// Whether its expiry is known. A token without a known expiry is returned once and not cached.
     pub cacheable: bool,
-    /// How far this host's clock is ahead of the endpoint's, if the expiry could be told only by that.
+    /// How far this host's clock is ahead of the endpoint's, if the expiry depends on it.
     pub clock_ahead: Option<Duration>,
 }
 
 impl TokenResponse {
-    /// Reads a body; `None` if it is no JSON object.
+    /// Parses a body; `None` if it is not a JSON object.
     pub fn parse(body: &[u8]) -> Option<Self> {
         json::parse(body)
     }
 
-    /// The place of a field.
+    /// Returns the field of this name.
     fn field(&mut self, name: &str) -> Option<&mut Value> {
         Some(match name {
             "access_token" => &mut self.access_token,
@@ -62,7 +62,7 @@ impl TokenResponse {
         })
     }
 
-    /// Takes the token out. `None` without one, or beside an error. `sent_at` is the `Date` of the response.
+    /// Takes the token; `None` without a token or with an error. `sent_at` is the `Date` header of the response.
     pub fn take_token(&mut self, now: Timestamp, sent_at: Option<Timestamp>) -> Option<GrantedToken> {
         if self.error.is_error() {
             return None;
@@ -86,78 +86,78 @@ impl TokenResponse {
         })
     }
 
-    /// Whatever stands where a token does, beside an error too.
+    /// Returns the string in the token field, even beside an error.
     pub fn raw_token(&self) -> Option<Secret> {
         self.access_token
             .as_str()
             .map(|token| Secret::new(token.to_owned()))
     }
 
-    /// The code of an error.
+    /// Returns the error code.
     pub fn error_code(&self) -> Option<&str> {
         self.error.code()
     }
 
-    /// The sentence of an error.
+    /// Returns the error message.
     pub fn error_description(&self) -> Option<Cow<'_, str>> {
         self.error.description()
     }
 
-    /// The id under which the service remembers this exchange.
+    /// Returns the id of this exchange in the service's logs.
     pub fn correlation_id(&self) -> Option<&str> {
         self.error.correlation_id()
     }
 
-    /// The id of Entra's own log.
+    /// Returns the id of the request in Entra's logs.
     pub fn trace_id(&self) -> Option<&str> {
         self.error.trace_id()
     }
 
-    /// The service's own numbers of an error.
+    /// Returns the service's numeric error codes.
     pub fn error_numbers(&self) -> Vec<ErrorNumber> {
         self.error.numbers()
     }
 
-    /// When an error happened, by the service's clock.
+    /// Returns the time of an error by the service's clock.
     pub fn timestamp(&self) -> Option<Cow<'_, str>> {
         self.error.timestamp()
     }
 
-    /// What the token is for, as the endpoint calls it.
+    /// Returns the resource of the token, in the endpoint's spelling.
     pub fn resource(&self) -> Option<&str> {
         self.resource.as_str()
     }
 
-    /// Tells whether the answer names the identity that was asked for.
+    /// Returns whether the response names this identity.
     pub fn is_for_identity(&self, kind: IdKind, id: &str) -> bool {
         let fields: &[&Value] = match kind {
             IdKind::ClientId => &[&self.client_id],
             IdKind::ObjectId => &[&self.object_id],
             IdKind::ResourceId => &[&self.msi_res_id, &self.mi_res_id],
         };
-        let named = fields.iter().find(|field| !field.is_null());
-        named
+        let confirmed = fields.iter().find(|field| !field.is_null());
+        confirmed
             .and_then(|field| field.as_str())
-            .is_some_and(|named| named.eq_ignore_ascii_case(id))
+            .is_some_and(|confirmed| confirmed.eq_ignore_ascii_case(id))
     }
 
-    /// Whether it has one of the fields by which the response of a token endpoint is known.
+    /// Returns whether the response has a token or an error, as only a token endpoint sends it.
     pub fn has_token_or_error(&self) -> bool {
         self.error.is_error() || self.access_token.as_str().is_some_and(|token| !token.is_empty())
     }
 }
 
-/// A token is not empty, is not the remains of something that was not text, and can stand in a header.
+/// Returns whether a text can be a token: it is not empty, was valid Unicode, and can be sent in a header.
 fn is_token(text: &str) -> bool {
-    // Nearly every token is plain ASCII, which its bytes show faster than its characters, most of all without a branch.
+    // Nearly every token is ASCII. A loop over its bytes without a branch is faster than one over its characters.
     let is_plain = text
         .bytes()
         .fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'));
-    let is_spoilt = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
-    !text.is_empty() && (is_plain || !text.contains(is_spoilt))
+    let is_invalid = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
+    !text.is_empty() && (is_plain || !text.contains(is_invalid))
 }
 
-/// Not derived: where a name is there twice, the last one counts, as for `JSON.parse`.
+/// Not derived, because the last of several fields with one name wins, as in `JSON.parse`.
 impl<'de> Deserialize<'de> for TokenResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -196,19 +196,22 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-    fn read(value: &Value) -> TokenResponse {
+    fn response(value: &Value) -> TokenResponse {
         TokenResponse::parse(value.to_string().as_bytes()).expect("an object")
     }
 
     #[test]
     fn token_is_a_string_without_an_error() {
-        let granted = |value| read(&value).take_token(NOW, None);
-        let grant = granted(json!({"access_token": "t", "expires_in": "60"})).expect("granted");
+        let take_token = |value| response(&value).take_token(NOW, None);
+        let grant = take_token(json!({"access_token": "t", "expires_in": "60"})).expect("granted");
         assert_eq!((grant.token.secret.expose_secret(), grant.cacheable), ("t", true));
         assert_eq!(grant.token.expires_on, Timestamp::from_secs(1_700_000_060));
-        let once = granted(json!({"access_token": "t", "error": null})).expect("granted");
-        assert_eq!((once.token.expires_on, once.cacheable), (NOW, false));
-        for refused in [
+        let uncacheable = take_token(json!({"access_token": "t", "error": null})).expect("granted");
+        assert_eq!(
+            (uncacheable.token.expires_on, uncacheable.cacheable),
+            (NOW, false)
+        );
+        for body in [
             json!({}),
             json!({"access_token": ""}),
             json!({"access_token": 5}),
@@ -217,7 +220,7 @@ mod tests {
             json!({"access_token": "t", "error": {"code": "denied"}}),
             json!({"access_token": "t", "Error": "denied"}),
         ] {
-            assert!(granted(refused.clone()).is_none(), "{refused}");
+            assert!(take_token(body.clone()).is_none(), "{body}");
         }
     }
 
@@ -257,7 +260,7 @@ mod tests {
                 assert_eq!(grant.token.secret.expose_secret(), "t", "{body}");
             }
         }
-        for refused in [
+        for body in [
             r#"{"access_token": NaN}"#,
             r#"{"access_token": "\ud800"}"#,
             r#"{"access_token": "t\r\nX-Injected: yes"}"#,
@@ -266,8 +269,8 @@ mod tests {
             r#"{"access_token": "t", "error": "\ud800"}"#,
             r#"{"access_token": "t", "x": NaN, "access_token": ""}"#,
         ] {
-            let mut token_response = TokenResponse::parse(refused.as_bytes()).expect("an object");
-            assert!(token_response.take_token(NOW, None).is_none(), "{refused}");
+            let mut token_response = TokenResponse::parse(body.as_bytes()).expect("an object");
+            assert!(token_response.take_token(NOW, None).is_none(), "{body}");
         }
     }
 
@@ -293,7 +296,7 @@ mod tests {
 
     #[test]
     fn identity_is_confirmed_by_its_own_field_case_insensitively() {
-        let token_response = read(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
+        let token_response = response(&json!({"client_id": "ABC", "mi_res_id": "/Sub/x", "object_id": 5}));
         assert!(
             token_response.is_for_identity(IdKind::ClientId, "abc")
                 && token_response.is_for_identity(IdKind::ResourceId, "/sub/X")

@@ -1,4 +1,4 @@
-//! A workload identity: Kubernetes vouches for the pod with a token in a file, and Entra exchanges it.
+//! Workload identity: Microsoft Entra exchanges the service account token that Kubernetes writes to a file.
 //!
 //! Specification: <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential>
 
@@ -31,35 +31,35 @@ const CLAIMS: &str = "claims";
 const SCOPE: &str = "scope";
 const SCOPE_SUFFIX: &str = "/.default";
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// Kubernetes' tokens have some 2 KiB.
+/// Service account tokens of Kubernetes have about 2 KiB.
 const MAX_ASSERTION_BYTES: usize = 65_536;
 
 pub(super) const DESCRIPTOR: SourceDescriptor = SourceDescriptor {
     name: SourceName::WorkloadIdentity,
-    // Without a client id too: the node's identity must not silently take the place of the pod's.
+    // Without a client id too: otherwise the node's identity would silently replace the pod's.
     detect: |env, _, _| env.has_all(&[variable::AZURE_FEDERATED_TOKEN_FILE, variable::AZURE_TENANT_ID]),
     create,
 };
 
-/// Whether the application or the environment says which identity the pod has.
+/// Returns whether the options or the environment name a client id.
 pub(super) fn has_client_id(env: &Environment, options: &ApplicationOptions) -> bool {
-    let is_given = matches!(
+    let is_option = matches!(
         options.identity,
         Identity::UserAssigned {
             kind: IdKind::ClientId,
             ..
         }
     );
-    is_given || env.read(variable::AZURE_CLIENT_ID).is_some()
+    is_option || env.read(variable::AZURE_CLIENT_ID).is_some()
 }
 
 fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Source>, Error> {
     if !has_client_id(env, options) {
-        let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, so that this is a pod with a workload \
-                       identity, but there is no client id: set AZURE_CLIENT_ID or \
+        let message = "AZURE_FEDERATED_TOKEN_FILE and AZURE_TENANT_ID are set, as in a pod with a workload identity, \
+                       but the client id is missing. Set AZURE_CLIENT_ID or \
                        managedIdentityIdParams.userAssignedClientId, or annotate the pod's service account with \
                        azure.workload.identity/client-id and create the pod again. To use the node's identity \
-                       instead, give the option source: \"Imds\".";
+                       instead, set the option source: \"Imds\".";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
     let client_id = match &options.identity {
@@ -70,8 +70,8 @@ fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Sou
         } => id.clone(),
         Identity::UserAssigned { kind, .. } => {
             let message = format!(
-                "A workload identity is known by its client id only: give \
-                 managedIdentityIdParams.userAssignedClientId in place of .{}.",
+                "A workload identity is identified by its client id only. Use \
+                 managedIdentityIdParams.userAssignedClientId instead of .{}.",
                 kind.option()
             );
             return Err(Error::new(Code::InvalidIdType, message));
@@ -98,15 +98,15 @@ fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Sou
         Error::new(Code::InvalidConfiguration, message)
     })?;
     if !endpoint.is_https() {
-        let message = "The environment variable AZURE_AUTHORITY_HOST is no https URL; the assertion would go out in \
-                       the clear.";
+        let message = "The environment variable AZURE_AUTHORITY_HOST is not an https URL; the assertion would be sent \
+                       unencrypted.";
         return Err(Error::new(Code::InvalidConfiguration, message));
     }
-    let way = match TokenProxy::from_environment(env, options)? {
+    let route = match TokenProxy::from_environment(env, options)? {
         Some(proxy) => RequestRoute::TokenProxy(proxy),
         None => RequestRoute::Direct(ProxyConfig::from_environment(env)?),
     };
-    let endpoint = match &way {
+    let endpoint = match &route {
         RequestRoute::TokenProxy(proxy) => proxy.endpoint(&endpoint)?,
         RequestRoute::Direct(_) => endpoint,
     };
@@ -117,7 +117,7 @@ fn create(env: &Environment, options: &ApplicationOptions) -> Result<Box<dyn Sou
             .read(variable::AZURE_FEDERATED_TOKEN_FILE)
             .unwrap_or_default()
             .into(),
-        route: way,
+        route,
     }))
 }
 
@@ -128,7 +128,7 @@ struct WorkloadIdentity {
     route: RequestRoute,
 }
 
-/// How Entra is reached.
+/// The route to Microsoft Entra.
 enum RequestRoute {
     Direct(ProxyConfig),
     TokenProxy(TokenProxy),
@@ -137,17 +137,17 @@ enum RequestRoute {
 impl WorkloadIdentity {
     fn with_route(&self, request: Request, platform: &Platform) -> Result<Request, Error> {
         match &self.route {
-            RequestRoute::Direct(internet) => Ok(request.with_route(Route::ProxyAware(internet.clone()))),
+            RequestRoute::Direct(config) => Ok(request.with_route(Route::ProxyAware(config.clone()))),
             RequestRoute::TokenProxy(proxy) => proxy.route_request(request, platform),
         }
     }
 
-    /// The federated token, read anew each time: Kubernetes replaces it every hour or so.
+    /// Reads the federated token for each request, because Kubernetes replaces it about every hour.
     fn read_assertion(&self, platform: &Platform) -> Result<Secret, Error> {
-        let unusable = |why: &str| {
+        let unusable = |reason: &str| {
             let message = format!(
-                "The file that AZURE_FEDERATED_TOKEN_FILE names ({}) {why}; check that the pod's service account \
-                 token is projected there.",
+                "The file in AZURE_FEDERATED_TOKEN_FILE ({}) {reason}. Check that the pod's service account token is \
+                 projected there.",
                 self.file.display()
             );
             Error::new(Code::UnableToReadSecretFile, message)
@@ -155,10 +155,10 @@ impl WorkloadIdentity {
         let bytes = platform
             .files
             .read(&self.file, MAX_ASSERTION_BYTES, true)
-            .map_err(|fault| match fault {
-                ReadError::NotAFile => unusable("is no regular file"),
+            .map_err(|error| match error {
+                ReadError::NotAFile => unusable("is not a regular file"),
                 ReadError::PermissionDenied(error) | ReadError::Io(error) => {
-                    // The variables were copied to a machine without the file: this is not that pod.
+                    // A missing file means that the variables were copied to a machine that is not the pod.
                     let is_missing = matches!(
                         error.kind(),
                         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -171,11 +171,11 @@ impl WorkloadIdentity {
                         });
                     })
                 }
-                ReadError::TooLarge => unusable("is larger than a token"),
+                ReadError::TooLarge => unusable("is too large for a token"),
             })?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| unusable("holds no text"))?
-            // Editors put a byte order mark in front, which Entra takes for a part of the token.
+            .map_err(|_| unusable("is not UTF-8 text"))?
+            // Editors may add a byte order mark, which Entra would treat as part of the token.
             .trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
         if text.is_empty() {
             Err(unusable("is empty"))
@@ -242,8 +242,8 @@ impl Source for WorkloadIdentity {
         match &self.route {
             RequestRoute::Direct(_) => self.name().tls_remedy(),
             RequestRoute::TokenProxy(_) => {
-                "The certificate of the cluster's proxy must be one that AZURE_KUBERNETES_CA_FILE or \
-                 AZURE_KUBERNETES_CA_DATA vouches for, for the name in AZURE_KUBERNETES_SNI_NAME."
+                "The certificate of the cluster's proxy must be issued by an authority in AZURE_KUBERNETES_CA_FILE or \
+                 AZURE_KUBERNETES_CA_DATA, for the name in AZURE_KUBERNETES_SNI_NAME."
             }
         }
     }

@@ -1,34 +1,35 @@
 //! The challenges of a response: `WWW-Authenticate`, by [RFC 9110, 11.6.1].
 //!
-//! Several header lines are one list, and a comma ends both a challenge and a parameter, so that only what follows it tells
-//! which. Beyond the grammar a value may be a bare path, as Azure Arc's agent sends it, and only `\"` and `\\` are escapes
-//! in a quoted string: an agent on Windows that quotes its path without escapes means what it says.
+//! All header lines form one list. A comma separates both challenges and parameters, so the text after a comma decides
+//! which of them it separates. The parser departs from the grammar in two ways. A value may be a bare path, as Azure Arc's
+//! agent sends it. In a quoted string only `\"` and `\\` are escapes, because an agent on Windows may quote a path without
+//! escaping its backslashes.
 //!
 //! [RFC 9110, 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
 
-/// A challenge: its scheme, and its parameters in their order.
+/// A challenge: its scheme, and its parameters in the order of the header.
 pub(super) struct Challenge<'a> {
     scheme: &'a str,
     parameters: Vec<(&'a str, String)>,
 }
 
 impl Challenge<'_> {
-    /// Whether it is of this scheme, in any case.
+    /// Returns whether the challenge has this scheme, compared case-insensitively.
     pub(super) fn has_scheme(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
-    /// The first parameter of this name, in any case.
+    /// Returns the first parameter with this name, compared case-insensitively.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        let mut named = self
+        let mut matching = self
             .parameters
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        named.next().map(|(_, value)| value.as_str())
+        matching.next().map(|(_, value)| value.as_str())
     }
 }
 
-/// The challenges of all header lines. What is not understood is left out.
+/// Parses the challenges of all header lines. Malformed parts are skipped.
 pub(super) fn parse_challenges(lines: &[String]) -> Vec<Challenge<'_>> {
     let mut challenges: Vec<Challenge<'_>> = Vec::new();
     for element in lines.iter().flat_map(|line| elements(line)) {
@@ -39,7 +40,7 @@ pub(super) fn parse_challenges(lines: &[String]) -> Vec<Challenge<'_>> {
             }
             continue;
         }
-        // A scheme, alone or with a blank between it and its first parameter, or its token68.
+        // A scheme stands alone, or a blank separates it from its first parameter or its token68.
         let is_scheme = !word.is_empty() && (rest.is_empty() || rest.starts_with(BLANK));
         let mut challenge = Challenge {
             scheme: if is_scheme { word } else { "" },
@@ -60,7 +61,7 @@ pub(super) fn parse_challenges(lines: &[String]) -> Vec<Challenge<'_>> {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The elements of a list: what stands between its commas, except those in quoted strings.
+/// Splits a list at its commas, except at those in quoted strings.
 fn elements(line: &str) -> Vec<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let elements = line.split(|c| {
@@ -75,13 +76,13 @@ fn elements(line: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The token at the front of a text, and what follows it.
+/// Splits a text after the token (RFC 9110, 5.6.2) that it starts with.
 fn split_token(text: &str) -> (&str, &str) {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     text.split_at(text.find(|c| !is_part(c)).unwrap_or(text.len()))
 }
 
-/// Whether it is what schemes such as Negotiate have in place of parameters.
+/// Returns whether a text is a token68, which schemes such as Negotiate have instead of parameters.
 fn is_token68(text: &str) -> bool {
     let unpadded = text.trim_end_matches('=');
     !unpadded.is_empty()
@@ -90,7 +91,7 @@ fn is_token68(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c))
 }
 
-/// A parameter with its value: a quoted string, or whatever else has no quotation mark.
+/// Parses a parameter whose value is a quoted string or any text without a quotation mark.
 fn parse_parameter<'a>(name: &'a str, value: &str) -> Option<(&'a str, String)> {
     let value = value.trim_matches(BLANK);
     let value = match value.strip_prefix('"') {
@@ -101,7 +102,7 @@ fn parse_parameter<'a>(name: &'a str, value: &str) -> Option<(&'a str, String)> 
     (!name.is_empty()).then_some((name, value))
 }
 
-/// A quoted string without its quotation marks and escapes; `None` if it does not end where the text does.
+/// Removes the closing quotation mark and the escapes of a quoted string; `None` unless the string ends with the text.
 fn unescape_quoted(text: &str) -> Option<String> {
     let mut value = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -119,17 +120,17 @@ fn unescape_quoted(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Scheme and parameters of each challenge, in a line.
-    fn read(lines: &[&str]) -> Vec<String> {
+    /// Formats each challenge as its scheme and its parameters.
+    fn format_challenges(lines: &[&str]) -> Vec<String> {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        let shown = |challenge: &Challenge<'_>| {
+        let format = |challenge: &Challenge<'_>| {
             let parameters = challenge
                 .parameters
                 .iter()
                 .map(|(name, value)| format!(" {name}[{value}]"));
             format!("{}{}", challenge.scheme, parameters.collect::<String>())
         };
-        parse_challenges(&lines).iter().map(shown).collect()
+        parse_challenges(&lines).iter().map(format).collect()
     }
 
     #[test]
@@ -156,7 +157,7 @@ mod tests {
                 &["Basic charset=\"UTF-8\" , realm = \"/a.key\""],
                 &["Basic charset[UTF-8] realm[/a.key]"],
             ),
-            // Two lines are one list.
+            // Two header lines are one list.
             (
                 &["Basic charset=UTF-8", "realm=/a.key"],
                 &["Basic charset[UTF-8] realm[/a.key]"],
@@ -190,7 +191,7 @@ mod tests {
             (&["realm=/a.key"], &[]),
             (&["", " "], &[]),
         ] {
-            assert_eq!(read(lines), expected, "{lines:?}");
+            assert_eq!(format_challenges(lines), expected, "{lines:?}");
         }
     }
 
@@ -208,11 +209,11 @@ mod tests {
             ("Basic /a.key", "Basic"),
             ("Basic ü=a", "Basic"),
         ] {
-            assert_eq!(read(&[line]).concat(), expected.trim(), "{line:?}");
+            assert_eq!(format_challenges(&[line]).concat(), expected.trim(), "{line:?}");
         }
-        // What follows belongs to no challenge that is understood.
+        // The malformed element starts a challenge without a scheme, to which the next parameter belongs.
         assert_eq!(
-            read(&["Basic realm=a, @, realm=b"]),
+            format_challenges(&["Basic realm=a, @, realm=b"]),
             ["Basic realm[a]", " realm[b]"]
         );
     }

@@ -1,5 +1,5 @@
-// The host of a bundled function: starts the emulator, calls the handler twice and prints what it answered. Its
-// arguments are the bundle and the emulator's module; the bundle must not find anything that it was not given.
+// The host of a bundled function: starts the emulator, calls the handler twice and prints its results. Its
+// arguments are the bundle and the emulator's module; the bundle must not find other files than those deployed with it.
 
 const [, , bundle, emulator] = process.argv;
 

@@ -1,4 +1,4 @@
-// What every consumer does, whichever way it was given the package: a token from the emulator, once for two calls.
+// The calls of every consumer, in each module format: a token from the emulator, requested once for two calls.
 
 module.exports = async function journey({ ManagedIdentityApplication, version }, { startEmulator }) {
   const endpoint = await startEmulator({ source: "app-service" });

@@ -14,10 +14,8 @@ process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 /** Environment variables that preload the library. The process sets SLOW_FILES and SLOW_SECONDS itself. */
 export const preloadEnvironment = { LD_PRELOAD: join(directory, "slow-files.so") };
 
-/** Why the library is unavailable on this machine; undefined if it is available. */
-export const skipReason = findSkipReason();
-
-function findSkipReason() {
+/** Compiles the library, and returns why it is unavailable on this machine; undefined if it is available. */
+export function findSlowFilesProblem() {
   if (process.platform !== "linux") return "LD_PRELOAD: Linux only";
   const compiled = run("gcc", [
     "-shared",

@@ -15,6 +15,7 @@ const WORKLOAD: &[(&str, &str)] = &[
     (v::AZURE_TENANT_ID, "t"),
     (v::AZURE_CLIENT_ID, "c"),
 ];
+#[cfg(target_os = "linux")]
 const ARC: &[(&str, &str)] = &[
     (v::IDENTITY_ENDPOINT, "http://h/t"),
     (v::IMDS_ENDPOINT, "http://h"),

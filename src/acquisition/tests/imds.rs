@@ -293,7 +293,7 @@ async fn is_available_distinguishes_imds_from_foreign_responses() {
         let availability = availability(&always(outcome)).await;
         let reason = availability.reason.expect("not available");
         assert!(
-            reason.contains("did not answer a probe within 1000 ms"),
+            reason.contains("did not respond to a probe within 1000 ms"),
             "{reason}"
         );
     }
@@ -329,7 +329,10 @@ async fn local_error_does_not_make_the_credential_unavailable() {
             (false, requests),
             "{error}"
         );
-        assert!(error.details().message.contains("this process itself"), "{error}");
+        assert!(
+            error.details().message.contains("this process could not"),
+            "{error}"
+        );
     }
     // It may be temporary: there is one retry after a second.
     let harness = Harness::scripted(|nth, _| match nth {

@@ -90,7 +90,7 @@ async fn timeout_after_a_silent_probe_makes_the_credential_unavailable() {
         (&Code::NetworkUnavailable, true)
     );
     assert!(
-        error.details().message.contains("did not answer a probe"),
+        error.details().message.contains("did not respond to a probe"),
         "{error}"
     );
 }

@@ -3,10 +3,12 @@
 use super::credential_unavailable::APP_SERVICE;
 use super::*;
 
+#[cfg(target_os = "linux")]
 const ARC: &[(&str, &str)] = &[
     (v::IDENTITY_ENDPOINT, "http://127.0.0.1:40342/token"),
     (v::IMDS_ENDPOINT, "http://127.0.0.1:40342"),
 ];
+#[cfg(target_os = "linux")]
 const KEY: &str = "/var/opt/azcmagent/tokens/a.key";
 
 /// Returns a response with a token for a resource of this name.

@@ -207,6 +207,31 @@ async fn clear_ignores_older_records_and_in_flight_results() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clear_of_an_origin_ignores_its_older_records_and_in_flight_results() {
+    let store = Arc::<FakeStore>::default();
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
+    let origin = "http://169.254.169.254";
+    process.call().token().await;
+    advance(seconds(1)).await;
+    process.0.client.clear_origin("http://169.254.169.25");
+    process.0.client.clear_origin("http://169.254.169.254:80");
+    assert_eq!(process.call().token().await, "t0", "other origins are kept");
+    let generation = process.0.client.generation();
+    process.0.client.clear_origin(origin);
+    assert_ne!(process.0.client.generation(), generation);
+    assert_eq!(process.call().token().await, "t1");
+
+    process
+        .0
+        .transport
+        .set_script(|_, _| FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(1)));
+    let waiter = process.call().cache_policy(CachePolicy::ForceRefresh).waiter();
+    process.0.client.clear_origin(origin);
+    assert_eq!(all(vec![waiter]).await, ["late"]);
+    assert_eq!(store.counts().1, 2, "the late token is not stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn token_without_expiry_is_not_persisted_and_unsafe_location_is_an_error() {
     let store = Arc::<FakeStore>::default();
     let process = FakeProcess::new(

@@ -75,7 +75,7 @@ async fn probe_without_connection_fails_after_1s() {
         error
             .details()
             .message
-            .contains("did not answer a probe within 1000 ms"),
+            .contains("did not respond to a probe within 1000 ms"),
         "{error}"
     );
     assert_eq!(error.details().endpoint.as_deref(), Some(IMDS));

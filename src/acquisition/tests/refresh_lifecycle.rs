@@ -225,7 +225,7 @@ async fn failed_refresh_is_logged_by_the_starting_application() {
     let (level, line) = &lines[0];
     assert_eq!(*level, Level::Warning);
     assert!(
-        line.contains("[call-1]") && line.contains("background refresh failed: invalid_request: "),
+        line.contains("[call-1]") && line.contains("a background refresh failed: invalid_request: "),
         "{line}"
     );
 }
@@ -291,7 +291,7 @@ async fn background_refresh_uses_the_application_timeout_and_emits_an_event() {
     assert!(
         lines[0]
             .1
-            .contains("background refresh failed: network_unavailable: "),
+            .contains("a background refresh failed: network_unavailable: "),
         "{lines:?}"
     );
 }

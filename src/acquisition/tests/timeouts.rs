@@ -117,7 +117,7 @@ async fn timeout_error_names_attempts_and_last_error() {
         "{error}"
     );
     assert!(
-        details.message.contains("before that: ") && details.message.contains("cannot be resolved"),
+        details.message.contains("the last error was: ") && details.message.contains("cannot be resolved"),
         "{error}"
     );
 
@@ -132,7 +132,7 @@ async fn timeout_error_names_attempts_and_last_error() {
     );
     assert!(
         error.details().message.ends_with(
-            "(totalTimeout), after 2 requests; before that: The instance metadata service (IMDS) at \
+            "(totalTimeout), after 2 requests; the last error was: The instance metadata service (IMDS) at \
                         http://169.254.169.254/metadata/identity/oauth2/token answered 503: Come back. (error busy)."
         ),
         "{error}"

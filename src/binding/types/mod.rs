@@ -4,6 +4,7 @@
 //! would be assigned, which a setter on `Object.prototype` could intercept.
 
 mod availability;
+mod callback;
 mod error;
 mod event;
 mod metadata;
@@ -13,6 +14,7 @@ mod token;
 use std::time::Duration;
 
 pub use self::availability::JsAvailability;
+pub use self::callback::{CacheAccess, JsNetworkRequest, JsNetworkResponse};
 pub use self::error::JsFailure;
 pub use self::event::JsEvent;
 pub use self::options::{JsApplicationOptions, JsIdentity, JsRequestOptions};

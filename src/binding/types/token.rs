@@ -10,14 +10,8 @@ use crate::acquisition::outcome::{AcquiredToken, AcquisitionResult};
 /// The outcome of an acquisition.
 #[napi(discriminant = "kind", object_from_js = false)]
 pub enum AcquisitionOutcome {
-    Token {
-        token: JsToken,
-    },
-    Failure {
-        failure: JsFailure,
-    },
-    /// The cache was cleared. This outcome belongs to no call.
-    Cleared,
+    Token { token: JsToken },
+    Failure { failure: JsFailure },
 }
 
 /// A token that is returned to a caller.

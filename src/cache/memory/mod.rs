@@ -61,6 +61,13 @@ impl CacheKey {
         self.thread.is_some()
     }
 
+    /// Returns whether the endpoint has this scheme, host and port.
+    pub fn has_origin(&self, origin: &str) -> bool {
+        self.endpoint
+            .strip_prefix(origin)
+            .is_some_and(|path| path.is_empty() || path.starts_with('/'))
+    }
+
     /// Returns the key as a string, for a persistent cache.
     pub fn canonical_string(&self) -> String {
         let (kind, id) = match &self.identity {
@@ -307,6 +314,11 @@ impl Cache {
             entry.last_attempt = Instant::now();
             entry.last_attempt_at = now.into().latest(entry.token.offset_ms);
         }
+    }
+
+    /// Removes the tokens of every endpoint on an origin.
+    pub fn remove_origin(&mut self, origin: &str) {
+        self.entries.retain(|key, _| !key.has_origin(origin));
     }
 
     /// Removes every token.

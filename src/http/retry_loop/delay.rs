@@ -31,34 +31,34 @@ impl RetryCounts {
 
 impl RetryLoop<'_> {
     /// Returns the delay before the next attempt; `None` if the outcome is final.
-    pub(super) fn next_delay(&self, end: &AttemptOutcome, spent: &mut RetryCounts) -> Option<Duration> {
+    pub(super) fn next_delay(&self, end: &AttemptOutcome, counts: &mut RetryCounts) -> Option<Duration> {
         let policy = self.policy?;
-        let table = RetryOptions::default();
-        let (mut options, mut by_policy) = (&self.retry_options, spent.policy_retries());
-        let (budget, count, asked_for) = match end {
+        let no_options = RetryOptions::default();
+        let (mut options, mut policy_retries) = (&self.retry_options, counts.policy_retries());
+        let (limit, count, retry_after) = match end {
             AttemptOutcome::Response(response) => {
-                let asked_for = self.retry_after(response);
-                let (budget, count) = if let Some(within) = self.identity_retry_window(response) {
+                let retry_after = self.retry_after(response);
+                let (limit, count) = if let Some(window) = self.identity_retry_window(response) {
                     // An option of its own enables these retries, so `maxRetries` does not limit them.
-                    (options, by_policy) = (&table, 0);
+                    (options, policy_retries) = (&no_options, 0);
                     (
-                        RetryLimit::Window(within, IDENTITY_NOT_FOUND_BACKOFF),
-                        &mut spent.identity_not_found,
+                        RetryLimit::Window(window, IDENTITY_NOT_FOUND_BACKOFF),
+                        &mut counts.identity_not_found,
                     )
                 } else {
-                    let budget = policy.after_status(response.status, asked_for.is_some(), options)?;
-                    (budget, &mut spent.status)
+                    let limit = policy.after_status(response.status, retry_after.is_some(), options)?;
+                    (limit, &mut counts.status)
                 };
-                (budget, count, asked_for)
+                (limit, count, retry_after)
             }
-            AttemptOutcome::TransportError(fault) => {
-                let budget = policy.after_error(fault.kind, options)?;
+            AttemptOutcome::TransportError(error) => {
+                let limit = policy.after_error(error.kind, options)?;
                 // Retries of a starting endpoint are counted by themselves; all other transport errors share a count.
-                let count = match budget {
-                    RetryLimit::Window(..) => &mut spent.endpoint_starting,
-                    RetryLimit::Attempts(..) => &mut spent.transient,
+                let count = match limit {
+                    RetryLimit::Window(..) => &mut counts.endpoint_starting,
+                    RetryLimit::Attempts(..) => &mut counts.transient,
                 };
-                (budget, count, None)
+                (limit, count, None)
             }
             AttemptOutcome::BlockedByRetryAfter(_)
             | AttemptOutcome::ChallengeFailed(_)
@@ -66,35 +66,36 @@ impl RetryLoop<'_> {
         };
         let retry = *count;
         *count += 1;
-        let is_allowed = match budget {
-            RetryLimit::Attempts(most, _) => retry < most,
+        let is_allowed = match limit {
+            RetryLimit::Attempts(max, _) => retry < max,
             RetryLimit::Window(..) => !options.exceed_window_limit(retry),
         };
-        if !is_allowed || options.are_exhausted(by_policy) {
+        if !is_allowed || options.are_exhausted(policy_retries) {
             return None;
         }
-        let (RetryLimit::Attempts(_, wait) | RetryLimit::Window(_, wait)) = budget;
-        let wait = match asked_for.filter(|asked_for| *asked_for >= wait.delay_before_retry(retry)) {
+        let (RetryLimit::Attempts(_, backoff) | RetryLimit::Window(_, backoff)) = limit;
+        let delay = match retry_after.filter(|retry_after| *retry_after >= backoff.delay_before_retry(retry))
+        {
             // The delay of a `Retry-After` is never shortened: the loop waits for all of it or gives up.
-            Some(asked_for) if options.max_delay.is_some_and(|most| asked_for > most) => return None,
-            Some(asked_for) => with_jitter(asked_for, self.random_fraction()),
-            None => wait.jittered_delay(retry, self.random_fraction()),
+            Some(retry_after) if options.max_delay.is_some_and(|max| retry_after > max) => return None,
+            Some(retry_after) => with_jitter(retry_after, self.random_fraction()),
+            None => backoff.jittered_delay(retry, self.random_fraction()),
         };
-        let wait = wait.min(options.max_delay.unwrap_or(Duration::MAX));
-        let in_time = match budget {
+        let delay = delay.min(options.max_delay.unwrap_or(Duration::MAX));
+        let is_in_window = match limit {
             RetryLimit::Attempts(..) => true,
-            RetryLimit::Window(limit, _) => self.stats.since_first_attempt() + wait <= limit,
+            RetryLimit::Window(window, _) => self.stats.since_first_attempt() + delay <= window,
         };
-        if let (AttemptOutcome::TransportError(fault), RetryLimit::Attempts(most, _)) = (end, budget) {
-            let is_last = retry + 1 >= most || options.are_exhausted(by_policy + 1);
-            spent.is_last |= fault.kind == TransportErrorKind::RequestTimeout && is_last;
+        if let (AttemptOutcome::TransportError(error), RetryLimit::Attempts(max, _)) = (end, limit) {
+            let is_last = retry + 1 >= max || options.are_exhausted(policy_retries + 1);
+            counts.is_last |= error.kind == TransportErrorKind::RequestTimeout && is_last;
         }
-        (in_time && self.deadline.allows(wait)).then_some(wait)
+        (is_in_window && self.deadline.allows(delay)).then_some(delay)
     }
 
     /// Returns how long after the first attempt this response may be retried, if it says that the identity is not found.
     fn identity_retry_window(&self, response: &Response) -> Option<Duration> {
-        let awaited = self.identity_not_found?;
-        (awaited.is_missing)(response).then_some(awaited.window)
+        let retry = self.identity_not_found?;
+        (retry.is_missing)(response).then_some(retry.window)
     }
 }

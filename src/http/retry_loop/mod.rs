@@ -3,8 +3,6 @@
 //! It follows a [`RetryPolicy`] and the endpoint's [`EndpointLimiter`], and does not depend on tokens: the caller
 //! supplies the [`ChallengeHandler`]. Each retry starts from the first request, so that the key for a challenge is read
 //! again.
-//!
-//! Over 300 lines, because the loop and the types of its parameters are read together.
 
 mod delay;
 
@@ -114,16 +112,16 @@ impl RetryLoop<'_> {
         challenge: &ChallengeHandler<'_>,
         observer: &dyn RetryObserver,
     ) -> AttemptOutcome {
-        let mut spent = RetryCounts::default();
+        let mut counts = RetryCounts::default();
         loop {
-            let limit = if spent.is_last {
+            let limit = if counts.is_last {
                 self.last_request_timeout
             } else {
                 self.request_timeout
             };
             let mut end = self.attempt(request, limit, challenge, observer).await;
             let can_retry = observer.can_retry(&end);
-            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut spent)).flatten() else {
+            let Some(wait) = can_retry.then(|| self.next_delay(&end, &mut counts)).flatten() else {
                 return end;
             };
             if let AttemptOutcome::Response(response) = &mut end {
@@ -209,9 +207,9 @@ impl RetryLoop<'_> {
         observer.on_response(&returned, took);
         let response = returned.map_err(AttemptOutcome::TransportError)?;
         if response.status == TOO_MANY_REQUESTS
-            && let Some(pause) = self.retry_after(&response)
+            && let Some(retry_after) = self.retry_after(&response)
         {
-            self.limiter.block_for(pause);
+            self.limiter.block_for(retry_after);
         }
         Ok(response)
     }
@@ -220,13 +218,13 @@ impl RetryLoop<'_> {
     /// needs no permit.
     async fn acquire_permit(&self) -> Result<Option<SemaphorePermit<'_>>, AttemptOutcome> {
         let permit = loop {
-            while let Some(pause) = self.limiter.blocked_for() {
-                if !self.deadline.allows(pause) {
-                    return Err(AttemptOutcome::BlockedByRetryAfter(pause));
+            while let Some(block) = self.limiter.blocked_for() {
+                if !self.deadline.allows(block) {
+                    return Err(AttemptOutcome::BlockedByRetryAfter(block));
                 }
                 // The block ends before the deadline, and the jitter must not change that.
-                let pause = with_jitter(pause, self.random_fraction()).min(self.deadline.remaining());
-                self.pause(pause, true).await.ok_or(AttemptOutcome::Unattended)?;
+                let delay = with_jitter(block, self.random_fraction()).min(self.deadline.remaining());
+                self.pause(delay, true).await.ok_or(AttemptOutcome::Unattended)?;
             }
             let permit = if self.transport.needs_request_permit() {
                 let permit = self

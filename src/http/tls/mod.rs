@@ -209,30 +209,29 @@ impl ClientConfigs {
 
 /// Builds a configuration that trusts these roots. Blocks, because it reads files.
 pub fn client_config(platform: &Platform, roots: &Roots) -> Result<BuiltConfig, TransportError> {
-    let (config, warning) =
-        match roots {
-            Roots::Only(pem) => (tls_with_roots(parse_certificates(pem.as_bytes()))?, None),
-            Roots::Process { node: Some(node), .. } if node.is_exclusive => (
-                tls_with_roots(parse_certificates(node.certificates.as_bytes()))?,
-                None,
-            ),
-            Roots::Process { node, extra_file } => {
-                let mut additional = node
-                    .as_ref()
-                    .map(|node| parse_certificates(node.certificates.as_bytes()))
-                    .unwrap_or_default();
-                let warning = extra_file.as_deref().and_then(|path| match read_certificates(platform, path) {
+    let (config, warning) = match roots {
+        Roots::Only(pem) => (tls_with_roots(parse_certificates(pem.as_bytes()))?, None),
+        Roots::Process { node: Some(node), .. } if node.is_exclusive => (
+            tls_with_roots(parse_certificates(node.certificates.as_bytes()))?,
+            None,
+        ),
+        Roots::Process { node, extra_file } => {
+            let mut additional = node
+                .as_ref()
+                .map(|node| parse_certificates(node.certificates.as_bytes()))
+                .unwrap_or_default();
+            let warning = extra_file.as_deref().and_then(|path| match read_certificates(platform, path) {
                 Some(found) => {
                     additional.extend(found);
                     None
                 }
                 None => Some(format!(
-                    "NODE_EXTRA_CA_CERTS names {path}, which holds no readable certificate; it is ignored"
+                    "NODE_EXTRA_CA_CERTS names {path}, which does not contain a readable certificate; the variable is ignored"
                 )),
             });
-                (tls_with_system_roots(platform, additional)?, warning)
-            }
-        };
+            (tls_with_system_roots(platform, additional)?, warning)
+        }
+    };
     Ok(BuiltConfig {
         config: Arc::new(config),
         warning,
@@ -280,7 +279,7 @@ fn tls_with_system_roots(
     roots.add_parsable_certificates(additional);
     if roots.is_empty() {
         return Err(tls_error(format!(
-            "there are no trust roots: Node.js supplied none, and none of {} can be read",
+            "there are no trust roots: Node.js provided none, and none of {} can be read",
             BUNDLES.join(", ")
         )));
     }
@@ -295,8 +294,13 @@ fn tls_with_system_roots(
     // The verifier rejects all certificates if one of them cannot be parsed.
     additional.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(additional, provider)
-        .map_err(|error| tls_error(error.to_string()))?;
+    // With extra roots the verifier on Windows also builds a chain engine of its own.
+    let verifier = if additional.is_empty() {
+        rustls_platform_verifier::Verifier::new(provider)
+    } else {
+        rustls_platform_verifier::Verifier::new_with_extra_roots(additional, provider)
+    };
+    let verifier = verifier.map_err(|error| tls_error(error.to_string()))?;
     Ok(tls_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(not(any(windows, target_vendor = "apple")))]
 use tokio::time::{advance, timeout};
 
 use super::*;
@@ -9,6 +10,7 @@ use crate::http::Route;
 use crate::http::certificate_pin::Thumbprint;
 use crate::test_support::{self, CERTIFICATE, FakeClock, FakeEntry, FakeFiles};
 
+#[cfg(not(any(windows, target_vendor = "apple")))]
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LIMIT: Duration = Duration::from_secs(10);
 const EXTRA: &str = "/extra.pem";

@@ -1,4 +1,4 @@
-//! The configuration of one application, parsed: invalid states cannot be written down.
+//! The parsed options of one application.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,57 +14,57 @@ use crate::log::Level;
 use crate::platform::LastCertificates;
 use crate::source_name::SourceName;
 
-/// One connection attempt.
+/// The default limit of one connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// One HTTP exchange, connecting and body included.
+/// The default limit of one HTTP request, including connecting and reading the body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The last exchange after one that was too slow.
+/// The default limit of the last request after one that timed out.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// One acquisition, retries and waits included.
+/// The default limit of one acquisition, including retries and delays.
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
-/// All capabilities together; a longer list would not fit a request line that hosts accept.
+/// The limit of all capabilities together; with a longer list the request line would exceed what endpoints accept.
 const MAX_CAPABILITIES_BYTES: usize = 2_048;
 
-/// How long things may take.
+/// The time limits of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// One connection attempt.
+    /// The limit of one connection attempt.
     pub connect: Duration,
-    /// One HTTP exchange.
+    /// The limit of one HTTP request.
     pub request: Duration,
-    /// The last one after one that was too slow: longer, unless the caller has set a limit.
+    /// The limit of the last request after one that timed out: longer than `request`, unless the caller set `requestTimeout`.
     pub last_request: Duration,
-    /// One acquisition.
+    /// The limit of one acquisition.
     pub total: Duration,
 }
 
-/// The settings of one application.
+/// The validated options of one application.
 #[derive(Clone)]
 pub struct ApplicationOptions {
-    /// Whom to act as.
+    /// The managed identity to get tokens for.
     pub identity: Identity,
-    /// What goes out as `xms_cc`; `None` without capabilities.
+    /// The client capabilities, joined by commas; sent as `xms_cc`.
     pub capabilities: Option<String>,
-    /// The sources that may be used, in the order in which they are looked for; `None` is every source.
+    /// The sources that may be used, in the order of detection; `None` allows every source.
     pub sources: Option<Arc<[SourceName]>>,
-    /// How long things may take.
+    /// The time limits.
     pub timeouts: Timeouts,
-    /// One request per acquisition.
+    /// Whether to send one request per acquisition, without retries.
     pub disable_internal_retries: bool,
-    /// What the caller wants instead of the source's numbers.
+    /// The caller's overrides of the source's retry policy.
     pub retry_options: RetryOptions,
-    /// Whether the caller sends the requests with `system.networkClient`.
+    /// Whether `system.networkClient` sends the requests.
     pub has_custom_transport: bool,
-    /// The level up to which lines are logged.
+    /// The most detailed level of lines that are logged.
     pub log_level: Level,
-    /// The folder in which tokens are to be kept.
+    /// The directory of the persistent cache.
     pub cache_directory: Option<PathBuf>,
-    /// Whether the token proxy of an AKS cluster is used (identity bindings), and what its authority's file held last.
+    /// Enables the token proxy of an AKS cluster (identity bindings). Stores the last content of its certificate file.
     pub azure_proxy: Option<Arc<LastCertificates>>,
 }
 
 impl ApplicationOptions {
-    /// Checks every option; the error names the one that is wrong.
+    /// Validates every option; the error names the invalid one.
     pub fn parse(raw: &RawApplicationOptions) -> Result<Self, Error> {
         raw.configuration.expect_object("configuration")?;
         raw.managed_identity_id_params
@@ -121,7 +121,7 @@ impl ApplicationOptions {
     }
 }
 
-/// At most one of a directory and a plug-in; the plug-in is the binding's to wrap.
+/// Parses `cache`, which has at most one of a directory and a plug-in. The binding wraps the plug-in.
 fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>, Error> {
     raw.cache.expect_object("cache")?;
     raw.cache_plugin.expect_object("cache.cachePlugin")?;
@@ -138,25 +138,25 @@ fn parse_cache_directory(raw: &RawApplicationOptions) -> Result<Option<PathBuf>,
             other => Err(type_error("cache.directory", "a string", other)),
         };
     };
-    let refused = |why: &str| {
+    let invalid = |reason: &str| {
         Err(Error::new(
             Code::InvalidConfiguration,
-            format!("cache.directory {why}."),
+            format!("cache.directory {reason}."),
         ))
     };
     if has_plugin {
-        return refused("and cache.cachePlugin were both given; a cache lies in one place");
+        return invalid("and cache.cachePlugin cannot be combined; set only one of them");
     }
     let path = PathBuf::from(text);
     if !path.is_absolute() || text.contains('\0') {
-        return refused("is no absolute path");
+        return invalid("is not an absolute path");
     }
     Ok(Some(path))
 }
 
-fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
+fn parse_sources(value: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Error> {
     let expected = "one of ManagedIdentitySourceNames, or an array of them that is not empty";
-    let parse = |option: &str, given: &UntypedValue| match given {
+    let parse = |option: &str, value: &UntypedValue| match value {
         UntypedValue::String(text) => SourceName::parse(text).ok_or_else(|| {
             let names = SourceName::ALL.map(SourceName::as_str).join(", ");
             let message = format!("{option} is not one of ManagedIdentitySourceNames: {names}, Imds.");
@@ -165,7 +165,7 @@ fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Erro
         other if option == "source" => Err(type_error(option, expected, other)),
         other => Err(type_error(option, "one of ManagedIdentitySourceNames", other)),
     };
-    let chosen = match given {
+    let chosen = match value {
         UntypedValue::Undefined => return Ok(None),
         UntypedValue::Array(items) if items.is_empty() => {
             let message = format!("source must be {expected}.");
@@ -181,8 +181,8 @@ fn parse_sources(given: &UntypedValue) -> Result<Option<Arc<[SourceName]>>, Erro
     Ok(Some(chosen))
 }
 
-fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
-    let items = match given {
+fn parse_capabilities(value: &UntypedValue) -> Result<Option<String>, Error> {
+    let items = match value {
         UntypedValue::Undefined => return Ok(None),
         UntypedValue::Array(items) => items,
         other => return Err(type_error("clientCapabilities", "an array of strings", other)),
@@ -204,7 +204,7 @@ fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
     if joined.len() > MAX_CAPABILITIES_BYTES {
         return Err(Error::new(
             Code::InvalidConfiguration,
-            format!("clientCapabilities are longer than {MAX_CAPABILITIES_BYTES} bytes together."),
+            format!("clientCapabilities must not exceed {MAX_CAPABILITIES_BYTES} bytes in total."),
         ));
     }
     Ok(Some(joined).filter(|joined| !joined.is_empty()))
@@ -212,7 +212,7 @@ fn parse_capabilities(given: &UntypedValue) -> Result<Option<String>, Error> {
 
 fn parse_log_level(raw: &RawApplicationOptions) -> Result<Level, Error> {
     raw.logger_options.expect_object("system.loggerOptions")?;
-    // Nothing that this package logs is personal, so the switch has nothing to switch.
+    // This package logs no personal data, so the option has no effect.
     raw.pii_logging_enabled
         .as_bool("system.loggerOptions.piiLoggingEnabled")?;
     if raw.logger_callback != UntypedValue::Undefined {

@@ -1,9 +1,9 @@
-//! Each option as callers write it.
+//! Validation of each application option.
 
 use super::*;
 
-fn refused(raw: &RawApplicationOptions) -> String {
-    ApplicationOptions::parse(raw).err().expect("refused").to_string()
+fn parse_error(raw: &RawApplicationOptions) -> String {
+    ApplicationOptions::parse(raw).err().expect("invalid").to_string()
 }
 
 #[test]
@@ -50,21 +50,24 @@ fn capabilities_are_joined_in_order() {
                 .collect(),
         )
     };
-    let joined = |client_capabilities| {
+    let joined_capabilities = |client_capabilities| {
         let raw = RawApplicationOptions {
             client_capabilities,
             ..RawApplicationOptions::default()
         };
         ApplicationOptions::parse(&raw).expect("valid").capabilities
     };
-    assert_eq!(joined(list(&["cp1", "cp2"])).as_deref(), Some("cp1,cp2"));
-    assert_eq!(joined(list(&[])), None);
+    assert_eq!(
+        joined_capabilities(list(&["cp1", "cp2"])).as_deref(),
+        Some("cp1,cp2")
+    );
+    assert_eq!(joined_capabilities(list(&[])), None);
 }
 
 #[test]
 fn invalid_option_is_named_in_the_error() {
-    type Wrong = (fn(&mut RawApplicationOptions), &'static str);
-    let cases: [Wrong; 20] = [
+    type InvalidOption = (fn(&mut RawApplicationOptions), &'static str);
+    let cases: [InvalidOption; 20] = [
         (
             |raw| raw.enable_azure_proxy = UntypedValue::String("true".into()),
             "system.enableAzureProxy",
@@ -131,13 +134,13 @@ fn invalid_option_is_named_in_the_error() {
             "system.loggerOptions.piiLoggingEnabled",
         ),
     ];
-    for (spoil, option) in cases {
+    for (set_invalid, option) in cases {
         let mut raw = RawApplicationOptions::default();
-        spoil(&mut raw);
-        let said = refused(&raw);
+        set_invalid(&mut raw);
+        let message = parse_error(&raw);
         assert!(
-            said.starts_with(&format!("invalid_configuration: {option} ")),
-            "{said}"
+            message.starts_with(&format!("invalid_configuration: {option} ")),
+            "{message}"
         );
     }
 }

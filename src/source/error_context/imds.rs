@@ -1,4 +1,4 @@
-//! Errors about IMDS's default address, where something else may answer, or nothing.
+//! Errors for IMDS's default address, where another service or none may respond.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::source::imds_evidence::is_html;
 use crate::token::Secret;
 
 impl ErrorContext {
-    /// Something other than IMDS has answered at IMDS's default address. `earlier` as in [`ErrorContext::response_error`].
+    /// Returns the error for a response of something other than IMDS at IMDS's default address. `earlier` is as in
+    /// [`response_error`](Self::response_error).
     pub fn foreign_response(
         &self,
         response: &Response,
@@ -19,32 +20,32 @@ impl ErrorContext {
     ) -> Error {
         self.add_secrets(response.secrets.iter().chain(earlier).cloned());
         let redactor = self.known_secrets.redactor();
-        let shown = |text: &str, most| {
-            let text = redactor.redact(text, most);
+        let redact = |text: &str, max_chars| {
+            let text = redactor.redact(text, max_chars);
             Some(text).filter(|text| !text.is_empty())
         };
-        let mut what = format!(
+        let mut event = format!(
             "Something other than the instance metadata service (IMDS) answered at {}: status {}",
             self.endpoint, response.status
         );
         if (300..400).contains(&response.status) {
-            what.push_str(", a redirect, which is never followed");
+            event.push_str(", a redirect, which is never followed");
         }
         if let Some(server) = response
             .headers
             .server
             .as_deref()
-            .and_then(|name| shown(name, MAX_ID_CHARS))
+            .and_then(|name| redact(name, MAX_ID_CHARS))
         {
-            what = format!("{what}, Server: {server}");
+            event = format!("{event}, Server: {server}");
         }
         let text = body_start(response);
-        // A page for people would fill the message with its markup.
-        let words = quotable_body(response, &text).filter(|_| !is_html(response));
-        if let Some(words) = words.and_then(|words| shown(words, MAX_QUOTED_CHARS)) {
-            what = format!("{what}, {}", words.trim_end_matches('.'));
+        // The markup of an HTML page would fill the message.
+        let quotation = quotable_body(response, &text).filter(|_| !is_html(response));
+        if let Some(quotation) = quotation.and_then(|text| redact(text, MAX_QUOTED_CHARS)) {
+            event = format!("{event}, {}", quotation.trim_end_matches('.'));
         }
-        let message = format_message(&what, attempts, self.unreachable_remedy);
+        let message = format_message(&event, attempts, self.unreachable_remedy);
         self.error(Code::FailedResponse, message, attempts)
             .map_details(|details| {
                 details.status = Some(response.status);
@@ -53,10 +54,10 @@ impl ErrorContext {
             })
     }
 
-    /// A probe was not answered.
+    /// Returns the error for a probe without a response.
     pub fn probe_timeout(&self, waited: Duration) -> Error {
         let message = format!(
-            "{} did not answer a probe within {} ms. {}",
+            "{} did not respond to a probe within {} ms. {}",
             self.subject(),
             waited.as_millis(),
             self.unreachable_remedy

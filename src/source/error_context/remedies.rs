@@ -1,7 +1,7 @@
-//! Texts of services that are known, and what helps.
+//! Known error texts of services, and their remedies.
 
-/// Answers that are known, by their words, and what helps.
-const REMEDIES: [(&str, &str); 10] = [
+/// Texts that known error responses contain, each with its remedy.
+const REMEDIES: [(&str, &str); 11] = [
     ("Identity not found", ASSIGN_IDENTITY),
     (
         "No User Assigned or Delegated Managed Identity found",
@@ -14,12 +14,12 @@ const REMEDIES: [(&str, &str); 10] = [
     ),
     (
         "Unable to load the proper Managed Identity",
-        "The app has no system-assigned identity: switch it on, or name a user-assigned one in \
+        "The app has no system-assigned identity: enable it, or name a user-assigned one in \
          managedIdentityIdParams.",
     ),
     (
         "AADSTS500011",
-        "The resource is not known in the identity's tenant: check the audience that acquireToken was given.",
+        "The resource does not exist in the identity's tenant: check the resource that was passed to acquireToken.",
     ),
     (
         "AADSTS700211",
@@ -33,9 +33,11 @@ const REMEDIES: [(&str, &str); 10] = [
     ),
     (
         "AADSTS700024",
-        "The token in AZURE_FEDERATED_TOKEN_FILE has expired, or is not valid yet: check that the file is the one \
-         that Kubernetes renews and no copy of it, and this host's clock.",
+        "The token in AZURE_FEDERATED_TOKEN_FILE has expired, or is not valid yet: check this host's clock, and that \
+         the file is the one that Kubernetes renews and not a copy of it.",
     ),
+    UNKNOWN_CLIENT,
+    // After the codes that start with it, of which AADSTS700213 has the same remedy.
     ("AADSTS70021", NO_FEDERATION),
 ];
 const ASSIGN_IDENTITY: &str =
@@ -43,25 +45,23 @@ const ASSIGN_IDENTITY: &str =
 const NO_FEDERATION: &str = "No federated credential of the application matches this service account: check the subject and the issuer.";
 const UNKNOWN_CLIENT: (&str, &str) = (
     "AADSTS700016",
-    "The client id is not known in the tenant: check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
+    "The client id does not exist in the tenant: check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
 );
 
-/// The remedy for a known text of a service.
+/// Returns the remedy for a text of a service, if it is known.
 pub(super) fn remedy(text: &str) -> Option<&'static str> {
-    // Before AADSTS70021, which is the beginning of this code.
-    let known = std::iter::once(&UNKNOWN_CLIENT).chain(&REMEDIES);
-    known
-        .into_iter()
-        .find(|(sign, _)| text.contains(sign))
+    REMEDIES
+        .iter()
+        .find(|(known, _)| text.contains(known))
         .map(|(_, remedy)| *remedy)
 }
 
-/// Whether a remedy is that for an identity which is unknown.
+/// Returns whether a remedy is about an unknown identity.
 pub(super) fn is_about_identity(remedy: &str) -> bool {
     [ASSIGN_IDENTITY, UNKNOWN_CLIENT.1].contains(&remedy)
 }
 
-/// Whether a text says that the identity is unknown.
+/// Returns whether a text says that the identity does not exist.
 pub(super) fn names_no_identity(text: &str) -> bool {
     remedy(text) == Some(ASSIGN_IDENTITY)
 }

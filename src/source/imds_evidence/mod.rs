@@ -1,49 +1,49 @@
-//! Whether a response at IMDS's default address comes from IMDS, or from one that answers there on purpose.
+//! Classification of responses from IMDS's default address: from IMDS, or from something else.
 //!
-//! Other clouds, portals and gateways answer at 169.254.169.254 too. So do stand-ins for IMDS (AAD Pod Identity's NMI,
-//! the workload identity proxy, Container Instances), without the headers of IMDS and partly in plain text. So only
-//! positive evidence counts, in both directions.
+//! Other clouds, portals and gateways also respond at 169.254.169.254. So do substitutes for IMDS (AAD Pod Identity's NMI,
+//! the workload identity proxy, Container Instances), which do not send the headers of IMDS and partly use plain text. A
+//! response is therefore classified only by positive evidence, in both directions.
 
 use super::token_response::TokenResponse;
 use crate::http::Response;
 use crate::http::retry_policy::IMDS_DEFAULT;
 
-/// What IMDS calls itself in `Server`, in lower case; a version follows.
+/// The name in the `Server` header of IMDS, in lower case; a version follows it.
 const IMDS_SERVER: &str = "imds";
-/// Longer responses are not parsed: IMDS and its stand-ins send some kilobytes.
+/// Longer responses are not parsed: IMDS and its substitutes send a few kilobytes.
 const MAX_EVIDENCE_BYTES: usize = 65_536;
 const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
-/// How HTML begins, in lower case.
+/// The start of HTML documents, in lower case.
 const HTML_STARTS: [&str; 4] = ["<!doctype html", "<html", "<head", "<body"];
 const HTML_TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
-/// Which request a response answers.
+/// The kind of request that a response belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// The probe: without the `Metadata` header, so that IMDS refuses it with 400 and JSON.
+    /// A probe. It lacks the `Metadata` header, so IMDS rejects it with 400 and a JSON body.
     Probe,
     /// A request for a token.
     Token,
 }
 
-/// What a response says about its sender.
+/// The sender that a response indicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// IMDS or a stand-in for it has sent the response.
+    /// IMDS or a substitute for it.
     Imds,
-    /// Something else has.
+    /// Anything else.
     Foreign,
-    /// Either may have.
+    /// Either is possible.
     Inconclusive,
 }
 
-/// Judges a response to a request that went to IMDS's default address.
-pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
+/// Classifies a response from IMDS's default address.
+pub fn imds_evidence(response: &Response, kind: RequestKind) -> Evidence {
     let server = response.headers.server.as_deref().unwrap_or_default();
     let body = body(response);
-    // Judged on the network thread, and more often than once.
+    // This runs on the network thread, and repeatedly for one response.
     let is_long = body.len() > MAX_EVIDENCE_BYTES;
     let token_response = if is_long { None } else { TokenResponse::parse(body) };
     if server.to_ascii_lowercase().contains(IMDS_SERVER)
@@ -59,7 +59,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
         || matches!(status, 200..=399)
         || is_html(response)
         || !body.is_empty() && token_response.is_some()
-        || match asked {
+        || match kind {
             RequestKind::Probe => !(matches!(status, BAD_REQUEST | FORBIDDEN | NOT_FOUND) || is_retried),
             RequestKind::Token => {
                 !(body.is_empty() || matches!(status, BAD_REQUEST | NOT_FOUND) || is_retried)
@@ -72,7 +72,7 @@ pub fn imds_evidence(response: &Response, asked: RequestKind) -> Evidence {
     }
 }
 
-/// Whether the body is a page for people. An empty one is not, whatever its type.
+/// Returns whether the body is an HTML page. An empty body is not, whatever its content type.
 pub(super) fn is_html(response: &Response) -> bool {
     let body = skip_xml_declaration(body(response));
     if body.is_empty() {
@@ -89,15 +89,15 @@ pub(super) fn is_html(response: &Response) -> bool {
         })
 }
 
-/// The body without a byte order mark and white space around it. A caller's client may read an empty body as an empty
-/// object, so that such an object is as good as none.
+/// Returns the body without byte order mark and surrounding white space. An empty object counts as an empty body, because
+/// a caller's own HTTP client may return it for an empty body.
 fn body(response: &Response) -> &[u8] {
     let body = response.body.strip_prefix(b"\xef\xbb\xbf");
     let body = body.unwrap_or(&response.body).trim_ascii();
     if body == b"{}" { b"" } else { body }
 }
 
-/// EC2's error pages are XHTML, which may begin with an XML declaration.
+/// Skips an XML declaration, with which the XHTML error pages of EC2 start.
 fn skip_xml_declaration(body: &[u8]) -> &[u8] {
     const END: &[u8] = b"?>";
     if !body.starts_with(b"<?xml") {

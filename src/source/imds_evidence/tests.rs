@@ -1,4 +1,4 @@
-//! Responses of IMDS, of its stand-ins and of what else answers at its address.
+//! Responses of IMDS, of its substitutes, and of other services at its address.
 
 use super::*;
 use crate::http::{Request, Url};
@@ -15,35 +15,35 @@ const TOKEN: &str = r#"{"access_token":"t","expires_in":"60"}"#;
 const ERROR: &str =
     r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
 
-/// What a response says as the answer to a probe and to a token request.
-fn judged(reply: FakeResponse) -> (Evidence, Evidence) {
+/// Classifies a response as one to a probe and as one to a token request.
+fn classify(response: FakeResponse) -> (Evidence, Evidence) {
     let request = Request::get(Url::parse("http://169.254.169.254/").expect("a URL"));
-    let response = reply.to(&request);
+    let response = response.to(&request);
     (
         imds_evidence(&response, RequestKind::Probe),
         imds_evidence(&response, RequestKind::Token),
     )
 }
 
-fn of_type(mut reply: FakeResponse, content_type: &str) -> FakeResponse {
-    reply.headers.content_type = Some(content_type.into());
-    reply
+fn with_content_type(mut response: FakeResponse, content_type: &str) -> FakeResponse {
+    response.headers.content_type = Some(content_type.into());
+    response
 }
 
-fn from_server(mut reply: FakeResponse, server: &str) -> FakeResponse {
-    reply.headers.server = Some(server.into());
-    reply
+fn with_server(mut response: FakeResponse, server: &str) -> FakeResponse {
+    response.headers.server = Some(server.into());
+    response
 }
 
 #[test]
 fn evidence_table_is_followed() {
     for (status, body, probe, token) in [
-        // IMDS and its stand-ins.
+        // IMDS and its substitutes.
         (400, ERROR, Imds, Imds),
         (200, TOKEN, Imds, Imds),
         (500, r#"{"error":{"code":"x"}}"#, Imds, Imds),
         (401, r#"{"error":"denied"}"#, Imds, Imds),
-        // Foreign, whichever request it answers.
+        // Foreign for both kinds of request.
         (301, "", Foreign, Foreign),
         (302, HTML, Foreign, Foreign),
         (307, ERROR_LESS, Foreign, Foreign),
@@ -65,11 +65,11 @@ fn evidence_table_is_followed() {
         (401, "Unauthorized", Foreign, Foreign),
         (405, "Method not allowed", Foreign, Foreign),
         (421, "Misdirected", Foreign, Foreign),
-        // The probe tells by the status alone what a token request must have a body for.
+        // For a probe the status is enough; a token request needs a body as evidence.
         (401, "", Foreign, Inconclusive),
         (405, "", Foreign, Inconclusive),
         (418, "", Foreign, Inconclusive),
-        // A text with 403 says less to a request that is refused on purpose.
+        // A 403 with text is weak evidence for a probe, which IMDS rejects anyway.
         (
             403,
             "Missing Metadata-Flavor:Google header.",
@@ -77,13 +77,13 @@ fn evidence_table_is_followed() {
             Foreign,
         ),
         (403, "", Inconclusive, Inconclusive),
-        // Either: IMDS while it is updated, NMI, a gateway in plain text.
+        // Either is possible: IMDS during an update, NMI, or a gateway that sends plain text.
         (400, "", Inconclusive, Inconclusive),
         (400, "Bad request", Inconclusive, Inconclusive),
         (404, "", Inconclusive, Inconclusive),
         (404, NMI, Inconclusive, Inconclusive),
         (404, "[]", Inconclusive, Inconclusive),
-        // What a network client may make of an empty body.
+        // A custom network client may return an empty object for an empty body.
         (400, "{}", Inconclusive, Inconclusive),
         (503, " {}\n", Inconclusive, Inconclusive),
         (401, "{}", Foreign, Inconclusive),
@@ -96,8 +96,8 @@ fn evidence_table_is_followed() {
         (503, "", Inconclusive, Inconclusive),
         (599, "", Inconclusive, Inconclusive),
     ] {
-        let reply = FakeResponse::new(status, body);
-        assert_eq!(judged(reply), (probe, token), "{status} {body}");
+        let response = FakeResponse::new(status, body);
+        assert_eq!(classify(response), (probe, token), "{status} {body}");
     }
 }
 
@@ -112,25 +112,25 @@ fn server_header_of_imds_takes_precedence() {
             (410, ""),
             (503, ""),
         ] {
-            let reply = from_server(FakeResponse::new(status, body), server);
-            assert_eq!(judged(reply), (Imds, Imds), "{server} {status} {body}");
+            let response = with_server(FakeResponse::new(status, body), server);
+            assert_eq!(classify(response), (Imds, Imds), "{server} {status} {body}");
         }
     }
     for server in ["EC2ws", "Metadata Server for VM", "nginx", ""] {
-        let reply = from_server(FakeResponse::new(200, "ok"), server);
-        assert_eq!(judged(reply), (Foreign, Foreign), "{server}");
+        let response = with_server(FakeResponse::new(200, "ok"), server);
+        assert_eq!(classify(response), (Foreign, Foreign), "{server}");
     }
 }
 
 #[test]
 fn html_is_recognized_by_content_type_or_start() {
     for content_type in ["text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml"] {
-        let page = of_type(FakeResponse::new(404, "Not here"), content_type);
-        assert_eq!(judged(page), (Foreign, Foreign), "{content_type}");
+        let page = with_content_type(FakeResponse::new(404, "Not here"), content_type);
+        assert_eq!(classify(page), (Foreign, Foreign), "{content_type}");
         for empty in ["", " \r\n", "\u{feff}"] {
-            let updated = of_type(FakeResponse::new(503, empty), content_type);
+            let updated = with_content_type(FakeResponse::new(503, empty), content_type);
             assert_eq!(
-                judged(updated),
+                classify(updated),
                 (Inconclusive, Inconclusive),
                 "{content_type} {empty:?}"
             );
@@ -143,7 +143,11 @@ fn html_is_recognized_by_content_type_or_start() {
         "<body>x",
         XHTML,
     ] {
-        assert_eq!(judged(FakeResponse::new(503, body)), (Foreign, Foreign), "{body}");
+        assert_eq!(
+            classify(FakeResponse::new(503, body)),
+            (Foreign, Foreign),
+            "{body}"
+        );
     }
     for body in [
         "a <html> later",
@@ -152,8 +156,8 @@ fn html_is_recognized_by_content_type_or_start() {
         "<?xml version=\"1.0\"?><Error/>",
         "<?xml",
     ] {
-        let text = of_type(FakeResponse::new(503, body), "text/plain");
-        assert_eq!(judged(text), (Inconclusive, Inconclusive), "{body}");
+        let text = with_content_type(FakeResponse::new(503, body), "text/plain");
+        assert_eq!(classify(text), (Inconclusive, Inconclusive), "{body}");
     }
 }
 
@@ -165,9 +169,9 @@ fn long_response_is_foreign_unless_its_header_names_imds() {
     };
     for status in [200, 400, 404, 500] {
         let longest = FakeResponse::new(status, body(MAX_EVIDENCE_BYTES));
-        assert_eq!(judged(longest), (Imds, Imds), "{status}");
+        assert_eq!(classify(longest), (Imds, Imds), "{status}");
         let longer = FakeResponse::new(status, body(MAX_EVIDENCE_BYTES + 1));
-        assert_eq!(judged(longer.clone()), (Foreign, Foreign), "{status}");
-        assert_eq!(judged(from_server(longer, "IMDS/1")), (Imds, Imds), "{status}");
+        assert_eq!(classify(longer.clone()), (Foreign, Foreign), "{status}");
+        assert_eq!(classify(with_server(longer, "IMDS/1")), (Imds, Imds), "{status}");
     }
 }

@@ -1,4 +1,4 @@
-//! Azure Arc's challenge, check by check, and its confirmation of an identity.
+//! Validation of Azure Arc's challenges, and the confirmation of a user-assigned identity.
 
 use serde_json::{Value, json};
 
@@ -15,41 +15,45 @@ struct Agent {
 
 impl Agent {
     fn new() -> Self {
+        Self::with_variables(AZURE_ARC)
+    }
+
+    fn with_variables(variables: Variables<'_>) -> Self {
         let files = Arc::new(FakeFiles::default());
         Self {
             platform: test_support::platform(&FakeClock::new(), &files),
             files,
-            source: opened(AZURE_ARC, &system_assigned()).expect("opened"),
+            source: open_source(variables, &system_assigned()).expect("a source"),
         }
     }
 
-    fn holding(path: &str, entry: FakeEntry) -> Self {
+    fn with_file(path: &str, entry: FakeEntry) -> Self {
         let agent = Self::new();
         agent.files.put(path, entry);
         agent
     }
 
-    fn challenged(&self, header: Option<&str>) -> Result<Option<Request>, Error> {
-        self.challenged_by(header.as_slice())
+    fn answer(&self, header: Option<&str>) -> Result<Option<Request>, Error> {
+        self.answer_lines(header.as_slice())
     }
 
-    /// The same by any number of header lines.
-    fn challenged_by(&self, lines: &[&str]) -> Result<Option<Request>, Error> {
+    /// Answers a challenge with any number of header lines.
+    fn answer_lines(&self, lines: &[&str]) -> Result<Option<Request>, Error> {
         let query = query(&system_assigned());
         let first = self.source.request(&query, &self.platform)?;
         // The body of a challenge does not matter.
-        let mut reply = FakeResponse::new(401, r#"{"error":"invalid_request"}"#);
-        reply.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
+        let mut response = FakeResponse::new(401, r#"{"error":"invalid_request"}"#);
+        response.headers.www_authenticate = lines.iter().map(|line| (*line).to_owned()).collect();
         self.source
-            .answer_challenge(&query, &reply.to(&first), &self.platform)
+            .answer_challenge(&query, &response.to(&first), &self.platform)
     }
 
-    fn refusal(&self, path: &str) -> Error {
-        self.challenged(Some(&format!("Basic realm={path}")))
-            .expect_err(path)
+    fn error_for(&self, path: &str) -> Error {
+        self.answer(Some(&format!("Basic realm={path}"))).expect_err(path)
     }
 }
 
+#[cfg(any(target_os = "linux", windows))]
 fn authorization(request: Option<Request>) -> String {
     let request = request.expect("a second request");
     let sent = request.headers.iter().find(|(name, _)| *name == "Authorization");
@@ -62,12 +66,10 @@ fn only_status_401_is_a_challenge() {
     let query = query(&system_assigned());
     let first = agent.source.request(&query, &agent.platform).expect("a request");
     for status in [200, 400, 403, 500] {
-        let token_response = FakeResponse::new(status, "")
+        let response = FakeResponse::new(status, "")
             .challenge(format!("Basic realm={KEY}"))
             .to(&first);
-        let second = agent
-            .source
-            .answer_challenge(&query, &token_response, &agent.platform);
+        let second = agent.source.answer_challenge(&query, &response, &agent.platform);
         assert!(second.expect("no error").is_none(), "{status}");
     }
     assert_eq!(agent.files.reads(), 0);
@@ -82,29 +84,29 @@ fn challenge_response_repeats_the_request_with_the_key() {
         ("a-key \r\n\t", "a-key"),
         (" a key", " a key"),
     ] {
-        let agent = Agent::holding(KEY, FakeEntry::File(content.into()));
+        let agent = Agent::with_file(KEY, FakeEntry::File(content.into()));
         let first = agent
             .source
             .request(&query(&system_assigned()), &agent.platform)
             .expect("a request");
         let second = agent
-            .challenged(Some(&format!("Basic realm={KEY}")))
+            .answer(Some(&format!("Basic realm={KEY}")))
             .expect("answered")
             .expect("a request");
         assert_eq!((second.url, second.method), (first.url, first.method));
-        let shown = |headers: &[(&'static str, Secret)]| -> Vec<_> {
+        let visible = |headers: &[(&'static str, Secret)]| -> Vec<_> {
             headers
                 .iter()
                 .map(|(name, value)| (*name, value.expose_secret().to_owned()))
                 .collect()
         };
-        let mut expected = shown(&first.headers);
+        let mut expected = visible(&first.headers);
         expected.push(("Connection", "close".to_owned()));
         expected.push(("Authorization", format!("Basic {key}")));
-        assert_eq!(shown(&second.headers), expected);
+        assert_eq!(visible(&second.headers), expected);
         assert!(
             second.secrets.iter().any(|secret| secret.expose_secret() == key),
-            "the key alone is a secret"
+            "the key without the scheme is redacted, too"
         );
     }
 }
@@ -112,7 +114,7 @@ fn challenge_response_repeats_the_request_with_the_key() {
 #[cfg(target_os = "linux")]
 #[test]
 fn challenge_scheme_and_realm_are_case_insensitive_and_the_path_may_be_quoted() {
-    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    let agent = Agent::with_file(KEY, FakeEntry::File(b"k".to_vec()));
     for header in [
         format!("Basic realm={KEY}"),
         format!("basic REALM={KEY}"),
@@ -121,7 +123,7 @@ fn challenge_scheme_and_realm_are_case_insensitive_and_the_path_may_be_quoted() 
         format!("Basic\trealm=\" {KEY} \""),
     ] {
         assert_eq!(
-            authorization(agent.challenged(Some(&header)).expect(&header)),
+            authorization(agent.answer(Some(&header)).expect(&header)),
             "Basic k"
         );
     }
@@ -130,7 +132,7 @@ fn challenge_scheme_and_realm_are_case_insensitive_and_the_path_may_be_quoted() 
 #[cfg(target_os = "linux")]
 #[test]
 fn basic_challenge_is_found_in_any_header_line() {
-    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    let agent = Agent::with_file(KEY, FakeEntry::File(b"k".to_vec()));
     let basic = &format!("Basic realm={KEY}");
     let parameters = &format!("Basic charset=\"UTF-8\", realm=\"{KEY}\", x=y");
     let escaped = &format!("Basic realm=\"{}\"", KEY.replace('/', "\\/"));
@@ -148,11 +150,11 @@ fn basic_challenge_is_found_in_any_header_line() {
         &["", basic],
         &["Basic realm=\"\"", basic],
     ] {
-        let answered = agent.challenged_by(lines).expect("answered");
+        let answered = agent.answer_lines(lines).expect("answered");
         assert_eq!(authorization(answered), "Basic k", "{lines:?}");
     }
-    // Only a quotation mark and a backslash can be escaped: on Windows the rest is a path.
-    let error = agent.challenged_by(&[escaped]).expect_err("refused");
+    // Only a quotation mark and a backslash can be escaped: a Windows path may contain other backslashes.
+    let error = agent.answer_lines(&[escaped]).expect_err("an error");
     assert_eq!(*error.code(), Code::InvalidFilePath);
     for lines in [
         &["Negotiate", "Bearer realm=/a.key"][..],
@@ -160,16 +162,16 @@ fn basic_challenge_is_found_in_any_header_line() {
         &[&format!("Basic realm=\"{KEY}")],
         &["Basic, Negotiate YII=", &format!("realm={KEY}")],
     ] {
-        let error = agent.challenged_by(lines).expect_err("refused");
+        let error = agent.answer_lines(lines).expect_err("an error");
         assert_eq!(*error.code(), Code::ChallengeUnsupported, "{lines:?}");
     }
-    let error = agent.challenged_by(&["", " "]).expect_err("refused");
+    let error = agent.answer_lines(&["", " "]).expect_err("an error");
     assert_eq!(*error.code(), Code::ChallengeMissing);
 }
 
 #[test]
 fn missing_and_malformed_challenges_have_different_errors() {
-    let agent = Agent::holding(KEY, FakeEntry::File(b"k".to_vec()));
+    let agent = Agent::with_file(KEY, FakeEntry::File(b"k".to_vec()));
     for (header, code) in [
         (None, Code::ChallengeMissing),
         (Some(""), Code::ChallengeMissing),
@@ -204,7 +206,7 @@ fn missing_and_malformed_challenges_have_different_errors() {
             Code::ChallengeUnsupported,
         ),
     ] {
-        let error = agent.challenged(header).expect_err("refused");
+        let error = agent.answer(header).expect_err("an error");
         assert_eq!(*error.code(), code, "{header:?}");
     }
     assert_eq!(agent.files.reads(), 0);
@@ -220,7 +222,7 @@ fn key_path_is_validated_before_opening() {
             Code::InvalidFileExtension,
         ),
         ("/var/opt/azcmagent/tokens/abc.KEY", Code::InvalidFileExtension),
-        // The extension is looked at before the folder.
+        // The extension is checked before the directory.
         ("/etc/shadow", Code::InvalidFileExtension),
         ("/etc/shadow.key", Code::InvalidFilePath),
         ("/var/opt/azcmagent/tokens/../x.key", Code::InvalidFilePath),
@@ -241,8 +243,8 @@ fn key_path_is_validated_before_opening() {
             Code::InvalidFilePath,
         ),
     ] {
-        let agent = Agent::holding(path, FakeEntry::File(b"k".to_vec()));
-        let error = agent.refusal(path);
+        let agent = Agent::with_file(path, FakeEntry::File(b"k".to_vec()));
+        let error = agent.error_for(path);
         assert_eq!(*error.code(), code, "{path}");
         assert_eq!(agent.files.reads(), 0, "{path}");
     }
@@ -251,16 +253,16 @@ fn key_path_is_validated_before_opening() {
 #[cfg(target_os = "linux")]
 #[test]
 fn key_file_must_be_regular_readable_and_bounded() {
-    for (entry, code, said) in [
+    for (entry, code, expected) in [
         (
             Some(FakeEntry::Pipe),
             Code::UnableToReadSecretFile,
-            "no regular file",
+            "not a regular file",
         ),
         (
             Some(FakeEntry::Link(b"k".to_vec())),
             Code::UnableToReadSecretFile,
-            "no regular file",
+            "not a regular file",
         ),
         (
             Some(FakeEntry::Locked),
@@ -273,36 +275,40 @@ fn key_file_must_be_regular_readable_and_bounded() {
             Code::InvalidSecret,
             "more than 4096 bytes",
         ),
-        (Some(FakeEntry::File(vec![])), Code::InvalidSecret, "no key"),
+        (
+            Some(FakeEntry::File(vec![])),
+            Code::InvalidSecret,
+            "does not contain a key",
+        ),
         (
             Some(FakeEntry::File(b" \n\t".to_vec())),
             Code::InvalidSecret,
-            "no key",
+            "does not contain a key",
         ),
         (
             Some(FakeEntry::File(b"a\nb".to_vec())),
             Code::InvalidSecret,
-            "no key",
+            "does not contain a key",
         ),
         (
             Some(FakeEntry::File(vec![0xff, 0xfe])),
             Code::InvalidSecret,
-            "no key",
+            "does not contain a key",
         ),
     ] {
         let agent = Agent::new();
         if let Some(entry) = entry {
             agent.files.put(KEY, entry);
         }
-        let error = agent.refusal(KEY);
-        assert_eq!(*error.code(), code, "{said}");
+        let error = agent.error_for(KEY);
+        assert_eq!(*error.code(), code, "{expected}");
         assert!(
-            error.to_string().contains(said) && error.to_string().contains(KEY),
+            error.to_string().contains(expected) && error.to_string().contains(KEY),
             "{error}"
         );
     }
-    let largest = Agent::holding(KEY, FakeEntry::File(vec![b'k'; 4_096]));
-    assert!(largest.challenged(Some(&format!("Basic realm={KEY}"))).is_ok());
+    let largest = Agent::with_file(KEY, FakeEntry::File(vec![b'k'; 4_096]));
+    assert!(largest.answer(Some(&format!("Basic realm={KEY}"))).is_ok());
 }
 
 #[cfg(target_os = "linux")]
@@ -312,25 +318,49 @@ fn key_file_is_read_for_every_challenge() {
     for key in ["one", "two"] {
         agent.files.put(KEY, FakeEntry::File(key.into()));
         let second = agent
-            .challenged(Some(&format!("Basic realm={KEY}")))
+            .answer(Some(&format!("Basic realm={KEY}")))
             .expect("answered");
         assert_eq!(authorization(second), format!("Basic {key}"));
     }
     assert_eq!(agent.files.reads(), 2);
 }
 
+#[cfg(windows)]
+#[test]
+fn key_path_on_windows_is_in_the_directory_below_program_data() {
+    const DIRECTORY: &str = r"C:\ProgramData\AzureConnectedMachineAgent\Tokens";
+    for program_data in [r"C:\ProgramData", r"C:\ProgramData\"] {
+        let agent = Agent::with_variables(&[AZURE_ARC, &[(v::PROGRAM_DATA, program_data)]].concat());
+        let key = format!(r"{DIRECTORY}\abc.key");
+        agent.files.put(&key, FakeEntry::File(b"k".to_vec()));
+        let second = agent.challenged(Some(&format!("Basic realm={key}")));
+        assert_eq!(authorization(second.expect("answered")), "Basic k");
+        for (path, code) in [
+            (format!(r"{DIRECTORY}\abc"), Code::InvalidFileExtension),
+            (format!(r"{DIRECTORY}\..\abc.key"), Code::InvalidFilePath),
+            (format!(r"{DIRECTORY}\sub/abc.key"), Code::InvalidFilePath),
+            (r"C:\abc.key".to_owned(), Code::InvalidFilePath),
+            (KEY.to_owned(), Code::InvalidFilePath),
+        ] {
+            assert_eq!(*agent.refusal(&path).code(), code, "{path}");
+        }
+    }
+    let error = Agent::new().refusal(&format!(r"{DIRECTORY}\abc.key"));
+    assert_eq!(*error.code(), Code::InvalidFilePath, "without ProgramData");
+}
+
 #[cfg(not(any(target_os = "linux", windows)))]
 #[test]
 fn unsupported_platform_has_no_agent() {
     for path in [KEY, "/etc/shadow"] {
-        assert_eq!(*Agent::new().refusal(path).code(), Code::PlatformNotSupported);
+        assert_eq!(*Agent::new().error_for(path).code(), Code::PlatformNotSupported);
     }
 }
 
 #[test]
 fn user_assigned_identity_must_be_confirmed_by_its_own_field() {
     use IdKind::{ClientId, ObjectId, ResourceId};
-    for (kind, token_response, good) in [
+    for (kind, body, is_confirmed) in [
         (ClientId, json!({"client_id": "id"}), true),
         (ClientId, json!({"client_id": "ID"}), true),
         (ClientId, json!({"client_id": "other"}), false),
@@ -347,18 +377,18 @@ fn user_assigned_identity_must_be_confirmed_by_its_own_field() {
         (ResourceId, json!({"resource_id": "id"}), false),
     ] {
         let options = user_assigned(kind, "id");
-        let confirmed = confirmed(&options, &token_response);
-        assert_eq!(confirmed.is_ok(), good, "{kind:?} {token_response}");
-        if let Err(error) = confirmed {
+        let result = verify(&options, &body);
+        assert_eq!(result.is_ok(), is_confirmed, "{kind:?} {body}");
+        if let Err(error) = result {
             assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
         }
     }
-    assert!(confirmed(&system_assigned(), &json!({})).is_ok());
+    assert!(verify(&system_assigned(), &json!({})).is_ok());
 }
 
-fn confirmed(options: &ApplicationOptions, token_response: &Value) -> Result<(), Error> {
-    let source = opened(AZURE_ARC, options).expect("opened");
-    let token_response = TokenResponse::parse(token_response.to_string().as_bytes()).expect("an object");
+fn verify(options: &ApplicationOptions, body: &Value) -> Result<(), Error> {
+    let source = open_source(AZURE_ARC, options).expect("a source");
+    let token_response = TokenResponse::parse(body.to_string().as_bytes()).expect("an object");
     source.verify_response(&query(options), &token_response)
 }
 
@@ -367,7 +397,7 @@ fn only_azure_arc_confirms_the_identity() {
     let options = user_assigned(IdKind::ClientId, "id");
     let token_response = TokenResponse::parse(br#"{"client_id":"other"}"#).expect("an object");
     for variables in [APP_SERVICE, MACHINE_LEARNING, &[], WORKLOAD_IDENTITY] {
-        let source = opened(variables, &options).expect("opened");
+        let source = open_source(variables, &options).expect("a source");
         assert!(source.verify_response(&query(&options), &token_response).is_ok());
     }
 }

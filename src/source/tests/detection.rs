@@ -1,10 +1,10 @@
-//! Which host this is.
+//! Detection of the source.
 
 use super::*;
 use crate::options::UntypedValue;
 
-/// The order of detection, written from the contract's table.
-fn expected(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
+/// Returns the source by the detection table of docs/wire-protocol.md.
+fn expected_source(set: impl Fn(&str) -> bool, himds: bool) -> SourceName {
     let endpoint = set(v::IDENTITY_ENDPOINT);
     if endpoint && set(v::IDENTITY_HEADER) && set(v::IDENTITY_SERVER_THUMBPRINT) {
         SourceName::ServiceFabric
@@ -62,17 +62,17 @@ fn every_variable_combination_selects_the_source_of_the_table() {
             };
             for (himds, platform) in [(false, &without_agent), (true, &with_agent)] {
                 for options in &identities {
-                    let expected = expected(is_set, himds && cfg!(target_os = "linux"));
+                    let expected = expected_source(is_set, himds && cfg!(target_os = "linux"));
                     assert_eq!(
                         detect_name(&env, options, platform),
                         expected,
                         "{variables:?} {himds}"
                     );
-                    let opened = match create(&env, options, platform) {
+                    let source = match create(&env, options, platform) {
                         Ok(source) => Some(source.name()),
                         Err(error) => error.details().source,
                     };
-                    assert_eq!(opened, Some(expected), "{variables:?} {himds}");
+                    assert_eq!(source, Some(expected), "{variables:?} {himds}");
                 }
             }
         }
@@ -135,9 +135,9 @@ fn custom_client_is_supported_except_by_service_fabric() {
         MACHINE_LEARNING,
         WORKLOAD_IDENTITY,
     ] {
-        assert!(opened(variables, &custom).is_ok());
+        assert!(open_source(variables, &custom).is_ok());
     }
-    let error = refused(opened(SERVICE_FABRIC, &custom));
+    let error = creation_error(open_source(SERVICE_FABRIC, &custom));
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert!(error.to_string().contains("system.networkClient"), "{error}");
     assert_eq!(error.details().source, Some(SourceName::ServiceFabric));
@@ -156,7 +156,7 @@ fn variables_after_the_relevant_ones_do_not_matter() {
         &[],
     ] {
         let options = system_assigned();
-        let asked = |variables: &[(&str, &str)]| {
+        let request_parts = |variables: &[(&str, &str)]| {
             let source = create(&environment(variables), &options, &platform).expect("valid");
             let request = source.request(&query(&options), &platform).expect("a request");
             let headers: Vec<_> = request
@@ -166,28 +166,28 @@ fn variables_after_the_relevant_ones_do_not_matter() {
                 .collect();
             (source.name(), request.url, headers, request.route)
         };
-        let expected = asked(variables);
+        let expected = request_parts(variables);
         for later in &v::ALL[expected.0.relevant_variable_count()..] {
             let changed = with(variables, &[(later, "https://elsewhere.example")]);
-            assert_eq!(asked(&changed), expected, "{later}");
+            assert_eq!(request_parts(&changed), expected, "{later}");
         }
     }
 }
 
-/// Everything that App Service, Cloud Shell, Machine Learning, Azure Arc, Service Fabric and a pod have.
-fn everything() -> Vec<(&'static str, &'static str)> {
+/// Returns the variables of all sources.
+fn all_variables() -> Vec<(&'static str, &'static str)> {
     let agent = &[(v::IMDS_ENDPOINT, "http://127.0.0.1:40342")];
     [SERVICE_FABRIC, MACHINE_LEARNING, WORKLOAD_IDENTITY, agent].concat()
 }
 
-fn choosing(sources: &[&str]) -> ApplicationOptions {
+fn with_sources(sources: &[&str]) -> ApplicationOptions {
     options(|raw| raw.source = UntypedValue::Array(sources.iter().map(|name| (*name).into()).collect()))
 }
 
 #[test]
 fn source_option_overrides_detection() {
-    let everything = everything();
-    for name_of in [
+    let all_variables = all_variables();
+    for name in [
         "ServiceFabric",
         "AppService",
         "MachineLearning",
@@ -196,12 +196,12 @@ fn source_option_overrides_detection() {
         "WorkloadIdentity",
         "DefaultToImds",
     ] {
-        let one = options(|raw| raw.source = name_of.into());
-        for options in [one, choosing(&[name_of]), choosing(&[name_of, "Imds"])] {
-            let found = detect_name(&environment(&everything), &options, &platform(&[]));
-            assert_eq!(found.as_str(), name_of);
-            let opened = opened(&everything, &options).expect("complete");
-            assert_eq!(opened.name().as_str(), name_of);
+        let single = options(|raw| raw.source = name.into());
+        for options in [single, with_sources(&[name]), with_sources(&[name, "Imds"])] {
+            let found = detect_name(&environment(&all_variables), &options, &platform(&[]));
+            assert_eq!(found.as_str(), name);
+            let result = open_source(&all_variables, &options).expect("complete");
+            assert_eq!(result.name().as_str(), name);
         }
     }
 }
@@ -226,15 +226,15 @@ fn first_complete_source_of_a_list_is_used() {
         ),
         (MACHINE_LEARNING, &["CloudShell", "MachineLearning"], "CloudShell"),
     ] {
-        let opened = opened(variables, &choosing(chosen)).expect("complete");
-        assert_eq!(opened.name().as_str(), expected, "{chosen:?}");
+        let result = open_source(variables, &with_sources(chosen)).expect("complete");
+        assert_eq!(result.name().as_str(), expected, "{chosen:?}");
     }
 }
 
 #[test]
 fn incomplete_chosen_sources_error_lists_missing_variables() {
-    let chosen = choosing(&["AppService", "AzureArc"]);
-    let error = refused(opened(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
+    let chosen = with_sources(&["AppService", "AzureArc"]);
+    let error = creation_error(open_source(&[(v::IDENTITY_ENDPOINT, "http://a")], &chosen));
     assert_eq!(
         (error.code(), error.details().unavailable),
         (&Code::InvalidConfiguration, true)
@@ -251,7 +251,7 @@ fn incomplete_chosen_sources_error_lists_missing_variables() {
     assert!(!is_any_detected(&env, &chosen, &platform(&[])));
     assert!(is_any_detected(
         &env,
-        &choosing(&["AppService", "Imds"]),
+        &with_sources(&["AppService", "Imds"]),
         &platform(&[])
     ));
 }
@@ -259,11 +259,11 @@ fn incomplete_chosen_sources_error_lists_missing_variables() {
 #[test]
 fn both_names_select_imds() {
     let key = |name| {
-        let options = choosing(&[name]);
-        let source = opened(&everything(), &options).expect("always there");
+        let options = with_sources(&[name]);
+        let source = open_source(&all_variables(), &options).expect("a source");
         crate::cache::CacheKey::new(&*source, &query(&options)).canonical_string()
     };
-    let plain = opened(&[], &system_assigned()).expect("always there");
+    let plain = open_source(&[], &system_assigned()).expect("a source");
     let detected = crate::cache::CacheKey::new(&*plain, &query(&system_assigned())).canonical_string();
     assert_eq!([key("Imds"), key("DefaultToImds")], [detected.clone(), detected]);
 }
@@ -278,31 +278,35 @@ fn every_variable_of_a_chosen_source_is_relevant() {
         &["CloudShell", "Imds"],
     ];
     for chosen in lists {
-        let options = choosing(chosen);
+        let options = with_sources(chosen);
         for variables in [APP_SERVICE, &[], WORKLOAD_IDENTITY, CLOUD_SHELL] {
-            let asked = |variables: &[(&str, &str)]| {
+            let request_parts = |variables: &[(&str, &str)]| {
                 let source = create(&environment(variables), &options, &platform).ok()?;
                 let request = source.request(&query(&options), &platform).ok()?;
                 Some((source.name(), request.url))
             };
-            let Some(expected) = asked(variables) else {
+            let Some(expected) = request_parts(variables) else {
                 continue;
             };
             let count = relevant_variable_count(&options, expected.0, false);
             for later in &v::ALL[count..] {
                 let changed = with(variables, &[(later, "https://elsewhere.example")]);
-                assert_eq!(asked(&changed), Some(expected.clone()), "{chosen:?} {later}");
+                assert_eq!(
+                    request_parts(&changed),
+                    Some(expected.clone()),
+                    "{chosen:?} {later}"
+                );
             }
         }
     }
-    // App Service was found because the pod's variables are not there: these count.
+    // App Service is the source only while the pod's variables are unset, so these are relevant.
     let count = relevant_variable_count(
-        &choosing(&["WorkloadIdentity", "AppService"]),
+        &with_sources(&["WorkloadIdentity", "AppService"]),
         SourceName::AppService,
         false,
     );
     assert_eq!(count, v::ALL.len());
-    // An https endpoint is verified against roots that the last variable has a say in.
-    let count = relevant_variable_count(&choosing(&["AppService"]), SourceName::AppService, true);
+    // The roots of an https endpoint depend on the last variable.
+    let count = relevant_variable_count(&with_sources(&["AppService"]), SourceName::AppService, true);
     assert_eq!(count, v::ALL.len());
 }

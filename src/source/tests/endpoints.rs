@@ -1,4 +1,4 @@
-//! What the environment may not say.
+//! Validation of environment variables.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn malformed_endpoint_names_its_variable_and_is_not_repeated() {
         ),
     ] {
         for address in MALFORMED {
-            let error = refused(opened(
+            let error = creation_error(open_source(
                 &with(variables, &[(variable, address)]),
                 &system_assigned(),
             ));
@@ -67,14 +67,14 @@ fn malformed_endpoint_names_its_variable_and_is_not_repeated() {
 
 #[test]
 fn non_ascii_host_must_be_punycode() {
-    let opened_at = |address| {
+    let open_at = |address| {
         let variables = with(APP_SERVICE, &[(v::IDENTITY_ENDPOINT, address)]);
-        opened(&variables, &system_assigned())
+        open_source(&variables, &system_assigned())
     };
-    let error = refused(opened_at("http://münchen.example/token"));
+    let error = creation_error(open_at("http://münchen.example/token"));
     assert!(error.details().message.contains("Punycode"), "{error}");
-    assert!(opened_at("http://xn--mnchen-3ya.example/token").is_ok());
-    assert!(opened_at("http://127.0.0.1/müsli").is_ok());
+    assert!(open_at("http://xn--mnchen-3ya.example/token").is_ok());
+    assert!(open_at("http://127.0.0.1/müsli").is_ok());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn http_endpoint_is_rejected_where_https_is_required() {
         ),
     ] {
         let plain = with(variables, &[(variable, "http://10.0.0.4/token")]);
-        let error = refused(opened(&plain, &system_assigned()));
+        let error = creation_error(open_source(&plain, &system_assigned()));
         assert_eq!(error.code().as_str(), code);
         assert!(error.details().message.contains(variable), "{error}");
     }
@@ -100,17 +100,21 @@ fn http_endpoint_is_rejected_where_https_is_required() {
 
 #[test]
 fn invalid_thumbprint_is_rejected() {
-    let pin = |pin: &str| {
-        let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, pin)]);
-        opened(&variables, &system_assigned())
+    let open_with_thumbprint = |thumbprint: &str| {
+        let variables = with(SERVICE_FABRIC, &[(v::IDENTITY_SERVER_THUMBPRINT, thumbprint)]);
+        open_source(&variables, &system_assigned())
     };
     let colons = "A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D";
-    for good in [THUMBPRINT, &THUMBPRINT.to_uppercase(), colons] {
-        assert!(pin(good).is_ok(), "{good}");
+    for valid in [THUMBPRINT, &THUMBPRINT.to_uppercase(), colons] {
+        assert!(open_with_thumbprint(valid).is_ok(), "{valid}");
     }
     let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    for bad in [&THUMBPRINT[1..], "z", sha256] {
-        assert_eq!(*refused(pin(bad)).code(), Code::InvalidServerThumbprint, "{bad}");
+    for invalid in [&THUMBPRINT[1..], "z", sha256] {
+        assert_eq!(
+            *creation_error(open_with_thumbprint(invalid)).code(),
+            Code::InvalidServerThumbprint,
+            "{invalid}"
+        );
     }
 }
 
@@ -130,7 +134,7 @@ fn secret_invalid_in_a_header_names_its_variable_and_is_not_repeated() {
             "hush\u{7f}",
             "\r\n",
         ] {
-            let error = refused(opened(
+            let error = creation_error(open_source(
                 &with(variables, &[(variable, secret)]),
                 &system_assigned(),
             ));
@@ -145,8 +149,8 @@ fn secret_invalid_in_a_header_names_its_variable_and_is_not_repeated() {
                 "{message}"
             );
         }
-        let carried = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
-        assert!(opened(&carried, &system_assigned()).is_ok());
+        let printable = with(variables, &[(variable, "!\"#$ %&'()*+,-./:;<=>?@[\\]^_`{|}~\tz")]);
+        assert!(open_source(&printable, &system_assigned()).is_ok());
     }
 }
 
@@ -165,7 +169,7 @@ fn trailing_line_ends_of_a_secret_are_removed() {
             ("hush \n", "hush "),
         ] {
             let options = system_assigned();
-            let source = opened(&with(variables, &[(variable, secret)]), &options).expect("opened");
+            let source = open_source(&with(variables, &[(variable, secret)]), &options).expect("a source");
             let request = source.request(&query(&options), &platform).expect("a request");
             assert!(
                 request
@@ -174,7 +178,7 @@ fn trailing_line_ends_of_a_secret_are_removed() {
                     .any(|(header, value)| header.eq_ignore_ascii_case(name) && value.expose_secret() == sent),
                 "{variable}"
             );
-            // An endpoint that repeats it repeats what was sent.
+            // The redacted secret is the one that was sent.
             assert_eq!(request.secrets.first().map(Secret::expose_secret), Some(sent));
         }
     }
@@ -186,35 +190,35 @@ fn malformed_client_id_variable_is_named() {
         (WORKLOAD_IDENTITY, v::AZURE_CLIENT_ID),
         (MACHINE_LEARNING, v::DEFAULT_IDENTITY_CLIENT_ID),
     ] {
-        for dirty in ["undefined", "null", "hush\n", "\"hush\"", " hush"] {
-            let dirty = with(variables, &[(variable, dirty)]);
-            let error = refused(opened(&dirty, &system_assigned()));
+        for id in ["undefined", "null", "hush\n", "\"hush\"", " hush"] {
+            let malformed = with(variables, &[(variable, id)]);
+            let error = creation_error(open_source(&malformed, &system_assigned()));
             assert_eq!(*error.code(), Code::InvalidConfiguration);
             let message = &error.details().message;
             assert!(
                 message.contains(variable) && !message.contains("hush"),
                 "{message}"
             );
-            // It is not looked at where the application names the identity.
-            assert!(opened(&dirty, &user_assigned(IdKind::ClientId, "an-id")).is_ok());
+            // The variable is not read if the options name the identity.
+            assert!(open_source(&malformed, &user_assigned(IdKind::ClientId, "an-id")).is_ok());
         }
     }
-    // Nor where another source is there.
+    // Nor is it read if another source is detected.
     let elsewhere = with(APP_SERVICE, &[(v::AZURE_CLIENT_ID, "undefined")]);
-    assert!(opened(&elsewhere, &system_assigned()).is_ok());
+    assert!(open_source(&elsewhere, &system_assigned()).is_ok());
 }
 
 #[test]
 fn base_url_is_trimmed_and_has_no_query() {
     let host = v::AZURE_POD_IDENTITY_AUTHORITY_HOST;
     for base in ["http://h", "http://h/", "http://h/ ", "http://h//\n"] {
-        let source = opened(&[(host, base)], &system_assigned()).expect("valid");
+        let source = open_source(&[(host, base)], &system_assigned()).expect("valid");
         assert_eq!(
             source.endpoint().without_query(),
             "http://h/metadata/identity/oauth2/token",
             "{base:?}"
         );
     }
-    let error = refused(opened(&[(host, "http://h?x=1")], &system_assigned()));
+    let error = creation_error(open_source(&[(host, "http://h?x=1")], &system_assigned()));
     assert_eq!(*error.code(), Code::PodIdentityHostMalformed);
 }

@@ -1,4 +1,4 @@
-//! What arrives from outside, spoiled at random: nothing panics, and what is read is in range.
+//! Randomly mutated input: parsing never panics, and every result is in range.
 
 use serde_json::Value;
 
@@ -12,20 +12,20 @@ use crate::token::Timestamp;
 const LAST_MILLIS: i64 = 8_640_000_000_000_000;
 const ROUNDS: usize = 1_500;
 
-/// A xorshift generator: the same texts at every run.
-struct Dice(u64);
+/// A xorshift generator, which produces the same texts in every run.
+struct Mutator(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Mutator {
+    fn next_below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).expect("small")
+        usize::try_from(self.0 % limit as u64).expect("small")
     }
 
-    /// The text with up to four characters changed, removed, doubled or put in.
-    fn spoil(&mut self, text: &str) -> String {
-        const ODD: [char; 20] = [
+    /// Changes, removes, duplicates or inserts one to four characters.
+    fn mutate(&mut self, text: &str) -> String {
+        const INSERTED: [char; 20] = [
             '0',
             '9',
             '-',
@@ -48,38 +48,41 @@ impl Dice {
             '%',
         ];
         let mut chars: Vec<char> = text.chars().collect();
-        for _ in 0..=self.roll(4) {
-            let (at, odd) = (self.roll(chars.len() + 1), ODD[self.roll(ODD.len())]);
-            match self.roll(4) {
-                0 if at < chars.len() => chars[at] = odd,
+        for _ in 0..=self.next_below(4) {
+            let (at, inserted) = (
+                self.next_below(chars.len() + 1),
+                INSERTED[self.next_below(INSERTED.len())],
+            );
+            match self.next_below(4) {
+                0 if at < chars.len() => chars[at] = inserted,
                 1 if at < chars.len() => {
                     chars.remove(at);
                 }
                 2 if at < chars.len() => chars.insert(at, chars[at]),
-                _ => chars.insert(at, odd),
+                _ => chars.insert(at, inserted),
             }
         }
         chars.into_iter().collect()
     }
 }
 
-fn each(texts: &[&str], mut check: impl FnMut(&str)) {
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+fn for_each_mutation(texts: &[&str], mut check: impl FnMut(&str)) {
+    let mut mutator = Mutator(0x9e37_79b9_7f4a_7c15);
     for text in texts {
         check(text);
         for _ in 0..ROUNDS {
-            check(&dice.spoil(text));
+            check(&mutator.mutate(text));
         }
     }
 }
 
 fn in_range(instant: Timestamp) -> bool {
-    // A date of 1970 with an offset east of UTC is before its beginning.
+    // A date in 1970 with an offset east of UTC may be before 1970 in UTC.
     (-86_400_000..=LAST_MILLIS).contains(&instant.millis())
 }
 
 #[test]
-fn expiries() {
+fn mutated_expiry_is_in_range() {
     let forms = [
         "1732145000",
         "1732145000.0",
@@ -92,16 +95,16 @@ fn expiries() {
         "Sun, 22 Nov 2026 04:05:06 GMT",
         "3599",
     ];
-    each(&forms, |text| {
+    for_each_mutation(&forms, |text| {
         for value in [
             Value::String(text.into()),
             serde_json::from_str(text).unwrap_or_default(),
         ] {
             for (on, within) in [(&value, &Value::Null), (&Value::Null, &value)] {
-                let read = expiry::parse_expiry(on, within, text, START, Some(START));
+                let expiry = expiry::parse_expiry(on, within, text, START, Some(START));
                 assert!(
-                    read.as_ref().is_none_or(|expiry| in_range(expiry.expires_on)),
-                    "{text:?} {read:?}"
+                    expiry.as_ref().is_none_or(|expiry| in_range(expiry.expires_on)),
+                    "{text:?} {expiry:?}"
                 );
             }
         }
@@ -109,7 +112,7 @@ fn expiries() {
 }
 
 #[test]
-fn bodies() {
+fn mutated_body_gives_a_valid_token_or_a_bounded_error() {
     let bodies = [
         r#"{"access_token":"t","expires_on":"1732145000","expires_in":3599,"error":null}"#,
         r#"{"error":"invalid_request","error_description":"Identity not found","correlation_id":"c"}"#,
@@ -119,12 +122,12 @@ fn bodies() {
         r#"{"ExceptionMessage":"x","ErrorCode":"y","Message":null,"errors":[{"code":"z","message":"m"}]}"#,
         r#"{"type":"about:blank","title":"t","status":403,"detail":"d","error_codes":[5,"6"],"timestamp":7}"#,
     ];
-    let source = opened(APP_SERVICE, &system_assigned()).expect("opened");
+    let source = open_source(APP_SERVICE, &system_assigned()).expect("a source");
     let error_context = ErrorContext::new(&*source);
     let request = source
         .request(&query(&system_assigned()), &platform(&[]))
         .expect("a request");
-    each(&bodies, |text| {
+    for_each_mutation(&bodies, |text| {
         if let Some(grant) = TokenResponse::parse(text.as_bytes())
             .and_then(|mut token_response| token_response.take_token(START, None))
         {
@@ -146,8 +149,8 @@ fn bodies() {
 }
 
 #[test]
-fn challenges() {
-    let source = opened(AZURE_ARC, &system_assigned()).expect("opened");
+fn mutated_challenge_is_rejected() {
+    let source = open_source(AZURE_ARC, &system_assigned()).expect("a source");
     let (query, platform) = (query(&system_assigned()), platform(&[]));
     let request = source.request(&query, &platform).expect("a request");
     let headers = [
@@ -155,21 +158,19 @@ fn challenges() {
         "basic Realm = \"/var/opt/azcmagent/tokens/abc.key\"",
         "Basic realm=\"",
     ];
-    each(&headers, |text| {
-        // There is no file at all, so no challenge can be answered.
-        let token_response = FakeResponse::new(401, "").challenge(text).to(&request);
+    for_each_mutation(&headers, |text| {
+        // The platform has no files, so no challenge can be answered.
+        let response = FakeResponse::new(401, "").challenge(text).to(&request);
         assert!(
-            source
-                .answer_challenge(&query, &token_response, &platform)
-                .is_err(),
+            source.answer_challenge(&query, &response, &platform).is_err(),
             "{text:?}"
         );
     });
 }
 
 #[test]
-fn waits() {
-    each(
+fn mutated_retry_after_keeps_plain_seconds() {
+    for_each_mutation(
         &[
             "120",
             "Fri, 15 Jan 2027 08:00:30 GMT",
@@ -177,20 +178,20 @@ fn waits() {
         ],
         |text| {
             let wait = parse_retry_after(text, START);
-            let bare = !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit());
-            assert!(wait.is_some() || !bare, "{text:?}");
+            let is_number = !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit());
+            assert!(wait.is_some() || !is_number, "{text:?}");
         },
     );
 }
 
 #[test]
-fn addresses() {
+fn mutated_endpoint_is_rejected_or_an_http_url() {
     let addresses = [
         "http://127.0.0.1:8081/msi/token?a=b",
         "https://[::1]:8443/token",
         "HTTP://LocalHost/Msi",
     ];
-    each(&addresses, |text| {
+    for_each_mutation(&addresses, |text| {
         let Ok(endpoint) = Endpoint::parse("X", &Code::MsiEndpointMalformed, text) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! The hosts against the tables of the wire contract.
+//! Tests of the sources against the tables of docs/wire-protocol.md.
 
 mod azure_arc;
 mod detection;
@@ -51,7 +51,7 @@ const WORKLOAD_IDENTITY: Variables<'_> = &[
     (v::AZURE_CLIENT_ID, "8f7d9c1e-0000-4000-8000-00000000000b"),
 ];
 
-/// A machine without files, but for these.
+/// Returns a platform whose only files are these.
 fn platform(files: &[(&str, FakeEntry)]) -> Platform {
     let fake = Arc::new(FakeFiles::default());
     for (path, entry) in files {
@@ -75,7 +75,7 @@ fn system_assigned() -> ApplicationOptions {
     options(|_| {})
 }
 
-/// What an application with these settings asks for.
+/// Returns the token query of an application with these options.
 fn query(options: &ApplicationOptions) -> TokenQuery {
     TokenQuery {
         resource: resource("https://vault.azure.net"),
@@ -87,18 +87,18 @@ fn query(options: &ApplicationOptions) -> TokenQuery {
     }
 }
 
-fn opened(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
+fn open_source(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
     create(&environment(variables), options, &platform(&[]))
 }
 
-fn refused(opened: SourceResult) -> Error {
-    opened.err().expect("refused")
+fn creation_error(result: SourceResult) -> Error {
+    result.err().expect("an error")
 }
 
-/// Some variables, others in their place.
+/// Returns the variables with others added or replaced.
 fn with<'a>(variables: Variables<'a>, others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let kept = variables
+    let unchanged = variables
         .iter()
         .filter(|(name, _)| !others.iter().any(|(other, _)| other == name));
-    kept.chain(others).copied().collect()
+    unchanged.chain(others).copied().collect()
 }

@@ -1,4 +1,4 @@
-//! Nothing secret shows in the `Debug` of anything.
+//! Secrets do not appear in `Debug` output.
 
 use super::*;
 use crate::error::Cause;
@@ -13,18 +13,18 @@ fn no_secret_shows_in_debug() {
     let options = system_assigned();
     let mut query = query(&options);
     query.refused_token_hash = Some("0123abcd".into());
-    let mut shown = Vec::new();
+    let mut output = Vec::new();
     for variables in [APP_SERVICE, MACHINE_LEARNING, SERVICE_FABRIC, WORKLOAD_IDENTITY] {
         let proxied = with(variables, &[(v::HTTPS_PROXY, "http://u:hush-password@proxy")]);
         let env = environment(&proxied);
-        let source = create(&env, &options, &platform).expect("opened");
+        let source = create(&env, &options, &platform).expect("a source");
         let request = source.request(&query, &platform).expect("a request");
         let response = FakeResponse::new(200, r#"{"access_token":"hush-token"}"#).to(&request);
-        shown.push(format!(
+        output.push(format!(
             "{request:?} {:?} {response:?} {:?}",
             request.headers, request.route
         ));
-        shown.push(format!(
+        output.push(format!(
             "{:?} {:?} {:?}",
             request.secrets,
             request.body,
@@ -39,17 +39,17 @@ fn no_secret_shows_in_debug() {
         Timestamp::from_secs(0),
         Timestamp::from_secs(9),
     );
-    let fault = TransportError {
+    let error = TransportError {
         kind: TransportErrorKind::ConnectionReset,
         cause: Some(Cause {
             code: None,
-            message: "words".into(),
+            message: "text".into(),
         }),
     };
-    shown.push(format!("{grant:?} {token:?} {fault:?} {query:?}"));
-    let shown = shown.concat();
-    assert!(shown.contains("<redacted>"));
-    assert!(!shown.contains("hush"), "{shown}");
+    output.push(format!("{grant:?} {token:?} {error:?} {query:?}"));
+    let output = output.concat();
+    assert!(output.contains("<redacted>"));
+    assert!(!output.contains("hush"), "{output}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn every_sent_secret_is_redacted_from_the_response() {
         (MACHINE_LEARNING, "hush-secret"),
         (WORKLOAD_IDENTITY, "hush-assertion"),
     ] {
-        let source = create(&environment(variables), &options, &platform).expect("opened");
+        let source = create(&environment(variables), &options, &platform).expect("a source");
         let request = source.request(&query(&options), &platform).expect("a request");
         let known: Vec<_> = request.secrets.iter().map(Secret::expose_secret).collect();
         assert_eq!(known, [secret]);

@@ -1,28 +1,28 @@
-//! What each host is sent, to the letter, and whom it cannot speak for.
+//! The exact requests to each source, and the identities that it supports.
 
 use super::*;
 use crate::http::{Method, Route};
 
 const RESOURCE_ID: &str = "/subscriptions/s/resourceGroups/g/providers/x/userAssignedIdentities/ä b";
 
-struct Sent {
+struct SentRequest {
     method: Method,
     url: String,
     headers: Vec<(&'static str, String)>,
     body: Option<String>,
 }
 
-fn sent(
+fn sent_request(
     variables: Variables<'_>,
     options: &ApplicationOptions,
     change: impl FnOnce(&mut TokenQuery),
-) -> Sent {
+) -> SentRequest {
     let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
-    let source = create(&environment(variables), options, &platform).expect("opened");
+    let source = create(&environment(variables), options, &platform).expect("a source");
     let mut query = query(options);
     change(&mut query);
     let request = source.request(&query, &platform).expect("a request");
-    Sent {
+    SentRequest {
         method: request.method,
         url: request.url.into(),
         headers: request
@@ -35,7 +35,7 @@ fn sent(
 }
 
 fn url(variables: Variables<'_>, options: &ApplicationOptions) -> String {
-    sent(variables, options, |_| {}).url
+    sent_request(variables, options, |_| {}).url
 }
 
 #[test]
@@ -90,14 +90,14 @@ fn each_source_sends_its_url_headers_and_body() {
         ),
     ];
     for (variables, url, own_headers, body) in rows {
-        let sent = sent(variables, &system_assigned(), |_| {});
+        let sent = sent_request(variables, &system_assigned(), |_| {});
         assert_eq!(sent.url, url);
         assert_eq!(sent.body.as_deref(), body);
         assert_eq!(
             sent.method,
             if body.is_some() { Method::Post } else { Method::Get }
         );
-        let everybodys = [
+        let common_headers = [
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),
             ("User-Agent", AGENT),
@@ -107,7 +107,7 @@ fn each_source_sends_its_url_headers_and_body() {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        assert_eq!(headers, [&everybodys, own_headers].concat(), "{url}");
+        assert_eq!(headers, [&common_headers, own_headers].concat(), "{url}");
     }
 }
 
@@ -172,9 +172,9 @@ fn each_identity_kind_is_sent_as_its_parameter_or_rejected() {
                 assert!(url.ends_with(&format!("&{parameter}={encoded}")), "{url}");
             }
             Err(code) => {
-                // At every use, not only at the first.
+                // Every call fails, not only the first.
                 for _ in 0..2 {
-                    let error = refused(opened(variables, &options));
+                    let error = creation_error(open_source(variables, &options));
                     assert_eq!(error.code().as_str(), code);
                     assert!(error.details().source.is_some() && !error.details().retryable);
                 }
@@ -214,13 +214,13 @@ fn parameters_are_sent_in_order() {
     }
     let mut system = options.clone();
     system.identity = Identity::SystemAssigned;
-    let fabric = sent(SERVICE_FABRIC, &system, |query| {
+    let fabric = sent_request(SERVICE_FABRIC, &system, |query| {
         query.refused_token_hash = Some("abc".into());
     });
     let expected =
         format!("?api-version=2019-07-01-preview&{common}&token_sha256_to_refresh=abc&{capabilities}");
     assert!(fabric.url.ends_with(&expected), "{}", fabric.url);
-    let shell = sent(CLOUD_SHELL, &system, |_| {});
+    let shell = sent_request(CLOUD_SHELL, &system, |_| {});
     assert_eq!(
         (shell.url.as_str(), shell.body.as_deref()),
         (
@@ -232,15 +232,15 @@ fn parameters_are_sent_in_order() {
 
 #[test]
 fn resource_is_encoded_like_encode_uri_component() {
-    let odd = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
+    let resource_text = "https://münchen.example/a+b?c=d&e#f'(g)*!~;,:@$%/[]{}|^`\"<>\\";
     let encoded = "https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2Bb%3Fc%3Dd%26e%23f'(g)*!~%3B%2C%3A%40%24%25%2F%5B%5D%7B%7D%7C%5E%60%22%3C%3E%5C";
     let escaped = encoded.replace('\'', "%27");
     for variables in [&[][..], CLOUD_SHELL] {
-        let sent = sent(variables, &system_assigned(), |query| {
-            query.resource = resource(odd);
+        let sent = sent_request(variables, &system_assigned(), |query| {
+            query.resource = resource(resource_text);
         });
-        let whole = sent.body.unwrap_or(sent.url);
-        let value = whole.split_once("resource=").expect("a resource").1;
+        let text = sent.body.unwrap_or(sent.url);
+        let value = text.split_once("resource=").expect("a resource").1;
         assert!([encoded, &escaped].contains(&value), "{value}");
     }
 }
@@ -325,7 +325,7 @@ fn azure_arc_endpoint_variable_needs_both_variables() {
         if !cfg!(target_os = "linux") && variables.len() < 2 {
             continue;
         }
-        let source = create(&environment(variables), &options, &agent).expect("opened");
+        let source = create(&environment(variables), &options, &agent).expect("a source");
         let request = source.request(&query(&options), &agent).expect("a request");
         assert!(request.url.as_str().starts_with(start), "{}", request.url);
     }
@@ -334,15 +334,15 @@ fn azure_arc_endpoint_variable_needs_both_variables() {
 #[test]
 fn machine_learning_uses_the_default_identity_without_an_option() {
     let variables = with(MACHINE_LEARNING, &[(v::DEFAULT_IDENTITY_CLIENT_ID, "default")]);
-    let scope = |options: &ApplicationOptions| {
-        let source = opened(&variables, options).expect("opened");
+    let partition = |options: &ApplicationOptions| {
+        let source = open_source(&variables, options).expect("a source");
         source.cache_partition().to_owned()
     };
     assert!(url(&variables, &system_assigned()).ends_with("&clientid=default"));
     let own = user_assigned(IdKind::ClientId, "own");
     assert!(url(&variables, &own).ends_with("&clientid=own"));
     assert_eq!(
-        (scope(&system_assigned()), scope(&own)),
+        (partition(&system_assigned()), partition(&own)),
         ("default".into(), "own".into())
     );
 }
@@ -360,9 +360,9 @@ fn only_service_fabric_is_pinned_and_only_workload_identity_uses_a_proxy() {
     ] {
         let platform = platform(&[(FILE, FakeEntry::File(b"assertion".to_vec()))]);
         let options = system_assigned();
-        // A proxy in the environment concerns nobody but the workload.
+        // Only a workload identity uses the proxy of the environment.
         let env = environment(&with(variables, &[(v::HTTPS_PROXY, "http://proxy:3128")]));
-        let source = create(&env, &options, &platform).expect("opened");
+        let source = create(&env, &options, &platform).expect("a source");
         let route = source
             .request(&query(&options), &platform)
             .expect("a request")
@@ -371,8 +371,8 @@ fn only_service_fabric_is_pinned_and_only_workload_identity_uses_a_proxy() {
             Route::Direct => 0,
             Route::PinnedCertificate(_) => 1,
             Route::TokenProxy { .. } => 3,
-            Route::ProxyAware(internet) => {
-                assert_eq!(internet.proxy.as_deref(), Some("http://proxy:3128"));
+            Route::ProxyAware(config) => {
+                assert_eq!(config.proxy.as_deref(), Some("http://proxy:3128"));
                 2
             }
         };

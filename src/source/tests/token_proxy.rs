@@ -1,4 +1,4 @@
-//! AKS identity bindings: the same request, by the cluster's proxy.
+//! AKS identity bindings: token requests through the cluster's proxy.
 
 use super::*;
 use crate::http::tls::Roots;
@@ -12,12 +12,12 @@ const DATA: (&str, &str) = (v::AZURE_KUBERNETES_CA_DATA, CERTIFICATE);
 const CA_FILE: (&str, &str) = (v::AZURE_KUBERNETES_CA_FILE, "/ca.pem");
 const BEHIND_PROXY: (&str, &str) = (v::HTTPS_PROXY, "\"not a URL\"");
 
-fn bound() -> ApplicationOptions {
+fn proxy_options() -> ApplicationOptions {
     options(|raw| raw.enable_azure_proxy = crate::options::UntypedValue::Boolean(true))
 }
 
 fn open_with(variables: Variables<'_>, options: &ApplicationOptions) -> SourceResult {
-    opened(&with(WORKLOAD_IDENTITY, variables), options)
+    open_source(&with(WORKLOAD_IDENTITY, variables), options)
 }
 
 fn token_files() -> Arc<FakeFiles> {
@@ -44,12 +44,12 @@ fn proxied_request_uses_its_server_name_and_certificates() {
         (&[PROXY, SNI], Some(SNI.1), Roots::default()),
         (&[PROXY, DATA], None, only.clone()),
         (&[PROXY, SNI, CA_FILE], Some(SNI.1), only.clone()),
-        // Another proxy has no part in it.
+        // `HTTPS_PROXY` is not read.
         (&[PROXY, SNI, DATA, BEHIND_PROXY], Some(SNI.1), only),
     ] {
         let files = token_files();
         files.put(CA_FILE.1, FakeEntry::Link(CERTIFICATE.into()));
-        let request = request_with(variables, &bound(), &files).expect("a request");
+        let request = request_with(variables, &proxy_options(), &files).expect("a request");
         let plain = request_with(&[], &system_assigned(), &files).expect("a request");
         assert_eq!(
             request.url.as_str(),
@@ -66,7 +66,7 @@ fn proxied_request_uses_its_server_name_and_certificates() {
         assert_eq!(
             text(&request.body),
             text(&plain.body),
-            "Entra gets what it would get"
+            "the form is the same as for Entra"
         );
     }
 }
@@ -83,7 +83,7 @@ fn token_proxy_path_precedes_the_authority_path() {
             (v::AZURE_AUTHORITY_HOST, "https://login.example/root/"),
             (v::AZURE_TENANT_ID, "T"),
         ];
-        let source = open_with(&variables, &bound()).expect("opened");
+        let source = open_with(&variables, &proxy_options()).expect("a source");
         assert_eq!(source.endpoint().with_query(&[]).as_str(), expected);
     }
 }
@@ -93,8 +93,8 @@ fn without_the_option_or_the_variables_nothing_changes() {
     for (variables, options) in [
         (&[PROXY, SNI, DATA, CA_FILE][..], system_assigned()),
         (&[SNI], system_assigned()),
-        (&[], bound()),
-        (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], bound()),
+        (&[], proxy_options()),
+        (&[(v::AZURE_KUBERNETES_TOKEN_PROXY, "")], proxy_options()),
     ] {
         let request = request_with(variables, &options, &token_files()).expect("a request");
         assert!(matches!(request.route, Route::ProxyAware(_)));
@@ -105,7 +105,7 @@ fn without_the_option_or_the_variables_nothing_changes() {
 #[test]
 fn invalid_variable_is_named_before_any_read() {
     let url = |text| vec![(v::AZURE_KUBERNETES_TOKEN_PROXY, text)];
-    for (variables, named) in [
+    for (variables, variable) in [
         (vec![SNI], "AZURE_KUBERNETES_SNI_NAME"),
         (vec![CA_FILE], "AZURE_KUBERNETES_CA_FILE"),
         (vec![DATA], "AZURE_KUBERNETES_CA_DATA"),
@@ -130,20 +130,23 @@ fn invalid_variable_is_named_before_any_read() {
             "AZURE_KUBERNETES_SNI_NAME",
         ),
     ] {
-        let error = refused(open_with(&variables, &bound()));
-        assert_eq!(*error.code(), Code::InvalidConfiguration, "{named}");
+        let error = creation_error(open_with(&variables, &proxy_options()));
+        assert_eq!(*error.code(), Code::InvalidConfiguration, "{variable}");
         let message = error.to_string();
-        assert!(message.contains(named) && !message.contains("hush"), "{message}");
+        assert!(
+            message.contains(variable) && !message.contains("hush"),
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn certificate_file_is_read_for_each_request() {
-    let (files, options) = (token_files(), bound());
+    let (files, options) = (token_files(), proxy_options());
     let roots = || request_with(&[PROXY, CA_FILE], &options, &files).map(|request| request.roots);
-    let holds = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));
-    let refused = || {
-        let error = roots().expect_err("no authority");
+    let write_file = |text: &str| files.put(CA_FILE.1, FakeEntry::File(text.as_bytes().to_vec()));
+    let assert_rejected = || {
+        let error = roots().expect_err("an error");
         assert_eq!(*error.code(), Code::InvalidConfiguration);
         let message = error.to_string();
         assert!(
@@ -151,42 +154,42 @@ fn certificate_file_is_read_for_each_request() {
             "{message}"
         );
     };
-    refused(); // The file does not exist.
-    holds("");
-    refused(); // Nothing was read before.
-    holds("no certificate");
-    refused();
-    holds(CERTIFICATE);
+    assert_rejected(); // The file does not exist.
+    write_file("");
+    assert_rejected(); // The file has had no earlier content.
+    write_file("not a certificate");
+    assert_rejected();
+    write_file(CERTIFICATE);
     let first = roots().expect("an authority");
     let both = format!("{CERTIFICATE}{CERTIFICATE}");
-    holds(&both);
+    write_file(&both);
     assert_eq!(
         roots().expect("an authority"),
         Roots::Only(Pem::new(both.as_bytes()))
     );
-    holds(CERTIFICATE);
+    write_file(CERTIFICATE);
     assert_eq!(roots().expect("an authority"), first);
-    holds(""); // In the middle of a replacement.
-    assert_eq!(roots().expect("the one before"), first);
-    holds("no certificate");
-    refused();
+    write_file(""); // During a replacement.
+    assert_eq!(roots().expect("the earlier authority"), first);
+    write_file("not a certificate");
+    assert_rejected();
     files.put(CA_FILE.1, FakeEntry::Locked);
-    refused();
+    assert_rejected();
 }
 
 #[test]
 fn custom_client_is_rejected_if_proxy_has_own_server_name_or_certificates() {
-    let mut by_caller = bound();
-    by_caller.has_custom_transport = true;
-    for (variables, is_taken) in [
+    let mut custom_client = proxy_options();
+    custom_client.has_custom_transport = true;
+    for (variables, is_accepted) in [
         (&[PROXY][..], true),
         (&[PROXY, SNI], false),
         (&[PROXY, DATA], false),
         (&[], true),
     ] {
-        let opened = open_with(variables, &by_caller);
-        assert_eq!(opened.is_ok(), is_taken, "{variables:?}");
-        if let Err(error) = opened {
+        let result = open_with(variables, &custom_client);
+        assert_eq!(result.is_ok(), is_accepted, "{variables:?}");
+        if let Err(error) = result {
             assert!(error.to_string().contains("system.enableAzureProxy"), "{error}");
         }
     }

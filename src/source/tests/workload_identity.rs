@@ -1,4 +1,4 @@
-//! A workload's exchange of one token for another.
+//! Requests of a workload identity, and the validation of its variables and its file.
 
 use super::*;
 use crate::http::Method;
@@ -6,7 +6,7 @@ use crate::http::Method;
 const TENANT: &str = "8f7d9c1e-0000-4000-8000-00000000000a";
 const CLIENT: &str = "8f7d9c1e-0000-4000-8000-00000000000b";
 
-fn holding(bytes: &[u8]) -> Platform {
+fn with_assertion(bytes: &[u8]) -> Platform {
     platform(&[(FILE, FakeEntry::File(bytes.to_vec()))])
 }
 
@@ -18,8 +18,8 @@ fn request(
     create(&environment(variables), options, platform)?.request(&query(options), platform)
 }
 
-/// The pairs of a form, decoded.
-fn decoded(form: &str) -> Vec<(String, String)> {
+/// Decodes a form into its pairs.
+fn decode_form(form: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(text)
             .decode_utf8()
@@ -34,14 +34,14 @@ fn decoded(form: &str) -> Vec<(String, String)> {
 
 #[test]
 fn token_request_form_has_the_federated_credential_fields() {
-    let platform = holding(b" header.pay+load.sign_ature=\n");
+    let platform = with_assertion(b" header.pay+load.sign_ature=\n");
     let request = request(WORKLOAD_IDENTITY, &system_assigned(), &platform).expect("a request");
     assert_eq!(request.method, Method::Post);
     assert_eq!(
         request.url.as_str(),
         format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token")
     );
-    let form = decoded(request.body.as_ref().expect("a form").expose_secret());
+    let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
     let expected = [
         ("grant_type", "client_credentials"),
         ("client_id", CLIENT),
@@ -67,9 +67,9 @@ fn capabilities_are_sent_in_the_form_only() {
     let options = options(|raw| {
         raw.client_capabilities = crate::options::UntypedValue::Array(vec!["CP1".into(), "other".into()]);
     });
-    let request = request(WORKLOAD_IDENTITY, &options, &holding(b"assertion")).expect("a request");
+    let request = request(WORKLOAD_IDENTITY, &options, &with_assertion(b"assertion")).expect("a request");
     assert_eq!(request.url.query(), None);
-    let form = decoded(request.body.as_ref().expect("a form").expose_secret());
+    let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
     let claims = r#"{"access_token":{"xms_cc":{"values":["CP1","other"]}}}"#;
     assert_eq!(form[5], ("claims".into(), claims.into()));
 }
@@ -84,9 +84,9 @@ fn byte_order_mark_before_the_assertion_is_removed() {
         let request = request(
             WORKLOAD_IDENTITY,
             &system_assigned(),
-            &holding(content.as_bytes()),
+            &with_assertion(content.as_bytes()),
         );
-        let form = decoded(
+        let form = decode_form(
             request
                 .expect("a request")
                 .body
@@ -103,7 +103,7 @@ fn byte_order_mark_before_the_assertion_is_removed() {
     let error = request(
         WORKLOAD_IDENTITY,
         &system_assigned(),
-        &holding("\u{feff}\n".as_bytes()),
+        &with_assertion("\u{feff}\n".as_bytes()),
     );
     assert!(error.expect_err("empty").to_string().contains("is empty"));
 }
@@ -121,7 +121,7 @@ fn invalid_proxy_url_names_its_variable_and_is_not_repeated() {
         (v::HTTPS_PROXY_LOWER, "https:"),
         (v::HTTPS_PROXY_LOWER, "hush"),
     ] {
-        let error = refused(opened(
+        let error = creation_error(open_source(
             &with(WORKLOAD_IDENTITY, &[(variable, proxy)]),
             &system_assigned(),
         ));
@@ -137,7 +137,7 @@ fn invalid_proxy_url_names_its_variable_and_is_not_repeated() {
 #[test]
 fn unused_proxy_variable_is_not_validated() {
     for others in [
-        // The lower-case spelling wins, and an asterisk means that there is none.
+        // The lower-case name takes precedence, and an asterisk in `NO_PROXY` disables the proxy.
         &[
             (v::HTTPS_PROXY_LOWER, "http://proxy:3128"),
             (v::HTTPS_PROXY, "\"x\""),
@@ -147,10 +147,10 @@ fn unused_proxy_variable_is_not_validated() {
         &[(v::HTTPS_PROXY, " HTTP://u:p@proxy:3128/ ")],
         &[(v::HTTPS_PROXY, "https://[::1]:3128")],
     ] {
-        let opened = opened(&with(WORKLOAD_IDENTITY, others), &system_assigned());
-        assert!(opened.is_ok(), "{others:?}");
+        let result = open_source(&with(WORKLOAD_IDENTITY, others), &system_assigned());
+        assert!(result.is_ok(), "{others:?}");
     }
-    // No other source goes over the internet.
+    // No other source uses a proxy.
     for variables in [
         &[][..],
         APP_SERVICE,
@@ -160,20 +160,20 @@ fn unused_proxy_variable_is_not_validated() {
         SERVICE_FABRIC,
     ] {
         let proxied = with(variables, &[(v::HTTPS_PROXY, "\"x\"")]);
-        assert!(opened(&proxied, &system_assigned()).is_ok());
+        assert!(open_source(&proxied, &system_assigned()).is_ok());
     }
 }
 
 #[test]
 fn client_id_option_overrides_the_environment() {
     let options = user_assigned(IdKind::ClientId, "own");
-    let platform = holding(b"assertion");
+    let platform = with_assertion(b"assertion");
     for variables in [
         WORKLOAD_IDENTITY,
         &with(WORKLOAD_IDENTITY, &[(v::AZURE_CLIENT_ID, "")]),
     ] {
         let request = request(variables, &options, &platform).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose_secret());
+        let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[1], ("client_id".into(), "own".into()));
     }
 }
@@ -185,7 +185,7 @@ fn authority_host_is_used_with_or_without_trailing_slashes() {
         "https://login.microsoftonline.us//",
     ] {
         let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_AUTHORITY_HOST, authority)]);
-        let request = request(&variables, &system_assigned(), &holding(b"a")).expect("a request");
+        let request = request(&variables, &system_assigned(), &with_assertion(b"a")).expect("a request");
         assert_eq!(
             request.url.as_str(),
             format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")
@@ -195,7 +195,7 @@ fn authority_host_is_used_with_or_without_trailing_slashes() {
 
 #[test]
 fn tenant_must_be_a_guid_or_domain() {
-    for (tenant, good) in [
+    for (tenant, is_valid) in [
         (TENANT, true),
         ("contoso.onmicrosoft.com", true),
         ("a/b", false),
@@ -204,9 +204,9 @@ fn tenant_must_be_a_guid_or_domain() {
         ("ä", false),
     ] {
         let variables = with(WORKLOAD_IDENTITY, &[(v::AZURE_TENANT_ID, tenant)]);
-        let opened = opened(&variables, &system_assigned());
-        assert_eq!(opened.is_ok(), good, "{tenant}");
-        if let Err(error) = opened {
+        let result = open_source(&variables, &system_assigned());
+        assert_eq!(result.is_ok(), is_valid, "{tenant}");
+        if let Err(error) = result {
             assert_eq!(*error.code(), Code::InvalidConfiguration);
             assert!(error.to_string().contains("AZURE_TENANT_ID"), "{error}");
         }
@@ -215,23 +215,23 @@ fn tenant_must_be_a_guid_or_domain() {
 
 #[test]
 fn invalid_assertion_file_is_named_with_its_problem() {
-    for (entry, said) in [
+    for (entry, expected) in [
         (None, "cannot be read"),
         (Some(FakeEntry::Locked), "cannot be read"),
-        (Some(FakeEntry::Pipe), "is no regular file"),
+        (Some(FakeEntry::Pipe), "is not a regular file"),
         (
             Some(FakeEntry::File(vec![b'a'; 65_537])),
-            "is larger than a token",
+            "is too large for a token",
         ),
-        (Some(FakeEntry::File(vec![0xff])), "holds no text"),
+        (Some(FakeEntry::File(vec![0xff])), "is not UTF-8 text"),
         (Some(FakeEntry::File(b" \n".to_vec())), "is empty"),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err(said);
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err(expected);
         assert_eq!(*error.code(), Code::UnableToReadSecretFile);
         let message = &error.details().message;
         assert!(
-            message.contains(said)
+            message.contains(expected)
                 && message.contains(FILE)
                 && message.contains("AZURE_FEDERATED_TOKEN_FILE"),
             "{message}"
@@ -244,11 +244,11 @@ fn assertion_file_is_read_for_each_request_through_links() {
     let files = Arc::new(FakeFiles::default());
     let platform = test_support::platform(&FakeClock::new(), &files);
     let options = system_assigned();
-    let source = create(&environment(WORKLOAD_IDENTITY), &options, &platform).expect("opened");
+    let source = create(&environment(WORKLOAD_IDENTITY), &options, &platform).expect("a source");
     for assertion in ["first", "second"] {
         files.put(FILE, FakeEntry::Link(assertion.into()));
         let request = source.request(&query(&options), &platform).expect("a request");
-        let form = decoded(request.body.as_ref().expect("a form").expose_secret());
+        let form = decode_form(request.body.as_ref().expect("a form").expose_secret());
         assert_eq!(form[4].1, assertion);
     }
     assert_eq!(files.reads(), 2);
@@ -257,18 +257,18 @@ fn assertion_file_is_read_for_each_request_through_links() {
 #[test]
 fn missing_client_id_is_an_error_without_fallback_to_imds() {
     let pod = &WORKLOAD_IDENTITY[..2];
-    let chosen = options(|raw| raw.source = "WorkloadIdentity".into());
+    let with_source = options(|raw| raw.source = "WorkloadIdentity".into());
     for options in [
         system_assigned(),
         user_assigned(IdKind::ObjectId, "i"),
         user_assigned(IdKind::ResourceId, "i"),
-        chosen,
+        with_source,
     ] {
         assert_eq!(
             detect_name(&environment(pod), &options, &platform(&[])),
             SourceName::WorkloadIdentity
         );
-        let error = refused(opened(pod, &options));
+        let error = creation_error(open_source(pod, &options));
         assert_eq!(*error.code(), Code::InvalidConfiguration);
         assert!(!error.details().unavailable, "{error}");
         assert_eq!(error.details().source, Some(SourceName::WorkloadIdentity));
@@ -281,9 +281,9 @@ fn missing_client_id_is_an_error_without_fallback_to_imds() {
             assert!(error.to_string().contains(word), "{error}");
         }
     }
-    let nodes = options(|raw| raw.source = "Imds".into());
-    let opened = opened(pod, &nodes).expect("chosen");
-    assert_eq!(opened.name(), SourceName::DefaultToImds);
+    let imds_only = options(|raw| raw.source = "Imds".into());
+    let result = open_source(pod, &imds_only).expect("a source");
+    assert_eq!(result.name(), SourceName::DefaultToImds);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn only_a_missing_file_makes_the_credential_unavailable() {
         (Some(FakeEntry::File(vec![0xff])), false),
     ] {
         let files: Vec<_> = entry.map(|entry| (FILE, entry)).into_iter().collect();
-        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err("none");
+        let error = request(WORKLOAD_IDENTITY, &system_assigned(), &platform(&files)).expect_err("an error");
         assert_eq!(error.details().unavailable, is_unavailable, "{error}");
     }
 }

@@ -75,7 +75,7 @@ struct ModelToken {
     failures: u32,
 }
 
-/// A simple model of the cache.
+/// A model of the cache that follows docs/api.md.
 #[derive(Default)]
 struct Model {
     tokens: [Option<ModelToken>; KEYS],

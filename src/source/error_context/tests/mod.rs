@@ -1,4 +1,4 @@
-//! What a reader of an error learns, and what nobody does.
+//! Tests of error messages and of their redaction.
 
 mod redaction;
 mod remedies;
@@ -22,8 +22,8 @@ const APP_SERVICE: &[(&str, &str)] = &[
     (v::IDENTITY_HEADER, SECRET),
 ];
 
-/// A host and what it is sent.
-fn asked(variables: &[(&str, &str)]) -> (ErrorContext, Request) {
+/// Returns the error context and the request of the source with these variables.
+fn context_and_request(variables: &[(&str, &str)]) -> (ErrorContext, Request) {
     let platform = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
     let options = options(|_| {});
     let source = source::create(&environment(variables), &options, &platform).expect("opened");
@@ -39,15 +39,15 @@ fn asked(variables: &[(&str, &str)]) -> (ErrorContext, Request) {
     (ErrorContext::new(&*source), request)
 }
 
-fn refusal_of(variables: &[(&str, &str)], status: u16, body: &str) -> Error {
-    let (error_context, request) = asked(variables);
+fn response_error_of(variables: &[(&str, &str)], status: u16, body: &str) -> Error {
+    let (error_context, request) = context_and_request(variables);
     error_context.response_error(&FakeResponse::new(status, body).to(&request), None, 2, true)
 }
 
-fn refusal(status: u16, body: &str) -> Error {
-    refusal_of(APP_SERVICE, status, body)
+fn response_error(status: u16, body: &str) -> Error {
+    response_error_of(APP_SERVICE, status, body)
 }
 
 fn message(status: u16, body: &str) -> String {
-    refusal(status, body).details().message.clone()
+    response_error(status, body).details().message.clone()
 }

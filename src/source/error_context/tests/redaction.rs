@@ -1,8 +1,8 @@
-//! What nobody learns from a message: secrets and tokens, however they are echoed.
+//! Redaction of secrets and tokens that an endpoint echoes.
 
 use super::*;
 
-/// How an endpoint may echo what it was sent.
+/// Returns texts in which an endpoint may echo a secret.
 fn echoes(secret: &str) -> Vec<String> {
     vec![
         format!("You sent {secret}!"),
@@ -13,7 +13,7 @@ fn echoes(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Bodies that hold a text wherever a text can stand.
+/// Returns bodies that contain a text in every possible field.
 fn bodies(plain: &str) -> Vec<String> {
     let text = serde_json::Value::from(plain).to_string();
     vec![
@@ -27,7 +27,7 @@ fn bodies(plain: &str) -> Vec<String> {
     ]
 }
 
-fn shown(error: &Error) -> String {
+fn output(error: &Error) -> String {
     format!("{error} {error:?}").to_lowercase()
 }
 
@@ -36,8 +36,8 @@ fn echoed_secret_is_removed() {
     for echo in echoes(SECRET) {
         for body in bodies(&echo) {
             for status in [200, 400, 500] {
-                let shown = shown(&refusal(status, &body));
-                assert!(!shown.contains("hush-header"), "{shown}");
+                let output = output(&response_error(status, &body));
+                assert!(!output.contains("hush-header"), "{output}");
             }
         }
     }
@@ -48,8 +48,8 @@ fn echoed_token_is_removed() {
     for echo in [JWT.to_owned(), format!("Bearer {JWT}, {JWT}"), format!("x{JWT}")] {
         for body in bodies(&echo) {
             for status in [200, 400, 500] {
-                let shown = shown(&refusal(status, &body));
-                assert!(!shown.contains("eyj") && !shown.contains("c2ln"), "{shown}");
+                let output = output(&response_error(status, &body));
+                assert!(!output.contains("eyj") && !output.contains("c2ln"), "{output}");
             }
         }
     }
@@ -59,8 +59,8 @@ fn echoed_token_is_removed() {
 fn secret_split_by_control_characters_is_removed() {
     for separator in ["\0", "\n", "\r\n", "\t", "\u{1b}", "\u{85}", " \n "] {
         for body in bodies(&format!("Hush-He{separator}ader-5")) {
-            let shown = shown(&refusal(400, &body));
-            assert!(!shown.contains("hush-he"), "{separator:?}: {shown}");
+            let output = output(&response_error(400, &body));
+            assert!(!output.contains("hush-he"), "{separator:?}: {output}");
         }
     }
 }
@@ -70,8 +70,8 @@ fn token_split_by_control_characters_is_removed() {
     let (head, tail) = JWT.split_at(30);
     for separator in ["\0", "\n", "\r\n"] {
         for body in bodies(&format!("{head}{separator}{tail}")) {
-            let shown = shown(&refusal(400, &body));
-            assert!(!shown.contains("c2lnlw5hdhvyzq"), "{separator:?}: {shown}");
+            let output = output(&response_error(400, &body));
+            assert!(!output.contains("c2lnlw5hdhvyzq"), "{separator:?}: {output}");
         }
     }
 }
@@ -81,8 +81,8 @@ fn secret_containing_blanks_is_removed() {
     for secret in ["hush  header", "hush\theader", " hush header "] {
         let variables = [APP_SERVICE[0], (v::IDENTITY_HEADER, secret)];
         for body in bodies(secret) {
-            let shown = shown(&refusal_of(&variables, 400, &body));
-            assert!(!shown.contains("hush"), "{secret:?}: {shown}");
+            let output = output(&response_error_of(&variables, 400, &body));
+            assert!(!output.contains("hush"), "{secret:?}: {output}");
         }
     }
 }
@@ -96,11 +96,11 @@ fn non_json_success_body_is_not_quoted() {
         "\"an-opaque-token\"",
     ] {
         for status in [200, 201, 204, 299] {
-            let said = message(status, body);
-            assert!(!said.contains("opaque"), "{said}");
+            let message = message(status, body);
+            assert!(!message.contains("opaque"), "{message}");
         }
     }
-    assert!(message(200, "an-opaque-token").contains("no JSON object"));
+    assert!(message(200, "an-opaque-token").contains("not a JSON object"));
     assert!(message(200, r#"{"expires_in":5}"#).contains("without a token"));
     let both = message(
         200,
@@ -111,8 +111,8 @@ fn non_json_success_body_is_not_quoted() {
 
 #[test]
 fn secret_of_any_characters_is_removed() {
-    // Empty after trimming: nothing to look for, and no endless loop over nothing.
-    let (error_context, mut request) = asked(APP_SERVICE);
+    // The first secret is empty after trimming and must not match endlessly.
+    let (error_context, mut request) = context_and_request(APP_SERVICE);
     request.secrets = ["  ", ".*(", ".*([a-z]"]
         .map(|secret| Secret::new(secret.into()))
         .to_vec();
@@ -137,21 +137,21 @@ fn short_secret_leaves_the_service_message_intact() {
     ] {
         let variables = [APP_SERVICE[0], (v::IDENTITY_HEADER, secret)];
         let body = format!(r#"{{"error":"{code}","error_description":"the {secret} is wrong: {code}"}}"#);
-        let error = refusal_of(&variables, 400, &body);
+        let error = response_error_of(&variables, 400, &body);
         assert_eq!(error.code().as_str(), code);
-        let words = format!("the {secret} is wrong: {code}");
-        assert!(error.details().message.contains(&words), "{error}");
+        let echo = format!("the {secret} is wrong: {code}");
+        assert!(error.details().message.contains(&echo), "{error}");
     }
 }
 
 #[test]
 fn secrets_of_earlier_attempts_are_removed() {
-    let (error_context, request) = asked(APP_SERVICE);
+    let (error_context, request) = context_and_request(APP_SERVICE);
     error_context.add_secrets([Secret::new("an-earlier-key".into())]);
-    let words = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
+    let echo = "an%2Dearlier%2Dkey and &#72;ush-Header-5";
     let cause = Cause {
         code: None,
-        message: format!("certificate not valid for name {words}\nand more"),
+        message: format!("certificate not valid for name {echo}\nand more"),
     };
     error_context.response_error(&FakeResponse::new(400, "").to(&request), None, 1, false);
     for kind in [
@@ -160,26 +160,26 @@ fn secrets_of_earlier_attempts_are_removed() {
         TransportErrorKind::CustomClient,
         TransportErrorKind::InvalidRequest,
     ] {
-        let fault = TransportError {
+        let transport_error = TransportError {
             kind,
             cause: Some(cause.clone()),
         };
-        let shown = shown(&error_context.transport_error(&fault, 1, false));
+        let output = output(&error_context.transport_error(&transport_error, 1, false));
         assert_eq!(
-            shown.matches("name <redacted> and <redacted> and more").count(),
+            output.matches("name <redacted> and <redacted> and more").count(),
             3,
-            "{shown}"
+            "{output}"
         );
     }
-    let error = Error::new(Code::InvalidFilePath, format!("a challenge names {words}"))
+    let error = Error::new(Code::InvalidFilePath, format!("a challenge names {echo}"))
         .map_details(|details| details.cause = Some(cause.clone()));
-    let shown = shown(&error_context.with_source(error, 1));
+    let output = output(&error_context.with_source(error, 1));
     assert!(
-        shown.contains("names <redacted> and <redacted>") && !shown.contains("earlier"),
-        "{shown}"
+        output.contains("names <redacted> and <redacted>") && !output.contains("earlier"),
+        "{output}"
     );
     let message = error_context
-        .tenant_mismatch("t", &format!("x{words}"))
+        .tenant_mismatch("t", &format!("x{echo}"))
         .details()
         .message
         .clone();
@@ -187,7 +187,7 @@ fn secrets_of_earlier_attempts_are_removed() {
         message.contains("<redacted>") && !message.contains("earlier"),
         "{message}"
     );
-    assert_eq!(error_context.redact(words), "<redacted> and <redacted>");
+    assert_eq!(error_context.redact(echo), "<redacted> and <redacted>");
 }
 
 #[test]
@@ -197,6 +197,6 @@ fn malformed_body_that_may_contain_a_token_is_not_quoted() {
         r#"{"access_token":"opaque-token""#,
         "access_token=opaque-token",
     ] {
-        assert!(!shown(&refusal(400, body)).contains("opaque"), "{body}");
+        assert!(!output(&response_error(400, body)).contains("opaque"), "{body}");
     }
 }

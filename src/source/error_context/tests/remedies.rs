@@ -1,11 +1,11 @@
-//! What a message advises, and what it is recognised by.
+//! The remedies of known errors, and the texts that identify these errors.
 
 use super::*;
 
 #[test]
 fn new_federated_credential_is_recognized_by_its_error_codes() {
-    let (_, request) = asked(APP_SERVICE);
-    for (words, is_missing) in [
+    let (_, request) = context_and_request(APP_SERVICE);
+    for (description, is_missing) in [
         (
             "AADSTS70021: No matching federated identity record found for presented assertion.",
             true,
@@ -30,11 +30,11 @@ fn new_federated_credential_is_recognized_by_its_error_codes() {
             false,
         ),
     ] {
-        let body = format!(r#"{{"error":"invalid_request","error_description":"{words}"}}"#);
-        let token_response = |status| FakeResponse::new(status, body.as_str()).to(&request);
-        assert_eq!(is_identity_missing(&token_response(400)), is_missing, "{words}");
-        assert_eq!(is_identity_missing(&token_response(401)), is_missing, "{words}");
-        assert!(!is_identity_missing(&token_response(200)), "{words}");
+        let body = format!(r#"{{"error":"invalid_request","error_description":"{description}"}}"#);
+        let response = |status| FakeResponse::new(status, body.as_str()).to(&request);
+        assert_eq!(is_identity_missing(&response(400)), is_missing, "{description}");
+        assert_eq!(is_identity_missing(&response(401)), is_missing, "{description}");
+        assert!(!is_identity_missing(&response(200)), "{description}");
     }
 }
 
@@ -43,9 +43,9 @@ fn unknown_identity_is_shown_if_well_formed() {
     let guid = "1f2e3d4c-0000-4aaa-8bbb-123456789abc";
     let path =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
-    let said = |id: Option<&str>, words: &str| {
-        let (error_context, request) = asked(APP_SERVICE);
-        let body = format!(r#"{{"error":"e","error_description":"{words}"}}"#);
+    let message_for = |id: Option<&str>, description: &str| {
+        let (error_context, request) = context_and_request(APP_SERVICE);
+        let body = format!(r#"{{"error":"e","error_description":"{description}"}}"#);
         let response = FakeResponse::new(400, &body).to(&request);
         let error = error_context
             .with_identity(id)
@@ -57,28 +57,28 @@ fn unknown_identity_is_shown_if_well_formed() {
         "No MSI found for specified ClientId",
         "AADSTS700016: x",
     ];
-    for words in unknown {
+    for description in unknown {
         for id in [guid, path] {
-            let message = said(Some(id), words);
+            let message = message_for(Some(id), description);
             assert!(
                 message.ends_with(&format!("The request named {id}.")),
                 "{message}"
             );
         }
         for id in [None, Some("my-hush-secret"), Some("/subscriptions/hush secret")] {
-            let message = said(id, words);
+            let message = message_for(id, description);
             assert!(
                 !message.contains("The request named") && !message.contains("hush"),
                 "{message}"
             );
         }
     }
-    assert!(!said(Some(guid), "AADSTS500011: x").contains(guid));
+    assert!(!message_for(Some(guid), "AADSTS500011: x").contains(guid));
 }
 
 #[test]
 fn known_errors_have_a_remedy() {
-    for (said, remedy) in [
+    for (text, remedy) in [
         ("Identity not found", "Assign a managed identity"),
         (
             "No User Assigned or Delegated Managed Identity found for specified ClientId",
@@ -94,7 +94,7 @@ fn known_errors_have_a_remedy() {
         ),
         (
             "AADSTS500011: The resource principal named x was not found",
-            "check the audience",
+            "check the resource",
         ),
         (
             "AADSTS700211: No matching federated identity record",
@@ -106,7 +106,7 @@ fn known_errors_have_a_remedy() {
         ),
         (
             "AADSTS700024: Client assertion is not within its valid time range",
-            "no copy of it",
+            "not a copy of it",
         ),
         (
             "Unable to load the proper Managed Identity.",
@@ -123,8 +123,8 @@ fn known_errors_have_a_remedy() {
         ("AADSTS700016: Application was not found", "AZURE_CLIENT_ID"),
     ] {
         for body in [
-            format!(r#"{{"error":"e","error_description":"{said}"}}"#),
-            said.to_owned(),
+            format!(r#"{{"error":"e","error_description":"{text}"}}"#),
+            text.to_owned(),
         ] {
             let message = message(400, &body);
             assert!(message.contains(remedy) && message.ends_with('.'), "{message}");
@@ -140,7 +140,7 @@ fn container_host_403_reports_missing_imds() {
         "cannot reach 169.254.169.254:80",
         "connectex: x",
     ] {
-        let error = refusal_of(&[], 403, body);
+        let error = response_error_of(&[], 403, body);
         assert_eq!(*error.code(), Code::UnreachableNetwork);
         let details = error.details();
         assert_eq!((details.status, details.retryable), (Some(403), false));
@@ -150,7 +150,7 @@ fn container_host_403_reports_missing_imds() {
         (403, "A socket operation was attempted to an unreachable network"),
         (400, "connectex"),
     ] {
-        assert_eq!(*refusal_of(&[], status, body).code(), Code::FailedResponse);
+        assert_eq!(*response_error_of(&[], status, body).code(), Code::FailedResponse);
     }
 }
 
@@ -162,7 +162,10 @@ fn error_without_message_has_the_remedy_of_its_source() {
     ];
     for (variables, variable) in [(APP_SERVICE, "IDENTITY_HEADER"), (&learning, "MSI_SECRET")] {
         for (status, body) in [(403, ""), (401, ""), (403, "{}"), (403, "<html>Forbidden</html>")] {
-            let message = refusal_of(variables, status, body).details().message.clone();
+            let message = response_error_of(variables, status, body)
+                .details()
+                .message
+                .clone();
             assert!(
                 message.contains(&format!("The secret in {variable}")),
                 "{message}"
@@ -175,12 +178,15 @@ fn error_without_message_has_the_remedy_of_its_source() {
             (401, r#"{"error":"unauthorized_client"}"#),
             (403, r#"{"message":"Identity not found"}"#),
         ] {
-            let message = refusal_of(variables, status, body).details().message.clone();
+            let message = response_error_of(variables, status, body)
+                .details()
+                .message
+                .clone();
             assert!(!message.contains("The secret in"), "{message}");
         }
     }
     assert!(
-        refusal_of(&[], 403, "")
+        response_error_of(&[], 403, "")
             .details()
             .message
             .ends_with("answered 403.")

@@ -1,4 +1,4 @@
-//! What an endpoint answered in place of a token.
+//! Errors for responses without a token.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn message_contains_endpoint_response_and_ids() {
     let body = r#"{"error":"invalid_request","error_description":"Not today.","error_codes":[70021,700211],
         "timestamp":"2027-01-15 08:00:00Z","correlation_id":"c-1","trace_id":"t-1"}"#;
-    let error = refusal(400, body);
+    let error = response_error(400, body);
     let details = error.details();
     assert_eq!(
         details.message,
@@ -26,7 +26,7 @@ fn message_contains_endpoint_response_and_ids() {
 
 #[test]
 fn each_error_format_gives_code_and_message() {
-    for (body, code, words) in [
+    for (body, code, expected) in [
         (
             r#"{"error":"invalid_resource","error_description":"Words"}"#,
             "invalid_resource",
@@ -98,12 +98,12 @@ fn each_error_format_gives_code_and_message() {
         ("{}", "managed_identity_failed_response", "answered 502."),
         ("[1]", "managed_identity_failed_response", "[1]"),
     ] {
-        let error = refusal(502, body);
+        let error = response_error(502, body);
         assert_eq!(error.code().as_str(), code, "{body}");
         let details = error.details();
         assert_eq!(details.status, Some(502), "{body}");
         assert!(
-            details.message.contains("answered 502") && details.message.contains(words),
+            details.message.contains("answered 502") && details.message.contains(expected),
             "{error}"
         );
     }
@@ -117,13 +117,15 @@ fn service_correlation_id_is_read_from_every_format() {
         r#"{"error":{"code":"X","correlationId":"the-id"}}"#,
     ] {
         assert_eq!(
-            refusal(400, body).details().correlation_id.as_deref(),
+            response_error(400, body).details().correlation_id.as_deref(),
             Some("the-id"),
             "{body}"
         );
     }
     assert_eq!(
-        refusal(400, r#"{"correlation_id":""}"#).details().correlation_id,
+        response_error(400, r#"{"correlation_id":""}"#)
+            .details()
+            .correlation_id,
         None
     );
 }
@@ -142,37 +144,43 @@ fn implausible_error_code_is_ignored() {
         SECRET,
     ] {
         let body = format!(r#"{{"error":"{code}","error_description":"Words"}}"#);
-        let error = refusal(400, &body);
+        let error = response_error(400, &body);
         assert_eq!(*error.code(), Code::FailedResponse, "{code}");
     }
     for code in ["AADSTS70021", "invalid_request", "Some.Code-1", &"x".repeat(100)] {
-        let error = refusal(400, &format!(r#"{{"error":"{code}"}}"#));
+        let error = response_error(400, &format!(r#"{{"error":"{code}"}}"#));
         assert_eq!(error.code().as_str(), code);
     }
 }
 
 #[test]
 fn quoted_message_is_limited_to_500_characters() {
-    let words = |count| message(400, &format!(r#"{{"message":"{}"}}"#, "ä".repeat(count)));
+    let message_with = |count| message(400, &format!(r#"{{"message":"{}"}}"#, "ä".repeat(count)));
     let quoted = |message: &str| message.chars().filter(|c| *c == 'ä').count();
-    assert_eq!((quoted(&words(500)), words(500).contains('…')), (500, false));
-    assert_eq!((quoted(&words(501)), words(501).contains('…')), (500, true));
+    assert_eq!(
+        (quoted(&message_with(500)), message_with(500).contains('…')),
+        (500, false)
+    );
+    assert_eq!(
+        (quoted(&message_with(501)), message_with(501).contains('…')),
+        (500, true)
+    );
     assert_eq!(quoted(&message(503, &"ä".repeat(100_000))), 500);
 }
 
 #[test]
 fn control_characters_are_removed() {
-    let said = message(400, r#"{"message":"a\r\nInjected: line\u0000\u001b[31m\u0085b"}"#);
+    let message = message(400, r#"{"message":"a\r\nInjected: line\u0000\u001b[31m\u0085b"}"#);
     assert!(
-        !said.chars().any(char::is_control) && said.contains("Injected"),
-        "{said:?}"
+        !message.chars().any(char::is_control) && message.contains("Injected"),
+        "{message:?}"
     );
 }
 
 #[test]
 fn redirect_is_reported_as_redirect() {
     for status in [301, 302, 307, 308] {
-        let error = refusal(status, "");
+        let error = response_error(status, "");
         assert_eq!(
             (error.code(), error.details().status),
             (&Code::FailedResponse, Some(status))
@@ -189,17 +197,20 @@ fn redirect_is_reported_as_redirect() {
 
 #[test]
 fn retryable_flag_is_preserved() {
-    let (error_context, request) = asked(APP_SERVICE);
+    let (error_context, request) = context_and_request(APP_SERVICE);
     for retryable in [false, true] {
-        let refused =
+        let response_error =
             error_context.response_error(&FakeResponse::new(503, "").to(&request), None, 1, retryable);
-        let broken = error_context.transport_error(
+        let transport_error = error_context.transport_error(
             &TransportError::new(TransportErrorKind::ConnectionReset),
             1,
             retryable,
         );
         assert_eq!(
-            (refused.details().retryable, broken.details().retryable),
+            (
+                response_error.details().retryable,
+                transport_error.details().retryable
+            ),
             (retryable, retryable)
         );
     }
@@ -217,7 +228,7 @@ fn retryable_flag_is_preserved() {
     );
     assert!(
         !error_context
-            .unusable_response("why", &FakeResponse::new(200, "").to(&request), 1)
+            .unusable_response("reason", &FakeResponse::new(200, "").to(&request), 1)
             .details()
             .retryable
     );
@@ -225,13 +236,13 @@ fn retryable_flag_is_preserved() {
 
 #[test]
 fn empty_field_does_not_hide_others_and_invalid_code_is_quoted() {
-    let error = refusal(
+    let error = response_error(
         400,
-        r#"{"error":"x","error_description":"","message":"real words","correlation_id":"","correlationId":"cc"}"#,
+        r#"{"error":"x","error_description":"","message":"real message","correlation_id":"","correlationId":"cc"}"#,
     );
-    assert!(error.to_string().contains("real words"), "{error}");
+    assert!(error.to_string().contains("real message"), "{error}");
     assert_eq!(error.details().correlation_id.as_deref(), Some("cc"));
-    let error = refusal(400, r#"{"error":"Something bad happened"}"#);
+    let error = response_error(400, r#"{"error":"Something bad happened"}"#);
     assert_eq!(error.code().as_str(), "managed_identity_failed_response");
     assert!(error.to_string().contains("Something bad happened"), "{error}");
 }
@@ -261,7 +272,7 @@ fn service_message_is_quoted_whole() {
 
 #[test]
 fn first_error_number_is_preserved() {
-    let number = |body: &str| refusal(400, body).details().number.clone();
+    let number = |body: &str| response_error(400, body).details().number.clone();
     let text = |text: &str| Some(ErrorNumber::Text(text.to_owned()));
     assert_eq!(number(r#"{"error":"e","error_codes":["70021"]}"#), text("70021"));
     assert_eq!(
@@ -281,8 +292,8 @@ fn first_error_number_is_preserved() {
 #[test]
 fn unknown_object_is_quoted_unless_it_may_contain_a_token() {
     let long = format!(r#"{{"raw":"{}"}}"#, "ä".repeat(600));
-    let said = message(400, &long);
-    assert_eq!(said.chars().filter(|c| *c == 'ä').count(), 492, "{said}");
+    let quoted = message(400, &long);
+    assert_eq!(quoted.chars().filter(|c| *c == 'ä').count(), 492, "{quoted}");
     for body in [
         r#"{"Access_Token":"opaque"}"#,
         r#"{"accessToken":"opaque"}"#,
@@ -293,8 +304,8 @@ fn unknown_object_is_quoted_unless_it_may_contain_a_token() {
     ] {
         assert!(!message(400, body).contains("opaque"), "{body}");
     }
-    // A success is never quoted.
+    // The body of a success is never quoted.
     assert!(!message(202, r#"{"raw":"opaque"}"#).contains("opaque"));
-    // The words of a proxy are not the name of a field.
+    // The words "access token" in plain text are not the name of a field.
     assert!(message(502, "No access token for you").contains("No access token for you"));
 }

@@ -1,4 +1,4 @@
-//! No answer at all, or one that is of no use.
+//! Errors for missing and unusable responses.
 
 use super::*;
 
@@ -6,13 +6,13 @@ use super::*;
 fn each_transport_error_has_its_code_and_message() {
     use TransportErrorKind as F;
     const UNREACHABLE: Code = Code::UnreachableNetwork;
-    let (error_context, _) = asked(&[]);
-    for (kind, code, words, remedy) in [
+    let (error_context, _) = context_and_request(&[]);
+    for (kind, code, expected, has_remedy) in [
         (F::ConnectionRefused, UNREACHABLE, "refused", true),
-        (F::ConnectionReset, UNREACHABLE, "broke the connection off", false),
+        (F::ConnectionReset, UNREACHABLE, "reset the connection", false),
         (F::ConnectionClosed, UNREACHABLE, "closed the connection", false),
         (F::Unreachable, UNREACHABLE, "cannot be reached", true),
-        (F::Local, UNREACHABLE, "this process itself", false),
+        (F::Local, UNREACHABLE, "this process could not", false),
         (F::NameResolution, UNREACHABLE, "cannot be resolved", true),
         (F::Tls, UNREACHABLE, "TLS", false),
         (F::CustomClient, UNREACHABLE, "system.networkClient", false),
@@ -34,40 +34,45 @@ fn each_transport_error_has_its_code_and_message() {
             "system.requestTimeout",
             false,
         ),
-        (F::NotHttp, Code::FailedResponse, "no HTTP", false),
-        (F::BodyTooLarge, Code::FailedResponse, "1048576 bytes", false),
+        (F::NotHttp, Code::FailedResponse, "not HTTP", false),
+        (
+            F::BodyTooLarge,
+            Code::FailedResponse,
+            "answered 200 with a body over 1 MiB",
+            false,
+        ),
         (
             F::InvalidRequest,
             Code::InvalidConfiguration,
-            "cannot be sent",
+            "could not be sent",
             false,
         ),
     ] {
         let cause = Cause {
             code: Some("ECODE"),
-            message: "the socket's words".into(),
+            message: "the socket's message".into(),
         };
-        let fault = TransportError {
+        let transport_error = TransportError {
             kind,
             cause: Some(cause.clone()),
         };
-        let error = error_context.transport_error(&fault, 3, true);
+        let error = error_context.transport_error(&transport_error, 3, true);
         assert_eq!(*error.code(), code, "{kind:?}");
         let details = error.details();
         assert!(
-            details.message.contains(words) && details.message.contains("after 3 requests"),
+            details.message.contains(expected) && details.message.contains("after 3 requests"),
             "{error}"
         );
         assert_eq!(
             details
                 .message
                 .contains("npx managed-identity-native emulator -- "),
-            remedy,
+            has_remedy,
             "{error}"
         );
         let status = (kind == F::BodyTooLarge).then_some(200);
         assert_eq!((details.cause.as_ref(), details.status), (Some(&cause), status));
-        let quoted = details.message.contains("the socket's words");
+        let quoted = details.message.contains("the socket's message");
         let unquoted = [F::BodyTooLarge, F::ConnectTimeout, F::ThumbprintMismatch].contains(&kind);
         assert_eq!(quoted, !unquoted, "{error}");
     }
@@ -75,8 +80,8 @@ fn each_transport_error_has_its_code_and_message() {
 
 #[test]
 fn unreachable_configured_imds_names_its_variable() {
-    let replaced = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://127.0.0.1:9")];
-    let error = asked(&replaced).0.transport_error(
+    let variables = [(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://127.0.0.1:9")];
+    let error = context_and_request(&variables).0.transport_error(
         &TransportError::new(TransportErrorKind::ConnectionRefused),
         1,
         true,
@@ -97,17 +102,18 @@ fn tls_error_has_the_remedy_of_its_source() {
         ),
     ];
     for (variables, remedy) in [(&fabric[..], "X.509 version 3"), (APP_SERVICE, "trust roots")] {
-        let error =
-            asked(variables)
-                .0
-                .transport_error(&TransportError::new(TransportErrorKind::Tls), 1, false);
+        let error = context_and_request(variables).0.transport_error(
+            &TransportError::new(TransportErrorKind::Tls),
+            1,
+            false,
+        );
         assert!(error.details().message.contains(remedy), "{error}");
     }
 }
 
 #[test]
 fn unusable_token_is_a_failed_response() {
-    let (error_context, request) = asked(APP_SERVICE);
+    let (error_context, request) = context_and_request(APP_SERVICE);
     let error = error_context.unusable_response("it is stale", &FakeResponse::new(200, "").to(&request), 4);
     assert_eq!(*error.code(), Code::FailedResponse);
     assert!(

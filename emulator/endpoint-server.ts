@@ -1,18 +1,18 @@
-// An HTTP or HTTPS server on the loopback interface that knows the TCP connection of each request, and can close all
-// connections.
+// An HTTP or HTTPS server that knows the TCP connection of each request, and can close all connections.
 
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import type { CertificateWithKey } from "managed-identity-native/emulator";
+import { clientHost } from "./host-names.js";
 
-// Never another interface, because the tokens look like credentials.
-const ADDRESS = "127.0.0.1";
 // A test may connect a thousand clients in one tick. With Node's default of 511 some of them would wait for a second.
 const BACKLOG = 4096;
 
 export interface ServerOptions {
+  /** The address to listen on. */
+  readonly host: string;
   /** 0: a free port. */
   readonly port: number;
   /** With a certificate the server uses https. */
@@ -27,30 +27,30 @@ export type RequestHandler = (
   connection: Socket | undefined,
 ) => void;
 
-export class LoopbackServer {
+export class EndpointServer {
   /** Scheme, address and port. */
   readonly origin: string;
   readonly #server: ReturnType<typeof createServer>;
-  // By remote port. A connection with TLS can be reset only by its TCP socket.
-  readonly #connections: ReadonlyMap<number | undefined, Socket>;
+  // By remote address. A connection with TLS can be reset only by its TCP socket.
+  readonly #connections: ReadonlyMap<string, Socket>;
 
   /** Resolves once the server listens. */
-  static async listen(options: ServerOptions): Promise<LoopbackServer> {
+  static async listen(options: ServerOptions): Promise<EndpointServer> {
     const server = createServer(options);
     const connections = trackConnections(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ host: ADDRESS, port: options.port, backlog: BACKLOG }, resolve);
+      server.listen({ host: options.host, port: options.port, backlog: BACKLOG }, resolve);
     });
     const { port } = server.address() as AddressInfo;
     const scheme = options.certificate === undefined ? "http" : "https";
-    return new LoopbackServer(`${scheme}://${ADDRESS}:${port}`, server, connections);
+    return new EndpointServer(`${scheme}://${clientHost(options.host)}:${port}`, server, connections);
   }
 
   private constructor(
     origin: string,
     server: ReturnType<typeof createServer>,
-    connections: ReadonlyMap<number | undefined, Socket>,
+    connections: ReadonlyMap<string, Socket>,
   ) {
     this.origin = origin;
     this.#server = server;
@@ -59,7 +59,7 @@ export class LoopbackServer {
 
   onRequest(handle: RequestHandler): void {
     this.#server.on("request", (incoming, outgoing) => {
-      handle(incoming, outgoing, this.#connections.get(incoming.socket.remotePort));
+      handle(incoming, outgoing, this.#connections.get(remoteAddress(incoming.socket)));
     });
   }
 
@@ -83,16 +83,20 @@ function createServer({ certificate, tls }: ServerOptions) {
   return server;
 }
 
-/** Returns the open TCP connections by remote port, as a map that changes with them. */
-function trackConnections(server: ReturnType<typeof createServer>): ReadonlyMap<number | undefined, Socket> {
-  const connections = new Map<number | undefined, Socket>();
+/** Returns the open TCP connections by remote address, as a map that changes with them. */
+function trackConnections(server: ReturnType<typeof createServer>): ReadonlyMap<string, Socket> {
+  const connections = new Map<string, Socket>();
   server.on("connection", (socket: Socket) => {
-    const { remotePort } = socket;
-    connections.set(remotePort, socket);
+    const remote = remoteAddress(socket);
+    connections.set(remote, socket);
     socket.on("close", () => {
-      // Another connection may have the same port by now.
-      if (connections.get(remotePort) === socket) connections.delete(remotePort);
+      // Another connection may have the same address by now.
+      if (connections.get(remote) === socket) connections.delete(remote);
     });
   });
   return connections;
+}
+
+function remoteAddress({ remoteAddress: address, remotePort }: Socket): string {
+  return `${address} ${remotePort}`;
 }

@@ -1,0 +1,105 @@
+// What tests need of a machine besides Node.js, each with a check. A test whose machine lacks something is skipped, its
+// title gets the reason, and scripts/run-specs.mjs counts the skipped tests at the end of a run.
+
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync } from "node:fs";
+import { namespaceCommand } from "./arc-namespace.mjs";
+import { findFaketimeProblem } from "./faketime.mjs";
+import { ownAddressCommand, unansweredAddressCommand } from "./imds-address.mjs";
+import { ownFileCommand, withoutIpv6Command } from "./own-files.mjs";
+import { findSlowFilesProblem } from "./slow-files/index.mjs";
+
+const isWindows = process.platform === "win32";
+const isLinux = process.platform === "linux";
+const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
+
+/** By name: returns why the machine lacks the capability; undefined if it has it. */
+const CHECKS = {
+  /** Processes can be stopped and notified. Windows can only end them. */
+  signals: () => (isWindows ? "Windows ends processes only" : undefined),
+  /** The limits of `ulimit`. */
+  "resource limits": () => whyNot(["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]),
+  "file permissions": () => (process.getuid === undefined ? "files have no mode and owner here" : undefined),
+  /** Windows lets only privileged users make them. */
+  "symbolic links": () => (isWindows ? "Windows reserves them for privileged users" : undefined),
+  cargo: () => whyNotRun(["cargo", "--version"]) ?? whyNotRun(["rustc", "--version"]),
+  "C compiler": () => whyNotRun(["gcc", "--version"]),
+  root: () => (process.getuid?.() === 0 ? undefined : "this process is not root"),
+  sh: () => whyNot(["sh", "-c", 'exec "$@"', "sh"]),
+  bash: () => whyNot(["bash", "-c", 'exec "$@"', "bash"]),
+  /** A terminal for a program: `script` of util-linux. That of BSD and macOS has other options. */
+  "util-linux script": () => whyNotRun(["script", "--quiet", "--return", "--command", "true", "/dev/null"]),
+
+  "/proc": () => (existsSync("/proc/self/task") ? undefined : "no /proc"),
+  /** Reading the memory of a process. Under AddressSanitizer it maps more than the machine has. */
+  "/proc/pid/mem": () => {
+    if (isSanitized) return "not under AddressSanitizer";
+    return existsSync("/proc/self/mem") ? undefined : "no /proc/self/mem";
+  },
+  /** Directories of the test's own in place of Azure Arc's. */
+  "mount namespaces": () => linuxOnly() ?? whyNot(namespaceCommand),
+  "network namespaces": () => linuxOnly() ?? whyNot(ownAddressCommand),
+  "veth interfaces": () => linuxOnly() ?? whyNot(unansweredAddressCommand),
+  /** All of 127.0.0.0/8 is loopback without any setting. */
+  "other loopback addresses": linuxOnly,
+  /** A full queue of a listening socket leaves connections unanswered; other systems refuse them. */
+  "unanswered connections": linuxOnly,
+  libfaketime: findFaketimeProblem,
+  /** OpenSSL's variables name the system's roots. */
+  "roots from SSL_CERT_FILE": linuxOnly,
+  /** A file system of a few KiB, for root. In the namespace only root owns the parent directories. */
+  "small disks": () => CHECKS.root() ?? CHECKS["mount namespaces"](),
+  "own hosts file": () => linuxOnly() ?? whyNot(ownFileCommand("/etc/hosts", "/dev/null")),
+  "own name server": () => linuxOnly() ?? whyNot(ownFileCommand("/etc/resolv.conf", "/dev/null")),
+  "IPv6 that can be disabled": () => linuxOnly() ?? whyNot(withoutIpv6Command),
+  /** A C library, preloaded, that makes file operations hang. */
+  "slow files": findSlowFilesProblem,
+};
+
+function linuxOnly() {
+  return isLinux ? undefined : "Linux only";
+}
+
+/** Returns why a program cannot be started by this command prefix. */
+function whyNot(prefix) {
+  return whyNotRun([...prefix, process.execPath, "--version"]);
+}
+
+function whyNotRun([file, ...args]) {
+  const { status, error, stderr } = spawnSync(file, args, { encoding: "utf8" });
+  if (status === 0) return undefined;
+  return error?.message ?? (stderr.trim() || `it ended with ${status}`);
+}
+
+const reasons = new Map();
+
+/** Returns why the machine lacks one of these capabilities, and which; undefined if it has all of them. */
+export function findMissing(...capabilities) {
+  for (const capability of capabilities) {
+    if (!reasons.has(capability)) reasons.set(capability, CHECKS[capability]());
+    const reason = reasons.get(capability);
+    if (reason !== undefined) return { capability, reason: String(reason).trim().split("\n")[0] };
+  }
+  return undefined;
+}
+
+/** Whether the machine has all of these capabilities. For a test, use `testWith`. */
+export function has(...capabilities) {
+  return findMissing(...capabilities) === undefined;
+}
+
+/**
+ * Returns `test` (or `test.serial`) if the machine has all of these capabilities; otherwise a function with the same
+ * parameters that registers a skipped test.
+ */
+export function testWith(test, ...capabilities) {
+  const missing = findMissing(...capabilities);
+  if (missing === undefined) return test;
+  return (title, ...rest) => {
+    const fullTitle = `${title} (without ${missing.capability}: ${missing.reason})`;
+    if (process.env.SKIPPED_TESTS_FILE !== undefined) {
+      appendFileSync(process.env.SKIPPED_TESTS_FILE, `${missing.capability}\n`);
+    }
+    test.skip(fullTitle, ...rest);
+  };
+}

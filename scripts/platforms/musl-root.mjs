@@ -1,0 +1,66 @@
+// linux-x64-musl: a root directory in which Node.js is built for musl, as in Alpine's images. The tools that the specs
+// start (bash, util-linux, iproute2, a C compiler) are Debian's and run with the glibc that is there too.
+
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { unpackPackages } from "./debian.mjs";
+import { installNode } from "./node.mjs";
+import { runInRoot } from "./other-root.mjs";
+import { work } from "./process.mjs";
+
+/** Inside, since `target/platforms` alone is there. */
+const NAME_SERVER = join(work, "name-server.mjs");
+/** Bookworm's musl 1.2.3 crashes Node.js 24 at its start. */
+const RELEASE = "trixie";
+/** The tools that specs start, beside the C library. */
+const TOOLS = [
+  "bash",
+  "bsdutils",
+  "coreutils",
+  "dash",
+  "findutils",
+  "gcc",
+  "git",
+  "grep",
+  "iproute2",
+  "libc6-dev",
+];
+const MORE_TOOLS = ["mount", "openssl", "procps", "sed", "tar", "util-linux", "util-linux-extra"];
+
+export function prepare(platform) {
+  const folder = unpackPackages("musl-root", ["base-files", "musl", ...TOOLS, ...MORE_TOOLS], {
+    release: RELEASE,
+  });
+  const { version, executable, libraries } = installNode(platform.name);
+  // Node.js, napi's loader and npm find out by these files which C library is there.
+  for (const path of ["usr/lib/libc.musl-x86_64.so.1", "usr/bin/node", "usr/bin/npm"])
+    rmSync(join(folder, path), { force: true });
+  symlinkSync("ld-musl-x86_64.so.1", join(folder, "usr/lib/libc.musl-x86_64.so.1"));
+  rmSync(join(folder, "usr/bin/ldd"), { force: true });
+  writeFileSync(join(folder, "usr/bin/ldd"), "#!/bin/sh\necho 'musl libc (x86_64)' >&2\nexit 1\n", {
+    mode: 0o755,
+  });
+  symlinkSync(executable, join(folder, "usr/bin/node"));
+  const npm = join(executable, "../../lib/node_modules/npm/bin/npm-cli.js");
+  chmodSync(npm, 0o755);
+  symlinkSync(npm, join(folder, "usr/bin/npm"));
+  writeFileSync(join(folder, "etc/ld-musl-x86_64.path"), `/usr/lib/x86_64-linux-musl\n${libraries}\n`);
+  writeFileSync(
+    join(folder, "etc/passwd"),
+    "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+  );
+  writeFileSync(join(folder, "etc/group"), "root:x:0:\nnogroup:x:65534:\n");
+  writeFileSync(join(folder, "etc/hosts"), `127.0.0.1 localhost\n::1 localhost\n127.0.1.1 ${hostname()}\n`);
+  copyFileSync(new URL("name-server.mjs", import.meta.url), NAME_SERVER);
+  writeFileSync(join(folder, "etc/resolv.conf"), "nameserver 127.0.0.1\n");
+  mkdirSync(join(folder, "var/opt"), { recursive: true });
+  mkdirSync(join(folder, "opt"), { recursive: true });
+  return { version, folder };
+}
+
+export function run(platform, program, args, options) {
+  const { folder } = prepare(platform);
+  const withNameServer = 'node "$0" & exec "$@"';
+  return runInRoot(folder, "sh", ["-c", withNameServer, NAME_SERVER, program, ...args], options);
+}

@@ -1,0 +1,48 @@
+// Runs programs, writing what they print into a log file for each platform and step.
+
+import { spawnSync } from "node:child_process";
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../../", import.meta.url));
+/** Everything that the script downloads, unpacks, builds and logs. */
+export const work = join(root, "target", "platforms");
+export const logs = join(work, "logs");
+
+/** A step whose program failed: `message` is one line, and the log has the rest. */
+export class StepError extends Error {}
+
+let log;
+
+/** Starts the log file into which the programs of a step write. */
+export function startLog(name) {
+  mkdirSync(logs, { recursive: true });
+  log = join(logs, `${name}.log`);
+  writeFileSync(log, "");
+  return log;
+}
+
+/**
+ * Runs a program to its end and returns what it printed. Its output goes into a file and not through a pipe, since
+ * Node.js for Windows cannot write into a pipe of Wine's host. Throws a `StepError` if it fails, unless `mayFail` is set.
+ */
+export function run(command, args, { cwd = root, env = process.env, mayFail = false } = {}) {
+  appendFileSync(log, `\n$ ${[command, ...args].join(" ")}\n`);
+  const start = readFileSync(log).length;
+  const output = openSync(log, "a");
+  const { status, signal, error } = spawnSync(command, args, { cwd, env, stdio: ["ignore", output, output] });
+  closeSync(output);
+  const text = readFileSync(log).subarray(start).toString();
+  if (status !== 0 && !mayFail) {
+    throw new StepError(`${command} ended with ${error?.code ?? signal ?? status}: see ${log}`);
+  }
+  return { status, text };
+}
+
+/** Runs a program quietly and returns its output: for questions whose answers the script needs. */
+export function read(command, args, options = {}) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8", ...options });
+  if (status !== 0) throw new StepError(`${command} failed: ${error?.code ?? stderr.trim()}`);
+  return stdout;
+}

@@ -51,7 +51,7 @@ fn cached_secret(cache: &mut Cache, key: &CacheKey) -> Option<String> {
     found.token().map(|token| token.secret.expose_secret().to_owned())
 }
 
-/// Returns a lookup's result as one lookup_letter: **S**erve, **R**efresh in the background, re**F**resh first, or none.
+/// Returns a lookup's result as one letter: **S**erve, **R**efresh in the background, re**F**resh first, or none.
 fn lookup_letter(found: &Lookup) -> char {
     match found {
         Lookup::Miss { .. } => '-',

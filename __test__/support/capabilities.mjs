@@ -17,6 +17,8 @@ const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
 const CHECKS = {
   /** Processes can be stopped and notified. Windows can only end them. */
   signals: () => (isWindows ? "Windows ends processes only" : undefined),
+  /** `https_proxy` and `HTTPS_PROXY` are two variables. */
+  "case-sensitive variables": () => (isWindows ? "names of variables have no case on Windows" : undefined),
   /** The limits of `ulimit`. */
   "resource limits": () => whyNot(["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]),
   "file permissions": () => (process.getuid === undefined ? "files have no mode and owner here" : undefined),

@@ -63,8 +63,7 @@ test("the services of the compose file have the emulator's address and secret, a
   t.is(option("--allowed-host"), `identity:${listOf("ENTRYPOINT").at(-1)}`);
 });
 
-// The options --host, --allowed-host and --secret do not exist yet. When they do, this becomes an ordinary test.
-test.failing("the emulator has every option that the images, the compose file and the feature use", async (t) => {
+test("the emulator has every option that the images, the compose file and the feature use", async (t) => {
   const { stdout } = await runCommandLine(t, ["emulator", "--help"]);
   const script = read("docker", "devcontainer-feature", "install.sh");
   const used = [...listOf("ENTRYPOINT"), ...compose.services.identity.command, ...script.split(/\s/)];

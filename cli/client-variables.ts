@@ -1,7 +1,7 @@
 // The environment variables that lead clients to an emulator.
 
 import { ManagedIdentityApplication } from "managed-identity-native";
-import type { EmulatorSource } from "managed-identity-native/emulator";
+import { bypassProxy } from "../emulator/client-environment.js";
 import { detectedSourceName, type EmulatorEndpoints, sourceName } from "./emulator-runner.js";
 import { PROGRAM } from "./exit-codes.js";
 import { conflictingVariables } from "./explain-source.js";
@@ -13,9 +13,9 @@ export interface ClientVariables {
 }
 
 /** Returns the changes of this process's environment that lead clients to the endpoints. */
-export function clientVariables({ env, sources, urls }: EmulatorEndpoints): ClientVariables {
+export function clientVariables({ env, sources }: EmulatorEndpoints): ClientVariables {
   const own = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
-  const set = { ...own, ...bypassProxy(sources, urls, process.env) };
+  const set = { ...own, ...bypassProxy(own, process.env) };
   const empty = Object.keys(env).filter((name) => env[name] === "");
   const names = sources.map(detectedSourceName);
   const conflicts = conflictingVariables(new ManagedIdentityApplication(), set, names, empty);
@@ -25,20 +25,4 @@ export function clientVariables({ env, sources, urls }: EmulatorEndpoints): Clie
     );
   }
   return { set, unset: [...empty, ...(conflicts ?? [])] };
-}
-
-/**
- * Exempts the emulator from the proxy. Clients use a proxy for workload identity, whose real endpoint is on the internet.
- */
-function bypassProxy(
-  sources: readonly EmulatorSource[],
-  urls: readonly string[],
-  env: NodeJS.ProcessEnv,
-): Readonly<Record<string, string>> {
-  const url = urls[sources.indexOf("workload-identity")];
-  if (url === undefined || !(env.HTTPS_PROXY || env.https_proxy)) return {};
-  const { hostname } = new URL(url);
-  const name = env.no_proxy ? "no_proxy" : "NO_PROXY";
-  const exempt = env[name];
-  return { [name]: exempt ? `${exempt},${hostname}` : hostname };
 }

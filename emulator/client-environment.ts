@@ -19,8 +19,6 @@ const SELECTING_VARIABLES: readonly (readonly [source: EmulatorSource, names: re
 /** Variables that select no source, but change what a client does with one. */
 const REFINING_VARIABLES: readonly string[] = ["DEFAULT_IDENTITY_CLIENT_ID", "AZURE_KUBERNETES_TOKEN_PROXY"];
 
-const ADDRESS = "127.0.0.1";
-
 /**
  * Returns an empty value for each variable that is set in `env` and selects a source that clients look for before
  * `source`. `own` are the variables of the endpoint.
@@ -41,14 +39,10 @@ export function emptyEarlierVariables(
 }
 
 /** Sets the variables of an endpoint in `env` and deletes those of every other source. Returns the way back. */
-export function applyVariables(
-  source: EmulatorSource,
-  own: Readonly<Record<string, string>>,
-  env: Environment,
-): () => void {
+export function applyVariables(own: Readonly<Record<string, string>>, env: Environment): () => void {
   const others = [...SELECTING_VARIABLES.flatMap(([, names]) => names), ...REFINING_VARIABLES];
   const changes: Environment = Object.fromEntries(others.map((name) => [name, undefined]));
-  Object.assign(changes, own, bypassProxy(source, env));
+  Object.assign(changes, own, bypassProxy(own, env));
   const before = Object.fromEntries(Object.keys(changes).map((name) => [name, env[name]]));
   assign(env, changes);
   let isApplied = true;
@@ -58,12 +52,19 @@ export function applyVariables(
   };
 }
 
-/** Clients use a proxy for workload identity, whose real endpoint is on the internet. */
-function bypassProxy(source: EmulatorSource, env: Environment): Environment {
-  if (source !== "workload-identity" || !(env.HTTPS_PROXY || env.https_proxy)) return {};
+/**
+ * Exempts the endpoint with these variables from the proxy. Clients use a proxy for workload identity, whose real endpoint
+ * is on the internet.
+ */
+export function bypassProxy(
+  { AZURE_AUTHORITY_HOST: url }: Readonly<Record<string, string>>,
+  env: Environment,
+): Readonly<Record<string, string>> {
+  if (url === undefined || !(env.HTTPS_PROXY || env.https_proxy)) return {};
+  const { hostname } = new URL(url);
   const name = env.no_proxy ? "no_proxy" : "NO_PROXY";
   const exempt = env[name];
-  return { [name]: exempt ? `${exempt},${ADDRESS}` : ADDRESS };
+  return { [name]: exempt ? `${exempt},${hostname}` : hostname };
 }
 
 /** Assigns variables. process.env turns undefined into a text, so such a variable is deleted. */

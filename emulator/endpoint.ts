@@ -95,7 +95,7 @@ export class Endpoint implements Emulator {
     if (typeof env !== "object" || env === null) {
       throw new TypeError("emulator: apply needs an environment, such as process.env.");
     }
-    return applyVariables(this.source, this.#source.env, env);
+    return applyVariables(this.#source.env, env);
   }
 
   next(faults: Fault | readonly Fault[]): void {

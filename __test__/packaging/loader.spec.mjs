@@ -198,7 +198,7 @@ test("the platform package is loaded, and no program is started", async (t) => {
 
 test("NAPI_RS_NATIVE_LIBRARY_PATH leads elsewhere only where the platform package is missing", async (t) => {
   const planted =
-    'globalThis.planted = true; module.exports = { generation: () => 0, version: () => "planted" };';
+    'globalThis.planted = true; module.exports = { generation: () => 0, version: () => "planted", CompletionChannel: class {} };';
   for (const [addOns, version] of [
     [{ [own.name]: "built" }, whole.version],
     [{}, "planted"],

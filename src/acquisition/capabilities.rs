@@ -1,9 +1,9 @@
 //! The client capability of callers that handle claims challenges (Continuous Access Evaluation).
 
-/// The capability that stands for it.
+/// The client capability that declares support for Continuous Access Evaluation.
 const CAE_CAPABILITY: &str = "CP1";
 
-/// Returns these capabilities with `CP1` among them.
+/// Adds `CP1` to a comma-separated list of capabilities, unless the list has it.
 pub(super) fn with_cae_capability(capabilities: Option<&str>) -> String {
     match capabilities {
         None => CAE_CAPABILITY.to_owned(),

@@ -1,4 +1,4 @@
-//! The token client: looks a token up, joins an in-flight request or starts one, all under one lock.
+//! The token client: the state that all acquisitions of a process share.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -23,10 +23,10 @@ use crate::platform::{Environment, Platform};
 use crate::source::{self, Source, SourceName};
 use crate::token::MAX_REFRESH_JITTER;
 
-/// Returns the runtime that requests run on; called when one starts.
+/// Returns the runtime that requests run on. It is called when a request starts.
 pub type RuntimeHandleFn = fn() -> io::Result<Handle>;
 
-/// When the last probe ended, and what it showed. The lock is held during a probe.
+/// The end and the result of the last probe. The lock is held during a probe.
 type LastProbe = tokio::sync::Mutex<Option<(Instant, Result<Presence, Error>)>>;
 
 /// What the applications of one process share.
@@ -39,21 +39,25 @@ pub struct TokenClient {
     pub(super) generation: AtomicU32,
     /// Whether IMDS, or a stand-in for it, has responded at its default address.
     pub(super) imds_has_responded: AtomicBool,
-    /// Until when a probe without a response is not followed by a token request.
+    /// Until this time, a probe without a response is not followed by a token request.
     pub(super) imds_silent_until: Mutex<Option<Instant>>,
     pub(super) resource_aliases: ResourceAliases,
-    /// The last probe of IMDS by the number of the transport.
+    /// The last probe of IMDS, by transport id.
     pub(super) probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
     state: Mutex<State>,
 }
 
 impl TokenClient {
     /// Creates a client with an empty cache.
-    pub fn new(platform: Platform, native: Arc<dyn Transport>, runtime_handle: RuntimeHandleFn) -> Arc<Self> {
+    pub fn new(
+        platform: Platform,
+        native_transport: Arc<dyn Transport>,
+        runtime_handle: RuntimeHandleFn,
+    ) -> Arc<Self> {
         Arc::new(Self {
             endpoint_limiters: EndpointLimiters::new(platform.clock.clone()),
             platform,
-            native_transport: native,
+            native_transport,
             runtime_handle,
             jitter_hasher: RandomState::new(),
             generation: AtomicU32::new(0),
@@ -65,17 +69,17 @@ impl TokenClient {
         })
     }
 
-    /// Returns the platform that the client works on.
+    /// Returns the clock, files and randomness that the client uses.
     pub fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// Returns the source that the environment leads to, without sending anything.
+    /// Returns the source that the environment selects. Sends nothing.
     pub fn detect_source(&self, options: &ApplicationOptions, env: &Environment) -> SourceName {
         source::detect_name(env, options, &self.platform)
     }
 
-    /// Returns whether the environment has a source that the application may use, without sending anything.
+    /// Returns whether the environment has a source that the application may use. Sends nothing.
     pub fn has_source(&self, options: &ApplicationOptions, env: &Environment) -> bool {
         source::is_any_detected(env, options, &self.platform)
     }
@@ -92,8 +96,8 @@ impl TokenClient {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Removes the tokens of every endpoint on this origin. As with `clear`, requests in flight still answer their
-    /// waiters, but their tokens are not stored. Other endpoints lose nothing.
+    /// Removes the tokens of every endpoint on this origin. As with `clear`, requests in flight still serve their waiters,
+    /// but their tokens are not cached. The tokens of other endpoints are kept.
     pub fn clear_origin(&self, origin: &str) {
         let now = self.platform.clock.now();
         self.lock().clear_origin(origin, now);
@@ -109,7 +113,7 @@ impl TokenClient {
         self.endpoint_limiters.limiter(&source.endpoint().with_query(&[]))
     }
 
-    /// Returns by how much the refresh of a token is put off, so that a fleet does not refresh at one moment.
+    /// Returns the delay of a token's refresh. It differs between processes, so that a fleet does not refresh at once.
     pub(super) fn refresh_jitter(&self, key: &CacheKey) -> Duration {
         let high = u32::try_from(self.jitter_hasher.hash_one(key) >> 32).unwrap_or_default();
         MAX_REFRESH_JITTER.mul_f64(f64::from(high) / f64::from(u32::MAX))

@@ -1,6 +1,7 @@
-//! An in-flight request: one series of HTTP requests, for however many callers wait for its result.
+//! An in-flight request: one series of HTTP requests whose result any number of callers wait for.
 //!
-//! It holds what the callers share: the deadline, the statistics and the status. It neither sends nor stores.
+//! It holds the state that the callers share: the deadline, the statistics and the status. Its
+//! [task](super::task) sends the requests and stores the token.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,20 +20,20 @@ use crate::metadata::{CacheRefreshReason, Metadata};
 use crate::source::ErrorContext;
 use crate::token::WallClocks;
 
-/// Everything in which two calls must agree to share one request.
+/// Everything that two calls must have in common to share one request.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CoalescingKey {
-    /// The token.
+    /// The cache key of the token.
     pub cache_key: CacheKey,
-    /// The number of the transport.
+    /// The id of the transport.
     pub transport: usize,
     /// Whether retries are disabled.
     pub disable_internal_retries: bool,
     /// The retry options.
     pub retry_options: RetryOptions,
-    /// The `claims` parameter of the requests, for a source that takes one.
+    /// The `claims` parameter of the requests, for a source that supports it.
     pub claims: Option<String>,
-    /// How long "identity not found" is retried.
+    /// How long "identity not found" is retried; `None` if it is not.
     pub identity_not_found_timeout: Option<Duration>,
     /// Whether a probe is sent first.
     pub needs_probe: bool,
@@ -40,16 +41,16 @@ pub struct CoalescingKey {
     pub persistent_store: Option<String>,
 }
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Debug)]
 pub enum Completion {
-    /// With a token, or with an error after the last retry.
+    /// The request ended with a token, or with an error after the last retry.
     Finished(AcquisitionResult),
-    /// At the deadline of its last waiter, or after the last waiter left. Each waiter makes its own timeout error.
+    /// The deadline of the last waiter passed, or the last waiter left. Each waiter creates its own timeout error.
     TimedOut,
 }
 
-/// The progress of a request, as waiters see it.
+/// The status of a request, which its waiters watch.
 #[derive(Clone, Default)]
 pub(super) struct Status {
     /// A valid token that is returned instead of an error or a long wait.
@@ -59,25 +60,26 @@ pub(super) struct Status {
     pub(super) completion: Option<Completion>,
 }
 
-/// One series of requests.
+/// One series of HTTP requests for a token.
 pub struct InFlightRequest {
-    /// The number of this request; a later request has a higher one.
+    /// The number of this request; a later request has a higher number.
     pub sequence: u64,
     /// How often the cache had been cleared when the request started.
     pub epoch: u64,
     /// Why the request was started.
     pub trigger: AcquisitionTrigger,
-    /// The same for the metadata of its result.
+    /// Why the request was started, in the terms of the result's metadata.
     pub cache_refresh_reason: CacheRefreshReason,
     /// The latest timeout of its waiters.
     pub deadline: Deadline,
-    /// The waiters that have not left. Callers join under the same lock under which a request without waiters ends.
+    /// The waiters that have not left. The lock under which callers join also protects the end of a request without
+    /// waiters.
     pub waiters: Waiters,
-    /// Whether a later call asked for another token, so that this one must not be cached.
+    /// Whether a later request replaced the cached token, so that the token of this one must not be cached.
     pub superseded: AtomicBool,
     /// The attempts so far.
     pub stats: AttemptStats,
-    /// What error messages say about the source.
+    /// The context of error messages.
     pub error_context: ErrorContext,
     /// How far the clock of the first caller was ahead of the system's, in milliseconds.
     pub offset_ms: i64,
@@ -86,7 +88,7 @@ pub struct InFlightRequest {
 }
 
 impl InFlightRequest {
-    /// Creates a request that starts now. One in the background runs for `total` without waiters.
+    /// Creates a request that starts now. A background request runs for `total` even without waiters.
     pub fn new(
         sequence: u64,
         epoch: u64,
@@ -115,11 +117,11 @@ impl InFlightRequest {
     /// Publishes how the request ended. Only the first call has an effect.
     pub fn complete(&self, completion: Completion) {
         self.status.send_if_modified(|status| {
-            let first = status.completion.is_none();
-            if first {
+            let is_first = status.completion.is_none();
+            if is_first {
                 status.completion = Some(completion);
             }
-            first
+            is_first
         });
     }
 
@@ -146,7 +148,7 @@ impl InFlightRequest {
         }
     }
 
-    /// Returns whether the end has been published.
+    /// Returns whether the request has been completed.
     pub fn is_complete(&self) -> bool {
         self.status.borrow().completion.is_some()
     }

@@ -1,4 +1,4 @@
-//! Looks a token up, joins an in-flight request or starts one, all under one lock.
+//! [`TokenClient::acquire`]: looks a token up, joins an in-flight request or starts one, all under one lock.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,13 +32,13 @@ pub enum Acquisition {
     Pending(Waiter),
 }
 
-/// A request that others can already join, and that has not been spawned yet.
+/// A task that has not been spawned yet, although callers can already join its request.
 struct ReadyTask {
     runtime: Handle,
     task: AcquisitionTask,
 }
 
-/// What one call asks for: enough to look a token up.
+/// The part of a call that is needed to look a token up.
 struct Call {
     source: Arc<dyn Source>,
     query: TokenQuery,
@@ -90,7 +90,7 @@ impl TokenClient {
             refused_token_hash: None,
             correlation_id: request.correlation_id.clone(),
         };
-        // Tokens that a replaced clock dates are visible to the caller's thread only.
+        // Under a replaced clock, tokens are visible to the caller's thread only.
         let thread = called_at.disagree().then_some(caller.thread);
         Ok(Call {
             cache_key: CacheKey::new(&*source, &query).for_thread(thread),
@@ -100,7 +100,8 @@ impl TokenClient {
         })
     }
 
-    /// Looks the token up, and joins or prepares a request if there is none to return. Holds the lock throughout.
+    /// Looks the token up, and joins or prepares a request if the cache has no token to return. Holds the lock
+    /// throughout.
     fn lookup_or_start(
         self: &Arc<Self>,
         application: &ApplicationContext,
@@ -186,7 +187,7 @@ impl TokenClient {
         } = call;
         let mut application = application.clone();
         if cache_key.is_thread_local() {
-            // Tokens that a replaced clock dates stay in memory.
+            // The expiry of a token under a replaced clock means nothing to other processes.
             application.persistent_cache = None;
         }
         let options = &application.options;
@@ -223,8 +224,8 @@ impl TokenClient {
         })
     }
 
-    /// Prepares a refresh, unless one is in flight or the endpoint is busy with others. It has the application's own
-    /// timeout, since the caller does not wait for it.
+    /// Prepares a refresh in the background, unless one is in flight or the endpoint has reached its limit of refreshes.
+    /// The refresh has the application's timeout, not the caller's, since the caller does not wait for it.
     fn start_background_refresh(
         self: &Arc<Self>,
         state: &mut State,
@@ -240,12 +241,12 @@ impl TokenClient {
         context.background_refresh_permit =
             Some(self.limiter(&*context.source).try_acquire_refresh_permit()?);
         let timeout = context.application.options.timeouts.total;
-        // Without a thread to run it there is no refresh; the cached token is valid.
+        // If the network thread cannot be started, the refresh is skipped: the cached token is still valid.
         let reason = (trigger, CacheRefreshReason::ProactivelyRefreshed);
         self.create_task(state, reason, context, timeout).ok()
     }
 
-    /// Creates a request that others can join from now on.
+    /// Registers a request, which callers can join from now on, and creates its task.
     fn create_task(
         self: &Arc<Self>,
         state: &mut State,

@@ -6,8 +6,9 @@
 
 mod capabilities;
 mod client;
+mod clock_skew;
 mod context;
-mod expiry_by_clocks;
+mod fail_fast;
 pub mod in_flight;
 mod long_responses;
 mod lookup;
@@ -23,7 +24,6 @@ mod state;
 mod store_decision;
 mod task;
 mod trigger;
-mod unknown_presence;
 pub mod waiter;
 
 pub use self::client::{RuntimeHandleFn, TokenClient};

@@ -1,12 +1,12 @@
 //! The result of a probe.
 
-/// What a probe showed of an endpoint that may serve a managed identity.
+/// The presence of an endpoint, as far as a probe has shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     /// The endpoint has responded.
     Responded,
-    /// A response came that IMDS or another server may have sent.
+    /// The response may be from IMDS or from another server.
     Inconclusive,
-    /// The connection was accepted, and no response came in time.
+    /// The connection was accepted, but the time limit passed without a response.
     Silent,
 }

@@ -1,8 +1,8 @@
-//! Whether there is a managed identity here at all: a probe that asks for no token and holds no secret.
+//! The probe: a request without a secret, which shows whether the endpoint of a managed identity exists.
 //!
-//! Nothing is cached from it, except that IMDS has responded. At IMDS's default address a response is judged by
-//! [`imds_evidence`], until one has come from IMDS or a stand-in for it. At a configured endpoint any response will do,
-//! except that of a container's host, which answers in place of IMDS where there is none.
+//! Only the fact that IMDS has responded is remembered. At IMDS's default address, [`imds_evidence`] decides whether a
+//! response is from IMDS or a stand-in for it, until one such response has been received. At a configured endpoint any
+//! response counts, except the 403 that a container host returns in place of IMDS.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,39 +26,41 @@ use crate::source::{
 };
 use crate::token::Secret;
 
-/// The time for a probe, unless a caller says otherwise: IMDS usually answers in milliseconds.
+/// The default time limit of a probe. IMDS usually responds within milliseconds.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// For so long, a probe without a response is enough, after a token request had none either.
+/// After a token request without a response, a probe without a response is not followed by another token request for
+/// this long.
 const MAX_SILENCE_AGE: Duration = Duration::from_mins(5);
-/// The connect timeout of a probe ends with the probe. This part of the probe's time more shows which of both it was.
+/// The connect timeout of a probe ends at the same time as the probe. The probe waits for a further 5 % of its time
+/// limit, so that a connect timeout can be told from a missing response.
 const GRACE: f64 = 0.05;
 
-/// What a probe found.
+/// The result of [`TokenClient::probe`].
 #[derive(Clone, Debug)]
 pub struct Availability {
-    /// Whether somebody answered.
+    /// Whether the source responded.
     pub available: bool,
-    /// Who was asked.
+    /// The source of the environment.
     pub source: SourceName,
-    /// Why not.
+    /// Why the source is not available.
     pub reason: Option<String>,
 }
 
 impl TokenClient {
-    /// Asks the source of this environment whether it is there. Only a wrong `timeout` is an error.
+    /// Probes the source of this environment. Only an invalid `timeout` is an error.
     pub fn probe(
         self: &Arc<Self>,
         application: &ApplicationContext,
-        given: &UntypedValue,
+        timeout: &UntypedValue,
         env: &Environment,
     ) -> Result<impl Future<Output = Availability> + Send + use<>, Error> {
-        let limit = given.as_millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
+        let limit = timeout.as_millis("timeout")?.unwrap_or(PROBE_TIMEOUT);
         let name = self.detect_source(&application.options, env);
-        let opened = source::create(env, &application.options, &self.platform);
+        let created = source::create(env, &application.options, &self.platform);
         let (client, application) = (self.clone(), application.clone());
         let roots = ProcessRoots::from_environment(env);
         Ok(async move {
-            let answered = match opened {
+            let outcome = match created {
                 Ok(source) => match client.send_probe(&source, &application, &roots, limit).await {
                     Ok(Presence::Silent) => Err(ErrorContext::new(&*source).probe_timeout(limit)),
                     other => other,
@@ -66,15 +68,15 @@ impl TokenClient {
                 Err(error) => Err(error),
             };
             Availability {
-                available: answered.is_ok(),
+                available: outcome.is_ok(),
                 source: name,
-                reason: answered.err().map(|error| error.details().message.clone()),
+                reason: outcome.err().map(|error| error.details().message.clone()),
             }
         })
     }
 
-    /// Probes IMDS once, however many acquisitions want to know at one time. An error says that there is no IMDS, or
-    /// why it could not be asked.
+    /// Probes IMDS, with one probe for all acquisitions of the same time. Returns an error if IMDS does not exist or
+    /// could not be probed.
     pub(super) async fn probe_coalesced(&self, context: &AcquisitionContext) -> Result<Presence, Error> {
         let since = Instant::now();
         let probe = lock(&self.probes)
@@ -96,16 +98,16 @@ impl TokenClient {
                 PROBE_TIMEOUT,
             )
             .await;
-        // A caller's own client does not tell whether its connection was accepted.
+        // A custom network client does not report whether a connection was accepted.
         let is_connected = context.application.transport.is_none();
-        if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_break_silence()) {
+        if matches!(outcome, Ok(Presence::Silent)) && !(is_connected && self.may_request_after_silence()) {
             outcome = Err(ErrorContext::new(&*context.source).probe_timeout(PROBE_TIMEOUT));
         }
         *last = Some((Instant::now(), outcome.clone()));
         outcome
     }
 
-    /// One request without a secret; an error says why nothing useful is there.
+    /// Sends one probe. Returns an error if it shows that the source does not exist.
     async fn send_probe(
         &self,
         source: &Arc<dyn Source>,
@@ -114,23 +116,23 @@ impl TokenClient {
         limit: Duration,
     ) -> Result<Presence, Error> {
         let error_context = Arc::new(ErrorContext::new(&**source));
-        let prober = source.clone();
+        let probed_source = source.clone();
         let until = Instant::now() + limit;
         let mut request = self
             .build_request(source.request_directory(), limit, move |platform| {
-                prober.probe(platform)
+                probed_source.probe(platform)
             })
             .await?;
         error_context.add_secrets(request.secrets.iter().cloned());
         let limiter = self.endpoint_limiters.limiter(&request.url);
         if limiter.blocked_for().is_some() {
-            return Ok(Presence::Inconclusive); // It answered: with a 429.
+            return Ok(Presence::Inconclusive); // The endpoint has responded, with a Retry-After.
         }
         let connect_timeout = application.options.timeouts.connect;
         let transport = application.transport.as_ref().unwrap_or(&self.native_transport);
         let mut exchange = pin!(async {
             roots.attach_to(&mut request, limit).await;
-            let _place = if transport.needs_request_permit() {
+            let _permit = if transport.needs_request_permit() {
                 Some(limiter.acquire_probe_permit().await)
             } else {
                 None
@@ -138,15 +140,15 @@ impl TokenClient {
             let left = until.saturating_duration_since(Instant::now());
             transport.send(&request, connect_timeout.min(left)).await
         });
-        let answered = match timeout_at(until, exchange.as_mut()).await {
-            Some(answered) => answered,
+        let outcome = match timeout_at(until, exchange.as_mut()).await {
+            Some(outcome) => outcome,
             None => match timeout_at(until + limit.mul_f64(GRACE), exchange).await {
-                Some(answered) => answered,
+                Some(outcome) => outcome,
                 None => return Ok(Presence::Silent),
             },
         };
         let is_undecided = source.needs_probe() && !self.imds_has_responded();
-        match answered {
+        match outcome {
             Ok(response) if is_container_host(&response) => Err(self
                 .probe_error(&error_context, response, until, ErrorContext::response_error)
                 .await),
@@ -174,7 +176,7 @@ impl TokenClient {
         }
     }
 
-    /// The error of a probe's response, within the time of the probe.
+    /// Creates the error for the response to a probe, within the time limit of the probe.
     async fn probe_error(
         &self,
         error_context: &Arc<ErrorContext>,
@@ -182,62 +184,62 @@ impl TokenClient {
         until: Instant,
         describe: fn(&ErrorContext, &Response, Option<&Secret>, u32, bool) -> Error,
     ) -> Error {
-        let (response, reporter) = (Arc::new(response), error_context.clone());
+        let (response, context) = (Arc::new(response), error_context.clone());
         let limit = until.saturating_duration_since(Instant::now());
-        let work = move |response: &Response| describe(&reporter, response, None, 1, false);
+        let work = move |response: &Response| describe(&context, response, None, 1, false);
         let examined = self
             .examine(error_context.endpoint(), response.clone(), limit, work)
             .await;
         examined.unwrap_or_else(|| error_context.unexamined(&response, 1, false))
     }
 
-    /// Whether IMDS, or a stand-in for it, has ever answered at its default address.
+    /// Returns whether IMDS, or a stand-in for it, has responded at its default address.
     pub(super) fn imds_has_responded(&self) -> bool {
         self.imds_has_responded.load(Ordering::Relaxed)
     }
 
-    /// Remembers that IMDS has answered a token request, if this response is from it.
+    /// Remembers that IMDS has responded, if the response to a token request is from IMDS.
     pub(super) fn record_response(&self, source: &dyn Source, response: &Response) {
         if self.evidence(source, response) == Some(Evidence::Imds) {
             self.imds_has_responded.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether something other than IMDS has answered a token request at IMDS's default address.
+    /// Returns whether the response to a token request at IMDS's default address is from another server.
     pub(super) fn is_foreign(&self, source: &dyn Source, response: &Response) -> bool {
         !is_container_host(response) && self.evidence(source, response) == Some(Evidence::Foreign)
     }
 
-    /// The same of what came in place of a response.
+    /// Returns whether the error of a token request at IMDS's default address shows another server.
     pub(super) fn is_foreign_error(&self, source: &dyn Source, fault: &TransportError) -> bool {
         source.needs_probe() && !self.imds_has_responded() && is_foreign(fault)
     }
 
-    /// What the response to a token request shows; `None` where that is not in question.
+    /// Returns what the response to a token request shows; `None` if the source is known to exist.
     fn evidence(&self, source: &dyn Source, response: &Response) -> Option<Evidence> {
         let is_undecided = source.needs_probe() && !self.imds_has_responded();
         is_undecided.then(|| imds_evidence(response, RequestKind::Token))
     }
 
-    /// Remembers that not even a token request was answered.
+    /// Remembers that a token request had no response either.
     pub(super) fn record_silence(&self) {
         let mut until = lock(&self.imds_silent_until);
         *until = Some(Instant::now() + MAX_SILENCE_AGE);
     }
 
-    /// Whether a probe without a response may be followed by a token request.
-    fn may_break_silence(&self) -> bool {
+    /// Returns whether a probe without a response may be followed by a token request.
+    fn may_request_after_silence(&self) -> bool {
         let until = lock(&self.imds_silent_until);
         until.is_none_or(|until| until <= Instant::now())
     }
 }
 
-/// Whether a fault shows that something listens that is not IMDS.
+/// Returns whether an error shows that a server other than IMDS listens at the address.
 fn is_foreign(fault: &TransportError) -> bool {
     fault.kind == TransportErrorKind::NotHttp || is_oversized(fault)
 }
 
-/// Whether the endpoint has answered with more than a response may have.
+/// Returns whether the response exceeds a size limit.
 fn is_oversized(fault: &TransportError) -> bool {
     matches!(
         fault.kind,

@@ -1,4 +1,4 @@
-//! What a flight reports on its way: log lines, and events for observers.
+//! The log lines and events of an acquisition.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::http::{Response, TransportError};
 use crate::log::Level;
 
 impl AcquisitionTask {
-    /// Writes the outcome to the log; the outcome of a background refresh is also an event.
+    /// Logs the outcome. The outcome of a background refresh is also an event.
     pub(super) fn report_outcome(&self, outcome: &AcquisitionResult) {
         if self.context.background_refresh_permit.is_some() {
             self.emit(|| EventKind::Refresh(outcome.clone()));
@@ -68,17 +68,14 @@ impl RetryObserver for AcquisitionTask {
         });
     }
 
-    fn on_response(&self, token_response: &Result<Response, TransportError>, took: Duration) {
-        if let Ok(response) = token_response {
+    fn on_response(&self, outcome: &Result<Response, TransportError>, took: Duration) {
+        if let Ok(response) = outcome {
             self.client.record_response(&*self.context.source, response);
         }
         self.emit(|| EventKind::Request {
             attempt: self.in_flight.stats.attempts(),
-            status: token_response
-                .as_ref()
-                .ok()
-                .map(|token_response| token_response.status),
-            fault: token_response.as_ref().err().map(TransportError::code),
+            status: outcome.as_ref().ok().map(|response| response.status),
+            fault: outcome.as_ref().err().map(TransportError::code),
             took,
         });
     }

@@ -1,4 +1,4 @@
-//! The names that endpoints use for resources besides the requested ones, such as `management.core.windows.net`.
+//! Other names that endpoints use for a requested resource, such as `management.core.windows.net`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -6,28 +6,29 @@ use std::sync::{Mutex, MutexGuard};
 use crate::locking::lock;
 use crate::source::is_other_resource;
 
-/// A process asks for a handful of resources; more than this come from a caller that makes them up.
+/// The map is emptied at this size. A process requests a handful of resources, unless it generates their names.
 const MAX_ALIASES: usize = 1_024;
 
-/// By endpoint and resource, what the endpoint has called the resource twice in a row.
+/// The alias that an endpoint has used for a resource twice in a row, by endpoint and resource.
 #[derive(Default)]
 pub(super) struct ResourceAliases(Mutex<HashMap<(String, String), String>>);
 
 impl ResourceAliases {
-    /// Returns whether an endpoint is known to call a resource so.
-    pub(super) fn contains(&self, endpoint: &str, resource: &str, named: &str) -> bool {
+    /// Returns whether a name is the known alias of a resource at an endpoint.
+    pub(super) fn contains(&self, endpoint: &str, resource: &str, name: &str) -> bool {
         let key = (endpoint.to_owned(), resource.to_owned());
         self.lock()
             .get(&key)
-            .is_some_and(|known| !is_other_resource(known, named))
+            .is_some_and(|alias| !is_other_resource(alias, name))
     }
 
-    pub(super) fn insert(&self, endpoint: &str, resource: &str, named: String) {
+    /// Remembers the alias of a resource at an endpoint.
+    pub(super) fn insert(&self, endpoint: &str, resource: &str, alias: String) {
         let mut aliases = self.lock();
         if aliases.len() >= MAX_ALIASES {
             aliases.clear();
         }
-        aliases.insert((endpoint.to_owned(), resource.to_owned()), named);
+        aliases.insert((endpoint.to_owned(), resource.to_owned()), alias);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {

@@ -1,4 +1,4 @@
-//! Whether a response is for the resource that was asked for, and the names that endpoints have for resources besides.
+//! The check that a response is for the requested resource. It allows for endpoints that use another name for it.
 
 use super::task::{AcquisitionTask, Stop};
 use crate::error::Error;
@@ -7,8 +7,8 @@ use crate::http::{Request, is_success};
 use crate::source::{TokenResponse, is_other_resource};
 
 impl AcquisitionTask {
-    /// Sends a request, and once more over a new connection if its response is for another resource. Returns the end
-    /// with the body of a successful response, parsed.
+    /// Sends a request, and repeats it over a new connection if the response is for another resource. Returns the
+    /// outcome, and the parsed body of a successful response.
     pub(super) async fn run_checked(
         &self,
         retry_loop: &RetryLoop<'_>,
@@ -16,7 +16,7 @@ impl AcquisitionTask {
     ) -> Result<(AttemptOutcome, Option<TokenResponse>), Stop> {
         let mut end = self.run_retry_loop(retry_loop, &request).await;
         let token_response = self.successful_response(&mut end).await;
-        // A caller's own client answers for itself.
+        // A custom network client is responsible for its own connections.
         let is_native = retry_loop.transport.id() == self.client.native_transport.id();
         let Some(first) = self
             .mismatched_resource(token_response.as_ref())
@@ -24,7 +24,8 @@ impl AcquisitionTask {
         else {
             return Ok((end, token_response));
         };
-        // A stray response, or the endpoint's own spelling. A new connection tells: nothing stray can be on it.
+        // The response belongs to another request, or the endpoint uses another name for the resource. A new connection
+        // cannot carry the response of another request.
         drop(end);
         request.needs_new_connection = true;
         let mut end = self.run_retry_loop(retry_loop, &request).await;
@@ -50,21 +51,20 @@ impl AcquisitionTask {
         self.read_token_response(response).await
     }
 
-    /// The resource that a successful response names, if it is another than the one that was asked for, and not known
-    /// as this endpoint's name for it.
+    /// Returns the resource that a response names, if it is neither the requested one nor a known alias of it.
     fn mismatched_resource(&self, token_response: Option<&TokenResponse>) -> Option<String> {
         let token_response = token_response?;
-        let (asked, named) = (self.context.query.resource.as_str(), token_response.resource()?);
+        let (requested, name) = (self.context.query.resource.as_str(), token_response.resource()?);
         let endpoint = self.in_flight.error_context.endpoint();
-        let is_other =
-            is_other_resource(asked, named) && !self.client.resource_aliases.contains(endpoint, asked, named);
-        is_other.then(|| named.to_owned())
+        let is_mismatch = is_other_resource(requested, name)
+            && !self.client.resource_aliases.contains(endpoint, requested, name);
+        is_mismatch.then(|| name.to_owned())
     }
 
-    fn remember_alias(&self, named: String) {
+    fn remember_alias(&self, alias: String) {
         let endpoint = self.in_flight.error_context.endpoint();
-        let asked = self.context.query.resource.as_str();
-        self.client.resource_aliases.insert(endpoint, asked, named);
+        let requested = self.context.query.resource.as_str();
+        self.client.resource_aliases.insert(endpoint, requested, alias);
     }
 
     async fn resource_mismatch_error(&self, end: AttemptOutcome) -> Error {

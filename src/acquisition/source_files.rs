@@ -1,5 +1,5 @@
-//! Requests that a source builds from files, such as a workload's token or Azure Arc's key: read on a thread of the
-//! pool, within the time that one exchange may take.
+//! Requests that a source builds from files, such as the token of a workload identity or Azure Arc's key file. The files
+//! are read on the blocking pool, within the request timeout.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::http::{Request, Response};
 use crate::platform::Platform;
 
 impl TokenClient {
-    /// Builds a request. Where files of a directory are read for that, it happens on a thread of the pool.
+    /// Builds a request: on the blocking pool if it reads files of a directory, otherwise in place.
     pub(super) async fn build_request<T: Send + 'static>(
         &self,
         directory: Option<&Path>,
@@ -27,17 +27,18 @@ impl TokenClient {
             return build(&self.platform);
         };
         let platform = self.platform.clone();
-        let place = directory.to_string_lossy();
-        let built = self.platform.blocking.run(&place, move || build(&platform));
-        match timeout_at(Instant::now() + limit, built).await {
+        let directory = directory.to_string_lossy();
+        let building = self.platform.blocking.run(&directory, move || build(&platform));
+        match timeout_at(Instant::now() + limit, building).await {
             Some(Some(built)) => built,
             Some(None) => {
-                let message = format!("Internal error: reading a file in {place} ended without an outcome.");
+                let message =
+                    format!("Internal error: reading a file in {directory} ended without an outcome.");
                 Err(Error::new(Code::FailedResponse, message))
             }
             None => {
                 let message = format!(
-                    "A file in {place} could not be read within {} ms. Check that its file system responds.",
+                    "A file in {directory} could not be read within {} ms. Check that its file system responds.",
                     limit.as_millis()
                 );
                 Err(Error::new(Code::UnableToReadSecretFile, message)
@@ -48,7 +49,7 @@ impl TokenClient {
 }
 
 impl AcquisitionTask {
-    /// The request for a token, with the roots that its endpoint is verified against.
+    /// Builds the request for a token, with the root certificates that its endpoint is verified against.
     pub(super) async fn first_request(&self) -> Result<Request, Error> {
         let (source, query) = (self.context.source.clone(), self.context.query.clone());
         let directory = self.context.source.request_directory();
@@ -62,7 +63,7 @@ impl AcquisitionTask {
         Ok(request)
     }
 
-    /// The request that follows a response, if that is a challenge.
+    /// Builds the request that answers a challenge; `None` if the response is not a challenge.
     pub(super) fn challenge_request<'a>(
         &'a self,
         request: &'a Request,
@@ -93,11 +94,11 @@ impl AcquisitionTask {
         Box::pin(async move {
             let built = built.await;
             let built = built.map_err(|error| error.map_details(|details| details.status = status))?;
-            Ok(built.map(|token_response| {
+            Ok(built.map(|answer| {
                 self.in_flight
                     .error_context
-                    .add_secrets(token_response.secrets.iter().cloned());
-                token_response.with_roots_of(request)
+                    .add_secrets(answer.secrets.iter().cloned());
+                answer.with_roots_of(request)
             }))
         })
     }

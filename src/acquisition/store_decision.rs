@@ -1,65 +1,67 @@
-//! The decision what to store of a fetched token: pure, so that every combination can be tested.
+//! The decision whether and where to store a fetched token: a pure function, so that every combination can be tested.
 
 use super::trigger::AcquisitionTrigger;
 
-/// The facts that decide.
+/// The facts on which the decision depends.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts; each has two values"
 )]
 pub(super) struct StoreFacts {
-    /// Whether the cached token was unwanted: the caller passed `forceRefresh`, or a service refused the token.
+    /// Whether the request replaces an unwanted token: the caller passed `forceRefresh`, or a service refused the token.
     pub(super) replaces_unwanted: bool,
     /// Whether the request is a background refresh.
     pub(super) is_background_refresh: bool,
     /// Whether the cache was cleared after the request started.
     pub(super) is_cleared: bool,
-    /// Whether a later call asked for another token.
+    /// Whether a later request replaced the cached token.
     pub(super) is_superseded: bool,
     /// Whether the token's expiry is known.
     pub(super) is_cacheable: bool,
     /// Whether the token comes from the persistent cache.
     pub(super) is_persisted: bool,
-    /// Whether that record is older than an invalidation, or than the cached token.
+    /// Whether the record of the persistent cache is older than an invalidation, or expires no later than the cached
+    /// token.
     pub(super) is_stale_record: bool,
     /// Whether the cache holds the token of a later request.
     pub(super) is_outdated: bool,
 }
 
-/// What is done with the token.
+/// The actions to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent actions; each is done or not"
 )]
 pub(super) struct StoreDecision {
-    /// The token goes into the memory cache.
+    /// Store the token in the memory cache.
     pub(super) insert: bool,
-    /// Records and requests from before this one must not bring the unwanted token back.
+    /// Ignore records of the persistent cache that are older than this request: they may hold the unwanted token.
     pub(super) invalidate: bool,
-    /// The unwanted token is removed, and earlier requests do not cache theirs, because no token takes its place.
+    /// Remove the unwanted token and supersede earlier requests, because the new token cannot take its place.
     pub(super) remove_unwanted: bool,
-    /// The next refresh is put off, because this one brought no token to cache.
+    /// Delay the next background refresh, because this one fetched no token that can be cached.
     pub(super) record_failure: bool,
-    /// JavaScript must look the token up again if another one is replaced or removed.
+    /// Make the JavaScript layer look the token up again, if a token was replaced or removed.
     pub(super) bump_generation: bool,
-    /// What happens to the record in the persistent cache.
+    /// The change to the persistent cache.
     pub(super) persist: Persist,
 }
 
-/// What happens to the record in the persistent cache.
+/// The change to the persistent cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Persist {
-    /// The token is written.
+    /// Write the token.
     Token,
-    /// The record is deleted: its token is unwanted, and the new one cannot be cached.
+    /// Delete the record: its token is unwanted, and the new token cannot be cached.
     Deletion,
-    /// The record stays.
+    /// Keep the record.
     Nothing,
 }
 
 impl StoreFacts {
+    /// Returns whether a request with this trigger replaces an unwanted token.
     pub(super) fn replaces_unwanted(trigger: &AcquisitionTrigger) -> bool {
         matches!(
             trigger,
@@ -67,6 +69,7 @@ impl StoreFacts {
         )
     }
 
+    /// Decides what is done with the token.
     pub(super) fn decide(self) -> StoreDecision {
         let may_insert =
             self.is_cacheable && !self.is_stale_record && !self.is_cleared && !self.is_superseded;
@@ -94,7 +97,7 @@ impl StoreFacts {
 mod tests {
     use super::*;
 
-    /// A token that a plain cache miss fetched.
+    /// A token that was fetched on a cache miss.
     const FETCHED: StoreFacts = StoreFacts {
         replaces_unwanted: false,
         is_background_refresh: false,
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn background_refresh_keeps_the_generation_and_is_put_off_if_it_stores_nothing() {
+    fn background_refresh_keeps_the_generation_and_is_delayed_if_it_stores_nothing() {
         let refresh = StoreFacts {
             is_background_refresh: true,
             ..FETCHED
@@ -187,7 +190,7 @@ mod tests {
             facts.decide().record_failure
         };
         assert!(decide(false, false, false));
-        assert!(!decide(true, false, false), "another cache's failure");
+        assert!(!decide(true, false, false), "the cache was cleared");
         assert!(!decide(false, true, true), "a later request has stored its token");
     }
 

@@ -1,5 +1,6 @@
-//! The task that carries out one in-flight request: it sends the requests, parses the response, stores the token and
-//! completes the request for its waiters. [`client`](super::client) decides when a task starts and who shares it.
+//! The task that carries out one in-flight request: it sends the HTTP requests, parses the response, stores the token
+//! and completes the request for its waiters. [`lookup`](super::lookup) decides when a task starts and which callers
+//! share it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -24,10 +25,10 @@ use crate::metadata::{Metadata, TokenSource};
 use crate::source::{TokenResponse, is_identity_missing};
 use crate::token::{Timestamp, Token};
 
-/// How long a fetched token is withheld from the waiters while it is persisted.
+/// How long the waiters of a fetched token wait for it to be persisted.
 const PERSIST_WAIT: Duration = Duration::from_secs(1);
 
-/// Carries out a request. The waiters learn of its end in every case, also after a panic.
+/// Carries out an in-flight request, and completes it in every case, also after a panic.
 pub(super) struct AcquisitionTask {
     pub(super) client: Arc<TokenClient>,
     pub(super) in_flight: Arc<InFlightRequest>,
@@ -41,11 +42,11 @@ pub(super) struct FetchedToken {
     pub(super) token: Arc<Token>,
     /// Whether the expiry is known.
     cacheable: bool,
-    /// When it was persisted, if it comes from the persistent cache.
+    /// The time at which the token was persisted, if it comes from the persistent cache.
     saved_at: Option<Timestamp>,
 }
 
-/// Why there is no token.
+/// The reason for which an acquisition ended without a token.
 pub(super) enum Stop {
     /// The acquisition failed.
     Failed(Error),
@@ -59,11 +60,11 @@ impl From<Error> for Stop {
     }
 }
 
-/// The change to the persistent cache, after the memory cache was changed.
+/// The change to the persistent cache that follows a change to the memory cache.
 pub(super) enum PersistentUpdate {
-    /// Write the token.
+    /// Writes the token.
     Store(Arc<Token>),
-    /// Delete the record.
+    /// Deletes the record.
     Delete,
 }
 
@@ -80,9 +81,9 @@ impl FetchedToken {
 
 impl AcquisitionTask {
     pub(super) async fn run(self) {
-        let mut retry_loop = Box::pin(self.acquire());
+        let mut acquiring = Box::pin(self.acquire());
         let (fetched, entry) = loop {
-            match timeout_at(self.in_flight.deadline.instant(), retry_loop.as_mut()).await {
+            match timeout_at(self.in_flight.deadline.instant(), acquiring.as_mut()).await {
                 Some(Ok(fetched)) => break fetched,
                 Some(Err(Stop::Failed(error))) => return self.finish_with_error(error),
                 Some(Err(Stop::Unattended))
@@ -90,8 +91,8 @@ impl AcquisitionTask {
                 {
                     return self.expire_if_no_waiters();
                 }
-                // A caller joined just before the end.
-                Some(Err(Stop::Unattended)) => retry_loop.set(self.acquire()),
+                // A caller joined before the request was ended.
+                Some(Err(Stop::Unattended)) => acquiring.set(self.acquire()),
                 None if self.finish_if(|in_flight| in_flight.deadline.instant() <= Instant::now()) => {
                     self.report_outcome(&Err(self.timeout_error()));
                     return self.in_flight.complete(Completion::TimedOut);
@@ -118,21 +119,21 @@ impl AcquisitionTask {
         }
     }
 
-    /// Ends the request if `holds` returns true. Both happen under the lock, so that no caller joins in between.
-    fn finish_if(&self, holds: impl FnOnce(&InFlightRequest) -> bool) -> bool {
+    /// Ends the request if the condition holds. Both happen under the lock, so that no caller joins in between.
+    fn finish_if(&self, condition: impl FnOnce(&InFlightRequest) -> bool) -> bool {
         let mut state = self.client.lock();
-        let ends = holds(&self.in_flight);
-        if ends {
+        let is_finished = condition(&self.in_flight);
+        if is_finished {
             state.remove(&self.context.key, &self.in_flight);
-            // Without an attempt nothing has failed.
+            // A refresh that sent no request has not failed.
             if self.in_flight.stats.attempts() > 0 {
                 self.record_refresh_failure(&mut state);
             }
         }
-        ends
+        is_finished
     }
 
-    /// Ends the request after its last caller left, and logs it.
+    /// Completes a request whose last caller has left, and logs that it ended.
     fn expire_if_no_waiters(&self) {
         if self.context.background_refresh_permit.is_some() {
             self.report_outcome(&Err(self.timeout_error()));
@@ -151,14 +152,14 @@ impl AcquisitionTask {
             .timed_out(total, &self.in_flight.stats)
     }
 
-    /// Requests a token from the source, with retries.
+    /// Requests a token from the source, with retries. Sends a probe first if the source may not exist.
     pub(super) async fn fetch_token(&self) -> Result<FetchedToken, Stop> {
         let AcquisitionContext {
             source, application, ..
         } = &self.context;
         let options = &application.options;
         let error_context = &self.in_flight.error_context;
-        // No probe is sent and no file is read if the callers have left.
+        // If the callers have already left, no probe is sent and no file is read.
         if self.in_flight.waiters.is_abandoned() {
             return Err(Stop::Unattended);
         }
@@ -188,9 +189,9 @@ impl AcquisitionTask {
             last_request_timeout: options.timeouts.last_request,
             deadline: &self.in_flight.deadline,
             waiters: &self.in_flight.waiters,
-            identity_not_found: self.context.key.identity_not_found_timeout.map(|within| {
+            identity_not_found: self.context.key.identity_not_found_timeout.map(|window| {
                 IdentityNotFoundRetry {
-                    window: within,
+                    window,
                     is_missing: is_identity_missing,
                 }
             }),
@@ -272,6 +273,7 @@ impl AcquisitionTask {
         })
     }
 
+    /// Creates the error for the last attempt of a retry loop.
     pub(super) async fn error_from_end(&self, end: AttemptOutcome) -> Error {
         let (error_context, attempts) = (&self.in_flight.error_context, self.in_flight.stats.attempts());
         match end {
@@ -290,7 +292,7 @@ impl AcquisitionTask {
         }
     }
 
-    /// Returns whether a token of this request may still be cached.
+    /// Returns whether the token of this request may still be cached.
     pub(super) fn may_store(&self, state: &State) -> bool {
         self.in_flight.epoch == state.epoch && !self.in_flight.superseded.load(Ordering::Relaxed)
     }
@@ -310,7 +312,7 @@ impl AcquisitionTask {
         self.finish(Err(error));
     }
 
-    /// Puts the next refresh off, if this request is one.
+    /// Delays the next background refresh, if this request is one.
     fn record_refresh_failure(&self, state: &mut State) {
         if self.in_flight.epoch == state.epoch
             && self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh
@@ -321,7 +323,9 @@ impl AcquisitionTask {
         }
     }
 
-    /// Stores a fetched token. No caller joins this request from here on: later callers are answered from the cache.
+    /// Stores a fetched token in memory, and returns it with the change to the persistent cache.
+    ///
+    /// No caller can join the request from here on: later callers find the token in the cache.
     fn store(&self, fetched: FetchedToken) -> (AcquiredToken, Option<PersistentUpdate>) {
         let mut state = self.client.lock();
         state.remove(&self.context.key, &self.in_flight);
@@ -380,7 +384,7 @@ impl AcquisitionTask {
 
     fn store_facts(&self, state: &State, fetched: &FetchedToken) -> StoreFacts {
         let key = &self.context.key.cache_key;
-        let held = state.cache.sequence(key);
+        let cached_sequence = state.cache.sequence(key);
         StoreFacts {
             replaces_unwanted: StoreFacts::replaces_unwanted(&self.in_flight.trigger),
             is_background_refresh: self.in_flight.trigger == AcquisitionTrigger::BackgroundRefresh,
@@ -392,11 +396,11 @@ impl AcquisitionTask {
                 .saved_at
                 .is_some_and(|saved_at| state.is_stale_record(key, &fetched.token, saved_at)),
             is_outdated: fetched.saved_at.is_none()
-                && held.is_some_and(|held| held > self.in_flight.sequence),
+                && cached_sequence.is_some_and(|cached| cached > self.in_flight.sequence),
         }
     }
 
-    /// Returns the token as the result of a call that JavaScript must not remember.
+    /// Returns a token as a result that the JavaScript layer must not memoize.
     pub(super) fn uncached_result(&self, fetched: &FetchedToken) -> AcquiredToken {
         let from_cache = fetched.saved_at.is_some();
         AcquiredToken {
@@ -418,7 +422,7 @@ impl AcquisitionTask {
 
 impl Drop for AcquisitionTask {
     fn drop(&mut self) {
-        // Only a panic leads here without a completion. That is a bug, but the waiters must not hang.
+        // Only a panic reaches this point without a completion. It is a bug, but the waiters must not hang.
         if !self.in_flight.is_complete() {
             self.finish_with_error(Error::new(
                 Code::FailedResponse,

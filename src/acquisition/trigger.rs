@@ -1,4 +1,4 @@
-//! Why a token is acquired, and which callers may share one request.
+//! The trigger of an acquisition, and the rule that decides which callers may share one request.
 
 use crate::cache::Lookup;
 use crate::encoding::sha256_hex;
@@ -6,14 +6,14 @@ use crate::metadata::CacheRefreshReason;
 use crate::options::request::CachePolicy;
 use crate::source::Source;
 
-/// Why a request was started; it decides which callers may share the request.
+/// The reason for which a request was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AcquisitionTrigger {
     /// The cache has no valid token.
     CacheMiss,
     /// The caller passed `forceRefresh`.
     ForceRefresh,
-    /// A service refused the cached token. Holds its SHA-256 where the source takes that.
+    /// A service refused the cached token (claims challenge). Holds the token's SHA-256 if the source supports that.
     ClaimsChallenge(Option<String>),
     /// The cached token is due for a refresh.
     BackgroundRefresh,
@@ -22,18 +22,19 @@ pub enum AcquisitionTrigger {
 impl AcquisitionTrigger {
     /// Returns whether a caller with this trigger may share a request that another trigger started.
     ///
-    /// `reads_persistent_cache`: a request without force may return a token from the persistent cache.
+    /// A caller that rejects the cached token needs a request that returns a new one. With `reads_persistent_cache`, a
+    /// request for a cache miss may return an old token from the persistent cache.
     pub fn can_share(&self, in_flight: &Self, reads_persistent_cache: bool) -> bool {
-        let gets_another = |in_flight: &Self| match in_flight {
+        let returns_new_token = |in_flight: &Self| match in_flight {
             Self::ForceRefresh => true,
             Self::CacheMiss => !reads_persistent_cache,
             _ => false,
         };
         match self {
             Self::CacheMiss | Self::BackgroundRefresh => true,
-            Self::ForceRefresh => gets_another(in_flight),
+            Self::ForceRefresh => returns_new_token(in_flight),
             Self::ClaimsChallenge(None) => {
-                gets_another(in_flight) || *in_flight == Self::ClaimsChallenge(None)
+                returns_new_token(in_flight) || *in_flight == Self::ClaimsChallenge(None)
             }
             Self::ClaimsChallenge(Some(_)) => self == in_flight,
         }
@@ -61,7 +62,7 @@ pub(super) fn acquisition_trigger(
     }
 }
 
-/// Returns the reason that the metadata of a result shows.
+/// Returns the reason that the metadata of a call's result shows.
 pub(super) fn cache_refresh_reason(cache_policy: CachePolicy, found: &Lookup) -> CacheRefreshReason {
     match (cache_policy, found) {
         (CachePolicy::ForceRefresh | CachePolicy::ReplaceRefused, _) => {
@@ -88,12 +89,12 @@ mod tests {
             one.clone(),
             two.clone(),
         ];
-        let shared_by = |reason: &AcquisitionTrigger, reads_persistent_cache| {
+        let shared_by = |trigger: &AcquisitionTrigger, reads_persistent_cache| {
             all.iter()
-                .map(|in_flight| reason.can_share(in_flight, reads_persistent_cache))
+                .map(|in_flight| trigger.can_share(in_flight, reads_persistent_cache))
                 .collect::<Vec<_>>()
         };
-        let shared = |reason: &AcquisitionTrigger| shared_by(reason, false);
+        let shared = |trigger: &AcquisitionTrigger| shared_by(trigger, false);
         assert_eq!(shared(&AcquisitionTrigger::CacheMiss), [true; 6]);
         assert_eq!(shared(&AcquisitionTrigger::BackgroundRefresh), [true; 6]);
         assert_eq!(
@@ -105,7 +106,7 @@ mod tests {
             [true, true, false, true, false, false]
         );
         assert_eq!(shared(&one), [false, false, false, false, true, false]);
-        let shared_with_persistent_cache = |reason: &AcquisitionTrigger| shared_by(reason, true);
+        let shared_with_persistent_cache = |trigger: &AcquisitionTrigger| shared_by(trigger, true);
         assert_eq!(
             shared_with_persistent_cache(&AcquisitionTrigger::CacheMiss),
             [true; 6]

@@ -14,10 +14,10 @@ use crate::platform::Clock;
 use crate::source::SourceName;
 use crate::token::WallClocks;
 
-/// How long a caller with a token near its expiry waits for another, counted from the start of the request.
+/// How long a caller with a token near expiry waits for a new one, counted from the start of the request.
 const NEAR_EXPIRY_WAIT: Duration = Duration::from_secs(2);
 
-/// A caller that waits for an in-flight request, with its own timeout. Dropping it means that the caller leaves.
+/// A caller that waits for an in-flight request, with its own timeout. Dropping the waiter removes the caller.
 pub struct Waiter {
     request: Arc<InFlightRequest>,
     timeout: Duration,
@@ -58,13 +58,13 @@ impl Waiter {
         self.request.error_context.source()
     }
 
-    /// Returns whether the endpoint's certificate is verified against the roots of this process.
+    /// Returns whether the endpoint's certificate is verified against the root certificates of this process.
     pub fn is_verified(&self) -> bool {
         let error_context = &self.request.error_context;
         error_context.endpoint().starts_with("https:") && error_context.source() != SourceName::ServiceFabric
     }
 
-    /// Waits for the request, for the timeout, or, with a token to fall back on, for `NEAR_EXPIRY_WAIT`.
+    /// Waits for the result, at most until the timeout. With a fallback token it waits at most `NEAR_EXPIRY_WAIT`.
     pub async fn wait(self) -> AcquisitionResult {
         let outcome = self.wait_for_result().await.and_then(|acquired| {
             let error_context = &self.request.error_context;
@@ -93,7 +93,7 @@ impl Waiter {
     }
 
     async fn wait_for_result(&self) -> AcquisitionResult {
-        let timer = self.started_at + self.timeout;
+        let deadline = self.started_at + self.timeout;
         let mut changes = self.request.subscribe();
         loop {
             let Status {
@@ -108,8 +108,10 @@ impl Waiter {
                 .into_iter()
                 .flatten()
                 .find(|acquired| self.is_valid(acquired));
-            let until = fallback.map_or(timer, |_| timer.min(self.request.started_at() + NEAR_EXPIRY_WAIT));
-            // The sender lives in the request, which this waiter holds, so the channel is not closed.
+            let until = fallback.map_or(deadline, |_| {
+                deadline.min(self.request.started_at() + NEAR_EXPIRY_WAIT)
+            });
+            // The sender is part of the request, which this waiter holds, so the channel is not closed.
             if completion.is_none() && timeout_at(until, changes.changed()).await.is_some() {
                 continue;
             }
@@ -120,7 +122,7 @@ impl Waiter {
                 None => match completion {
                     Some(Completion::Finished(failed)) => return failed,
                     Some(Completion::TimedOut) => return Err(self.timeout_error()),
-                    None if until == timer => return Err(self.timeout_error()),
+                    None if until == deadline => return Err(self.timeout_error()),
                     None => {}
                 },
             }

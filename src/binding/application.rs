@@ -9,11 +9,13 @@ use napi_derive::napi;
 
 use super::cache_plugin::JsCachePlugin;
 use super::completions::CompletionChannel;
+use super::environment::EnvironmentSnapshot;
 use super::log_sink::JsLogSink;
 use super::network_client::JsTransport;
 use super::observer::JsEventListener;
-use super::option_records::{JsApplicationOptions, JsIdentity, JsRequestOptions};
-use super::records::{AcquisitionOutcome, EnvironmentSnapshot, JsAvailability, JsFailure};
+use super::types::{
+    AcquisitionOutcome, JsApplicationOptions, JsAvailability, JsFailure, JsIdentity, JsRequestOptions,
+};
 use super::untyped_value::from_js;
 use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::{Acquisition, ApplicationContext};
@@ -28,24 +30,24 @@ use crate::token::{CallerClock, Timestamp};
 
 type ProbeResult = Box<dyn FnOnce(Env) -> Result<JsAvailability> + Send>;
 
-/// An application: its options, parsed, and which callbacks it has.
+/// An application with its parsed options, and which callbacks it has.
 #[napi]
 pub struct ManagedIdentityApplication {
     application: ApplicationContext,
-    /// The number of the caller's network client, if the application has one.
+    /// The id of the custom network client, if the application has one.
     transport_id: Option<u32>,
     has_logger: bool,
     has_observers: AtomicBool,
     cache_plugin: Option<CachePlugin>,
 }
 
-/// A caller's cache plug-in: its number, and the name of this host.
+/// A cache plug-in in JavaScript: its id, and the name of this host.
 struct CachePlugin {
     id: u32,
     hostname: String,
 }
 
-/// Makes an application, or says what is wrong with its options. `transport_id` is the number of the caller's network
+/// Creates an application. Returns a failure if its options are invalid. `transport_id` is the id of the custom network
 /// client, if the application has one; `has_logger` is whether it has a logger callback.
 #[napi(catch_unwind)]
 pub fn create_application(
@@ -66,7 +68,8 @@ pub fn create_application(
 }
 
 impl ManagedIdentityApplication {
-    /// The context of one call, if it differs from the application's: its callbacks are found by its number.
+    /// Returns the context of one call; `None` if the application has no callbacks, so that the call needs no other context
+    /// than the application's. Callbacks are found by the number of the call.
     fn context_of_call(
         &self,
         env: &Env,
@@ -102,15 +105,15 @@ impl ManagedIdentityApplication {
 
 #[napi]
 impl ManagedIdentityApplication {
-    /// The user-assigned identity, as a reader may see it; null for the system-assigned one.
+    /// Returns the user-assigned identity, for display; null for the system-assigned one.
     #[napi(catch_unwind)]
     pub fn identity(&self) -> Option<JsIdentity> {
         JsIdentity::of(&self.application.options.identity)
     }
 
-    /// A token or a failure at once; or, for a call whose outcome will come in under this number, how many of
-    /// the environment variables, from the front, decided what is asked for. `now` is the caller's `Date.now()`, if that
-    /// is a number.
+    /// Returns a token or a failure at once. For a call whose outcome `completions` will receive with the number `call`, it
+    /// returns how many of the environment variables, counted from the first, are relevant to the request. `now` is the
+    /// caller's `Date.now()`, if that is a number.
     #[napi(catch_unwind)]
     pub fn acquire(
         &self,
@@ -151,7 +154,7 @@ impl ManagedIdentityApplication {
         })
     }
 
-    /// Keeps tokens in the directory that the options name, which must belong to the user of the process.
+    /// Persists tokens in the directory of the options, which must belong to the user of the process.
     #[napi(catch_unwind)]
     pub fn use_cache_directory(&mut self, hostname: String) {
         if let Some(path) = &self.application.options.cache_directory {
@@ -163,20 +166,20 @@ impl ManagedIdentityApplication {
         }
     }
 
-    /// Keeps tokens where a caller's plug-in, which has this number, keeps them.
+    /// Persists tokens with a cache plug-in, which has this id.
     #[napi(catch_unwind)]
     pub fn use_cache_plugin(&mut self, hostname: String, id: u32) {
         self.cache_plugin = Some(CachePlugin { id, hostname });
     }
 
-    /// Sends the events of later calls to JavaScript.
+    /// Sends the events of later calls to the JavaScript layer.
     #[napi(catch_unwind)]
     pub fn observe(&self) {
         self.has_observers.store(true, Ordering::Relaxed);
     }
 
-    /// Settles when the source has answered a probe or the time for it is over; or says at once what is
-    /// wrong with `timeout`.
+    /// Probes the source. Returns a failure if `timeout` is invalid, and otherwise a promise that resolves when the source
+    /// has responded or the time limit has passed.
     #[napi(catch_unwind, ts_return_type = "Promise<JsAvailability> | JsFailure")]
     pub fn probe<'env>(
         &self,
@@ -189,19 +192,19 @@ impl ManagedIdentityApplication {
         let timeout = from_js(&timeout)?;
         let own = self.context_of_call(env, completions, call)?;
         let application = own.as_ref().unwrap_or(&self.application);
-        let found = match TOKEN_CLIENT.probe(application, &timeout, &environment.0) {
-            Ok(found) => found,
+        let probe = match TOKEN_CLIENT.probe(application, &timeout, &environment.0) {
+            Ok(probe) => probe,
             Err(error) => return Ok(Either::B(error.into())),
         };
         let (deferred, promise) = env.create_deferred::<JsAvailability, ProbeResult>()?;
         runtime::handle()?.spawn(async move {
-            let found = found.await;
-            deferred.resolve(Box::new(move |_| Ok(found.into())));
+            let availability = probe.await;
+            deferred.resolve(Box::new(move |_| Ok(availability.into())));
         });
         Ok(Either::A(promise))
     }
 
-    /// The name of the source that this environment leads to.
+    /// Returns the name of the source that this environment selects.
     #[napi(catch_unwind)]
     pub fn source_name(&self, environment: &EnvironmentSnapshot) -> &'static str {
         TOKEN_CLIENT
@@ -209,7 +212,7 @@ impl ManagedIdentityApplication {
             .as_str()
     }
 
-    /// Whether the environment has a source that this application may use.
+    /// Returns whether the environment has a source that this application may use.
     #[napi(catch_unwind)]
     pub fn has_source(&self, environment: &EnvironmentSnapshot) -> bool {
         TOKEN_CLIENT.has_source(&self.application.options, &environment.0)
@@ -217,24 +220,24 @@ impl ManagedIdentityApplication {
 }
 
 thread_local! {
-    /// The number of this thread of JavaScript.
+    /// The number of this JavaScript thread.
     static THREAD: u32 = {
         static LAST: AtomicU32 = AtomicU32::new(0);
         LAST.fetch_add(1, Ordering::Relaxed)
     };
 }
 
-/// The caller's clock; the system's in place of one that does not tell the time.
+/// Returns the caller's clock. The system's clock replaces one that does not return a finite number.
 fn caller_clock(now: Option<f64>) -> CallerClock {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a date of JavaScript's is less than 2^53 ms"
+        reason = "a JavaScript date is less than 2^53 ms"
     )]
-    let told = now
+    let caller_now = now
         .filter(|now| now.is_finite())
         .map(|now| Timestamp::from_millis(now as i64));
     CallerClock {
-        now: told.unwrap_or_else(|| SystemClock.now()),
+        now: caller_now.unwrap_or_else(|| SystemClock.now()),
         thread: THREAD.with(|thread| *thread),
     }
 }

@@ -1,7 +1,8 @@
-//! A caller's `cachePlugin` as a store of records.
+//! A caller's `cachePlugin` as a record store.
 //!
-//! JavaScript wraps the plug-in so that it never throws: one function that reads the record of an entry, or
-//! replaces it. Accesses reach it through the channel of the call that they belong to. A plug-in that does not come back within a while is as good as none.
+//! The JavaScript layer wraps the plug-in as one function, which reads the record of an entry or replaces it, and does not
+//! throw. Accesses reach it through the channel of their call. An access that fails or exceeds its time limit is treated
+//! as a cache miss.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +10,15 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::callback_records::CacheAccess;
 use super::completions::CallbackHandle;
+use super::types::CacheAccess;
 use crate::cache::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::Error;
 
-/// How long a plug-in may take for one access.
+/// The time limit of one access.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A caller's plug-in.
+/// A cache plug-in in JavaScript.
 pub(super) struct JsCachePlugin {
     handle: Arc<CallbackHandle>,
     id: String,
@@ -36,8 +37,8 @@ impl JsCachePlugin {
             entry: entry.to_owned(),
             record,
         };
-        let found = timeout(PLUGIN_TIMEOUT, self.handle.access(access)).await.ok()??;
-        found.map(Zeroizing::new)
+        let record = timeout(PLUGIN_TIMEOUT, self.handle.access(access)).await.ok()??;
+        record.map(Zeroizing::new)
     }
 }
 
@@ -50,7 +51,7 @@ impl RecordStore for JsCachePlugin {
         Box::pin(async { Ok(true) })
     }
 
-    /// A plug-in locks by itself, for as long as one access takes.
+    /// Returns no lock: the plug-in itself locks its store during each access.
     fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
         Box::pin(async { None })
     }

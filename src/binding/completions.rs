@@ -1,10 +1,9 @@
-//! The channel from native code to JavaScript: the outcomes of calls that had to wait, and everything that their
-//! callers want to hear before: log lines, events, the requests of a caller's own HTTP client and the accesses to a cache
-//! plug-in.
+//! The channel from native code to JavaScript. It carries the outcomes of calls that had to wait, their log lines and
+//! events, requests to a custom network client, and accesses to a cache plug-in.
 //!
-//! An environment has one function for all of them, so that they arrive in the order in which they were sent: what
-//! belongs to a call is delivered before its outcome. Each message carries the number of its call, by which JavaScript
-//! finds the callbacks of the call and the async context in which they run.
+//! An environment has one function for all messages, so that they arrive in the order in which they were sent: the log
+//! lines and events of a call are delivered before its outcome. Each message carries the number of its call, by which
+//! JavaScript finds the callbacks of the call and the async context in which they run.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -17,26 +16,25 @@ use napi_derive::napi;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::callback_records::{CacheAccess, JsNetworkRequest, JsNetworkResponse};
-use super::environment_end::EnvironmentTeardown;
-use super::records::{AcquisitionOutcome, JsEvent};
+use super::environment_teardown::EnvironmentTeardown;
 use super::runtime;
+use super::types::{AcquisitionOutcome, CacheAccess, JsEvent, JsNetworkRequest, JsNetworkResponse};
 use crate::acquisition::waiter::Waiter;
 use crate::locking::lock;
 
-/// Log lines and events that may wait for the event loop. More are dropped, since neither may delay a token.
-const MAX_QUEUED_NOTICES: usize = 1_024;
+/// The most log lines and events that wait for the event loop. Further ones are dropped, since neither may delay a token.
+const MAX_QUEUED_NOTIFICATIONS: usize = 1_024;
 
-/// A message for the number of a call; 0 for none.
+/// A message, after the number of its call; 0 stands for no call.
 type MessageArguments = FnArgs<(u32, Either<AcquisitionOutcome, JsMessage>)>;
 
-/// JavaScript's function, which never throws. It keeps the process alive only while calls are pending.
+/// The function of the JavaScript layer, which does not throw. It keeps the process alive only while calls are pending.
 type MessageFunction = ThreadsafeFunction<Message, (), MessageArguments, Status, false, true>;
 
-/// The channels of every environment of this process, as long as they exist.
+/// The channels of every environment of this process.
 static CHANNELS: Mutex<Vec<Weak<Channel>>> = Mutex::new(Vec::new());
 
-/// What is sent beside the outcomes of calls.
+/// A message other than the outcome of a call.
 #[allow(
     clippy::large_enum_variant,
     reason = "a message is moved into the queue and out of it"
@@ -53,27 +51,27 @@ pub enum JsMessage {
     Request { id: u32, request: JsNetworkRequest },
     /// An access for the call's cache plug-in, whose record `provideRecord` takes with this number.
     Access { id: u32, access: CacheAccess },
-    /// Nothing more will be sent for this call.
+    /// The last message of this call.
     Released,
 }
 
 struct Message {
     call: u32,
     content: Either<AcquisitionOutcome, JsMessage>,
-    _place: Option<QueuePlace>,
+    _permit: Option<QueuePermit>,
 }
 
-/// The place of a notice in the queue.
-struct QueuePlace(Arc<AtomicUsize>);
+/// Counts one queued notification until it is delivered.
+struct QueuePermit(Arc<AtomicUsize>);
 
-impl QueuePlace {
-    fn take(queued: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = Self(queued.clone());
-        (queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_NOTICES).then_some(place)
+impl QueuePermit {
+    fn try_acquire(queued: &Arc<AtomicUsize>) -> Option<Self> {
+        let permit = Self(queued.clone());
+        (queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_NOTIFICATIONS).then_some(permit)
     }
 }
 
-impl Drop for QueuePlace {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -82,9 +80,9 @@ impl Drop for QueuePlace {
 /// Sends messages to one environment.
 pub(super) struct Channel {
     function: RwLock<MessageFunction>,
-    queued_notices: Arc<AtomicUsize>,
-    responses: Replies<JsNetworkResponse>,
-    records: Replies<Option<String>>,
+    queued_notifications: Arc<AtomicUsize>,
+    responses: PendingResults<JsNetworkResponse>,
+    records: PendingResults<Option<String>>,
 }
 
 impl Channel {
@@ -92,20 +90,20 @@ impl Channel {
         self.function.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, call: u32, content: Either<AcquisitionOutcome, JsMessage>, place: Option<QueuePlace>) {
+    fn send(&self, call: u32, content: Either<AcquisitionOutcome, JsMessage>, permit: Option<QueuePermit>) {
         let function = self.function.read().unwrap_or_else(PoisonError::into_inner);
         let message = Message {
             call,
             content,
-            _place: place,
+            _permit: permit,
         };
-        // An environment that has ended takes nothing any more.
+        // A call into an environment that has ended does nothing.
         function.call(message, ThreadsafeFunctionCallMode::NonBlocking);
     }
 }
 
-/// A call of an application that has callbacks. JavaScript keeps these and their async context until the last holder is
-/// gone: the call's request to the endpoint can outlive the call.
+/// The handle of a call whose application has callbacks. JavaScript keeps the callbacks and their async context until the
+/// last handle is dropped, since the request to the endpoint can outlive the call.
 pub(super) struct CallbackHandle {
     channel: Arc<Channel>,
     call: u32,
@@ -114,8 +112,8 @@ pub(super) struct CallbackHandle {
 impl CallbackHandle {
     /// Sends a log line or an event, unless too many are queued.
     pub(super) fn notify(&self, message: JsMessage) {
-        if let Some(place) = QueuePlace::take(&self.channel.queued_notices) {
-            self.channel.send(self.call, Either::B(message), Some(place));
+        if let Some(permit) = QueuePermit::try_acquire(&self.channel.queued_notifications) {
+            self.channel.send(self.call, Either::B(message), Some(permit));
         }
     }
 
@@ -142,13 +140,13 @@ impl Drop for CallbackHandle {
     }
 }
 
-/// What waits for replies of JavaScript, by number.
-struct Replies<Reply> {
+/// The requests that wait for a result from JavaScript, by number.
+struct PendingResults<T> {
     last: AtomicU32,
-    waiting: Mutex<HashMap<u32, oneshot::Sender<Reply>>>,
+    waiting: Mutex<HashMap<u32, oneshot::Sender<T>>>,
 }
 
-impl<Reply> Default for Replies<Reply> {
+impl<T> Default for PendingResults<T> {
     fn default() -> Self {
         Self {
             last: AtomicU32::default(),
@@ -157,49 +155,49 @@ impl<Reply> Default for Replies<Reply> {
     }
 }
 
-impl<Reply> Replies<Reply> {
-    /// Calls `send` with a number, and waits for the reply to it.
-    async fn wait_for(&self, send: impl FnOnce(u32)) -> Option<Reply> {
+impl<T> PendingResults<T> {
+    /// Calls `send` with a new number, and waits for the result with that number.
+    async fn wait_for(&self, send: impl FnOnce(u32)) -> Option<T> {
         let id = self.last.fetch_add(1, Ordering::Relaxed);
-        let (sender, reply) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         lock(&self.waiting).insert(id, sender);
-        let _entry = ReplyEntry { replies: self, id };
+        let _entry = PendingEntry { results: self, id };
         send(id);
-        reply.await.ok()
+        result.await.ok()
     }
 
-    fn settle(&self, id: u32, reply: Reply) {
+    fn settle(&self, id: u32, result: T) {
         if let Some(sender) = lock(&self.waiting).remove(&id) {
-            let _ = sender.send(reply); // What waited may have timed out meanwhile.
+            let _ = sender.send(result); // The receiver may have timed out in the meantime.
         }
     }
 }
 
-/// An entry, which is removed when nothing waits for the reply any more.
-struct ReplyEntry<'a, Reply> {
-    replies: &'a Replies<Reply>,
+/// The entry of a request, which is removed when the request no longer waits.
+struct PendingEntry<'a, T> {
+    results: &'a PendingResults<T>,
     id: u32,
 }
 
-impl<Reply> Drop for ReplyEntry<'_, Reply> {
+impl<T> Drop for PendingEntry<'_, T> {
     fn drop(&mut self) {
-        lock(&self.replies.waiting).remove(&self.id);
+        lock(&self.results.waiting).remove(&self.id);
     }
 }
 
-/// The channel of one environment, and its calls that wait.
+/// The channel of one environment, and its pending calls.
 #[napi]
 pub struct CompletionChannel {
     channel: Arc<Channel>,
-    /// Takes the place of the channel's function once no call is pending.
+    /// The function that replaces the channel's once no call is pending.
     renewed: Option<MessageFunction>,
     pending: Arc<Mutex<HashMap<u32, AbortHandle>>>,
-    end: EnvironmentTeardown,
+    teardown: EnvironmentTeardown,
 }
 
 #[napi]
 impl CompletionChannel {
-    /// Takes the function that gets each message.
+    /// Takes the function that receives each message.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
@@ -208,9 +206,9 @@ impl CompletionChannel {
     ) -> Result<Self> {
         let channel = Arc::new(Channel {
             function: RwLock::new(message_function(on_message)?),
-            queued_notices: Arc::default(),
-            responses: Replies::default(),
-            records: Replies::default(),
+            queued_notifications: Arc::default(),
+            responses: PendingResults::default(),
+            records: PendingResults::default(),
         });
         let mut channels = lock(&CHANNELS);
         if channels.len() == channels.capacity() {
@@ -221,12 +219,12 @@ impl CompletionChannel {
             channel,
             renewed: None,
             pending: Arc::default(),
-            end: EnvironmentTeardown::from_env(env)?,
+            teardown: EnvironmentTeardown::from_env(env)?,
         })
     }
 
-    /// Replaces the resource of the event loop behind this channel by a new one, which belongs to the async context of
-    /// this call; if calls are pending, once they have completed.
+    /// Replaces the channel's event loop resource with a new one, which belongs to the present async context. If calls are
+    /// pending, the old one is replaced when they have completed.
     #[napi(catch_unwind)]
     pub fn renew(
         &mut self,
@@ -241,22 +239,22 @@ impl CompletionChannel {
         Ok(())
     }
 
-    /// Keeps the process alive, or no longer does: for as long as calls are pending.
+    /// Keeps the process alive (`true`), as is needed while calls are pending, or lets it exit (`false`).
     #[napi(catch_unwind)]
     #[allow(deprecated, reason = "a clone holds the function, not the process")]
-    pub fn set_ref(&mut self, env: &Env, wanted: bool) -> Result<()> {
-        if !wanted {
+    pub fn set_ref(&mut self, env: &Env, is_ref: bool) -> Result<()> {
+        if !is_ref {
             self.replace();
         }
         let mut function = self.channel.function_mut();
-        if wanted {
+        if is_ref {
             function.refer(env)
         } else {
             function.unref(env)
         }
     }
 
-    /// Lets go of a call that nothing waits for any more: no outcome will come in. What it waits for goes on.
+    /// Removes a call without callers: the function does not receive its outcome. A request that has been sent continues.
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
         if let Some(task) = lock(&self.pending).remove(&call) {
@@ -264,13 +262,13 @@ impl CompletionChannel {
         }
     }
 
-    /// Hands over the response of a network client.
+    /// Provides the response of a network client.
     #[napi(catch_unwind)]
     pub fn respond(&self, id: u32, response: JsNetworkResponse) {
         self.channel.responses.settle(id, response);
     }
 
-    /// Hands over the record of a cache plug-in, if it has one.
+    /// Provides the record of a cache plug-in, if it has one.
     #[napi(catch_unwind)]
     pub fn provide_record(&self, id: u32, record: Option<String>) {
         self.channel.records.settle(id, record);
@@ -278,23 +276,24 @@ impl CompletionChannel {
 }
 
 impl CompletionChannel {
-    /// Puts the renewed function in place, if there is one. The one before delivers what it has, and ends.
+    /// Installs the renewed function, if there is one. The old function still delivers its queued messages.
     fn replace(&mut self) {
         if let Some(renewed) = self.renewed.take() {
             *self.channel.function_mut() = renewed;
         }
     }
 
-    /// Registers a call, whose outcome will be sent under this number.
+    /// Adds a call, whose outcome will be sent with this number.
     pub(super) fn register(&self, call: u32, waiter: Waiter, resource: String) -> Result<()> {
-        let (channel, pending, end) = (self.channel.clone(), self.pending.clone(), self.end.clone());
+        let (channel, pending, teardown) =
+            (self.channel.clone(), self.pending.clone(), self.teardown.clone());
         let runtime = runtime::handle()?;
-        let mut pending_now = lock(&self.pending); // Until it is listed, it cannot be struck off.
+        let mut pending_now = lock(&self.pending); // The task cannot remove the call before it is added.
         let task = runtime.spawn(async move {
             let outcome = tokio::select! {
                 biased;
                 outcome = waiter.wait() => Some(AcquisitionOutcome::of(outcome, resource)),
-                () = end.reached() => None, // The caller is gone, and the waiter must not stay without one.
+                () = teardown.reached() => None, // The caller no longer exists, so its waiter must be dropped.
             };
             lock(&pending).remove(&call);
             if let Some(outcome) = outcome {
@@ -305,7 +304,7 @@ impl CompletionChannel {
         Ok(())
     }
 
-    /// The handle of a call whose application has callbacks.
+    /// Creates the handle of a call whose application has callbacks.
     pub(super) fn callback_handle(&self, call: u32) -> Arc<CallbackHandle> {
         Arc::new(CallbackHandle {
             channel: self.channel.clone(),
@@ -321,7 +320,7 @@ fn message_function(on_message: Function<'_, MessageArguments, ()>) -> Result<Me
         .build_callback(|context| Ok((context.value.call, context.value.content).into()))
 }
 
-/// Tells every thread of JavaScript that the cache was cleared, so that an idle one lets go of its tokens too.
+/// Notifies every JavaScript thread that the cache was cleared, so that an idle thread drops its memoized tokens, too.
 pub(super) fn notify_cleared() {
     let channels = lock(&CHANNELS).clone();
     for channel in channels.iter().filter_map(Weak::upgrade) {

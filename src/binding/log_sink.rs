@@ -1,4 +1,4 @@
-//! The `loggerCallback` of a call's application as a sink of lines.
+//! The `loggerCallback` of an application as the log sink of one call.
 
 use std::sync::Arc;
 

@@ -1,29 +1,28 @@
-//! The Node room: the only place that knows napi.
+//! The binding: the only code that names napi.
 //!
-//! Its methods turn JavaScript values into owned Rust values in their first lines and Rust values
-//! into records in their last; in between they call the [`TokenClient`] and decide nothing. Failures of
-//! the domain cross as values, and the face (index.js) throws them: a native exception is a bug.
-//! Every export catches panics, since one that reaches Node.js would end the process.
+//! Its methods convert JavaScript values to owned Rust values in their first lines, and Rust values to records in their
+//! last; in between they call the [`TokenClient`] and decide nothing. Failures cross as values, which the JavaScript layer
+//! throws: a native exception is a bug. Every export catches panics, since a panic that reaches Node.js would end the
+//! process.
 #![allow(
-    clippy::needless_pass_by_value,      // what the macro hands over is owned
-    clippy::too_many_arguments,          // each crosses in a fraction of the time of a record's field
-    clippy::trivially_copy_pass_by_ref,  // `Env` is handed over by reference
-    unreachable_pub                      // napi exports what no Rust path reaches
+    clippy::needless_pass_by_value,      // the macro passes owned values
+    clippy::too_many_arguments,          // an argument crosses in a fraction of the time of a record's field
+    clippy::trivially_copy_pass_by_ref,  // the macro passes `Env` by reference
+    unreachable_pub                      // napi exports items that no Rust path reaches
 )]
 #![cfg_attr(test, allow(dead_code))] // a test build exports nothing to Node.js
 
 mod application;
 mod cache_plugin;
-mod callback_records;
 mod completions;
-mod environment_end;
+mod environment;
+mod environment_teardown;
 mod log_sink;
 mod network_client;
 mod node_roots;
 mod observer;
-mod option_records;
-mod records;
 mod runtime;
+mod types;
 mod untyped_value;
 
 use std::sync::{Arc, LazyLock};
@@ -32,7 +31,7 @@ use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use self::records::JsFailure;
+use self::types::JsFailure;
 use crate::acquisition::TokenClient;
 use crate::error::Code;
 use crate::http::native_transport::NativeTransport;
@@ -41,52 +40,52 @@ use crate::platform::{Platform, RandomSource as _, SystemRandom, variable};
 use crate::redaction::Redactor;
 use crate::token::Secret;
 
-/// What all applications of this process share.
+/// The token client that all applications of this process share.
 static TOKEN_CLIENT: LazyLock<Arc<TokenClient>> = LazyLock::new(|| {
     let platform = Platform::system();
-    let native = Arc::new(NativeTransport::new(platform.clone()));
-    TokenClient::new(platform, native, runtime::handle)
+    let native_transport = Arc::new(NativeTransport::new(platform.clone()));
+    TokenClient::new(platform, native_transport, runtime::handle)
 });
 
-/// The version of the package.
+/// Returns the version of the package.
 #[napi(catch_unwind)]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The names of the environment variables that are to be handed down, in their order.
+/// Returns the names of the environment variables whose values `Environment` takes, in the same order.
 #[napi(catch_unwind)]
 pub fn environment_variables() -> Vec<&'static str> {
     variable::ALL.to_vec()
 }
 
-/// Every error code of this package's own.
+/// Returns every error code that this package defines.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Code::ALL.to_vec()
 }
 
-/// What is wrong with an id, if anything; `name` says where it came from.
+/// Validates an id. Returns the failure if it is invalid; `name` is the option or variable that the failure names.
 #[napi(catch_unwind)]
 pub fn check_id(name: String, id: Option<Unknown<'_>>) -> Result<Option<JsFailure>> {
     let id = untyped_value::from_js(&id)?;
     Ok(identity::check_id(&name, &id).err().map(Into::into))
 }
 
-/// A text in one line without these secrets, however they are encoded, and without tokens.
+/// Removes secrets, in any encoding, and tokens from a text, and puts it on one line.
 #[napi(catch_unwind)]
 pub fn redact(text: String, secrets: Vec<String>) -> String {
     let secrets: Vec<_> = secrets.into_iter().map(Secret::new).collect();
     Redactor::new(&secrets).redact(&text, text.len())
 }
 
-/// Changes whenever a remembered token may no longer be the cached one.
+/// Returns a number that changes whenever a memoized token may no longer be the cached one.
 #[napi(catch_unwind)]
 pub fn generation() -> u32 {
     TOKEN_CLIENT.generation()
 }
 
-/// Forgets every cached token of the process.
+/// Removes every cached token of the process.
 #[napi(catch_unwind)]
 pub fn clear_cache() {
     TOKEN_CLIENT.clear();
@@ -99,22 +98,26 @@ pub fn clear_origin(origin: String) {
     TOKEN_CLIENT.clear_origin(&origin);
 }
 
-/// The first 30 characters of GUIDs (version 4) that nobody else uses; the face counts the last 6.
+/// Returns the first 30 characters of random GUIDs (version 4). The JavaScript layer counts in the last 6 characters.
 #[napi(catch_unwind)]
 pub fn correlation_id_prefix() -> String {
-    let draw = |most: u32| {
+    let random_below = |limit: u32| {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "from 0 to below `most`"
+            reason = "from 0 to below `limit`"
         )]
-        let drawn = (SystemRandom.next_fraction() * f64::from(most)) as u32;
-        drawn
+        let number = (SystemRandom.next_fraction() * f64::from(limit)) as u32;
+        number
     };
-    let (first, second, third) = (draw(u32::MAX), draw(0x1_0000), draw(0x1000));
+    let (first, second, third) = (
+        random_below(u32::MAX),
+        random_below(0x1_0000),
+        random_below(0x1000),
+    );
     format!(
         "{first:08x}-{second:04x}-4{third:03x}-{:04x}-{:06x}",
-        0x8000 + draw(0x4000),
-        draw(0x100_0000)
+        0x8000 + random_below(0x4000),
+        random_below(0x100_0000)
     )
 }

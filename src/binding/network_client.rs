@@ -1,8 +1,8 @@
-//! A caller's own HTTP client as a transport.
+//! A custom network client (`system.networkClient`) as a transport.
 //!
-//! JavaScript wraps the client so that it never throws and resolves with a plain record. Requests reach it through the
-//! channel of the call that they belong to. A call into an environment that is being torn down may never settle, so each
-//! waits for the end of its environment too.
+//! The JavaScript layer wraps the client so that it does not throw and resolves to a plain record. Requests reach it
+//! through the channel of their call. A call into an environment that is being torn down may never settle, so each request
+//! also ends with its environment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +11,9 @@ use std::time::Duration;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::callback_records::JsNetworkRequest;
 use super::completions::CallbackHandle;
-use super::environment_end::EnvironmentTeardown;
+use super::environment_teardown::EnvironmentTeardown;
+use super::types::JsNetworkRequest;
 use crate::error::Cause;
 use crate::http::NATIVE_TRANSPORT_ID;
 use crate::http::{
@@ -22,17 +22,17 @@ use crate::http::{
 };
 use crate::redaction::Redactor;
 
-/// So much of a client's own words is passed on.
+/// The part of a client's error message that is passed on.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// A number for a caller's client, other than every other transport's of this process.
+/// Returns an id for a custom network client, which no other transport of this process has.
 #[napi(catch_unwind)]
 pub fn new_transport_id() -> u32 {
     static LAST: AtomicUsize = AtomicUsize::new(NATIVE_TRANSPORT_ID);
     u32::try_from(LAST.fetch_add(1, Ordering::Relaxed) + 1).unwrap_or(u32::MAX)
 }
 
-/// A caller's own HTTP client.
+/// A custom network client in JavaScript.
 pub(super) struct JsTransport {
     handle: Arc<CallbackHandle>,
     id: usize,
@@ -49,25 +49,25 @@ impl JsTransport {
     }
 
     async fn exchange(&self, request: &Request) -> std::result::Result<Response, TransportError> {
-        let reply = tokio::select! {
-            reply = self.handle.request(JsNetworkRequest::of(request)) => reply,
+        let outcome = tokio::select! {
+            outcome = self.handle.request(JsNetworkRequest::of(request)) => outcome,
             () = self.teardown.reached() => None,
         };
-        let Some(reply) = reply else {
+        let Some(outcome) = outcome else {
             return Err(transport_error(
                 None,
                 "the Node.js environment has ended",
                 request,
             ));
         };
-        let Some(status) = reply.status.and_then(|status| u16::try_from(status).ok()) else {
+        let Some(status) = outcome.status.and_then(|status| u16::try_from(status).ok()) else {
             return Err(transport_error(
-                reply.code.as_deref(),
-                &reply.message.unwrap_or_default(),
+                outcome.code.as_deref(),
+                &outcome.message.unwrap_or_default(),
                 request,
             ));
         };
-        let mut body = reply.body.unwrap_or_default().into_bytes();
+        let mut body = outcome.body.unwrap_or_default().into_bytes();
         if body.len() > MAX_BODY_BYTES {
             if is_success(status) {
                 return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
@@ -77,11 +77,11 @@ impl JsTransport {
         Ok(Response {
             status,
             headers: ResponseHeaders {
-                www_authenticate: reply.www_authenticate.into_iter().collect(),
-                retry_after: reply.retry_after,
-                date: reply.date,
-                server: reply.server,
-                content_type: reply.content_type,
+                www_authenticate: outcome.www_authenticate.into_iter().collect(),
+                retry_after: outcome.retry_after,
+                date: outcome.date,
+                server: outcome.server,
+                content_type: outcome.content_type,
             },
             body,
             secrets: request.secrets.clone(),
@@ -99,7 +99,7 @@ impl Transport for JsTransport {
         self.id
     }
 
-    /// A caller's client may itself wait for a token of the same endpoint.
+    /// Returns false: a custom client may itself wait for a token of the same endpoint, and would then wait forever.
     fn needs_request_permit(&self) -> bool {
         false
     }
@@ -119,7 +119,7 @@ impl JsNetworkRequest {
     }
 }
 
-/// A client may repeat in its message what it was given, secrets included.
+/// Creates a transport error. The message is redacted, since a client may repeat the request, including its secrets.
 fn transport_error(code: Option<&str>, message: &str, request: &Request) -> TransportError {
     let (kind, code) = match code {
         Some("ECONNREFUSED") => (TransportErrorKind::ConnectionRefused, Some("ECONNREFUSED")),

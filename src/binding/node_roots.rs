@@ -1,7 +1,7 @@
-//! The trust roots of a thread, read by JavaScript.
+//! The root certificates of a JavaScript thread, read by a function of the JavaScript layer.
 //!
-//! The function is held weakly and called only when an https request needs the roots. It answers with a version, and
-//! with the certificates only if native code has another one: they are 200 KB.
+//! The function is held weakly and called only when an https request needs the certificates. It returns their version, and
+//! the certificates themselves only if native code has another version, since they are 200 KB.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,34 +15,34 @@ use napi_derive::napi;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::environment_end::EnvironmentTeardown;
+use super::environment_teardown::EnvironmentTeardown;
 use crate::platform::{self, NodeRootsReader, Pem};
 
-/// How long a thread may take to hand its roots over, before those that it handed over last are used.
-const MAX_READ_TIME: Duration = Duration::from_secs(1);
+/// The time limit of a read, after which the certificates of the last read are used.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// JavaScript's function, which never throws and never rejects. Its parameter is the version that native code has; 0 is
-/// none.
+/// The function of the JavaScript layer, which neither throws nor rejects. Its parameter is the version that native code
+/// has; 0 stands for none.
 type ReadFunction = ThreadsafeFunction<u32, Promise<JsNodeRoots>, u32, Status, false, true>;
 
-/// The roots of a thread at one time.
+/// The root certificates of a thread at one time.
 #[napi(object, object_to_js = false)]
 pub struct JsNodeRoots {
     /// Counted from 1 in each thread.
     pub version: u32,
-    /// PEM; absent if the version is the one that native code has.
+    /// PEM; absent if native code has this version.
     pub certificates: Option<String>,
-    /// Whether the process has chosen them, so that no others count.
+    /// Whether the process has set them explicitly, so that no other roots are trusted.
     pub is_exclusive: bool,
 }
 
-/// Where native code reads the roots of one thread.
+/// Reads the root certificates of one thread.
 #[napi]
 pub struct NodeRoots(pub(super) Arc<Reader>);
 
 #[napi]
 impl NodeRoots {
-    /// Takes the function that reads them.
+    /// Takes the function that reads the certificates.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: &Env,
@@ -50,7 +50,7 @@ impl NodeRoots {
     ) -> Result<Self> {
         Ok(Self(Arc::new(Reader {
             read,
-            environment_end: EnvironmentTeardown::from_env(env)?,
+            teardown: EnvironmentTeardown::from_env(env)?,
             last: Mutex::default(),
         })))
     }
@@ -58,22 +58,22 @@ impl NodeRoots {
 
 pub(super) struct Reader {
     read: ReadFunction,
-    environment_end: EnvironmentTeardown,
-    /// What was read last, with its version. Held while reading, so that callers of one moment share one reading.
+    teardown: EnvironmentTeardown,
+    /// The result of the last read, with its version. The lock is held during a read, so that concurrent callers share it.
     last: Mutex<Option<(u32, platform::NodeRoots)>>,
 }
 
 impl Reader {
     async fn roots(&self) -> Option<platform::NodeRoots> {
         let mut last = self.last.lock().await;
-        let known = last.as_ref().map_or(0, |(version, _)| *version);
-        let read = async { self.read.call_async_catch(known).await?.await };
+        let known_version = last.as_ref().map_or(0, |(version, _)| *version);
+        let read = async { self.read.call_async_catch(known_version).await?.await };
         let record = tokio::select! {
             record = read => record.ok(),
             // A call into an environment that is being torn down may never settle.
-            () = self.environment_end.reached() => None,
-            // The event loop of the thread stands still, which must not hold up callers of other threads.
-            () = sleep(MAX_READ_TIME), if last.is_some() => None,
+            () = self.teardown.reached() => None,
+            // The event loop of the thread is blocked, which must not delay callers of other threads.
+            () = sleep(READ_TIMEOUT), if last.is_some() => None,
         };
         if let Some(record) = record
             && let Some(certificates) = record.certificates

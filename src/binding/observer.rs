@@ -1,4 +1,4 @@
-//! The observers of a call's events.
+//! The observers of an application as the event listener of one call.
 
 use std::sync::Arc;
 

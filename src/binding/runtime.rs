@@ -1,5 +1,5 @@
-//! The network thread: started by the first acquisition that leaves for the network, never before,
-//! and never ended. It does not keep the process alive.
+//! The network thread. The first acquisition that needs it starts it, and it runs until the process exits. It does not
+//! keep the process alive.
 
 use std::io;
 use std::sync::Mutex;
@@ -9,13 +9,13 @@ use tokio::runtime::{Builder, Handle};
 use crate::locking::lock;
 use crate::platform::MAX_BLOCKING_THREADS;
 
-/// Beside the threads for files: the system's name resolution blocks one for each lookup, for up to half a minute after
-/// it was given up.
+/// The threads for name resolution, in addition to those for files. A lookup by the system blocks its thread for up to
+/// half a minute after the request has timed out.
 const MAX_RESOLVER_THREADS: usize = 120;
 
 static STARTED: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// The runtime of the network thread.
+/// Returns the runtime of the network thread, which the first call starts.
 pub(super) fn handle() -> io::Result<Handle> {
     let mut started = lock(&STARTED);
     if let Some(handle) = &*started {

@@ -1,12 +1,12 @@
-//! JavaScript values of any type, taken as they are: whether they will do is decided elsewhere.
+//! The conversion of JavaScript values of any type. `crate::options` validates them.
 
 use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Unknown};
 use napi::{Result, ValueType};
 
 use crate::options::UntypedValue;
 
-/// Takes a value as it is.
-#[expect(clippy::ref_option, reason = "the records' fields are options")]
+/// Converts a value without validating it.
+#[expect(clippy::ref_option, reason = "the fields of the records are options")]
 pub(super) fn from_js(value: &Option<Unknown<'_>>) -> Result<UntypedValue> {
     value.as_ref().map_or(Ok(UntypedValue::Undefined), convert)
 }
@@ -28,7 +28,7 @@ fn convert(value: &Unknown<'_>) -> Result<UntypedValue> {
 
 fn convert_array(array: &Object<'_>) -> Result<UntypedValue> {
     let items = (0..array.get_array_length()?).map(|index| {
-        // Lists of lists are nowhere allowed, so there is no need to look into them.
+        // No option is an array of arrays, so nested arrays are not converted.
         let item: Unknown<'_> = array.get_element(index)?;
         if item.is_array()? {
             Ok(UntypedValue::Object)

@@ -1,7 +1,7 @@
-//! Records as files: one for each key, in a folder of the user's own.
+//! The file store: one file for each record, in a directory that belongs to the user.
 //!
-//! The processes of a host make one request between them, since whoever works at an entry holds its lock. Files
-//! may lie on a file system that hangs, so they are read and written on a thread of the pool.
+//! A process holds the lock of an entry while it requests a token, so that the processes of a host share one request.
+//! A file system may hang, so files are read and written on the blocking pool.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,26 +16,27 @@ use super::persistent::{BoxFuture, LockGuard, RecordStore};
 use crate::error::{Code, Error};
 use crate::platform::{BlockingPool, CheckedDirectory, DirectoryError, Platform, PrivateDirectory};
 
-/// How often a lock that another process holds is tried again.
+/// The delay before a lock that another process holds is tried again: at first, and at most after doubling.
 const INITIAL_LOCK_POLL: Duration = Duration::from_millis(5);
 const MAX_LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// A folder of records.
+/// A directory of records.
 pub struct FileStore {
     directory: PrivateDirectory,
     id: String,
     platform: Platform,
 }
 
-/// The lock of an entry. Its file is closed on a thread of the pool, since that can block as well.
+/// The lock of an entry. Its file is closed on the blocking pool, since closing can block as well.
 struct HeldLock {
     file: Option<File>,
-    place: String,
+    /// The id of the store, by which its work on the pool is queued.
+    store_id: String,
     pool: BlockingPool,
 }
 
 impl FileStore {
-    /// The store in this folder, which must belong to the user that this process acts as when it is used.
+    /// Creates a store in this directory. Each use checks that the directory belongs to the user of the process.
     pub fn new(path: &Path, platform: Platform) -> Self {
         Self {
             directory: PrivateDirectory::new(path),
@@ -44,44 +45,45 @@ impl FileStore {
         }
     }
 
-    /// Does something with the folder once it is checked, on a thread of the pool. `None` where that panicked.
+    /// Checks the directory and runs `work` on it, on the blocking pool. Returns `None` if that panicked.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CheckedDirectory) -> T + Send + 'static,
     ) -> Option<Result<T, DirectoryError>> {
-        let folder = self.directory.clone();
-        let checked = move || folder.check().map(|directory| work(&directory));
-        self.platform.blocking.run(&self.id, checked).await
+        let directory = self.directory.clone();
+        let checked_work = move || directory.check().map(|checked| work(&checked));
+        self.platform.blocking.run(&self.id, checked_work).await
     }
 
     async fn poll_lock(&self, entry: &str) -> Option<LockGuard> {
-        let mut look = INITIAL_LOCK_POLL;
+        let mut delay = INITIAL_LOCK_POLL;
         loop {
             let name = format!("{entry}.{LOCK}");
-            let (place, pool) = (self.id.clone(), self.platform.blocking.clone());
+            let (store_id, pool) = (self.id.clone(), self.platform.blocking.clone());
             let lock = move |directory: &CheckedDirectory| {
                 let file = directory.try_lock(&name)?;
                 Ok(file.map(|file| HeldLock {
                     file: Some(file),
-                    place,
+                    store_id,
                     pool,
                 }))
             };
             let locked: std::io::Result<_> = self.run_blocking(lock).await?.ok()?;
             match locked {
                 Ok(Some(lock)) => return Some(Box::new(lock)),
-                Ok(None) => sleep(look).await,
-                Err(_) => return None, // A file system without locks: each process asks for itself.
+                Ok(None) => sleep(delay).await,
+                Err(_) => return None, // A file system without locks: each process sends its own request.
             }
-            look = (look * 2).min(MAX_LOCK_POLL);
+            delay = (delay * 2).min(MAX_LOCK_POLL);
         }
     }
 
-    /// The error for a folder in which tokens are not safe; `None` if it only cannot be used just now.
+    /// Returns the error for a directory in which tokens are not safe; `None` if the directory merely cannot be used at
+    /// present.
     fn untrusted_directory_error(&self, fault: &DirectoryError) -> Option<Error> {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
-        let why = match fault {
+        let reason = match fault {
             DirectoryError::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => return None,
             DirectoryError::UnknownUser(_) => return None,
             DirectoryError::Io(error) => format!("cannot be used ({error})"),
@@ -98,7 +100,7 @@ impl FileStore {
                 parent.display()
             ),
         };
-        let message = format!("cache.directory ({}) {why}.", self.id);
+        let message = format!("cache.directory ({}) {reason}.", self.id);
         Some(Error::new(Code::InvalidConfiguration, message))
     }
 }
@@ -106,10 +108,10 @@ impl FileStore {
 impl Drop for HeldLock {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        let (place, pool) = (std::mem::take(&mut self.place), self.pool.clone());
-        // Without a runtime there are no timers that closing it could delay.
+        let (store_id, pool) = (std::mem::take(&mut self.store_id), self.pool.clone());
+        // Outside a runtime the file is closed here: there is no timer that closing it could delay.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { pool.run(&place, move || drop(file)).await });
+            runtime.spawn(async move { pool.run(&store_id, move || drop(file)).await });
         }
     }
 }
@@ -136,27 +138,27 @@ impl RecordStore for FileStore {
     fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
         let name = format!("{entry}.{RECORD}");
         Box::pin(async move {
-            let read = self
+            let content = self
                 .run_blocking(move |directory| directory.read(&name))
                 .await?
                 .ok()??;
-            Some(Zeroizing::new(str::from_utf8(&read).ok()?.to_owned()))
+            Some(Zeroizing::new(str::from_utf8(&content).ok()?.to_owned()))
         })
     }
 
     fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()> {
-        let (name, by_way_of) = (format!("{entry}.{RECORD}"), format!("{entry}.{TEMPORARY}"));
-        let cleanup = file_cleanup::is_due(&self.id)
+        let (name, temporary) = (format!("{entry}.{RECORD}"), format!("{entry}.{TEMPORARY}"));
+        let cleanup = file_cleanup::try_claim(&self.id)
             .then(|| (self.platform.clock.now(), self.platform.random.next_fraction()));
         Box::pin(async move {
-            // A disk that is full or read-only costs the next process a request, and this one nothing.
+            // If the disk is full or read-only, the next process requests a token itself.
             let _ = self
                 .run_blocking(move |directory| {
-                    // First, since it may free what the record needs.
+                    // The cleanup comes first, since it may free the space that the record needs.
                     if let Some((now, start)) = cleanup {
                         file_cleanup::clean(directory, now, start);
                     }
-                    directory.replace(&name, &by_way_of, record.as_bytes())
+                    directory.replace(&name, &temporary, record.as_bytes())
                 })
                 .await;
         })

@@ -1,4 +1,4 @@
-//! The tokens that this process holds in memory, and the persistent caches that outlive it.
+//! The memory cache of a process, and persistent caches that outlive it.
 
 mod file_cleanup;
 pub mod file_store;

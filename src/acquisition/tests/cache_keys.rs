@@ -1,4 +1,4 @@
-//! What makes one caller's token another's, and one caller's flight.
+//! Which differences between calls separate their tokens, and which separate only their requests.
 
 use super::*;
 
@@ -44,7 +44,7 @@ async fn different_keys_share_neither_request_nor_token() {
             |call| call.set(|raw| raw.user_assigned_object_id = "id".into()),
         ),
         (
-            "the kind of an id, once more",
+            "the kind of an id: resource id and object id",
             |call| call.set(|raw| raw.user_assigned_resource_id = "id".into()),
             |call| call.set(|raw| raw.user_assigned_object_id = "id".into()),
         ),
@@ -102,22 +102,22 @@ async fn different_keys_share_neither_request_nor_token() {
             },
         ),
     ];
-    for (what, one, other) in pairs {
+    for (difference, one, other) in pairs {
         let harness = slow();
         let waiters = [one, other].map(|change| change(harness.call()).waiter());
-        assert_eq!(all(waiters.into()).await, ["t0", "t1"], "{what}");
+        assert_eq!(all(waiters.into()).await, ["t0", "t1"], "{difference}");
         let cached = [one, other].map(|change| text(&change(harness.call()).acquired()));
-        assert_eq!(cached, ["t0", "t1"], "{what}");
+        assert_eq!(cached, ["t0", "t1"], "{difference}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn different_request_options_share_the_token_but_not_the_request() {
-    let other_net = FakeTransport::numbered(7, |_, _| {
+    let other_transport = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::token("other", DAY)).after(seconds(2))
     });
     let harness = slow();
-    let by_other = harness.call().by(other_net.clone());
+    let by_other = harness.call().with_transport(other_transport.clone());
     let once = harness
         .call()
         .set(|raw| raw.disable_internal_retries = crate::options::UntypedValue::Boolean(true));
@@ -127,9 +127,9 @@ async fn different_request_options_share_the_token_but_not_the_request() {
         once.clone().waiter(),
     ];
     assert_eq!(all(waiters).await, ["t0", "other", "t1"]);
-    assert_eq!((harness.transport.count(), other_net.count()), (2, 1));
+    assert_eq!((harness.transport.count(), other_transport.count()), (2, 1));
     for call in [harness.call(), by_other, once] {
-        assert_eq!(text(&call.acquired()), "t1", "what the latest flight brought");
+        assert_eq!(text(&call.acquired()), "t1", "the token of the latest request");
     }
 }
 
@@ -160,17 +160,17 @@ async fn equivalent_keys_share_request_and_token() {
     for (one, other) in changes {
         let before = harness.transport.count();
         let waiters = [one, other].map(|change| change(harness.call()).waiter());
-        let told = all(waiters.into()).await;
+        let results = all(waiters.into()).await;
         assert_eq!(
-            (told[0] == told[1], harness.transport.count()),
+            (results[0] == results[1], harness.transport.count()),
             (true, before + 1)
         );
         harness.client.clear();
     }
-    // Two applications with one client.
+    // Two applications share one custom network client.
     let waiters = vec![
-        harness.call().by(transport.clone()).waiter(),
-        harness.call().by(transport.clone()).waiter(),
+        harness.call().with_transport(transport.clone()).waiter(),
+        harness.call().with_transport(transport.clone()).waiter(),
     ];
     assert_eq!((all(waiters).await.len(), transport.count()), (2, 1));
 }

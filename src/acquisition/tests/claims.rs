@@ -1,4 +1,4 @@
-//! Claims and capabilities where the token endpoint takes them: workload identity, which asks Entra itself.
+//! Claims and capabilities for workload identity, whose token endpoint (Microsoft Entra) supports them.
 
 use super::*;
 
@@ -8,7 +8,7 @@ const WORKLOAD: [(&str, &str); 3] = [
     (v::AZURE_CLIENT_ID, "a"),
 ];
 const NBF: &str = r#"{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}"#;
-const NBF_IN_OTHER_WORDS: &str =
+const NBF_WITH_OTHER_SPACING: &str =
     r#" { "access_token" : { "nbf" : {"value":"1700000000", "essential":true} } } "#;
 const LATER_NBF: &str = r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#;
 
@@ -22,7 +22,7 @@ fn slow() -> Harness {
     harness
 }
 
-/// The parameter `claims` of each request.
+/// Returns the `claims` parameter of each request.
 fn claims_sent(harness: &Harness) -> Vec<Option<String>> {
     let claims_of = |request: &crate::http::Request| {
         assert_eq!(request.url.query(), None);
@@ -43,7 +43,7 @@ async fn callers_share_a_request_only_with_equal_merged_claims() {
     let call = || harness.call().env(&WORKLOAD);
     let waiters = vec![
         call().claims(NBF).waiter(),
-        call().claims(NBF_IN_OTHER_WORDS).waiter(),
+        call().claims(NBF_WITH_OTHER_SPACING).waiter(),
         call().claims(LATER_NBF).waiter(),
         call().waiter(),
         call().claims("{}").waiter(),
@@ -106,7 +106,7 @@ async fn invalid_claims_are_rejected_before_any_io() {
         assert!(error.details().source.is_some());
     }
     assert_eq!((harness.transport.count(), harness.files.reads()), (0, 0));
-    // Sources that take no claims go on ignoring what is in them.
+    // Sources that do not support claims ignore their content.
     harness.call().claims("nbf").token().await;
 }
 
@@ -118,7 +118,7 @@ async fn tenant_mismatch_is_checked_for_guids_only() {
     );
     let jwt = format!("h.{payload}.s");
     let harness = Harness::scripted(move |_, _| FakeResponse::token(&jwt, DAY).into());
-    for (tenant, is_taken) in [
+    for (tenant, is_accepted) in [
         ("common", true),
         ("organizations", true),
         ("consumers", true),
@@ -127,14 +127,14 @@ async fn tenant_mismatch_is_checked_for_guids_only() {
         ("8F7D9C1E-0000-4000-8000-00000000000A", true),
         ("8f7d9c1e-0000-4000-8000-00000000000b", false),
     ] {
-        // The first caller waits for the token, the others find it in the cache.
+        // The tenant of a fetched token is checked, and that of a cached one.
         let mut call = harness.call();
         call.request.tenant = Some(tenant.to_owned());
-        assert_eq!(call.outcome().await.is_ok(), is_taken, "{tenant}");
+        assert_eq!(call.outcome().await.is_ok(), is_accepted, "{tenant}");
         harness.client.clear();
         let mut call = harness.call();
         harness.call().token().await;
         call.request.tenant = Some(tenant.to_owned());
-        assert_eq!(call.outcome().await.is_ok(), is_taken, "{tenant}, cached");
+        assert_eq!(call.outcome().await.is_ok(), is_accepted, "{tenant}, cached");
     }
 }

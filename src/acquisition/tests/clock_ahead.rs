@@ -1,4 +1,4 @@
-//! A token whose expiry depends on whose clock is right.
+//! Responses whose `expires_on` and `expires_in` disagree because the clocks of host and endpoint do.
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -16,14 +16,15 @@ impl LogSink for Lines {
     }
 }
 
-/// A response that was sent so many seconds before now, with an `expires_on` in so many seconds from now.
+/// Returns a response that was sent `sent_ago` seconds before now, with an `expires_on` that is `expires_on` seconds after
+/// now.
 fn response(sent_ago: Option<u64>, expires_on: i64, expires_in: u64) -> FakeResponse {
     let expires_on = START.millis() / 1_000 + expires_on;
     let body = format!(r#"{{"access_token":"t","expires_on":"{expires_on}","expires_in":"{expires_in}"}}"#);
-    let mut reply = FakeResponse::new(200, body);
+    let mut response = FakeResponse::new(200, body);
     let now = UNIX_EPOCH + Duration::from_millis(START.millis().unsigned_abs());
-    reply.headers.date = sent_ago.map(|ago| httpdate::fmt_http_date(now - seconds(ago)));
-    reply
+    response.headers.date = sent_ago.map(|ago| httpdate::fmt_http_date(now - seconds(ago)));
+    response
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +55,10 @@ async fn past_expires_on_is_an_expired_token_if_the_clock_is_right() {
             "{sent_ago:?}"
         );
         let pending = harness.call().acquire();
-        assert!(matches!(pending, Ok(Acquisition::Pending(_))), "nothing is kept");
+        assert!(
+            matches!(pending, Ok(Acquisition::Pending(_))),
+            "nothing is cached"
+        );
     }
 }
 

@@ -1,27 +1,28 @@
-//! Callers whose wall clock is not the system's, since a test has replaced it: what they are served, and that nothing of
-//! it reaches other threads or the persistent cache.
+//! Callers whose wall clock differs from the system's, because a test has replaced it: which tokens they are served, and
+//! that their own tokens reach neither other threads nor the persistent cache.
 
-use super::persistent_cache::{FakeStore, Process};
+use super::persistent_cache::{FakeProcess, FakeStore};
 use super::*;
 use crate::cache::persistent::PersistentCache;
 
-/// Within what clocks of one machine differ by, just beyond it, and far beyond it, in milliseconds.
+/// Differences within the tolerance of 5 s, in milliseconds.
 const CLOSE: [i64; 2] = [4_000, -4_000];
+/// Differences just beyond the tolerance, and far beyond it, in milliseconds.
 pub(super) const APART: [i64; 4] = [6_000, -6_000, 7_200_000, -7_200_000];
 pub(super) const TWO_HOURS: i64 = 7_200_000;
-/// 56 years back: fake timers start in 1970 if they are not told when.
+/// 57 years back: fake timers start in 1970 by default.
 pub(super) const TO_1970: i64 = -1_800_000_000_000;
 
 impl Call {
-    /// Made by a thread of this number, whose clock is so many milliseconds ahead of the system's.
+    /// Calls from a thread with this number, whose clock is `ms` milliseconds ahead of the system's.
     pub(super) fn ahead(mut self, ms: i64, thread: u32) -> Self {
         self.ahead = (ms, thread);
         self
     }
 }
 
-/// When the token ends, as the caller is told it: milliseconds after the system's start.
-pub(super) fn told(acquired: &AcquiredToken) -> i64 {
+/// Returns the expiry that the caller sees, in milliseconds after the start of the test by the system's clock.
+pub(super) fn caller_expiry(acquired: &AcquiredToken) -> i64 {
     acquired.token.caller_expires_on().millis() - test_support::START.millis()
 }
 
@@ -35,21 +36,24 @@ pub(super) fn millis(ms: i64) -> Duration {
 async fn clocks_within_tolerance_share_tokens_and_persistent_cache() {
     for ahead in CLOSE {
         let store = Arc::<FakeStore>::default();
-        let process = Process::new(&store, FakeTransport::always_granting(HOUR));
+        let process = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
         let first = process.call().ahead(ahead, 1).outcome().await.expect("a token");
-        assert_eq!((told(&first), first.fresh_until.is_some()), (HOUR_MS, true));
+        assert_eq!(
+            (caller_expiry(&first), first.fresh_until.is_some()),
+            (HOUR_MS, true)
+        );
         assert_eq!(store.counts(), (3, 1), "{ahead}");
         for (ahead, thread) in [(ahead, 1), (0, 2), (-ahead, 3)] {
             let acquired = process.call().ahead(ahead, thread).acquired();
             assert!(Arc::ptr_eq(&acquired.token, &first.token));
             assert_eq!(acquired.fresh_until, first.fresh_until);
         }
-        let other = Process::new(&store, FakeTransport::always_granting(HOUR));
+        let other = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
         assert_eq!(other.call().ahead(ahead, 1).token().await, "t0");
         assert_eq!(
             other.0.transport.count(),
             0,
-            "{ahead}: it was found in the persistent cache"
+            "{ahead}: the token is in the persistent cache"
         );
     }
 }
@@ -62,10 +66,10 @@ async fn token_is_served_only_while_valid_by_both_clocks() {
         harness
             .transport
             .set_script(|_, _| FakeResponse::new(400, "").into());
-        // The clock that is ahead sees the token's end earlier, the one behind no later.
-        let lasts = HOUR_MS - ahead.max(0);
-        if lasts > 0 {
-            harness.clock.jump(millis(lasts - 1));
+        // By a clock that is ahead the token expires earlier; by a clock that is behind it does not expire later.
+        let left = HOUR_MS - ahead.max(0);
+        if left > 0 {
+            harness.clock.jump(millis(left - 1));
             assert_eq!(harness.call().ahead(ahead, 1).token().await, "t0", "{ahead}");
             harness.clock.jump(millis(1));
         }
@@ -74,7 +78,7 @@ async fn token_is_served_only_while_valid_by_both_clocks() {
             assert_eq!(
                 harness.call().token().await,
                 "t0",
-                "{ahead}: the system's clock goes on serving it"
+                "{ahead}: the token is still served by the system's clock"
             );
         }
     }
@@ -84,12 +88,12 @@ async fn token_is_served_only_while_valid_by_both_clocks() {
 async fn differing_clocks_bypass_the_persistent_cache() {
     for ahead in APART {
         let store = Arc::<FakeStore>::default();
-        Process::new(&store, FakeTransport::always_granting(HOUR))
+        FakeProcess::new(&store, FakeTransport::always_granting(HOUR))
             .call()
             .token()
             .await;
         let (before, record) = (store.counts(), store.records().clone());
-        let process = Process::new(
+        let process = FakeProcess::new(
             &store,
             FakeTransport::scripted(|nth, _| FakeResponse::token(&format!("own{nth}"), HOUR).into()),
         );
@@ -106,7 +110,7 @@ async fn differing_clocks_bypass_the_persistent_cache() {
         assert_eq!(text(&call().acquired()), "own2");
         assert_eq!(store.counts(), before);
         assert_eq!(*store.records(), record);
-        // By the right clock it is used again, and what the other one brought is not there.
+        // By the system's clock the persistent cache is used again, and the other clock's tokens are not served.
         assert_eq!(process.call().token().await, "t0");
     }
 }
@@ -114,7 +118,7 @@ async fn differing_clocks_bypass_the_persistent_cache() {
 #[tokio::test(start_paused = true)]
 async fn unsafe_store_is_not_an_error_for_calls_that_bypass_it() {
     let store = Arc::new(FakeStore {
-        refuses: true,
+        is_unsafe: true,
         ..FakeStore::default()
     });
     let mut call = Harness::always_granting(HOUR).call().ahead(TWO_HOURS, 1);
@@ -136,7 +140,7 @@ async fn token_of_a_replaced_clock_is_not_shared_with_other_threads() {
             "t1",
             "{ahead}: another thread"
         );
-        assert_eq!(harness.call().token().await, "t2", "{ahead}: the right clock");
+        assert_eq!(harness.call().token().await, "t2", "{ahead}: the system's clock");
         let forced = harness
             .call()
             .ahead(ahead, 1)
@@ -151,7 +155,7 @@ async fn token_of_a_replaced_clock_is_not_shared_with_other_threads() {
         assert_eq!(
             harness.client.generation(),
             generation,
-            "no memo has to look again"
+            "no token memo is invalidated"
         );
     }
 }
@@ -163,14 +167,14 @@ async fn callers_with_different_clocks_do_not_share_a_request() {
     });
     let waiters = [(0, 1), (TWO_HOURS, 1), (TWO_HOURS, 2), (-TWO_HOURS, 1), (0, 2)]
         .map(|(ahead, thread)| harness.call().ahead(ahead, thread).waiter());
-    // The same thread joins by whatever clock it has meanwhile, as long as that is a replaced one.
+    // Calls of one thread share a request under any replaced clock.
     assert_eq!(all(waiters.into()).await, ["t0", "t1", "t2", "t1", "t0"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn advanced_clock_does_not_join_an_earlier_request() {
     for (moved, expected) in [
-        (4_000, ["t0", "t0"]), // It is not told from the time that passes.
+        (4_000, ["t0", "t0"]), // Within the tolerance.
         (6_000, ["t0", "t1"]),
         (TWO_HOURS, ["t0", "t1"]),
         (-TWO_HOURS, ["t0", "t0"]),
@@ -231,14 +235,14 @@ async fn restored_clock_does_not_serve_tokens_dated_by_a_replaced_clock() {
     for ahead in [TWO_HOURS, -TWO_HOURS] {
         let harness = Harness::always_granting(HOUR);
         let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
-        assert_eq!(
-            acquired.fresh_until, None,
-            "the memo of the thread would serve it"
-        );
+        assert_eq!(acquired.fresh_until, None, "the token memo must not serve it");
         assert_eq!(acquired.generation, harness.client.generation());
         let restored = harness.call().outcome().await.expect("a token");
-        assert_eq!((text(&restored).as_str(), told(&restored)), ("t1", HOUR_MS));
-        // Nor does clearing spare it.
+        assert_eq!(
+            (text(&restored).as_str(), caller_expiry(&restored)),
+            ("t1", HOUR_MS)
+        );
+        // A clear removes the tokens of replaced clocks, too.
         harness.client.clear();
         assert_eq!(harness.call().ahead(ahead, 1).token().await, "t2");
     }
@@ -257,7 +261,7 @@ async fn token_refused_with_a_replaced_clock_is_not_copied_again() {
         call().cache_policy(CachePolicy::ForceRefresh).token().await,
         "once"
     );
-    assert_eq!(call().token().await, "once", "t0 was not wanted any more");
+    assert_eq!(call().token().await, "once", "t0 was refused");
     assert_eq!(text(&harness.call().acquired()), "t0");
 }
 
@@ -282,8 +286,7 @@ async fn newer_shared_token_precedes_the_copy_of_an_older_one() {
 async fn invalid_caller_clock_is_harmless() {
     let harness = Harness::always_granting(HOUR);
     for ahead in [i64::MIN, i64::MAX, -i64::MAX, 8_640_000_000_000_000] {
-        let told = harness.call().ahead(ahead, 1).outcome().await;
-        assert!(told.is_ok(), "{ahead}");
+        assert!(harness.call().ahead(ahead, 1).outcome().await.is_ok(), "{ahead}");
     }
     harness.call().token().await;
     for ahead in [i64::MIN, i64::MAX] {

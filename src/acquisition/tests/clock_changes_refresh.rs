@@ -1,6 +1,6 @@
-//! How a token ages by the clock of a caller that is not the system's: its dates, refreshes, pauses and fallbacks.
+//! How a token ages by a caller's clock that differs from the system's: its dates, refreshes, backoff and fallback.
 
-use super::clock_changes::{APART, HOUR_MS, TO_1970, TWO_HOURS, millis, told};
+use super::clock_changes::{APART, HOUR_MS, TO_1970, TWO_HOURS, caller_expiry, millis};
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -9,18 +9,18 @@ async fn lifetime_starts_at_the_call_by_caller_clock_and_at_the_response_by_syst
         let harness =
             Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", HOUR)).after(seconds(2)));
         let acquired = harness.call().ahead(ahead, 1).outcome().await.expect("a token");
-        assert_eq!(told(&acquired), ahead + HOUR_MS, "{ahead}");
+        assert_eq!(caller_expiry(&acquired), ahead + HOUR_MS, "{ahead}");
         assert_eq!(
             acquired.token.expires_on,
             test_support::START.saturating_add(seconds(HOUR + 2))
         );
-        // The caller's clock stood still meanwhile.
+        // The caller's clock has stood still since the call.
         assert_eq!(
-            told(&harness.call().ahead(ahead - 2_000, 1).acquired()),
+            caller_expiry(&harness.call().ahead(ahead - 2_000, 1).acquired()),
             ahead + HOUR_MS
         );
         assert_eq!(harness.transport.count(), 1);
-        // Then it moves on over the token's life.
+        // Then it advances beyond the token's lifetime.
         let moved = harness
             .call()
             .ahead(ahead - 2_000 + HOUR_MS, 1)
@@ -36,9 +36,9 @@ async fn expiry_timestamp_may_be_of_either_clock() {
     let start = test_support::START.millis() / 1_000;
     for ahead in [TWO_HOURS / 1_000, -TWO_HOURS / 1_000, TO_1970 / 1_000] {
         for (expires_on, left) in [
-            (start + 3_600, 3_600),            // The endpoint goes by the system's clock,
-            (start + ahead + 1_800, 1_800),    // by the caller's,
-            (start + ahead.max(0) + 600, 600), // or by the one that is ahead.
+            (start + 3_600, 3_600),            // The endpoint uses the system's clock,
+            (start + ahead + 1_800, 1_800),    // the caller's clock,
+            (start + ahead.max(0) + 600, 600), // or the clock that is ahead.
         ] {
             let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
             let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
@@ -48,11 +48,15 @@ async fn expiry_timestamp_may_be_of_either_clock() {
                 .outcome()
                 .await
                 .expect("a token");
-            assert_eq!(told(&acquired), (ahead + left) * 1_000, "{ahead} {expires_on}");
+            assert_eq!(
+                caller_expiry(&acquired),
+                (ahead + left) * 1_000,
+                "{ahead} {expires_on}"
+            );
         }
-        // Before both, or 56 years ahead of one, which no token's life is.
-        let ended = start + ahead.clamp(-7_200, 0) - 1;
-        let body = format!(r#"{{"access_token":"t","expires_on":{ended}}}"#);
+        // A time before the present of both clocks, or 57 years after one, is not plausible.
+        let expired = start + ahead.clamp(-7_200, 0) - 1;
+        let body = format!(r#"{{"access_token":"t","expires_on":{expired}}}"#);
         let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
         let error = harness.call().ahead(ahead * 1_000, 1).error().await;
         assert_eq!(*error.code(), Code::FailedResponse);
@@ -65,7 +69,10 @@ async fn shared_token_ages_with_a_clock_that_was_set_back() {
         let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
         let back = harness.call().ahead(ahead, 1).acquired();
-        assert_eq!((text(&back).as_str(), told(&back)), ("t0", ahead + HOUR_MS));
+        assert_eq!(
+            (text(&back).as_str(), caller_expiry(&back)),
+            ("t0", ahead + HOUR_MS)
+        );
         let moved = harness
             .call()
             .ahead(ahead + HOUR_MS, 1)
@@ -77,7 +84,7 @@ async fn shared_token_ages_with_a_clock_that_was_set_back() {
             ("t1", false),
             "{ahead}"
         );
-        // Set back again: the newer token is there, and it ages again.
+        // After the clock is set back again, the newer token is served, and ages again.
         assert_eq!(text(&harness.call().ahead(ahead, 1).acquired()), "t1");
         assert_eq!(harness.call().ahead(ahead + HOUR_MS, 1).token().await, "t2");
         assert_eq!(text(&harness.call().acquired()), "t0");
@@ -131,7 +138,7 @@ async fn refresh_backoff_follows_the_replaced_clock() {
         .transport
         .set_script(|_, _| FakeResponse::new(400, "").into());
     let half = i64::try_from(DAY).expect("small") / 2 * 1_000 + 300_000;
-    // After so many seconds of that clock, in no time by any other: 30 s after the first failure, then 60.
+    // Seconds by the caller's clock while the other clocks stand still: 30 s after the first failure, then 60 s.
     for (after, requests) in [(0, 2), (29, 2), (30, 3), (89, 3), (90, 4)] {
         assert_eq!(
             text(&harness.call().ahead(half + after * 1_000, 1).acquired()),
@@ -140,7 +147,7 @@ async fn refresh_backoff_follows_the_replaced_clock() {
         settle().await;
         assert_eq!(harness.transport.count(), requests, "{after}");
     }
-    // For everybody else nothing has failed.
+    // Other callers see no failure.
     harness
         .transport
         .set_script(|_, _| FakeResponse::token("new", DAY).into());
@@ -168,7 +175,7 @@ async fn token_near_expiry_by_a_replaced_clock_is_refreshed_first_and_is_the_fal
     assert_eq!(
         text(&harness.call().ahead(four_minutes_left, 1).acquired()),
         "t0",
-        "not again at once"
+        "the backoff applies"
     );
     harness
         .transport

@@ -1,4 +1,4 @@
-//! One chain of requests, however many callers.
+//! Any number of callers share one request.
 
 use super::*;
 
@@ -69,18 +69,18 @@ async fn sent_request_completes_without_waiters_and_its_token_is_cached() {
     );
 }
 
-/// A caller who leaves when the request has been sent.
+/// Starts a call and drops its waiter once the request has been sent.
 async fn leave_once_sent(call: Call) {
     let waiter = call.waiter();
     settle().await;
     drop(waiter);
 }
 
-/// The callers that a flight may be started by; the last two need a cached token.
+/// The triggers of a request. The last two need a cached token.
 const STARTERS: [&str; 5] = ["empty", "forced", "claims", "refresh", "claims with a hash"];
 
-/// A desk where a flight of this sort is under way, for five seconds, without a caller who waits for it.
-async fn under_way(starter: &str) -> (Harness, Call) {
+/// Creates a harness with an in-flight request of this trigger, which takes five seconds and has no waiter.
+async fn with_in_flight_request(starter: &str) -> (Harness, Call) {
     let harness = Harness::always_granting(HOUR);
     let call = harness.call();
     let call = if starter == "claims with a hash" {
@@ -124,7 +124,7 @@ async fn trigger_decides_which_request_is_joined() {
         ("claims with a hash", CachePolicy::ForceRefresh, false),
         ("claims with a hash", CachePolicy::ReplaceRefused, true),
     ] {
-        let (harness, call) = under_way(starter).await;
+        let (harness, call) = with_in_flight_request(starter).await;
         let before = harness.transport.count();
         leave_once_sent(call.cache_policy(cache_policy)).await;
         assert_eq!(
@@ -144,7 +144,7 @@ async fn claims_challenge_joins_only_a_request_with_the_same_hash() {
         let wait = if nth == 2 { 1 } else { 10 };
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), HOUR)).after(seconds(wait))
     });
-    // A flight against t0, which takes long; meanwhile t0 is replaced by t2.
+    // A slow request is to replace t0. In the meantime t2 replaces it.
     leave_once_sent(call.clone().cache_policy(CachePolicy::ReplaceRefused)).await;
     assert_eq!(
         call.clone().cache_policy(CachePolicy::ForceRefresh).token().await,
@@ -199,10 +199,14 @@ async fn clear_discards_results_of_in_flight_requests() {
     harness.client.clear();
     let later = tokio::spawn(harness.call().waiter().wait());
     settle().await;
-    assert_eq!(harness.transport.count(), 2, "a later caller starts anew");
-    let answered = first.await.expect("no panic").expect("a token");
-    assert_eq!((text(&answered).as_str(), answered.fresh_until), ("t0", None));
-    // Its end does not take the later flight away.
+    assert_eq!(
+        harness.transport.count(),
+        2,
+        "a later caller starts a new request"
+    );
+    let discarded = first.await.expect("no panic").expect("a token");
+    assert_eq!((text(&discarded).as_str(), discarded.fresh_until), ("t0", None));
+    // The later request can still be joined after the end of the first.
     leave_once_sent(harness.call()).await;
     assert_eq!(harness.transport.count(), 2);
     assert_eq!(text(&later.await.expect("no panic").expect("a token")), "t1");

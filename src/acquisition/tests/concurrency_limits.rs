@@ -1,4 +1,4 @@
-//! How many requests one endpoint sees at one time.
+//! The limits of concurrent requests to one endpoint.
 
 use super::*;
 
@@ -31,7 +31,7 @@ async fn background_refreshes_are_limited_to_five() {
         (harness.transport.count(), harness.transport.in_flight()),
         (KEYS + 5, 5)
     );
-    // Places that are free again are taken by whoever asks next, and a place is given back at the end.
+    // Permits are released at the end of a refresh, and the next callers acquire them.
     sleep(seconds(1)).await;
     for one in &resources {
         harness.for_resource(one).acquired();
@@ -87,7 +87,7 @@ async fn background_refresh_holds_its_permit_between_retries() {
         }
         sleep(seconds(1)).await;
     }
-    // Five chains, each with tries after 0, 1 and 3 s, and none besides.
+    // Five refreshes, each with attempts at 0, 1 and 3 s.
     assert_eq!(harness.transport.count(), 20 + 5 * 3);
 }
 

@@ -1,4 +1,4 @@
-//! Which errors say that there is no managed identity here, so that the caller may try another credential.
+//! Which errors show that the host has no managed identity, so that a caller may try another credential.
 
 use super::*;
 
@@ -7,7 +7,7 @@ pub(super) const APP_SERVICE: &[(&str, &str)] = &[
     (v::IDENTITY_HEADER, "hush-header"),
 ];
 
-/// What a container's host says in place of IMDS.
+/// The response of a container host in place of IMDS.
 pub(super) const CONTAINER_HOST: &str = "connecting to 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.";
 
 pub(super) fn is_unavailable(error: &Error) -> bool {
@@ -44,13 +44,13 @@ async fn unreachable_endpoint_makes_the_credential_unavailable() {
 
 #[tokio::test(start_paused = true)]
 async fn response_without_identity_makes_the_credential_unavailable() {
-    const WORDS: &str = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    const NOT_FOUND: &str = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     const ASSIGNED: &str = r#"{"message":"No User Assigned or Delegated Managed Identity found for X"}"#;
     const SEVERAL: &str =
         r#"{"error":"invalid_request","error_description":"Multiple user assigned identities exist"}"#;
     const RESOURCE: &str = r#"{"error":"invalid_resource","error_description":"AADSTS500011: unknown"}"#;
     for (status, body, expected) in [
-        (400, WORDS, true),
+        (400, NOT_FOUND, true),
         (400, ASSIGNED, true),
         (404, "", true),
         (404, "<html>", true),
@@ -78,10 +78,10 @@ async fn response_without_identity_makes_the_credential_unavailable() {
 async fn timeout_is_classified_by_the_last_error() {
     let refused = || TransportErrorKind::ConnectionRefused.into();
     let busy = || FakeResponse::new(503, "").into();
-    for (play, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {
-        let harness = Harness::scripted(move |_, _| play());
+    for (outcome, expected) in [(refused as fn() -> FakeOutcome, true), (busy, false)] {
+        let harness = Harness::scripted(move |_, _| outcome());
         let call = harness.call().env(APP_SERVICE);
-        // Somebody with more time keeps the requests going on.
+        // A caller with a longer timeout keeps the request in flight.
         let patient = tokio::spawn(call.clone().waiter().wait());
         let error = call.within(Duration::from_millis(100)).error().await;
         assert_eq!(
@@ -89,7 +89,7 @@ async fn timeout_is_classified_by_the_last_error() {
             (&Code::NetworkUnavailable, expected),
             "{error}"
         );
-        let error = patient.await.expect("no panic").expect_err("nothing comes");
+        let error = patient.await.expect("no panic").expect_err("an error");
         assert_eq!(is_unavailable(&error), expected, "{error}");
     }
 }

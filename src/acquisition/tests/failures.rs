@@ -1,4 +1,4 @@
-//! What is no token, what is one only once, and what is a bug.
+//! Failed responses, tokens that cannot be cached, and panics.
 
 use super::*;
 use crate::test_support::START;
@@ -27,7 +27,7 @@ async fn token_of_unknown_expiry_is_served_once_and_not_cached() {
 #[tokio::test(start_paused = true)]
 async fn token_expired_on_arrival_is_a_failed_response() {
     let now = START.millis() / 1_000;
-    for (expires_on, good) in [
+    for (expires_on, is_valid) in [
         (now - 3_600, false),
         (now - 1, false),
         (now, false),
@@ -36,9 +36,9 @@ async fn token_expired_on_arrival_is_a_failed_response() {
         let body = format!(r#"{{"access_token":"t","expires_on":{expires_on}}}"#);
         let harness = Harness::scripted(move |_, _| FakeResponse::new(200, body.clone()).into());
         match harness.call().outcome().await {
-            Ok(acquired) => assert!(good, "{}", text(&acquired)),
+            Ok(acquired) => assert!(is_valid, "{}", text(&acquired)),
             Err(error) => {
-                assert!(!good, "{error}");
+                assert!(!is_valid, "{error}");
                 assert_eq!(*error.code(), Code::FailedResponse);
                 assert_eq!(
                     (error.details().status, error.details().attempts),
@@ -79,7 +79,7 @@ async fn only_2xx_with_a_token_and_without_an_error_succeeds() {
         );
         assert!(
             matches!(harness.call().acquire(), Ok(Acquisition::Pending(_))),
-            "nothing is kept"
+            "nothing is cached"
         );
     }
     for status in [200, 201, 202, 203, 206, 299] {
@@ -155,7 +155,7 @@ async fn disabled_retries_send_one_request() {
         (harness.transport.count(), error.details().attempts),
         (1, Some(1))
     );
-    assert!(error.details().retryable, "later it may do");
+    assert!(error.details().retryable, "the caller may retry");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +166,11 @@ async fn panicking_transport_fails_all_waiters() {
     });
     let waiters = (0..100).map(|_| harness.call().waiter()).collect();
     assert_eq!(all(waiters).await, ["managed_identity_failed_response"; 100]);
-    assert_eq!(harness.call().token().await, "t", "the next caller starts anew");
+    assert_eq!(
+        harness.call().token().await,
+        "t",
+        "the next caller starts a new request"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +187,7 @@ async fn panic_releases_its_permit() {
         .set_script(|_, _| FakeResponse::token("t", DAY).into());
     assert_eq!(harness.call().within(seconds(1)).token().await, "t");
 
-    // Those of refreshes too.
+    // The permit of a background refresh is released, too.
     advance(seconds(DAY / 2 + 300)).await;
     harness.transport.set_script(|_, _| FakeOutcome::Panic);
     for _ in 0..20 {
@@ -211,7 +215,7 @@ async fn missing_runtime_is_an_error_and_leaves_no_request() {
     );
     assert_eq!(harness.call().token().await, "t0");
 
-    // An ageing token needs none.
+    // A stale token is served without a thread.
     advance(seconds(DAY / 2 + 300)).await;
     NO_THREADS.set(true);
     let acquired: Vec<_> = (0..10).map(|_| text(&harness.call().acquired())).collect();
@@ -226,9 +230,9 @@ async fn missing_runtime_is_an_error_and_leaves_no_request() {
 async fn unsupported_query_fails_before_any_request() {
     let harness = Harness::always_granting(DAY);
     let call = harness.call().env(&[(v::MSI_ENDPOINT, "nonsense")]);
-    let error = call.acquire().err().expect("refused");
+    let error = call.acquire().err().expect("an error");
     assert_eq!(*error.code(), Code::MsiEndpointMalformed);
-    // A workload's file is read by the flight: its error is everybody's and signed.
+    // The token file of a workload identity is read by the task: all waiters share the error, which names the source.
     let workload = harness.call().env(&[
         (v::AZURE_FEDERATED_TOKEN_FILE, "/none"),
         (v::AZURE_TENANT_ID, "t"),
@@ -264,7 +268,7 @@ async fn arc_challenge_is_answered_without_retries_and_the_response_verified() {
         (v::IDENTITY_ENDPOINT, "http://h/t"),
         (v::IMDS_ENDPOINT, "http://h"),
     ]);
-    let of = |id: &str| {
+    let with_id = |id: &str| {
         let id = id.to_owned();
         call.clone().set(move |raw| {
             raw.user_assigned_client_id = id.as_str().into();
@@ -274,7 +278,7 @@ async fn arc_challenge_is_answered_without_retries_and_the_response_verified() {
     harness
         .files
         .put(KEY, FakeEntry::File(b"the-wrong-one\n".to_vec()));
-    let error = of("id").error().await;
+    let error = with_id("id").error().await;
     assert_eq!(
         (error.details().status, error.details().attempts),
         (Some(401), Some(2))
@@ -282,8 +286,8 @@ async fn arc_challenge_is_answered_without_retries_and_the_response_verified() {
     assert!(!format!("{error:?}").contains("the-wrong-one"), "{error:?}");
 
     harness.files.put(KEY, FakeEntry::File(b"the-key\n".to_vec()));
-    assert_eq!(of("id").token().await, "t");
-    let error = of("other").error().await;
+    assert_eq!(with_id("id").token().await, "t");
+    let error = with_id("other").error().await;
     assert_eq!(*error.code(), Code::UserAssignedNotConfirmed);
     assert_eq!(
         (error.details().status, error.details().source),
@@ -291,7 +295,7 @@ async fn arc_challenge_is_answered_without_retries_and_the_response_verified() {
     );
 
     harness.files.put(KEY, FakeEntry::Pipe);
-    let error = of("third").error().await;
+    let error = with_id("third").error().await;
     assert_eq!(
         (error.code(), error.details().attempts),
         (&Code::UnableToReadSecretFile, Some(1))
@@ -306,11 +310,11 @@ async fn caller_joining_a_pause_beyond_its_timeout_fails_at_once() {
     });
     let patient = tokio::spawn(harness.call().waiter().wait());
     settle().await;
-    let began = Instant::now();
+    let started = Instant::now();
     let error = harness.call().within(seconds(20)).error().await;
     assert_eq!(error.details().status, Some(429), "{error}");
     assert!(error.details().retryable);
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(started.elapsed(), Duration::ZERO);
     assert_eq!(harness.call().within(seconds(40)).token().await, "t");
     assert!(patient.await.expect("no panic").is_ok());
     assert_eq!(harness.transport.count(), 2);

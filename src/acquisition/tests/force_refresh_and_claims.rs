@@ -1,15 +1,15 @@
-//! `forceRefresh`, `claims`, and the generation that tells who remembers a token to look again.
+//! `forceRefresh`, `claims`, and the generation, which invalidates memoized tokens.
 
 use super::*;
 
-/// The SHA-256 of `test_token`, from the contract.
+/// The SHA-256 of `test_token` (docs/wire-protocol.md).
 const HASH: &str = "cc0af97287543b65da2c7e1476426021826cab166f1e063ed012b855ff819656";
 
-fn handing_out(secret: &'static str) -> Harness {
+fn always_returning(secret: &'static str) -> Harness {
     Harness::scripted(move |_, _| FakeResponse::token(secret, HOUR).into())
 }
 
-fn hash_of(request: &crate::http::Request) -> Option<String> {
+fn sent_hash(request: &crate::http::Request) -> Option<String> {
     let mut pairs = request.url.query_pairs();
     pairs
         .find(|(name, _)| name == "token_sha256_to_refresh")
@@ -18,7 +18,7 @@ fn hash_of(request: &crate::http::Request) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn claims_challenge_sends_the_hash_of_the_refused_token() {
-    let harness = handing_out("test_token");
+    let harness = always_returning("test_token");
     let call = harness.call().env(SERVICE_FABRIC);
     for cache_policy in [
         CachePolicy::ReplaceRefused,
@@ -29,15 +29,15 @@ async fn claims_challenge_sends_the_hash_of_the_refused_token() {
     ] {
         call.clone().cache_policy(cache_policy).token().await;
     }
-    let hashes: Vec<_> = harness.transport.requests().iter().map(hash_of).collect();
+    let hashes: Vec<_> = harness.transport.requests().iter().map(sent_hash).collect();
     let hash = Some(HASH.to_owned());
-    // Without a cached token there is none; a forced refresh says nothing.
+    // There is no hash without a cached token, nor for `forceRefresh`.
     assert_eq!(hashes, [None, hash.clone(), None, hash]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn expired_token_is_not_hashed() {
-    let harness = handing_out("test_token");
+    let harness = always_returning("test_token");
     let call = harness.call().env(SERVICE_FABRIC);
     call.clone().token().await;
     advance(seconds(HOUR - 1)).await;
@@ -47,7 +47,7 @@ async fn expired_token_is_not_hashed() {
         .await;
     advance(seconds(HOUR)).await;
     call.cache_policy(CachePolicy::ReplaceRefused).token().await;
-    let hashes: Vec<_> = harness.transport.requests().iter().map(hash_of).collect();
+    let hashes: Vec<_> = harness.transport.requests().iter().map(sent_hash).collect();
     assert_eq!(hashes, [None, Some(HASH.to_owned()), None]);
 }
 
@@ -61,7 +61,7 @@ async fn hash_is_sent_to_supporting_sources_only() {
     ];
     let cloud_shell = [(v::MSI_ENDPOINT, "http://h/t")];
     for variables in [&[][..], &app_service, &machine_learning, &arc, &cloud_shell] {
-        let harness = handing_out("test_token");
+        let harness = always_returning("test_token");
         let call = harness.call().env(variables);
         call.clone().token().await;
         call.cache_policy(CachePolicy::ReplaceRefused).token().await;
@@ -71,7 +71,7 @@ async fn hash_is_sent_to_supporting_sources_only() {
                 .transport
                 .requests()
                 .iter()
-                .all(|request| hash_of(request).is_none())
+                .all(|request| sent_hash(request).is_none())
         );
     }
 }
@@ -167,7 +167,7 @@ async fn generation_rises_when_a_memoized_token_may_be_outdated() {
     assert_eq!(
         (harness.transport.count(), harness.client.generation()),
         (5, 2),
-        "an ordinary refresh"
+        "a background refresh"
     );
 
     harness.client.clear();
@@ -181,7 +181,7 @@ async fn older_refresh_does_not_restore_a_replaced_token() {
     let harness = Harness::always_granting(DAY);
     assert_eq!(harness.call().token().await, "t0");
     advance(seconds(DAY / 2 + 300)).await;
-    // A slow refresh behind a caller, then a forced token that cannot be cached.
+    // A slow background refresh, then a forced token that cannot be cached.
     harness.transport.set_script(|nth, _| match nth {
         1 => FakeOutcome::from(FakeResponse::token("late", DAY)).after(seconds(5)),
         2 => FakeResponse::new(200, r#"{"access_token":"once"}"#).into(),
@@ -202,15 +202,15 @@ async fn older_refresh_does_not_restore_a_replaced_token() {
     assert_eq!(harness.transport.count(), 4);
 }
 
-/// A desk whose first answer, `t0`, takes five seconds, each other one a second, and the second one has no expiry if
-/// that is wanted.
-fn slow_at_first(once: bool) -> Harness {
+/// Creates a harness whose first response, `t0`, takes five seconds; every other one takes a second. With
+/// `is_second_uncacheable` the second response has no expiry.
+fn slow_at_first(is_second_uncacheable: bool) -> Harness {
     Harness::scripted(move |nth, _| {
-        let reply = match nth {
-            1 if once => FakeResponse::new(200, r#"{"access_token":"t1"}"#),
+        let response = match nth {
+            1 if is_second_uncacheable => FakeResponse::new(200, r#"{"access_token":"t1"}"#),
             _ => FakeResponse::token(&format!("t{nth}"), DAY),
         };
-        FakeOutcome::from(reply).after(seconds(if nth == 0 { 5 } else { 1 }))
+        FakeOutcome::from(response).after(seconds(if nth == 0 { 5 } else { 1 }))
     })
 }
 
@@ -225,13 +225,13 @@ async fn force_refresh_does_not_join_request_older_than_cached_token() {
             .wait(),
     );
     settle().await;
-    for (cache_policy, another) in [
+    for (cache_policy, expected) in [
         (CachePolicy::ForceRefresh, "t1"),
         (CachePolicy::ReplaceRefused, "t2"),
         (CachePolicy::ForceRefresh, "t3"),
     ] {
-        assert_eq!(harness.call().cache_policy(cache_policy).token().await, another);
-        assert_eq!(text(&harness.call().acquired()), another);
+        assert_eq!(harness.call().cache_policy(cache_policy).token().await, expected);
+        assert_eq!(text(&harness.call().acquired()), expected);
     }
     assert_eq!(text(&slow.await.expect("no panic").expect("a token")), "t0");
     assert_eq!(text(&harness.call().acquired()), "t3");

@@ -1,23 +1,24 @@
-//! IMDS at its default address, told from what else answers there.
+//! Distinguishing IMDS at its default address from other servers at that address.
 
 use super::credential_unavailable::{CONTAINER_HOST, is_unavailable};
-use super::probe::{probed, sent};
+use super::probe::{sent, with_probe_outcome};
 use super::*;
 use crate::options::UntypedValue;
 
-const REFUSED: &str =
+const MISSING_HEADER: &str =
     r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
 const HTML: &str = "<!DOCTYPE html><title>Sign in</title>";
 const CONFIGURED: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://10.0.0.4")];
 pub(super) const VAULT: &str = "https://vault.azure.net";
 
-/// A network whose every response comes from `reply`.
-pub(super) fn answering(reply: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
-    Harness::scripted(move |_, _| reply())
+/// Creates a harness in which every request has this outcome.
+pub(super) fn always(outcome: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
+    Harness::scripted(move |_, _| outcome())
 }
 
-pub(super) fn refused() -> FakeResponse {
-    FakeResponse::new(400, REFUSED).server("IMDS/150.870.65.1324")
+/// Returns the response of IMDS to a probe.
+pub(super) fn imds_probe_response() -> FakeResponse {
+    FakeResponse::new(400, MISSING_HEADER).server("IMDS/150.870.65.1324")
 }
 
 async fn availability(harness: &Harness) -> crate::acquisition::probe::Availability {
@@ -25,7 +26,7 @@ async fn availability(harness: &Harness) -> crate::acquisition::probe::Availabil
     let probe = call
         .client
         .probe(&call.application, &UntypedValue::Undefined, &call.env);
-    probe.expect("begun").await
+    probe.expect("a probe").await
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,7 +47,7 @@ async fn foreign_probe_response_makes_the_credential_unavailable_at_once() {
         (502, HTML, "nginx"),
         (503, HTML, "nginx"),
     ] {
-        let harness = answering(move || FakeResponse::new(status, body).server(server).into());
+        let harness = always(move || FakeResponse::new(status, body).server(server).into());
         let started = Instant::now();
         let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{status} {body}: {error}");
@@ -68,7 +69,7 @@ async fn foreign_probe_response_makes_the_credential_unavailable_at_once() {
             (sent(&harness), started.elapsed()),
             (vec!["probe".to_owned()], Duration::ZERO)
         );
-        // Nothing of it is remembered: the machine may have woken up in another network.
+        // The response is not remembered: the machine may be connected to another network later.
         harness
             .transport
             .set_script(|_, _| FakeResponse::token("t", DAY).into());
@@ -83,7 +84,7 @@ async fn non_http_or_endless_response_is_foreign() {
         TransportErrorKind::BodyTooLarge,
         TransportErrorKind::CustomClientTimeout,
     ] {
-        let harness = answering(move || fault.into());
+        let harness = always(move || fault.into());
         let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{fault:?}: {error}");
         assert_eq!(sent(&harness), ["probe"], "{fault:?}");
@@ -129,7 +130,7 @@ async fn foreign_response_is_described_and_retried_for_acquire_token() {
         (404, HTML, vec![0, 1_000, 3_000, 7_000]),
         (502, HTML, vec![0, 1_000, 3_000, 7_000]),
     ] {
-        let harness = answering(move || FakeResponse::new(status, body).server("gateway/7").into());
+        let harness = always(move || FakeResponse::new(status, body).server("gateway/7").into());
         let started = Instant::now();
         let error = harness.call().error().await;
         let message = &error.details().message;
@@ -152,7 +153,7 @@ async fn status_404_makes_the_credential_unavailable_until_imds_has_responded() 
         "404 page not found",
         "no AzureAssignedIdentity found for pod:default/app",
     ] {
-        let harness = answering(move || FakeResponse::new(404, body).into());
+        let harness = always(move || FakeResponse::new(404, body).into());
         let started = Instant::now();
         let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{error}");
@@ -161,7 +162,7 @@ async fn status_404_makes_the_credential_unavailable_until_imds_has_responded() 
             (vec!["probe".into(), VAULT.into()], Duration::ZERO)
         );
     }
-    let harness = answering(|| FakeResponse::new(404, "").server("IMDS/1").into());
+    let harness = always(|| FakeResponse::new(404, "").server("IMDS/1").into());
     let started = Instant::now();
     harness.call().for_credential().error().await;
     assert_eq!(harness.transport.times(started), [0, 0, 1_000, 3_000, 7_000]);
@@ -194,7 +195,7 @@ async fn updating_imds_is_retried() {
             "{status}"
         );
     }
-    let harness = answering(|| FakeResponse::new(503, "").into());
+    let harness = always(|| FakeResponse::new(503, "").into());
     let error = harness.call().for_credential().error().await;
     assert!(!is_unavailable(&error), "{error}");
     assert!(!error.details().message.contains("Something other"), "{error}");
@@ -202,7 +203,7 @@ async fn updating_imds_is_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn imds_stand_ins_are_not_foreign() {
-    // NMI: plain text to what it does not like, and a token without a name in Server.
+    // NMI (AAD Pod Identity): its errors are plain text, and its responses have no Server header.
     for (status, body) in [
         (
             404,
@@ -212,7 +213,7 @@ async fn imds_stand_ins_are_not_foreign() {
         (400, "missing header"),
         (500, ""),
     ] {
-        let harness = probed(move || FakeResponse::new(status, body).into());
+        let harness = with_probe_outcome(move || FakeResponse::new(status, body).into());
         assert_eq!(harness.call().for_credential().token().await, "t1", "{body}");
         let storage = harness.for_resource("https://storage.azure.com");
         assert_eq!(storage.for_credential().token().await, "t2", "{body}");
@@ -226,17 +227,17 @@ async fn imds_stand_ins_are_not_foreign() {
 
 #[tokio::test(start_paused = true)]
 async fn only_responses_of_imds_are_remembered() {
-    for (reply, is_remembered) in [
+    for (response, is_remembered) in [
         (FakeResponse::token("t", DAY), true),
-        (FakeResponse::new(400, REFUSED), true),
+        (FakeResponse::new(400, MISSING_HEADER), true),
         (FakeResponse::new(400, "").server("IMDS/1"), true),
         (FakeResponse::new(400, ""), false),
         (FakeResponse::new(401, "Unauthorized"), false),
         (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
-        let harness = answering({
-            let reply = reply.clone();
-            move || reply.clone().into()
+        let harness = always({
+            let response = response.clone();
+            move || response.clone().into()
         });
         let _ = harness.call().outcome().await;
         harness
@@ -244,10 +245,14 @@ async fn only_responses_of_imds_are_remembered() {
             .set_script(|_, _| FakeResponse::token("t", DAY).into());
         harness.for_resource("https://a").for_credential().token().await;
         let has_probed = sent(&harness).iter().any(|one| one == "probe");
-        assert_eq!(has_probed, !is_remembered, "{} {}", reply.status, reply.body);
+        assert_eq!(
+            has_probed, !is_remembered,
+            "{} {}",
+            response.status, response.body
+        );
     }
-    // isAvailable's answer too.
-    let harness = probed(|| refused().into());
+    // The response to `isAvailable` is remembered, too.
+    let harness = with_probe_outcome(|| imds_probe_response().into());
     assert!(availability(&harness).await.available);
     harness.call().for_credential().token().await;
     assert_eq!(sent(&harness), ["probe", VAULT]);
@@ -255,7 +260,7 @@ async fn only_responses_of_imds_are_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn no_response_is_foreign_after_imds_has_responded() {
-    let harness = answering(|| refused().into());
+    let harness = always(|| imds_probe_response().into());
     harness.call().for_credential().error().await;
     harness
         .transport
@@ -272,21 +277,21 @@ async fn no_response_is_foreign_after_imds_has_responded() {
 
 #[tokio::test(start_paused = true)]
 async fn is_available_distinguishes_imds_from_foreign_responses() {
-    for (reply, expected) in [
-        (refused(), true),
+    for (response, expected) in [
+        (imds_probe_response(), true),
         (FakeResponse::new(503, ""), true),
         (FakeResponse::new(404, ""), true),
         (FakeResponse::new(200, HTML), false),
         (FakeResponse::new(401, ""), false),
         (FakeResponse::new(403, CONTAINER_HOST), false),
     ] {
-        let harness = answering(move || reply.clone().into());
-        let found = availability(&harness).await;
-        assert_eq!(found.available, expected, "{:?}", found.reason);
+        let harness = always(move || response.clone().into());
+        let availability = availability(&harness).await;
+        assert_eq!(availability.available, expected, "{:?}", availability.reason);
     }
-    for play in [|| FakeOutcome::Silence, || FakeOutcome::NoConnection] {
-        let found = availability(&answering(play)).await;
-        let reason = found.reason.expect("not available");
+    for outcome in [|| FakeOutcome::Silence, || FakeOutcome::NoConnection] {
+        let availability = availability(&always(outcome)).await;
+        let reason = availability.reason.expect("not available");
         assert!(
             reason.contains("did not respond to a probe within 1000 ms"),
             "{reason}"
@@ -297,22 +302,22 @@ async fn is_available_distinguishes_imds_from_foreign_responses() {
 #[tokio::test(start_paused = true)]
 async fn configured_endpoint_is_never_foreign() {
     for (status, body) in [(200, HTML), (401, ""), (302, "")] {
-        let harness = answering(move || FakeResponse::new(status, body).into());
+        let harness = always(move || FakeResponse::new(status, body).into());
         let call = harness.call().env(CONFIGURED);
         let error = call.clone().for_credential().error().await;
         assert!(!is_unavailable(&error), "{error}");
         let probe = call
             .client
             .probe(&call.application, &UntypedValue::Undefined, &call.env);
-        assert!(probe.expect("begun").await.available, "{status}");
+        assert!(probe.expect("a probe").await.available, "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn local_error_does_not_make_the_credential_unavailable() {
-    // At the probe, and at the token request.
-    let at_probe = answering(|| TransportErrorKind::Local.into());
-    let at_token = probed(|| FakeResponse::new(404, "").into());
+    // The error occurs at the probe, and at the token request.
+    let at_probe = always(|| TransportErrorKind::Local.into());
+    let at_token = with_probe_outcome(|| FakeResponse::new(404, "").into());
     at_token.transport.set_script(|nth, _| match nth {
         0 => FakeResponse::new(404, "").into(),
         _ => TransportErrorKind::Local.into(),
@@ -329,7 +334,7 @@ async fn local_error_does_not_make_the_credential_unavailable() {
             "{error}"
         );
     }
-    // It may pass: one more request after a second.
+    // It may be temporary: there is one retry after a second.
     let harness = Harness::scripted(|nth, _| match nth {
         0 => TransportErrorKind::Local.into(),
         _ => FakeResponse::token("t", DAY).into(),

@@ -1,25 +1,26 @@
-//! IMDS at its default address, awaited although it is slow, and given up where it stays silent.
+//! IMDS at its default address: a slow response is awaited, and a missing one fails fast.
 
 use super::credential_unavailable::is_unavailable;
-use super::imds::{VAULT, answering, refused};
-use super::probe::{probed, sent};
+use super::imds::{VAULT, always, imds_probe_response};
+use super::probe::{sent, with_probe_outcome};
 use super::*;
 
-/// How long a probe of an endpoint that accepts connections takes at most.
+/// The time limit of a probe of an endpoint that accepts connections: one second and the grace period.
 const PROBE: Duration = Duration::from_millis(1_050);
 
 #[tokio::test(start_paused = true)]
 async fn slow_imds_returns_a_token() {
     for millis in [1_500, 2_500, 9_900] {
-        let slow = move |reply: FakeResponse| FakeOutcome::from(reply).after(Duration::from_millis(millis));
+        let slow =
+            move |response: FakeResponse| FakeOutcome::from(response).after(Duration::from_millis(millis));
         let harness = Harness::scripted(move |_, request| match request.url.query() {
-            None => slow(refused()),
+            None => slow(imds_probe_response()),
             Some(_) => slow(FakeResponse::token("t", DAY).server("IMDS/1")),
         });
         let started = Instant::now();
         assert_eq!(harness.call().for_credential().token().await, "t");
         assert_eq!(started.elapsed(), PROBE + Duration::from_millis(millis));
-        // It has answered: no probe is sent any more.
+        // IMDS has responded, so no further probe is sent.
         harness
             .for_resource("https://storage.azure.com")
             .for_credential()
@@ -31,7 +32,7 @@ async fn slow_imds_returns_a_token() {
 
 #[tokio::test(start_paused = true)]
 async fn silent_endpoint_fails_after_the_probe_for_five_minutes() {
-    let harness = answering(|| FakeOutcome::Silence);
+    let harness = always(|| FakeOutcome::Silence);
     let query = async || {
         let (before, started) = (harness.transport.count(), Instant::now());
         let error = harness.call().for_credential().error().await;
@@ -46,7 +47,7 @@ async fn silent_endpoint_fails_after_the_probe_for_five_minutes() {
     assert_eq!(query().await, alone);
     advance(seconds(10)).await;
     assert_eq!(query().await, both);
-    // acquireToken neither profits nor suffers from it.
+    // acquireToken is not affected, and its response shows that IMDS exists.
     harness
         .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(5)));
@@ -56,7 +57,8 @@ async fn silent_endpoint_fails_after_the_probe_for_five_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn response_within_the_grace_period_of_the_probe_is_used() {
-    let harness = probed(|| FakeOutcome::from(refused()).after(Duration::from_millis(1_040)));
+    let harness =
+        with_probe_outcome(|| FakeOutcome::from(imds_probe_response()).after(Duration::from_millis(1_040)));
     let started = Instant::now();
     harness.call().for_credential().token().await;
     assert_eq!(started.elapsed(), Duration::from_millis(1_040));
@@ -81,7 +83,7 @@ async fn token_request_after_silent_probe_is_retried_only_after_imds_response() 
 
 #[tokio::test(start_paused = true)]
 async fn timeout_after_a_silent_probe_makes_the_credential_unavailable() {
-    let harness = answering(|| FakeOutcome::Silence);
+    let harness = always(|| FakeOutcome::Silence);
     let error = harness.call().for_credential().within(seconds(4)).error().await;
     assert_eq!(
         (error.code(), is_unavailable(&error)),
@@ -112,7 +114,12 @@ async fn silent_custom_client_makes_the_credential_unavailable() {
     let client = FakeTransport::numbered(7, |_, _| FakeOutcome::Silence);
     let harness = Harness::always_granting(DAY);
     let started = Instant::now();
-    let error = harness.call().by(client.clone()).for_credential().error().await;
+    let error = harness
+        .call()
+        .with_transport(client.clone())
+        .for_credential()
+        .error()
+        .await;
     assert_eq!(
         (is_unavailable(&error), started.elapsed(), client.count()),
         (true, PROBE, 1)

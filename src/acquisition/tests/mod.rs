@@ -1,4 +1,5 @@
-//! The engine as its callers see it: paused time, a wall clock that can leap, a network that is played.
+//! Tests of the token client from a caller's point of view: Tokio's time is paused, the wall clock can be set, and a fake
+//! transport follows a script.
 
 mod cache_keys;
 mod claims;
@@ -78,12 +79,12 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Long enough for whatever needs no time, too short for anything else.
+/// Lets everything run that does not wait for a timer.
 async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// An engine, with everything around it in the test's hands.
+/// A token client with a fake clock, fake files and a fake transport.
 struct Harness {
     client: Arc<TokenClient>,
     clock: Arc<FakeClock>,
@@ -92,7 +93,7 @@ struct Harness {
 }
 
 impl Harness {
-    fn with(transport: Arc<FakeTransport>) -> Self {
+    fn with_transport(transport: Arc<FakeTransport>) -> Self {
         let (clock, files) = (FakeClock::new(), Arc::new(FakeFiles::default()));
         let client = TokenClient::new(
             test_support::platform(&clock, &files),
@@ -107,15 +108,15 @@ impl Harness {
         }
     }
 
-    /// Hands out `t0`, `t1`, … that live for so many seconds.
+    /// Returns the tokens `t0`, `t1`, …, which are valid for `lifetime` seconds.
     fn always_granting(lifetime: u64) -> Self {
-        Self::with(FakeTransport::always_granting(lifetime))
+        Self::with_transport(FakeTransport::always_granting(lifetime))
     }
 
     fn scripted(
         script: impl Fn(usize, &crate::http::Request) -> FakeOutcome + Send + Sync + 'static,
     ) -> Self {
-        Self::with(FakeTransport::scripted(script))
+        Self::with_transport(FakeTransport::scripted(script))
     }
 
     fn call(&self) -> Call {
@@ -154,7 +155,7 @@ struct Call {
     env: Environment,
     request: TokenRequest,
     clock: Arc<FakeClock>,
-    /// The caller's clock: so many milliseconds ahead of the system's, and the number of its thread.
+    /// How far the caller's clock is ahead of the system's, in milliseconds, and the number of the caller's thread.
     ahead: (i64, u32),
 }
 
@@ -164,7 +165,7 @@ impl Call {
         self
     }
 
-    /// Answers a claims challenge.
+    /// Passes the claims of a claims challenge.
     fn claims(mut self, claims: &str) -> Self {
         self.request.claims = Some(claims.to_owned());
         self.cache_policy(CachePolicy::ReplaceRefused)
@@ -185,7 +186,7 @@ impl Call {
         self
     }
 
-    fn by(mut self, transport: Arc<dyn Transport>) -> Self {
+    fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.application = self.application.with_transport(transport);
         self
     }
@@ -201,19 +202,20 @@ impl Call {
         )
     }
 
-    /// What is served without anybody having to wait.
+    /// Returns a token that the cache serves without waiting.
     fn acquired(self) -> AcquiredToken {
         match self.acquire() {
             Ok(Acquisition::Ready(acquired)) => acquired,
-            Ok(Acquisition::Pending(_)) => panic!("somebody must wait"),
+            Ok(Acquisition::Pending(_)) => panic!("the caller must wait"),
             Err(error) => panic!("{error}"),
         }
     }
 
+    /// Returns the waiter of a call that the cache does not serve.
     fn waiter(self) -> Waiter {
         match self.acquire() {
             Ok(Acquisition::Pending(waiter)) => waiter,
-            Ok(Acquisition::Ready(acquired)) => panic!("served {}", text(&acquired)),
+            Ok(Acquisition::Ready(acquired)) => panic!("served {} from the cache", text(&acquired)),
             Err(error) => panic!("{error}"),
         }
     }
@@ -241,18 +243,18 @@ fn text(acquired: &AcquiredToken) -> String {
     acquired.token.secret.expose_secret().to_owned()
 }
 
-/// Waits for all, and gives what each got: a token's text or an error's code.
+/// Waits for all waiters, and returns each one's token or error code.
 async fn all(waiters: Vec<Waiter>) -> Vec<String> {
     let tasks: Vec<_> = waiters
         .into_iter()
         .map(|waiter| tokio::spawn(waiter.wait()))
         .collect();
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for task in tasks {
-        told.push(match task.await.expect("no panic") {
+        results.push(match task.await.expect("no panic") {
             Ok(acquired) => text(&acquired),
             Err(error) => error.code().as_str().to_owned(),
         });
     }
-    told
+    results
 }

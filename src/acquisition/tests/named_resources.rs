@@ -1,4 +1,4 @@
-//! Responses that name a resource, be it the one that was asked for or another.
+//! Responses that name a resource: the requested one, an alias of it, or another one.
 
 use super::credential_unavailable::APP_SERVICE;
 use super::*;
@@ -11,15 +11,15 @@ const ARC: &[(&str, &str)] = &[
 #[cfg(target_os = "linux")]
 const KEY: &str = "/var/opt/azcmagent/tokens/a.key";
 
-/// A token for a resource of this name.
-fn named(token: &str, resource: &str) -> FakeResponse {
+/// Returns a response with a token for a resource of this name.
+fn token_for(token: &str, resource: &str) -> FakeResponse {
     FakeResponse::new(
         200,
         format!(r#"{{"access_token":"{token}","expires_in":{DAY},"resource":"{resource}"}}"#),
     )
 }
 
-/// Which requests had to have a connection of their own.
+/// Returns which requests required a new connection.
 fn needed_new_connection(harness: &Harness) -> Vec<bool> {
     let requests = harness.transport.requests();
     requests
@@ -30,14 +30,14 @@ fn needed_new_connection(harness: &Harness) -> Vec<bool> {
 
 #[tokio::test(start_paused = true)]
 async fn resource_with_another_trailing_slash_is_accepted() {
-    // Two servers of one endpoint, each with a spelling of its own.
+    // Two servers of one endpoint, each with its own spelling.
     let harness = Harness::scripted(|nth, _| {
         let slash = if nth % 2 == 0 { "" } else { "/" };
-        named(&format!("t{nth}"), &format!("https://alias.example{slash}")).into()
+        token_for(&format!("t{nth}"), &format!("https://alias.example{slash}")).into()
     });
     assert_eq!(harness.call().env(APP_SERVICE).token().await, "t1");
     assert_eq!(needed_new_connection(&harness), [false, true]);
-    // It is known from now on, whichever answers.
+    // Both spellings are accepted from now on.
     for expected in ["t2", "t3"] {
         let call = harness
             .call()
@@ -45,10 +45,10 @@ async fn resource_with_another_trailing_slash_is_accepted() {
             .cache_policy(CachePolicy::ForceRefresh);
         assert_eq!(call.token().await, expected);
     }
-    // Another name is not.
+    // Another name is checked again.
     harness
         .transport
-        .set_script(|nth, _| named(&format!("t{nth}"), "https://other.example").into());
+        .set_script(|nth, _| token_for(&format!("t{nth}"), "https://other.example").into());
     let call = harness
         .call()
         .env(APP_SERVICE)
@@ -58,12 +58,12 @@ async fn resource_with_another_trailing_slash_is_accepted() {
 
 #[tokio::test(start_paused = true)]
 async fn repeated_resource_mismatch_is_rejected_and_not_cached() {
-    let harness = Harness::scripted(|nth, _| named("t", &format!("https://{nth}.example")).into());
+    let harness = Harness::scripted(|nth, _| token_for("t", &format!("https://{nth}.example")).into());
     let call = harness.call().env(APP_SERVICE);
     assert_eq!(*call.clone().error().await.code(), Code::FailedResponse);
     harness
         .transport
-        .set_script(|_, _| named("mine", "https://vault.azure.net").into());
+        .set_script(|_, _| token_for("mine", "https://vault.azure.net").into());
     assert_eq!(call.token().await, "mine");
     assert_eq!(harness.transport.count(), 3);
 }
@@ -74,8 +74,8 @@ async fn repeated_challenge_uses_new_connections() {
     let harness = Harness::scripted(|nth, request| {
         let is_answer = request.headers.iter().any(|(name, _)| *name == "Authorization");
         match nth {
-            1 => named("stray", "https://other.example").into(),
-            _ if is_answer => named("t", "https://vault.azure.net").into(),
+            1 => token_for("stray", "https://other.example").into(),
+            _ if is_answer => token_for("t", "https://vault.azure.net").into(),
             _ => FakeResponse::new(401, "")
                 .challenge(format!("Basic realm={KEY}"))
                 .into(),

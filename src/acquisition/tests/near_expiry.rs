@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A desk with `t0`, which has so many seconds left.
-async fn left(remaining: u64) -> Harness {
+/// Creates a harness whose cache has `t0`, which expires in `remaining` seconds.
+async fn with_token_expiring_in(remaining: u64) -> Harness {
     let harness = Harness::always_granting(HOUR);
     harness.call().token().await;
     advance(seconds(HOUR - remaining)).await;
@@ -12,7 +12,7 @@ async fn left(remaining: u64) -> Harness {
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_caller_waits_for_a_new_token() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     harness.transport.set_script(|_, _| {
         FakeOutcome::from(FakeResponse::token("new", HOUR)).after(Duration::from_millis(1_900))
     });
@@ -24,9 +24,9 @@ async fn near_expiry_caller_waits_for_a_new_token() {
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_token_is_served_if_refresh_fails() {
-    for play in [400, 503, 0, 1] {
-        let harness = left(299).await;
-        harness.transport.set_script(move |_, _| match play {
+    for status in [400, 503, 0, 1] {
+        let harness = with_token_expiring_in(299).await;
+        harness.transport.set_script(move |_, _| match status {
             0 => TransportErrorKind::ConnectionReset.into(),
             1 => FakeOutcome::Panic,
             status => FakeResponse::new(status, "").into(),
@@ -35,33 +35,31 @@ async fn near_expiry_token_is_served_if_refresh_fails() {
         let acquired = harness.call().waiter().wait().await.expect("a token");
         assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
         assert_eq!(acquired.fresh_until, None);
-        // One retry and no more: nothing is sent after the caller has been served.
-        let waited = match play {
+        // There is only one retry: nothing is sent after the caller has been served.
+        let waited = match status {
             503 => 2,
             0 => 1,
             _ => 0,
         };
-        assert_eq!(started.elapsed(), seconds(waited), "{play}");
+        assert_eq!(started.elapsed(), seconds(waited), "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_token_is_served_if_no_thread_starts() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     NO_THREADS.set(true);
     let outcome = harness.call().outcome().await;
     NO_THREADS.set(false);
     assert_eq!(
-        outcome
-            .map(|acquired| text(&acquired))
-            .expect("the token at hand"),
+        outcome.map(|acquired| text(&acquired)).expect("the cached token"),
         "t0"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_wait_is_two_seconds_from_request_start() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     harness
         .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
@@ -102,7 +100,7 @@ async fn endpoint_returning_near_expiry_tokens_is_requested_every_30s() {
 
 #[tokio::test(start_paused = true)]
 async fn failing_endpoint_is_requested_every_30s_near_expiry() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     harness
         .transport
         .set_script(|_, _| FakeResponse::new(400, "").into());
@@ -115,7 +113,7 @@ async fn failing_endpoint_is_requested_every_30s_near_expiry() {
 
 #[tokio::test(start_paused = true)]
 async fn endpoint_returning_uncacheable_tokens_is_requested_every_30s() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     harness
         .transport
         .set_script(|_, _| FakeResponse::new(200, r#"{"access_token":"of-unknown-expiry"}"#).into());
@@ -132,22 +130,22 @@ async fn endpoint_returning_uncacheable_tokens_is_requested_every_30s() {
 
 #[tokio::test(start_paused = true)]
 async fn token_that_expires_during_the_wait_is_not_served() {
-    // It fails after the token's end.
-    let harness = left(1).await;
+    // The request fails after the token has expired.
+    let harness = with_token_expiring_in(1).await;
     harness
         .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500)));
     assert_eq!(*harness.call().error().await.code(), Code::FailedResponse);
 
-    // It takes longer than patience lasts: there is nothing to fall back on.
-    let harness = left(1).await;
+    // The request takes longer than the near-expiry wait, and the token has expired by then.
+    let harness = with_token_expiring_in(1).await;
     harness
         .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
     assert_eq!(harness.call().token().await, "new");
 
-    // It never comes.
-    let harness = left(1).await;
+    // There is no response.
+    let harness = with_token_expiring_in(1).await;
     harness.transport.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let error = harness.call().within(seconds(4)).error().await;
@@ -156,8 +154,8 @@ async fn token_that_expires_during_the_wait_is_not_served() {
         (&Code::NetworkUnavailable, seconds(4))
     );
 
-    // The machine sleeps meanwhile.
-    let harness = left(299).await;
+    // The machine is suspended during the request.
+    let harness = with_token_expiring_in(299).await;
     harness
         .transport
         .set_script(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(6)));
@@ -170,7 +168,7 @@ async fn token_that_expires_during_the_wait_is_not_served() {
 
 #[tokio::test(start_paused = true)]
 async fn short_total_timeout_serves_the_near_expiry_token() {
-    let harness = left(299).await;
+    let harness = with_token_expiring_in(299).await;
     harness.transport.set_script(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
     let acquired = harness

@@ -1,4 +1,4 @@
-//! A cache outside of the process: when it is asked, when it is told, and what is believed of it.
+//! The persistent cache: when it is read and written, and which records are used.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -8,15 +8,15 @@ use super::*;
 use crate::cache::persistent::{BoxFuture, LockGuard, PersistentCache, RecordStore};
 use crate::metadata::TokenSource;
 
-/// A shelf in memory, which counts how often it is used.
+/// A record store in memory, which counts its reads and writes.
 #[derive(Default)]
 pub(super) struct FakeStore {
     pub(super) records: Mutex<HashMap<String, String>>,
     pub(super) loads: AtomicUsize,
     pub(super) saves: AtomicUsize,
-    pub(super) held: Arc<tokio::sync::Mutex<()>>,
-    pub(super) refuses: bool,
-    /// How long it takes to read, and to write.
+    pub(super) lock: Arc<tokio::sync::Mutex<()>>,
+    pub(super) is_unsafe: bool,
+    /// How long a read and a write take.
     pub(super) delays: [Duration; 2],
 }
 
@@ -40,7 +40,7 @@ impl RecordStore for FakeStore {
 
     fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async {
-            if self.refuses {
+            if self.is_unsafe {
                 return Err(Error::new(Code::InvalidConfiguration, "not safe"));
             }
             Ok(true)
@@ -48,7 +48,7 @@ impl RecordStore for FakeStore {
     }
 
     fn lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<LockGuard>> {
-        Box::pin(async { Some(Box::new(self.held.clone().lock_owned().await) as LockGuard) })
+        Box::pin(async { Some(Box::new(self.lock.clone().lock_owned().await) as LockGuard) })
     }
 
     fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>> {
@@ -68,12 +68,12 @@ impl RecordStore for FakeStore {
     }
 }
 
-/// A process of its own that uses this shelf.
-pub(super) struct Process(pub(super) Harness, pub(super) Arc<FakeStore>);
+/// A process that uses this store: a token client of its own.
+pub(super) struct FakeProcess(pub(super) Harness, pub(super) Arc<FakeStore>);
 
-impl Process {
+impl FakeProcess {
     pub(super) fn new(store: &Arc<FakeStore>, transport: Arc<FakeTransport>) -> Self {
-        Self(Harness::with(transport), store.clone())
+        Self(Harness::with_transport(transport), store.clone())
     }
 
     pub(super) fn call(&self) -> Call {
@@ -89,15 +89,15 @@ impl Process {
 #[tokio::test(start_paused = true)]
 async fn store_is_read_on_miss_and_written_on_new_token() {
     let store = Arc::<FakeStore>::default();
-    let first = Process::new(&store, FakeTransport::always_granting(DAY));
+    let first = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let acquired = first.call().outcome().await.expect("a token");
     assert!(!acquired.from_cache);
-    // It is read once more when nobody else works at it, and before it is written.
+    // The record is read on the miss, again under the lock, and again before it is written.
     assert_eq!(store.counts(), (3, 1));
     first.call().acquired();
     assert_eq!(store.counts(), (3, 1));
 
-    let second = Process::new(&store, FakeTransport::scripted(|_, _| panic!("no request")));
+    let second = FakeProcess::new(&store, FakeTransport::scripted(|_, _| panic!("no request")));
     let acquired = second.call().outcome().await.expect("a token");
     assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
     let metadata = &acquired.metadata;
@@ -113,11 +113,11 @@ async fn store_is_read_on_miss_and_written_on_new_token() {
 async fn forced_token_replaces_the_persisted_one() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        let first = Process::new(&store, FakeTransport::always_granting(DAY));
+        let first = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
         first.call().token().await;
         assert_eq!(first.call().cache_policy(cache_policy).token().await, "t1");
         assert_eq!(store.counts(), (4, 2));
-        let second = Process::new(&store, FakeTransport::always_granting(DAY));
+        let second = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
         assert_eq!(second.call().token().await, "t1");
         assert_eq!(second.0.transport.count(), 0);
     }
@@ -126,7 +126,7 @@ async fn forced_token_replaces_the_persisted_one() {
 #[tokio::test(start_paused = true)]
 async fn refresh_uses_a_token_persisted_by_another_process() {
     let store = Arc::<FakeStore>::default();
-    let [first, second] = [0, 1].map(|_| Process::new(&store, FakeTransport::always_granting(DAY)));
+    let [first, second] = [0, 1].map(|_| FakeProcess::new(&store, FakeTransport::always_granting(DAY)));
     first.call().token().await;
     second.call().token().await;
     advance(seconds(DAY / 2 + 300)).await;
@@ -142,14 +142,14 @@ async fn refresh_uses_a_token_persisted_by_another_process() {
 #[tokio::test(start_paused = true)]
 async fn expired_or_damaged_record_is_replaced_and_a_valid_one_is_the_fallback() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeTransport::always_granting(HOUR))
+    FakeProcess::new(&store, FakeTransport::always_granting(HOUR))
         .call()
         .token()
         .await;
     let entry = store.records().keys().next().cloned().expect("a record");
 
-    // Two minutes are left: another is asked for, and this one served if there is none.
-    let late = Process::new(
+    // With two minutes left, a new token is requested, and this one is served if that fails.
+    let late = FakeProcess::new(
         &store,
         FakeTransport::scripted(|_, _| FakeResponse::new(400, "").into()),
     );
@@ -158,16 +158,16 @@ async fn expired_or_damaged_record_is_replaced_and_a_valid_one_is_the_fallback()
     assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", true));
     assert_eq!(late.0.transport.count(), 1);
 
-    let later = Process::new(&store, FakeTransport::always_granting(HOUR));
+    let later = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
     later.0.clock.jump(seconds(HOUR));
     later.call().token().await;
     assert_eq!(later.0.transport.count(), 1);
 
     store.records().insert(entry, "{".into());
-    let other = Process::new(&store, FakeTransport::always_granting(HOUR));
+    let other = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
     other.call().token().await;
     assert_eq!(other.0.transport.count(), 1);
-    let after = Process::new(&store, FakeTransport::always_granting(HOUR));
+    let after = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
     after.call().token().await;
     assert_eq!(after.0.transport.count(), 0);
 }
@@ -180,9 +180,9 @@ async fn processes_starting_together_send_one_request() {
             FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
         })
     };
-    let processes: Vec<_> = (0..4).map(|_| Process::new(&store, slow())).collect();
-    let told = all(processes.iter().map(|process| process.call().waiter()).collect()).await;
-    assert_eq!(told, ["t0"; 4]);
+    let processes: Vec<_> = (0..4).map(|_| FakeProcess::new(&store, slow())).collect();
+    let tokens = all(processes.iter().map(|process| process.call().waiter()).collect()).await;
+    assert_eq!(tokens, ["t0"; 4]);
     let requests: usize = processes.iter().map(|process| process.0.transport.count()).sum();
     assert_eq!(requests, 1);
 }
@@ -190,7 +190,7 @@ async fn processes_starting_together_send_one_request() {
 #[tokio::test(start_paused = true)]
 async fn clear_ignores_older_records_and_in_flight_results() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
     advance(seconds(1)).await;
     process.0.client.clear();
@@ -209,13 +209,13 @@ async fn clear_ignores_older_records_and_in_flight_results() {
 #[tokio::test(start_paused = true)]
 async fn clear_of_an_origin_ignores_its_older_records_and_in_flight_results() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let origin = "http://169.254.169.254";
     process.call().token().await;
     advance(seconds(1)).await;
     process.0.client.clear_origin("http://169.254.169.25");
     process.0.client.clear_origin("http://169.254.169.254:80");
-    assert_eq!(process.call().token().await, "t0", "other origins");
+    assert_eq!(process.call().token().await, "t0", "other origins are kept");
     let generation = process.0.client.generation();
     process.0.client.clear_origin(origin);
     assert_ne!(process.0.client.generation(), generation);
@@ -234,7 +234,7 @@ async fn clear_of_an_origin_ignores_its_older_records_and_in_flight_results() {
 #[tokio::test(start_paused = true)]
 async fn token_without_expiry_is_not_persisted_and_unsafe_location_is_an_error() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(
+    let process = FakeProcess::new(
         &store,
         FakeTransport::scripted(|_, _| FakeResponse::new(200, r#"{"access_token":"once"}"#).into()),
     );
@@ -242,10 +242,10 @@ async fn token_without_expiry_is_not_persisted_and_unsafe_location_is_an_error()
     assert_eq!(store.counts(), (2, 0));
 
     let store = Arc::new(FakeStore {
-        refuses: true,
+        is_unsafe: true,
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let error = process.call().error().await;
     assert_eq!(*error.code(), Code::InvalidConfiguration);
     assert_eq!(process.0.transport.count(), 0);

@@ -1,19 +1,19 @@
-//! A cache outside of the process that is slow, held by others, or behind what has happened since: no token is withheld
-//! for it, and none comes back by it.
+//! A persistent cache that is slow, locked by another process, or outdated: it neither withholds a token nor restores an
+//! unwanted one.
 
-use super::persistent_cache::{FakeStore, Process};
+use super::persistent_cache::{FakeProcess, FakeStore};
 use super::*;
 use crate::metadata::TokenSource;
 
 #[tokio::test(start_paused = true)]
 async fn fresh_token_is_served_while_the_entry_is_locked() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeTransport::always_granting(DAY))
+    FakeProcess::new(&store, FakeTransport::always_granting(DAY))
         .call()
         .token()
         .await;
-    let _held = store.held.lock().await;
-    let other = Process::new(&store, FakeTransport::always_granting(DAY));
+    let _guard = store.lock.lock().await;
+    let other = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     assert_eq!(other.call().token().await, "t0");
     assert_eq!(
@@ -26,14 +26,14 @@ async fn fresh_token_is_served_while_the_entry_is_locked() {
 async fn lock_wait_is_min_of_10s_and_half_the_timeout() {
     for (call_within, waited) in [(None, 10), (Some(4), 2)] {
         let store = Arc::<FakeStore>::default();
-        let _held = store.held.lock().await;
-        let process = Process::new(&store, FakeTransport::always_granting(DAY));
+        let _guard = store.lock.lock().await;
+        let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
         let mut call = process.call();
         call.request.timeout = call_within.map(seconds);
         let started = Instant::now();
         assert_eq!(call.token().await, "t0");
         assert_eq!(started.elapsed(), seconds(waited));
-        // Without the lock it is kept all the same, so that the next one need not wait.
+        // The token is written without the lock, so that the next process need not wait.
         assert_eq!(store.counts(), (1, 1));
     }
 }
@@ -44,7 +44,7 @@ async fn unresponsive_store_is_skipped() {
         delays: [seconds(DAY), Duration::ZERO],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     assert_eq!(process.call().within(seconds(5)).token().await, "t0");
     assert_eq!(started.elapsed(), Duration::from_millis(2_500));
@@ -56,39 +56,39 @@ async fn new_token_is_returned_after_the_persist_wait() {
         delays: [Duration::ZERO, seconds(7)],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     let started = Instant::now();
     let patient = tokio::spawn(process.call().waiter().wait());
     let impatient = tokio::spawn(process.call().within(Duration::from_millis(300)).waiter().wait());
     let acquired = impatient.await.expect("no panic").expect("a token");
     assert_eq!(started.elapsed(), Duration::from_millis(300));
     assert_eq!((text(&acquired).as_str(), acquired.from_cache), ("t0", false));
-    // Whoever comes now finds it in memory.
+    // A later call finds the token in memory.
     assert!(process.call().acquired().fresh_until.is_some());
     let acquired = patient.await.expect("no panic").expect("a token");
     assert_eq!((text(&acquired).as_str(), started.elapsed()), ("t0", seconds(1)));
     assert!(acquired.fresh_until.is_some());
-    // It is kept in the end, and nobody else comes between.
-    assert!(store.records().is_empty() && store.held.try_lock().is_err());
+    // The token is written in the end, and the lock is held until then.
+    assert!(store.records().is_empty() && store.lock.try_lock().is_err());
     sleep(seconds(7)).await;
-    assert!(!store.records().is_empty() && store.held.try_lock().is_ok());
+    assert!(!store.records().is_empty() && store.lock.try_lock().is_ok());
 }
 
-/// A process that finds a token with so many seconds left.
-async fn finding(left: u64, transport: Arc<FakeTransport>) -> Process {
+/// Creates a process whose store has a token that expires in `remaining` seconds.
+async fn with_stored_token(remaining: u64, transport: Arc<FakeTransport>) -> FakeProcess {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeTransport::always_granting(HOUR))
+    FakeProcess::new(&store, FakeTransport::always_granting(HOUR))
         .call()
         .token()
         .await;
-    let late = Process::new(&store, transport);
-    late.0.clock.jump(seconds(HOUR - left));
+    let late = FakeProcess::new(&store, transport);
+    late.0.clock.jump(seconds(HOUR - remaining));
     late
 }
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_token_is_served_after_2s() {
-    let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
+    let late = with_stored_token(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     for (call, waited) in [(late.call(), 2), (late.call().within(seconds(1)), 0)] {
         let started = Instant::now();
         let acquired = call.outcome().await.expect("a token");
@@ -105,15 +105,15 @@ async fn near_expiry_token_is_served_after_2s() {
     }
     assert_eq!(late.0.transport.count(), 1);
 
-    let late = finding(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
+    let late = with_stored_token(200, FakeTransport::scripted(|_, _| FakeOutcome::Silence)).await;
     let started = Instant::now();
     assert_eq!(late.call().within(seconds(1)).token().await, "t0");
     assert_eq!(started.elapsed(), seconds(1));
 
-    // What comes after all is served from then on.
+    // A token that is fetched later is served from then on.
     let transport =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(5)));
-    let late = finding(200, transport).await;
+    let late = with_stored_token(200, transport).await;
     assert_eq!(late.call().token().await, "t0");
     sleep(seconds(5)).await;
     assert_eq!(text(&late.call().acquired()), "new");
@@ -129,7 +129,7 @@ async fn persisted_token_that_expires_during_the_request_is_not_served() {
                 FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(1_500))
             }
         });
-        let late = finding(1, transport).await;
+        let late = with_stored_token(1, transport).await;
         let error = late.call().within(seconds(9)).error().await;
         assert_eq!(error.details().attempts, Some(1), "{error}");
     }
@@ -139,11 +139,11 @@ async fn persisted_token_that_expires_during_the_request_is_not_served() {
 async fn force_refresh_does_not_join_request_that_may_use_the_store() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        Process::new(&store, FakeTransport::always_granting(DAY))
+        FakeProcess::new(&store, FakeTransport::always_granting(DAY))
             .call()
             .token()
             .await;
-        let process = Process::new(
+        let process = FakeProcess::new(
             &store,
             FakeTransport::scripted(|_, _| FakeResponse::token("new", DAY).into()),
         );
@@ -151,7 +151,7 @@ async fn force_refresh_does_not_join_request_that_may_use_the_store() {
             process.call().waiter(),
             process.call().cache_policy(cache_policy).waiter(),
         ];
-        // The first call may find the token of the second, since threads that read files are in no order.
+        // The first call may already find the token of the second: their file reads are not ordered.
         let tokens = all(waiters).await;
         assert!(["t0", "new"].contains(&tokens[0].as_str()), "{tokens:?}");
         assert_eq!(tokens[1], "new");
@@ -165,7 +165,7 @@ async fn fetched_token_precedes_near_expiry_token() {
         delays: [Duration::ZERO, Duration::from_millis(900)],
         ..FakeStore::default()
     });
-    let process = Process::new(&store, FakeTransport::always_granting(HOUR));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(HOUR));
     process.call().token().await;
     advance(seconds(HOUR - 200)).await;
     process.0.transport.set_script(|_, _| {
@@ -179,23 +179,23 @@ async fn fetched_token_precedes_near_expiry_token() {
 #[tokio::test(start_paused = true)]
 async fn persisted_token_does_not_replace_a_newer_fetched_one() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeTransport::always_granting(DAY))
+    FakeProcess::new(&store, FakeTransport::always_granting(DAY))
         .call()
         .token()
         .await;
-    // It is read before, and landed after.
+    // The record is read before the other token is fetched, and its token is stored afterwards.
     let slow = Arc::new(FakeStore {
         records: Mutex::new(store.records().clone()),
         delays: [seconds(2), Duration::ZERO],
         ..FakeStore::default()
     });
-    let process = Process::new(
+    let process = FakeProcess::new(
         &slow,
         FakeTransport::scripted(|_, _| FakeResponse::token("new", HOUR).into()),
     );
     let plain = tokio::spawn(process.call().waiter().wait());
     settle().await;
-    // It has no shelf, and shares no flight with the other.
+    // This call has no persistent cache, so it does not share the request of the other.
     assert_eq!(
         process
             .0
@@ -211,16 +211,16 @@ async fn persisted_token_does_not_replace_a_newer_fetched_one() {
 
 #[tokio::test(start_paused = true)]
 async fn fallback_does_not_replace_a_better_token() {
-    let refusing =
+    let failing =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::new(400, "")).after(seconds(1)));
-    let late = finding(200, refusing).await;
-    let unlucky = tokio::spawn(late.call().waiter().wait());
+    let late = with_stored_token(200, failing).await;
+    let waiting = tokio::spawn(late.call().waiter().wait());
     settle().await;
     late.0
         .transport
         .set_script(|_, _| FakeResponse::token("long", DAY).into());
     assert_eq!(late.0.call().token().await, "long");
-    assert_eq!(text(&unlucky.await.expect("no panic").expect("a token")), "long");
+    assert_eq!(text(&waiting.await.expect("no panic").expect("a token")), "long");
     assert_eq!(text(&late.call().acquired()), "long");
 }
 
@@ -228,7 +228,7 @@ async fn fallback_does_not_replace_a_better_token() {
 async fn refused_token_is_not_restored_when_replacement_is_uncacheable() {
     for cache_policy in [CachePolicy::ForceRefresh, CachePolicy::ReplaceRefused] {
         let store = Arc::<FakeStore>::default();
-        let process = Process::new(&store, FakeTransport::always_granting(DAY));
+        let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
         process.call().token().await;
         advance(seconds(1)).await;
         process.0.transport.set_script(|nth, _| match nth {
@@ -244,7 +244,7 @@ async fn refused_token_is_not_restored_when_replacement_is_uncacheable() {
 #[tokio::test(start_paused = true)]
 async fn record_older_than_a_forced_request_is_ignored() {
     let store = Arc::<FakeStore>::default();
-    let process = Process::new(&store, FakeTransport::always_granting(DAY));
+    let process = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     process.call().token().await;
     let old = store.records().clone();
     advance(seconds(1)).await;
@@ -257,7 +257,7 @@ async fn record_older_than_a_forced_request_is_ignored() {
         .cache_policy(CachePolicy::ForceRefresh)
         .token()
         .await;
-    // As if it could not be removed.
+    // The record is restored, as if it could not be deleted.
     *store.records() = old;
     process
         .0
@@ -271,11 +271,11 @@ async fn superseded_request_does_not_persist_its_token() {
     let store = Arc::<FakeStore>::default();
     let slow =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("old", DAY)).after(seconds(9)));
-    let process = Process::new(&store, slow);
+    let process = FakeProcess::new(&store, slow);
     let first = tokio::spawn(process.call().waiter().wait());
     settle().await;
-    // Another process loses patience with the lock, and keeps what it got without it.
-    let other = Process::new(
+    // Another process stops waiting for the lock, and writes its token without it.
+    let other = FakeProcess::new(
         &store,
         FakeTransport::scripted(|_, _| FakeResponse::token("new", DAY).into()),
     );
@@ -291,7 +291,7 @@ async fn superseded_request_does_not_persist_its_token() {
     );
     process.0.clock.jump(seconds(2));
     assert_eq!(text(&first.await.expect("no panic").expect("a token")), "old");
-    let last = Process::new(&store, FakeTransport::always_granting(DAY));
+    let last = FakeProcess::new(&store, FakeTransport::always_granting(DAY));
     last.0.clock.jump(seconds(30));
     assert_eq!(last.call().token().await, "new");
 }
@@ -299,18 +299,18 @@ async fn superseded_request_does_not_persist_its_token() {
 #[tokio::test(start_paused = true)]
 async fn persisted_token_is_replaced_by_concurrent_force_refresh() {
     let store = Arc::<FakeStore>::default();
-    Process::new(&store, FakeTransport::always_granting(DAY))
+    FakeProcess::new(&store, FakeTransport::always_granting(DAY))
         .call()
         .token()
         .await;
     let transport =
         FakeTransport::scripted(|_, _| FakeOutcome::from(FakeResponse::token("new", HOUR)).after(seconds(1)));
-    let process = Process::new(&store, transport);
+    let process = FakeProcess::new(&store, transport);
     let mut other = process.call().cache_policy(CachePolicy::ForceRefresh);
-    other.request.identity_not_found_timeout = Some(seconds(10)); // Of another flight than the next.
+    other.request.identity_not_found_timeout = Some(seconds(10)); // Another coalescing key than the next call.
     let forced = tokio::spawn(other.waiter().wait());
     settle().await;
-    process.1.held.try_lock().expect_err("held by the flight");
+    process.1.lock.try_lock().expect_err("held by the request");
     let plain = process.call();
     assert_eq!(plain.token().await, "t0");
     assert_eq!(text(&forced.await.expect("no panic").expect("a token")), "new");
@@ -324,7 +324,7 @@ async fn token_expiring_soon_is_returned_before_it_is_persisted() {
             delays: [Duration::ZERO, Duration::from_millis(900)],
             ..FakeStore::default()
         });
-        let process = Process::new(&store, FakeTransport::always_granting(lifetime));
+        let process = FakeProcess::new(&store, FakeTransport::always_granting(lifetime));
         let started = Instant::now();
         assert_eq!(process.call().token().await, "t0");
         assert_eq!(started.elapsed(), waited, "{lifetime}");

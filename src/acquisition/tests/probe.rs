@@ -1,4 +1,4 @@
-//! The probe: before its first token request to IMDS's own address, `getToken` asks whether anybody is there.
+//! The probe that `getToken` sends before its first token request to the default address of IMDS.
 
 use super::credential_unavailable::{APP_SERVICE, CONTAINER_HOST, is_unavailable};
 use super::*;
@@ -8,22 +8,22 @@ const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 const CONFIGURED_IMDS: &[(&str, &str)] = &[(v::AZURE_POD_IDENTITY_AUTHORITY_HOST, "http://10.0.0.4")];
 
 impl Call {
-    /// As `getToken` calls.
+    /// Makes the call one of `getToken`.
     pub(super) fn for_credential(mut self) -> Self {
         self.request.is_credential_call = true;
         self
     }
 }
 
-/// A network in which a request without a query, the probe, is answered by `probe`, and each other one by a token.
-pub(super) fn probed(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
+/// Creates a harness in which the probe, a request without a query, has this outcome. Other requests return a token.
+pub(super) fn with_probe_outcome(probe: impl Fn() -> FakeOutcome + Send + Sync + 'static) -> Harness {
     Harness::scripted(move |nth, request| match request.url.query() {
         None => probe(),
         Some(_) => FakeResponse::token(&format!("t{nth}"), DAY).into(),
     })
 }
 
-/// What was sent: `probe`, or the resource that a token was asked for.
+/// Returns what was requested: `probe`, or the resource of a token request.
 pub(super) fn sent(harness: &Harness) -> Vec<String> {
     let resource = |request: &crate::http::Request| {
         let mut pairs = request.url.query_pairs();
@@ -40,7 +40,7 @@ pub(super) fn sent(harness: &Harness) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn probe_request_carries_no_secret() {
-    let harness = probed(|| FakeResponse::new(400, "").into());
+    let harness = with_probe_outcome(|| FakeResponse::new(400, "").into());
     harness.call().for_credential().token().await;
     let requests = harness.transport.requests();
     assert_eq!(
@@ -55,7 +55,9 @@ async fn probe_request_carries_no_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn token_request_follows_the_probe_response() {
-    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999)));
+    let harness = with_probe_outcome(|| {
+        FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(999))
+    });
     let started = Instant::now();
     harness.call().for_credential().token().await;
     assert_eq!(harness.transport.times(started), [0, 999]);
@@ -63,7 +65,7 @@ async fn token_request_follows_the_probe_response() {
 
 #[tokio::test(start_paused = true)]
 async fn probe_without_connection_fails_after_1s() {
-    let harness = probed(|| FakeOutcome::NoConnection);
+    let harness = with_probe_outcome(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().for_credential().error().await;
     assert_eq!(started.elapsed(), seconds(1));
@@ -86,7 +88,7 @@ async fn probe_without_connection_fails_after_1s() {
 
 #[tokio::test(start_paused = true)]
 async fn failed_probe_is_not_cached() {
-    let harness = probed(|| FakeOutcome::NoConnection);
+    let harness = with_probe_outcome(|| FakeOutcome::NoConnection);
     harness.call().for_credential().error().await;
     harness
         .transport
@@ -101,14 +103,14 @@ async fn failed_probe_is_not_cached() {
 #[tokio::test(start_paused = true)]
 async fn inconclusive_probe_response_is_followed_by_a_token_request() {
     for status in [400, 403, 404, 408, 410, 429, 500, 503] {
-        let harness = probed(move || FakeResponse::new(status, "what?").into());
+        let harness = with_probe_outcome(move || FakeResponse::new(status, "what?").into());
         assert_eq!(harness.call().for_credential().token().await, "t1", "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn foreign_responses_do_not_count_as_imds() {
-    let container = probed(|| FakeResponse::new(403, CONTAINER_HOST).into());
+    let container = with_probe_outcome(|| FakeResponse::new(403, CONTAINER_HOST).into());
     let error = container.call().for_credential().error().await;
     assert_eq!(
         (error.details().status, is_unavailable(&error)),
@@ -123,11 +125,11 @@ async fn foreign_responses_do_not_count_as_imds() {
         TransportErrorKind::Unreachable,
         TransportErrorKind::CustomClient,
     ] {
-        let harness = probed(move || fault.into());
+        let harness = with_probe_outcome(move || fault.into());
         let started = Instant::now();
         let error = harness.call().for_credential().error().await;
         assert!(is_unavailable(&error), "{fault:?}: {error}");
-        // Not tried again: whoever has another credential is in a hurry.
+        // There is no retry: the caller may have another credential.
         assert_eq!(
             (sent(&harness), started.elapsed()),
             (vec!["probe".to_owned()], Duration::ZERO)
@@ -137,7 +139,7 @@ async fn foreign_responses_do_not_count_as_imds() {
 
 #[tokio::test(start_paused = true)]
 async fn imds_connect_timeout_is_at_most_the_probe_timeout() {
-    let harness = probed(|| FakeOutcome::NoConnection);
+    let harness = with_probe_outcome(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let error = harness.call().for_credential().error().await;
     assert_eq!((started.elapsed(), is_unavailable(&error)), (seconds(1), true));
@@ -145,18 +147,20 @@ async fn imds_connect_timeout_is_at_most_the_probe_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn thousand_callers_share_one_probe_and_its_result() {
-    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
+    let harness = with_probe_outcome(|| {
+        FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500))
+    });
     let callers = (0..1_000).map(|_| harness.call().for_credential().waiter());
     assert_eq!(all(callers.collect()).await, ["t1"; 1_000]);
     assert_eq!(sent(&harness), ["probe", "https://vault.azure.net"]);
 
-    let harness = probed(|| FakeOutcome::NoConnection);
+    let harness = with_probe_outcome(|| FakeOutcome::NoConnection);
     let started = Instant::now();
     let first = harness.call().for_credential().waiter();
     sleep(Duration::from_millis(600)).await;
     let late = (0..999).map(|_| harness.call().for_credential().waiter());
-    let told = all(std::iter::once(first).chain(late).collect()).await;
-    assert_eq!(told, ["managed_identity_unreachable_network"; 1_000]);
+    let results = all(std::iter::once(first).chain(late).collect()).await;
+    assert_eq!(results, ["managed_identity_unreachable_network"; 1_000]);
     assert_eq!(
         (sent(&harness), started.elapsed()),
         (vec!["probe".to_owned()], seconds(1))
@@ -165,7 +169,7 @@ async fn thousand_callers_share_one_probe_and_its_result() {
 
 #[tokio::test(start_paused = true)]
 async fn imds_is_not_probed_again_after_a_response() {
-    let harness = probed(|| FakeResponse::new(400, "").into());
+    let harness = with_probe_outcome(|| FakeResponse::new(400, "").into());
     harness.call().for_credential().token().await;
     harness
         .for_resource("https://storage.azure.com")
@@ -186,21 +190,26 @@ async fn imds_is_not_probed_again_after_a_response() {
 
 #[tokio::test(start_paused = true)]
 async fn only_get_token_probes_and_only_the_default_endpoint() {
-    let harness = probed(|| FakeOutcome::Silence);
-    let hour = |resource: &str| harness.for_resource(resource);
-    hour("https://a").token().await;
-    hour("https://b")
+    let harness = with_probe_outcome(|| FakeOutcome::Silence);
+    harness.for_resource("https://a").token().await;
+    harness
+        .for_resource("https://b")
         .env(CONFIGURED_IMDS)
         .for_credential()
         .token()
         .await;
-    hour("https://c").env(APP_SERVICE).for_credential().token().await;
+    harness
+        .for_resource("https://c")
+        .env(APP_SERVICE)
+        .for_credential()
+        .token()
+        .await;
     assert_eq!(sent(&harness), ["https://a", "https://b", "https://c"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn cached_token_is_served_without_a_probe() {
-    let harness = probed(|| FakeOutcome::Silence);
+    let harness = with_probe_outcome(|| FakeOutcome::Silence);
     harness.call().token().await;
     assert_eq!(text(&harness.call().for_credential().acquired()), "t0");
     assert_eq!(harness.transport.count(), 1);
@@ -215,19 +224,19 @@ async fn acquire_token_ignores_a_failed_probe() {
     let started = Instant::now();
     let credential = tokio::spawn(harness.call().for_credential().waiter().wait());
     let plain = tokio::spawn(harness.call().waiter().wait());
-    let error = credential.await.expect("no panic").expect_err("nobody is there");
+    let error = credential.await.expect("no panic").expect_err("no response");
     assert_eq!((is_unavailable(&error), started.elapsed()), (true, seconds(1)));
     assert_eq!(text(&plain.await.expect("no panic").expect("a token")), "t");
 }
 
 #[tokio::test(start_paused = true)]
 async fn caller_timeout_below_the_probe_timeout_is_a_timeout_error() {
-    let harness = probed(|| FakeOutcome::Silence);
+    let harness = with_probe_outcome(|| FakeOutcome::Silence);
     let started = Instant::now();
-    let hasty = harness.call().for_credential().within(Duration::from_millis(300));
-    let error = hasty.error().await;
+    let impatient = harness.call().for_credential().within(Duration::from_millis(300));
+    let error = impatient.error().await;
     assert_eq!(started.elapsed(), Duration::from_millis(300));
-    // That there is no identity is not known yet.
+    // It is not known yet whether there is an identity.
     assert_eq!(
         (error.code(), is_unavailable(&error)),
         (&Code::NetworkUnavailable, false)
@@ -242,21 +251,23 @@ async fn concurrent_probes_are_coalesced() {
             .map(|one| harness.for_resource(one).for_credential().waiter())
             .into()
     };
-    let harness = probed(|| FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500)));
+    let harness = with_probe_outcome(|| {
+        FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(500))
+    });
     all(calls(&harness)).await;
     assert_eq!(sent(&harness).iter().filter(|one| *one == "probe").count(), 1);
 
-    let harness = probed(|| FakeOutcome::NoConnection);
-    let began = Instant::now();
+    let harness = with_probe_outcome(|| FakeOutcome::NoConnection);
+    let started = Instant::now();
     assert_eq!(
         all(calls(&harness)).await,
         ["managed_identity_unreachable_network"; 3]
     );
     assert_eq!(
-        (sent(&harness), began.elapsed()),
+        (sent(&harness), started.elapsed()),
         (vec!["probe".to_owned()], seconds(1))
     );
-    // Nothing is remembered of it: whoever comes later asks anew.
+    // The failure is not remembered: a later call sends a probe again.
     harness.call().for_credential().error().await;
     assert_eq!(sent(&harness).len(), 2);
 }
@@ -279,7 +290,7 @@ async fn probe_does_not_wait_for_acquisitions() {
     } = harness.call();
     let probe = client
         .probe(&application, &UntypedValue::Undefined, &env)
-        .expect("begun");
+        .expect("a probe");
     assert!(probe.await.available);
     assert_eq!(harness.transport.max_in_flight(), 32);
     drop(waiters);
@@ -287,18 +298,18 @@ async fn probe_does_not_wait_for_acquisitions() {
 
 #[tokio::test(start_paused = true)]
 async fn probes_by_custom_clients_need_no_permit() {
-    // Such a client may itself wait for a token of the same endpoint, which needs a place then.
-    let harness = probed(|| FakeOutcome::Silence);
+    // Such a client may itself wait for a token of the same endpoint, whose request needs a permit.
+    let harness = with_probe_outcome(|| FakeOutcome::Silence);
     let client = FakeTransport::numbered(7, |_, _| {
         FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(900))
     });
-    let call = harness.call().env(CONFIGURED_IMDS).by(client.clone());
+    let call = harness.call().env(CONFIGURED_IMDS).with_transport(client.clone());
     let probes: Vec<_> = (0..40)
         .map(|_| {
             let probe = call
                 .client
                 .probe(&call.application, &UntypedValue::Undefined, &call.env);
-            tokio::spawn(probe.expect("begun"))
+            tokio::spawn(probe.expect("a probe"))
         })
         .collect();
     settle().await;
@@ -322,12 +333,12 @@ async fn secret_echoed_by_the_probe_response_is_redacted() {
         let probe = call
             .client
             .probe(&call.application, &UntypedValue::Undefined, &call.env);
-        let reason = probe.expect("begun").await.reason.expect("refused");
+        let reason = probe.expect("a probe").await.reason.expect("a reason");
         assert!(
             reason.contains("connectex") && !reason.contains("hush"),
             "{reason}"
         );
-        // The probe itself holds none.
+        // The probe itself has no secret.
         let headers = &harness.transport.requests()[0].headers;
         assert!(
             headers

@@ -1,33 +1,33 @@
-//! Any sequence of calls, clears and leaps of the wall clock, over a network that answers in any way:
-//! what holds for every caller, and what is left in the end.
+//! Properties of any sequence of calls, clears and jumps of the wall clock, over a transport with any outcomes: of the
+//! result of every caller, and of the state at the end.
 
 use proptest::prelude::*;
 
-use super::strategies::{Answer, Event, answers, events, playing};
+use super::strategies::{Event, RequestOutcome, events, outcomes, repeating};
 use super::*;
 use crate::options::UntypedValue;
 use crate::platform::Clock as _;
 use crate::test_support::proptest::{config, paused};
 use crate::token::Timestamp;
 
-/// Tokio's timers go by whole milliseconds and fire at the end of one.
+/// The inaccuracy of timers, in milliseconds. Tokio's timers have a resolution of one millisecond and round up.
 const TICK: u128 = 2;
 
-/// A call that was made, and what must hold of it.
-struct Made {
+/// A call and its observed result.
+struct Observed {
     resource: usize,
     cache_policy: CachePolicy,
     timeout: u64,
-    /// How many requests had been sent when the cache was last cleared before it.
+    /// How many requests had been sent at the last clear before the call.
     cleared_at: usize,
-    /// How long it took, in milliseconds.
+    /// The duration of the call in milliseconds.
     took: u128,
-    /// The wall time when it was answered.
-    answered: Timestamp,
+    /// The wall time of the result.
+    finished_at: Timestamp,
     outcome: AcquisitionResult,
 }
 
-impl Made {
+impl Observed {
     fn check(&self) -> Result<(), TestCaseError> {
         prop_assert!(
             self.took <= u128::from(self.timeout) + TICK,
@@ -46,7 +46,7 @@ impl Made {
         };
         let (resource, nth) = origin(acquired);
         prop_assert_eq!(resource, self.resource, "a token for another resource");
-        // Not even a flight that is under way may be joined after a clear.
+        // After a clear, not even a request that is still in flight may be joined.
         prop_assert!(
             nth >= self.cleared_at,
             "request {nth} was sent before the cache was cleared"
@@ -55,15 +55,15 @@ impl Made {
             prop_assert_eq!(
                 self.cache_policy,
                 CachePolicy::UseCache,
-                "from the cache, although not wanted"
+                "a cached token, which the caller rejects"
             );
-            prop_assert!(acquired.token.expires_on > self.answered, "an expired token");
+            prop_assert!(acquired.token.expires_on > self.finished_at, "an expired token");
         }
         Ok(())
     }
 }
 
-/// The resource and the request that a token is from.
+/// Returns the resource of a token, and the number of the request that fetched it.
 fn origin(acquired: &AcquiredToken) -> (usize, usize) {
     let text = text(acquired);
     let (resource, nth) = text.split_once('-').expect("both");
@@ -77,15 +77,15 @@ fn call(harness: &Harness, resource: usize, cache_policy: CachePolicy) -> Call {
     let call = harness
         .for_resource(&format!("https://a/{resource}"))
         .cache_policy(cache_policy);
-    // One request a flight: the retries have properties of their own.
+    // Without retries: the retry loop has its own property tests.
     call.set(|raw| raw.disable_internal_retries = UntypedValue::Boolean(true))
 }
 
-/// Lets everything happen, and gives what came of every call.
-async fn follow(harness: &Harness, events: Vec<(u64, Event)>) -> Vec<Made> {
-    let (mut waiting, mut cleared_at) = (Vec::new(), 0);
-    for (pause, event) in events {
-        sleep(Duration::from_millis(pause)).await;
+/// Runs the events, and returns the result of every call.
+async fn run_events(harness: &Harness, events: Vec<(u64, Event)>) -> Vec<Observed> {
+    let (mut tasks, mut cleared_at) = (Vec::new(), 0);
+    for (delay, event) in events {
+        sleep(Duration::from_millis(delay)).await;
         match event {
             Event::Call {
                 resource,
@@ -94,21 +94,21 @@ async fn follow(harness: &Harness, events: Vec<(u64, Event)>) -> Vec<Made> {
             } => {
                 let call = call(harness, resource, cache_policy).within(Duration::from_millis(timeout));
                 let (clock, started) = (harness.clock.clone(), Instant::now());
-                // Acquired here and now; waited for whenever the task gets its turn.
+                // The call is made here, so that calls are in the order of their events; the task only waits.
                 let (acquired, acquired_at) = (call.acquire(), clock.now());
-                waiting.push(tokio::spawn(async move {
-                    let (outcome, answered) = match acquired {
+                tasks.push(tokio::spawn(async move {
+                    let (outcome, finished_at) = match acquired {
                         Ok(Acquisition::Ready(acquired)) => (Ok(acquired), acquired_at),
                         Ok(Acquisition::Pending(waiter)) => (waiter.wait().await, clock.now()),
                         Err(error) => (Err(error), acquired_at),
                     };
-                    Made {
+                    Observed {
                         resource,
                         cache_policy,
                         timeout,
                         cleared_at,
                         took: started.elapsed().as_millis(),
-                        answered,
+                        finished_at,
                         outcome,
                     }
                 }));
@@ -121,69 +121,69 @@ async fn follow(harness: &Harness, events: Vec<(u64, Event)>) -> Vec<Made> {
                 cleared_at = harness.transport.count();
                 harness.client.clear();
             }
-            Event::Sleep { seconds: asleep } => harness.clock.jump(seconds(asleep)),
+            Event::Suspend { seconds: suspended } => harness.clock.jump(seconds(suspended)),
         }
     }
-    let mut made = Vec::new();
-    for task in waiting {
-        made.push(task.await.expect("no caller panics"));
+    let mut observed = Vec::new();
+    for task in tasks {
+        observed.push(task.await.expect("no caller panics"));
     }
-    made
+    observed
 }
 
-async fn check(events: Vec<(u64, Event)>, answers: Vec<Answer>) -> Result<(), TestCaseError> {
-    let harness = Harness::with(playing(answers));
+async fn check(events: Vec<(u64, Event)>, outcomes: Vec<RequestOutcome>) -> Result<(), TestCaseError> {
+    let harness = Harness::with_transport(repeating(outcomes));
     let calls = events
         .iter()
         .filter(|(_, event)| matches!(event, Event::Call { .. } | Event::Leave { .. }))
         .count();
-    let made = follow(&harness, events).await;
-    for made in &made {
-        made.check()?;
+    let observed = run_events(&harness, events).await;
+    for call in &observed {
+        call.check()?;
     }
     prop_assert!(
         harness.transport.count() <= calls,
         "{} requests of {calls} calls",
         harness.transport.count()
     );
-    for acquired in made.iter().filter_map(|made| made.outcome.as_ref().ok()) {
+    for acquired in observed.iter().filter_map(|call| call.outcome.as_ref().ok()) {
         let (resource, _) = origin(acquired);
         let fresh = acquired
             .fresh_until
             .is_some_and(|until| until > harness.clock.now());
         if fresh && acquired.generation == harness.client.generation() {
-            let held = call(&harness, resource, CachePolicy::UseCache).acquired();
+            let cached = call(&harness, resource, CachePolicy::UseCache).acquired();
             prop_assert!(
-                Arc::ptr_eq(&held.token, &acquired.token),
-                "{} is remembered, {} is held",
+                Arc::ptr_eq(&cached.token, &acquired.token),
+                "{} may be memoized, but {} is cached",
                 text(acquired),
-                text(&held)
+                text(&cached)
             );
         }
     }
-    // The longest that anybody can have waited.
+    // Longer than the longest timeout.
     sleep(seconds(121)).await;
     prop_assert!(
         harness.client.lock().in_flight.is_empty(),
-        "a flight that never ends"
+        "a request that never ends"
     );
     prop_assert_eq!(harness.transport.in_flight(), 0);
     Ok(())
 }
 
-/// However they come, callers who want any token for one resource share one request at a time.
-async fn check_one_at_a_time(pauses: Vec<u64>, answers: Vec<Answer>) -> Result<(), TestCaseError> {
-    let harness = Harness::with(playing(answers));
-    let events = pauses.into_iter().map(|pause| {
+/// Callers that accept any token for one resource share one request at a time, whenever they call.
+async fn check_one_at_a_time(delays: Vec<u64>, outcomes: Vec<RequestOutcome>) -> Result<(), TestCaseError> {
+    let harness = Harness::with_transport(repeating(outcomes));
+    let events = delays.into_iter().map(|delay| {
         let call = Event::Call {
             resource: 0,
             cache_policy: CachePolicy::UseCache,
             timeout: 120_000,
         };
-        (pause, call)
+        (delay, call)
     });
-    for made in follow(&harness, events.collect()).await {
-        made.check()?;
+    for call in run_events(&harness, events.collect()).await {
+        call.check()?;
     }
     prop_assert!(
         harness.transport.max_in_flight() <= 1,
@@ -197,15 +197,15 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn random_events_give_every_caller_its_own_result(events in events(), answers in answers()) {
-        paused(check(events, answers))?;
+    fn random_events_give_every_caller_its_own_result(events in events(), outcomes in outcomes()) {
+        paused(check(events, outcomes))?;
     }
 
     #[test]
     fn concurrent_callers_share_one_request_at_a_time(
-        pauses in prop::collection::vec(prop_oneof![Just(0), 1..4_000_u64, 30_000..60_000_u64], 1..25),
-        answers in answers(),
+        delays in prop::collection::vec(prop_oneof![Just(0), 1..4_000_u64, 30_000..60_000_u64], 1..25),
+        outcomes in outcomes(),
     ) {
-        paused(check_one_at_a_time(pauses, answers))?;
+        paused(check_one_at_a_time(delays, outcomes))?;
     }
 }

@@ -1,4 +1,4 @@
-//! Fresh, ageing and expired tokens.
+//! Fresh, stale and expired tokens.
 
 use super::*;
 use crate::log::{Log, LogSink};
@@ -42,7 +42,7 @@ async fn stale_token_is_served_at_once_with_one_background_refresh() {
         let acquired = harness.call().acquired();
         assert!(
             acquired.from_cache && acquired.fresh_until.is_none(),
-            "nobody may remember it"
+            "it must not be memoized"
         );
         assert_eq!(text(&acquired), "t0");
     }
@@ -95,24 +95,24 @@ async fn refresh_jitter_is_up_to_5min_and_fixed_per_key() {
                 .await
                 .expect("a token");
             let refresh_on = acquired.token.refresh_on.expect("half of a day");
-            let spread = acquired
+            let jitter = acquired
                 .fresh_until
                 .expect("fresh")
                 .saturating_duration_since(refresh_on);
             assert!(
-                acquired.fresh_until >= Some(refresh_on) && spread <= seconds(300),
-                "{spread:?}"
+                acquired.fresh_until >= Some(refresh_on) && jitter <= seconds(300),
+                "{jitter:?}"
             );
             if round == 0 {
-                seen.push(spread);
+                seen.push(jitter);
             }
-            assert_eq!(spread, seen[nth], "fixed");
+            assert_eq!(jitter, seen[nth], "fixed");
         }
         harness.client.clear();
     }
     seen.sort_unstable();
     seen.dedup();
-    assert!(seen.len() > 40, "{} different spreads of 50", seen.len());
+    assert!(seen.len() > 40, "{} different values of 50", seen.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,13 +262,13 @@ async fn expired_token_is_never_served() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_expire_during_suspend() {
-    for (slept, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
+    for (suspended, expected) in [(HOUR - 301, 1), (HOUR, 2), (40 * DAY, 2)] {
         let harness = Harness::always_granting(HOUR);
         harness.call().token().await;
-        // The monotonic clock stood still.
-        harness.clock.jump(seconds(slept));
+        // The monotonic clock does not advance during a suspend.
+        harness.clock.jump(seconds(suspended));
         harness.call().token().await;
-        assert_eq!(harness.transport.count(), expected, "{slept}");
+        assert_eq!(harness.transport.count(), expected, "{suspended}");
     }
 }
 

@@ -1,11 +1,10 @@
-//! What property tests let happen to an engine: sequences of calls, clears and leaps of the wall clock,
-//! and networks that answer in any way.
+//! The inputs of property tests: sequences of calls, clears and jumps of the wall clock, and transports with any outcomes.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that happens, so many milliseconds after the one before.
+/// One event of a sequence.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Call {
@@ -13,27 +12,27 @@ pub(super) enum Event {
         cache_policy: CachePolicy,
         timeout: u64,
     },
-    /// A call whose caller leaves at once.
+    /// A call that is abandoned at once.
     Leave {
         resource: usize,
         cache_policy: CachePolicy,
     },
     Clear,
-    /// The machine sleeps for so many seconds.
-    Sleep {
+    /// The machine is suspended: only the wall clock advances.
+    Suspend {
         seconds: u64,
     },
 }
 
-/// What becomes of one request.
+/// The outcome of one request, after a delay in milliseconds.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
-    /// A token that lives for so many seconds, after so many milliseconds.
+pub(super) enum RequestOutcome {
+    /// A token that is valid for `lifetime` seconds.
     Token {
         lifetime: u64,
         after: u64,
     },
-    Refusal {
+    Error {
         after: u64,
     },
     Silence,
@@ -53,45 +52,46 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(resource, cache_policy, timeout)| Event::Call { resource, cache_policy, timeout }),
         1 => (0..RESOURCES, cache_policy()).prop_map(|(resource, cache_policy)| Event::Leave { resource, cache_policy }),
         1 => Just(Event::Clear),
-        1 => prop_oneof![1..100_u64, 3_000..90_000_u64].prop_map(|seconds| Event::Sleep { seconds }),
+        1 => prop_oneof![1..100_u64, 3_000..90_000_u64].prop_map(|seconds| Event::Suspend { seconds }),
     ]
 }
 
+/// Events, each with the milliseconds that precede it.
 pub(super) fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let pause = prop_oneof![2 => Just(0), 3 => 1..3_000_u64, 1 => 29_000..40_000_u64];
     prop::collection::vec((pause, event()), 1..30)
 }
 
-pub(super) fn answers() -> impl Strategy<Value = Vec<Answer>> {
+pub(super) fn outcomes() -> impl Strategy<Value = Vec<RequestOutcome>> {
     let lifetime = || prop_oneof![1..400_u64, Just(HOUR), Just(DAY)];
-    let token_response = prop_oneof![
-        6 => (lifetime(), 0..5_000_u64).prop_map(|(lifetime, after)| Answer::Token { lifetime, after }),
-        2 => (0..5_000_u64).prop_map(|after| Answer::Refusal { after }),
-        1 => Just(Answer::Silence),
-        1 => Just(Answer::Panic),
+    let outcome = prop_oneof![
+        6 => (lifetime(), 0..5_000_u64).prop_map(|(lifetime, after)| RequestOutcome::Token { lifetime, after }),
+        2 => (0..5_000_u64).prop_map(|after| RequestOutcome::Error { after }),
+        1 => Just(RequestOutcome::Silence),
+        1 => Just(RequestOutcome::Panic),
     ];
-    prop::collection::vec(token_response, 1..10)
+    prop::collection::vec(outcome, 1..10)
 }
 
-/// Tokens say what they are for and which request brought them.
-pub(super) fn playing(answers: Vec<Answer>) -> Arc<FakeTransport> {
+/// Creates a transport that repeats these outcomes. A token is named after its resource and the number of its request.
+pub(super) fn repeating(outcomes: Vec<RequestOutcome>) -> Arc<FakeTransport> {
     FakeTransport::scripted(move |nth, request| {
-        let resource = resource_of(request.url.as_str());
-        match answers[nth % answers.len()] {
-            Answer::Token { lifetime, after } => {
-                let reply = FakeResponse::token(&format!("{resource}-{nth}"), lifetime);
-                FakeOutcome::from(reply).after(Duration::from_millis(after))
+        let resource = requested_resource(request.url.as_str());
+        match outcomes[nth % outcomes.len()] {
+            RequestOutcome::Token { lifetime, after } => {
+                let response = FakeResponse::token(&format!("{resource}-{nth}"), lifetime);
+                FakeOutcome::from(response).after(Duration::from_millis(after))
             }
-            Answer::Refusal { after } => {
+            RequestOutcome::Error { after } => {
                 FakeOutcome::from(FakeResponse::new(400, "")).after(Duration::from_millis(after))
             }
-            Answer::Silence => FakeOutcome::Silence,
-            Answer::Panic => FakeOutcome::Panic,
+            RequestOutcome::Silence => FakeOutcome::Silence,
+            RequestOutcome::Panic => FakeOutcome::Panic,
         }
     })
 }
 
-fn resource_of(url: &str) -> usize {
+fn requested_resource(url: &str) -> usize {
     let (_, resource) = url.rsplit_once("%2F").expect("a resource with a path");
     resource.parse().expect("a number")
 }

@@ -1,4 +1,4 @@
-//! Each waiter has a timer of its own, and a flight lasts as long as the last of them.
+//! Each waiter has its own timeout, and a request lasts until the latest one.
 
 use super::*;
 
@@ -13,15 +13,15 @@ async fn each_waiter_times_out_on_its_own() {
     for (task, total) in tasks.into_iter().zip(totals) {
         let error = task.await.expect("no panic").expect_err("an error");
         assert_eq!(*error.code(), Code::NetworkUnavailable);
-        let said = format!("within {} ms", total * 1_000);
-        assert!(error.details().message.contains(&said), "{error}");
+        let expected = format!("within {} ms", total * 1_000);
+        assert!(error.details().message.contains(&expected), "{error}");
     }
     assert_eq!(started.elapsed(), seconds(20));
     settle().await;
     assert_eq!(
         (harness.transport.count(), harness.transport.in_flight()),
         (1, 0),
-        "the flight has ended"
+        "the request has ended"
     );
 }
 
@@ -31,9 +31,9 @@ async fn waiter_timeout_is_exact() {
         Harness::scripted(|_, _| FakeOutcome::from(FakeResponse::token("t", DAY)).after(seconds(8)));
     let started = Instant::now();
     let patient = tokio::spawn(harness.call().waiter().wait());
-    let hasty = harness.call().within(seconds(5)).error().await;
+    let impatient = harness.call().within(seconds(5)).error().await;
     assert_eq!(
-        (hasty.code(), started.elapsed()),
+        (impatient.code(), started.elapsed()),
         (&Code::NetworkUnavailable, seconds(5))
     );
     let acquired = patient.await.expect("no panic").expect("a token");
@@ -72,7 +72,7 @@ async fn request_ends_at_the_last_waiter_timeout() {
     second.await.expect("no panic").expect_err("out of time");
     assert_eq!(started.elapsed(), seconds(3));
     let error = first.await.expect("no panic").expect_err("an error");
-    // The second try is at 4 s; a third, at 8 s, would be too late.
+    // The second attempt is at 4 s; a third one, at 8 s, would be after the timeout.
     assert_eq!(
         (error.details().status, started.elapsed()),
         (Some(503), seconds(4))
@@ -89,7 +89,7 @@ async fn timeout_error_names_the_waiters_own_timeout() {
     drop(patient.within(seconds(3)).waiter());
     sleep(seconds(1)).await;
     let joined = harness.call().within(seconds(10)).waiter();
-    // Looked at when the flight has ended already, as a busy thread may.
+    // The waiter is polled only after the request has ended, as on a busy thread.
     sleep(seconds(11)).await;
     let error = joined.wait().await.expect_err("out of time");
     assert_eq!(*error.code(), Code::NetworkUnavailable);
@@ -156,10 +156,10 @@ async fn application_timeout_applies_without_a_call_timeout() {
 async fn request_uses_the_starting_callers_timeouts_and_retries() {
     let harness = Harness::scripted(|_, _| FakeOutcome::Silence);
     let started = Instant::now();
-    let hasty = harness
+    let impatient = harness
         .call()
         .set(|raw| raw.request_timeout = crate::options::UntypedValue::Number(500.0));
-    let waiters = vec![hasty.waiter(), harness.call().waiter()];
+    let waiters = vec![impatient.waiter(), harness.call().waiter()];
     assert_eq!(all(waiters).await, ["network_unavailable"; 2]);
     assert_eq!(harness.transport.times(started), [0, 1_500]);
     assert_eq!(started.elapsed(), seconds(2));

@@ -1,10 +1,10 @@
-//! Callers who leave before their token comes.
+//! Callers that leave before the request ends.
 
 use super::*;
 
 const HANGS: &str = "hangs.example";
 
-/// A desk whose endpoint never answers for resources of this name, and at once for others.
+/// Creates a harness whose endpoint never responds for resources of this name, and responds at once for others.
 fn hanging() -> Harness {
     Harness::scripted(|_, request| {
         if request.url.as_str().contains(HANGS) {
@@ -19,7 +19,7 @@ fn hang(harness: &Harness, nth: usize) -> Call {
     harness.for_resource(&format!("https://{nth}.{HANGS}"))
 }
 
-/// How many flights callers could join.
+/// Returns how many requests a caller could join.
 fn joinable(harness: &Harness) -> usize {
     harness.client.lock().in_flight.len()
 }
@@ -31,7 +31,7 @@ async fn aborted_calls_to_a_hung_endpoint_do_not_delay_later_callers() {
         if at_once {
             let waiters: Vec<_> = (0..calls).map(|nth| hang(&harness, nth).waiter()).collect();
             sleep(Duration::from_millis(100)).await;
-            assert_eq!(harness.transport.count(), 31, "as many as there are places");
+            assert_eq!(harness.transport.count(), 31, "the limit of the endpoint");
             drop(waiters);
         } else {
             for nth in 0..calls {
@@ -49,7 +49,7 @@ async fn aborted_calls_to_a_hung_endpoint_do_not_delay_later_callers() {
             "{}",
             harness.transport.in_flight()
         );
-        // Nothing is sent for callers who are gone, and nothing of them stays.
+        // Nothing is sent for callers that have left, and no request of theirs remains.
         sleep(seconds(300)).await;
         assert_eq!(
             (harness.transport.count(), harness.transport.in_flight()),
@@ -60,7 +60,7 @@ async fn aborted_calls_to_a_hung_endpoint_do_not_delay_later_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_delay_ends_with_the_last_caller_and_the_next_call_starts_anew() {
+async fn retry_delay_ends_with_the_last_caller_and_the_next_call_starts_a_new_request() {
     let harness = Harness::scripted(|nth, _| match nth {
         0 => FakeResponse::new(410, "").into(),
         _ => FakeResponse::token("t", DAY).into(),
@@ -104,15 +104,15 @@ async fn call_aborted_at_once_sends_nothing() {
     }
     settle().await;
     assert_eq!((harness.transport.count(), joinable(&harness)), (0, 0));
-    // Nor by a client that takes no place, nor a probe.
+    // Neither a custom client, which needs no permit, nor a probe sends anything.
     let nested = Arc::new(Nested(harness.client.clone()));
-    drop(harness.call().by(nested).waiter());
+    drop(harness.call().with_transport(nested).waiter());
     let mut probing = harness.call();
     probing.request.is_credential_call = true;
     drop(probing.waiter());
     settle().await;
     assert_eq!((harness.transport.count(), joinable(&harness)), (0, 0));
-    // One who joins before the flight has noticed is served by it, or by another; never by none.
+    // A caller that joins an abandoned request before it ends is served, by that request or another.
     drop(harness.call().waiter());
     assert_eq!(harness.call().token().await, "t0");
     assert_eq!(harness.transport.count(), 1);
@@ -129,7 +129,7 @@ async fn sent_request_is_joined_and_its_token_is_cached() {
     sleep(seconds(1)).await;
     assert_eq!(harness.call().token().await, "t0");
     assert_eq!(harness.transport.count(), 1);
-    // Without anybody who comes back, too.
+    // The token is cached even if no caller joins.
     let other = harness.for_resource("https://other.example");
     let waiter = other.clone().waiter();
     settle().await;
@@ -144,12 +144,12 @@ async fn sent_request_is_joined_and_its_token_is_cached() {
 #[tokio::test(start_paused = true)]
 async fn retries_resume_for_a_joining_caller() {
     let harness = Harness::scripted(|nth, _| {
-        let reply = if nth == 0 {
+        let response = if nth == 0 {
             FakeResponse::new(503, "")
         } else {
             FakeResponse::token("t", DAY)
         };
-        FakeOutcome::from(reply).after(seconds(5))
+        FakeOutcome::from(response).after(seconds(5))
     });
     let first = harness.call().waiter();
     let started = Instant::now();
@@ -168,7 +168,7 @@ async fn timed_out_waiters_count_as_left() {
     sleep(seconds(1)).await;
     drop(patient);
     hurried.await.expect("no panic").expect_err("out of time");
-    // The flight had time until the end of the first caller's; no caller is left to use it.
+    // The deadline is still that of the first caller, but no caller is left.
     sleep(seconds(60)).await;
     assert_eq!((harness.transport.count(), joinable(&harness)), (1, 0));
 }
@@ -184,7 +184,7 @@ async fn background_refresh_continues_when_joined_callers_leave() {
     });
     harness.call().acquired();
     settle().await;
-    // It is joined by a caller for whom the cached token is none.
+    // After a clear of the memory cache alone, a caller joins the refresh.
     harness.client.lock().cache.clear();
     drop(harness.call().waiter());
     sleep(seconds(10)).await;
@@ -203,7 +203,7 @@ async fn caller_served_a_fallback_counts_as_left() {
     assert_eq!(harness.call().token().await, "t0");
     sleep(seconds(20)).await;
     assert_eq!(harness.transport.count(), 2);
-    // The next attempt is put off, as after any refresh that failed.
+    // The next attempt is delayed, as after any failed refresh.
     harness
         .transport
         .set_script(|_, _| FakeResponse::token("new", HOUR).into());
@@ -245,7 +245,7 @@ async fn arc_challenge_is_not_answered_without_callers() {
     assert_eq!((harness.transport.count(), joinable(&harness)), (1, 0));
 }
 
-/// A caller's client that itself waits for a token, by the native transport.
+/// A custom client that itself waits for a token from the native transport.
 struct Nested(Arc<TokenClient>);
 
 impl Transport for Nested {
@@ -276,7 +276,7 @@ async fn custom_client_holds_no_permit() {
         let call = |nth| {
             harness
                 .for_resource(&format!("https://{nth}.example"))
-                .by(nested.clone())
+                .with_transport(nested.clone())
         };
         let waiters = (0..calls).map(|nth| call(nth).waiter()).collect();
         assert_eq!(all(waiters).await, vec!["outer"; calls]);
@@ -288,10 +288,10 @@ async fn custom_client_holds_no_permit() {
 async fn near_expiry_token_is_refreshed_by_wall_clock_after_suspend() {
     let harness = Harness::always_granting(12 * HOUR);
     harness.call().token().await;
-    // The monotonic clock stood still for nearly all of the token's life.
+    // The monotonic clock stood still for nearly all of the token's lifetime.
     harness.clock.jump(seconds(12 * HOUR - 180));
     assert_eq!(harness.call().token().await, "t1");
-    // And the back-off of refreshes that fail.
+    // The backoff of failed refreshes follows the wall clock, too.
     let harness = Harness::always_granting(DAY);
     harness.call().token().await;
     harness.clock.jump(seconds(DAY / 2 + 300));
@@ -311,10 +311,10 @@ async fn different_retry_options_share_the_token_but_not_the_request() {
     let harness = Harness::scripted(|nth, _| {
         FakeOutcome::from(FakeResponse::token(&format!("t{nth}"), DAY)).after(seconds(1))
     });
-    let number = |most: f64| {
+    let with_max_retries = |max: f64| {
         move |raw: &mut RawApplicationOptions| {
             raw.retry_options = crate::options::UntypedValue::Object;
-            raw.max_retries = crate::options::UntypedValue::Number(most);
+            raw.max_retries = crate::options::UntypedValue::Number(max);
         }
     };
     let waiters = vec![
@@ -323,12 +323,12 @@ async fn different_retry_options_share_the_token_but_not_the_request() {
             .call()
             .set(|raw| raw.retry_options = crate::options::UntypedValue::Object)
             .waiter(),
-        harness.call().set(number(1.0)).waiter(),
-        harness.call().set(number(1.0)).waiter(),
-        harness.call().set(number(2.0)).waiter(),
+        harness.call().set(with_max_retries(1.0)).waiter(),
+        harness.call().set(with_max_retries(1.0)).waiter(),
+        harness.call().set(with_max_retries(2.0)).waiter(),
     ];
     assert_eq!(all(waiters).await, ["t0", "t0", "t1", "t1", "t2"]);
-    assert_eq!(text(&harness.call().set(number(7.0)).acquired()), "t2");
+    assert_eq!(text(&harness.call().set(with_max_retries(7.0)).acquired()), "t2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,7 +348,7 @@ async fn error_contains_retry_after() {
             "{status} {value}"
         );
     }
-    // What is left of it, for a caller who is not let through.
+    // A caller that is blocked by an earlier Retry-After gets the remaining time.
     let harness = Harness::scripted(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let short = harness.call().within(seconds(30));
     short.clone().error().await;
@@ -358,7 +358,7 @@ async fn error_contains_retry_after() {
         (error.details().retry_after, harness.transport.count()),
         (Some(seconds(35)), 1)
     );
-    // And for one whose time is up while a flight waits that others started.
+    // A caller that times out while the request waits gets the whole time.
     let harness = Harness::scripted(|_, _| FakeResponse::new(429, "").retry_after("40").into());
     let _patient = harness.call().waiter();
     let hurried = tokio::spawn(harness.call().within(seconds(20)).waiter().wait());

@@ -1,5 +1,5 @@
-//! Removes what nothing needs any more from a folder of records: expired records, the locks of records that are gone,
-//! and files that a writer that was killed has left.
+//! The cleanup of a directory of records: removes expired records, the lock files of removed records, and temporary files
+//! of writers that were killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -12,43 +12,44 @@ use crate::locking::lock;
 use crate::platform::CheckedDirectory;
 use crate::token::Timestamp;
 
-/// The endings of a record's files.
+/// The file name extensions of an entry.
 pub(super) const RECORD: &str = "json";
 pub(super) const LOCK: &str = "lock";
 pub(super) const TEMPORARY: &str = "tmp";
-/// The name of an entry is a SHA-256 in hexadecimal; nothing else in the folder is touched.
+/// The name of an entry is a SHA-256 in hexadecimal. Other files in the directory are left alone.
 const NAME_LENGTH: usize = 64;
 
-/// A process cleans a folder at most this often, when it writes there.
+/// The time between two cleanups of a directory by one process. A cleanup accompanies a write.
 const INTERVAL: Duration = Duration::from_hours(1);
-/// So many names are read, and so many entries looked at, each time.
+/// The limits of one cleanup: how many names are read, and how many entries are examined.
 const MAX_NAMES: usize = 10_000;
 const MAX_ENTRIES: usize = 100;
-/// No token lives longer, so what cannot be read can be removed then.
+/// The age from which a record that cannot be parsed is removed: the longest lifetime of a token.
 const MAX_RECORD_AGE: Duration = Duration::from_hours(48);
-/// Writing takes milliseconds; no writer is still at it then.
+/// The age from which a temporary file is removed. Writing a record takes milliseconds.
 const MAX_TEMPORARY_AGE: Duration = Duration::from_mins(10);
 
-/// When this process last cleaned each folder.
+/// When this process last cleaned each directory.
 static LAST_CLEANUPS: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
-/// Returns whether a folder is to be cleaned, and counts it as cleaned then.
-pub(super) fn is_due(folder: &str) -> bool {
-    let mut cleaned = lock(&LAST_CLEANUPS);
-    cleaned.retain(|_, at| at.elapsed() < INTERVAL);
-    if cleaned.contains_key(folder) {
+/// Claims the next cleanup of a directory. Returns `false` if this process has cleaned it within the interval.
+pub(super) fn try_claim(directory: &str) -> bool {
+    let mut last_cleanups = lock(&LAST_CLEANUPS);
+    last_cleanups.retain(|_, at| at.elapsed() < INTERVAL);
+    if last_cleanups.contains_key(directory) {
         return false;
     }
-    cleaned.insert(folder.to_owned(), Instant::now());
+    last_cleanups.insert(directory.to_owned(), Instant::now());
     true
 }
 
-/// Cleans a folder. `start`, from 0 to 1, says where among its entries to begin, since not all may get their turn.
+/// Cleans a directory. `start`, from 0 to 1, is the position of the first entry to examine. A random position gives every
+/// entry a chance, since a cleanup may not examine all of them.
 pub(super) fn clean(directory: &CheckedDirectory, now: Timestamp, start: f64) {
     let Ok(names) = directory.names(MAX_NAMES) else {
         return;
     };
-    let entries: BTreeSet<&str> = names.iter().filter_map(|name| entry_of(name)).collect();
+    let entries: BTreeSet<&str> = names.iter().filter_map(|name| entry_name(name)).collect();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -62,15 +63,15 @@ pub(super) fn clean(directory: &CheckedDirectory, now: Timestamp, start: f64) {
     }
 }
 
-/// The entry that a file belongs to.
-fn entry_of(name: &str) -> Option<&str> {
-    let (entry, ending) = name.split_once('.')?;
+/// Returns the entry that a file belongs to.
+fn entry_name(file_name: &str) -> Option<&str> {
+    let (entry, extension) = file_name.split_once('.')?;
     let is_entry = entry.len() == NAME_LENGTH && entry.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_entry && [RECORD, LOCK, TEMPORARY].contains(&ending)).then_some(entry)
+    (is_entry && [RECORD, LOCK, TEMPORARY].contains(&extension)).then_some(entry)
 }
 
 fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
-    let [record, lock, temporary] = [RECORD, LOCK, TEMPORARY].map(|ending| format!("{entry}.{ending}"));
+    let [record, lock, temporary] = [RECORD, LOCK, TEMPORARY].map(|extension| format!("{entry}.{extension}"));
     let is_older = |name: &str, age| {
         directory
             .modified(name)
@@ -92,14 +93,14 @@ fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
         return;
     }
     // A process that holds the lock may be about to write a record.
-    let Ok(Some(held)) = directory.try_lock(&lock) else {
+    let Ok(Some(guard)) = directory.try_lock(&lock) else {
         return;
     };
     if is_expired() && directory.remove(&record).is_ok() && cfg!(unix) {
-        // Elsewhere an open file cannot be removed and locked under another name at the same time.
+        // Only on Unix does `try_lock` notice that another process has removed the file that it has opened.
         let _ = directory.remove(&lock);
     }
-    drop(held);
+    drop(guard);
 }
 
 #[cfg(all(test, unix))]

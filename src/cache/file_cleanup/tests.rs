@@ -1,4 +1,4 @@
-//! What is removed from a folder of records, and what is not.
+//! Which files a cleanup removes from a directory of records, and which it keeps.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use std::time::SystemTime;
 use super::*;
 use crate::platform::{Clock, PrivateDirectory, SystemClock};
 
-/// A folder of records for one test.
-struct Folder {
+/// A directory of records for one test.
+struct TestDirectory {
     path: PathBuf,
-    directory: CheckedDirectory,
+    checked: CheckedDirectory,
     now: Timestamp,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests lay out real files")]
-impl Folder {
+#[expect(clippy::disallowed_methods, reason = "the tests create real files")]
+impl TestDirectory {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -28,23 +28,26 @@ impl Folder {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .expect("made");
-        let directory = PrivateDirectory::new(&path).check().expect("safe");
+            .expect("created");
+        let checked = PrivateDirectory::new(&path).check().expect("safe");
         let now = SystemClock.now();
-        Self { path, directory, now }
+        Self { path, checked, now }
     }
 
-    /// A file that was last written to so long ago.
-    fn put(&self, entry: u32, ending: &str, content: &str, age: Duration) {
-        let path = self.path.join(name(entry, ending));
+    /// Creates a file of this age.
+    fn put(&self, entry: u32, extension: &str, content: &str, age: Duration) {
+        let path = self.path.join(name(entry, extension));
         std::fs::write(&path, content).expect("written");
         let written = SystemTime::now() - age;
-        let file = std::fs::OpenOptions::new().write(true).open(path).expect("there");
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .expect("opened");
         file.set_modified(written).expect("set");
     }
 
-    /// A record whose token expires at this instant.
-    fn record(&self, entry: u32, expires_on: Timestamp) {
+    /// Creates a record whose token expires at this time.
+    fn put_record(&self, entry: u32, expires_on: Timestamp) {
         let record = format!(
             r#"{{"version":1,"key":"k","host":"h","saved_at_ms":0,"expires_on_ms":{},"refresh_on_ms":null,"access_token":"t","checksum":""}}"#,
             expires_on.millis()
@@ -53,26 +56,26 @@ impl Folder {
     }
 
     fn clean(&self) {
-        clean(&self.directory, self.now, 0.5);
+        clean(&self.checked, self.now, 0.5);
     }
 
-    fn has(&self, entry: u32, ending: &str) -> bool {
-        self.path.join(name(entry, ending)).exists()
+    fn has(&self, entry: u32, extension: &str) -> bool {
+        self.path.join(name(entry, extension)).exists()
     }
 
     fn count(&self) -> usize {
-        self.directory.names(usize::MAX).expect("readable").len()
+        self.checked.names(usize::MAX).expect("readable").len()
     }
 }
 
-impl Drop for Folder {
+impl Drop for TestDirectory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-fn name(entry: u32, ending: &str) -> String {
-    format!("{entry:064x}.{ending}")
+fn name(entry: u32, extension: &str) -> String {
+    format!("{entry:064x}.{extension}")
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -80,65 +83,65 @@ const NOW: Duration = Duration::ZERO;
 
 #[tokio::test]
 async fn expired_record_and_its_lock_are_removed() {
-    let folder = Folder::new();
-    folder.record(1, folder.now);
-    folder.put(1, LOCK, "", NOW);
-    folder.record(2, folder.now.saturating_add(HOUR));
-    folder.put(2, LOCK, "", HOUR * 100);
-    folder.record(3, folder.now.saturating_sub(HOUR));
-    folder.clean();
-    assert!(!folder.has(1, RECORD) && !folder.has(1, LOCK));
-    assert!(folder.has(2, RECORD) && folder.has(2, LOCK));
-    // It had no lock of its own, and has none now.
-    assert!(!folder.has(3, RECORD) && !folder.has(3, LOCK));
+    let directory = TestDirectory::new();
+    directory.put_record(1, directory.now);
+    directory.put(1, LOCK, "", NOW);
+    directory.put_record(2, directory.now.saturating_add(HOUR));
+    directory.put(2, LOCK, "", HOUR * 100);
+    directory.put_record(3, directory.now.saturating_sub(HOUR));
+    directory.clean();
+    assert!(!directory.has(1, RECORD) && !directory.has(1, LOCK));
+    assert!(directory.has(2, RECORD) && directory.has(2, LOCK));
+    // A lock file that the cleanup has created itself is removed, too.
+    assert!(!directory.has(3, RECORD) && !directory.has(3, LOCK));
 }
 
 #[tokio::test]
 async fn orphaned_lock_is_removed_unless_held() {
-    let folder = Folder::new();
-    folder.put(1, LOCK, "", NOW);
-    folder.put(2, LOCK, "", HOUR * 100);
-    folder.record(2, folder.now.saturating_sub(HOUR));
-    let held = folder.directory.try_lock(&name(2, LOCK)).expect("locked");
-    folder.clean();
-    assert!(!folder.has(1, LOCK));
+    let directory = TestDirectory::new();
+    directory.put(1, LOCK, "", NOW);
+    directory.put(2, LOCK, "", HOUR * 100);
+    directory.put_record(2, directory.now.saturating_sub(HOUR));
+    let guard = directory.checked.try_lock(&name(2, LOCK)).expect("locked");
+    directory.clean();
+    assert!(!directory.has(1, LOCK));
     assert!(
-        folder.has(2, LOCK) && folder.has(2, RECORD),
-        "its holder is at work"
+        directory.has(2, LOCK) && directory.has(2, RECORD),
+        "the lock is held"
     );
-    drop(held);
-    folder.clean();
-    assert_eq!(folder.count(), 0);
+    drop(guard);
+    directory.clean();
+    assert_eq!(directory.count(), 0);
 }
 
 #[tokio::test]
 async fn old_temporary_file_is_removed() {
-    let folder = Folder::new();
+    let directory = TestDirectory::new();
     for (entry, age) in [(1, NOW), (2, HOUR)] {
-        folder.put(entry, TEMPORARY, "{", age);
-        folder.record(entry, folder.now.saturating_add(HOUR));
+        directory.put(entry, TEMPORARY, "{", age);
+        directory.put_record(entry, directory.now.saturating_add(HOUR));
     }
-    folder.put(3, TEMPORARY, "{", HOUR);
-    folder.clean();
-    assert!(folder.has(1, TEMPORARY) && folder.has(1, RECORD));
-    assert!(!folder.has(2, TEMPORARY) && folder.has(2, RECORD));
-    assert!(!folder.has(3, TEMPORARY) && !folder.has(3, LOCK));
+    directory.put(3, TEMPORARY, "{", HOUR);
+    directory.clean();
+    assert!(directory.has(1, TEMPORARY) && directory.has(1, RECORD));
+    assert!(!directory.has(2, TEMPORARY) && directory.has(2, RECORD));
+    assert!(!directory.has(3, TEMPORARY) && !directory.has(3, LOCK));
 }
 
 #[tokio::test]
 async fn unreadable_record_is_removed_after_the_maximum_lifetime() {
-    let folder = Folder::new();
-    folder.put(1, RECORD, "{", HOUR * 47);
-    folder.put(2, RECORD, "{", HOUR * 49);
-    folder.put(3, RECORD, "", HOUR * 49);
-    folder.clean();
-    assert!(folder.has(1, RECORD));
-    assert!(!folder.has(2, RECORD) && !folder.has(3, RECORD));
+    let directory = TestDirectory::new();
+    directory.put(1, RECORD, "{", HOUR * 47);
+    directory.put(2, RECORD, "{", HOUR * 49);
+    directory.put(3, RECORD, "", HOUR * 49);
+    directory.clean();
+    assert!(directory.has(1, RECORD));
+    assert!(!directory.has(2, RECORD) && !directory.has(3, RECORD));
 }
 
 #[tokio::test]
 async fn unknown_files_are_kept() {
-    let folder = Folder::new();
+    let directory = TestDirectory::new();
     let names = [
         "notes.json",
         "a.lock",
@@ -146,28 +149,28 @@ async fn unknown_files_are_kept() {
         &format!("{:064x}.txt", 1),
     ];
     for other in names {
-        std::os::unix::fs::symlink("nowhere", folder.path.join(other)).expect("a link");
+        std::os::unix::fs::symlink("nowhere", directory.path.join(other)).expect("a link");
     }
-    folder.clean();
-    assert_eq!(folder.count(), names.len());
+    directory.clean();
+    assert_eq!(directory.count(), names.len());
 }
 
 #[tokio::test]
 async fn cleanup_is_bounded_and_reaches_every_entry() {
-    let folder = Folder::new();
+    let directory = TestDirectory::new();
     let entries = u32::try_from(MAX_ENTRIES).expect("few") + 50;
     for entry in 0..entries {
-        folder.record(entry, folder.now.saturating_sub(HOUR));
+        directory.put_record(entry, directory.now.saturating_sub(HOUR));
     }
-    clean(&folder.directory, folder.now, 0.9);
-    assert_eq!(folder.count(), 50);
-    clean(&folder.directory, folder.now, 0.9);
-    assert_eq!(folder.count(), 0);
+    clean(&directory.checked, directory.now, 0.9);
+    assert_eq!(directory.count(), 50);
+    clean(&directory.checked, directory.now, 0.9);
+    assert_eq!(directory.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn directory_is_cleaned_once_an_hour() {
-    assert!(is_due("/a folder") && !is_due("/a folder") && is_due("/another"));
+    assert!(try_claim("/a") && !try_claim("/a") && try_claim("/b"));
     tokio::time::advance(INTERVAL).await;
-    assert!(is_due("/a folder"));
+    assert!(try_claim("/a"));
 }

@@ -1,7 +1,7 @@
-//! The tokens that this process holds, and when each may be asked for anew.
+//! The memory cache: the tokens of this process, and when each may be refreshed.
 //!
-//! Knows keys, ages and attempts, and nothing of sources, waiting or the network. Whoever holds it
-//! locks it; see [`acquisition`](crate::acquisition).
+//! It depends on neither sources, waiters nor the network. Its owner holds the lock; see
+//! [`acquisition`](crate::acquisition).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::options::resource::Resource;
 use crate::source::{Source, SourceName, TokenQuery};
 use crate::token::{Freshness, Timestamp, Token, WallClocks};
 
-/// The first pause after a refresh that failed; also the pause between refreshes of a token that is
-/// nearly expired, whatever came of them.
+/// The delay after the first failed refresh. It is also the interval between refreshes of a token near expiry, whether
+/// they fail or not.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(30);
-/// No pause is longer.
+/// The longest delay after failed refreshes.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
-/// Expired tokens are swept out when the cache has grown to this, and to twice what was left then.
+/// Expired tokens are removed when the cache reaches this size, and then whenever it has doubled since.
 const INITIAL_SWEEP_THRESHOLD: usize = 64;
 
-/// What makes one token another's.
+/// Everything that distinguishes one cached token from another.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CacheKey {
     source: SourceName,
@@ -31,12 +31,12 @@ pub struct CacheKey {
     identity: Identity,
     capabilities: Option<String>,
     resource: Resource,
-    /// The thread that alone sees the token, since its clock is not the system's.
+    /// The only thread that sees the token, if its clock is not the system's.
     thread: Option<u32>,
 }
 
 impl CacheKey {
-    /// The key of what is asked for.
+    /// Creates the key of the token that a query requests.
     pub fn new(source: &dyn Source, query: &TokenQuery) -> Self {
         Self {
             source: source.name(),
@@ -49,26 +49,26 @@ impl CacheKey {
         }
     }
 
-    /// The key of the same token for one thread alone, or for all.
+    /// Restricts the key to one thread; `None` stands for all threads.
     #[must_use]
     pub fn for_thread(mut self, thread: Option<u32>) -> Self {
         self.thread = thread;
         self
     }
 
-    /// Whether one thread alone sees the token.
+    /// Returns whether only one thread sees the token.
     pub const fn is_thread_local(&self) -> bool {
         self.thread.is_some()
     }
 
-    /// Whether the endpoint has this scheme, host and port.
+    /// Returns whether the endpoint has this scheme, host and port.
     pub fn has_origin(&self, origin: &str) -> bool {
         self.endpoint
             .strip_prefix(origin)
             .is_some_and(|path| path.is_empty() || path.starts_with('/'))
     }
 
-    /// The key in words, for a cache outside of this process.
+    /// Returns the key as a string, for a persistent cache.
     pub fn canonical_string(&self) -> String {
         let (kind, id) = match &self.identity {
             Identity::SystemAssigned => ("systemAssigned", ""),
@@ -87,24 +87,24 @@ impl CacheKey {
     }
 }
 
-/// What the cache has for a key.
+/// The result of a lookup.
 #[derive(Debug)]
 pub enum Lookup {
-    /// Nothing that is valid.
+    /// The cache has no valid token.
     Miss {
-        /// Whether there was a token, which has expired.
+        /// Whether it had a token, which has expired.
         expired: bool,
     },
-    /// A token to serve; nothing is to be done.
+    /// A token to serve.
     Fresh(CachedToken),
-    /// A token to serve, and one to be had behind the caller.
+    /// A token to serve while it is refreshed in the background.
     StaleWhileRevalidate(CachedToken),
-    /// A token to serve if no other can be had at once.
+    /// A token to serve only if a refresh fails or takes long.
     NearExpiry(CachedToken),
 }
 
 impl Lookup {
-    /// The valid token, and how long it may be served.
+    /// Returns the valid token, with the end of its freshness.
     pub fn cached_token(self) -> Option<CachedToken> {
         match self {
             Self::Miss { .. } => None,
@@ -114,7 +114,7 @@ impl Lookup {
         }
     }
 
-    /// The valid token, if there is one.
+    /// Returns the valid token.
     pub fn token(&self) -> Option<&Arc<Token>> {
         match self {
             Self::Miss { .. } => None,
@@ -125,7 +125,7 @@ impl Lookup {
     }
 }
 
-/// A token, and how long it may be served without another look.
+/// A token, and how long it may be served without another lookup.
 #[derive(Clone, Debug)]
 pub struct CachedToken {
     /// The token.
@@ -137,33 +137,34 @@ pub struct CachedToken {
 #[derive(Clone)]
 struct Entry {
     token: Arc<Token>,
-    /// The flight that brought it: an older flight's token does not replace a newer one's.
+    /// The number of the request that fetched the token; 0 for a token of a persistent cache. The token of an older
+    /// request does not replace that of a newer one.
     sequence: u64,
     refresh_jitter: Duration,
-    /// When the last attempt to replace it ended; for a new token, when it came.
+    /// The end of the last attempt to replace the token. For a new token it is the time at which it was stored.
     last_attempt: Instant,
-    /// The same by the wall clocks, which go on while a machine sleeps and when a test moves them.
+    /// The same time by the wall clock, which advances while a machine is suspended and when a test sets it ahead.
     last_attempt_at: Timestamp,
     /// How many attempts failed in a row.
     failures: u32,
 }
 
 impl Entry {
-    /// Whether a refresh behind a caller may start.
+    /// Returns whether a background refresh may start.
     fn can_refresh(&self, now: Timestamp) -> bool {
         let doublings = self.failures.saturating_sub(1).min(8);
-        let back_off = INITIAL_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
-        self.failures == 0 || self.is_pause_over(back_off, now)
+        let backoff = INITIAL_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF);
+        self.failures == 0 || self.has_elapsed_since_attempt(backoff, now)
     }
 
-    /// Whether a caller may be made to wait for another token.
+    /// Returns whether a caller may wait for a refresh.
     fn can_block_on_refresh(&self, now: Timestamp) -> bool {
-        self.is_pause_over(INITIAL_BACKOFF, now)
+        self.has_elapsed_since_attempt(INITIAL_BACKOFF, now)
     }
 
-    /// Whether so much time has passed since the last attempt, by any clock.
-    fn is_pause_over(&self, pause: Duration, now: Timestamp) -> bool {
-        self.last_attempt.elapsed() >= pause || now.saturating_duration_since(self.last_attempt_at) >= pause
+    /// Returns whether this much time has passed since the last attempt, by either clock.
+    fn has_elapsed_since_attempt(&self, delay: Duration, now: Timestamp) -> bool {
+        self.last_attempt.elapsed() >= delay || now.saturating_duration_since(self.last_attempt_at) >= delay
     }
 
     fn cached_token(&self) -> CachedToken {
@@ -174,7 +175,7 @@ impl Entry {
     }
 }
 
-/// The tokens of this process.
+/// The memory cache.
 pub struct Cache {
     entries: HashMap<CacheKey, Entry>,
     sweep_at: usize,
@@ -190,8 +191,8 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Looks a key up. A token that has expired is removed, unless only the clock of one caller says so and others
-    /// see the token too.
+    /// Looks a token up, and removes it if it has expired. A token that all threads see and that has expired only by the
+    /// caller's clock is kept.
     pub fn lookup(&mut self, key: &CacheKey, now: impl Into<WallClocks>) -> Lookup {
         let clocks = now.into();
         let Some(entry) = self.entries.get(key) else {
@@ -209,34 +210,36 @@ impl Cache {
             Freshness::NearExpiry if entry.can_block_on_refresh(now) => {
                 Lookup::NearExpiry(entry.cached_token())
             }
-            // Fresh, or the last attempt was too short a while ago.
+            // Fresh, or the last attempt was too recent.
             Freshness::Fresh | Freshness::Stale | Freshness::NearExpiry => {
                 Lookup::Fresh(entry.cached_token())
             }
         }
     }
 
-    /// Looks up the key of one thread, whose clock is not the system's. `may_share`: the token that all threads see
-    /// will do, too. It is copied, so that what happens by this clock does not reach the others.
+    /// Looks up the token of one thread, whose clock is not the system's.
+    ///
+    /// With `may_share`, a newer token that all threads see is used as well. It is copied first, so that this clock does
+    /// not affect the other threads.
     pub fn lookup_thread_local(&mut self, key: &CacheKey, now: WallClocks, may_share: bool) -> Lookup {
         let mut expired = false;
         let mut own = self.entries.get_mut(key);
         if let Some(own) = own.as_deref_mut()
             && now.were_set_back_since(own.token.offset_ms)
         {
-            // From here on it ages by the time that passes on this clock, as if it had come now.
+            // From now on the token ages by the time that passes on this clock, as if it had just been fetched.
             own.token = Arc::new(own.token.with_clock_offset(now.offset_ms()));
         }
         let own = own.map(|own| own.sequence);
-        let common = self.entries.get(&key.clone().for_thread(None));
-        if let Some(common) = common.filter(|common| may_share && own.is_none_or(|own| common.sequence > own))
+        let shared = self.entries.get(&key.clone().for_thread(None));
+        if let Some(shared) = shared.filter(|shared| may_share && own.is_none_or(|own| shared.sequence > own))
         {
-            // A clock that is ahead has aged it. On one that was set back it ages from now on.
-            let token = common.token.with_clock_offset(now.offset_ms().min(0));
+            // A clock that is ahead shortens the token's life. On a clock that was set back the token ages from now on.
+            let token = shared.token.with_clock_offset(now.offset_ms().min(0));
             if token.is_valid(now) {
                 let copy = Entry {
                     token: Arc::new(token),
-                    ..common.clone()
+                    ..shared.clone()
                 };
                 self.entries.insert(key.clone(), copy);
             } else {
@@ -249,28 +252,30 @@ impl Cache {
         }
     }
 
-    /// Stores what a flight brought, unless a later flight brought something already. Tells whether
-    /// it took another token's place. `None` instead of the flight: it was found outside of this process, and the token
-    /// of any flight takes its place.
+    /// Stores a token, unless the cache has one of a later request; then it returns `None`. Otherwise it returns whether
+    /// a token was replaced.
+    ///
+    /// `sequence` is the number of the request that fetched the token. `None` stands for a token of a persistent cache,
+    /// which the token of any request replaces.
     pub fn insert(
         &mut self,
         key: CacheKey,
         token: Arc<Token>,
         sequence: Option<u64>,
-        spread: Duration,
+        refresh_jitter: Duration,
         now: Timestamp,
     ) -> Option<bool> {
-        let held = self.entries.get(&key);
-        if held.is_some_and(|held| sequence.is_some_and(|sequence| held.sequence > sequence)) {
+        let cached = self.entries.get(&key);
+        if cached.is_some_and(|cached| sequence.is_some_and(|sequence| cached.sequence > sequence)) {
             return None;
         }
-        let replaced = held.is_some();
+        let has_replaced = cached.is_some();
         self.entries.insert(
             key,
             Entry {
                 token,
                 sequence: sequence.unwrap_or(0),
-                refresh_jitter: spread,
+                refresh_jitter,
                 last_attempt: Instant::now(),
                 last_attempt_at: now,
                 failures: 0,
@@ -280,29 +285,29 @@ impl Cache {
             self.entries.retain(|_, entry| entry.token.expires_on > now);
             self.sweep_at = INITIAL_SWEEP_THRESHOLD.max(self.entries.len() * 2);
         }
-        Some(replaced)
+        Some(has_replaced)
     }
 
-    /// Until when the token of a key is valid.
+    /// Returns the expiry of the token of a key.
     pub fn expires_on(&self, key: &CacheKey) -> Option<Timestamp> {
         self.entries.get(key).map(|entry| entry.token.expires_on)
     }
 
-    /// The flight that brought the token of a key; 0 for one that was found outside of this process.
+    /// Returns the number of the request that fetched the token of a key; 0 for a token of a persistent cache.
     pub fn sequence(&self, key: &CacheKey) -> Option<u64> {
         self.entries.get(key).map(|entry| entry.sequence)
     }
 
-    /// Forgets a token, unless a later flight brought it. Tells whether there was one.
+    /// Removes a token, unless a later request fetched it. Returns whether a token was removed.
     pub fn remove(&mut self, key: &CacheKey, sequence: u64) -> bool {
-        let older = self
+        let is_removable = self
             .entries
             .get(key)
-            .is_some_and(|held| held.sequence <= sequence);
-        older && self.entries.remove(key).is_some()
+            .is_some_and(|cached| cached.sequence <= sequence);
+        is_removable && self.entries.remove(key).is_some()
     }
 
-    /// Notes that no other token could be had: the next attempt is put off.
+    /// Records a failed refresh, which delays the next one.
     pub fn record_refresh_failure(&mut self, key: &CacheKey, now: impl Into<WallClocks>) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.failures = entry.failures.saturating_add(1);
@@ -316,7 +321,7 @@ impl Cache {
         self.entries.retain(|key, _| !key.has_origin(origin));
     }
 
-    /// Forgets every token.
+    /// Removes every token.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

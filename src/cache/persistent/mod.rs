@@ -1,8 +1,8 @@
-//! A cache outside of this process, for tokens that must outlive it: a folder, or whatever a caller's plug-in keeps.
+//! The persistent cache, for tokens that must outlive the process.
 //!
-//! Knows the record that a token is kept as, and when a record is to be believed: of this version, for this key and
-//! this host, whole, and not from before the cache was cleared. A record that is not is as good as none. Where
-//! records lie is the [`RecordStore`]'s affair.
+//! This module defines the record of a token and validates it: current version, same key and host, intact checksum,
+//! newer than the last clear. An invalid record is treated as missing. A [`RecordStore`] keeps the records: files in a
+//! directory, or a caller's plug-in.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -20,56 +20,57 @@ use crate::error::Error;
 use crate::platform::Platform;
 use crate::token::{MAX_TOKEN_LIFETIME, Secret, Timestamp, Token};
 
-/// The version of a record; another one is ignored.
+/// The version of the record format. Records of another version are ignored.
 const VERSION: u32 = 1;
-/// Where Linux keeps the id of the machine.
-const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+/// The files with the id of a Linux machine (machine-id(5), and D-Bus on older systems).
+const MACHINE_ID_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 const MAX_MACHINE_ID_BYTES: usize = 256;
-/// What reading the machine's id is called in the pool of threads.
+/// The queue of the blocking pool in which the machine id is read.
 const MACHINE_ID_QUEUE: &str = "the machine's id";
 
-/// Something that takes a while.
+/// A boxed future, for the methods of a trait that is used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Whoever has it works at an entry alone.
+/// The exclusive lock of an entry, which is released on drop.
 pub type LockGuard = Box<dyn Send + Sync>;
 
-/// Keeps records by name. What goes wrong in it is nobody's error but where nothing could be kept safely.
+/// Stores records by name. Failures are ignored, except an unsafe location, which is reported as an error.
 pub trait RecordStore: Send + Sync {
-    /// Distinguishes stores: callers share a flight only if they share the store.
+    /// Returns an id that distinguishes stores. Callers share an in-flight request only if they share the store.
     fn id(&self) -> &str;
 
-    /// Makes ready what records are kept in; an error if they would not be safe there, false if that cannot be told.
+    /// Prepares the store. Returns an error if the location is unsafe, and `false` if its safety cannot be determined.
     fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>>;
 
-    /// Keeps other processes from working at the same entry until the guard goes; `None` if it cannot.
+    /// Waits for the lock of an entry, which other processes respect. Returns `None` if the store does not support
+    /// locks.
     fn lock<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<LockGuard>>;
 
-    /// The record of this name.
+    /// Reads the record of an entry.
     fn load<'a>(&'a self, entry: &'a str) -> BoxFuture<'a, Option<Zeroizing<String>>>;
 
-    /// Keeps a record.
+    /// Writes the record of an entry. An empty record replaces one that must not be used any more.
     fn save<'a>(&'a self, entry: &'a str, record: Zeroizing<String>) -> BoxFuture<'a, ()>;
 }
 
-/// A store, and the host that its tokens belong to.
+/// A store, and the name of the host that its tokens belong to.
 #[derive(Clone)]
 pub struct PersistentCache {
-    /// Where records lie.
+    /// The store of the records.
     pub store: Arc<dyn RecordStore>,
     /// The name of this host.
     pub hostname: String,
 }
 
-/// One token's place on a shelf.
+/// The identity of a token's record.
 pub struct RecordId {
-    /// The name of its record.
+    /// The name of the record.
     pub entry: String,
     key: String,
     host: String,
 }
 
-/// A token as it is kept.
+/// The JSON form of a token in a store.
 #[derive(Deserialize, Serialize)]
 struct Record<'a> {
     version: u32,
@@ -84,18 +85,20 @@ struct Record<'a> {
 }
 
 impl RecordId {
-    /// Finds the place of a key's token on this host, on a thread of the pool.
+    /// Computes the id of a token's record on this host, on the blocking pool, because a file is read. Returns `None` if
+    /// that fails.
     pub async fn compute(
         key: &CacheKey,
         persistent_cache: &PersistentCache,
         platform: &Platform,
     ) -> Option<Self> {
-        let (key, persistent_cache, files) = (key.clone(), persistent_cache.clone(), platform.clone());
-        let find = move || Self::new(&key, &persistent_cache, &files);
-        platform.blocking.run(MACHINE_ID_QUEUE, find).await
+        let (key, persistent_cache, work_platform) =
+            (key.clone(), persistent_cache.clone(), platform.clone());
+        let compute = move || Self::new(&key, &persistent_cache, &work_platform);
+        platform.blocking.run(MACHINE_ID_QUEUE, compute).await
     }
 
-    /// The place of a key's token on this host. Reads a file.
+    /// Computes the id of a token's record on this host. Reads a file.
     fn new(key: &CacheKey, persistent_cache: &PersistentCache, platform: &Platform) -> Self {
         let key = key.canonical_string();
         let host = sha256_of_parts(&[&machine_id(platform), &persistent_cache.hostname]);
@@ -106,7 +109,7 @@ impl RecordId {
         }
     }
 
-    /// Writes a token down.
+    /// Encodes a token as a record that is saved at `now`.
     pub fn encode(&self, token: &Token, now: Timestamp) -> Zeroizing<String> {
         let mut record = Record {
             version: VERSION,
@@ -119,11 +122,12 @@ impl RecordId {
             checksum: Cow::default(),
         };
         record.checksum = record.checksum().into();
-        // A record of strings and numbers can always be written.
+        // A record of strings and numbers can always be serialized.
         Zeroizing::new(serde_json::to_string(&record).unwrap_or_default())
     }
 
-    /// Reads a token that was written down here, after `since` and not in the future, and when that was.
+    /// Decodes and validates a record. Returns its token and the time at which it was saved, which must be after `since`
+    /// and not in the future.
     pub fn decode(
         &self,
         record: &str,
@@ -132,15 +136,15 @@ impl RecordId {
     ) -> Option<(Token, Timestamp)> {
         let record: Record<'_> = serde_json::from_str(record).ok()?;
         let saved_at = Timestamp::from_millis(record.saved_at_ms);
-        let believed = record.version == VERSION
+        let is_valid = record.version == VERSION
             && record.key == self.key
             && record.host == self.host
             && record.checksum == record.checksum()
             && since.is_none_or(|since| saved_at > since)
             && saved_at <= now;
-        let token = believed.then(|| Token {
+        let token = is_valid.then(|| Token {
             secret: Secret::new(record.access_token.into_owned()),
-            // An earlier version may have believed an endpoint that named a longer life.
+            // Earlier versions of this package did not limit the lifetime.
             expires_on: Timestamp::from_millis(record.expires_on_ms)
                 .min(saved_at.saturating_add(MAX_TOKEN_LIFETIME)),
             refresh_on: record.refresh_on_ms.map(Timestamp::from_millis),
@@ -152,21 +156,21 @@ impl RecordId {
 
 impl Record<'_> {
     fn checksum(&self) -> String {
-        let figures = format!(
+        let numbers = format!(
             "{} {} {} {:?}",
             self.version, self.saved_at_ms, self.expires_on_ms, self.refresh_on_ms
         );
-        sha256_of_parts(&[&figures, &self.key, &self.host, &self.access_token])
+        sha256_of_parts(&[&numbers, &self.key, &self.host, &self.access_token])
     }
 }
 
-/// When the token of a record of any host and key expires; `None` if the record cannot be read.
+/// Returns the expiry of a record of any host and key; `None` if the record cannot be parsed.
 pub(super) fn record_expiry(record: &str) -> Option<Timestamp> {
     let record: Record<'_> = serde_json::from_str(record).ok()?;
     Some(Timestamp::from_millis(record.expires_on_ms))
 }
 
-/// What Linux tells machines apart by; elsewhere the host's name must do.
+/// Returns the id of a Linux machine. It is empty on other systems, where only the host name distinguishes machines.
 fn machine_id(platform: &Platform) -> String {
     let read = |path: &&str| {
         platform
@@ -174,17 +178,18 @@ fn machine_id(platform: &Platform) -> String {
             .read(Path::new(path), MAX_MACHINE_ID_BYTES, true)
             .ok()
     };
-    let found = MACHINE_IDS.iter().find_map(read).unwrap_or_default();
-    String::from_utf8_lossy(&found).trim().to_owned()
+    let id = MACHINE_ID_FILES.iter().find_map(read).unwrap_or_default();
+    String::from_utf8_lossy(&id).trim().to_owned()
 }
 
-/// Returns the SHA-256 of several parts. The length of each precedes it, so that no two lists have the same digest.
+/// Returns the SHA-256 of several parts. The length of each part precedes it, so that different lists have different
+/// digests.
 fn sha256_of_parts(parts: &[&str]) -> String {
-    let mut whole = Zeroizing::new(String::new());
+    let mut joined = Zeroizing::new(String::new());
     for part in parts {
-        let _ = write!(whole, "{}:{part}", part.len());
+        let _ = write!(joined, "{}:{part}", part.len());
     }
-    sha256_hex(whole.as_bytes())
+    sha256_hex(joined.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is kept is given back as it was, here and to nobody else.
+//! Records: a valid record returns the token unchanged; any other record is ignored.
 
 use std::sync::Arc;
 
@@ -8,11 +8,12 @@ use crate::test_support::{FakeClock, FakeEntry, FakeFiles, START, environment, o
 
 const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
-struct Nowhere;
+/// A store that is always empty.
+struct EmptyStore;
 
-impl RecordStore for Nowhere {
+impl RecordStore for EmptyStore {
     fn id(&self) -> &'static str {
-        "nowhere"
+        "empty"
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<bool, Error>> {
@@ -32,15 +33,15 @@ impl RecordStore for Nowhere {
     }
 }
 
-/// The place of a resource's token on a host of this name and machine id.
-fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> RecordId {
+/// Returns the record id of a resource's token on a host with this name and machine id.
+fn record_id(text: &str, hostname: &str, machine_id: Option<&str>) -> RecordId {
     let files = Arc::new(FakeFiles::default());
     if let Some(id) = machine_id {
         files.put("/etc/machine-id", FakeEntry::File(id.into()));
     }
     let platform = platform(&FakeClock::new(), &files);
     let options = options(|_| {});
-    let source = source::create(&environment(&[]), &options, &platform).expect("opened");
+    let source = source::create(&environment(&[]), &options, &platform).expect("a source");
     let query = TokenQuery {
         resource: resource(text),
         identity: options.identity,
@@ -50,7 +51,7 @@ fn place(text: &str, hostname: &str, machine_id: Option<&str>) -> RecordId {
         correlation_id: String::new(),
     };
     let persistent_cache = PersistentCache {
-        store: Arc::new(Nowhere),
+        store: Arc::new(EmptyStore),
         hostname: hostname.into(),
     };
     RecordId::new(&CacheKey::new(&*source, &query), &persistent_cache, &platform)
@@ -66,53 +67,52 @@ fn token(lifetime: std::time::Duration) -> Token {
 
 #[tokio::test]
 async fn record_round_trip_preserves_the_token() {
-    let place = place("https://a", "host", Some("m-1\n"));
+    let id = record_id("https://a", "host", Some("m-1\n"));
     for lifetime in [HOUR, HOUR * 24] {
-        let kept = token(lifetime);
-        let record = place.encode(&kept, START);
-        let (token, saved_at) = place.decode(&record, None, START).expect("believed");
+        let saved = token(lifetime);
+        let record = id.encode(&saved, START);
+        let (token, saved_at) = id.decode(&record, None, START).expect("a valid record");
         assert_eq!(saved_at, START);
         assert_eq!(token.secret.expose_secret(), "a-token");
         assert_eq!(
             (token.expires_on, token.refresh_on),
-            (kept.expires_on, kept.refresh_on)
+            (saved.expires_on, saved.refresh_on)
         );
     }
 }
 
 #[tokio::test]
 async fn record_lifetime_is_capped() {
-    let place = place("https://a", "host", Some("m-1\n"));
-    let kept = token(HOUR * 24 * 3_650);
-    let record = place.encode(&kept, START);
-    let (token, _) = place.decode(&record, None, START).expect("believed");
+    let id = record_id("https://a", "host", Some("m-1\n"));
+    let record = id.encode(&token(HOUR * 24 * 3_650), START);
+    let (token, _) = id.decode(&record, None, START).expect("a valid record");
     assert_eq!(token.expires_on, START.saturating_add(HOUR * 48));
 }
 
 #[tokio::test]
 async fn record_is_bound_to_key_host_and_machine() {
-    let ours = place("https://a", "host", Some("m-1"));
-    let record = ours.encode(&token(HOUR), START);
+    let id = record_id("https://a", "host", Some("m-1"));
+    let record = id.encode(&token(HOUR), START);
     for other in [
-        place("https://b", "host", Some("m-1")),
-        place("https://a", "other", Some("m-1")),
-        place("https://a", "host", Some("m-2")),
-        place("https://a", "host", None),
+        record_id("https://b", "host", Some("m-1")),
+        record_id("https://a", "other", Some("m-1")),
+        record_id("https://a", "host", Some("m-2")),
+        record_id("https://a", "host", None),
     ] {
-        assert_ne!(other.entry, ours.entry);
+        assert_ne!(other.entry, id.entry);
         assert!(other.decode(&record, None, START).is_none());
     }
-    let again = place("https://a", "host", Some("m-1"));
-    assert_eq!(again.entry, ours.entry);
-    assert!(again.decode(&record, None, START).is_some());
+    let same = record_id("https://a", "host", Some("m-1"));
+    assert_eq!(same.entry, id.entry);
+    assert!(same.decode(&record, None, START).is_some());
 }
 
 #[tokio::test]
 async fn truncated_modified_or_outdated_record_is_ignored() {
-    let place = place("https://a", "host", None);
-    let record = place.encode(&token(HOUR), START);
+    let id = record_id("https://a", "host", None);
+    let record = id.encode(&token(HOUR), START);
     for end in 0..record.len() {
-        assert!(place.decode(&record[..end], None, START).is_none(), "{end} bytes");
+        assert!(id.decode(&record[..end], None, START).is_none(), "{end} bytes");
     }
     let later = START.saturating_add(HOUR);
     for (from, to) in [
@@ -127,13 +127,13 @@ async fn truncated_modified_or_outdated_record_is_ignored() {
     ] {
         let changed = record.replace(from, to);
         assert_ne!(changed, *record, "{from}");
-        assert!(place.decode(&changed, None, later).is_none(), "{from}");
+        assert!(id.decode(&changed, None, later).is_none(), "{from}");
     }
     let before = START.saturating_sub(std::time::Duration::from_millis(1));
-    assert!(place.decode(&record, None, before).is_none(), "from the future");
+    assert!(id.decode(&record, None, before).is_none(), "saved in the future");
     assert!(
-        place.decode(&record, Some(START), START).is_none(),
-        "cleared since"
+        id.decode(&record, Some(START), START).is_none(),
+        "the cache was cleared since"
     );
-    assert!(place.decode(&record, Some(before), START).is_some());
+    assert!(id.decode(&record, Some(before), START).is_some());
 }

@@ -1,4 +1,4 @@
-//! The ages of what is kept, and when it may be asked for anew.
+//! The memory cache: lookups by freshness, refresh delays, replacement and removal.
 
 mod properties;
 
@@ -11,7 +11,7 @@ use crate::source;
 use crate::test_support::{self, FakeClock, FakeFiles, START, environment, options, resource};
 use crate::token::Secret;
 
-const SPREAD: Duration = Duration::from_mins(1);
+const JITTER: Duration = Duration::from_mins(1);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -20,7 +20,7 @@ fn seconds(seconds: u64) -> Duration {
 fn key(text: &str) -> CacheKey {
     let options = options(|_| {});
     let platform = test_support::platform(&FakeClock::new(), &Arc::new(FakeFiles::default()));
-    let source = source::create(&environment(&[]), &options, &platform).expect("opened");
+    let source = source::create(&environment(&[]), &options, &platform).expect("a source");
     let query = TokenQuery {
         resource: resource(text),
         identity: options.identity,
@@ -40,19 +40,19 @@ fn token(secret: &str, lifetime: Duration) -> Arc<Token> {
     ))
 }
 
-fn holding(lifetime: Duration) -> (Cache, CacheKey) {
+fn cache_with_token(lifetime: Duration) -> (Cache, CacheKey) {
     let (mut cache, key) = (Cache::default(), key("https://a"));
-    cache.insert(key.clone(), token("t", lifetime), Some(1), SPREAD, START);
+    cache.insert(key.clone(), token("t", lifetime), Some(1), JITTER, START);
     (cache, key)
 }
 
-fn held(cache: &mut Cache, key: &CacheKey) -> Option<String> {
+fn cached_secret(cache: &mut Cache, key: &CacheKey) -> Option<String> {
     let found = cache.lookup(key, START);
     found.token().map(|token| token.secret.expose_secret().to_owned())
 }
 
-/// What is found, in one letter.
-fn letter(found: &Lookup) -> char {
+/// Returns a lookup's result as one letter: **S**erve, **R**efresh in the background, re**F**resh first, or none.
+fn lookup_letter(found: &Lookup) -> char {
     match found {
         Lookup::Miss { .. } => '-',
         Lookup::Fresh(_) => 'S',
@@ -67,18 +67,18 @@ async fn lookup_follows_the_freshness() {
     let (half, millisecond) = (day / 2, Duration::from_millis(1));
     for (age, expected) in [
         (Duration::ZERO, 'S'),
-        ((half + SPREAD).saturating_sub(millisecond), 'S'),
-        (half + SPREAD, 'R'),
+        ((half + JITTER).saturating_sub(millisecond), 'S'),
+        (half + JITTER, 'R'),
         (day.saturating_sub(seconds(300)), 'R'),
         (day.saturating_sub(seconds(299)), 'F'),
         (day.saturating_sub(millisecond), 'F'),
         (day, '-'),
         (day * 2, '-'),
     ] {
-        let (mut cache, key) = holding(day);
+        let (mut cache, key) = cache_with_token(day);
         advance(INITIAL_BACKOFF).await;
         assert_eq!(
-            letter(&cache.lookup(&key, START.saturating_add(age))),
+            lookup_letter(&cache.lookup(&key, START.saturating_add(age))),
             expected,
             "{age:?}"
         );
@@ -87,57 +87,57 @@ async fn lookup_follows_the_freshness() {
 
 #[tokio::test(start_paused = true)]
 async fn expired_token_is_removed() {
-    let (mut cache, key) = holding(seconds(3_600));
+    let (mut cache, key) = cache_with_token(seconds(3_600));
     assert_eq!(
-        letter(&cache.lookup(&key, START.saturating_add(seconds(3_600)))),
+        lookup_letter(&cache.lookup(&key, START.saturating_add(seconds(3_600)))),
         '-'
     );
-    // Not even for a clock that is set back.
-    assert_eq!(letter(&cache.lookup(&key, START)), '-');
+    // The token does not come back if the clock is set back.
+    assert_eq!(lookup_letter(&cache.lookup(&key, START)), '-');
     assert!(cache.entries.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn refresh_failures_increase_the_backoff() {
-    let (mut cache, key) = holding(Duration::from_hours(24));
-    let ageing = START.saturating_add(Duration::from_hours(13));
+    let (mut cache, key) = cache_with_token(Duration::from_hours(24));
+    let stale = START.saturating_add(Duration::from_hours(13));
     for pause in [30, 60, 120, 240, 300, 300, 300] {
-        assert_eq!(letter(&cache.lookup(&key, ageing)), 'R');
-        cache.record_refresh_failure(&key, ageing);
+        assert_eq!(lookup_letter(&cache.lookup(&key, stale)), 'R');
+        cache.record_refresh_failure(&key, stale);
         advance(seconds(pause - 1)).await;
-        assert_eq!(letter(&cache.lookup(&key, ageing)), 'S', "{pause}");
+        assert_eq!(lookup_letter(&cache.lookup(&key, stale)), 'S', "{pause}");
         advance(seconds(1)).await;
     }
-    cache.record_refresh_failure(&key, ageing);
+    cache.record_refresh_failure(&key, stale);
     cache.insert(
         key.clone(),
         token("u", Duration::from_hours(24)),
         Some(2),
-        SPREAD,
+        JITTER,
         START,
     );
     assert_eq!(
-        letter(&cache.lookup(&key, ageing)),
+        lookup_letter(&cache.lookup(&key, stale)),
         'R',
-        "a new token starts anew"
+        "a new token has no failures"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn near_expiry_token_blocks_once_in_30s() {
-    let (mut cache, key) = holding(seconds(240));
+    let (mut cache, key) = cache_with_token(seconds(240));
     for attempt in 0..3 {
-        assert_eq!(letter(&cache.lookup(&key, START)), 'S', "{attempt}");
+        assert_eq!(lookup_letter(&cache.lookup(&key, START)), 'S', "{attempt}");
         advance(seconds(29)).await;
-        assert_eq!(letter(&cache.lookup(&key, START)), 'S', "{attempt}");
+        assert_eq!(lookup_letter(&cache.lookup(&key, START)), 'S', "{attempt}");
         advance(seconds(1)).await;
-        assert_eq!(letter(&cache.lookup(&key, START)), 'F', "{attempt}");
+        assert_eq!(lookup_letter(&cache.lookup(&key, START)), 'F', "{attempt}");
         cache.record_refresh_failure(&key, START);
     }
     let Lookup::Fresh(stored) = cache.lookup(&key, START) else {
-        panic!("held back");
+        panic!("a token is served");
     };
-    assert!(stored.fresh_until <= START, "nobody may remember it");
+    assert!(stored.fresh_until <= START, "it must not be memoized");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,8 +145,8 @@ async fn token_of_older_request_does_not_replace_a_newer_one() {
     let (mut cache, key) = (Cache::default(), key("https://a"));
     let mut store = |secret, sequence| {
         let hour = Duration::from_hours(1);
-        let stored = cache.insert(key.clone(), token(secret, hour), Some(sequence), SPREAD, START);
-        (stored, held(&mut cache, &key).expect("held"))
+        let stored = cache.insert(key.clone(), token(secret, hour), Some(sequence), JITTER, START);
+        (stored, cached_secret(&mut cache, &key).expect("a token"))
     };
     assert_eq!(store("two", 2), (Some(false), "two".into()));
     assert_eq!(store("one", 1), (None, "two".into()));
@@ -165,10 +165,10 @@ async fn expired_unused_tokens_are_swept() {
     let mut cache = Cache::default();
     for nth in 0..1_000_u64 {
         let key = key(&format!("https://a/{nth}"));
-        // Each has expired when the next comes.
+        // Each token expires when the next one is stored.
         let now = START.saturating_add(seconds(nth * 100));
         let token = Token::new(Secret::new("t".into()), now, now.saturating_add(seconds(100)));
-        cache.insert(key, Arc::new(token), Some(nth), SPREAD, now);
+        cache.insert(key, Arc::new(token), Some(nth), JITTER, now);
         assert!(
             cache.entries.len() <= INITIAL_SWEEP_THRESHOLD,
             "{nth}: {}",
@@ -186,11 +186,11 @@ async fn valid_tokens_are_never_swept_out() {
             key.clone(),
             token("t", Duration::from_hours(1)),
             Some(nth),
-            SPREAD,
+            JITTER,
             START,
         );
     }
-    assert!(keys.iter().all(|key| held(&mut cache, key).is_some()));
+    assert!(keys.iter().all(|key| cached_secret(&mut cache, key).is_some()));
     cache.clear();
-    assert!(keys.iter().all(|key| held(&mut cache, key).is_none()));
+    assert!(keys.iter().all(|key| cached_secret(&mut cache, key).is_none()));
 }

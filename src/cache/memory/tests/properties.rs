@@ -1,43 +1,43 @@
-//! The cache under any sequence of operations, against a model that is told in a few words.
+//! The memory cache under any sequence of operations, compared with a simple model.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::test_support::proptest::{config, paused};
 
-/// One thing that is done to the cache.
+/// One operation. Durations are in seconds.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A flight of this number brings a token that lives for so many seconds.
-    Store {
+    /// Stores the token of the request with this number.
+    Insert {
         key: usize,
         lifetime: u64,
         sequence: u64,
-        spread: u64,
+        jitter: u64,
     },
-    Find {
+    Lookup {
         key: usize,
     },
-    /// So many refreshes fail, one after the other.
-    Failed {
+    /// Records this many failed refreshes in a row.
+    RecordFailures {
         key: usize,
         times: u32,
     },
-    Forget {
+    Remove {
         key: usize,
         sequence: u64,
     },
     Clear,
-    /// So many seconds pass.
-    Pass {
+    /// Advances both clocks.
+    Advance {
         seconds: u64,
     },
-    /// The machine sleeps: only the wall clock goes on.
-    Sleep {
+    /// Advances only the wall clock, as if the machine were suspended.
+    Suspend {
         seconds: u64,
     },
-    /// The wall clock is held back: only the other goes on.
-    HoldBack {
+    /// Advances only the monotonic clock, as if the wall clock were set back.
+    HoldWallClock {
         seconds: u64,
     },
 }
@@ -51,26 +51,26 @@ fn step() -> impl Strategy<Value = Step> {
     let seconds = || prop_oneof![1..40_u64, 200..500_u64, 3_000..12_000_u64, 40_000..50_000_u64];
     prop_oneof![
         4 => (key(), lifetime, sequence(), 0..=300_u64)
-            .prop_map(|(key, lifetime, sequence, spread)| Step::Store { key, lifetime, sequence, spread }),
-        8 => key().prop_map(|key| Step::Find { key }),
-        3 => (key(), 1..8_u32).prop_map(|(key, times)| Step::Failed { key, times }),
-        1 => (key(), sequence()).prop_map(|(key, sequence)| Step::Forget { key, sequence }),
+            .prop_map(|(key, lifetime, sequence, jitter)| Step::Insert { key, lifetime, sequence, jitter }),
+        8 => key().prop_map(|key| Step::Lookup { key }),
+        3 => (key(), 1..8_u32).prop_map(|(key, times)| Step::RecordFailures { key, times }),
+        1 => (key(), sequence()).prop_map(|(key, sequence)| Step::Remove { key, sequence }),
         1 => Just(Step::Clear),
-        4 => seconds().prop_map(|seconds| Step::Pass { seconds }),
-        1 => seconds().prop_map(|seconds| Step::Sleep { seconds }),
-        1 => seconds().prop_map(|seconds| Step::HoldBack { seconds }),
+        4 => seconds().prop_map(|seconds| Step::Advance { seconds }),
+        1 => seconds().prop_map(|seconds| Step::Suspend { seconds }),
+        1 => seconds().prop_map(|seconds| Step::HoldWallClock { seconds }),
     ]
 }
 
-/// What the model knows of a token, in seconds of its own clocks.
+/// A token of the model. Times are in seconds of the model's clocks.
 #[derive(Clone)]
-struct Known {
+struct ModelToken {
     secret: String,
     sequence: u64,
-    ends: u64,
-    /// From when on it is refreshed behind callers, if it lives that long.
+    expires: u64,
+    /// When the token is due for a refresh in the background, if it lives that long.
     stale: Option<u64>,
-    /// By the wall clock, and by the other.
+    /// The time of the last attempt by the wall clock and by the monotonic clock.
     attempted: (u64, u64),
     failures: u32,
 }
@@ -78,21 +78,24 @@ struct Known {
 /// A model of the cache that follows docs/api.md.
 #[derive(Default)]
 struct Model {
-    tokens: [Option<Known>; KEYS],
+    tokens: [Option<ModelToken>; KEYS],
     wall: u64,
-    running: u64,
+    monotonic: u64,
 }
 
 impl Model {
-    fn find(&mut self, key: usize) -> (char, Option<String>) {
+    fn lookup(&mut self, key: usize) -> (char, Option<String>) {
         let wall = self.wall;
-        let Some(known) = self.tokens[key].clone().filter(|known| known.ends > wall) else {
+        let Some(model_token) = self.tokens[key]
+            .clone()
+            .filter(|model_token| model_token.expires > wall)
+        else {
             self.tokens[key] = None;
             return ('-', None);
         };
-        let rested = (wall - known.attempted.0).max(self.running - known.attempted.1);
-        // 30 seconds after the first failure, doubling, five minutes at most.
-        let pause = match known.failures {
+        let elapsed = (wall - model_token.attempted.0).max(self.monotonic - model_token.attempted.1);
+        // 30 seconds after the first failure, doubling up to five minutes.
+        let backoff = match model_token.failures {
             0 => 0,
             1 => 30,
             2 => 60,
@@ -100,45 +103,45 @@ impl Model {
             4 => 240,
             _ => 300,
         };
-        let left = known.ends - wall;
-        let letter = match known.stale {
-            _ if left < 300 && rested >= 30 => 'F',
-            Some(stale) if left >= 300 && wall >= stale && rested >= pause => 'R',
-            // A short token at the very beginning of its last five minutes.
-            _ if left == 300 && rested >= pause => 'R',
+        let left = model_token.expires - wall;
+        let letter = match model_token.stale {
+            _ if left < 300 && elapsed >= 30 => 'F',
+            Some(stale) if left >= 300 && wall >= stale && elapsed >= backoff => 'R',
+            // A token that is too short-lived for a refresh time is due from 300 seconds before its expiry.
+            _ if left == 300 && elapsed >= backoff => 'R',
             _ => 'S',
         };
-        (letter, Some(known.secret))
+        (letter, Some(model_token.secret))
     }
 
-    fn store(&mut self, key: usize, known: Known) -> Option<bool> {
-        let held = self.tokens[key].as_ref();
-        if held.is_some_and(|held| held.sequence > known.sequence) {
+    fn insert(&mut self, key: usize, model_token: ModelToken) -> Option<bool> {
+        let cached = self.tokens[key].as_ref();
+        if cached.is_some_and(|cached| cached.sequence > model_token.sequence) {
             return None;
         }
-        let replaced = held.is_some();
-        self.tokens[key] = Some(known);
+        let replaced = cached.is_some();
+        self.tokens[key] = Some(model_token);
         Some(replaced)
     }
 
-    fn forget(&mut self, key: usize, sequence: u64) -> bool {
+    fn remove(&mut self, key: usize, sequence: u64) -> bool {
         self.tokens[key]
-            .take_if(|held| held.sequence <= sequence)
+            .take_if(|cached| cached.sequence <= sequence)
             .is_some()
     }
 }
 
-async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
+async fn run_steps(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let keys: Vec<CacheKey> = (0..KEYS).map(|nth| key(&format!("https://{nth}"))).collect();
     let (mut cache, mut model) = (Cache::default(), Model::default());
     for (nth, step) in steps.into_iter().enumerate() {
         let now = START.saturating_add(seconds(model.wall));
         match step {
-            Step::Store {
+            Step::Insert {
                 key,
                 lifetime,
                 sequence,
-                spread,
+                jitter,
             } => {
                 let secret = format!("t{nth}");
                 let token = Token::new(
@@ -146,56 +149,61 @@ async fn follow(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     now,
                     now.saturating_add(seconds(lifetime)),
                 );
-                let stored = cache.insert(
+                let inserted = cache.insert(
                     keys[key].clone(),
                     Arc::new(token),
                     Some(sequence),
-                    seconds(spread),
+                    seconds(jitter),
                     now,
                 );
-                // The half of an odd lifetime lies between two of the model's seconds.
-                let stale = (lifetime > 7_200).then(|| model.wall + lifetime.div_ceil(2) + spread);
-                let known = Known {
+                // Half of an odd lifetime is not a whole second, which the model needs.
+                let stale = (lifetime > 7_200).then(|| model.wall + lifetime.div_ceil(2) + jitter);
+                let model_token = ModelToken {
                     secret,
                     sequence,
-                    ends: model.wall + lifetime,
+                    expires: model.wall + lifetime,
                     stale,
-                    attempted: (model.wall, model.running),
+                    attempted: (model.wall, model.monotonic),
                     failures: 0,
                 };
-                prop_assert_eq!(stored, model.store(key, known), "step {}: store", nth);
+                prop_assert_eq!(inserted, model.insert(key, model_token), "step {}: insert", nth);
             }
-            Step::Find { key } => {
+            Step::Lookup { key } => {
                 let found = cache.lookup(&keys[key], now);
                 let secret = found.token().map(|token| token.secret.expose_secret().to_owned());
-                prop_assert_eq!((letter(&found), secret), model.find(key), "step {}: find", nth);
+                prop_assert_eq!(
+                    (lookup_letter(&found), secret),
+                    model.lookup(key),
+                    "step {}: lookup",
+                    nth
+                );
                 prop_assert!(found.token().is_none_or(|token| token.expires_on > now));
             }
-            Step::Failed { key, times } => {
+            Step::RecordFailures { key, times } => {
                 (0..times).for_each(|_| cache.record_refresh_failure(&keys[key], now));
-                let clocks = (model.wall, model.running);
-                if let Some(known) = &mut model.tokens[key] {
-                    known.failures += times;
-                    known.attempted = clocks;
+                let clocks = (model.wall, model.monotonic);
+                if let Some(model_token) = &mut model.tokens[key] {
+                    model_token.failures += times;
+                    model_token.attempted = clocks;
                 }
             }
-            Step::Forget { key, sequence } => {
-                let forgotten = cache.remove(&keys[key], sequence);
-                prop_assert_eq!(forgotten, model.forget(key, sequence), "step {}: forget", nth);
+            Step::Remove { key, sequence } => {
+                let removed = cache.remove(&keys[key], sequence);
+                prop_assert_eq!(removed, model.remove(key, sequence), "step {}: remove", nth);
             }
             Step::Clear => {
                 cache.clear();
                 model.tokens = Default::default();
             }
-            Step::Pass { seconds: passed } => {
+            Step::Advance { seconds: passed } => {
                 advance(seconds(passed)).await;
                 model.wall += passed;
-                model.running += passed;
+                model.monotonic += passed;
             }
-            Step::Sleep { seconds: passed } => model.wall += passed,
-            Step::HoldBack { seconds: passed } => {
+            Step::Suspend { seconds: passed } => model.wall += passed,
+            Step::HoldWallClock { seconds: passed } => {
                 advance(seconds(passed)).await;
-                model.running += passed;
+                model.monotonic += passed;
             }
         }
     }
@@ -207,6 +215,6 @@ proptest! {
 
     #[test]
     fn any_sequence_of_operations_follows_the_model(steps in prop::collection::vec(step(), 1..60)) {
-        paused(follow(steps))?;
+        paused(run_steps(steps))?;
     }
 }

@@ -1,10 +1,10 @@
-//! What crosses to the callbacks of an application and back: network client and cache plug-in.
+//! The requests to the network client and the cache plug-in of an application, and the responses of the network client.
 
 use std::collections::BTreeMap;
 
 use napi_derive::napi;
 
-/// A request for the caller's network client.
+/// A request for a custom network client.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsNetworkRequest {
     pub post: bool,
@@ -13,7 +13,7 @@ pub struct JsNetworkRequest {
     pub body: Option<String>,
 }
 
-/// The result of such a request: a status with the parts of a response, or a message with the parts of an error.
+/// The result of a request: a status with the other parts of a response, or a message with the code of an error.
 #[napi(object, object_to_js = false)]
 pub struct JsNetworkResponse {
     pub status: Option<u32>,
@@ -27,7 +27,7 @@ pub struct JsNetworkResponse {
     pub content_type: Option<String>,
 }
 
-/// An access to the cache plug-in: reads the record of an entry, or replaces it with this one.
+/// One access to a cache plug-in: reads the record of an entry, or replaces it with `record`.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct CacheAccess {
     pub entry: String,

@@ -1,15 +1,15 @@
-//! What JavaScript hands down of options and requests: fields of any type, which are checked elsewhere.
+//! The options of applications and requests: fields of any type, which `crate::options` checks.
 
 use napi::Result;
 use napi::bindgen_prelude::Unknown;
 use napi_derive::napi;
 
-use super::untyped_value::from_js;
+use crate::binding::untyped_value::from_js;
 use crate::options::RawApplicationOptions;
 use crate::options::identity::{Identity, printable_id};
 use crate::options::request::RawRequest;
 
-/// The options of an application, flat and of any type.
+/// The options of an application in one flat record, of any type.
 #[napi(object)]
 pub struct JsApplicationOptions<'env> {
     pub configuration: Option<Unknown<'env>>,
@@ -46,7 +46,7 @@ pub struct JsApplicationOptions<'env> {
 }
 
 impl JsApplicationOptions<'_> {
-    pub(super) fn raw(&self) -> Result<RawApplicationOptions> {
+    pub(in crate::binding) fn raw(&self) -> Result<RawApplicationOptions> {
         Ok(RawApplicationOptions {
             configuration: from_js(&self.configuration)?,
             managed_identity_id_params: from_js(&self.managed_identity_id_params)?,
@@ -83,17 +83,17 @@ impl JsApplicationOptions<'_> {
     }
 }
 
-/// The user-assigned identity of an application, as a reader may see it.
+/// The user-assigned identity of an application, for display.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct JsIdentity {
-    /// The option that names it.
+    /// The option that names the identity.
     pub option: String,
-    /// Its id; absent if it does not have the form of one, and so may be anything.
+    /// The id; absent if it does not have the form of an id, since it may then be a secret.
     pub id: Option<String>,
 }
 
 impl JsIdentity {
-    pub(super) fn of(identity: &Identity) -> Option<Self> {
+    pub(in crate::binding) fn of(identity: &Identity) -> Option<Self> {
         match identity {
             Identity::SystemAssigned => None,
             Identity::UserAssigned { kind, id } => Some(Self {
@@ -104,10 +104,10 @@ impl JsIdentity {
     }
 }
 
-/// What few requests have beside a resource, of any type.
+/// The options of a request besides its resource, of any type. Few requests have any.
 #[napi(object)]
 pub struct JsRequestOptions<'env> {
-    /// A list of scopes, or one: it goes before the resource.
+    /// A scope, or an array of scopes. It takes precedence over the resource.
     pub scopes: Option<Unknown<'env>>,
     pub claims: Option<Unknown<'env>>,
     pub timeout: Option<Unknown<'env>>,
@@ -116,12 +116,12 @@ pub struct JsRequestOptions<'env> {
     pub retry_identity_not_found: Option<Unknown<'env>>,
     /// Whether the call comes from `getToken`.
     pub for_credential: Option<bool>,
-    /// Whether what was given is an `AbortSignal`; absent if nothing was.
+    /// Whether the `abortSignal` of the request is an `AbortSignal`; absent without one.
     pub abort_signal: Option<Unknown<'env>>,
 }
 
 impl JsRequestOptions<'_> {
-    pub(super) fn raw(&self) -> Result<RawRequest> {
+    pub(in crate::binding) fn raw(&self) -> Result<RawRequest> {
         Ok(RawRequest {
             scopes: from_js(&self.scopes)?,
             claims: from_js(&self.claims)?,

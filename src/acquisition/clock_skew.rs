@@ -1,4 +1,4 @@
-//! When the token of an answer ends, by the clock of the system and by that of the caller, which a test can replace.
+//! The expiry of a token if the caller's clock differs from the system's, as under a test's fake timers.
 
 use super::task::AcquisitionTask;
 use crate::http::Response;
@@ -6,7 +6,7 @@ use crate::source::{GrantedToken, TokenResponse};
 use crate::token::{MAX_TOKEN_LIFETIME, Timestamp, Token, WallClocks};
 
 impl AcquisitionTask {
-    /// The token that a successful response grants, as it came `now`.
+    /// Returns the token of a successful response that was received at `now`.
     pub(super) async fn parse_grant(
         &self,
         response: &mut Response,
@@ -22,19 +22,20 @@ impl AcquisitionTask {
         if !self.context.key.cache_key.is_thread_local() {
             return Some((token_response, grant));
         }
-        // A test has replaced the caller's clock, and the endpoint may go by that one or by the system's. A lifetime is
-        // the same on both; an instant is one of the clock on which it makes sense, and the earlier one if it does on
-        // both. On the caller's clock the lifetime begins with the call: what that clock says now is not known here.
+        // A test has replaced the caller's clock, and the endpoint may use that clock or the system's. A lifetime is the
+        // same on both clocks. A point in time belongs to the clock on which it is a plausible expiry; if it is
+        // plausible on both, the shorter lifetime counts. On the caller's clock the lifetime starts with the call,
+        // because the present time of that clock is unknown here.
         let called_at = self.context.called_at.caller;
         let lifetime = |grant: &GrantedToken, from| {
             let lifetime = grant
                 .cacheable
                 .then(|| grant.token.expires_on.saturating_duration_since(from))?;
-            // Longer ones were cut to this.
+            // A longer lifetime has been cut to the maximum, so the point in time is not plausible on this clock.
             (!lifetime.is_zero() && lifetime < MAX_TOKEN_LIFETIME).then_some(lifetime)
         };
-        let again = self.read_token_response(response).await;
-        let by_caller = again.and_then(|mut token_response| {
+        let parsed_again = self.read_token_response(response).await;
+        let by_caller = parsed_again.and_then(|mut token_response| {
             lifetime(&token_response.take_token(called_at, sent_at)?, called_at)
         });
         let lifetimes = [lifetime(&grant, now), by_caller];
@@ -49,7 +50,7 @@ impl AcquisitionTask {
         Some((token_response, grant))
     }
 
-    /// The time by the clock of who started the flight, too.
+    /// Returns the present time by the system's clock and by that of the caller that started the request.
     pub(super) fn wall_clocks(&self) -> WallClocks {
         self.context.called_at.when(self.client.platform.clock.now())
     }

@@ -132,7 +132,7 @@ for (const method of ["acquireToken", "getToken"]) {
     const { correlationId, error } = messages.find(({ name }) => name === "acquire:end");
     const others = messages.filter(({ name }) => ["request", "retry"].includes(name));
     t.deepEqual(
-      others.map((note) => [note.name, note.correlationId]),
+      others.map((message) => [message.name, message.correlationId]),
       ["request", "retry", "request"].map((name) => [name, correlationId]),
     );
     t.regex(error.correlationId, /^[0-9a-f-]{36}$/);

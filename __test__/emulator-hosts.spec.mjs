@@ -1,5 +1,5 @@
 // Where an endpoint listens, under which names clients may contact it, and that requests of web pages are refused. A real
-// browser tries it in emulator-browser.mjs, which `npm run ci:full` runs.
+// browser tries it in browser/rebinding.test.mjs, which `npm run ci:full` runs.
 
 import { once } from "node:events";
 import http from "node:http";

@@ -1,4 +1,4 @@
-// The first example of the README: it runs unchanged and prints no token.
+// The example with a client of the Azure SDK: it runs unchanged and prints no token.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -35,7 +35,7 @@ async function program({ native, argument: { resource, kinds, method }, report }
     throw new EvalError(message);
   };
   const getter = (signal, name, get) => Object.defineProperty(signal, name, { get, configurable: true });
-  /** What is done to a signal before the call, and, by the returned function, during the call. */
+  /** Each changes a signal before the call, and may return a function that changes it during the call. */
   const behaviors = {
     "removeEventListener throws": (signal) => {
       signal.removeEventListener = throwing("remove");

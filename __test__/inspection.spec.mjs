@@ -1,5 +1,5 @@
-// What console.log prints of an application, errors that tests construct, and how errors of other copies of the package
-// and other realms are recognized.
+// The text that console.log prints for an application, errors that tests construct, and the recognition of errors of other
+// copies of the package and of other realms.
 
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

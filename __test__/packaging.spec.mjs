@@ -185,9 +185,17 @@ for (const { name, version, executable } of nodes) {
 
 test("the installed command line runs the emulator, and under it the doctor", async (t) => {
   const cli = join("node_modules", "managed-identity-native", "dist", "cli.js");
-  const told = await runProgram(project, [cli, "emulator", "--", process.execPath, cli, "doctor", "--json"]);
-  t.is(told.source, "AppService");
-  t.truthy(told.token);
+  const report = await runProgram(project, [
+    cli,
+    "emulator",
+    "--",
+    process.execPath,
+    cli,
+    "doctor",
+    "--json",
+  ]);
+  t.is(report.source, "AppService");
+  t.truthy(report.token);
 });
 
 for (const resolution of ["node16", "nodenext", "bundler"]) {

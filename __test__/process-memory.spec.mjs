@@ -55,7 +55,7 @@ async function acquireFromArc({ native, require, argument, report }) {
   setInterval(() => canary, 60_000);
 }
 
-/** What the agent does after it received its key, and the result of the acquisition. */
+/** The behaviour of the agent after it received its key, and the result of the acquisition. */
 const AGENTS = {
   "returns a token": {
     result: "token",

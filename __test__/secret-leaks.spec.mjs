@@ -48,7 +48,7 @@ function assertHidden(t, text, secrets, message) {
     const forms = [
       secret,
       encodeURIComponent(secret),
-      escaped(secret),
+      escapeHtml(secret),
       base64,
       secret.split(".")[1] ?? secret,
       secret.slice(0, MIN_QUOTED), // Quoted responses are truncated: part of a token could remain.
@@ -58,7 +58,7 @@ function assertHidden(t, text, secrets, message) {
 }
 
 /** Replaces special characters by numeric HTML references. */
-function escaped(text) {
+function escapeHtml(text) {
   return text.replace(/[&<>"'/]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 

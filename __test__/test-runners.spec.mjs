@@ -1,5 +1,5 @@
-// The real test runners with their own fake timers, each in a process of its own, against the emulator. What else a
-// fake clock does to tokens is in fake-timers.spec.mjs.
+// The real test runners with their own fake timers, each in a process of its own, against the emulator.
+// fake-timers.spec.mjs covers the other effects of a fake clock on tokens.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -86,7 +86,7 @@ async function callExpress(t, handle, environment) {
   return { ...(await request(t, app)), logged: await logged };
 }
 
-/** What the body shows, for the same rows. */
+/** The content of the body, for the same rows. */
 const SHOWN = {
   "Express 5, `NODE_ENV=production`": { endpoint: false, message: false, text: "Forbidden" },
   "Express 5, otherwise": { endpoint: true, message: true, text: "ManagedIdentityError" },

@@ -16,7 +16,7 @@ const NO_FORCE_REFRESH = "getToken has no way to skip the cache";
 const SLOW_TO_FILL = "acquisitions slow down as the cache grows, so that filling it would take minutes";
 
 /** The program's plan for each contender, or a string with the reason why there is none. */
-function cached(tokens, inTurn, contenders) {
+function planCachedCalls(tokens, inTurn, contenders) {
   return (settings) => plans(contenders, { tokens, inTurn, batchMs: settings.batchMs });
 }
 
@@ -76,7 +76,7 @@ export const measurements = {
     runs: "call",
     plans: ({ batchMs }) => ({ node: { baseline: "fields", batchMs } }),
   },
-  "cached-1": { program: "cached.mjs", runs: "call", plans: cached(1, false, ALL) },
+  "cached-1": { program: "cached.mjs", runs: "call", plans: planCachedCalls(1, false, ALL) },
   "cached-getToken": {
     program: "cached.mjs",
     runs: "call",
@@ -92,11 +92,15 @@ export const measurements = {
   "cached-1-object": {
     program: "cached.mjs",
     runs: "call",
-    plans: cached(1, false, { native: "native-object" }),
+    plans: planCachedCalls(1, false, { native: "native-object" }),
   },
-  "cached-500": { program: "cached.mjs", runs: "call", plans: cached(500, true, ALL) },
-  "cached-10000": { program: "cached.mjs", runs: "call", plans: cached(10_000, false, NATIVE_ONLY) },
-  "cached-10000-in-turn": { program: "cached.mjs", runs: "call", plans: cached(10_000, true, NATIVE_ONLY) },
+  "cached-500": { program: "cached.mjs", runs: "call", plans: planCachedCalls(500, true, ALL) },
+  "cached-10000": { program: "cached.mjs", runs: "call", plans: planCachedCalls(10_000, false, NATIVE_ONLY) },
+  "cached-10000-in-turn": {
+    program: "cached.mjs",
+    runs: "call",
+    plans: planCachedCalls(10_000, true, NATIVE_ONLY),
+  },
   "cached-threads": {
     program: "threads.mjs",
     runs: "call",

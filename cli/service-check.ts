@@ -55,7 +55,7 @@ export interface ServiceReport {
 export interface ServiceChallenge {
   readonly error: string | null;
   readonly errorDescription: string | null;
-  /** The resource that the service wants a token for. */
+  /** The resource for which the service requires a token. */
   readonly resource: string | null;
   /** The tenant of the service. */
   readonly tenant: string | null;

@@ -8,7 +8,7 @@ import { type SigningKeys, signJwt } from "./jwt.js";
 // Entra dates a token back by five minutes, so that a service whose clock is slow accepts it.
 const BACKDATED_SECONDS = 300;
 
-/** What a request determines of its token. */
+/** The properties of a token that its request determines. */
 export interface TokenClaims {
   readonly identity: EmulatorIdentity;
   readonly resource: string;
@@ -16,7 +16,7 @@ export interface TokenClaims {
   readonly capabilities: readonly string[];
 }
 
-/** What the endpoint determines of a token. */
+/** The properties of a token that the endpoint determines. */
 export interface TokenValidity {
   readonly tenantId: string;
   /** The current time in milliseconds since 1970. */

@@ -16,7 +16,7 @@ const SELECTING_VARIABLES: readonly (readonly [source: EmulatorSource, names: re
   ["workload-identity", ["AZURE_FEDERATED_TOKEN_FILE"]],
   ["imds", ["AZURE_POD_IDENTITY_AUTHORITY_HOST"]],
 ];
-/** Variables that select no source, but change what a client does with one. */
+/** Variables that do not select a source, but change how a client uses the selected one. */
 const REFINING_VARIABLES: readonly string[] = ["DEFAULT_IDENTITY_CLIENT_ID", "AZURE_KUBERNETES_TOKEN_PROXY"];
 
 /**
@@ -38,7 +38,7 @@ export function emptyEarlierVariables(
   );
 }
 
-/** Sets the variables of an endpoint in `env` and deletes those of every other source. Returns the way back. */
+/** Sets the variables of an endpoint in `env` and deletes those of every other source. Returns a function that undoes this. */
 export function applyVariables(own: Readonly<Record<string, string>>, env: Environment): () => void {
   const others = [...SELECTING_VARIABLES.flatMap(([, names]) => names), ...REFINING_VARIABLES];
   const changes: Environment = Object.fromEntries(others.map((name) => [name, undefined]));

@@ -1,4 +1,4 @@
-// An HTTP or HTTPS server that knows the TCP connection of each request, and can close all connections.
+// An HTTP or HTTPS server that tracks the TCP connection of each request, and can close all connections.
 
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";

@@ -63,7 +63,7 @@ async function callTokens(tokens: TokenFunction, request: TokenRequest): Promise
   }
 }
 
-/** Returns seconds since 1970; NaN for anything but a Date or a number. */
+/** Returns seconds since 1970; NaN for a value that is neither a Date nor a number. */
 function toUnixSeconds(expiresOn: unknown): number {
   if (expiresOn instanceof Date) return Math.floor(expiresOn.getTime() / 1000);
   return typeof expiresOn === "number" ? expiresOn : Number.NaN;

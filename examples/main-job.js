@@ -88,7 +88,7 @@ function createRunner(endpoint) {
     const requests = plural(endpoint.requests.length - before, "request").padEnd(10);
     const outcome = error ? red(error.errorCode ?? error.name) : green(describe(result));
     console.log(`  ${description.padEnd(28)}  ${requests}  ${outcome}`);
-    if (error) console.log(dim(wrapped(error.errorMessage ?? error.message, 44)));
+    if (error) console.log(dim(wrapText(error.errorMessage ?? error.message, 44)));
     return result;
   };
 }
@@ -135,7 +135,7 @@ function plural(count, noun) {
 }
 
 /** The text in indented lines that fit the terminal. */
-function wrapped(text, indent) {
+function wrapText(text, indent) {
   const width = Math.max(40, Math.min(process.stdout.columns ?? 110, 110) - indent);
   const lines = [""];
   for (const word of text.split(" ")) {

@@ -57,7 +57,7 @@ export class ManagedIdentityApplication {
   /** The memo for CAE-enabled calls, whose tokens are cached separately. */
   #caeMemo: TokenMemo | undefined;
   readonly #onBackgroundTokenRefresh: OnBackgroundTokenRefresh | undefined;
-  /** What native code calls for this application; undefined if it calls nothing. */
+  /** The functions that native code calls for this application; undefined if there are none. */
   #callbacks: Callbacks | undefined;
   /** The environment that this application last used, and how many variables, from the front, determined the source. */
   #environment: EnvironmentSnapshot | undefined;

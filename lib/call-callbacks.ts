@@ -1,6 +1,6 @@
 /*
- * The callbacks of calls: loggers, observers of events, network clients and cache plug-ins. Each runs in the async context of the call
- * that its message belongs to, so that AsyncLocalStorage has the caller's store.
+ * The callbacks of calls: loggers, observers of events, network clients and cache plug-ins. Each runs in the async context
+ * of the call that its message belongs to, so that AsyncLocalStorage has the caller's store.
  */
 
 import type { AsyncResource } from "node:async_hooks";
@@ -14,7 +14,7 @@ import type {
 import { nodeRequire } from "./node-require.js";
 import { includes, promiseThen } from "./safe-objects.js";
 
-/** What native code calls for an application. None of these functions throws or rejects. */
+/** The functions that native code calls for an application. None of them throws or rejects. */
 export type Callbacks = {
   send?: (request: JsNetworkRequest) => Promise<JsNetworkResponse>;
   access?: (access: CacheAccess) => Promise<string | undefined>;

@@ -35,7 +35,7 @@ const BRAND = Symbol.for("managed-identity-native.ManagedIdentityError");
 /** Fields that an error has only if their values are known. */
 const OPTIONAL_FIELDS = ["statusCode", "errorNo", "source", "endpoint", "attempts", "retryAfterMs"] as const;
 
-/** What is known of an error: a caller's details, or native code's record. */
+/** The details of an error: a caller's, or native code's record. */
 type ErrorDetails = ManagedIdentityErrorDetails | Partial<JsFailure>;
 
 export class ManagedIdentityError extends AuthError {

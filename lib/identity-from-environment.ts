@@ -14,7 +14,7 @@ const OPTIONS: { readonly [type: string]: keyof ManagedIdentityIdParams | undefi
 const VARIABLE = "MANAGED_IDENTITY";
 const CLIENT_ID = "AZURE_CLIENT_ID";
 
-/** What reading an environment needs, so that the command line can use it without this package's classes. */
+/** Functions that are parameters, so that the command line can read an environment without this package's classes. */
 type Functions = {
   option(object: unknown, name: string): unknown;
   throwError(errorCode: string, errorMessage: string): never;

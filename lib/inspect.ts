@@ -7,7 +7,7 @@ import type { JsIdentity } from "./native-binding.js";
 
 const CLASS_NAME = "ManagedIdentityApplication";
 
-/** What is printed of an application. */
+/** The properties of an application that are printed. */
 type Description = { readonly identity: JsIdentity | null; readonly source: string };
 
 /** Returns the text. It never throws, because logging must not fail a program. */

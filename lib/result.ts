@@ -1,5 +1,5 @@
 /*
- * What a call resolves with, made of native code's records.
+ * The results of calls, made of native code's records.
  */
 
 import type { AccessToken, AuthenticationMetadata, AuthenticationResult } from "../index.js";

@@ -1,5 +1,5 @@
-// Runs the checks that take too long, or need too much, for `scripts/ci`: real browsers, other tools, other versions. The
-// workflow runs them nightly and before a release. `node scripts/ci-full.mjs NAME…` runs the named steps only.
+// Runs the checks that take too long, or need too much, for `scripts/ci`: real browsers, other tools, other versions. A
+// workflow runs them each night and for the tag of a release. `node scripts/ci-full.mjs NAME…` runs the named steps only.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -32,7 +32,7 @@ export function repositoryFields(repository, folder) {
   };
 }
 
-/** What is wrong with the manifests, in sentences: nothing if they all name `expected`, or any repository if it is absent. */
+/** Returns the faults of the manifests as sentences: none if all name `expected`, or any one repository if it is absent. */
 export function repositoryFaults(expected) {
   const { url } = readManifest("").repository;
   const [, named] = REPOSITORY_URL.exec(url) ?? [];

@@ -18,7 +18,7 @@ import type { Emulator, EmulatorOptions, Fault, RecordedRequest } from "managed-
  */
 export function useEmulatedIdentity(options?: EmulatedIdentityOptions): Promise<EmulatedIdentity>;
 
-/** The options of the emulator, except `clock`; and these. */
+/** The options of the emulator except `clock`, and the option `env`. */
 export interface EmulatedIdentityOptions extends Omit<EmulatorOptions, "clock" | "source"> {
   /** The source to emulate. Case and dashes are ignored. Default "AppService". */
   source?: EmulatorOptions["source"];
@@ -48,7 +48,7 @@ export interface EmulatedIdentity {
   hold(): () => void;
   /** Resolves when `count` requests have been received in total. Rejects if the identity is restored first. */
   waitForRequests(count: number): Promise<void>;
-  /** Removes this identity's tokens from the cache. Tokens from other endpoints, as other test workers use, stay. */
+  /** Removes this identity's tokens from the cache. Tokens from other endpoints, such as those of other workers, stay. */
   clearTokens(): void;
   /**
    * Restores the environment, removes this identity's tokens from the cache and closes the emulator. Later calls return

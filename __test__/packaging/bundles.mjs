@@ -1,5 +1,5 @@
-// A function, bundled in each way that docs/bundlers.md describes, and laid out in a folder as it would be deployed: the
-// bundle, and the packages or the add-on only where the bundle needs them.
+// Bundles a function in each way that docs/bundlers.md describes, into a folder with the files of a deployment: the bundle,
+// and the packages or the add-on only where the bundle needs them.
 
 import { execFile } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readdirSync } from "node:fs";
@@ -20,20 +20,20 @@ const ncc = join(
   "cli.js",
 );
 
-/** How each bundler makes a bundle of `entry` in `folder`; resolves with its path, fails if there is a warning. */
+/** Functions that bundle `entry` in `folder`. They resolve with the path of the bundle, and reject if there is a warning. */
 const bundlers = {
-  "esbuild, CommonJS": (entry, folder) => esbuilt(entry, folder, "cjs"),
-  "esbuild, ECMAScript modules": (entry, folder) => esbuilt(entry, folder, "esm"),
+  "esbuild, CommonJS": (entry, folder) => bundleWithEsbuild(entry, folder, "cjs"),
+  "esbuild, ECMAScript modules": (entry, folder) => bundleWithEsbuild(entry, folder, "esm"),
   "webpack, CommonJS": (entry, folder) =>
-    webpacked(entry, folder, { output: { filename: "function.js", library: { type: "commonjs2" } } }),
+    bundleWithWebpack(entry, folder, { output: { filename: "function.js", library: { type: "commonjs2" } } }),
   "webpack, ECMAScript modules": (entry, folder) =>
-    webpacked(entry, folder, {
+    bundleWithWebpack(entry, folder, {
       experiments: { outputModule: true },
       output: { filename: "function.mjs", module: true, library: { type: "module" } },
     }),
-  "rollup, CommonJS": (entry, folder) => rolledUp(entry, folder, "cjs"),
-  "rollup, ECMAScript modules": (entry, folder) => rolledUp(entry, folder, "es"),
-  "Vite SSR, all packages bundled": (entry, folder) => builtByVite(entry, folder, { noExternal: true }),
+  "rollup, CommonJS": (entry, folder) => bundleWithRollup(entry, folder, "cjs"),
+  "rollup, ECMAScript modules": (entry, folder) => bundleWithRollup(entry, folder, "es"),
+  "Vite SSR, all packages bundled": (entry, folder) => bundleWithVite(entry, folder, { noExternal: true }),
 };
 
 /** The files that are deployed with a bundle. */
@@ -42,35 +42,37 @@ const deployments = {
   "the add-on copied": { addon: true },
 };
 
-/** By name: how `entry` becomes the bundle in `folder`, which is returned, and what the bundle needs beside it. */
+/** By name: a function as above (`make`), and the files that are deployed with its bundle. */
 export const bundles = {
   "esbuild, the package external, CommonJS": {
     packages: true,
-    make: (entry, folder) => esbuilt(entry, folder, "cjs", { external: ["managed-identity-native"] }),
+    make: (entry, folder) =>
+      bundleWithEsbuild(entry, folder, "cjs", { external: ["managed-identity-native"] }),
   },
   "esbuild, the package external, ECMAScript modules": {
     packages: true,
-    make: (entry, folder) => esbuilt(entry, folder, "esm", { external: ["managed-identity-native"] }),
+    make: (entry, folder) =>
+      bundleWithEsbuild(entry, folder, "esm", { external: ["managed-identity-native"] }),
   },
   "webpack, the package external": {
     packages: true,
     make: (entry, folder) =>
-      webpacked(entry, folder, {
+      bundleWithWebpack(entry, folder, {
         externals: { "managed-identity-native": "commonjs managed-identity-native" },
         output: { filename: "function.js", library: { type: "commonjs2" } },
       }),
   },
   "rollup, the package external": {
     packages: true,
-    make: (entry, folder) => rolledUp(entry, folder, "es", ["managed-identity-native"]),
+    make: (entry, folder) => bundleWithRollup(entry, folder, "es", ["managed-identity-native"]),
   },
   "Vite SSR, the package external": {
     packages: true,
-    make: (entry, folder) => builtByVite(entry, folder, {}),
+    make: (entry, folder) => bundleWithVite(entry, folder, {}),
   },
   "ncc, the add-on copied": {
     make: async (entry, folder) => {
-      const script = entry.replace(/\.ts$/, ".js"); // Its own compiler does not know TypeScript 7.
+      const script = entry.replace(/\.ts$/, ".js"); // ncc's own compiler does not support TypeScript 7.
       await build({ entryPoints: [entry], outfile: script, format: "cjs", logLevel: "silent" });
       await run(process.execPath, [ncc, "build", script, "--out", folder, "--quiet"]);
       return join(folder, "index.js");
@@ -86,7 +88,7 @@ export const bundles = {
   ),
 };
 
-async function esbuilt(entry, folder, format, options) {
+async function bundleWithEsbuild(entry, folder, format, options) {
   const extension = format === "esm" ? ".mjs" : ".js";
   const { warnings } = await build({
     ...options,
@@ -103,7 +105,7 @@ async function esbuilt(entry, folder, format, options) {
   return join(folder, `function${extension}`);
 }
 
-async function webpacked(entry, folder, { output, ...options }) {
+async function bundleWithWebpack(entry, folder, { output, ...options }) {
   const compiler = webpack({
     ...options,
     mode: "production",
@@ -118,7 +120,7 @@ async function webpacked(entry, folder, { output, ...options }) {
   return join(folder, output.filename);
 }
 
-async function rolledUp(entry, folder, format, external = []) {
+async function bundleWithRollup(entry, folder, format, external = []) {
   const file = join(folder, format === "es" ? "function.mjs" : "function.js");
   const bundle = await rollup({
     input: await toJavaScript(entry, folder),
@@ -132,7 +134,7 @@ async function rolledUp(entry, folder, format, external = []) {
   return file;
 }
 
-async function builtByVite(entry, folder, ssr) {
+async function bundleWithVite(entry, folder, ssr) {
   const script = await toJavaScript(entry, folder);
   await viteBuild({
     root: dirname(script),

@@ -24,7 +24,7 @@ function leaves(field) {
 }
 
 /** Returns all files that the entries of a package refer to, as paths in `source`, including missing ones. */
-export function needed({ source, manifest }) {
+export function findNeededFiles({ source, manifest }) {
   const exists = (path) => existsSync(posix.join(source, path));
   const found = new Set();
   const visit = (path) => {
@@ -32,7 +32,7 @@ export function needed({ source, manifest }) {
     found.add(path);
     if (!exists(path) || !(CODE.test(path) || TYPES.test(path))) return;
     for (const [, reference] of readFileSync(posix.join(source, path), "utf8").matchAll(REFERENCE)) {
-      visit(resolved(posix.join(posix.dirname(path), reference), path, exists));
+      visit(resolveReference(posix.join(posix.dirname(path), reference), path, exists));
     }
     const types = path.replace(/\.([cm]?)js$/, ".d.$1ts");
     if (exists(types)) visit(types);
@@ -42,7 +42,7 @@ export function needed({ source, manifest }) {
 }
 
 /** The file that a reference means; in types, `./a.js` means `./a.d.ts`. */
-function resolved(path, from, exists) {
+function resolveReference(path, from, exists) {
   const typed = TYPES.test(from) ? [path.replace(/\.([cm]?)js$/, ".d.$1ts"), `${path}.d.ts`] : [];
   const candidates = [...typed, path, `${path}.js`, `${path}/index.js`];
   return candidates.find((candidate) => /\.\w+$/.test(candidate) && exists(candidate)) ?? path;
@@ -50,7 +50,7 @@ function resolved(path, from, exists) {
 
 /** Returns the packed files that are neither needed nor documents, and the needed ones that are not packed. */
 export function faults(packed) {
-  const wanted = needed(packed);
+  const wanted = findNeededFiles(packed);
   return {
     surplus: packed.files.filter((path) => !DOCUMENT.test(path) && !wanted.includes(path)),
     missing: wanted.filter((path) => !packed.files.includes(path)),

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
-import { needed } from "./contents.mjs";
+import { findNeededFiles } from "./contents.mjs";
 import { platformFolder, readManifest, root, skeletons } from "./packages.mjs";
 
 const run = promisify(execFile);
@@ -39,7 +39,9 @@ function project(t, { addOns = {}, isClone = false } = {}) {
   t.teardown(() => rmSync(folder, { recursive: true }));
   const modules = join(folder, "node_modules");
   const to = join(modules, whole.name);
-  for (const file of needed({ source: root, manifest: whole }).filter((path) => /\.m?js$/.test(path))) {
+  for (const file of findNeededFiles({ source: root, manifest: whole }).filter((path) =>
+    /\.m?js$/.test(path),
+  )) {
     mkdirSync(dirname(join(to, file)), { recursive: true });
     copyFileSync(join(root, file), join(to, file));
   }

@@ -7,7 +7,7 @@ import test from "ava";
 import { readManifest, root } from "./packages.mjs";
 
 /** The strings of a list in a TOML file. */
-function listed(file, name) {
+function readList(file, name) {
   const text = readFileSync(join(root, file), "utf8");
   const [, items] = text.match(new RegExp(`^${name} = \\[([^\\]]*)\\]`, "m"));
   return [...items.matchAll(/"([^"]+)"/g)].map(([, item]) => item).sort();
@@ -15,10 +15,10 @@ function listed(file, name) {
 
 test("the notices cover the crates of every platform", (t) => {
   const targets = [...readManifest(root).napi.targets].sort();
-  t.deepEqual(listed("about.toml", "targets"), targets);
-  t.deepEqual(listed("deny.toml", "targets"), targets);
+  t.deepEqual(readList("about.toml", "targets"), targets);
+  t.deepEqual(readList("deny.toml", "targets"), targets);
 });
 
 test("the notices accept every licence that cargo-deny allows", (t) => {
-  t.deepEqual(listed("about.toml", "accepted"), listed("deny.toml", "allow"));
+  t.deepEqual(readList("about.toml", "accepted"), readList("deny.toml", "allow"));
 });

@@ -1,4 +1,4 @@
-// What a release checks before it publishes: it runs on the tag of its version, and all manifests name its repository.
+// The checks of a release before it publishes: it runs on the tag of its version, and all manifests name its repository.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -25,7 +25,7 @@ const READ = [
   "src",
 ];
 
-async function written(script = root, env = {}) {
+async function writeSbom(script = root, env = {}) {
   const settings = { cwd: tmpdir(), env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 };
   const { stdout } = await run(process.execPath, [join(script, "scripts", "sbom.mjs")], settings);
   return stdout;
@@ -51,7 +51,7 @@ const cargoTest = testWith(test, "cargo");
 test.before(async (t) => {
   if (!has("cargo")) return;
   t.timeout(300_000); // cargo downloads the manifests of other platforms' crates, once.
-  text = await written();
+  text = await writeSbom();
   bom = JSON.parse(text);
 });
 
@@ -63,7 +63,7 @@ cargoTest("it is valid CycloneDX 1.6", async (t) => {
 
 cargoTest("it is the same each time, wherever it is written", async (t) => {
   t.is(
-    await written(root, { TZ: "Asia/Tokyo", LANG: "tr_TR.UTF-8", LC_ALL: "C", CARGO_TERM_COLOR: "always" }),
+    await writeSbom(root, { TZ: "Asia/Tokyo", LANG: "tr_TR.UTF-8", LC_ALL: "C", CARGO_TERM_COLOR: "always" }),
     text,
   );
 });
@@ -134,7 +134,7 @@ cargoTest("it states the hash of an add-on that is in its package's folder", asy
   const folder = copy(t);
   const addOn = join(root, own.main);
   cpSync(addOn, join(folder, "npm", platformFolder(), own.main));
-  const { components, serialNumber } = JSON.parse(await written(folder));
+  const { components, serialNumber } = JSON.parse(await writeSbom(folder));
   const content = createHash("sha512").update(readFileSync(addOn)).digest("hex");
   t.deepEqual(components.find(({ name }) => name === own.name).hashes, [{ alg: "SHA-512", content }]);
   t.deepEqual(

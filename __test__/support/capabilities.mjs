@@ -1,5 +1,5 @@
-// What tests need of a machine besides Node.js, each with a check. A test whose machine lacks something is skipped, its
-// title gets the reason, and scripts/run-specs.mjs counts the skipped tests at the end of a run.
+// The capabilities of a machine, besides Node.js, that tests need, each with a check. A test whose machine lacks one is
+// skipped, its title gets the reason, and scripts/run-specs.mjs counts the skipped tests at the end of a run.
 
 import { spawnSync } from "node:child_process";
 import { appendFileSync, existsSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What a user's tests do with a token and their runner's fake timers, for Vitest and for Jest. It is loaded within the
+// Steps of a user's tests with a token and their runner's fake timers, for Vitest and for Jest. The file is loaded within the
 // runner, so that `Date` and the timers are the ones that the runner replaces. The endpoint is the emulator, whose tokens
 // live for an hour.
 

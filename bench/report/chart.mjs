@@ -72,7 +72,7 @@ export function chart(metrics, { date, cpu, cores, node }) {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${ariaLabel}">
   <style>${STYLE}</style>
   ${text(0, 18, "Shorter is better", 'class="title"')}
-  ${text(WIDTH, 18, escaped(`${date}, ${cpu}, ${cores} cores, Node.js ${node}; each group has its own scale`), 'class="quiet" text-anchor="end"')}
+  ${text(WIDTH, 18, escapeXml(`${date}, ${cpu}, ${cores} cores, Node.js ${node}; each group has its own scale`), 'class="quiet" text-anchor="end"')}
   ${legend()}
   ${parts.join("\n  ")}
 </svg>
@@ -90,6 +90,6 @@ function text(x, y, content, attributes) {
   return `<text x="${Number(x.toFixed(1))}" y="${y}" ${attributes}>${content}</text>`;
 }
 
-function escaped(content) {
+function escapeXml(content) {
   return content.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { run, work } from "./process.mjs";
 
 /**
- * The arguments are the root, the folder of this script's work, the current directory, and the program. The root is
- * exchanged and not only changed, since no user namespace can be created in a chroot, and specs create some.
+ * The arguments are the root, the folder `target/platforms`, the current directory, and the program. `pivot_root` replaces
+ * the root of the namespace: in a chroot alone the specs could not create user namespaces.
  */
 const ENTER = `
 root=$1 work=$2 directory=$3

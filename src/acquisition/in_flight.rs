@@ -1,7 +1,7 @@
 //! An in-flight request: one series of HTTP requests whose result any number of callers wait for.
 //!
-//! It holds the state that the callers share: the deadline, the statistics and the status. Its
-//! [task](super::task) sends the requests and stores the token.
+//! It holds the state that the callers share: the deadline, the statistics and the status. The `task` module sends the
+//! requests and stores the token.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

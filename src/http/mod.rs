@@ -215,8 +215,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the connection to its pool. Call this only for a response that is what was expected: after any other
-    /// response the connection is not trusted.
+    /// Returns the connection to its pool. Call this only for an expected response: after any other response the
+    /// connection is not trusted.
     pub fn keep_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.keep();

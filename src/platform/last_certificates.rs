@@ -1,4 +1,4 @@
-//! Remembers the certificates of the file that was read last.
+//! Keeps the certificates of the file that was read last.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

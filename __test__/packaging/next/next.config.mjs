@@ -1,4 +1,4 @@
-// What docs/bundlers.md says: nothing for `next start`, and one option for a standalone server. The roots are named because
+// The configuration that docs/bundlers.md describes: nothing for `next start`, and one option for a standalone server. The roots are named because
 // this folder is in a repository with a lock file of its own.
 
 const roots = { outputFileTracingRoot: import.meta.dirname, turbopack: { root: import.meta.dirname } };

@@ -1,4 +1,4 @@
-// What the constructor takes, and what it must not.
+// The options that the constructor accepts, and those that it must reject.
 
 import {
   type INetworkModule,
@@ -49,7 +49,7 @@ new ManagedIdentityApplication({}, {});
 new ManagedIdentityApplication({ source: "imds" });
 // @ts-expect-error names of sources
 new ManagedIdentityApplication({ source: ["Imds", 1] });
-// @ts-expect-error an array is asked for
+// @ts-expect-error an array is required
 new ManagedIdentityApplication({ clientCapabilities: "CP1" });
 // @ts-expect-error an array of strings
 new ManagedIdentityApplication({ clientCapabilities: [1] });
@@ -79,13 +79,13 @@ new ManagedIdentityApplication({ system: { connectTimeout: "3s" } });
 new ManagedIdentityApplication({ system: { requestTimeout: true } });
 // @ts-expect-error a duration is a number
 new ManagedIdentityApplication({ system: { totalTimeout: [] } });
-// @ts-expect-error a boolean is asked for
+// @ts-expect-error a boolean is required
 new ManagedIdentityApplication({ system: { disableInternalRetries: "yes" } });
 // @ts-expect-error an object, not a number
 new ManagedIdentityApplication({ system: { retryOptions: 3 } });
 // @ts-expect-error a misspelt option
 new ManagedIdentityApplication({ system: { retryOptions: { maxRetryDelayMs: 1 } } });
-// @ts-expect-error a boolean is asked for
+// @ts-expect-error a boolean is required
 new ManagedIdentityApplication({ system: { enableAzureProxy: "true" } });
 // @ts-expect-error a client has both methods
 new ManagedIdentityApplication({ system: { networkClient: { sendGetRequestAsync: fetch } } });
@@ -95,5 +95,5 @@ new ManagedIdentityApplication({ system: { loggerOptions: { logLevel: "Info" } }
 new ManagedIdentityApplication({ system: { loggerOptions: { logLevel: 9 } } });
 // @ts-expect-error a callback gets a level first
 new ManagedIdentityApplication({ system: { loggerOptions: { loggerCallback: (_line: string) => {} } } });
-// @ts-expect-error under `exactOptionalPropertyTypes`, as in msal-node: an unset variable is no identity
+// @ts-expect-error under `exactOptionalPropertyTypes`, as in msal-node: an unset variable is not an id
 new ManagedIdentityApplication({ managedIdentityIdParams: { userAssignedClientId: process.env.CLIENT_ID } });

@@ -129,9 +129,9 @@ if (isManagedIdentityError(caught)) {
   caught.code;
 }
 
-// @ts-expect-error a code is asked for
+// @ts-expect-error a code is required
 new AuthError();
-// @ts-expect-error a correlation id is asked for
+// @ts-expect-error a correlation id is required
 new ManagedIdentityError("code");
 // @ts-expect-error the words belong to the code
 new ManagedIdentityError("code", "correlation", "words");

@@ -1,4 +1,4 @@
-// What `acquireToken` takes and resolves with, and what it must not take.
+// The requests that `acquireToken` accepts, its results, and the requests that it must reject.
 
 import {
   type AuthenticationResult,
@@ -33,7 +33,7 @@ const bearer: () => Promise<string> = app.bearerToken(resource);
 app.bearerToken(resource, null);
 app.bearerToken(resource, { timeout: 5_000, abortSignal: AbortSignal.timeout(1_000) });
 const password: string = await bearer();
-// Where drivers take a function that they give arguments of their own.
+// Drivers accept it as a function to which they pass arguments of their own.
 const provider: (options: { signal: AbortSignal }) => Promise<string> = bearer;
 // @ts-expect-error the resource is the first parameter
 app.bearerToken(resource, { resource });
@@ -41,10 +41,10 @@ app.bearerToken(resource, { resource });
 app.bearerToken(resource, { signal: AbortSignal.timeout(1_000) });
 // @ts-expect-error options, not a number
 app.bearerToken(resource, 5_000);
-// @ts-expect-error a resource is asked for
+// @ts-expect-error a resource is required
 app.bearerToken();
 
-// @ts-expect-error nothing asked for
+// @ts-expect-error a request is required
 await app.acquireToken();
 // @ts-expect-error not a number
 await app.acquireToken(5);
@@ -60,7 +60,7 @@ await app.acquireToken({});
 await app.acquireToken({ resource: 5 });
 // @ts-expect-error a resource is not optional
 await app.acquireToken({ resource: undefined });
-// @ts-expect-error a boolean is asked for
+// @ts-expect-error a boolean is required
 await app.acquireToken({ resource, forceRefresh: "yes" });
 // @ts-expect-error claims are a JSON string
 await app.acquireToken({ resource, claims: {} });
@@ -71,7 +71,7 @@ await app.acquireToken({ resource, abortSignal: new AbortController() });
 // @ts-expect-error a misspelt field
 await app.acquireToken({ resource, signal: AbortSignal.timeout(1_000) });
 const withSignal = { resource, signal: AbortSignal.timeout(1_000) };
-// @ts-expect-error nor in a variable, where no other excess field is noticed
+// @ts-expect-error a misspelt field in a variable too, where TypeScript accepts other excess fields
 await app.acquireToken(withSignal);
 // @ts-expect-error a misspelt field
 await app.acquireToken({ scope: resource });

@@ -1,4 +1,4 @@
-// An application wherever the Azure SDK wants a credential.
+// An application wherever the Azure SDK accepts a credential.
 
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/core-auth";
 import { isTokenCredential } from "@azure/core-auth";
@@ -21,7 +21,7 @@ export const policy = bearerTokenAuthenticationPolicy({
   scopes: "https://storage.azure.com/.default",
 });
 
-// A wrapper that a user might write around one: what a client asks for is passed on, what it gets comes back.
+// A wrapper that a user might write around a credential: it passes on the arguments and returns the result.
 export class Counting implements TokenCredential {
   calls = 0;
 
@@ -39,7 +39,7 @@ const credential: TokenCredential = application;
 // @ts-expect-error another credential may have none
 (await credential.getToken("https://vault.azure.net")).token;
 
-// The SDK's own test takes one, and an error that says that there is no identity is one of ours.
+// The SDK's own type guard accepts an application, and its error without an identity is a ManagedIdentityError.
 export const isCredential: boolean = isTokenCredential(application);
 export function whyUnavailable(error: unknown): string | undefined {
   if (!(error instanceof CredentialUnavailableError)) return undefined;

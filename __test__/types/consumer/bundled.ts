@@ -1,4 +1,4 @@
-// What a bundler takes: no file extensions, one module format.
+// A module for a bundler: no file extensions, one module format.
 
 import * as namespace from "managed-identity-native";
 import { AuthError, LogLevel, ManagedIdentityApplication } from "managed-identity-native";

@@ -29,7 +29,7 @@ stands<ours.AuthenticationResult, msal.AuthenticationResult>();
 stands<msal.AccountInfo, ours.AccountInfo>();
 stands<ours.AccountInfo, msal.AccountInfo>();
 
-// The same fields, none missing, and but for `metadata` none added.
+// The same fields: none is missing, and only `metadata` is added.
 stands<keyof msal.AuthenticationResult, Exclude<keyof ours.AuthenticationResult, "metadata">>();
 stands<keyof ours.AuthenticationResult, keyof msal.AuthenticationResult>();
 stands<keyof ours.AccountInfo, keyof msal.AccountInfo>();
@@ -39,7 +39,7 @@ stands<keyof ours.ManagedIdentityIdParams, keyof msal.ManagedIdentityIdParams>()
 stands<keyof ours.NodeSystemOptions, keyof msal.NodeSystemOptions>();
 stands<keyof ours.LoggerOptions, keyof MsalLoggerOptions>();
 stands<keyof ours.ManagedIdentityRequestParams, keyof msal.ManagedIdentityRequestParams>();
-// @ts-expect-error `performanceClient`, msal-node's own telemetry, is not ours to hand out
+// @ts-expect-error `performanceClient`, msal-node's own telemetry, is not part of this package
 stands<keyof ours.NetworkRequestOptions, keyof msal.NetworkRequestOptions>();
 
 // Network client

@@ -24,9 +24,12 @@ const fromAz: TokenFunction[] = [
   azureCliTokens({ tenantId: "contoso.onmicrosoft.com", timeout: 1 }),
 ];
 const options: EmulatorOptions = { source: "imds", tokens: later, anyIdentity: true };
-// A source may be what getManagedIdentitySource() says, or nearly.
+// A source may have the name that getManagedIdentitySource() returns.
 export const named: EmulatorOptions[] = [{ source: "AppService" }, { source: "DefaultToImds" }];
-export const told: EmulatorOptions = { source: "Imds", onUnknownIdentity: (id: string) => console.log(id) };
+export const withCallback: EmulatorOptions = {
+  source: "Imds",
+  onUnknownIdentity: (id: string) => console.log(id),
+};
 const endpoint: Emulator = await startEmulator({ ...options, tokens: fromAz[0] ?? atOnce });
 await endpoint.close();
 
@@ -34,19 +37,19 @@ export { given };
 
 // @ts-expect-error: a token needs its expiry
 export const withoutExpiry: TokenFunction = () => ({ accessToken: "a" });
-// @ts-expect-error: an expiry is no text
+// @ts-expect-error: an expiry is a Date, not a string
 export const withText: TokenFunction = async () => ({ accessToken: "a", expiresOn: "2030-01-01" });
-// @ts-expect-error: a token is no text by itself
+// @ts-expect-error: a token is an object, not a string
 export const bare: TokenFunction = () => "a";
 // @ts-expect-error: tokens come from a function
 export const object: EmulatorOptions = { source: "imds", tokens: { accessToken: "a" } };
-// @ts-expect-error: no host is called so
-export const nobody: EmulatorOptions = { source: "Iis" };
+// @ts-expect-error: an unknown source
+export const unknownSource: EmulatorOptions = { source: "Iis" };
 // @ts-expect-error: true or false
 export const any: EmulatorOptions = { source: "imds", anyIdentity: "yes" };
 // @ts-expect-error: there is no such option of az
 export const unknown = azureCliTokens({ subscription: "a" });
 export function changes(request: TokenRequest): void {
-  // @ts-expect-error: what a client asked for is not to be changed
+  // @ts-expect-error: the fields of a request are read-only
   request.resource = "b";
 }

@@ -1,4 +1,4 @@
-// The types of the testing kit: what a test may write, and what is an error.
+// The types of the testing kit: what compiles, and what must not.
 
 import type { RecordedRequest } from "managed-identity-native/emulator";
 import {

@@ -82,7 +82,7 @@ pub struct RetryLoop<'a> {
     pub transport: &'a dyn Transport,
     /// The limits of the endpoint.
     pub limiter: &'a EndpointLimiter,
-    /// What is retried, and when; `None` disables retries.
+    /// The failures that are retried, with their delays; `None` disables retries.
     pub policy: Option<&'static RetryPolicy>,
     /// The caller's options, which replace numbers of the policy.
     pub retry_options: RetryOptions,

@@ -1,4 +1,4 @@
-// What every page of Next.js is in.
+// The root layout, which Next.js requires: it contains every page.
 
 import { createElement } from "react";
 

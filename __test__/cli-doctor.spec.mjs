@@ -439,44 +439,47 @@ test("one variable of a source is missing: the advice names both", async (t) => 
   t.false((await advice({})).some((sentence) => /also needs/.test(sentence)));
 });
 
-test("variables with unexpected values: only their length is shown", async (t) => {
-  const secret = "S3cr3tS3cr3tS3cr3tS3cr3tS3cr3t";
-  const env = {
-    IDENTITY_ENDPOINT: `http://user:${secret}@127.0.0.1:1/path?code=${secret}#${secret}`,
-    MSI_ENDPOINT: secret,
-    MSI_SECRET: "",
-    AZURE_CLIENT_ID: secret,
-    AZURE_TENANT_ID: `${secret}.${secret}~`,
-    DEFAULT_IDENTITY_CLIENT_ID: secret,
-    AZURE_FEDERATED_TOKEN_FILE: secret,
-    AZURE_AUTHORITY_HOST: `data:${secret}`,
-    HTTPS_PROXY: `http://${secret}:${secret}@127.0.0.1:1`,
-    https_proxy: `//user:${secret}@127.0.0.1`,
-    NO_PROXY: secret,
-    IMDS_ENDPOINT: `http://127.0.0.1:1/${"a".repeat(300)}${secret}`,
-    IDENTITY_SERVER_THUMBPRINT: secret,
-  };
-  const report = await runJson(t, env);
-  const shown = Object.fromEntries(report.variables.map(({ name, value }) => [name, value]));
-  const measured = `set, ${secret.length} characters`;
-  t.like(shown, {
-    IDENTITY_ENDPOINT: "http://127.0.0.1:1/path (omitted: user info, query, fragment)",
-    MSI_ENDPOINT: `${measured}, not an http or https URL`,
-    MSI_SECRET: "set, but empty: counts as not set",
-    AZURE_CLIENT_ID: `${measured}, not in the format of an id`,
-    AZURE_TENANT_ID: "set, 62 characters, not in the format of an id",
-    DEFAULT_IDENTITY_CLIENT_ID: `${measured}, not in the format of an id`,
-    AZURE_FEDERATED_TOKEN_FILE: `${measured}, not an absolute path`,
-    AZURE_AUTHORITY_HOST: "set, 35 characters, not an http or https URL",
-    HTTPS_PROXY: "http://127.0.0.1:1/ (omitted: user info)",
-    https_proxy: "set, 47 characters, not an http or https URL",
-    NO_PROXY: measured,
-    IMDS_ENDPOINT: "set, 349 characters",
-    IDENTITY_SERVER_THUMBPRINT: `${measured}, not in the format of an id`,
-  });
-  t.false(JSON.stringify(report).includes(secret));
-  t.false((await runText(t, env)).text.includes(secret));
-});
+testWith(test, "case-sensitive variables")(
+  "variables with unexpected values: only their length is shown",
+  async (t) => {
+    const secret = "S3cr3tS3cr3tS3cr3tS3cr3tS3cr3t";
+    const env = {
+      IDENTITY_ENDPOINT: `http://user:${secret}@127.0.0.1:1/path?code=${secret}#${secret}`,
+      MSI_ENDPOINT: secret,
+      MSI_SECRET: "",
+      AZURE_CLIENT_ID: secret,
+      AZURE_TENANT_ID: `${secret}.${secret}~`,
+      DEFAULT_IDENTITY_CLIENT_ID: secret,
+      AZURE_FEDERATED_TOKEN_FILE: secret,
+      AZURE_AUTHORITY_HOST: `data:${secret}`,
+      HTTPS_PROXY: `http://${secret}:${secret}@127.0.0.1:1`,
+      https_proxy: `//user:${secret}@127.0.0.1`,
+      NO_PROXY: secret,
+      IMDS_ENDPOINT: `http://127.0.0.1:1/${"a".repeat(300)}${secret}`,
+      IDENTITY_SERVER_THUMBPRINT: secret,
+    };
+    const report = await runJson(t, env);
+    const shown = Object.fromEntries(report.variables.map(({ name, value }) => [name, value]));
+    const measured = `set, ${secret.length} characters`;
+    t.like(shown, {
+      IDENTITY_ENDPOINT: "http://127.0.0.1:1/path (omitted: user info, query, fragment)",
+      MSI_ENDPOINT: `${measured}, not an http or https URL`,
+      MSI_SECRET: "set, but empty: counts as not set",
+      AZURE_CLIENT_ID: `${measured}, not in the format of an id`,
+      AZURE_TENANT_ID: "set, 62 characters, not in the format of an id",
+      DEFAULT_IDENTITY_CLIENT_ID: `${measured}, not in the format of an id`,
+      AZURE_FEDERATED_TOKEN_FILE: `${measured}, not an absolute path`,
+      AZURE_AUTHORITY_HOST: "set, 35 characters, not an http or https URL",
+      HTTPS_PROXY: "http://127.0.0.1:1/ (omitted: user info)",
+      https_proxy: "set, 47 characters, not an http or https URL",
+      NO_PROXY: measured,
+      IMDS_ENDPOINT: "set, 349 characters",
+      IDENTITY_SERVER_THUMBPRINT: `${measured}, not in the format of an id`,
+    });
+    t.false(JSON.stringify(report).includes(secret));
+    t.false((await runText(t, env)).text.includes(secret));
+  },
+);
 
 test("a secret inside a URL: is redacted", async (t) => {
   const endpoint = await startEndpoint(t);

@@ -431,12 +431,16 @@ for (const [condition, env, name] of [
     "no_proxy",
   ],
 ]) {
-  test.serial(`WorkloadIdentity with ${condition}: the emulator is exempt from the proxy`, async (t) => {
-    const { variables } = await serve(t, ["--source", "WorkloadIdentity"], { env });
-    t.is(variables[name], [env[name], "127.0.0.1"].filter(Boolean).join(","));
-    const token = await run(t, ["token", "--resource=api://a"], { env: { ...env, ...variables } });
-    t.is(token.code, 0, token.stderr);
-  });
+  const capabilities = name === "no_proxy" ? ["case-sensitive variables"] : [];
+  testWith(test.serial, ...capabilities)(
+    `WorkloadIdentity with ${condition}: the emulator is exempt from the proxy`,
+    async (t) => {
+      const { variables } = await serve(t, ["--source", "WorkloadIdentity"], { env });
+      t.is(variables[name], [env[name], "127.0.0.1"].filter(Boolean).join(","));
+      const token = await run(t, ["token", "--resource=api://a"], { env: { ...env, ...variables } });
+      t.is(token.code, 0, token.stderr);
+    },
+  );
 }
 
 for (const shell of ["bash", "sh"]) {

@@ -210,7 +210,8 @@ test("the documented table has every situation", (t) => {
 });
 
 for (const { situation, code, movesOn } of configuredRows) {
-  test(`${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
+  const capabilities = situation === "no connection is accepted in time" ? ["unanswered connections"] : [];
+  testWith(test, ...capabilities)(`${situation}: a chain ${movesOn ? "moves on" : "stops"}`, async (t) => {
     const entry = SITUATIONS[situation];
     const { credential, memoized, plain } = await errorsOf(t, code ?? entry[0], entry);
     assertChainStops(t, plain);

@@ -17,6 +17,8 @@ const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
 const CHECKS = {
   /** Processes can be stopped and notified. Windows can only end them. */
   signals: () => (isWindows ? "Windows ends processes only" : undefined),
+  /** `https_proxy` and `HTTPS_PROXY` are two variables. */
+  "case-sensitive variables": () => (isWindows ? "names of variables have no case on Windows" : undefined),
   /** The limits of `ulimit`. */
   "resource limits": () => whyNot(["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]),
   "file permissions": () => (process.getuid === undefined ? "files have no mode and owner here" : undefined),
@@ -30,11 +32,12 @@ const CHECKS = {
   /** A terminal for a program: `script` of util-linux. That of BSD and macOS has other options. */
   "util-linux script": () => whyNotRun(["script", "--quiet", "--return", "--command", "true", "/dev/null"]),
 
-  "/proc": () => (existsSync("/proc/self/task") ? undefined : "no /proc"),
+  // Under Wine the path exists, and is that of the host.
+  "/proc": () => (!isWindows && existsSync("/proc/self/task") ? undefined : "no /proc"),
   /** Reading the memory of a process. Under AddressSanitizer it maps more than the machine has. */
   "/proc/pid/mem": () => {
     if (isSanitized) return "not under AddressSanitizer";
-    return existsSync("/proc/self/mem") ? undefined : "no /proc/self/mem";
+    return isLinux && existsSync("/proc/self/mem") ? undefined : "no /proc/self/mem";
   },
   /** Directories of the test's own in place of Azure Arc's. */
   "mount namespaces": () => linuxOnly() ?? whyNot(namespaceCommand),

@@ -13,7 +13,9 @@ import { work } from "./process.mjs";
 const NAME_SERVER = join(work, "name-server.mjs");
 /** Bookworm's musl 1.2.3 crashes Node.js 24 at its start. */
 const RELEASE = "trixie";
-/** The tools that specs start, beside the C library. */
+const GCC = '#!/bin/sh\nREALGCC=x86_64-linux-gnu-gcc exec musl-gcc "$@"\n';
+const LIBRARY = ["base-files", "musl", "musl-dev", "musl-tools"];
+/** The tools that specs start. */
 const TOOLS = [
   "bash",
   "bsdutils",
@@ -24,23 +26,24 @@ const TOOLS = [
   "git",
   "grep",
   "iproute2",
-  "libc6-dev",
+  "mount",
 ];
-const MORE_TOOLS = ["mount", "openssl", "procps", "sed", "tar", "util-linux", "util-linux-extra"];
+const MORE_TOOLS = ["openssl", "procps", "sed", "tar", "util-linux", "util-linux-extra"];
 
 export function prepare(platform) {
-  const folder = unpackPackages("musl-root", ["base-files", "musl", ...TOOLS, ...MORE_TOOLS], {
-    release: RELEASE,
-  });
+  const packages = [...LIBRARY, ...TOOLS, ...MORE_TOOLS];
+  const folder = unpackPackages("musl-root", packages, { release: RELEASE });
   const { version, executable, libraries } = installNode(platform.name);
   // Node.js, napi's loader and npm find out by these files which C library is there.
-  for (const path of ["usr/lib/libc.musl-x86_64.so.1", "usr/bin/node", "usr/bin/npm"])
+  for (const path of ["usr/lib/libc.musl-x86_64.so.1", "usr/bin/gcc", "usr/bin/node", "usr/bin/npm"])
     rmSync(join(folder, path), { force: true });
   symlinkSync("ld-musl-x86_64.so.1", join(folder, "usr/lib/libc.musl-x86_64.so.1"));
   rmSync(join(folder, "usr/bin/ldd"), { force: true });
   writeFileSync(join(folder, "usr/bin/ldd"), "#!/bin/sh\necho 'musl libc (x86_64)' >&2\nexit 1\n", {
     mode: 0o755,
   });
+  // Libraries that specs compile are for Node.js, and so for musl.
+  writeFileSync(join(folder, "usr/bin/gcc"), GCC, { mode: 0o755 });
   symlinkSync(executable, join(folder, "usr/bin/node"));
   const npm = join(executable, "../../lib/node_modules/npm/bin/npm-cli.js");
   chmodSync(npm, 0o755);

@@ -227,7 +227,8 @@ async function explainForeignLockFile() {
   const project = newProject();
   const npm = [join(tools, "node_modules", "npm", "bin", "npm-cli.js")];
   const options = { cwd: project, env: environmentOf(project, { executable: process.execPath }) };
-  const settings = [`--registry=${registry.url}`, "--no-audit", "--no-fund"];
+  // Under `npm run --silent` npm inherits a log level that hides its errors.
+  const settings = [`--registry=${registry.url}`, "--no-audit", "--no-fund", "--loglevel=warn"];
   const other = platformFolder() === "darwin-arm64" ? "linux-x64-gnu" : "darwin-arm64";
   const [os, cpu] = other.split("-");
   const install = [...npm, "install", `${NAME}@${version}`, `--os=${os}`, `--cpu=${cpu}`, ...settings];

@@ -21,6 +21,7 @@ mod resource_aliases;
 mod resource_check;
 mod source_files;
 mod state;
+mod store;
 mod store_decision;
 mod task;
 mod trigger;

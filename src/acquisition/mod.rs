@@ -19,6 +19,7 @@ pub mod probe;
 mod reporting;
 mod resource_aliases;
 mod resource_check;
+mod running_tasks;
 mod source_files;
 mod state;
 mod store;

@@ -6,7 +6,7 @@
 import { VERSION } from "../lib/version.js";
 import { parseArguments } from "./arguments.js";
 import { SERVE_DETACHED, type StartMessage } from "./detached-protocol.js";
-import { CliError, UsageError } from "./errors.js";
+import { CliError, InstallationError, UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
 import { commandHelp, overview } from "./help.js";
 import type { Command } from "./options.js";
@@ -46,7 +46,7 @@ async function main([first, ...rest]: readonly string[]): Promise<number> {
     return EXIT.usage;
   }
   const name = commandName(first);
-  const command = await LOADERS[name]();
+  const command = await loadCommand(name);
   try {
     const { values, rest: following } = parseArguments(rest, command);
     if (values.help) return print(commandHelp(name, SUMMARIES[name], command, outputWidth(process.stdout)));
@@ -60,7 +60,16 @@ async function main([first, ...rest]: readonly string[]): Promise<number> {
 async function help(argument: string | undefined): Promise<number> {
   if (argument === undefined) return print(overview(SUMMARIES, outputWidth(process.stdout)));
   const name = commandName(argument);
-  return print(commandHelp(name, SUMMARIES[name], await LOADERS[name](), outputWidth(process.stdout)));
+  return print(commandHelp(name, SUMMARIES[name], await loadCommand(name), outputWidth(process.stdout)));
+}
+
+/** Loads a command, and with it the add-on. */
+async function loadCommand(name: CommandName): Promise<Command> {
+  try {
+    return await LOADERS[name]();
+  } catch (error) {
+    throw error instanceof Error ? new InstallationError(error.message, { cause: error }) : error;
+  }
 }
 
 function commandName(argument: string): CommandName {
@@ -93,12 +102,18 @@ function reportError(error: unknown): number {
     process.stderr.write(`${PROGRAM}: ${error instanceof Error ? (error.stack ?? error) : error}\n`);
     return EXIT.failure;
   }
-  process.stderr.write(`${wrap(`${PROGRAM}: ${error.message}`, outputWidth(process.stderr)).join("\n")}\n`);
+  // The lines of a remedy are commands to copy.
+  const width = error instanceof InstallationError ? Number.POSITIVE_INFINITY : outputWidth(process.stderr);
+  process.stderr.write(`${wrap(withProgramName(error.message), width).join("\n")}\n`);
   if (error instanceof UsageError) {
     const command = error.command === undefined ? "" : ` ${error.command}`;
     process.stderr.write(`Try: ${PROGRAM}${command} --help\n`);
   }
   return error.exitCode;
+}
+
+function withProgramName(message: string): string {
+  return message.startsWith(PROGRAM) ? message : `${PROGRAM}: ${message}`;
 }
 
 if (process.argv[2] === SERVE_DETACHED && process.send !== undefined) {

@@ -9,9 +9,10 @@ import { SERVE_DETACHED, type StartMessage } from "./detached-protocol.js";
 import { CliError, InstallationError, UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
 import { commandHelp, overview } from "./help.js";
+import { printMessage } from "./messages.js";
 import type { Command } from "./options.js";
 import { suggestion } from "./suggestions.js";
-import { outputWidth, wrap } from "./terminal.js";
+import { outputWidth } from "./terminal.js";
 
 const SUMMARIES = {
   doctor: "find out which source provides tokens here, and why it fails",
@@ -102,18 +103,16 @@ function reportError(error: unknown): number {
     process.stderr.write(`${PROGRAM}: ${error instanceof Error ? (error.stack ?? error) : error}\n`);
     return EXIT.failure;
   }
-  // The lines of a remedy are commands to copy.
-  const width = error instanceof InstallationError ? Number.POSITIVE_INFINITY : outputWidth(process.stderr);
-  process.stderr.write(`${wrap(withProgramName(error.message), width).join("\n")}\n`);
+  if (error instanceof InstallationError) {
+    process.stderr.write(`${error.message}\n`); // It begins with the package's name, and its commands are to be copied.
+  } else {
+    printMessage(error.message);
+  }
   if (error instanceof UsageError) {
     const command = error.command === undefined ? "" : ` ${error.command}`;
     process.stderr.write(`Try: ${PROGRAM}${command} --help\n`);
   }
   return error.exitCode;
-}
-
-function withProgramName(message: string): string {
-  return message.startsWith(PROGRAM) ? message : `${PROGRAM}: ${message}`;
 }
 
 if (process.argv[2] === SERVE_DETACHED && process.send !== undefined) {

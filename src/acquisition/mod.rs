@@ -9,6 +9,7 @@ mod client;
 mod clock_skew;
 mod context;
 mod fail_fast;
+mod flush;
 pub mod in_flight;
 mod long_responses;
 mod lookup;

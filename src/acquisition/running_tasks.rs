@@ -1,23 +1,14 @@
-//! The acquisition tasks that have not ended, for [`TokenClient::flush`].
+//! The acquisition tasks that have not ended, for `TokenClient::flush`.
 //!
 //! A task can outlive its callers: a background refresh has none, and a token is written to a slow persistent cache after
 //! its callers have it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::client::TokenClient;
-use crate::error::Error;
-use crate::http::timer::timeout_at;
 use crate::locking::lock;
-use crate::options::UntypedValue;
-
-/// The default time limit of a flush. App Service on Linux waits 5 s between SIGTERM and SIGKILL.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tasks that have not ended, by the sequence number of their requests. The channel of a task closes when it ends.
 #[derive(Default)]
@@ -42,7 +33,7 @@ impl RunningTasks {
     }
 
     /// Returns a future that waits for the end of the present tasks; `None` if there are none.
-    fn ended(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+    pub(super) fn ended(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
         let tasks: Vec<_> = lock(&self.0).values().cloned().collect();
         (!tasks.is_empty()).then_some(async move {
             for mut task in tasks {
@@ -56,19 +47,5 @@ impl RunningTasks {
 impl Drop for RunningTask {
     fn drop(&mut self) {
         lock(&self.tasks.0).remove(&self.sequence);
-    }
-}
-
-impl TokenClient {
-    /// Returns a future that waits for the acquisitions that are under way, with their writes to persistent caches, and
-    /// that resolves with whether all of them ended within the time limit; `None` if none is under way. Only an invalid
-    /// `timeout` is an error.
-    pub fn flush(
-        &self,
-        timeout: &UntypedValue,
-    ) -> Result<Option<impl Future<Output = bool> + Send + use<>>, Error> {
-        let deadline = Instant::now() + timeout.as_millis("timeout")?.unwrap_or(FLUSH_TIMEOUT);
-        let ended = self.running_tasks.ended();
-        Ok(ended.map(|ended| async move { timeout_at(deadline, ended).await.is_some() }))
     }
 }

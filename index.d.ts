@@ -1578,7 +1578,10 @@ export type ManagedIdentitySourceNames =
  * @see https://nodejs.org/api/diagnostics_channel.html
  */
 export interface DiagnosticsChannels {
-  /** A call of `acquireToken` or `getToken` starts. */
+  /**
+   * A call of `acquireToken` or `getToken` starts. A store that is bound to this channel (`channel.bindStore`) is in effect
+   * for the start of the call, and for the events and callbacks of what it starts.
+   */
   "managed-identity-native:acquire:start": AcquireMessage;
   /** The call ends; the message is the same object, completed. */
   "managed-identity-native:acquire:end": AcquireMessage;

@@ -4,18 +4,18 @@
  * Records spans and metrics of this package with OpenTelemetry, until the returned function is called.
  *
  * The caller passes the API, so that this package does not depend on it: `trace` for spans, `metrics` for metrics, or
- * both. The providers can be registered before or after the call. The module `@opentelemetry/api` as a whole will do, too:
- * it has all the fields.
+ * both. The whole module `@opentelemetry/api` has all the fields, too. The providers can be registered before or after the
+ * call.
  *
  * - Each call of `acquireToken` or `getToken` is a span, `acquire token`, below the span that is active in the caller.
  * - Each HTTP request is a client span below the span of the call that started it, with the attributes of OpenTelemetry's
- *   semantic conventions for HTTP. Calls that joined the request do not have it below them.
+ *   semantic conventions for HTTP. It is not below the spans of other calls that wait for the same request.
  * - Each background refresh is a span, `refresh token`, below the span of the call that started it.
  * - The metrics are the histograms `http.client.request.duration` and `managed_identity.acquire.duration`, and the
  *   counter `managed_identity.background_refreshes`.
  *
- * No attribute contains a token, a secret or the query of a URL. docs/observability.md lists all of them. The events that
- * it converts are those of the worker thread that calls it. Loads neither the add-on nor another package.
+ * No attribute contains a token, a secret or the query of a URL. docs/observability.md lists all of them. Each worker
+ * thread records its own calls, and only after it has called `subscribe`. Neither the add-on nor another package is loaded.
  *
  * @param options - The API, and the providers if they are not the registered ones. Calling it again with the same ones
  * does not record anything twice; the recording then ends when each returned function has been called.
@@ -30,9 +30,9 @@ export function subscribe(options: OpenTelemetryOptions): () => void;
 
 /** The parts of OpenTelemetry that `subscribe` uses. */
 export interface OpenTelemetryOptions {
-  /** `trace` of `@opentelemetry/api`. Default: no spans. */
+  /** `trace` of `@opentelemetry/api`. Default: no spans without a `tracerProvider`. */
   trace?: OpenTelemetryTrace | undefined;
-  /** `metrics` of `@opentelemetry/api`. Default: no metrics. */
+  /** `metrics` of `@opentelemetry/api`. Default: no metrics without a `meterProvider`. */
   metrics?: OpenTelemetryMetrics | undefined;
   /**
    * `context` of `@opentelemetry/api`, so that span processors see the caller's baggage on the spans of requests and
@@ -48,18 +48,18 @@ export interface OpenTelemetryOptions {
   meterProvider?: OpenTelemetryMeterProvider | undefined;
 }
 
-/** What is used of `TraceAPI` of `@opentelemetry/api`. */
+/** The part of `TraceAPI` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryTrace {
   getTracerProvider(): OpenTelemetryTracerProvider;
   setSpan(context: OpenTelemetryContext, span: OpenTelemetrySpan): OpenTelemetryContext;
 }
 
-/** What is used of `MetricsAPI` of `@opentelemetry/api`. */
+/** The part of `MetricsAPI` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryMetrics {
   getMeterProvider(): OpenTelemetryMeterProvider;
 }
 
-/** What is used of `ContextAPI` of `@opentelemetry/api`. */
+/** The part of `ContextAPI` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryContextApi {
   active(): OpenTelemetryContext;
 }
@@ -71,12 +71,12 @@ export interface OpenTelemetryContext {
   deleteValue(key: symbol): OpenTelemetryContext;
 }
 
-/** What is used of `TracerProvider` of `@opentelemetry/api`. */
+/** The part of `TracerProvider` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryTracerProvider {
   getTracer(name: string, version?: string): OpenTelemetryTracer;
 }
 
-/** What is used of `Tracer` of `@opentelemetry/api`. */
+/** The part of `Tracer` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryTracer {
   startSpan(
     name: string,
@@ -89,7 +89,7 @@ export interface OpenTelemetryTracer {
   ): OpenTelemetrySpan;
 }
 
-/** What is used of `Span` of `@opentelemetry/api`. */
+/** The part of `Span` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetrySpan {
   setAttributes(attributes: OpenTelemetryAttributes): unknown;
   addEvent(name: string, attributes?: OpenTelemetryAttributes): unknown;
@@ -98,12 +98,12 @@ export interface OpenTelemetrySpan {
   isRecording(): boolean;
 }
 
-/** What is used of `MeterProvider` of `@opentelemetry/api`. */
+/** The part of `MeterProvider` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryMeterProvider {
   getMeter(name: string, version?: string): OpenTelemetryMeter;
 }
 
-/** What is used of `Meter` of `@opentelemetry/api`. */
+/** The part of `Meter` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryMeter {
   createHistogram(
     name: string,
@@ -116,12 +116,12 @@ export interface OpenTelemetryMeter {
   createCounter(name: string, options?: { description?: string; unit?: string }): OpenTelemetryCounter;
 }
 
-/** What is used of `Histogram` of `@opentelemetry/api`. */
+/** The part of `Histogram` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryHistogram {
   record(value: number, attributes?: OpenTelemetryAttributes): void;
 }
 
-/** What is used of `Counter` of `@opentelemetry/api`. */
+/** The part of `Counter` of `@opentelemetry/api` that is used. */
 export interface OpenTelemetryCounter {
   add(value: number, attributes?: OpenTelemetryAttributes): void;
 }

@@ -64,7 +64,7 @@ export class Recorder {
     ["managed-identity-native:retry", (message) => this.#onRetry(message as RetryMessage)],
     ["managed-identity-native:refresh", (message) => this.#onRefresh(message as RefreshMessage)],
   ];
-  /** The provider that was last used, and what it gave. A program may register its provider after the first call. */
+  /** The provider that was used last, with its tracer or instruments. A program may register it after the first call. */
   #tracer: readonly [OpenTelemetryTracerProvider, OpenTelemetryTracer] | undefined;
   #instruments: readonly [OpenTelemetryMeterProvider, Instruments] | undefined;
 

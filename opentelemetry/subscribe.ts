@@ -1,4 +1,4 @@
-// Which subscriptions there are: one for each set of options, however often `subscribe` is called with it.
+// `subscribe`: checks the options, and shares one recorder among all callers that pass the same ones.
 
 import type { OpenTelemetryOptions } from "managed-identity-native/opentelemetry";
 import { Recorder } from "./recorder.js";

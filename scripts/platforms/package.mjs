@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { addonFile } from "./compile.mjs";
@@ -32,7 +33,17 @@ export function copyRepository(platform) {
   // Hard links where the file system allows them: the folder has tens of thousands of files.
   run("cp", ["--archive", "--link", join(root, "node_modules"), join(folder, "node_modules")]);
   for (const entry of packagesFor(platform)) addPackage(folder, entry);
+  shareDownloads(folder);
   return folder;
+}
+
+/** Gives all copies the versions of Node.js and the package managers that specs and the check of installations download. */
+function shareDownloads(folder) {
+  mkdirSync(join(folder, "target"));
+  for (const name of ["nodes", "check-installation"]) {
+    mkdirSync(join(work, name), { recursive: true });
+    symlinkSync(join(work, name), join(folder, "target", name));
+  }
 }
 
 /** The packages of package-lock.json with compiled code for the platform, which npm leaves out on this machine. */

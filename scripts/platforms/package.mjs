@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { addonFile } from "./compile.mjs";
@@ -31,15 +32,29 @@ export function copyRepository(platform) {
   copyFileSync(addon, join(folder, `managed-identity-native.${platform.name}.node`));
   // Hard links where the file system allows them: the folder has tens of thousands of files.
   run("cp", ["--archive", "--link", join(root, "node_modules"), join(folder, "node_modules")]);
-  for (const entry of packagesFor(platform)) addPackage(folder, entry);
+  addPackages(platform, folder);
+  shareDownloads(folder);
   return folder;
 }
 
-/** The packages of package-lock.json with compiled code for the platform, which npm leaves out on this machine. */
-function packagesFor({ name }) {
+/** Adds the packages of the folder's lock file with compiled code for the platform, which npm leaves out on this machine. */
+export function addPackages(platform, folder) {
+  for (const entry of packagesFor(platform, folder)) addPackage(folder, entry);
+}
+
+/** Gives all copies the versions of Node.js and the package managers that specs and the check of installations download. */
+function shareDownloads(folder) {
+  mkdirSync(join(folder, "target"));
+  for (const name of ["nodes", "check-installation"]) {
+    mkdirSync(join(work, name), { recursive: true });
+    symlinkSync(join(work, name), join(folder, "target", name));
+  }
+}
+
+function packagesFor({ name }, folder) {
   const [system, processor, library] = name.split("-");
   const libc = { gnu: "glibc", musl: "musl" }[library];
-  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  const lock = JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8"));
   return Object.entries(lock.packages)
     .filter(
       ([, { os, cpu, libc: libraries }]) =>

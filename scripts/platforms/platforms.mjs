@@ -7,9 +7,11 @@ import * as native from "./native.mjs";
 import * as wine from "./wine.mjs";
 
 /**
- * `glibc`: the oldest version that the add-on runs with, as in the release workflow. `target`: what clippy checks and the release builds. `buildTarget`: what can be linked here in place of it. `runner`
- * has `run(command, arguments, options)` for a program of that platform; without one, its programs cannot run here.
- * `hasSpecs`: the specs run there too. Emulated processors are too slow for tests of timeouts.
+ * `glibc`: the oldest version that the add-on runs with, as in the release workflow. `target`: what clippy checks and the
+ * release builds. `buildTarget`: what can be linked here in place of it. `runner` has `run(command, arguments, options)`
+ * for a program of that platform; without one, its programs cannot run here. `isEmulated`: the processor is too slow for
+ * the specs, which test timeouts, and for Rust tests without optimization, some of which would take half an hour.
+ * `hasSpecs`: the specs run there. `hasInstallation`: package managers install the packages by name there.
  */
 export const platforms = [
   {
@@ -18,10 +20,23 @@ export const platforms = [
     glibc: "2.17",
     runner: native,
     hasSpecs: true,
+    hasInstallation: true,
   },
-  { name: "linux-x64-musl", target: "x86_64-unknown-linux-musl", runner: chroot, hasSpecs: true },
-  { name: "linux-arm64-gnu", target: "aarch64-unknown-linux-gnu", glibc: "2.17", runner: emulation },
-  { name: "linux-arm64-musl", target: "aarch64-unknown-linux-musl", runner: emulation },
+  {
+    name: "linux-x64-musl",
+    target: "x86_64-unknown-linux-musl",
+    runner: chroot,
+    hasSpecs: true,
+    hasInstallation: true,
+  },
+  {
+    name: "linux-arm64-gnu",
+    target: "aarch64-unknown-linux-gnu",
+    glibc: "2.17",
+    runner: emulation,
+    isEmulated: true,
+  },
+  { name: "linux-arm64-musl", target: "aarch64-unknown-linux-musl", runner: emulation, isEmulated: true },
   {
     name: "win32-x64-msvc",
     target: "x86_64-pc-windows-msvc",

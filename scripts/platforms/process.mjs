@@ -10,7 +10,7 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const work = join(root, "target", "platforms");
 export const logs = join(work, "logs");
 
-/** A step whose program failed: `message` is one line, and the log has the rest. */
+/** A step that failed: `message` is one line, and the log has the rest. */
 export class StepError extends Error {}
 
 let log;
@@ -26,18 +26,33 @@ export function startLog(name) {
 /**
  * Runs a program to its end and returns what it printed. Its output goes into a file and not through a pipe, since
  * Node.js for Windows cannot write into a pipe of Wine's host. Throws a `StepError` if it fails, unless `mayFail` is set.
+ * After `timeout` milliseconds the program is killed; `isTimedOut` says so.
  */
-export function run(command, args, { cwd = root, env = process.env, mayFail = false } = {}) {
+export function run(command, args, { cwd = root, env = process.env, mayFail = false, timeout } = {}) {
   appendFileSync(log, `\n$ ${[command, ...args].join(" ")}\n`);
   const start = readFileSync(log).length;
   const output = openSync(log, "a");
-  const { status, signal, error } = spawnSync(command, args, { cwd, env, stdio: ["ignore", output, output] });
+  const { status, signal, error } = spawnSync(command, args, {
+    ...{ cwd, env, timeout, killSignal: "SIGKILL" },
+    stdio: ["ignore", output, output],
+  });
   closeSync(output);
   const text = readFileSync(log).subarray(start).toString();
   if (status !== 0 && !mayFail) {
-    throw new StepError(`${command} ended with ${error?.code ?? signal ?? status}: see ${log}`);
+    throw new StepError(`${command} ended with ${error?.code ?? signal ?? status}`);
   }
-  return { status, text };
+  return { status, text, isTimedOut: error?.code === "ETIMEDOUT" };
+}
+
+/** The processor time, in seconds, of all programs that have ended so far; it does not depend on the machine's load. */
+export function processorSeconds() {
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  // The times of ended children in user and kernel mode (proc(5)), in units that are 1/100 s on Linux.
+  const [user, kernel] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(13, 15);
+  return (Number(user) + Number(kernel)) / 100;
 }
 
 /** Runs a program quietly and returns its output: for questions whose answers the script needs. */

@@ -4,8 +4,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, StepError } from "./process.mjs";
 
-const TITLES = { lint: "linted", build: "built", rust: "Rust tests", job: "main job", specs: "specs" };
-const page = join(root, "docs", "platforms.md");
+const TITLES = {
+  ...{ lint: "linted", build: "built", rust: "Rust tests", job: "main job" },
+  ...{ specs: "specs", installation: "installed by name" },
+};
+/** The page with the table. */
+export const page = join(root, "docs", "platforms.md");
 const [START, END] = ["<!-- table of npm run platforms -->", "<!-- end of the table -->"];
 
 /** Returns the table in Markdown, and below it the commits that were checked. */

@@ -77,7 +77,8 @@ function linkMissingLibraries(folder) {
   }
 }
 
-function installZig() {
+/** Returns the folder of programs of a virtual environment of Python, with zig and pip. */
+export function installZig() {
   const folder = join(work, "zig");
   const requirements = join(root, ".github", "cross", "requirements.txt");
   const stamp = join(folder, "requirements.txt");

@@ -157,7 +157,9 @@ async function callDuringHang({ argument, native, require, report }) {
     outcomeOf(other.acquireToken({ resource: `https://${nth}.example`, timeout: 60_000 }));
   await withEnvironment(healthyEnv, () => acquireOther(0));
   process.env.SLOW_FILES = slow;
-  const application = new ManagedIdentityApplication({ cache: { directory } });
+  // A file is read within the request timeout, which is not to end the call.
+  const system = { requestTimeout: 600_000 };
+  const application = new ManagedIdentityApplication({ cache: { directory }, system });
   const slowCall = withEnvironment(env, () =>
     outcomeOf(
       application[method](method === "acquireToken" ? { resource: "https://a", timeout } : { timeout }),

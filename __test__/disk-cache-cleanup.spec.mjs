@@ -33,6 +33,8 @@ async function acquireAndList({ argument: { directory, resources }, native, requ
   for (const resource of resources) {
     if ((await application.acquireToken(resource)).fromCache) fromCache += 1;
   }
+  // On a busy machine a call does not wait until its token is written.
+  await native.ManagedIdentityApplication.flush({ timeout: 60_000 });
   report({ fromCache, names: readdirSync(directory) });
 }
 

@@ -73,6 +73,8 @@ async function acquireInTurn({
       report({ code: error.errorCode, message: error.message });
     }
   }
+  // On a busy machine a call does not wait until its token is written.
+  await native.ManagedIdentityApplication.flush({ timeout: 60_000 });
 }
 
 async function runIn(t, endpoint, directory, options = {}) {

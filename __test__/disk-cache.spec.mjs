@@ -43,7 +43,10 @@ function records(directory) {
     .map((name) => join(directory, name));
 }
 
-/** Acquires tokens one after another and reports where each came from. */
+/**
+ * Acquires tokens one after another and reports where each came from. Ends once the new ones are written: a call waits only
+ * a second for that, which is not enough on a busy machine.
+ */
 async function acquireInTurn({ argument, native, require, report }) {
   const { directory, hostname, resources, timeout } = argument;
   if (hostname !== undefined) require("node:os").hostname = () => hostname;
@@ -55,6 +58,7 @@ async function acquireInTurn({ argument, native, require, report }) {
     });
     report({ token: accessToken.slice(-8), fromCache, expiresOn, refreshOn, source: metadata.tokenSource });
   }
+  await native.ManagedIdentityApplication.flush({ timeout: 60_000 });
 }
 
 function acquireIn(t, endpoint, directory, options = {}) {

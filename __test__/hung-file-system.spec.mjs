@@ -13,8 +13,8 @@ import { startEndpoint } from "./support/endpoint.mjs";
 import { preloadEnvironment } from "./support/slow-files/index.mjs";
 
 const KEY = "/var/opt/azcmagent/tokens/hangs.key";
-/** A timeout that ends a call which waits for a file that hangs. */
-const SHORT_MS = 1_000;
+/** A timeout that ends a call which waits for a file that hangs. On a busy machine the call gets there before. */
+const SHORT_MS = 10_000;
 /** A timeout within which a request succeeds on a busy machine, after half of it was spent on a cache that hangs. */
 const LONG_MS = 20_000;
 /** How many calls that need no such file are made while it hangs. */
@@ -157,7 +157,9 @@ async function callDuringHang({ argument, native, require, report }) {
     outcomeOf(other.acquireToken({ resource: `https://${nth}.example`, timeout: 60_000 }));
   await withEnvironment(healthyEnv, () => acquireOther(0));
   process.env.SLOW_FILES = slow;
-  const application = new ManagedIdentityApplication({ cache: { directory } });
+  // A file is read within the request timeout, which is not to end the call.
+  const system = { requestTimeout: 600_000 };
+  const application = new ManagedIdentityApplication({ cache: { directory }, system });
   const slowCall = withEnvironment(env, () =>
     outcomeOf(
       application[method](method === "acquireToken" ? { resource: "https://a", timeout } : { timeout }),

@@ -73,7 +73,9 @@ async function doctor(require) {
   const { execFile } = require("node:child_process");
   const path = require.resolve("../../dist/cli.js");
   return new Promise((resolve) => {
-    execFile(process.execPath, [path, "doctor", "--json"], (_, stdout) => resolve(JSON.parse(stdout)));
+    execFile(process.execPath, [path, "doctor", "--json", "--timeout", "60000"], (_, stdout) =>
+      resolve(JSON.parse(stdout)),
+    );
   });
 }
 

@@ -69,7 +69,8 @@ pub fn with_jitter(retry_after: Duration, fraction: f64) -> Duration {
 pub enum RetryLimit {
     /// At most this many retries.
     Attempts(u32, Backoff),
-    /// All retries that start within this time of the first attempt.
+    /// All retries that start within this time of the first attempt. After a transport error at least one, if its delay
+    /// is not longer.
     Window(Duration, Backoff),
 }
 

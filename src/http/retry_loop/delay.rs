@@ -84,7 +84,17 @@ impl RetryLoop<'_> {
         let delay = delay.min(options.max_delay.unwrap_or(Duration::MAX));
         let is_in_window = match limit {
             RetryLimit::Attempts(..) => true,
-            RetryLimit::Window(window, _) => self.stats.since_first_attempt() + delay <= window,
+            RetryLimit::Window(window, _) => {
+                let is_first_after_error = retry == 0 && matches!(end, AttemptOutcome::TransportError(_));
+                // A connection that is lost late, as by a slow endpoint or on a busy machine, is retried once, like a
+                // timeout.
+                let elapsed = if is_first_after_error {
+                    Duration::ZERO
+                } else {
+                    self.stats.since_first_attempt()
+                };
+                elapsed + delay <= window
+            }
         };
         if let (AttemptOutcome::TransportError(error), RetryLimit::Attempts(max, _)) = (end, limit) {
             let is_last = retry + 1 >= max || options.are_exhausted(policy_retries + 1);

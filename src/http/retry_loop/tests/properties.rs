@@ -65,7 +65,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 /// The retry that the table allows: a delay in milliseconds, how much jitter it may have, and whether it must start within
-/// ten seconds of the first attempt (a starting endpoint).
+/// ten seconds of the first attempt (a starting endpoint, except for the first retry).
 struct Allowed {
     wait: u64,
     jitter: u64,
@@ -129,7 +129,7 @@ impl Tally {
             {
                 let wait = [250, 500, 1_000].get(self.starting).copied().unwrap_or(2_000);
                 self.starting += 1;
-                Some(Allowed::jittered(wait, true))
+                Some(Allowed::jittered(wait, self.starting > 1))
             }
             Outcome::Error(
                 Kind::ConnectionRefused

@@ -52,6 +52,21 @@ async fn starting_endpoint_is_retried_for_10s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn connection_lost_after_almost_10s_is_retried_once() {
+    for kind in [
+        TransportErrorKind::ConnectionRefused,
+        TransportErrorKind::ConnectionReset,
+        TransportErrorKind::ConnectionClosed,
+    ] {
+        let transport =
+            FakeTransport::scripted(move |_, _| FakeOutcome::from(kind).after(Duration::from_millis(9_900)));
+        let (times, end) = run_and_time(&Conditions::of(&DEFAULT), &transport).await;
+        assert_eq!(times, [0, 10_150], "{kind:?}");
+        assert_eq!(error_kind_of(&end), Some(kind));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn started_endpoint_returns_a_token() {
     let transport = FakeTransport::scripted(|nth, _| match nth {
         0..4 => TransportErrorKind::ConnectionRefused.into(),

@@ -18,8 +18,13 @@ const STEPS = [
   },
   {
     name: "installation",
-    needs: "the npm registry: npm, pnpm and Yarn under several versions of Node.js",
+    needs: "the npm registry: five package managers under several versions of Node.js",
     command: ["npm", "run", "--silent", "check:installation"],
+  },
+  {
+    name: "journey",
+    needs: "git, Rust and the npm registry: it builds a clone and installs it with five package managers",
+    command: ["node", "--test", "__test__/journey/clone-to-azurite.test.mjs"],
   },
 ];
 

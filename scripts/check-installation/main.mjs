@@ -78,6 +78,7 @@ function managersFor(node) {
   const major = Number.parseInt(node.version.slice(1), 10);
   // What runs without Node.js does the same for every version.
   const isLast = node === nodes.at(-1);
+  const forAnyLibc = skeletons(root).filter((name) => name.startsWith(`${process.platform}-${process.arch}`));
   const npmOptions = [
     "install",
     `${NAME}@${version}`,
@@ -102,7 +103,7 @@ function managersFor(node) {
     {
       // It downloads every optional dependency before it looks at their platforms, and has no rule for `libc`.
       downloads: skeletons(root),
-      installs: skeletons(root).filter((name) => name.startsWith(`${process.platform}-${process.arch}`)),
+      installs: forAnyLibc,
       name: "yarn 1",
       command: [node.executable, scripts.yarn1],
       args: ["add", `${NAME}@${version}`, `--registry=${registry.url}`, "--no-progress"],
@@ -121,9 +122,13 @@ function managersFor(node) {
       isThere: isLast && existsSync(executables.bun),
     },
     {
+      // It has no rule for `libc` either.
+      downloads: forAnyLibc,
+      installs: forAnyLibc,
       name: "deno",
       command: [executables.deno],
-      args: ["add", `npm:${NAME}@${version}`],
+      // It refuses what was published less than a day ago.
+      args: ["add", `npm:${NAME}@${version}`, "--minimum-dependency-age=0"],
       isThere: isLast && existsSync(executables.deno),
     },
   ].filter(({ isThere }) => isThere);

@@ -14,6 +14,11 @@ export declare class CompletionChannel {
   setRef(isRef: boolean): void
   /** Removes a call without callers: the function does not receive its outcome. A request that has been sent continues. */
   cancel(call: number): void
+  /**
+   * Waits until the acquisitions that are under way have ended, and then sends `Flushed` with this number. Returns a
+   * failure if `timeout` is invalid; then it sends nothing.
+   */
+  flush(number: number, timeout?: unknown | undefined | null): JsFailure | null
   /** Provides the response of a network client. */
   respond(id: number, response: JsNetworkResponse): void
   /** Provides the record of a cache plug-in, if it has one. */
@@ -201,6 +206,7 @@ export type JsMessage =
   | { kind: 'Request'; id: number; request: JsNetworkRequest }
   | { kind: 'Access'; id: number; access: CacheAccess }
   | { kind: 'Released' }
+  | { kind: 'Flushed'; isComplete: boolean }
 
 /** The metadata of a call: the public type of this name without its defaults. */
 export interface JsMetadata {

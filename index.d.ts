@@ -197,6 +197,25 @@ export declare class ManagedIdentityApplication {
   ): ManagedIdentityApplication;
 
   /**
+   * **New.** Waits for the work that is under way, so that a script can end without losing the end of it: background
+   * refreshes, requests whose callers have left or still wait, and writes to a persistent cache. When it resolves, their
+   * events, log lines and `onBackgroundTokenRefresh` callbacks have been delivered to this thread.
+   *
+   * Only work that was under way at the time of the call counts, in all worker threads of the process. The events of
+   * another thread's calls are delivered to that thread, so each thread calls `flush()` for its own. Sends no request;
+   * without work under way it resolves in the next turn of the event loop. Keeps the process alive until it resolves.
+   *
+   * @param options - How long to wait. Default: 5 000 ms.
+   * @returns Whether the work ended in time.
+   * @throws {ManagedIdentityError} `invalid_configuration`: `timeout` is not a number from 1 to 600 000, or the options
+   * are not an object.
+   * @example
+   * process.exitCode = await main();
+   * await ManagedIdentityApplication.flush({ timeout: 2_000 });
+   */
+  static flush(options?: FlushOptions | null): Promise<boolean>;
+
+  /**
    * **New.** Removes every cached token of the process: for tests, or when a token may have leaked.
    *
    * A request in flight still resolves its callers, but its token is not stored. All worker threads of the process lose
@@ -760,6 +779,18 @@ export type AvailabilityOptions = {
    * How long to wait for a response, in milliseconds.
    *
    * Default: 1 000. Limits: 1 to 600 000, else `invalid_configuration`.
+   */
+  timeout?: number | null | undefined;
+};
+
+/**
+ * **New.** The options of a flush.
+ */
+export type FlushOptions = {
+  /**
+   * How long to wait at most, in milliseconds.
+   *
+   * Default: 5 000. Limits: 1 to 600 000, else `invalid_configuration`.
    */
   timeout?: number | null | undefined;
 };
@@ -1547,7 +1578,10 @@ export type ManagedIdentitySourceNames =
  * @see https://nodejs.org/api/diagnostics_channel.html
  */
 export interface DiagnosticsChannels {
-  /** A call of `acquireToken` or `getToken` starts. */
+  /**
+   * A call of `acquireToken` or `getToken` starts. A store that is bound to this channel (`channel.bindStore`) is in effect
+   * for the start of the call, and for the events and callbacks of what it starts.
+   */
   "managed-identity-native:acquire:start": AcquireMessage;
   /** The call ends; the message is the same object, completed. */
   "managed-identity-native:acquire:end": AcquireMessage;

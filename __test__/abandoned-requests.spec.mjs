@@ -12,8 +12,14 @@ import { sendToken, startTokenServer } from "./support/token-server.mjs";
 const require = createRequire(import.meta.url);
 const { ManagedIdentityApplication } = require("managed-identity-native");
 
-/** The limit for an immediate response on a busy machine. Waiting for an abandoned request would take at least 10 s. */
-const IMMEDIATE_MS = 4_000;
+/** The limit for an immediate response on a busy machine. */
+const IMMEDIATE_MS = 30_000;
+/** The timeout of an abandoned request, for which no other call may wait. */
+const ABANDONED_MS = 4 * IMMEDIATE_MS;
+/** A timeout of requests after which a retry would follow within the test. On a busy machine they arrive before it. */
+const SHORT_MS = 4_000;
+/** Longer than a request with that timeout and the delay of a retry. */
+const AFTER_A_RETRY_MS = SHORT_MS + 2_500;
 /** The limit of concurrent requests per endpoint. */
 const MAX_CONCURRENT_REQUESTS = 31;
 
@@ -26,19 +32,28 @@ function startHangingEndpoint(t) {
   });
 }
 
-/** Makes a call that its caller aborts after 100 ms. */
-async function abortAfterDelay(t, endpoint, application, number) {
-  const controller = new AbortController();
-  const request = { resource: `https://${number}.hangs.example`, abortSignal: controller.signal };
-  const call = acquire(endpoint, request, application);
-  await sleep(100); // The delay is part of the test case.
-  controller.abort();
-  t.is((await expectRejection(t, call)).name, "AbortError");
+/** Starts an application whose requests have this timeout. */
+function createApplication(requestTimeout = ABANDONED_MS) {
+  return new ManagedIdentityApplication({ system: { requestTimeout, totalTimeout: 600_000 } });
 }
+
+/** Makes calls with these numbers that their callers abort once `arrived` requests of the test have arrived. */
+async function makeAbortedCalls(t, endpoint, application, numbers, arrived) {
+  const controller = new AbortController();
+  const calls = numbers.map((number) => {
+    const request = { resource: `https://${number}.hangs.example`, abortSignal: controller.signal };
+    return acquire(endpoint, request, application);
+  });
+  await endpoint.arrived(arrived);
+  controller.abort();
+  for (const call of calls) t.is((await expectRejection(t, call)).name, "AbortError");
+}
+
+const range = (count) => Array.from({ length: count }, (_, number) => number);
 
 async function assertImmediateToken(t, endpoint, resource = RESOURCE) {
   const started = performance.now();
-  const { accessToken } = await acquire(endpoint, resource);
+  const { accessToken } = await acquire(endpoint, resource, createApplication());
   const elapsed = performance.now() - started;
   t.is(accessToken, "a-token");
   t.true(elapsed < IMMEDIATE_MS, `${elapsed} ms`);
@@ -47,43 +62,33 @@ async function assertImmediateToken(t, endpoint, resource = RESOURCE) {
 for (const count of [MAX_CONCURRENT_REQUESTS, 200]) {
   test(`after ${count} aborted calls, the next call returns immediately`, async (t) => {
     const endpoint = await startHangingEndpoint(t);
-    const application = new ManagedIdentityApplication();
-    const calls = Array.from({ length: count }, (_, number) =>
-      abortAfterDelay(t, endpoint, application, number),
-    );
-    await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
-    await Promise.all(calls);
+    await makeAbortedCalls(t, endpoint, createApplication(), range(count), MAX_CONCURRENT_REQUESTS);
     await assertImmediateToken(t, endpoint);
   });
 
   test(`after ${count} aborted calls, no further requests are sent`, async (t) => {
     const endpoint = await startHangingEndpoint(t);
-    // A short timeout, so that a retry would follow within the test.
-    const application = new ManagedIdentityApplication({ system: { requestTimeout: 400 } });
-    const calls = Array.from({ length: count }, (_, number) =>
-      abortAfterDelay(t, endpoint, application, number),
-    );
-    await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
-    await Promise.all(calls);
+    await makeAbortedCalls(t, endpoint, createApplication(SHORT_MS), range(count), MAX_CONCURRENT_REQUESTS);
     await assertImmediateToken(t, endpoint);
     const sent = endpoint.resources.length;
-    await sleep(2_500); // Longer than the request in flight and the delay of a retry.
+    await sleep(AFTER_A_RETRY_MS);
     t.is(endpoint.resources.length, sent);
   });
 }
 
 test("after 40 sequential aborted calls, the next call returns immediately", async (t) => {
   const endpoint = await startHangingEndpoint(t);
-  const application = new ManagedIdentityApplication();
-  for (let number = 0; number < 40; number += 1) await abortAfterDelay(t, endpoint, application, number);
+  const application = createApplication();
+  for (const number of range(40)) await makeAbortedCalls(t, endpoint, application, [number], number + 1);
   await assertImmediateToken(t, endpoint);
   t.is(endpoint.resources.filter(isHanging).length, 40);
 });
 
 test("after 100 calls have timed out, the next call returns immediately", async (t) => {
   const endpoint = await startHangingEndpoint(t);
-  const calls = Array.from({ length: 100 }, (_, number) =>
-    acquire(endpoint, { resource: `https://${number}.hangs.example`, timeout: 300 }),
+  const application = createApplication();
+  const calls = range(100).map((number) =>
+    acquire(endpoint, { resource: `https://${number}.hangs.example`, timeout: 300 }, application),
   );
   for (const call of calls) t.is((await expectRejection(t, call)).errorCode, "network_unavailable");
   await assertImmediateToken(t, endpoint);
@@ -93,14 +98,14 @@ test("a worker thread that ends with pending calls does not delay other threads 
   const endpoint = await startHangingEndpoint(t);
   const worker = startWorker(
     t,
-    async ({ native, argument, report }) => {
-      const application = new native.ManagedIdentityApplication({ system: { requestTimeout: 3_000 } });
-      for (let number = 0; number < argument; number += 1) {
+    async ({ native, argument: { count, requestTimeout }, report }) => {
+      const application = new native.ManagedIdentityApplication({ system: { requestTimeout } });
+      for (let number = 0; number < count; number += 1) {
         application.acquireToken(`https://${number}.hangs.example`).catch(() => {});
       }
       report("called");
     },
-    { argument: MAX_CONCURRENT_REQUESTS + 9, env: endpoint.env },
+    { argument: { count: MAX_CONCURRENT_REQUESTS + 9, requestTimeout: SHORT_MS }, env: endpoint.env },
   );
   t.is(await worker.next(), "called");
   await endpoint.arrived(MAX_CONCURRENT_REQUESTS);
@@ -108,7 +113,7 @@ test("a worker thread that ends with pending calls does not delay other threads 
   await assertImmediateToken(t, endpoint);
   const sent = endpoint.resources.length;
   t.true(sent <= MAX_CONCURRENT_REQUESTS + 9 + 1);
-  await sleep(4_500); // Longer than the request in flight and the delay of a retry.
+  await sleep(AFTER_A_RETRY_MS);
   t.is(endpoint.resources.length, sent);
 });
 

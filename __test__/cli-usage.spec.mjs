@@ -135,7 +135,8 @@ for (const [args, message, help] of [
     "Unexpected argument https://vault.azure.net. A resource follows --resource.",
     "token --help",
   ],
-  [["token"], "The option --resource is required, or --scope.", "token --help"],
+  [["version", "extra"], "Unexpected argument extra. This command takes no arguments.", "version --help"],
+  [["token"], "One of the options --resource and --scope is required.", "token --help"],
   [
     ["token", "--resource", "a", "--output", "jsn"],
     "--output must be one of text, json, token, env, not jsn; did you mean json?",
@@ -255,6 +256,8 @@ for (const [condition, args] of [
   ["an overview", ["--help"]],
   ["the help of a command", ["doctor", "--help"]],
   ["an error", ["doctor", "--for", "http://my-vault.vault.azure.net"]],
+  ["an error of a token", ["token", "--resource", "https://vault.azure.net", "--timeout", "1000"]],
+  ["a probe", ["doctor", "--probe"]],
 ]) {
   testWith(test, "util-linux script")(
     `${condition}: is wrapped in a terminal, but not in a pipe`,

@@ -2,7 +2,7 @@
 // and what several places repeat agrees. Nothing here contacts Azure.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
@@ -105,10 +105,61 @@ test("Dockerfile snippets install in the image, and copy from a stage that exist
   }
 });
 
-test("no page lets npx download the package, whose name may not be reserved yet", (t) => {
-  for (const [page, text] of pages) {
-    t.notRegex(text, /npx (?!--no )managed-identity-native/, page);
+/** Everything that is published or shown to users, and whose texts may name a command. */
+const WITH_COMMANDS = [
+  ".github",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "cli",
+  "docker",
+  "emulator",
+  "examples",
+  "index.d.ts",
+  "lib",
+  "npm",
+  "opentelemetry",
+  "scripts",
+  "src",
+  "testing",
+];
+
+function filesIn(path) {
+  if (!statSync(join(root, path)).isDirectory()) return [path];
+  return readdirSync(join(root, path)).flatMap((name) => filesIn(`${path}/${name}`));
+}
+
+/** A command that downloads the package where it is not installed. A text may continue on the next line of a source. */
+const DOWNLOADS = /\bnpx(?! --no\b)\s(?:-\S+\s)*managed-identity-native/;
+const CONTINUATION = /\\\n\s*|["'`] \+\s*["'`]/g;
+
+test("no page and no message lets npx download the package, whose name may not be reserved yet", (t) => {
+  for (const [page, text] of pages) t.notRegex(text, DOWNLOADS, page);
+  const files = WITH_COMMANDS.flatMap(filesIn);
+  t.true(files.length > 200, String(files.length));
+  for (const file of files) {
+    const text = readFileSync(join(root, file), "utf8").replaceAll(CONTINUATION, "");
+    t.notRegex(text, DOWNLOADS, file);
   }
+});
+
+test("no output of the command line lets npx download the package", async (t) => {
+  const endpoint = await startEndpoint(t);
+  const absent = { AZURE_POD_IDENTITY_AUTHORITY_HOST: "http://127.0.0.1:1" };
+  const commands = ["--help", ...["doctor", "token", "emulator"].map((name) => `help ${name}`)];
+  const runs = [
+    ...commands.map((command) => [command, endpoint.env]),
+    ["doctor", absent],
+    ["token --resource https://vault.azure.net --timeout 2000", absent],
+  ];
+  const outputs = await Promise.all(
+    runs.map(async ([command, env]) => {
+      const { stdout, stderr } = await run(t, command.split(" "), { env });
+      t.notRegex(stdout + stderr, DOWNLOADS, command);
+      return stdout + stderr;
+    }),
+  );
+  t.true(outputs.some((output) => output.includes("npx --no managed-identity-native emulator")));
 });
 
 test("each value in the table of resources is accepted as a resource, and becomes the audience", async (t) => {

@@ -595,8 +595,8 @@ test("broken connections are retried within the call", async (t) => {
 
 test("a Retry-After longer than the timeout fails the call immediately, and the next call without a request", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
-  endpoint.next({ status: 429, headers: { "Retry-After": "30" } });
-  const request = { resource: RESOURCE, timeout: 5_000 };
+  endpoint.next({ status: 429, headers: { "Retry-After": "60" } });
+  const request = { resource: RESOURCE, timeout: 30_000 };
   const first = await expectError(t, acquire(endpoint, request));
   t.is(first.statusCode, 429);
   t.true(first.retryable);

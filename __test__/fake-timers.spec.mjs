@@ -281,13 +281,13 @@ test("calls under a frozen fake clock do not share the first call's timeout", as
     t,
     "Jest",
     async ({ native, startClock, argument, report }) => {
-      const application = new native.ManagedIdentityApplication({ system: { totalTimeout: 2_000 } });
+      const application = new native.ManagedIdentityApplication({ system: { totalTimeout: 6_000 } });
       const realTimeout = setTimeout;
       startClock();
       const order = [];
       const acquire = (name) => application.acquireToken(argument.resource).catch(() => order.push(name));
       const first = acquire("first");
-      await new Promise((resolve) => realTimeout(resolve, 1_000));
+      await new Promise((resolve) => realTimeout(resolve, 5_000));
       const second = acquire("second");
       await first;
       order.push("between");

@@ -15,17 +15,39 @@ import { RESOURCE } from "./support/endpoint.mjs";
 import { startWithFaketime } from "./support/faketime.mjs";
 
 const PROGRAM = fileURLToPath(new URL("fault-matrix/caller.mjs", import.meta.url));
-/** Long enough for a busy machine. Faults that send nothing take this long. */
-const LONG_TIMEOUTS = { connectTimeout: 8_000, requestTimeout: 8_000 };
-const NO_RETRIES = { disableInternalRetries: true, ...LONG_TIMEOUTS };
+/** For calls that wait for their timeout. Long enough for a request to arrive on a busy machine. */
+const SHORT_TIMEOUTS = { connectTimeout: 8_000, requestTimeout: 8_000 };
+/** For all other calls. Thousands of connections of this file are open at one time. */
+const LONG_TIMEOUTS = { connectTimeout: 60_000, requestTimeout: 60_000 };
+const TEST_TIMEOUT_MS = 240_000;
+
+/** The timeouts of a call with this outcome. */
+function timeoutsFor(outcome) {
+  return outcome.wait === undefined ? LONG_TIMEOUTS : SHORT_TIMEOUTS;
+}
 
 /** Starts a process that acquires tokens. Its clock can be moved if libfaketime is installed. */
 async function startCaller(t, env) {
   const send = await startWithFaketime(t, PROGRAM, { env });
   return {
-    acquire: (env, request, system = NO_RETRIES) => send({ acquire: { env, request, system } }),
+    acquire: (env, request, system = { disableInternalRetries: true, ...LONG_TIMEOUTS }) =>
+      send({ acquire: { env, request, system } }),
     jump: (seconds) => send({ jump: seconds }),
   };
+}
+
+/**
+ * The cells in groups that run one after another: the group of the calls that need a new token within 2 s if the cached
+ * one is near expiry, and that of the calls that wait for their timeout, are not delayed by the others.
+ */
+function inGroups(cells) {
+  const groupOf = ({ expected }) => {
+    if (expected === "token") return "new tokens";
+    return expected.wait === undefined ? "errors" : "timeouts";
+  };
+  return ["new tokens", "errors", "timeouts"].map((group) =>
+    cells.filter(({ fault }) => groupOf(fault) === group),
+  );
 }
 
 /** A server that must receive no connection. */
@@ -68,7 +90,7 @@ for (const source of SOURCES) {
     testWith(run, ...capabilities)(
       `${source.name}, ${state.name}: every fault gives the expected result`,
       async (t) => {
-        t.timeout(120_000);
+        t.timeout(TEST_TIMEOUT_MS);
         const [keys, caller, unusedServer] = await Promise.all([
           certificates(t),
           startCaller(t),
@@ -88,24 +110,28 @@ for (const source of SOURCES) {
           }),
         );
         if (state.after !== undefined) await caller.jump(state.after); // No request is in flight here.
-        await Promise.all(
-          cells.map(async ({ fault, server, env }) => {
-            const cell = `${source.name}, ${fault.name}, ${state.name}`;
-            const injected = fault.refuseConnections ? undefined : once(server, "injected");
-            assertResult(t, await caller.acquire(env, RESOURCE), expectedOutcome(source, fault, state), cell);
-            await injected; // The fault may be injected after the call has returned.
-            // The cached token was returned although the endpoint has not responded yet.
-            if (state.serves === "immediately" && fault.expected.wait) t.true(server.isConnected(), cell);
-            t.is(server.requests, requestsFor(fault), cell);
-          }),
-        );
+        for (const group of inGroups(cells)) {
+          await Promise.all(
+            group.map(async ({ fault, server, env }) => {
+              const cell = `${source.name}, ${fault.name}, ${state.name}`;
+              const injected = fault.refuseConnections ? undefined : once(server, "injected");
+              const expected = expectedOutcome(source, fault, state);
+              const system = { disableInternalRetries: true, ...timeoutsFor(expected) };
+              assertResult(t, await caller.acquire(env, RESOURCE, system), expected, cell);
+              await injected; // The fault may be injected after the call has returned.
+              // The cached token was returned although the endpoint has not responded yet.
+              if (state.serves === "immediately" && fault.expected.wait) t.true(server.isConnected(), cell);
+              t.is(server.requests, requestsFor(fault), cell);
+            }),
+          );
+        }
         t.is(unusedServer.connections, 0, "a redirect was followed");
       },
     );
   }
 
   test(`${source.name}: a single retryable fault is retried, any other fault is final`, async (t) => {
-    t.timeout(120_000);
+    t.timeout(TEST_TIMEOUT_MS);
     const [keys, caller, unusedServer] = await Promise.all([
       certificates(t),
       startCaller(t),
@@ -119,18 +145,19 @@ for (const source of SOURCES) {
           const env = source.env({ origin: server.origin, ...keys });
           await server.setFault(fault, 1);
           const retried = isRetried(source, fault);
-          const actual = await caller.acquire(env, RESOURCE, LONG_TIMEOUTS);
+          const expected = expectedOutcome(source, fault, CACHE_STATES[0]);
+          const actual = await caller.acquire(env, RESOURCE, timeoutsFor(expected));
           const cell = `${source.name}, ${fault.name}`;
           if (retried)
             t.deepEqual(actual, { fromCache: false, isExpected: true }, `${cell}: ${actual.error?.message}`);
-          else assertResult(t, actual, expectedOutcome(source, fault, CACHE_STATES[0]), cell);
+          else assertResult(t, actual, expected, cell);
           t.is(server.requests, requestsFor(fault) + (retried ? 1 : 0), cell);
         }),
     );
   });
 
   test(`${source.name}: 429 is retried seven times, other retryable statuses three times`, async (t) => {
-    t.timeout(120_000);
+    t.timeout(TEST_TIMEOUT_MS);
     const [keys, caller] = await Promise.all([certificates(t), startCaller(t)]);
     await Promise.all(
       faultsOf(source)
@@ -158,7 +185,7 @@ for (const source of SOURCES) {
 }
 
 test("no source except workload identity uses a proxy", async (t) => {
-  t.timeout(120_000);
+  t.timeout(TEST_TIMEOUT_MS);
   const [keys, proxy] = await Promise.all([certificates(t), startUnusedServer(t)]);
   const variables = Object.fromEntries(
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"].map((name) => [

@@ -6,6 +6,7 @@ import test from "ava";
 import { testWith } from "./support/capabilities.mjs";
 import { defaultAddressRows } from "./support/chain-tables.mjs";
 import { runProcess } from "./support/child-program.mjs";
+import { limitConcurrency } from "./support/concurrency-limit.mjs";
 import { ownAddressCommand, unansweredAddressCommand } from "./support/imds-address.mjs";
 
 const env = { AZURE_POD_IDENTITY_AUTHORITY_HOST: undefined };
@@ -96,27 +97,11 @@ function rowOf(situation) {
   return defaultAddressRows.find((row) => row.situation === situation);
 }
 
-/** The number of processes that run concurrently, because the tests have time limits. */
-const MAX_PROCESSES = 4;
-const waiting = [];
-let running = 0;
+const inTurn = limitConcurrency(4);
 
-/** Runs a program in a process that has the address. */
-async function runAtAddress(t, program, argument, command = ownAddressCommand) {
-  if (running === MAX_PROCESSES) {
-    await new Promise((resolve) => {
-      waiting.push(resolve);
-    });
-  } else {
-    running += 1;
-  }
-  try {
-    return await runProcess(t, program, { env, argument, command });
-  } finally {
-    const next = waiting.shift();
-    if (next === undefined) running -= 1;
-    else next();
-  }
+/** Runs a program in a process that has the address, at most four at one time. */
+function runAtAddress(t, program, argument, command = ownAddressCommand) {
+  return inTurn(() => runProcess(t, program, { env, argument, command }));
 }
 
 /** Reports the results of getToken, of a chain and of isAvailable. */

@@ -9,7 +9,7 @@ import { environmentWith } from "./support/environment.mjs";
 
 const CALLS = process.env.SOAK_CALLS ?? "1500";
 const IS_LONG = process.env.SOAK_CALLS !== undefined;
-/** How long a call may take beyond 110 % of its timeout, in ms. Other tests run beside the short soak test. */
+/** How long a call may take beyond 110 % of its timeout and the time of waiting for a processor, in ms. */
 const SLACK = IS_LONG ? "500" : "1500";
 
 function run(name, ...options) {

@@ -85,7 +85,7 @@ test("retryAfterMs is the delay in the response's Retry-After", async (t) => {
   // The 429 blocks every call; the error contains the remaining delay.
   const error = await expectError(
     t,
-    acquireWithoutRetries(endpoint, { resource: "https://other.example", timeout: 5_000 }),
+    acquireWithoutRetries(endpoint, { resource: "https://other.example", timeout: 30_000 }),
   );
   t.is(error.statusCode, 429);
   t.true(error.retryAfterMs > 10_000 && error.retryAfterMs <= 60_000, String(error.retryAfterMs));

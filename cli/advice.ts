@@ -13,8 +13,8 @@ type AdvisedError = Pick<SerializedError, "errorCode" | "errorMessage" | "retrya
 
 const NOT_ON_AZURE =
   "A machine outside Azure has no managed identity. For development, run your program with the emulator: " +
-  "npx managed-identity-native emulator -- <your command>. With --tokens azure-cli the emulator returns real tokens of " +
-  "your az login.";
+  "npx --no managed-identity-native emulator -- <your command>. With --tokens azure-cli the emulator returns real " +
+  "tokens of your az login.";
 
 const STALE_IMDS =
   "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, so its address is used in place of the default address of IMDS. It may be " +

@@ -43,7 +43,7 @@ export function parseArguments<Options extends OptionTable>(
       break;
     }
     if (token.kind === "positional") {
-      const remedy = takesCommand ? "A command to run follows --." : "A resource follows --resource.";
+      const remedy = positionalRemedy(options, takesCommand);
       throw new UsageError(`Unexpected argument ${abbreviate(token.value)}. ${remedy}`);
     }
     values.set(token.name, parseOption(token, options, repeated.get(token.name)));
@@ -51,6 +51,11 @@ export function parseArguments<Options extends OptionTable>(
   }
   // The loop gives every option of the table a value of its type.
   return { values: Object.fromEntries(values) as Values<Options & typeof HELP>, rest };
+}
+
+function positionalRemedy(options: OptionTable, takesCommand: boolean): string {
+  if (takesCommand) return "A command to run follows --.";
+  return "resource" in options ? "A resource follows --resource." : "This command takes no arguments.";
 }
 
 function parserOption(spec: OptionSpec): { type: "boolean" | "string"; short?: string } {

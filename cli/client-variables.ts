@@ -3,8 +3,8 @@
 import { ManagedIdentityApplication } from "managed-identity-native";
 import { bypassProxy } from "../emulator/client-environment.js";
 import { detectedSourceName, type EmulatorEndpoints, sourceName } from "./emulator-runner.js";
-import { PROGRAM } from "./exit-codes.js";
 import { conflictingVariables } from "./explain-source.js";
+import { printMessage } from "./messages.js";
 
 export interface ClientVariables {
   readonly set: Readonly<Record<string, string>>;
@@ -20,9 +20,8 @@ export function clientVariables({ env, sources }: EmulatorEndpoints): ClientVari
   const names = sources.map(detectedSourceName);
   const conflicts = conflictingVariables(new ManagedIdentityApplication(), set, names, empty);
   if (conflicts === undefined) {
-    process.stderr.write(
-      `${PROGRAM}: this machine itself is a source that takes precedence over ${sources.map(sourceName).join(", ")}.\n`,
-    );
+    const names = sources.map(sourceName).join(", ");
+    printMessage(`this machine itself is a source that takes precedence over ${names}.`);
   }
   return { set, unset: [...empty, ...(conflicts ?? [])] };
 }

@@ -88,7 +88,7 @@ async function run(values: DoctorValues): Promise<number> {
 
 function formatOutput(report: DoctorReport, { json, probe: isProbe }: DoctorValues): string {
   if (json) return `${JSON.stringify(report, undefined, 2)}\n`;
-  return isProbe ? formatProbe(report) : formatReport(report, process.stdout);
+  return isProbe ? formatProbe(report, process.stdout) : formatReport(report, process.stdout);
 }
 
 /** Finds out whether the endpoint responds. */

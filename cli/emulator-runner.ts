@@ -10,7 +10,7 @@ import {
   startEmulator,
 } from "managed-identity-native/emulator";
 import { CliError, UsageError } from "./errors.js";
-import { PROGRAM } from "./exit-codes.js";
+import { printMessage } from "./messages.js";
 import { omitUndefined } from "./omit-undefined.js";
 import { abbreviate } from "./suggestions.js";
 import { stripControlCharacters } from "./terminal.js";
@@ -195,9 +195,8 @@ function unknownIdentityHints(): (id: string) => void {
     if (reported.has(id) || reported.size === MAX_REPORTED_IDS) return;
     reported.add(id);
     const shown = abbreviate(stripControlCharacters(id));
-    process.stderr.write(
-      `${PROGRAM}: rejected the unknown user-assigned identity ${shown}. ` +
-        "With --any-identity the emulator accepts every id.\n",
+    printMessage(
+      `rejected the unknown user-assigned identity ${shown}. With --any-identity the emulator accepts every id.`,
     );
   };
 }

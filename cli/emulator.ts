@@ -8,6 +8,7 @@ import { type EmulatorSettings, parseEmulatorOptions, sources, startEmulators } 
 import { formatNames, formatVariables } from "./env-formats.js";
 import { UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
+import { printMessage } from "./messages.js";
 import type { Command, OptionTable, Values } from "./options.js";
 import { runCommand } from "./run-command.js";
 import { waitForShutdownSignal } from "./signals.js";
@@ -125,8 +126,8 @@ async function serve(settings: EmulatorSettings, { format }: EmulatorCommandValu
   const endpoints = await startEmulators(settings);
   const { set, unset } = clientVariables(endpoints);
   process.stdout.write(formatVariables(format, set, unset));
-  process.stderr.write(`${PROGRAM}: listening on ${endpoints.urls.join(" and ")} until Ctrl-C or SIGTERM.\n`);
-  if (isPipe(process.stdout.fd)) process.stderr.write(`${PROGRAM}: ${PIPE_HINT}\n`);
+  printMessage(`listening on ${endpoints.urls.join(" and ")} until Ctrl-C or SIGTERM.`);
+  if (isPipe(process.stdout.fd)) printMessage(PIPE_HINT);
   await shutdown;
   await endpoints.close();
   return EXIT.success;

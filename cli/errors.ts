@@ -7,6 +7,9 @@ export class CliError extends Error {
   readonly exitCode: number = EXIT.failure;
 }
 
+/** The package is installed without an add-on that this machine can use. The message has the remedy, on several lines. */
+export class InstallationError extends CliError {}
+
 /** The command line is invalid. */
 export class UsageError extends CliError {
   override readonly exitCode = EXIT.usage;

@@ -47,10 +47,14 @@ export function formatReport(report: DoctorReport, stream: OutputStream): string
     .join("\n\n")}\n`;
 }
 
-/** Returns the result of a probe, in one line. */
-export function formatProbe({ endpoint: { available, reason }, source }: DoctorReport): string {
+/** Returns the result of a probe, in one line that is wrapped for a terminal. */
+export function formatProbe(
+  { endpoint: { available, reason }, source }: DoctorReport,
+  stream: OutputStream,
+): string {
   if (available) return `${source} responds\n`;
-  return `${stripControlCharacters(`${source} does not respond${reason === null ? "" : `: ${reason}`}`)}\n`;
+  const text = stripControlCharacters(`${source} does not respond${reason === null ? "" : `: ${reason}`}`);
+  return `${wrap(text, outputWidth(stream)).join("\n")}\n`;
 }
 
 function sourceReason({ source, sourceOption, variables }: DoctorReport): string {

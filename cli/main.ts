@@ -6,12 +6,13 @@
 import { VERSION } from "../lib/version.js";
 import { parseArguments } from "./arguments.js";
 import { SERVE_DETACHED, type StartMessage } from "./detached-protocol.js";
-import { CliError, UsageError } from "./errors.js";
+import { CliError, InstallationError, UsageError } from "./errors.js";
 import { EXIT, PROGRAM } from "./exit-codes.js";
 import { commandHelp, overview } from "./help.js";
+import { printMessage } from "./messages.js";
 import type { Command } from "./options.js";
 import { suggestion } from "./suggestions.js";
-import { outputWidth, wrap } from "./terminal.js";
+import { outputWidth } from "./terminal.js";
 
 const SUMMARIES = {
   doctor: "find out which source provides tokens here, and why it fails",
@@ -46,7 +47,7 @@ async function main([first, ...rest]: readonly string[]): Promise<number> {
     return EXIT.usage;
   }
   const name = commandName(first);
-  const command = await LOADERS[name]();
+  const command = await loadCommand(name);
   try {
     const { values, rest: following } = parseArguments(rest, command);
     if (values.help) return print(commandHelp(name, SUMMARIES[name], command, outputWidth(process.stdout)));
@@ -60,7 +61,16 @@ async function main([first, ...rest]: readonly string[]): Promise<number> {
 async function help(argument: string | undefined): Promise<number> {
   if (argument === undefined) return print(overview(SUMMARIES, outputWidth(process.stdout)));
   const name = commandName(argument);
-  return print(commandHelp(name, SUMMARIES[name], await LOADERS[name](), outputWidth(process.stdout)));
+  return print(commandHelp(name, SUMMARIES[name], await loadCommand(name), outputWidth(process.stdout)));
+}
+
+/** Loads a command, and with it the add-on. */
+async function loadCommand(name: CommandName): Promise<Command> {
+  try {
+    return await LOADERS[name]();
+  } catch (error) {
+    throw error instanceof Error ? new InstallationError(error.message, { cause: error }) : error;
+  }
 }
 
 function commandName(argument: string): CommandName {
@@ -93,7 +103,11 @@ function reportError(error: unknown): number {
     process.stderr.write(`${PROGRAM}: ${error instanceof Error ? (error.stack ?? error) : error}\n`);
     return EXIT.failure;
   }
-  process.stderr.write(`${wrap(`${PROGRAM}: ${error.message}`, outputWidth(process.stderr)).join("\n")}\n`);
+  if (error instanceof InstallationError) {
+    process.stderr.write(`${error.message}\n`); // It begins with the package's name, and its commands are to be copied.
+  } else {
+    printMessage(error.message);
+  }
   if (error instanceof UsageError) {
     const command = error.command === undefined ? "" : ` ${error.command}`;
     process.stderr.write(`Try: ${PROGRAM}${command} --help\n`);

@@ -4,7 +4,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { spawnArguments } from "../emulator/spawn-arguments.js";
-import { EXIT, PROGRAM } from "./exit-codes.js";
+import { EXIT } from "./exit-codes.js";
+import { printMessage } from "./messages.js";
 import { forwardSignals } from "./signals.js";
 
 /** Resolves with the exit code that a shell would return. */
@@ -20,7 +21,7 @@ export async function runCommand(
     return await waitForExit(child);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${PROGRAM}: ${name} could not be run: ${reason}\n`);
+    printMessage(`${name} could not be run: ${reason}`);
     const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
     return isMissing ? EXIT.notFound : EXIT.notExecutable;
   } finally {

@@ -5,8 +5,9 @@ import { type AcquiredToken, toAcquiredToken } from "./acquired-token.js";
 import { readClaims } from "./claims.js";
 import { formatVariables } from "./env-formats.js";
 import { UsageError } from "./errors.js";
-import { EXIT, PROGRAM } from "./exit-codes.js";
+import { EXIT } from "./exit-codes.js";
 import { createApplication, identityOptions, sourceOptions, timeoutOption } from "./identity.js";
+import { printMessage } from "./messages.js";
 import { omitUndefined } from "./omit-undefined.js";
 import type { Command, OptionTable, Values } from "./options.js";
 import { redactSecrets } from "./redact-secrets.js";
@@ -59,7 +60,7 @@ export const token: Command<typeof options> = {
 async function run(values: Values<typeof options>): Promise<number> {
   const { claims, "force-refresh": forceRefresh, output, resource, scope } = values;
   if (resource === undefined && scope === undefined) {
-    throw new UsageError("The option --resource is required, or --scope.");
+    throw new UsageError("One of the options --resource and --scope is required.");
   }
   if (resource !== undefined && scope !== undefined) {
     throw new UsageError("--resource and --scope cannot be combined.");
@@ -73,7 +74,7 @@ async function run(values: Values<typeof options>): Promise<number> {
     return EXIT.success;
   } catch (error) {
     if (!(error instanceof ManagedIdentityError)) throw error;
-    process.stderr.write(`${PROGRAM}: ${redactSecrets(stripControlCharacters(error.message))}\n`);
+    printMessage(redactSecrets(stripControlCharacters(error.message)));
     return EXIT.failure;
   }
 }

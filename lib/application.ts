@@ -292,6 +292,18 @@ export class ManagedIdentityApplication {
     return applicationFromEnvironment(env, configuration);
   }
 
+  static async flush(options?: contract.FlushOptions | null): Promise<boolean> {
+    if (typeof options !== "object" && options !== undefined) {
+      throwError(
+        "invalid_configuration",
+        `The options of flush must be an object, but are a ${typeof options}.`,
+      );
+    }
+    const flushed = getQueue().flush(nextCallNumber(), option(options, "timeout"));
+    if (isFailure(flushed)) throw new ManagedIdentityError(flushed.errorCode, nextCorrelationId(), flushed);
+    return flushed;
+  }
+
   static clearCache(): void {
     binding.clearCache();
     forgetReplacedTokens(generation());

@@ -3,13 +3,16 @@
  */
 
 import { deliverToCallbacks, releaseCallbacks } from "./call-callbacks.js";
-import { type AcquisitionOutcome, binding, type JsMessage } from "./native-binding.js";
+import { type AcquisitionOutcome, binding, type JsFailure, type JsMessage } from "./native-binding.js";
 import type { PendingCall } from "./pending-call.js";
 import { promiseThen } from "./safe-objects.js";
 import { forgetReplacedTokens } from "./token-memo.js";
 
 /** The pending calls of this thread, by number. */
 const pendingByNumber = new Map<number, PendingCall>();
+
+/** The functions that resolve the pending flushes of this thread, by number. Calls have other numbers. */
+const flushesByNumber = new Map<number, (isComplete: boolean) => void>();
 
 export function isPending(call: PendingCall): boolean {
   return pendingByNumber.has(call.number);
@@ -23,24 +26,53 @@ function onMessage(number: number, message: AcquisitionOutcome | JsMessage): voi
     forgetReplacedTokens(binding.generation());
   } else if (message.kind === "Released") {
     releaseCallbacks(number);
+  } else if (message.kind === "Flushed") {
+    getQueue().endFlush(number, message.isComplete);
   } else {
     deliverToCallbacks(number, message, getQueue().native);
   }
 }
 
-/** The queue through which native code delivers messages. It keeps the process alive while a call is pending. */
+/** The queue through which native code delivers messages. It keeps the process alive while a call or a flush is pending. */
 export class CompletionQueue {
   readonly native = new binding.CompletionChannel(onMessage);
   #refCount = 0;
 
   ref(call: PendingCall): void {
-    if (this.#refCount === 0) this.native.setRef(true);
-    this.#refCount += 1;
+    this.#ref();
     pendingByNumber.set(call.number, call);
   }
 
   unref(call: PendingCall): void {
     pendingByNumber.delete(call.number);
+    this.#unref();
+  }
+
+  /**
+   * Resolves with whether all acquisitions that are under way have ended within the timeout. Their messages have been
+   * delivered then, because native code sends the end of a flush after them. Returns a failure if the timeout is invalid.
+   */
+  flush(number: number, timeout: unknown): Promise<boolean> | JsFailure {
+    const failure = this.native.flush(number, timeout);
+    if (failure !== null) return failure;
+    this.#ref();
+    return new Promise((resolve) => {
+      flushesByNumber.set(number, resolve);
+    });
+  }
+
+  endFlush(number: number, isComplete: boolean): void {
+    flushesByNumber.get(number)?.(isComplete);
+    flushesByNumber.delete(number);
+    this.#unref();
+  }
+
+  #ref(): void {
+    if (this.#refCount === 0) this.native.setRef(true);
+    this.#refCount += 1;
+  }
+
+  #unref(): void {
     this.#refCount -= 1;
     if (this.#refCount === 0) this.native.setRef(false);
   }

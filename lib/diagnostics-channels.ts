@@ -87,9 +87,9 @@ class Channels {
   /** Publishes a call's start and end. Both messages are one object, so that a subscriber can correlate them. */
   async traceAcquire(resource: unknown, call: () => Promise<TokenResult>): Promise<TokenResult> {
     const message: AcquireMessage = { resource };
-    this.#start.publish(message);
     try {
-      const result = await call();
+      // Subscribers can bind an AsyncLocalStorage to the start; the callbacks of the call then find its store.
+      const result = await this.#start.runStores(message, call);
       const { correlationId, fromCache, expiresOn, metadata } = result;
       this.#end.publish(withFields(message, { correlationId, fromCache, expiresOn, metadata }));
       return result;

@@ -16,6 +16,7 @@ const ENTRIES = [
   { name: "emulator", source: "emulator/index" },
   { name: "cli", source: "cli/main" },
   { name: "testing", source: "testing/index" },
+  { name: "opentelemetry", source: "opentelemetry/index" },
 ];
 
 const common = {

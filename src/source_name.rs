@@ -106,8 +106,8 @@ impl SourceName {
         match self {
             Self::DefaultToImds => {
                 "There is no IMDS here: this host is not in Azure, or a firewall or a network policy blocks it. For \
-                 development, run the program with this package's emulator: npx managed-identity-native emulator \
-                 -- <your command>."
+                 development, run the program with this package's emulator: npx --no managed-identity-native \
+                 emulator -- <your command>."
             }
             Self::AzureArc => "Check that the Azure Connected Machine agent (himds) is running.",
             Self::WorkloadIdentity => "Check outbound network access, HTTPS_PROXY and AZURE_AUTHORITY_HOST.",

@@ -57,6 +57,13 @@ function project(t, { addOns = {}, isClone = false } = {}) {
   return folder;
 }
 
+/** Adds a package that is JavaScript in place of an add-on. */
+function writePackage(folder, name, code) {
+  const path = join(folder, "node_modules", name);
+  mkdirSync(path);
+  writeFileSync(join(path, "index.js"), code);
+}
+
 async function load(folder, { as = "", program = REQUIRE, env = {} } = {}) {
   const options = ["--require", machine, "-e", program];
   const { PATH, SystemRoot } = process.env;
@@ -158,11 +165,50 @@ test("an add-on on a noexec file system has that remedy only", async (t) => {
   t.deepEqual(commands(message), []);
 });
 
+test("an add-on that needs a newer C library has that remedy only", async (t) => {
+  const folder = project(t);
+  const reason = "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.17' not found (required by it)";
+  const fault = `throw Object.assign(new Error(${JSON.stringify(`${reason}\nmore`)}), { code: "ERR_DLOPEN_FAILED" });`;
+  writePackage(folder, own.name, fault);
+  const { message, code, cause } = await load(folder);
+  const [first] = message.split("\n");
+  t.true(first.endsWith(`is installed, but cannot be used: ${reason}.`), first);
+  t.regex(message, /C library of this system is older than the one that the add-on needs \(glibc 2\.17\)\./);
+  t.deepEqual(commands(message), []);
+  t.is(code, "ERR_DLOPEN_FAILED");
+  t.true(cause.startsWith(reason));
+});
+
+test("a lock file of another system, which leaves out the platform package: that cause is the first", async (t) => {
+  const [here, other] = ["linux-x64-gnu", "darwin-arm64"].map((name) => `${whole.name}-${name}`);
+  const folder = project(t, { addOns: { [other]: "an add-on of another system" } });
+  const { message, code } = await load(folder, { as: "linux x64 glibc" });
+  const [first, , , cause, ...rest] = message.split("\n");
+  t.true(first.includes(here) && first.endsWith("is not installed."), first);
+  t.is(cause, "- npm left it out, as it does when package-lock.json was written on another system");
+  t.regex(rest[0], /Remove node_modules and package-lock\.json, then: npm install$/);
+  t.false(message.includes(other));
+  t.is(code, "MODULE_NOT_FOUND");
+});
+
+test("the command line prints the message and the remedy without a stack, and exits with 1", async (t) => {
+  const folder = project(t);
+  const { message } = await load(folder);
+  const main = join(folder, "node_modules", whole.name, whole.bin[whole.name]);
+  const settings = { cwd: folder, env: { PATH: process.env.PATH } };
+  for (const args of [["doctor"], ["doctor", "--json"], ["token", "--resource", "https://a"], ["emulator"]]) {
+    const { code, stdout, stderr } = await run(process.execPath, [main, ...args], settings).catch(
+      (error) => error,
+    );
+    t.deepEqual({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `${message}\n` }, args.join(" "));
+  }
+  const { stdout } = await run(process.execPath, [main, "version"], settings);
+  t.is(stdout, `${whole.version}\n`);
+});
+
 test("a package of another version is rejected, naming both versions", async (t) => {
   const folder = project(t);
-  const modules = join(folder, "node_modules");
-  mkdirSync(join(modules, own.name));
-  writeFileSync(join(modules, own.name, "index.js"), 'module.exports.version = () => "0.0.7";');
+  writePackage(folder, own.name, 'module.exports.version = () => "0.0.7";');
   const { message, cause } = await load(folder);
   const [first] = message.split("\n");
   t.true(first.includes(own.name) && first.includes("0.0.7") && first.includes(whole.version), first);

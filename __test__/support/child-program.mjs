@@ -16,11 +16,15 @@ import { environmentWith } from "./environment.mjs";
 const HERE = fileURLToPath(import.meta.url);
 
 /**
- * Starts a program in a child process. `command` precedes Node.js's own command, and `flags` are Node.js's options.
- * Returns `child`, `next()`, which resolves with the next report, and `ended`, which resolves with
+ * Starts a program in a child process. `command` precedes Node.js's own command, `flags` are Node.js's options, and
+ * `stdin` and `pipes` are the kinds of descriptor 0 and of those from 3 on, as in `spawn`. Returns `child`, `next()`, which resolves with the next report, and `ended`, which resolves with
  * `{ code, signal, reports, stderr }`.
  */
-export function startProcess(t, program, { argument = null, env, flags = [], command = [] } = {}) {
+export function startProcess(
+  t,
+  program,
+  { argument = null, env, flags = [], command = [], stdin = "ignore", pipes = [] } = {},
+) {
   const code = `(${program})(${scope("JSON.parse(process.argv[2])", "process.argv[1]", SYNCHRONOUS)})`;
   const [file, ...rest] = [
     ...command,
@@ -31,7 +35,7 @@ export function startProcess(t, program, { argument = null, env, flags = [], com
     HERE,
     JSON.stringify(argument),
   ];
-  const child = spawn(file, rest, { env: environmentWith(env), stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, rest, { env: environmentWith(env), stdio: [stdin, "pipe", "pipe", ...pipes] });
   t.teardown(() => child.kill("SIGKILL"));
   const reports = [];
   const waiting = [];

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { limitConcurrency } from "./concurrency-limit.mjs";
 import { environmentWith } from "./environment.mjs";
 
 export const MAIN = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -67,9 +68,11 @@ export function startCommand(t, command, { before = [], env = {}, stdin = "ignor
   return { child, ended, waitForOutput };
 }
 
-/** Runs the command line to its end. */
+const inTurn = limitConcurrency(4);
+
+/** Runs the command line to its end, at most four at one time. For a command that another one ends, use `start`. */
 export function run(t, args, options) {
-  return start(t, args, options).ended;
+  return inTurn(() => start(t, args, options).ended);
 }
 
 /**

@@ -9,8 +9,13 @@ const { startEmulator } = require("managed-identity-native/emulator");
 
 export const RESOURCE = "https://vault.azure.net";
 
-/** For tests that are not about retries. */
-export const NO_RETRIES = Object.freeze({ system: Object.freeze({ disableInternalRetries: true }) });
+/**
+ * For tests that are not about retries. On a busy machine a TLS handshake can take longer than the default
+ * `connectTimeout` of 3 s, after which there would be a retry.
+ */
+export const NO_RETRIES = Object.freeze({
+  system: Object.freeze({ disableInternalRetries: true, connectTimeout: 60_000, requestTimeout: 60_000 }),
+});
 
 /**
  * The origins of all endpoints so far. If the system reuses a port, the cache still holds the tokens of its previous

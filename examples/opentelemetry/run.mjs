@@ -1,7 +1,6 @@
 // Prints the spans and metrics of three calls to the emulator: a retry, a cached token and a failure. A service would
 // use its own exporters instead of those in memory.
 
-import { createRequire } from "node:module";
 import { metrics, trace } from "@opentelemetry/api";
 import {
   AggregationTemporality,
@@ -14,6 +13,11 @@ import {
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
+import { ManagedIdentityApplication } from "managed-identity-native";
+import { startEmulator } from "managed-identity-native/emulator";
+import { subscribe } from "managed-identity-native/opentelemetry";
+
+subscribe({ trace, metrics });
 
 const exporter = new InMemorySpanExporter();
 trace.setGlobalTracerProvider(
@@ -22,11 +26,6 @@ trace.setGlobalTracerProvider(
 const metricExporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
 const reader = new PeriodicExportingMetricReader({ exporter: metricExporter });
 metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
-await import("./subscribe.mjs");
-
-const require = createRequire(import.meta.url);
-const { ManagedIdentityApplication } = require("managed-identity-native");
-const { startEmulator } = require("managed-identity-native/emulator");
 
 const emulator = await startEmulator({ source: "app-service" });
 Object.assign(process.env, emulator.env);
@@ -35,7 +34,7 @@ emulator.next([{ status: 503 }, {}, { status: 400 }]);
 await app.acquireToken("https://vault.azure.net");
 await app.acquireToken("https://vault.azure.net");
 await app.acquireToken("https://storage.azure.com").catch(() => {});
-await new Promise((resolve) => setImmediate(resolve)); // Events of native code are delivered through the event loop.
+await ManagedIdentityApplication.flush(); // A script that ends here would lose the events of background refreshes.
 await emulator.close();
 
 for (const { name, attributes, status } of exporter.getFinishedSpans()) {

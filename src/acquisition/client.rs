@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::presence::Presence;
 use super::resource_aliases::ResourceAliases;
+use super::running_tasks::RunningTasks;
 use super::state::State;
 use crate::cache::CacheKey;
 use crate::error::Error;
@@ -44,6 +45,7 @@ pub struct TokenClient {
     pub(super) resource_aliases: ResourceAliases,
     /// The last probe of IMDS, by transport id.
     pub(super) probes: Mutex<HashMap<usize, Arc<LastProbe>>>,
+    pub(super) running_tasks: Arc<RunningTasks>,
     state: Mutex<State>,
 }
 
@@ -65,6 +67,7 @@ impl TokenClient {
             imds_silent_until: Mutex::default(),
             resource_aliases: ResourceAliases::default(),
             probes: Mutex::default(),
+            running_tasks: Arc::default(),
             state: Mutex::default(),
         })
     }

@@ -283,6 +283,7 @@ impl TokenClient {
             runtime,
             task: AcquisitionTask {
                 client: self.clone(),
+                _running: self.running_tasks.start(in_flight.sequence),
                 in_flight,
                 context,
                 presence: OnceLock::new(),

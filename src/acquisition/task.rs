@@ -15,6 +15,7 @@ use super::context::AcquisitionContext;
 use super::in_flight::{Completion, InFlightRequest};
 use super::outcome::AcquisitionResult;
 use super::presence::Presence;
+use super::running_tasks::RunningTask;
 use super::state::State;
 use super::trigger::AcquisitionTrigger;
 use crate::error::{Code, Error};
@@ -35,6 +36,8 @@ pub(super) struct AcquisitionTask {
     pub(super) context: AcquisitionContext,
     /// The result of the probe, if one was sent.
     pub(super) presence: OnceLock<Presence>,
+    /// The last field, so that the task counts as running until everything else of it has ended.
+    pub(super) _running: RunningTask,
 }
 
 /// A fetched token.

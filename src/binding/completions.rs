@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
 
-use napi::bindgen_prelude::{Either, FnArgs, Function};
+use napi::bindgen_prelude::{Either, FnArgs, Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status};
 use napi_derive::napi;
@@ -17,8 +17,11 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::environment_teardown::EnvironmentTeardown;
-use super::runtime;
-use super::types::{AcquisitionOutcome, CacheAccess, JsEvent, JsNetworkRequest, JsNetworkResponse};
+use super::types::{
+    AcquisitionOutcome, CacheAccess, JsEvent, JsFailure, JsNetworkRequest, JsNetworkResponse,
+};
+use super::untyped_value::from_js;
+use super::{TOKEN_CLIENT, runtime};
 use crate::acquisition::waiter::Waiter;
 use crate::locking::lock;
 
@@ -53,6 +56,9 @@ pub enum JsMessage {
     Access { id: u32, access: CacheAccess },
     /// The last message of this call.
     Released,
+    /// The end of the flush with this number. All messages of acquisitions that were under way when it began precede it,
+    /// unless its time limit has passed (`isComplete` is false).
+    Flushed { is_complete: bool },
 }
 
 struct Message {
@@ -260,6 +266,29 @@ impl CompletionChannel {
         if let Some(task) = lock(&self.pending).remove(&call) {
             task.abort();
         }
+    }
+
+    /// Waits until the acquisitions that are under way have ended, and then sends `Flushed` with this number. Returns a
+    /// failure if `timeout` is invalid; then it sends nothing.
+    #[napi(catch_unwind)]
+    pub fn flush(&self, number: u32, timeout: Option<Unknown<'_>>) -> Result<Option<JsFailure>> {
+        let ended = match TOKEN_CLIENT.flush(&from_js(&timeout)?) {
+            Ok(ended) => ended,
+            Err(error) => return Ok(Some(error.into())),
+        };
+        let flushed = |is_complete| Either::B(JsMessage::Flushed { is_complete });
+        let Some(ended) = ended else {
+            self.channel.send(number, flushed(true), None);
+            return Ok(None);
+        };
+        let (channel, teardown) = (self.channel.clone(), self.teardown.clone());
+        runtime::handle()?.spawn(async move {
+            tokio::select! {
+                is_complete = ended => channel.send(number, flushed(is_complete), None),
+                () = teardown.reached() => {} // The caller no longer exists.
+            }
+        });
+        Ok(None)
     }
 
     /// Provides the response of a network client.

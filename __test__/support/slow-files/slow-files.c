@@ -1,27 +1,34 @@
 /*
- * Preloaded into a process, delays calls that name certain files, as a file system that hangs would. SLOW_FILES holds
- * parts of their paths, separated by colons; SLOW_SECONDS is the delay of each call. Both are read at each call, so
- * that a process can start with files that respond.
+ * Preloaded into a process, makes calls hang that name certain files, as a file system that hangs would. SLOW_FILES holds
+ * parts of their paths, separated by colons; it is read at each call, so that a process can start with files that
+ * respond. A call that hangs first writes a byte to descriptor 3, and continues once the other end of descriptor 4 is
+ * closed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <unistd.h>
+
+static void hang(void) {
+  char byte = 0;
+  ssize_t count = write(3, &byte, 1);
+  do {
+    count = read(4, &byte, 1);
+  } while (count > 0 || (count < 0 && errno == EINTR));
+}
 
 static void wait_for(const char *path) {
   const char *list = getenv("SLOW_FILES");
-  const char *seconds = getenv("SLOW_SECONDS");
-  if (path == NULL || list == NULL || seconds == NULL) return;
+  if (path == NULL || list == NULL) return;
   while (*list != '\0') {
     size_t length = strcspn(list, ":");
     if (length > 0 && memmem(path, strlen(path), list, length) != NULL) {
-      struct timespec left = {.tv_sec = atol(seconds)};
-      while (nanosleep(&left, &left) != 0) {
-      }
+      hang();
       return;
     }
     list += length;

@@ -95,4 +95,15 @@ app.clearCache();
 // @ts-expect-error takes nothing
 ManagedIdentityApplication.clearCache(resource);
 
+export const flushed: Promise<boolean> = ManagedIdentityApplication.flush();
+ManagedIdentityApplication.flush(null);
+ManagedIdentityApplication.flush({ timeout: 2_000 });
+ManagedIdentityApplication.flush({ timeout: undefined });
+// @ts-expect-error static
+app.flush();
+// @ts-expect-error an object, unlike the argument of some libraries' flush
+ManagedIdentityApplication.flush(2_000);
+// @ts-expect-error an unknown option
+ManagedIdentityApplication.flush({ timeoutMs: 2_000 });
+
 export { account, parts, password, provider };

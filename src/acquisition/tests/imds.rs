@@ -57,7 +57,7 @@ async fn foreign_probe_response_makes_the_credential_unavailable_at_once() {
             "Something other than",
             &status.to_string(),
             server,
-            "npx managed-identity-native",
+            "npx --no managed-identity-native",
         ] {
             assert!(message.contains(word), "{word}: {message}");
         }

@@ -10,6 +10,7 @@ mod coalescing;
 mod concurrency_limits;
 mod credential_unavailable;
 mod failures;
+mod flush;
 mod force_refresh_and_claims;
 mod hung_files;
 mod imds;

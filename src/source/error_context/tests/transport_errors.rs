@@ -66,7 +66,7 @@ fn each_transport_error_has_its_code_and_message() {
         assert_eq!(
             details
                 .message
-                .contains("npx managed-identity-native emulator -- "),
+                .contains("npx --no managed-identity-native emulator -- "),
             has_remedy,
             "{error}"
         );

@@ -30,6 +30,17 @@ const SIGNAL_LOGGER = `
   console.log("ready");
 `;
 
+/** A module that lets a process get SIGTERM at once when it starts another process. */
+const SIGNAL_AFTER_SPAWN = `
+  const childProcess = require("node:child_process");
+  const { spawn } = childProcess;
+  childProcess.spawn = (...args) => {
+    const child = spawn(...args);
+    process.kill(process.pid, "SIGTERM");
+    return child;
+  };
+`;
+
 for (const name of NAMES) {
   test.serial(`${name}: the command gets a token, and the emulator itself prints nothing`, async (t) => {
     const { code, stdout, stderr } = await run(t, ["emulator", "--source", name, "--", ...TOKEN]);
@@ -173,6 +184,17 @@ testWith(test.serial, "signals")("a signal ends the command: the exit code is th
   const { child, ended, waitForOutput } = start(t, args, { stdin: "pipe" });
   await waitForOutput(/^ready$/m);
   child.kill("SIGTERM");
+  const { code, signal } = await ended;
+  t.deepEqual([code, signal], [143, null]);
+});
+
+testWith(test.serial, "signals")("a signal while the command starts: is forwarded too", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "signal-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const preload = join(directory, "signal-after-spawn.cjs");
+  writeFileSync(preload, SIGNAL_AFTER_SPAWN);
+  const args = ["emulator", "--", NODE, "-e", "process.stdin.resume()"];
+  const { ended } = start(t, args, { stdin: "pipe", env: { NODE_OPTIONS: `--require=${preload}` } });
   const { code, signal } = await ended;
   t.deepEqual([code, signal], [143, null]);
 });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
+import { userAssignedIdentity } from "managed-identity-native/emulator";
 import { testWith } from "./support/capabilities.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { environmentWith } from "./support/environment.mjs";
@@ -23,11 +24,11 @@ async function run(env, ...args) {
 }
 
 /** Starts an API that records the Authorization header of each request. */
-async function startApi(t) {
+async function startApi(t, status = 200) {
   const authorizations = [];
   const api = createServer((request, response) => {
     authorizations.push(request.headers.authorization);
-    response.setHeader("Content-Type", "application/json");
+    response.writeHead(status, { "Content-Type": "application/json" });
     response.end('{"orders":3}');
   });
   api.listen(0, "127.0.0.1");
@@ -70,24 +71,45 @@ test("worker-pool: four threads send one request", async (t) => {
   t.is(endpoint.requests.length, 1);
 });
 
+/** Starts the service with Express. `order(signal)` sends it a request for an order. */
+async function startExpress(t, api, env) {
+  // Express does not log errors if NODE_ENV is "test", which ava sets.
+  const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "production" };
+  const service = spawn(process.execPath, [example("express/server.mjs")], {
+    env: environmentWith({ ...settings, ...env }),
+  });
+  t.teardown(() => service.kill("SIGKILL"));
+  const [line] = await once(service.stdout, "data");
+  const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
+  const order = (signal) =>
+    fetch(`${origin}/orders`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: '{"item":5}',
+      signal,
+    });
+  return { service, origin, order };
+}
+
+test("express: a refusal of the user-assigned identity by the API is an error of the service", async (t) => {
+  const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t, 403)]);
+  const { clientId } = userAssignedIdentity;
+  const { service, order } = await startExpress(t, api, { ...endpoint.env, AZURE_CLIENT_ID: clientId });
+  const [response, [logged]] = await Promise.all([order(), once(service.stderr, "data")]);
+  t.is(response.status, 500);
+  t.notRegex(await response.text(), /orders|403/);
+  t.regex(String(logged), /refused the identity of this service with 403/);
+  t.is(endpoint.requests[0].query.client_id, clientId);
+});
+
 testWith(test, "signals")(
   "express: a route that calls an API, readiness, aborted requests and graceful shutdown",
   async (t) => {
     const [endpoint, api] = await Promise.all([startEndpoint(t), startApi(t)]);
-    // Express does not log errors if NODE_ENV is "test", which ava sets.
-    const settings = { API_URL: api.url, API_RESOURCE: "api://orders", PORT: "0", NODE_ENV: "development" };
-    const env = { ...endpoint.env, ...settings };
-    const service = spawn(process.execPath, [example("express/server.mjs")], { env: environmentWith(env) });
-    t.teardown(() => service.kill("SIGKILL"));
-    const [line] = await once(service.stdout, "data");
-    const origin = `http://127.0.0.1:${/listening on (\d+)/.exec(line)[1]}`;
-    const order = (signal) =>
-      fetch(`${origin}/orders`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: '{"item":5}',
-        signal,
-      });
+    const { service, origin, order } = await startExpress(t, api, {
+      ...endpoint.env,
+      NODE_ENV: "development",
+    });
     // A client that disconnects while the token is requested causes no error and does not affect other clients.
     const errors = [];
     service.stderr.on("data", (chunk) => errors.push(chunk));

@@ -1,6 +1,7 @@
 // The exports of the package: a single instance of each, the names of msal-node, and classes that behave like its
 // classes.
 
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import * as msal from "@azure/msal-node";
@@ -37,6 +38,18 @@ function codesOf(table) {
 
 test("require returns the documented exports, and no others", (t) => {
   t.deepEqual(Object.keys(required).sort(), NAMES);
+});
+
+test("the page about the API names every export and every type", (t) => {
+  const read = (path) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
+  const types = [...read("index.d.ts").matchAll(/^export (?:declare )?(?:class|interface|type) (\w+)/gm)];
+  t.true(types.length > 30);
+  const names = new Set([...NAMES, ...types.map(([, name]) => name)]);
+  const documented = new Set([...read("docs/api.md").matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  t.deepEqual(
+    [...names].filter((name) => !documented.has(name)),
+    [],
+  );
 });
 
 test("import gives the same instances, by name and as default", async (t) => {

@@ -15,9 +15,11 @@ export async function runCommand(
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
   const { file, args: spawnArgs, options } = spawnArguments(name, args, process.platform, env);
-  const child = spawn(file, spawnArgs, { ...options, env, stdio: "inherit" });
-  const stopForwarding = forwardSignals(child);
+  let child: ChildProcess | undefined;
+  // First, because a signal between the two would end this process and leave the command running.
+  const stopForwarding = forwardSignals((signal) => child?.kill(signal));
   try {
+    child = spawn(file, spawnArgs, { ...options, env, stdio: "inherit" });
     return await waitForExit(child);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -41,6 +41,7 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
     process.exitCode = 1;
   }
 } else if (modifiedAt("node_modules/.package-lock.json") < modifiedAt("package-lock.json")) {
+  console.error("Installing the development dependencies, which takes a minute or two.");
   // npm writes that file at the end of an installation.
   process.exitCode = run(
     "npm",

@@ -132,6 +132,19 @@ impl SourceName {
         }
     }
 
+    /// Returns the advice for a 404 without a message, if a variable of the environment has the path of the endpoint.
+    pub(super) fn not_found_remedy(self) -> Option<&'static str> {
+        match self {
+            Self::AppService | Self::AzureArc | Self::ServiceFabric => Some(
+                "The path in IDENTITY_ENDPOINT is probably wrong: the variable must have the whole URL that the host set.",
+            ),
+            Self::CloudShell | Self::MachineLearning => Some(
+                "The path in MSI_ENDPOINT is probably wrong: the variable must have the whole URL that the host set.",
+            ),
+            Self::DefaultToImds | Self::WorkloadIdentity => None,
+        }
+    }
+
     /// Returns what helps if the certificate of the endpoint is rejected.
     pub(super) fn tls_remedy(self) -> &'static str {
         match self {

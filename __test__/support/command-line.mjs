@@ -27,11 +27,12 @@ export function start(t, args, options) {
   return startCommand(t, [...PROGRAM, ...args], options);
 }
 
-/** Like `start`, with another command. */
-export function startCommand(t, command, { before = [], env = {}, stdin = "ignore" } = {}) {
+/** Like `start`, with another command. Other options are those of `spawn`. */
+export function startCommand(t, command, { before = [], env = {}, stdin = "ignore", ...options } = {}) {
   const [file, ...args] = [...before, ...command];
   const variables = Object.entries(environmentWith({ ...COLOR_VARIABLES, ...env }));
   const child = spawn(file, args, {
+    ...options,
     env: Object.fromEntries(variables.filter(([, value]) => value !== undefined)),
     stdio: [stdin, "pipe", "pipe"],
   });

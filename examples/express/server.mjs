@@ -1,12 +1,13 @@
 // An Express service that calls an API with its managed identity: node examples/express/server.mjs
 //
-// API_URL and API_RESOURCE select the API and its audience; PORT defaults to a free port.
+// API_URL and API_RESOURCE select the API and its audience, and AZURE_CLIENT_ID a user-assigned identity. PORT defaults to a
+// free port.
 
 import express from "express";
 import { ManagedIdentityApplication, ManagedIdentityError } from "managed-identity-native";
 
 const { API_URL, API_RESOURCE, PORT = "0" } = process.env;
-const identity = new ManagedIdentityApplication();
+const identity = ManagedIdentityApplication.fromEnvironment();
 const app = express();
 
 app.post("/orders", express.json(), async (request, response) => {
@@ -27,6 +28,10 @@ app.post("/orders", express.json(), async (request, response) => {
     body: JSON.stringify(request.body),
     signal: controller.signal,
   });
+  // These two are about the identity of this service, which may lack a role, and not about its client.
+  if (apiResponse.status === 401 || apiResponse.status === 403) {
+    throw new Error(`The API refused the identity of this service with ${apiResponse.status}.`);
+  }
   response.status(apiResponse.status).json(await apiResponse.json());
 });
 

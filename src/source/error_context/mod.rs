@@ -136,9 +136,13 @@ impl ErrorContext {
             Some(self.source.unreachable_remedy())
         } else {
             remedy(&text).or_else(|| {
-                // An endpoint that rejects a secret may return the status alone.
-                let is_refused = !has_error && [UNAUTHORIZED, FORBIDDEN].contains(&response.status);
-                self.source.refused_remedy().filter(|_| is_refused)
+                // An endpoint that rejects a secret or a path may return the status alone.
+                match response.status {
+                    _ if has_error => None,
+                    UNAUTHORIZED | FORBIDDEN => self.source.refused_remedy(),
+                    NOT_FOUND => self.source.not_found_remedy(),
+                    _ => None,
+                }
             })
         };
         let message = self.describe_response(

@@ -40,8 +40,8 @@ const REMEDIES: [(&str, &str); 11] = [
     // After the codes that start with it, of which AADSTS700213 has the same remedy.
     ("AADSTS70021", NO_FEDERATION),
 ];
-const ASSIGN_IDENTITY: &str =
-    "Assign a managed identity to this host, or check the id in managedIdentityIdParams.";
+const ASSIGN_IDENTITY: &str = "Assign a managed identity to this host, or check the id in managedIdentityIdParams (with \
+     fromEnvironment(), in AZURE_CLIENT_ID or MANAGED_IDENTITY).";
 const NO_FEDERATION: &str = "No federated credential of the application matches this service account: check the subject and the issuer.";
 const UNKNOWN_CLIENT: (&str, &str) = (
     "AADSTS700016",

@@ -155,6 +155,40 @@ fn container_host_403_reports_missing_imds() {
 }
 
 #[test]
+fn unknown_identity_names_the_option_and_the_variables_of_its_id() {
+    let message = message(400, r#"{"message":"Identity not found"}"#);
+    for name in ["managedIdentityIdParams", "AZURE_CLIENT_ID", "MANAGED_IDENTITY"] {
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn not_found_without_message_names_the_variable_with_the_path() {
+    let shell = [(v::MSI_ENDPOINT, "http://127.0.0.1:1/x")];
+    for (variables, variable) in [(APP_SERVICE, "IDENTITY_ENDPOINT"), (&shell, "MSI_ENDPOINT")] {
+        for body in ["", "{}", "<html>Not Found</html>"] {
+            let error = response_error_of(variables, 404, body);
+            let remedy = format!("The path in {variable} is probably wrong");
+            assert!(error.details().message.contains(&remedy), "{error}");
+        }
+        for (status, body) in [
+            (404, r#"{"message":"Identity not found"}"#),
+            (404, r#"{"message":"Not you."}"#),
+            (410, ""),
+        ] {
+            let error = response_error_of(variables, status, body);
+            assert!(!error.details().message.contains("The path in"), "{error}");
+        }
+    }
+    assert!(
+        response_error_of(&[], 404, "")
+            .details()
+            .message
+            .ends_with("answered 404.")
+    );
+}
+
+#[test]
 fn error_without_message_has_the_remedy_of_its_source() {
     let learning = [
         (v::MSI_ENDPOINT, "http://127.0.0.1:1/x"),

@@ -30,8 +30,9 @@ export function acquireChannels(): Channels | undefined {
 function openChannels(): Channels | undefined {
   if (wasCheckedThisTurn) return undefined;
   wasCheckedThisTurn = true;
-  const { moduleLoadList } = process as { readonly moduleLoadList?: readonly string[] };
-  if (moduleLoadList === undefined || includes(moduleLoadList, "NativeModule diagnostics_channel")) {
+  const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] };
+  // The list is empty in Deno and Bun.
+  if (moduleLoadList.length === 0 || includes(moduleLoadList, "NativeModule diagnostics_channel")) {
     channels = new Channels();
   } else {
     // A replaced setImmediate may return anything.

@@ -1,5 +1,6 @@
 // Runs the checks that take too long, or need too much, for `scripts/ci`: real browsers, other tools, other versions. A
 // workflow runs them each night and for the tag of a release. `node scripts/ci-full.mjs NAME…` runs the named steps only.
+// Not among them: `npm run platforms`, which needs cross compilers, and the fuzz targets for hours (CONTRIBUTING.md).
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -18,8 +19,28 @@ const STEPS = [
   },
   {
     name: "installation",
-    needs: "the npm registry: npm, pnpm and Yarn under several versions of Node.js",
+    needs: "the npm registry: five package managers under several versions of Node.js",
     command: ["npm", "run", "--silent", "check:installation"],
+  },
+  {
+    name: "journey",
+    needs: "git, Rust and the npm registry: it builds a clone and installs it with five package managers",
+    command: ["node", "--test", "__test__/journey/clone-to-azurite.test.mjs"],
+  },
+  {
+    name: "nodes",
+    needs: "the npm registry: the specs run under the other supported versions of Node.js",
+    command: ["node", "scripts/run-specs-under-nodes.mjs"],
+  },
+  {
+    name: "sanitize",
+    needs: "Linux on x86-64: the Rust tests run under AddressSanitizer and LeakSanitizer",
+    command: ["scripts/sanitize"],
+  },
+  {
+    name: "sanitize-specs",
+    needs: "Linux on x86-64 and gcc with libasan: the specs run under AddressSanitizer and LeakSanitizer",
+    command: ["scripts/sanitize", "node"],
   },
 ];
 
@@ -33,13 +54,17 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const failed = STEPS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).filter(
-  ({ name, needs, command: [file, ...args] }) => {
-    console.log(`\n== ${name}`);
-    const { status, error } = spawnSync(file, args, { cwd: root, stdio: "inherit" });
-    if (status === 0) return false;
-    console.error(`FAILED: ${name}${error ? `: ${error.message}` : ""}. It needs ${needs}.`);
-    return true;
-  },
-);
-process.exitCode = failed.length === 0 ? 0 : 1;
+const results = STEPS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).map(run);
+console.log(`\n== results\n${results.map(({ line }) => line).join("\n")}`);
+process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
+
+/** Runs a step. Others run after one that fails, since none depends on another. */
+function run({ name, needs, command: [file, ...args] }) {
+  console.log(`\n== ${name}`);
+  const start = performance.now();
+  const { status, error } = spawnSync(file, args, { cwd: root, stdio: "inherit" });
+  const seconds = Math.round((performance.now() - start) / 1000);
+  if (status === 0) return { passed: true, line: `ok     ${name} (${seconds} s)` };
+  const reason = error ? `: ${error.message}` : "";
+  return { passed: false, line: `FAILED ${name} (${seconds} s)${reason}. It needs ${needs}.` };
+}

@@ -1,18 +1,9 @@
-// Installs the release's packages by name, as users do, from a registry on loopback: with npm, pnpm and yarn, and every
-// supported version of Node.js. The platform package of the machine must be chosen, no other may be downloaded, and the
-// package must load. `npm run check:installation`; the add-on must have been built.
+// Installs the release's packages by name, as users do, from a registry on loopback: with npm, pnpm, yarn, Bun and Deno,
+// and every supported version of Node.js. The platform package of the machine must be chosen, no other may be downloaded,
+// and the package must load. `npm run check:installation`; the add-on must have been built.
 
 import { execFile } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,11 +11,10 @@ import { promisify } from "node:util";
 import { installNodes, nodes } from "../../__test__/packaging/nodes.mjs";
 import { packReleased, platformFolder, skeletons } from "../../__test__/packaging/packages.mjs";
 import { startRegistry } from "./registry.mjs";
+import { executables, installTools, scripts } from "./tools.mjs";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const own = fileURLToPath(new URL(".", import.meta.url));
-const tools = join(root, "target", "check-installation");
 const NAME = "managed-identity-native";
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
@@ -36,7 +26,7 @@ let failures = 0;
 let registry;
 try {
   await installNodes();
-  registry = await startRegistry(join(directory, "registry"), tools);
+  registry = await startRegistry(join(directory, "registry"));
   const platforms = await publish();
   for (const node of nodes) {
     for (const manager of managersFor(node)) {
@@ -68,20 +58,6 @@ function expect(actual, expected, what) {
   if (found !== wanted) throw new Error(`${what}: ${found} instead of ${wanted}`);
 }
 
-/** Verdaccio and the package managers, by the lock file beside this script. */
-async function installTools() {
-  const files = ["package.json", "package-lock.json"];
-  const isCurrent = files.every(
-    (file) =>
-      existsSync(join(tools, file)) &&
-      readFileSync(join(tools, file), "utf8") === readFileSync(join(own, file), "utf8"),
-  );
-  if (isCurrent && existsSync(join(tools, "node_modules", ".package-lock.json"))) return;
-  mkdirSync(tools, { recursive: true });
-  for (const file of files) cpSync(join(own, file), join(tools, file));
-  await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: tools });
-}
-
 /** Packs and publishes all packages, with stand-ins for the add-ons of other platforms; returns the platforms' names. */
 async function publish() {
   const released = await packReleased(directory);
@@ -100,9 +76,11 @@ async function publish() {
 
 /** The package managers that a version of Node.js can run, and how each adds a package. */
 function managersFor(node) {
-  const module = (...path) => join(tools, "node_modules", ...path);
   const bundled = join(dirname(node.executable), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");
   const major = Number.parseInt(node.version.slice(1), 10);
+  // What runs without Node.js does the same for every version.
+  const isLast = node === nodes.at(-1);
+  const forAnyLibc = skeletons(root).filter((name) => name.startsWith(`${process.platform}-${process.arch}`));
   const npmOptions = [
     "install",
     `${NAME}@${version}`,
@@ -111,28 +89,49 @@ function managersFor(node) {
     `--registry=${registry.url}`,
   ];
   return [
-    { name: "npm of Node.js", program: bundled, args: npmOptions, isThere: existsSync(bundled) },
-    { name: "npm 11", program: module("npm", "bin", "npm-cli.js"), args: npmOptions, isThere: true },
+    {
+      name: "npm of Node.js",
+      command: [node.executable, bundled],
+      args: npmOptions,
+      isThere: existsSync(bundled),
+    },
+    { name: "npm 11", command: [node.executable, scripts.npm], args: npmOptions, isThere: true },
     {
       name: "pnpm",
-      program: module("pnpm", "bin", "pnpm.mjs"),
+      command: [node.executable, scripts.pnpm],
       args: ["add", `${NAME}@${version}`, `--registry=${registry.url}`, "--store-dir=.pnpm-store"],
       isThere: major >= 22,
     },
     {
       // It downloads every optional dependency before it looks at their platforms, and has no rule for `libc`.
       downloads: skeletons(root),
-      installs: skeletons(root).filter((name) => name.startsWith(`${process.platform}-${process.arch}`)),
+      installs: forAnyLibc,
       name: "yarn 1",
-      program: module("yarn", "bin", "yarn.js"),
+      command: [node.executable, scripts.yarn1],
       args: ["add", `${NAME}@${version}`, `--registry=${registry.url}`, "--no-progress"],
       isThere: true,
     },
     {
       name: "yarn 4",
-      program: module("@yarnpkg", "cli-dist", "bin", "yarn.js"),
+      command: [node.executable, scripts.yarn4],
       args: ["add", `${NAME}@${version}`],
       isThere: true,
+    },
+    {
+      name: "bun",
+      command: [executables.bun],
+      args: ["add", `${NAME}@${version}`, `--registry=${registry.url}`],
+      isThere: isLast && existsSync(executables.bun),
+    },
+    {
+      // It has no rule for `libc` either.
+      downloads: forAnyLibc,
+      installs: forAnyLibc,
+      name: "deno",
+      command: [executables.deno],
+      // It refuses what was published less than a day ago.
+      args: ["add", `npm:${NAME}@${version}`, "--minimum-dependency-age=0"],
+      isThere: isLast && existsSync(executables.deno),
     },
   ].filter(({ isThere }) => isThere);
 }
@@ -165,6 +164,10 @@ function environmentOf(project, node) {
     CI: "",
     HOME: project,
     PATH: `${dirname(node.executable)}${delimiter}${process.env.PATH}`,
+    BUN_INSTALL_CACHE_DIR: join(project, ".bun-cache"),
+    DENO_DIR: join(project, ".deno"),
+    DENO_NO_UPDATE_CHECK: "1",
+    NPM_CONFIG_REGISTRY: registry.url,
     YARN_CACHE_FOLDER: join(project, ".yarn-cache"),
     npm_config_cache: join(project, ".npm-cache"),
     npm_config_update_notifier: "false",
@@ -172,11 +175,12 @@ function environmentOf(project, node) {
 }
 
 async function installAndLoad(manager, node) {
-  const { program, args, downloads = [platformFolder()], installs = [platformFolder()] } = manager;
+  const { command, args, downloads = [platformFolder()], installs = [platformFolder()] } = manager;
   const project = newProject();
   const env = environmentOf(project, node);
   registry.downloads.length = 0;
-  await run(node.executable, [program, ...args], { cwd: project, env });
+  const [file, ...options] = [...command, ...args];
+  await run(file, options, { cwd: project, env });
   expectDownloads(downloads);
   const installed = readdirSync(join(project, "node_modules")).filter((name) => name.startsWith(`${NAME}-`));
   // pnpm keeps dependencies of dependencies in a folder of its own.
@@ -201,11 +205,10 @@ async function installFor(platform) {
   const project = newProject();
   const library = os === "linux" ? [`--libc=${libc === "gnu" ? "glibc" : libc}`] : [];
   registry.downloads.length = 0;
-  const npm = join(tools, "node_modules", "npm", "bin", "npm-cli.js");
   await run(
     process.execPath,
     [
-      npm,
+      scripts.npm,
       "install",
       `${NAME}@${version}`,
       `--os=${os}`,
@@ -227,7 +230,7 @@ async function installFor(platform) {
  */
 async function explainForeignLockFile() {
   const project = newProject();
-  const npm = [join(tools, "node_modules", "npm", "bin", "npm-cli.js")];
+  const npm = [scripts.npm];
   const options = { cwd: project, env: environmentOf(project, { executable: process.execPath }) };
   // Under `npm run --silent` npm inherits a log level that hides its errors.
   const settings = [`--registry=${registry.url}`, "--no-audit", "--no-fund", "--loglevel=warn"];

@@ -7,9 +7,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { scripts } from "./tools.mjs";
 
 /** Starts verdaccio in `directory`; `url` is that of a proxy before it, and `downloads` its list of tarballs. */
-export async function startRegistry(directory, tools) {
+export async function startRegistry(directory) {
   const port = await freePort();
   const config = join(directory, "config.yaml");
   mkdirSync(directory, { recursive: true });
@@ -24,8 +25,7 @@ export async function startRegistry(directory, tools) {
       "max_body_size: 100mb",
     ].join("\n"),
   );
-  const verdaccio = join(tools, "node_modules", "verdaccio", "bin", "verdaccio");
-  const child = fork(verdaccio, ["--config", config, "--listen", `127.0.0.1:${port}`], {
+  const child = fork(scripts.verdaccio, ["--config", config, "--listen", `127.0.0.1:${port}`], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   // Verdaccio's message that it listens.

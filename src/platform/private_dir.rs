@@ -79,7 +79,10 @@ impl PrivateDirectory {
 impl CheckedDirectory {
     /// Takes the lock of this name; `None` if another process holds it. The system releases it when the file is closed.
     pub fn try_lock(&self, name: &str) -> io::Result<Option<File>> {
-        let file = Self::private().create(true).open(self.path.join(name))?;
+        let file = match Self::lock_options().open(self.path.join(name)) {
+            Err(error) if is_sharing_violation(&error) => return Ok(None),
+            file => file?,
+        };
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -88,6 +91,18 @@ impl CheckedDirectory {
             Ok(()) => Ok(Some(file).filter(|file| !is_removed(file))),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Removes the file of a lock that this process holds, and releases the lock. A file that another process has open may
+    /// remain.
+    pub fn remove_lock(&self, name: &str, lock: File) {
+        if cfg!(windows) {
+            drop(lock); // An open lock file cannot be removed there, not even by its own process.
+            let _ = self.remove(name);
+        } else {
+            let _ = self.remove(name);
+            drop(lock);
         }
     }
 
@@ -148,6 +163,28 @@ impl CheckedDirectory {
         }
         options
     }
+
+    /// Returns the options to open a lock file. On Windows it cannot be removed while it is open, so that a process never
+    /// locks a file that no other process can find.
+    fn lock_options() -> OpenOptions {
+        let mut options = Self::private();
+        options.create(true);
+        #[cfg(windows)]
+        {
+            use std::os::windows::fs::OpenOptionsExt;
+
+            const FILE_SHARE_READ: u32 = 1;
+            const FILE_SHARE_WRITE: u32 = 2;
+            options.share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE);
+        }
+        options
+    }
+}
+
+/// Returns whether a file cannot be opened because of how another process has it open: to remove it, for example.
+fn is_sharing_violation(error: &io::Error) -> bool {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    cfg!(windows) && error.raw_os_error() == Some(ERROR_SHARING_VIOLATION)
 }
 
 /// Returns whether an open file has been removed.
@@ -158,34 +195,82 @@ fn is_removed(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }
 
-/// Returns false: locks are not removed on this platform.
+/// Returns false: a lock file cannot be removed while it is open.
 #[cfg(not(unix))]
 fn is_removed(_: &File) -> bool {
     false
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::DirBuilderExt;
-
     use super::*;
 
-    #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "the test creates real files")]
-    async fn lock_is_taken_on_the_current_file_of_that_name() {
+    /// Returns a directory of one test, which removes it.
+    fn test_directory(name: &str) -> CheckedDirectory {
         let path = std::env::temp_dir().canonicalize().expect("a directory");
-        let path = path.join(format!("min-private-dir-{}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .expect("made");
-        let directory = PrivateDirectory::new(&path).check().expect("safe");
-        let lock = || directory.try_lock("a.lock").expect("no error");
-        let held = lock().expect("free");
-        assert!(lock().is_none() && !is_removed(&held));
+        let path = path.join(format!("min-private-dir-{name}-{}", std::process::id()));
+        PrivateDirectory::new(&path).check().expect("safe")
+    }
+
+    fn try_lock(directory: &CheckedDirectory) -> Option<File> {
+        directory.try_lock("a.lock").expect("no error")
+    }
+
+    #[tokio::test]
+    async fn removed_lock_is_free_and_leaves_no_file() {
+        let directory = test_directory("removed");
+        let held = try_lock(&directory).expect("free");
+        assert!(try_lock(&directory).is_none());
+        directory.remove_lock("a.lock", held);
+        assert!(directory.names(1).expect("readable").is_empty());
+        assert!(try_lock(&directory).is_some());
+        std::fs::remove_dir_all(&directory.path).expect("removed");
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn lock_is_taken_on_the_current_file_of_that_name() {
+        let directory = test_directory("current");
+        let held = try_lock(&directory).expect("free");
+        assert!(!is_removed(&held));
         directory.remove("a.lock").expect("removed");
         assert!(is_removed(&held));
-        assert!(lock().is_some());
-        std::fs::remove_dir_all(&path).expect("cleaned");
+        assert!(try_lock(&directory).is_some());
+        std::fs::remove_dir_all(&directory.path).expect("removed");
+    }
+
+    #[tokio::test]
+    #[cfg(windows)]
+    async fn open_lock_file_is_not_removed() {
+        let directory = test_directory("open");
+        let held = try_lock(&directory).expect("free");
+        // Another process has opened the file, but does not hold the lock yet.
+        let waiting = CheckedDirectory::lock_options()
+            .open(directory.path.join("a.lock"))
+            .expect("opened");
+        directory.remove_lock("a.lock", held);
+        waiting.try_lock().expect("free");
+        assert!(try_lock(&directory).is_none(), "the lock of the same file");
+        drop(waiting);
+        std::fs::remove_dir_all(&directory.path).expect("removed");
+    }
+
+    #[tokio::test]
+    #[cfg(windows)]
+    #[expect(clippy::disallowed_methods, reason = "the test opens a real file")]
+    async fn lock_whose_file_is_being_removed_is_not_an_error() {
+        use std::os::windows::fs::OpenOptionsExt;
+
+        const DELETE: u32 = 0x0001_0000;
+        let directory = test_directory("removing");
+        drop(try_lock(&directory).expect("free"));
+        let removing = OpenOptions::new()
+            .access_mode(DELETE)
+            .open(directory.path.join("a.lock"))
+            .expect("opened");
+        assert!(try_lock(&directory).is_none());
+        drop(removing);
+        assert!(try_lock(&directory).is_some());
+        std::fs::remove_dir_all(&directory.path).expect("removed");
     }
 }

@@ -96,12 +96,10 @@ fn clean_entry(directory: &CheckedDirectory, entry: &str, now: Timestamp) {
     let Ok(Some(guard)) = directory.try_lock(&lock) else {
         return;
     };
-    if is_expired() && directory.remove(&record).is_ok() && cfg!(unix) {
-        // Only on Unix does `try_lock` notice that another process has removed the file that it has opened.
-        let _ = directory.remove(&lock);
+    if is_expired() && directory.remove(&record).is_ok() {
+        directory.remove_lock(&lock, guard);
     }
-    drop(guard);
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

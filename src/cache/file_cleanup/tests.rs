@@ -1,6 +1,5 @@
 //! Which files a cleanup removes from a directory of records, and which it keeps.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -25,10 +24,6 @@ impl TestDirectory {
             .canonicalize()
             .expect("a directory")
             .join(name);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .expect("created");
         let checked = PrivateDirectory::new(&path).check().expect("safe");
         let now = SystemClock.now();
         Self { path, checked, now }
@@ -53,6 +48,16 @@ impl TestDirectory {
             expires_on.millis()
         );
         self.put(entry, RECORD, &record, Duration::ZERO);
+    }
+
+    /// Creates something with another name: a link to nowhere, which looks as if it did not exist. Windows reserves links
+    /// for privileged users.
+    fn put_other(&self, name: &str) {
+        let path = self.path.join(name);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere", path).expect("a link");
+        #[cfg(not(unix))]
+        std::fs::write(path, "").expect("written");
     }
 
     fn clean(&self) {
@@ -149,7 +154,7 @@ async fn unknown_files_are_kept() {
         &format!("{:064x}.txt", 1),
     ];
     for other in names {
-        std::os::unix::fs::symlink("nowhere", directory.path.join(other)).expect("a link");
+        directory.put_other(other);
     }
     directory.clean();
     assert_eq!(directory.count(), names.len());

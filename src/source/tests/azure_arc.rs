@@ -333,7 +333,7 @@ fn key_path_on_windows_is_in_the_directory_below_program_data() {
         let agent = Agent::with_variables(&[AZURE_ARC, &[(v::PROGRAM_DATA, program_data)]].concat());
         let key = format!(r"{DIRECTORY}\abc.key");
         agent.files.put(&key, FakeEntry::File(b"k".to_vec()));
-        let second = agent.challenged(Some(&format!("Basic realm={key}")));
+        let second = agent.answer(Some(&format!("Basic realm={key}")));
         assert_eq!(authorization(second.expect("answered")), "Basic k");
         for (path, code) in [
             (format!(r"{DIRECTORY}\abc"), Code::InvalidFileExtension),
@@ -342,10 +342,10 @@ fn key_path_on_windows_is_in_the_directory_below_program_data() {
             (r"C:\abc.key".to_owned(), Code::InvalidFilePath),
             (KEY.to_owned(), Code::InvalidFilePath),
         ] {
-            assert_eq!(*agent.refusal(&path).code(), code, "{path}");
+            assert_eq!(*agent.error_for(&path).code(), code, "{path}");
         }
     }
-    let error = Agent::new().refusal(&format!(r"{DIRECTORY}\abc.key"));
+    let error = Agent::new().error_for(&format!(r"{DIRECTORY}\abc.key"));
     assert_eq!(*error.code(), Code::InvalidFilePath, "without ProgramData");
 }
 

@@ -25,7 +25,8 @@ export async function startDetachedEmulator(settings: StartMessage): Promise<Det
   child.send(settings);
   const result = await Promise.race([
     once(child, "message").then(([message]): StartResult => message),
-    once(child, "exit").then(
+    // Not "exit", which can come before the last message.
+    once(child, "close").then(
       (): StartResult => ({ message: "The emulator's process ended unexpectedly.", isUsageError: false }),
     ),
   ]);

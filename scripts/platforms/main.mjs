@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { addonFile, build, lint } from "./compile.mjs";
 import { platforms } from "./platforms.mjs";
 import { processorSeconds, read, root, run, StepError, startLog, work } from "./process.mjs";
-import { checkInstallation, runMainJob, runRustTests, runSpecs } from "./steps.mjs";
+import { runSpecs } from "./specs.mjs";
+import { checkInstallation, runMainJob, runRustTests } from "./steps.mjs";
 import { makeTable, page, writeTable } from "./table.mjs";
 import { buildEnvironment } from "./toolchain.mjs";
 
@@ -93,7 +94,8 @@ function runStep(platform, step) {
   const [started, processorStarted] = [performance.now(), processorSeconds()];
   let result;
   try {
-    result = { isOk: true, detail: steps[step](platform) };
+    const outcome = steps[step](platform);
+    result = { isOk: true, ...(typeof outcome === "string" ? { detail: outcome } : outcome) };
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     process.exitCode = 1;

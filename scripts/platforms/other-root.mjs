@@ -24,7 +24,7 @@ exec chroot . sh -c 'umount --lazy / && cd "$0" && exec "$@"' "$directory" "$@"
 `;
 
 /** The folder `target/platforms` has the same path inside and outside. */
-export function runInRoot(folder, command, args, { cwd = work, env = {}, mayFail } = {}) {
+export function runInRoot(folder, command, args, { cwd = work, env = {}, ...options } = {}) {
   for (const directory of ["proc", "dev", "sys", "tmp", "root", work])
     mkdirSync(join(folder, directory), { recursive: true });
   return run(
@@ -33,6 +33,6 @@ export function runInRoot(folder, command, args, { cwd = work, env = {}, mayFail
       ...["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "sh"],
       ...[folder, work, cwd, command, ...args],
     ],
-    { env: { HOME: "/root", LANG: "C.UTF-8", PATH: "/usr/bin:/usr/sbin:/bin:/sbin", ...env }, mayFail },
+    { env: { HOME: "/root", LANG: "C.UTF-8", PATH: "/usr/bin:/usr/sbin:/bin:/sbin", ...env }, ...options },
   );
 }

@@ -11,7 +11,8 @@ import * as wine from "./wine.mjs";
  * release builds. `buildTarget`: what can be linked here in place of it. `runner` has `run(command, arguments, options)`
  * for a program of that platform; without one, its programs cannot run here. `isEmulated`: the processor is too slow for
  * the specs, which test timeouts, and for Rust tests without optimization, some of which would take half an hour.
- * `hasSpecs`: the specs run there. `hasInstallation`: package managers install the packages by name there.
+ * `hasSpecs`: the specs run there. `specsPerRun`: how many of their files run at a time, because Wine's server may crash.
+ * `hasInstallation`: package managers install the packages by name there.
  */
 export const platforms = [
   {
@@ -43,6 +44,7 @@ export const platforms = [
     buildTarget: "x86_64-pc-windows-gnullvm",
     runner: wine,
     hasSpecs: true,
+    specsPerRun: 6,
   },
   { name: "win32-arm64-msvc", target: "aarch64-pc-windows-msvc", buildTarget: "aarch64-pc-windows-gnullvm" },
   { name: "darwin-x64", target: "x86_64-apple-darwin" },

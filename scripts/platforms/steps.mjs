@@ -1,7 +1,6 @@
-// The steps that run programs of a platform: the Rust tests, the main job, the specs, and the installation by name. Each
-// returns the text of its cell in the table, or throws a `StepError`.
+// The steps that run programs of a platform: the Rust tests, the main job, and the installation by name; specs.mjs has the
+// specs. Each returns the text of its cell in the table, or throws a `StepError`.
 
-import { availableParallelism } from "node:os";
 import { compileTests } from "./compile.mjs";
 import { prepareInstallation } from "./installation.mjs";
 import { copyRepository } from "./package.mjs";
@@ -37,22 +36,6 @@ export function runMainJob(platform) {
   const cwd = copyRepository(platform);
   platform.runner.run(platform, "node", ["examples/main-job.js"], { cwd });
   return `Node.js ${version.slice(1)}`;
-}
-
-export function runSpecs(platform) {
-  const cwd = copyRepository(platform);
-  const { status, text } = platform.runner.run(
-    platform,
-    "node",
-    ["scripts/run-specs.mjs", "--tap", `--concurrency=${availableParallelism()}`],
-    { cwd, mayFail: true },
-  );
-  const count = (name) => Number(new RegExp(`^# ${name} (\\d+)`, "m").exec(text)?.[1] ?? 0);
-  const lacking = /^# skipped for what this machine lacks: (.+)/m.exec(text)?.[1] ?? "unknown";
-  const skipped = count("skip") === 0 ? "none skipped" : `${count("skip")} skipped (${lacking})`;
-  const summary = `${count("pass")} passed, ${skipped}`;
-  if (status !== 0) throw new StepError(`${count("fail")} failed, ${summary}`);
-  return summary;
 }
 
 /** Installs the packed packages by name, with each package manager and version of Node.js that the platform has. */

@@ -27,7 +27,23 @@ export function makeTable(platforms, steps, results, isPossible) {
   const rows = platforms.map((each) => row([each.name, ...steps.map((step) => cell(each, step))]));
   const titles = ["platform", ...steps.map((step) => TITLES[step])];
   const table = [row(titles), row(titles.map(() => "---")), ...rows].join("\n");
-  return commits.size === 0 ? table : `${table}\n\nChecked: ${[...commits].join(", ")}.`;
+  if (commits.size === 0) return table;
+  return [table, `Checked: ${[...commits].join(", ")}.`, ...platforms.flatMap(listSkips(results))].join(
+    "\n\n",
+  );
+}
+
+/** Returns a function that lists, for a platform, how many specs were skipped for which capability. */
+function listSkips(results) {
+  return ({ name }) => {
+    const skips = Object.entries(results[name]?.specs?.skips ?? {});
+    if (skips.length === 0) return [];
+    skips.sort(([, a], [, b]) => b.count - a.count);
+    const lines = skips.map(
+      ([capability, { count, reason }]) => `* ${count} without ${capability}: ${reason}`,
+    );
+    return [`Specs skipped on ${name}:`, lines.join("\n")];
+  };
 }
 
 /** Replaces the table in docs/platforms.md. */

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import net from "node:net";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -71,24 +72,27 @@ for (const [source, name] of Object.entries(SOURCES)) {
   });
 }
 
-test("workload identity: available while the token file and the authority can be read", async (t) => {
-  const endpoint = await startEndpoint(t, "workload-identity");
-  const found = await runProcess(
-    t,
-    async ({ native, report }) => {
-      const application = new native.ManagedIdentityApplication();
-      report(await application.isAvailable({ timeout: 10_000 }));
-      process.env.AZURE_FEDERATED_TOKEN_FILE = "/nowhere/token";
-      report(await application.isAvailable({ timeout: 10_000 }));
-    },
-    { env: endpoint.env },
-  );
-  t.deepEqual(found[0], { available: true, source: "WorkloadIdentity" });
-  t.false(found[1].available);
-  t.true(found[1].reason.includes("/nowhere/token"));
-  t.is(endpoint.requests.length, 1);
-  t.is(endpoint.requests[0].body, "");
-});
+testWith(test, "extra trust roots")(
+  "workload identity: available while the token file and the authority can be read",
+  async (t) => {
+    const endpoint = await startEndpoint(t, "workload-identity");
+    const found = await runProcess(
+      t,
+      async ({ native, report }) => {
+        const application = new native.ManagedIdentityApplication();
+        report(await application.isAvailable({ timeout: 10_000 }));
+        process.env.AZURE_FEDERATED_TOKEN_FILE = "/nowhere/token";
+        report(await application.isAvailable({ timeout: 10_000 }));
+      },
+      { env: endpoint.env },
+    );
+    t.deepEqual(found[0], { available: true, source: "WorkloadIdentity" });
+    t.false(found[1].available);
+    t.true(found[1].reason.includes("/nowhere/token"));
+    t.is(endpoint.requests.length, 1);
+    t.is(endpoint.requests[0].body, "");
+  },
+);
 
 for (const status of [200, 302, 400, 401, 404, 405, 429, 500, 503]) {
   test(`any response counts as available: status ${status}`, async (t) => {

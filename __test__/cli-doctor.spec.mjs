@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { testWith } from "./support/capabilities.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -104,7 +104,7 @@ const SOURCES = {
 const IMDS_OVERRIDE = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 
 for (const [source, expect] of Object.entries(SOURCES)) {
-  test(`${source}, --json: reports all facts`, async (t) => {
+  testWith(test, ...neededBySource(source))(`${source}, --json: reports all facts`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const report = await runJson(t, endpoint.env);
     const expected = expect(endpoint);
@@ -149,41 +149,44 @@ for (const [source, expect] of Object.entries(SOURCES)) {
     });
   });
 
-  test(`${source}, text: reports the facts without secrets and the token`, async (t) => {
-    const tokens = [];
-    const endpoint = await startEndpoint(t, source);
-    endpoint.always({
-      body: (body) => {
-        if (body.access_token) tokens.push(body.access_token);
-        return body;
-      },
-    });
-    const { source: name, variables, identity } = expect(endpoint);
-    const { code, text } = await runText(t, endpoint.env);
-    t.is(code, 0);
-    t.regex(text, new RegExp(`^Source {6}${name}$`, "m"));
-    const deciding = variables.filter(({ decides }) => decides).map((variable) => variable.name);
-    const because =
-      deciding.length > 0 ? `because of ${deciding.join(", ")}` : "because nothing selects another";
-    t.true(text.includes(because), text);
-    for (const variable of variables)
-      t.regex(text, new RegExp(`\\b${variable.name} +${escapeRegExp(variable.value)}$`, "m"));
-    t.regex(text, /^Endpoint {4}responds$/m);
-    t.regex(
-      text,
-      /^Token {7}acquired for https:\/\/management\.azure\.com\n {12}from https?:\S+, with 1 request in \d+ ms\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
-    );
-    t.regex(text, new RegExp(`^ {12}oid +${identity.objectId}$`, "m"));
-    t.false(text.includes("What to do"));
-    t.false(text.includes(ESCAPE));
-    t.is(tokens.length, 1);
-    const json = (await run(t, ["doctor", "--json", ...LONG_TIMEOUT], { env: endpoint.env })).stdout;
-    const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
-    const parts = tokens.flatMap((token) => [token, ...token.split(".")]);
-    for (const secret of [...parts, IDENTITY_HEADER, MSI_SECRET].filter(Boolean)) {
-      t.false(text.includes(secret) || json.includes(secret));
-    }
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}, text: reports the facts without secrets and the token`,
+    async (t) => {
+      const tokens = [];
+      const endpoint = await startEndpoint(t, source);
+      endpoint.always({
+        body: (body) => {
+          if (body.access_token) tokens.push(body.access_token);
+          return body;
+        },
+      });
+      const { source: name, variables, identity } = expect(endpoint);
+      const { code, text } = await runText(t, endpoint.env);
+      t.is(code, 0);
+      t.regex(text, new RegExp(`^Source {6}${name}$`, "m"));
+      const deciding = variables.filter(({ decides }) => decides).map((variable) => variable.name);
+      const because =
+        deciding.length > 0 ? `because of ${deciding.join(", ")}` : "because nothing selects another";
+      t.true(text.includes(because), text);
+      for (const variable of variables)
+        t.regex(text, new RegExp(`\\b${variable.name} +${escapeRegExp(variable.value)}$`, "m"));
+      t.regex(text, /^Endpoint {4}responds$/m);
+      t.regex(
+        text,
+        /^Token {7}acquired for https:\/\/management\.azure\.com\n {12}from https?:\S+, with 1 request in \d+ ms\n {12}(1 d|23 h 5\d min) left, until 2\S+Z\n/m,
+      );
+      t.regex(text, new RegExp(`^ {12}oid +${identity.objectId}$`, "m"));
+      t.false(text.includes("What to do"));
+      t.false(text.includes(ESCAPE));
+      t.is(tokens.length, 1);
+      const json = (await run(t, ["doctor", "--json", ...LONG_TIMEOUT], { env: endpoint.env })).stdout;
+      const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
+      const parts = tokens.flatMap((token) => [token, ...token.split(".")]);
+      for (const secret of [...parts, IDENTITY_HEADER, MSI_SECRET].filter(Boolean)) {
+        t.false(text.includes(secret) || json.includes(secret));
+      }
+    },
+  );
 }
 
 function escapeRegExp(text) {
@@ -238,7 +241,7 @@ test("a missing identity: exit 1 with the service's message and advice", async (
   t.regex(text, /^What to do {2}Assign an identity to the machine/m);
 });
 
-for (const [condition, source, { options, args = [], env = {}, fault }, code, advice] of [
+for (const [condition, source, { options, args = [], env = {}, fault }, code, advice, ...capabilities] of [
   ["an unknown resource", "imds", { options: { resources: [] } }, "invalid_resource", /--resource/],
   ["an invalid resource", "imds", { args: ["--resource", "vault"] }, "invalid_resource", /--resource/],
   [
@@ -297,6 +300,7 @@ for (const [condition, source, { options, args = [], env = {}, fault }, code, ad
     { env: { AZURE_CLIENT_ID: tenantId } },
     "unauthorized_client",
     /AZURE_CLIENT_ID/,
+    "extra trust roots",
   ],
   [
     "a malformed URL",
@@ -320,7 +324,7 @@ for (const [condition, source, { options, args = [], env = {}, fault }, code, ad
     /has a problem/,
   ],
 ]) {
-  test(`${condition}: exit 1 with advice`, async (t) => {
+  testWith(test, ...capabilities)(`${condition}: exit 1 with advice`, async (t) => {
     const endpoint = await startEndpoint(t, source, options);
     if (fault) endpoint.always(fault);
     const report = await runJson(t, { ...endpoint.env, ...env }, args);
@@ -494,37 +498,40 @@ test("a secret inside a URL: is redacted", async (t) => {
 
 for (const source of ["app-service", "machine-learning", "service-fabric", "workload-identity", "imds"]) {
   for (const status of [400, 200]) {
-    test(`${source} echoes the secret and the token with ${status}: the report contains neither`, async (t) => {
-      const endpoint = await startEndpoint(t, source);
-      const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
-      const seen = new Set([IDENTITY_HEADER, MSI_SECRET].filter(Boolean));
-      const tokens = new Set();
-      endpoint.always({
-        status,
-        body: (body, { headers, form }) => {
-          if (body.access_token) tokens.add(body.access_token);
-          if (form?.client_assertion) seen.add(form.client_assertion);
-          const secret = form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret;
-          const echoed = [secret, body.access_token];
-          // A quotation is cut off at some length, so each of the two is first once.
-          const description = (status === 200 ? echoed : echoed.reverse()).join(" ");
-          return { error: "denied", error_description: description, access_token: body.access_token };
-        },
-      });
-      const json = JSON.stringify(await runJson(t, endpoint.env));
-      const { code, text } = await runText(t, endpoint.env);
-      t.not(code, 0);
-      t.is(tokens.size, 2, "two tokens were requested");
-      t.is(seen.size, source === "imds" ? 0 : 1);
-      const parts = [...tokens, ...seen].flatMap((secret) => [
-        secret.slice(0, 200),
-        secret.split(".")[1] ?? secret,
-      ]);
-      for (const output of [json, text]) {
-        t.true(output.includes("denied"));
-        for (const part of parts) t.false(output.includes(part));
-      }
-    });
+    testWith(test, ...neededBySource(source))(
+      `${source} echoes the secret and the token with ${status}: the report contains neither`,
+      async (t) => {
+        const endpoint = await startEndpoint(t, source);
+        const { IDENTITY_HEADER, MSI_SECRET } = endpoint.env;
+        const seen = new Set([IDENTITY_HEADER, MSI_SECRET].filter(Boolean));
+        const tokens = new Set();
+        endpoint.always({
+          status,
+          body: (body, { headers, form }) => {
+            if (body.access_token) tokens.add(body.access_token);
+            if (form?.client_assertion) seen.add(form.client_assertion);
+            const secret = form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret;
+            const echoed = [secret, body.access_token];
+            // A quotation is cut off at some length, so each of the two is first once.
+            const description = (status === 200 ? echoed : echoed.reverse()).join(" ");
+            return { error: "denied", error_description: description, access_token: body.access_token };
+          },
+        });
+        const json = JSON.stringify(await runJson(t, endpoint.env));
+        const { code, text } = await runText(t, endpoint.env);
+        t.not(code, 0);
+        t.is(tokens.size, 2, "two tokens were requested");
+        t.is(seen.size, source === "imds" ? 0 : 1);
+        const parts = [...tokens, ...seen].flatMap((secret) => [
+          secret.slice(0, 200),
+          secret.split(".")[1] ?? secret,
+        ]);
+        for (const output of [json, text]) {
+          t.true(output.includes("denied"));
+          for (const part of parts) t.false(output.includes(part));
+        }
+      },
+    );
   }
 }
 
@@ -699,23 +706,26 @@ testWith(test, "util-linux script")("long lines: are wrapped in a terminal, but 
 });
 
 for (const source of ["app-service", "imds", "workload-identity"]) {
-  test(`${source}, --probe: exit 0 without a token if the endpoint responds, exit 1 if not`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const { env } = endpoint;
-    const responding = await run(t, ["doctor", "--probe", ...LONG_TIMEOUT], { env });
-    t.deepEqual([responding.code, responding.stderr], [0, ""]);
-    t.regex(responding.stdout, /^\w+ responds\n$/);
-    t.true(endpoint.requests.every(({ status }) => status !== 200));
-    const report = JSON.parse(
-      (await run(t, ["doctor", "--probe", "--json", ...LONG_TIMEOUT], { env })).stdout,
-    );
-    t.like(report, { endpoint: { available: true, reason: null }, token: null, error: null, exitCode: 0 });
-    await endpoint.close();
-    // Node.js warns about the file, which the endpoint has removed.
-    const silent = await run(t, ["doctor", "--probe"], { env: { ...env, NODE_EXTRA_CA_CERTS: undefined } });
-    t.deepEqual([silent.code, silent.stderr], [1, ""]);
-    t.regex(silent.stdout, /^\w+ does not respond: .+\n$/);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}, --probe: exit 0 without a token if the endpoint responds, exit 1 if not`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const { env } = endpoint;
+      const responding = await run(t, ["doctor", "--probe", ...LONG_TIMEOUT], { env });
+      t.deepEqual([responding.code, responding.stderr], [0, ""]);
+      t.regex(responding.stdout, /^\w+ responds\n$/);
+      t.true(endpoint.requests.every(({ status }) => status !== 200));
+      const report = JSON.parse(
+        (await run(t, ["doctor", "--probe", "--json", ...LONG_TIMEOUT], { env })).stdout,
+      );
+      t.like(report, { endpoint: { available: true, reason: null }, token: null, error: null, exitCode: 0 });
+      await endpoint.close();
+      // Node.js warns about the file, which the endpoint has removed.
+      const silent = await run(t, ["doctor", "--probe"], { env: { ...env, NODE_EXTRA_CA_CERTS: undefined } });
+      t.deepEqual([silent.code, silent.stderr], [1, ""]);
+      t.regex(silent.stdout, /^\w+ does not respond: .+\n$/);
+    },
+  );
 }
 
 test("--source: the doctor uses the application's option", async (t) => {

@@ -6,12 +6,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import https from "node:https";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import test from "ava";
-import { namespaceCommand } from "./support/arc-namespace.mjs";
+import { arcDirectories } from "./support/arc-namespace.mjs";
 import { azOutput, startAzureCli } from "./support/azure-cli.mjs";
-import { testWith } from "./support/capabilities.mjs";
-import { inTerminal, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
+import { runProcess } from "./support/child-program.mjs";
+import { inTerminal, MAIN, PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 
 const require = createRequire(import.meta.url);
 const { createCertificate, userAssignedIdentity } = require("managed-identity-native/emulator");
@@ -42,11 +43,14 @@ const SIGNAL_AFTER_SPAWN = `
 `;
 
 for (const name of NAMES) {
-  test.serial(`${name}: the command gets a token, and the emulator itself prints nothing`, async (t) => {
-    const { code, stdout, stderr } = await run(t, ["emulator", "--source", name, "--", ...TOKEN]);
-    t.deepEqual([code, stderr], [0, ""]);
-    t.regex(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
-  });
+  testWith(test.serial, ...neededBySource(name))(
+    `${name}: the command gets a token, and the emulator itself prints nothing`,
+    async (t) => {
+      const { code, stdout, stderr } = await run(t, ["emulator", "--source", name, "--", ...TOKEN]);
+      t.deepEqual([code, stderr], [0, ""]);
+      t.regex(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    },
+  );
 }
 
 test.serial("arguments after the command: are passed on unchanged", async (t) => {
@@ -85,7 +89,8 @@ for (const [name, kept] of [
   ["Imds", []],
   ["Imds,WorkloadIdentity", []],
 ]) {
-  test.serial(
+  // The client looks for workload identity before IMDS.
+  testWith(test.serial, ...name.split(",").flatMap(neededBySource))(
     `${name} on a machine with every source: the variables of earlier sources are deleted`,
     async (t) => {
       const show = "console.log(JSON.stringify(process.env))";
@@ -107,15 +112,17 @@ for (const [name, kept] of [
   );
 }
 
-test.serial("WorkloadIdentity: the command trusts its own extra roots and the emulator", async (t) => {
-  const { certificate, origin, close } = await startOwnServer();
-  t.teardown(close);
-  const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
-  t.teardown(() => rmSync(directory, { recursive: true }));
-  const roots = join(directory, "roots.pem");
-  // Without a line feed at its end, as some files.
-  writeFileSync(roots, certificate.pem.trimEnd());
-  const script = `
+testWith(test.serial, "extra trust roots")(
+  "WorkloadIdentity: the command trusts its own extra roots and the emulator",
+  async (t) => {
+    const { certificate, origin, close } = await startOwnServer();
+    t.teardown(close);
+    const directory = mkdtempSync(join(tmpdir(), "cli-spec-"));
+    t.teardown(() => rmSync(directory, { recursive: true }));
+    const roots = join(directory, "roots.pem");
+    // Without a line feed at its end, as some files.
+    writeFileSync(roots, certificate.pem.trimEnd());
+    const script = `
     const https = require("node:https");
     const { ManagedIdentityApplication } = require(${JSON.stringify(require.resolve("../dist/index.js"))});
     https.get(process.argv[1], (response) => {
@@ -125,13 +132,14 @@ test.serial("WorkloadIdentity: the command trusts its own extra roots and the em
         (error) => console.log(error.message),
       );
     }).on("error", (error) => console.log(error.code));`;
-  const command = ["emulator", "--source", "WorkloadIdentity", "--", NODE, "-e", script, origin];
-  const { stdout } = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: roots } });
-  t.is(stdout, "204 and a token\n");
-  const missing = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: join(directory, "missing.pem") } });
-  // The message differs between versions of Node.js.
-  t.is(missing.stdout, "DEPTH_ZERO_SELF_SIGNED_CERT\n");
-});
+    const command = ["emulator", "--source", "WorkloadIdentity", "--", NODE, "-e", script, origin];
+    const { stdout } = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: roots } });
+    t.is(stdout, "204 and a token\n");
+    const missing = await run(t, command, { env: { NODE_EXTRA_CA_CERTS: join(directory, "missing.pem") } });
+    // The message differs between versions of Node.js.
+    t.is(missing.stdout, "DEPTH_ZERO_SELF_SIGNED_CERT\n");
+  },
+);
 
 /** Starts a server with a certificate that only its own root vouches for. */
 async function startOwnServer() {
@@ -241,49 +249,68 @@ test.serial("the command ends: the emulator's files are removed", async (t) => {
   t.false(existsSync(stdout.trim()));
 });
 
-const arc = testWith(test.serial, "mount namespaces");
+const arc = testWith(test.serial, "own directories of Azure Arc");
+
+/** Runs the command line with each of these arguments; reports the outcomes and the files that are left in `directories`. */
+function runInTurn({ argument: { main, argumentLists, agent, directories }, require, report }) {
+  const { spawnSync } = require("node:child_process");
+  const { existsSync, mkdirSync, readdirSync, writeFileSync } = require("node:fs");
+  if (agent !== undefined) {
+    mkdirSync(require("node:path").dirname(agent), { recursive: true });
+    writeFileSync(agent, "");
+  }
+  for (const args of argumentLists) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+    report({ status, stdout, stderr });
+  }
+  report(directories.filter((name) => existsSync(name)).flatMap((name) => readdirSync(name)));
+}
 
 arc(`AzureArc: token and doctor succeed, and no file is left in the agent's directory`, async (t) => {
-  const script = `
-    set -e
-    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net --output json
-    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net --client-id $CLIENT > /dev/null
-    "$@" emulator --source AzureArc -- "$@" doctor --json --timeout 60000
-    echo "left: $(find /var/opt /opt -mindepth 1)"
-  `;
-  const env = { CLIENT: userAssignedIdentity.clientId };
-  const { code, stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: namespaceCommand,
-    env,
-  }).ended;
-  t.deepEqual([code, stderr], [0, ""]);
-  const [token, report, left] = stdout.split(/(?<=^\}\n)/m);
-  t.is(JSON.parse(token).source, "AzureArc");
-  const { source, token: got, variables } = JSON.parse(report);
+  const { command, env, keys, elsewhere } = arcDirectories(t);
+  const emulate = ["emulator", "--source", "AzureArc", "--"];
+  const argumentLists = [
+    [...emulate, ...TOKEN, "--output", "json"],
+    [...emulate, ...TOKEN, "--client-id", userAssignedIdentity.clientId],
+    [...emulate, ...PROGRAM, "doctor", "--json", "--timeout", "60000"],
+  ];
+  const argument = { main: MAIN, argumentLists, directories: [dirname(dirname(keys)), elsewhere] };
+  const [token, ofIdentity, report, left] = await runProcess(t, runInTurn, { argument, command, env });
+  for (const { status, stderr } of [token, ofIdentity, report]) t.deepEqual([status, stderr], [0, ""]);
+  t.is(JSON.parse(token.stdout).source, "AzureArc");
+  const { source, token: got, variables } = JSON.parse(report.stdout);
   t.deepEqual([source, got.attempts], ["AzureArc", 2]);
   t.deepEqual(
     variables.filter(({ decides }) => decides).map(({ name }) => name),
     ["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"],
   );
-  t.is(left, "left: \n");
+  t.deepEqual(left, []);
 });
 
-arc("AzureArc: an installed agent is detected, and takes precedence over IMDS", async (t) => {
-  const script = `
-    mkdir -p /opt/azcmagent/bin && : > /opt/azcmagent/bin/himds
-    "$@" doctor --timeout 60000
-    echo "exit $?"
-    "$@" emulator --source Imds -- true
-    "$@" emulator --source AzureArc -- "$@" token --resource https://vault.azure.net > /dev/null && echo came
-  `;
-  const { stdout, stderr } = await startCommand(t, ["sh", "-c", script, "sh", ...PROGRAM], {
-    before: namespaceCommand,
-  }).ended;
-  t.regex(stdout, /^Source {6}AzureArc\n {12}because Azure Arc's agent is installed on this machine$/m);
-  t.regex(stdout, /azcmagent show/);
-  t.regex(stdout, /^exit 3$/m);
-  t.regex(stdout, /^came$/m);
-  t.is(stderr, "managed-identity-native: this machine itself is a source that takes precedence over Imds.\n");
+testWith(
+  test.serial,
+  "own directories of Azure Arc",
+  "own variable ProgramFiles",
+)("AzureArc: an installed agent is detected, and takes precedence over IMDS", async (t) => {
+  const { command, env, agents } = arcDirectories(t);
+  const argumentLists = [
+    ["doctor", "--timeout", "60000"],
+    ["emulator", "--source", "Imds", "--", NODE, "-e", ""],
+    ["emulator", "--source", "AzureArc", "--", ...TOKEN],
+  ];
+  const argument = { main: MAIN, argumentLists, agent: agents[0], directories: [] };
+  const [doctor, imds, azureArc] = await runProcess(t, runInTurn, { argument, command, env });
+  t.regex(
+    doctor.stdout,
+    /^Source {6}AzureArc\n {12}because Azure Arc's agent is installed on this machine$/m,
+  );
+  t.regex(doctor.stdout, /azcmagent show/);
+  t.deepEqual([doctor.status, doctor.stderr], [3, ""]);
+  t.is(
+    imds.stderr,
+    "managed-identity-native: this machine itself is a source that takes precedence over Imds.\n",
+  );
+  t.deepEqual([azureArc.status, azureArc.stderr], [0, ""]);
 });
 
 testWith(test.serial, "file permissions")(
@@ -300,7 +327,7 @@ testWith(test.serial, "file permissions")(
 );
 
 for (const name of NAMES) {
-  test.serial(
+  testWith(test.serial, ...neededBySource(name))(
     `${name} with --tokens azure-cli: returns the developer's token for every identity`,
     async (t) => {
       const az = await startAzureCli(t);
@@ -335,12 +362,22 @@ test.serial("azure-cli: --tenant-id is passed to az", async (t) => {
   t.deepEqual(az.calls[0].args.slice(4, 6), ["--tenant", "contoso.onmicrosoft.com"]);
 });
 
-testWith(test.serial, "sh")(
+/** A program that runs its arguments as a command, twice at once and then once more. */
+const THREE_TIMES = `
+  const { spawn, spawnSync } = require("node:child_process");
+  const [file, ...args] = process.argv.slice(1);
+  const run = () => new Promise((resolve) => spawn(file, args, { stdio: "inherit" }).on("close", resolve));
+  Promise.all([run(), run()]).then(() => {
+    require("node:fs").writeSync(1, "\\nlater\\n");
+    spawnSync(file, args, { stdio: "inherit" });
+  });
+`;
+
+test.serial(
   "azure-cli: concurrent requests share one az, and a later request uses the cached token",
   async (t) => {
     const az = await startAzureCli(t);
-    const both = `"$@" & "$@" & wait; echo; echo later; "$@"`;
-    const args = ["emulator", "--tokens", "azure-cli", "--", "sh", "-c", both, "sh", ...TOKEN];
+    const args = ["emulator", "--tokens", "azure-cli", "--", NODE, "-e", THREE_TIMES, ...TOKEN];
     const { ended } = start(t, args, { env: az.env });
     const call = await az.next();
     call.exit(azOutput("shared", Math.floor(Date.now() / 1000) + 3600));

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { testWith } from "./support/capabilities.mjs";
+import { has, neededBySource, testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
 import { loadSource } from "./support/source-module.mjs";
@@ -72,7 +72,7 @@ async function connect({ host, port }) {
 }
 
 for (const name of NAMES) {
-  test.serial(`${name}: the variables lead to a token`, async (t) => {
+  testWith(test.serial, ...neededBySource(name))(`${name}: the variables lead to a token`, async (t) => {
     const { variables } = await serve(t, ["--source", name, "--lifetime", "5000"]);
     const args = ["doctor", "--json", "--timeout", "60000"];
     const { stdout } = await run(t, args, { env: variables });
@@ -82,7 +82,7 @@ for (const name of NAMES) {
   });
 }
 
-testWith(test.serial, "signals")(
+test.serial(
   "several sources: each has an endpoint on the next port, and every client gets a token",
   async (t) => {
     const free = await freePorts(3);
@@ -100,6 +100,7 @@ testWith(test.serial, "signals")(
       ["Imds", "DefaultToImds"],
       ["WorkloadIdentity", "WorkloadIdentity"],
     ]) {
+      if (!has(...neededBySource(source))) continue;
       const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json", "--source", source], {
         env: variables,
       });
@@ -108,7 +109,8 @@ testWith(test.serial, "signals")(
     const { stdout } = await run(t, ["token", "--resource=api://a", "-o", "json"], { env: variables });
     t.is(JSON.parse(stdout).source, "AppService", "without an option, the order of detection decides");
     emulator.child.kill("SIGTERM");
-    t.is((await emulator.ended).code, 0);
+    const { code } = await emulator.ended;
+    if (has("signals")) t.is(code, 0);
   },
 );
 
@@ -207,7 +209,7 @@ for (const [written, source] of [
   ["IMDS", "DefaultToImds"],
   ["workloadidentity", "WorkloadIdentity"],
 ]) {
-  test.serial(`--source ${written}: is accepted`, async (t) => {
+  testWith(test.serial, ...neededBySource(source))(`--source ${written}: is accepted`, async (t) => {
     const { variables } = await serve(t, ["--source", written]);
     const { stdout } = await run(t, ["token", "--resource=api://a", "--output=json"], { env: variables });
     t.is(JSON.parse(stdout).source, source);
@@ -243,7 +245,7 @@ test.serial("--port and --tenant-id: are used; a port in use is an error with ad
   t.is(JSON.parse(stdout).tenant, tenant);
 });
 
-testWith(test.serial, "signals")(
+test.serial(
   "an unknown identity: is rejected and reported once, but accepted with --any-identity",
   async (t) => {
     const id = "11111111-2222-4333-8444-555555555555";
@@ -431,12 +433,14 @@ for (const [condition, env, name] of [
     "no_proxy",
   ],
 ]) {
-  const capabilities = name === "no_proxy" ? ["case-sensitive variables"] : [];
+  const capabilities = ["extra trust roots", ...(name === "no_proxy" ? ["case-sensitive variables"] : [])];
   testWith(test.serial, ...capabilities)(
     `WorkloadIdentity with ${condition}: the emulator is exempt from the proxy`,
     async (t) => {
       const { variables } = await serve(t, ["--source", "WorkloadIdentity"], { env });
-      t.is(variables[name], [env[name], "127.0.0.1"].filter(Boolean).join(","));
+      // The two spellings are one variable on Windows.
+      const set = has("case-sensitive variables") ? variables[name] : (variables[name] ?? variables.no_proxy);
+      t.is(set, [env[name], "127.0.0.1"].filter(Boolean).join(","));
       const token = await run(t, ["token", "--resource=api://a"], { env: { ...env, ...variables } });
       t.is(token.code, 0, token.stderr);
     },

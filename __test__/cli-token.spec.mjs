@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { testWith } from "./support/capabilities.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
@@ -33,7 +33,7 @@ function verifiedClaims(t, endpoint, token) {
 }
 
 for (const source of SOURCES) {
-  test(`${source}: prints the token and a line feed only`, async (t) => {
+  testWith(test, ...neededBySource(source))(`${source}: prints the token and a line feed only`, async (t) => {
     const endpoint = await startEndpoint(t, source);
     const { code, stdout, stderr } = await run(t, ["token", "--resource", RESOURCE], { env: endpoint.env });
     t.deepEqual([code, stderr], [0, ""]);
@@ -41,20 +41,23 @@ for (const source of SOURCES) {
     t.is(verifiedClaims(t, endpoint, stdout.trim()).aud, RESOURCE);
   });
 
-  test(`${source}, --output json: has the fields of az account get-access-token`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const args = ["token", "--resource", `${RESOURCE}/.default`, "--output", "json"];
-    const { code, stdout, stderr } = await run(t, args, { env: endpoint.env });
-    t.deepEqual([code, stderr], [0, ""]);
-    const { accessToken, expires_on: seconds, expiresOn, refreshOn, ...rest } = JSON.parse(stdout);
-    const { exp } = verifiedClaims(t, endpoint, accessToken);
-    // Entra states a lifetime in place of an expiry, so the expiry includes the duration of the response.
-    t.true(seconds >= exp && (source === "workload-identity" || seconds === exp), `${seconds}, ${exp}`);
-    t.is(Math.floor(Date.parse(expiresOn) / 1000), seconds);
-    t.regex(expiresOn, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-    t.true(refreshOn < expiresOn);
-    t.deepEqual(rest, { tenant: tenantId, tokenType: "Bearer", resource: RESOURCE, source: NAMES[source] });
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}, --output json: has the fields of az account get-access-token`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const args = ["token", "--resource", `${RESOURCE}/.default`, "--output", "json"];
+      const { code, stdout, stderr } = await run(t, args, { env: endpoint.env });
+      t.deepEqual([code, stderr], [0, ""]);
+      const { accessToken, expires_on: seconds, expiresOn, refreshOn, ...rest } = JSON.parse(stdout);
+      const { exp } = verifiedClaims(t, endpoint, accessToken);
+      // Entra states a lifetime in place of an expiry, so the expiry includes the duration of the response.
+      t.true(seconds >= exp && (source === "workload-identity" || seconds === exp), `${seconds}, ${exp}`);
+      t.is(Math.floor(Date.parse(expiresOn) / 1000), seconds);
+      t.regex(expiresOn, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      t.true(refreshOn < expiresOn);
+      t.deepEqual(rest, { tenant: tenantId, tokenType: "Bearer", resource: RESOURCE, source: NAMES[source] });
+    },
+  );
 }
 
 for (const scope of [`${RESOURCE}/.default`, "https://database.windows.net//.default"]) {

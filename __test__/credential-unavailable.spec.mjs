@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { testWith } from "./support/capabilities.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { configuredRows } from "./support/chain-tables.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { SCOPE } from "./support/credential.mjs";
@@ -275,19 +275,22 @@ async function testWithoutDescriptors(t) {
 }
 
 for (const source of sources) {
-  test(`${source}: if nothing listens at the configured endpoint, there is no managed identity`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const { port } = new URL(endpoint.origin);
-    const closed = ([name, value]) => [name, value.replace(`127.0.0.1:${port}`, "127.0.0.1:1")];
-    const env = Object.fromEntries(Object.entries(endpoint.env).map(closed));
-    const application = new ManagedIdentityApplication(NO_RETRIES);
-    const error = await expectError(
-      t,
-      withEnvironment(env, () => application.getToken(SCOPE)),
-      UNREACHABLE,
-    );
-    t.is(error.name, "CredentialUnavailableError");
-    t.is(error.cause.code, "ECONNREFUSED");
-    t.deepEqual(endpoint.requests, []);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: if nothing listens at the configured endpoint, there is no managed identity`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const { port } = new URL(endpoint.origin);
+      const closed = ([name, value]) => [name, value.replace(`127.0.0.1:${port}`, "127.0.0.1:1")];
+      const env = Object.fromEntries(Object.entries(endpoint.env).map(closed));
+      const application = new ManagedIdentityApplication(NO_RETRIES);
+      const error = await expectError(
+        t,
+        withEnvironment(env, () => application.getToken(SCOPE)),
+        UNREACHABLE,
+      );
+      t.is(error.name, "CredentialUnavailableError");
+      t.is(error.cause.code, "ECONNREFUSED");
+      t.deepEqual(endpoint.requests, []);
+    },
+  );
 }

@@ -56,9 +56,7 @@ test("YAML and JSON snippets parse", (t) => {
   }
 });
 
-const testWithBash = spawnSync("bash", ["--version"]).status === 0 ? test : test.skip;
-
-testWithBash("shell snippets parse", (t) => {
+testWith(test, "bash")("shell snippets parse", (t) => {
   const found = snippets("sh");
   t.true(found.length >= 30, String(found.length));
   for (const { page, code } of found) {

@@ -113,8 +113,14 @@ const UNSAFE_DIRECTORIES = {
   "is a file": (directory) => writeFileSync(directory, ""),
   "cannot be created": (directory) => writeFileSync(join(directory, "..", "parent"), ""),
 };
+const NEEDED_FOR_DIRECTORY = {
+  "others may read": ["file permissions"],
+  "the group may write to": ["file permissions"],
+  "is a symbolic link": ["symbolic links"],
+  "is a symbolic link, with a trailing slash": ["symbolic links"],
+};
 for (const [name, make] of Object.entries(UNSAFE_DIRECTORIES)) {
-  testWith(test, "file permissions")(
+  testWith(test, ...(NEEDED_FOR_DIRECTORY[name] ?? []))(
     `a directory that ${name} rejects with an error, without a request`,
     async (t) => {
       const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
@@ -296,31 +302,32 @@ async function replaceEndlessly({ argument: { directory, keys, resource }, nativ
   }
 }
 
-testWith(test, "signals")(
-  "kill -9 during 10,000 writes by 4 processes leaves a readable cache",
-  async (t) => {
-    const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
-    const keys = 5;
-    const argument = { directory, keys };
-    const writers = Array.from({ length: 4 }, () =>
-      startProcess(t, replaceEndlessly, { argument, env: endpoint.env }),
-    );
-    await endpoint.waitForRequests(10_000);
-    for (const { child } of writers) child.kill("SIGKILL");
-    for (const { ended } of writers) t.is((await ended).signal, "SIGKILL");
-    const before = endpoint.requests.length;
-    t.is(records(directory).length, keys);
-    const resources = Array.from({ length: keys }, (_, key) => `https://${key}.example`);
-    const found = await acquireIn(t, endpoint, directory, { resources });
-    t.deepEqual(
-      found.map(({ fromCache }) => fromCache),
-      resources.map(() => true),
-    );
-    t.is(endpoint.requests.length, before);
-    // Nothing accumulates: per key a record, a lock and at most one temporary file.
-    t.true(readdirSync(directory).length <= 3 * keys);
-  },
-);
+// Files are much slower under Wine.
+const WRITES = has("signals") ? 10_000 : 1_000;
+
+test(`kill -9 during ${WRITES} writes by 4 processes leaves a readable cache`, async (t) => {
+  t.timeout(120_000);
+  const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];
+  const keys = 5;
+  const argument = { directory, keys };
+  const writers = Array.from({ length: 4 }, () =>
+    startProcess(t, replaceEndlessly, { argument, env: endpoint.env }),
+  );
+  await endpoint.waitForRequests(WRITES);
+  for (const { child } of writers) child.kill("SIGKILL");
+  for (const { ended } of writers) t.is((await ended).signal, "SIGKILL");
+  const before = endpoint.requests.length;
+  t.is(records(directory).length, keys);
+  const resources = Array.from({ length: keys }, (_, key) => `https://${key}.example`);
+  const found = await acquireIn(t, endpoint, directory, { resources });
+  t.deepEqual(
+    found.map(({ fromCache }) => fromCache),
+    resources.map(() => true),
+  );
+  t.is(endpoint.requests.length, before);
+  // Nothing accumulates: per key a record, a lock and at most one temporary file.
+  t.true(readdirSync(directory).length <= 3 * keys);
+});
 
 test("a record that cannot be written does not affect the current process", async (t) => {
   const [endpoint, directory] = [await startEndpoint(t), cacheDirectory(t)];

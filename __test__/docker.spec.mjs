@@ -73,7 +73,7 @@ test("the emulator has every option that the images, the compose file and the fe
   }
 });
 
-test("the service in Node.js acquires tokens, and ends on SIGTERM", async (t) => {
+testWith(test, "signals")("the service in Node.js acquires tokens, and ends on SIGTERM", async (t) => {
   const endpoint = await startEndpoint(t);
   const env = { ...endpoint.env, RESOURCE: "https://vault.azure.net", PORT: "0" };
   const program = join(docker, "compose", "node-service", "server.mjs");

@@ -14,6 +14,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectError } from "./support/rejection.mjs";
 
@@ -64,45 +65,51 @@ function get(url, headers) {
 }
 
 for (const source of SOURCES) {
-  test(`${source}: returns the token and the expiry of the function`, async (t) => {
-    const { calls, tokens } = recordTokens(async () => ({
-      accessToken: "given",
-      expiresOn: new Date(EXPIRY * 1000),
-    }));
-    const endpoint = await startEndpoint(t, source, { tokens });
-    const before = Date.now();
-    const result = await acquireWithoutRetries(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
-    t.is(result.accessToken, "given");
-    const difference = result.expiresOn.getTime() - EXPIRY * 1000;
-    // Entra states the lifetime, rounded up to seconds, and the other sources state the expiry.
-    const maximum = source === "workload-identity" ? Date.now() - before + 1000 : 0;
-    t.true(difference >= 0 && difference <= maximum, `${difference} ms, more than ${maximum}`);
-    const [{ signal, ...request }] = calls;
-    t.deepEqual(request, {
-      resource: RESOURCE,
-      identity: DEFAULT_IDENTITY[source] ?? systemAssignedIdentity,
-      capabilities: ["cp1", "cp2"],
-      tenantId,
-    });
-    t.true(signal instanceof AbortSignal);
-    t.false(signal.aborted);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: returns the token and the expiry of the function`,
+    async (t) => {
+      const { calls, tokens } = recordTokens(async () => ({
+        accessToken: "given",
+        expiresOn: new Date(EXPIRY * 1000),
+      }));
+      const endpoint = await startEndpoint(t, source, { tokens });
+      const before = Date.now();
+      const result = await acquireWithoutRetries(endpoint, RESOURCE, { clientCapabilities: ["cp1", "cp2"] });
+      t.is(result.accessToken, "given");
+      const difference = result.expiresOn.getTime() - EXPIRY * 1000;
+      // Entra states the lifetime, rounded up to seconds, and the other sources state the expiry.
+      const maximum = source === "workload-identity" ? Date.now() - before + 1000 : 0;
+      t.true(difference >= 0 && difference <= maximum, `${difference} ms, more than ${maximum}`);
+      const [{ signal, ...request }] = calls;
+      t.deepEqual(request, {
+        resource: RESOURCE,
+        identity: DEFAULT_IDENTITY[source] ?? systemAssignedIdentity,
+        capabilities: ["cp1", "cp2"],
+        tenantId,
+      });
+      t.true(signal instanceof AbortSignal);
+      t.false(signal.aborted);
+    },
+  );
 
-  test(`${source}: an error of the function is reported in the source's own format`, async (t) => {
-    const { tokens } = recordTokens(() => {
-      throw Object.assign(new Error("no token today"), { status: 400 });
-    });
-    const endpoint = await startEndpoint(t, source, { tokens });
-    const error = await expectError(t, acquireWithoutRetries(endpoint));
-    t.is(error.statusCode, 400);
-    t.regex(error.errorMessage, /no token today/);
-    t.false(error.retryable);
-    t.false(
-      /emulator: /.test(error.errorMessage),
-      "it is an error response of the source, not a 500 for the test's author",
-    );
-    t.is(endpoint.requests.length, 1);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: an error of the function is reported in the source's own format`,
+    async (t) => {
+      const { tokens } = recordTokens(() => {
+        throw Object.assign(new Error("no token today"), { status: 400 });
+      });
+      const endpoint = await startEndpoint(t, source, { tokens });
+      const error = await expectError(t, acquireWithoutRetries(endpoint));
+      t.is(error.statusCode, 400);
+      t.regex(error.errorMessage, /no token today/);
+      t.false(error.retryable);
+      t.false(
+        /emulator: /.test(error.errorMessage),
+        "it is an error response of the source, not a 500 for the test's author",
+      );
+      t.is(endpoint.requests.length, 1);
+    },
+  );
 }
 
 test("azure-arc: the function is called after the challenge only, and its error is reported", async (t) => {
@@ -214,32 +221,35 @@ const UNKNOWN_IDS = [
   ["workload-identity", "userAssignedClientId", "clientId"],
 ];
 for (const [source, option, field] of UNKNOWN_IDS) {
-  test(`${source} with anyIdentity: every ${field} has an identity, which is always the same`, async (t) => {
-    const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
-    const endpoint = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    const acquire = (id) =>
-      acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
-    await acquire(UNKNOWN_ID);
-    await acquire(`${UNKNOWN_ID.slice(0, -1)}6`);
-    await acquire(userAssignedIdentity[field]);
-    await endpoint.close();
-    const restarted = await startEndpoint(t, source, { tokens, anyIdentity: true });
-    await acquireWithoutRetries(restarted, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
-    const [synthetic, other, known, again] = calls.map(({ identity }) => identity);
-    t.is(synthetic[field], UNKNOWN_ID);
-    t.deepEqual(again, synthetic);
-    t.deepEqual(known, userAssignedIdentity);
-    for (const otherField of ["clientId", "objectId"].filter((name) => name !== field)) {
-      t.regex(synthetic[otherField], GUID);
-      t.not(synthetic[otherField], other[otherField]);
-    }
-    const strict = await startEndpoint(t, source, { tokens });
-    const without = acquireWithoutRetries(strict, RESOURCE, {
-      managedIdentityIdParams: { [option]: UNKNOWN_ID },
-    });
-    await expectError(t, without);
-    t.is(calls.length, 4);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source} with anyIdentity: every ${field} has an identity, which is always the same`,
+    async (t) => {
+      const { calls, tokens } = recordTokens(() => ({ accessToken: "a", expiresOn: EXPIRY }));
+      const endpoint = await startEndpoint(t, source, { tokens, anyIdentity: true });
+      const acquire = (id) =>
+        acquireWithoutRetries(endpoint, RESOURCE, { managedIdentityIdParams: { [option]: id } });
+      await acquire(UNKNOWN_ID);
+      await acquire(`${UNKNOWN_ID.slice(0, -1)}6`);
+      await acquire(userAssignedIdentity[field]);
+      await endpoint.close();
+      const restarted = await startEndpoint(t, source, { tokens, anyIdentity: true });
+      await acquireWithoutRetries(restarted, RESOURCE, { managedIdentityIdParams: { [option]: UNKNOWN_ID } });
+      const [synthetic, other, known, again] = calls.map(({ identity }) => identity);
+      t.is(synthetic[field], UNKNOWN_ID);
+      t.deepEqual(again, synthetic);
+      t.deepEqual(known, userAssignedIdentity);
+      for (const otherField of ["clientId", "objectId"].filter((name) => name !== field)) {
+        t.regex(synthetic[otherField], GUID);
+        t.not(synthetic[otherField], other[otherField]);
+      }
+      const strict = await startEndpoint(t, source, { tokens });
+      const without = acquireWithoutRetries(strict, RESOURCE, {
+        managedIdentityIdParams: { [option]: UNKNOWN_ID },
+      });
+      await expectError(t, without);
+      t.is(calls.length, 4);
+    },
+  );
 }
 
 /** Creates a temporary directory for the test. */
@@ -280,7 +290,7 @@ test("azure-arc, a tokensDirectory that cannot be created: rejects with the syst
 test("azure-arc, no tokensDirectory: a temporary directory is used, and close removes it", async (t) => {
   const endpoint = await startEndpoint(t, "azure-arc");
   const { headers } = await get(`${endpoint.url}?api-version=2020-06-01&resource=a`, { Metadata: "true" });
-  const [, path] = /realm=(.*)\/[^/]+\.key$/.exec(headers["www-authenticate"]);
+  const [, path] = /realm=(.*)[\\/][^\\/]+\.key$/.exec(headers["www-authenticate"]);
   t.true(existsSync(path));
   await endpoint.close();
   t.false(existsSync(path));

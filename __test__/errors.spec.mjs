@@ -5,8 +5,8 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
-import { testWith } from "./support/capabilities.mjs";
+import { arcDirectories, usualKeyFile, usualVariables } from "./support/arc-namespace.mjs";
+import { has, testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -96,24 +96,23 @@ const CODES = [
     "www_authenticate_header_unsupported_format",
     { source: "azure-arc", fault: challenge(value), requests: 1 },
   ]),
-  ...[`${KEY_DIRECTORY}/a.txt`, `${KEY_DIRECTORY}/a.key.bak`, "/etc/shadow"].map((path) => [
+  ...[usualKeyFile("a.txt"), usualKeyFile("a.key.bak"), "/etc/shadow"].map((path) => [
     "invalid_file_extension",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
   ...[
     "/tmp/a.key",
     "a.key",
-    `${KEY_DIRECTORY}/../a.key`,
-    `${KEY_DIRECTORY}/deeper/a.key`,
-    `${KEY_DIRECTORY.toUpperCase()}/a.key`,
+    usualKeyFile("..", "a.key"),
+    usualKeyFile("deeper", "a.key"),
+    usualKeyFile("A.KEY").toUpperCase().replace(/KEY$/, "key"),
   ].map((path) => [
     "invalid_file_path",
     { source: "azure-arc", fault: challenge(`Basic realm=${path}`), requests: 1 },
   ]),
-  ...[`Basic realm=${KEY_DIRECTORY}/none.key`, `bAsIc ReAlM = "${KEY_DIRECTORY}/none.key" `].map((value) => [
-    "unable_to_read_secret_file",
-    { source: "azure-arc", fault: challenge(value), requests: 1 },
-  ]),
+  ...[`Basic realm=${usualKeyFile("none.key")}`, `bAsIc ReAlM = "${usualKeyFile("none.key")}" `].map(
+    (value) => ["unable_to_read_secret_file", { source: "azure-arc", fault: challenge(value), requests: 1 }],
+  ),
   [
     "unable_to_read_secret_file",
     { source: "workload-identity", env: { AZURE_FEDERATED_TOKEN_FILE: "/none/token" } },
@@ -158,7 +157,11 @@ for (const [code, { source, fault = null, env, configuration, request, ...expect
     endpoint.always(fault);
     const error = await expectError(
       t,
-      acquireWith({ ...endpoint.env, ...env }, { ...NO_RETRIES, ...configuration }, request),
+      acquireWith(
+        { ...usualVariables, ...endpoint.env, ...env },
+        { ...NO_RETRIES, ...configuration },
+        request,
+      ),
       code,
     );
     t.is(endpoint.requests.length, expected.requests ?? 0);
@@ -225,21 +228,27 @@ test("identity_endpoint_url_malformed applies to Service Fabric and Azure Arc to
   t.is(error.source, "AzureArc");
 });
 
-testWith(test, "mount namespaces")(
+testWith(test, "own directories of Azure Arc")(
   "Azure Arc: each kind of unusable key file has its error code",
   async (t) => {
+    const { command, env, keys, elsewhere } = arcDirectories(t);
+    const unavailable = [
+      ...(has("symbolic links") ? [] : ["link", "dangling link"]),
+      ...(has("file permissions") ? [] : ["pipe"]),
+    ];
     const reports = await runProcess(
       t,
-      async ({ native, require, argument: tokens, report }) => {
+      async ({ native, require, argument, report }) => {
+        const { keys: tokens, elsewhere: other, unavailable } = argument;
         const fs = require("node:fs");
         const { execFileSync } = require("node:child_process");
         const { startEmulator } = require("managed-identity-native/emulator");
         const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: tokens });
         Object.assign(process.env, endpoint.env);
-        const file = `${tokens}/test.key`;
+        const file = require("node:path").join(tokens, "test.key");
         const link = (to) => () => fs.symlinkSync(to, file);
         const write = (content) => () => fs.writeFileSync(file, content);
-        fs.writeFileSync("/opt/elsewhere.key", "key");
+        fs.writeFileSync(`${other}/elsewhere.key`, "key");
         const files = {
           empty: write(""),
           blank: write(" \n"),
@@ -247,8 +256,8 @@ testWith(test, "mount namespaces")(
           "4,097 bytes": write("x".repeat(4097)),
           binary: write(Buffer.from([0x80, 0xff])),
           "two lines": write("one\ntwo"),
-          link: link("/opt/elsewhere.key"),
-          "dangling link": link("/opt/none"),
+          link: link(`${other}/elsewhere.key`),
+          "dangling link": link(`${other}/none`),
           directory: () => fs.mkdirSync(file),
           pipe: () => execFileSync("mkfifo", [file]),
         };
@@ -256,6 +265,7 @@ testWith(test, "mount namespaces")(
           system: { disableInternalRetries: true },
         });
         for (const [name, create] of Object.entries(files)) {
+          if (unavailable.includes(name)) continue;
           create();
           endpoint.next({ headers: { "WWW-Authenticate": `Basic realm=${file}` } });
           const before = endpoint.requests.length;
@@ -279,12 +289,12 @@ testWith(test, "mount namespaces")(
         report({ authorization: second.headers.authorization });
         await endpoint.close();
       },
-      { argument: KEY_DIRECTORY, command: namespaceCommand },
+      { argument: { keys, elsewhere, unavailable }, command, env },
     );
     const invalid = { errorCode: "invalid_secret", attempts: 1, source: "AzureArc", requests: 1 };
     const unreadable = { ...invalid, errorCode: "unable_to_read_secret_file" };
     const rejected = { errorCode: "unauthorized_client", attempts: 2, source: "AzureArc", requests: 2 };
-    t.deepEqual(reports, [
+    const expected = [
       { name: "empty", ...invalid },
       { name: "blank", ...invalid },
       { name: "4,096 bytes", ...rejected },
@@ -296,31 +306,41 @@ testWith(test, "mount namespaces")(
       { name: "directory", ...unreadable },
       { name: "pipe", ...unreadable },
       { authorization: "Basic first" },
-    ]);
+    ];
+    t.deepEqual(
+      reports,
+      expected.filter(({ name }) => !unavailable.includes(name)),
+    );
   },
 );
 
-testWith(test, "mount namespaces")("Azure Arc is detected by the files of its agent", async (t) => {
-  const reports = await runProcess(
-    t,
-    ({ native, require, report }) => {
-      const fs = require("node:fs");
-      const application = new native.ManagedIdentityApplication();
-      report(application.getManagedIdentitySource());
-      for (const directory of ["/opt/azcmagent/bin", "/var/opt/azcmagent/bin"]) {
-        fs.mkdirSync(`${directory}/himds`, { recursive: true });
+testWith(test, "own directories of Azure Arc")(
+  "Azure Arc is detected by the files of its agent",
+  async (t) => {
+    const { command, env, agents } = arcDirectories(t);
+    const reports = await runProcess(
+      t,
+      ({ native, require, argument: { paths, variables }, report }) => {
+        // Wine sets ProgramFiles in each process that starts.
+        Object.assign(process.env, variables);
+        const fs = require("node:fs");
+        const application = new native.ManagedIdentityApplication();
         report(application.getManagedIdentitySource());
-        fs.rmdirSync(`${directory}/himds`);
-        fs.writeFileSync(`${directory}/himds`, "");
-        report(application.getManagedIdentitySource());
-        fs.rmSync(`${directory}/himds`);
-      }
-    },
-    { command: namespaceCommand },
-  );
-  const [none, file] = ["DefaultToImds", "AzureArc"];
-  t.deepEqual(reports, [none, none, file, none, file]);
-});
+        for (const path of paths) {
+          fs.mkdirSync(path, { recursive: true });
+          report(application.getManagedIdentitySource());
+          fs.rmdirSync(path);
+          fs.writeFileSync(path, "");
+          report(application.getManagedIdentitySource());
+          fs.rmSync(path);
+        }
+      },
+      { argument: { paths: agents, variables: env }, command },
+    );
+    const [none, file] = ["DefaultToImds", "AzureArc"];
+    t.deepEqual(reports, [none, ...agents.flatMap(() => [none, file])]);
+  },
+);
 
 test("an error response of the service: the error has its description, status, code and ids", async (t) => {
   const endpoint = await startEndpoint(t, "imds", { resources: ["https://known.example"] });

@@ -10,7 +10,7 @@ import { document, path } from "./fault-matrix/document.mjs";
 import { startServer } from "./fault-matrix/server.mjs";
 import { certificates, SOURCES } from "./fault-matrix/sources.mjs";
 import { CACHE_STATES, expectedOutcome, faultsOf, isRetried, requestsFor } from "./fault-matrix/table.mjs";
-import { testWith } from "./support/capabilities.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { RESOURCE } from "./support/endpoint.mjs";
 import { startWithFaketime } from "./support/faketime.mjs";
 
@@ -86,7 +86,10 @@ for (const source of SOURCES) {
   for (const state of CACHE_STATES) {
     // A call with a token near expiry waits at most 2 s for a response, which the load of the other tests must not delay.
     const run = state.name === "near expiry" ? test.serial : test;
-    const capabilities = state.after === undefined ? [] : ["libfaketime"];
+    const capabilities = [
+      ...neededBySource(source.name),
+      ...(state.after === undefined ? [] : ["libfaketime"]),
+    ];
     testWith(run, ...capabilities)(
       `${source.name}, ${state.name}: every fault gives the expected result`,
       async (t) => {
@@ -130,61 +133,71 @@ for (const source of SOURCES) {
     );
   }
 
-  test(`${source.name}: a single retryable fault is retried, any other fault is final`, async (t) => {
-    t.timeout(TEST_TIMEOUT_MS);
-    const [keys, caller, unusedServer] = await Promise.all([
-      certificates(t),
-      startCaller(t),
-      startUnusedServer(t),
-    ]);
-    await Promise.all(
-      faultsOf(source)
-        .filter(({ refuseConnections, expected }) => !refuseConnections && expected !== "token")
-        .map(async (fault) => {
-          const server = await startServer(t, source, keys, unusedServer.origin);
-          const env = source.env({ origin: server.origin, ...keys });
-          await server.setFault(fault, 1);
-          const retried = isRetried(source, fault);
-          const expected = expectedOutcome(source, fault, CACHE_STATES[0]);
-          const actual = await caller.acquire(env, RESOURCE, timeoutsFor(expected));
-          const cell = `${source.name}, ${fault.name}`;
-          if (retried)
-            t.deepEqual(actual, { fromCache: false, isExpected: true }, `${cell}: ${actual.error?.message}`);
-          else assertResult(t, actual, expected, cell);
-          t.is(server.requests, requestsFor(fault) + (retried ? 1 : 0), cell);
-        }),
-    );
-  });
+  testWith(test, ...neededBySource(source.name))(
+    `${source.name}: a single retryable fault is retried, any other fault is final`,
+    async (t) => {
+      t.timeout(TEST_TIMEOUT_MS);
+      const [keys, caller, unusedServer] = await Promise.all([
+        certificates(t),
+        startCaller(t),
+        startUnusedServer(t),
+      ]);
+      await Promise.all(
+        faultsOf(source)
+          .filter(({ refuseConnections, expected }) => !refuseConnections && expected !== "token")
+          .map(async (fault) => {
+            const server = await startServer(t, source, keys, unusedServer.origin);
+            const env = source.env({ origin: server.origin, ...keys });
+            await server.setFault(fault, 1);
+            const retried = isRetried(source, fault);
+            const expected = expectedOutcome(source, fault, CACHE_STATES[0]);
+            const actual = await caller.acquire(env, RESOURCE, timeoutsFor(expected));
+            const cell = `${source.name}, ${fault.name}`;
+            if (retried)
+              t.deepEqual(
+                actual,
+                { fromCache: false, isExpected: true },
+                `${cell}: ${actual.error?.message}`,
+              );
+            else assertResult(t, actual, expected, cell);
+            t.is(server.requests, requestsFor(fault) + (retried ? 1 : 0), cell);
+          }),
+      );
+    },
+  );
 
-  test(`${source.name}: 429 is retried seven times, other retryable statuses three times`, async (t) => {
-    t.timeout(TEST_TIMEOUT_MS);
-    const [keys, caller] = await Promise.all([certificates(t), startCaller(t)]);
-    await Promise.all(
-      faultsOf(source)
-        // 410 at IMDS takes more than a minute: the Rust tests cover it in paused time.
-        .filter(({ status, hasRetryAfter }) => status !== undefined && status !== 410 && !hasRetryAfter)
-        .map(async (fault) => {
-          const server = await startServer(t, source, keys, "");
-          await server.setFault(fault);
-          const env = source.env({ origin: server.origin, ...keys });
-          const isThrottled = fault.status === 429;
-          const attempts = isThrottled ? 8 : 4;
-          // Seven delays of up to 8 s would take half a minute.
-          const system = isThrottled
-            ? { ...LONG_TIMEOUTS, retryOptions: { maxRetryDelayInMs: 200 } }
-            : LONG_TIMEOUTS;
-          const { error } = await caller.acquire(env, RESOURCE, system);
-          t.deepEqual(
-            [error.attempts, server.requests],
-            [attempts, attempts],
-            `${source.name}, ${fault.name}`,
-          );
-        }),
-    );
-  });
+  testWith(test, ...neededBySource(source.name))(
+    `${source.name}: 429 is retried seven times, other retryable statuses three times`,
+    async (t) => {
+      t.timeout(TEST_TIMEOUT_MS);
+      const [keys, caller] = await Promise.all([certificates(t), startCaller(t)]);
+      await Promise.all(
+        faultsOf(source)
+          // 410 at IMDS takes more than a minute: the Rust tests cover it in paused time.
+          .filter(({ status, hasRetryAfter }) => status !== undefined && status !== 410 && !hasRetryAfter)
+          .map(async (fault) => {
+            const server = await startServer(t, source, keys, "");
+            await server.setFault(fault);
+            const env = source.env({ origin: server.origin, ...keys });
+            const isThrottled = fault.status === 429;
+            const attempts = isThrottled ? 8 : 4;
+            // Seven delays of up to 8 s would take half a minute.
+            const system = isThrottled
+              ? { ...LONG_TIMEOUTS, retryOptions: { maxRetryDelayInMs: 200 } }
+              : LONG_TIMEOUTS;
+            const { error } = await caller.acquire(env, RESOURCE, system);
+            t.deepEqual(
+              [error.attempts, server.requests],
+              [attempts, attempts],
+              `${source.name}, ${fault.name}`,
+            );
+          }),
+      );
+    },
+  );
 }
 
-test("no source except workload identity uses a proxy", async (t) => {
+testWith(test, "extra trust roots")("no source except workload identity uses a proxy", async (t) => {
   t.timeout(TEST_TIMEOUT_MS);
   const [keys, proxy] = await Promise.all([certificates(t), startUnusedServer(t)]);
   const variables = Object.fromEntries(

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { startProcess } from "./support/child-program.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
@@ -157,14 +158,17 @@ test("the proxy's path is a prefix of the request path, and the authority can be
   }
 });
 
-test("without an authority, the proxy is verified by the roots of the process", async (t) => {
-  const proxy = await startProxy(t);
-  assertSameRequests(t, await resultOf(t, proxy, { NODE_EXTRA_CA_CERTS: proxy.ca }));
-  const { reference, actual, requests } = await resultOf(t, proxy, {});
-  t.is(typeof reference, "object");
-  t.is(actual.code, "managed_identity_unreachable_network");
-  t.deepEqual(requests, []);
-});
+testWith(test, "extra trust roots")(
+  "without an authority, the proxy is verified by the roots of the process",
+  async (t) => {
+    const proxy = await startProxy(t);
+    assertSameRequests(t, await resultOf(t, proxy, { NODE_EXTRA_CA_CERTS: proxy.ca }));
+    const { reference, actual, requests } = await resultOf(t, proxy, {});
+    t.is(typeof reference, "object");
+    t.is(actual.code, "managed_identity_unreachable_network");
+    t.deepEqual(requests, []);
+  },
+);
 
 test("a configured authority replaces the roots of the process", async (t) => {
   const proxy = await startProxy(t);

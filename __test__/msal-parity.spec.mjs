@@ -5,7 +5,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { arcDirectories } from "./support/arc-namespace.mjs";
 import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
@@ -48,7 +48,7 @@ async function acquireWithMsal({ require, argument, report }) {
   for (const { env, configuration, requests } of argument) {
     Object.assign(process.env, env);
     for (const file of Object.keys(require.cache)) {
-      if (file.includes("/msal-node/")) delete require.cache[file];
+      if (/[\\/]msal-node[\\/]/.test(file)) delete require.cache[file];
     }
     const { ManagedIdentityApplication } = require("@azure/msal-node");
     try {
@@ -175,8 +175,7 @@ test("msal-node still behaves as docs/wire-protocol.md says where this package d
 });
 
 /**
- * Acquires tokens from Azure Arc's agent with both packages in the same namespace; reports the result and requests of
- * each.
+ * Acquires tokens from Azure Arc's agent with both packages in the same process; reports the result and requests of each.
  */
 async function acquireFromArc({ native, require, argument, report }) {
   const { startEmulator } = require("managed-identity-native/emulator");
@@ -189,7 +188,7 @@ async function acquireFromArc({ native, require, argument, report }) {
     });
   for (const managedIdentityIdParams of argument.identities) {
     for (const file of Object.keys(require.cache)) {
-      if (file.includes("/msal-node/")) delete require.cache[file];
+      if (/[\\/]msal-node[\\/]/.test(file)) delete require.cache[file];
     }
     const outcomes = [];
     for (const { ManagedIdentityApplication } of [require("@azure/msal-node"), native]) {
@@ -205,11 +204,12 @@ async function acquireFromArc({ native, require, argument, report }) {
   await endpoint.close();
 }
 
-testWith(test, "mount namespaces")(
+testWith(test, "own directories of Azure Arc")(
   "azure-arc: requests for every kind of id equal those of msal-node",
   async (t) => {
-    const argument = { tokens: KEY_DIRECTORY, identities: ALL, resource: RESOURCE };
-    const outcomes = await runProcess(t, acquireFromArc, { argument, command: namespaceCommand });
+    const { command, env, keys } = arcDirectories(t);
+    const argument = { tokens: keys, identities: ALL, resource: RESOURCE };
+    const outcomes = await runProcess(t, acquireFromArc, { argument, command, env });
     t.is(outcomes.length, 4);
     for (const [expected, actual] of outcomes) {
       t.deepEqual(actual, expected);
@@ -222,18 +222,21 @@ testWith(test, "mount namespaces")(
   },
 );
 
-test("deviation: every request has Accept, Accept-Encoding and User-Agent; only requests with a body have Content-Type, without charset", async (t) => {
-  for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", "workload-identity"]) {
-    const endpoint = await startEndpoint(t, source);
-    await acquire(endpoint);
-    const [{ headers, method }] = endpoint.requests;
-    t.is(headers.accept, "application/json");
-    t.is(headers["user-agent"], `managed-identity-native/${version}`);
-    const type = method === "POST" ? "application/x-www-form-urlencoded" : undefined;
-    t.is(headers["content-type"], type, source);
-    t.is(headers["accept-encoding"], "identity");
-  }
-});
+testWith(test, "extra trust roots")(
+  "deviation: every request has Accept, Accept-Encoding and User-Agent; only requests with a body have Content-Type, without charset",
+  async (t) => {
+    for (const source of ["app-service", "imds", "machine-learning", "cloud-shell", "workload-identity"]) {
+      const endpoint = await startEndpoint(t, source);
+      await acquire(endpoint);
+      const [{ headers, method }] = endpoint.requests;
+      t.is(headers.accept, "application/json");
+      t.is(headers["user-agent"], `managed-identity-native/${version}`);
+      const type = method === "POST" ? "application/x-www-form-urlencoded" : undefined;
+      t.is(headers["content-type"], type, source);
+      t.is(headers["accept-encoding"], "identity");
+    }
+  },
+);
 
 test("deviation: IMDS receives the name of this package", async (t) => {
   const endpoint = await startEndpoint(t, "imds");
@@ -307,7 +310,7 @@ test("deviation: Service Fabric works, verified by its thumbprint; msal-node can
   t.is(endpoint.requests.length, 1);
 });
 
-test("deviation: workload identity takes precedence over IMDS", async (t) => {
+testWith(test, "extra trust roots")("deviation: workload identity takes precedence over IMDS", async (t) => {
   const endpoint = await startEndpoint(t, "workload-identity");
   await acquire(endpoint);
   t.is(

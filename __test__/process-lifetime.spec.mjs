@@ -5,25 +5,28 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { testWith } from "./support/capabilities.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 
 for (const source of ["app-service", "imds", "service-fabric", "workload-identity"]) {
-  test(`${source}: the process exits by itself after a token, although the connection is kept alive`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const reports = await runProcess(
-      t,
-      async ({ native, argument, report }) => {
-        const { fromCache } = await new native.ManagedIdentityApplication().acquireToken(argument);
-        report(fromCache);
-      },
-      { argument: RESOURCE, env: endpoint.env },
-    );
-    t.deepEqual(reports, [false]);
-    t.is(endpoint.requests.length, 1);
-    t.not(endpoint.requests[0].headers.connection, "close");
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: the process exits by itself after a token, although the connection is kept alive`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const reports = await runProcess(
+        t,
+        async ({ native, argument, report }) => {
+          const { fromCache } = await new native.ManagedIdentityApplication().acquireToken(argument);
+          report(fromCache);
+        },
+        { argument: RESOURCE, env: endpoint.env },
+      );
+      t.deepEqual(reports, [false]);
+      t.is(endpoint.requests.length, 1);
+      t.not(endpoint.requests[0].headers.connection, "close");
+    },
+  );
 }
 
 test("the process exits by itself after an error", async (t) => {

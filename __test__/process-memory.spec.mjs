@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
+import { arcDirectories } from "./support/arc-namespace.mjs";
 import { testWith } from "./support/capabilities.mjs";
 import { startProcess } from "./support/child-program.mjs";
 import { findRemainingSecrets, findSecrets } from "./support/memory-scan.mjs";
@@ -86,6 +86,7 @@ for (const [name, { result, respond, timeout = 60_000 }] of Object.entries(AGENT
     "/proc/pid/mem",
     "mount namespaces",
   )(`no part of Azure Arc's key remains in memory if the agent ${name}`, async (t) => {
+    const { command, keys: directory } = arcDirectories(t);
     const keys = [];
     const sent = [];
     const closed = [];
@@ -98,13 +99,13 @@ for (const [name, { result, respond, timeout = 60_000 }] of Object.entries(AGENT
         return;
       }
       const key = randomBytes(72).toString("base64url");
-      const file = `${KEY_DIRECTORY}/${keys.push(key)}.key`;
+      const file = `${directory}/${keys.push(key)}.key`;
       writeFileSync(`/proc/${child.pid}/root${file}`, key);
       response.writeHead(401, { "WWW-Authenticate": `Basic realm=${file}` }).end();
     });
     const program = startProcess(t, acquireFromArc, {
-      argument: { directory: KEY_DIRECTORY, timeout },
-      command: namespaceCommand,
+      argument: { directory, timeout },
+      command,
       env: { IDENTITY_ENDPOINT: `${origin}/token`, IMDS_ENDPOINT: origin },
       flags: ["--expose-gc"],
     });

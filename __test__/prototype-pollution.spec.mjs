@@ -44,10 +44,13 @@ async function startServer(t) {
 }
 
 /**
- * Makes every kind of call under each pollution, `{ name, kind }`, and reports the checks that failed. The function is
- * sent to a process as source text.
+ * Makes every kind of call under each pollution and reports the checks that failed. The function is sent to a process as
+ * source text, and the pollutions, `{ kind, names }`, as an argument: Windows limits a command line to 32,767 characters.
  */
-async function program({ native, argument: pollutions, report }) {
+async function program({ native, argument, report }) {
+  const pollutions = argument.flatMap(({ kind, names = [undefined] }) =>
+    names.map((name) => ({ kind, name })),
+  );
   const resource = "https://vault.azure.net";
   const { defineProperty, getOwnPropertyDescriptor, hasOwn } = Object;
   /** Replaces a method; returns a function that restores it. */
@@ -206,11 +209,11 @@ async function program({ native, argument: pollutions, report }) {
 const NAMES = fieldNames();
 const METHODS = ["map", "filter", "find", "forEach", "push", "shift", "includes", "join", "slice", "some"];
 const CASES = {
-  "accessors on Object.prototype that throw": NAMES.map((name) => ({ kind: "accessor", name })),
-  "read-only values on Object.prototype": NAMES.map((name) => ({ kind: "readOnly", name })),
+  "accessors on Object.prototype that throw": [{ kind: "accessor", names: NAMES }],
+  "read-only values on Object.prototype": [{ kind: "readOnly", names: NAMES }],
   "elements and methods of Array.prototype": [
-    ...["0", "1", "2"].map((name) => ({ kind: "element", name })),
-    ...METHODS.map((name) => ({ kind: "method", name })),
+    { kind: "element", names: ["0", "1", "2"] },
+    { kind: "method", names: METHODS },
     { kind: "iterator" },
   ],
   "a replaced Promise.prototype.then, and Object.prototype.then": [

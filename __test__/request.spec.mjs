@@ -1,6 +1,7 @@
 // The fields of a request other than the resource: the values that each accepts, and errors that name an invalid one.
 
 import test from "ava";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { acquire, acquireWithoutRetries, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectError, expectRejection } from "./support/rejection.mjs";
 
@@ -72,34 +73,40 @@ const NOT_FOUND = [
   ]),
 ];
 
-test("workload-identity: retryIdentityNotFound does not wait if the issuer differs", async (t) => {
-  const endpoint = await startEndpoint(t, "workload-identity");
-  endpoint.next({ status: 400, body: unknownFederation("AADSTS700211") });
-  const error = await expectRejection(
-    t,
-    acquire(endpoint, { resource: RESOURCE, retryIdentityNotFound: 60_000 }),
-  );
-  t.is(error.attempts, 1);
-});
+testWith(test, "extra trust roots")(
+  "workload-identity: retryIdentityNotFound does not wait if the issuer differs",
+  async (t) => {
+    const endpoint = await startEndpoint(t, "workload-identity");
+    endpoint.next({ status: 400, body: unknownFederation("AADSTS700211") });
+    const error = await expectRejection(
+      t,
+      acquire(endpoint, { resource: RESOURCE, retryIdentityNotFound: 60_000 }),
+    );
+    t.is(error.attempts, 1);
+  },
+);
 
 for (const [source, subject, body] of NOT_FOUND) {
-  test(`${source}: retryIdentityNotFound waits for ${subject} that was just created`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const resource = `https://${source}.example`;
-    endpoint.next({ status: 400, body });
-    const withoutOption = await expectRejection(t, acquire(endpoint, resource));
-    t.is(withoutOption.statusCode, 400);
-    t.is(endpoint.requests.length, 1);
-    endpoint.next({ status: 400, body });
-    const { metadata } = await acquire(endpoint, { resource, retryIdentityNotFound: 60_000 });
-    t.is(metadata.attempts, 2);
-    // disableInternalRetries takes precedence.
-    endpoint.next({ status: 400, body });
-    const request = { resource, forceRefresh: true, retryIdentityNotFound: 60_000 };
-    const withoutRetries = await expectRejection(t, acquireWithoutRetries(endpoint, request));
-    t.is(withoutRetries.attempts, 1);
-    t.is(endpoint.requests.length, 4);
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: retryIdentityNotFound waits for ${subject} that was just created`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const resource = `https://${source}.example`;
+      endpoint.next({ status: 400, body });
+      const withoutOption = await expectRejection(t, acquire(endpoint, resource));
+      t.is(withoutOption.statusCode, 400);
+      t.is(endpoint.requests.length, 1);
+      endpoint.next({ status: 400, body });
+      const { metadata } = await acquire(endpoint, { resource, retryIdentityNotFound: 60_000 });
+      t.is(metadata.attempts, 2);
+      // disableInternalRetries takes precedence.
+      endpoint.next({ status: 400, body });
+      const request = { resource, forceRefresh: true, retryIdentityNotFound: 60_000 };
+      const withoutRetries = await expectRejection(t, acquireWithoutRetries(endpoint, request));
+      t.is(withoutRetries.attempts, 1);
+      t.is(endpoint.requests.length, 4);
+    },
+  );
 }
 
 test("values at the limits are accepted", async (t) => {

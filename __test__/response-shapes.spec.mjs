@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
-import { KEY_DIRECTORY } from "./support/arc-namespace.mjs";
+import { usualKeyFile, usualVariables } from "./support/arc-namespace.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { expectError } from "./support/rejection.mjs";
@@ -257,18 +257,21 @@ for (const [name, fields] of Object.entries(NEARLY_JSON)) {
   });
 }
 
+const KEY_FILE = usualKeyFile("none.key");
+
 for (const [name, challenge] of Object.entries({
-  "two headers, Negotiate first": ["Negotiate", `Basic realm=${KEY_DIRECTORY}/none.key`],
-  "two challenges in one header": `Negotiate, Basic realm=${KEY_DIRECTORY}/none.key`,
-  "a token68 challenge first": `Negotiate YII=, Basic realm="${KEY_DIRECTORY}/none.key"`,
-  "a parameter after the realm": `Basic realm=${KEY_DIRECTORY}/none.key, charset="UTF-8"`,
-  "a parameter before the realm": `Basic charset="UTF-8", realm="${KEY_DIRECTORY}/none.key"`,
+  "two headers, Negotiate first": ["Negotiate", `Basic realm=${KEY_FILE}`],
+  "two challenges in one header": `Negotiate, Basic realm=${KEY_FILE}`,
+  "a token68 challenge first": `Negotiate YII=, Basic realm="${KEY_FILE}"`,
+  "a parameter after the realm": `Basic realm=${KEY_FILE}, charset="UTF-8"`,
+  "a parameter before the realm": `Basic charset="UTF-8", realm="${KEY_FILE}"`,
 })) {
   test(`Azure Arc's Basic challenge is found: ${name}`, async (t) => {
     const endpoint = await startEndpoint(t, "azure-arc");
     endpoint.always({ status: 401, headers: { "WWW-Authenticate": challenge }, body: "" });
-    const error = await expectError(t, acquireWithoutRetries(endpoint), "unable_to_read_secret_file");
-    t.true(error.errorMessage.includes(`${KEY_DIRECTORY}/none.key`), error.errorMessage);
+    const env = { ...usualVariables, ...endpoint.env };
+    const error = await expectError(t, acquireWithoutRetries({ env }), "unable_to_read_secret_file");
+    t.true(error.errorMessage.includes(KEY_FILE), error.errorMessage);
   });
 }
 

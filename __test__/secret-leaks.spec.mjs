@@ -4,8 +4,8 @@
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import test from "ava";
-import { KEY_DIRECTORY, namespaceCommand } from "./support/arc-namespace.mjs";
-import { testWith } from "./support/capabilities.mjs";
+import { arcDirectories } from "./support/arc-namespace.mjs";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { runProcess, startProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
@@ -97,25 +97,27 @@ const ECHOES = {
 for (const [source, secretsOf] of Object.entries(SECRETS)) {
   for (const [name, echo] of Object.entries(ECHOES)) {
     for (const status of [400, 200]) {
-      test(`${source} repeats its secret ${name}, with ${status}: it is redacted`, async (t) => {
-        const endpoint = await startEndpoint(t, source);
-        endpoint.always({
-          status,
-          body: (_, request) => {
-            const [secret] = secretsOf(endpoint.env, endpoint);
-            const bodies = `headers ${JSON.stringify(request.headers)} body ${request.body}`;
-            return echo(bodies, secret);
-          },
-        });
-        const { lines, loggerOptions } = verboseLogger();
-        const error = await expectError(
-          t,
-          acquireWithoutRetries(endpoint, RESOURCE, { system: { loggerOptions } }),
-        );
-        while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
-        t.is(error.statusCode, status);
-        assertHidden(t, inspectAll(error) + lines.join("\n"), secretsOf(endpoint.env, endpoint), name);
-      });
+      testWith(test, ...neededBySource(source))(
+        `${source} repeats its secret ${name}, with ${status}: it is redacted`,
+        async (t) => {
+          const endpoint = await startEndpoint(t, source);
+          endpoint.always({
+            status,
+            body: (_, request) => {
+              const [secret] = secretsOf(endpoint.env, endpoint);
+              const bodies = `headers ${JSON.stringify(request.headers)} body ${request.body}`;
+              return echo(bodies, secret);
+            },
+          });
+          const { lines, loggerOptions } = verboseLogger();
+          // All these tests start at once, and their endpoints generate keys, while the machine may be busy.
+          const system = { loggerOptions, connectTimeout: 20_000, requestTimeout: 20_000 };
+          const error = await expectError(t, acquireWithoutRetries(endpoint, RESOURCE, { system }));
+          while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
+          t.is(error.statusCode, status);
+          assertHidden(t, inspectAll(error) + lines.join("\n"), secretsOf(endpoint.env, endpoint), name);
+        },
+      );
     }
   }
 }
@@ -140,6 +142,9 @@ async function observeEverything({ require, argument, report, ...program }) {
   const system = {
     loggerOptions: { loggerCallback, logLevel: LogLevel.Trace, piiLoggingEnabled: true },
     disableInternalRetries: true,
+    // The machine may be busy with the keys of other endpoints.
+    connectTimeout: 20_000,
+    requestTimeout: 20_000,
   };
   const application = new ManagedIdentityApplication({ system });
   const call = async (method, ...parameters) => {
@@ -173,48 +178,51 @@ async function observeEverything({ require, argument, report, ...program }) {
 }
 
 for (const source of [...Object.keys(SECRETS), "imds", "cloud-shell"]) {
-  test(`${source}: channels, metadata, logs, warnings and stderr contain no secret or token`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
-    const tokens = [];
-    const secretOf = ({ headers, form }) =>
-      form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret ?? "";
-    const tokenFirst = (original, request) =>
-      `${original.access_token ?? tokens.at(-1)} ${secretOf(request)}`;
-    const secretFirst = (original, request) =>
-      `${secretOf(request)} ${original.access_token ?? tokens.at(-1)}`;
-    const recordToken = (createBody) => (original, request) => {
-      if (original.access_token) tokens.push(original.access_token);
-      return createBody(original, request);
-    };
-    const bodies = [tokenFirst, secretFirst].flatMap((bodies) => [
-      (...parameters) => ({ error: "denied", error_description: bodies(...parameters) }),
-      (...parameters) => ({ error: { code: "denied", message: bodies(...parameters) } }),
-      (...parameters) => ({ statusCode: 400, message: bodies(...parameters) }),
-      bodies,
-    ]);
-    endpoint.next([
-      ...bodies.flatMap((createBody) =>
-        [400, 200].map((status) => ({ status, body: recordToken(createBody) })),
-      ),
-      ...Array.from({ length: 3 }, () => ({ body: recordToken((original) => original) })),
-    ]);
-    const calls = 2 * bodies.length + 1;
-    const { code, stderr, reports } = await startProcess(t, observeEverything, {
-      argument: { calls },
-      env: endpoint.env,
-    }).ended;
-    t.is(code, 0, stderr);
-    const [observed] = reports;
-    t.true(tokens.length >= calls);
-    const secrets = [...tokens, ...(SECRETS[source]?.(endpoint.env, endpoint) ?? [])];
-    t.is(observed.failures.count, calls - 1);
-    t.is(observed["acquire:start"].count, calls + 2);
-    t.is(observed["acquire:end"].count, calls + 2);
-    t.is(observed.warnings.count, 1);
-    t.true(observed.lines.count > calls && observed.metadata.text.includes("tokenEndpoint"));
-    for (const [observer, { text }] of Object.entries(observed)) assertHidden(t, text, secrets, observer);
-    t.is(stderr.replace(/^.*Warning: the last\n.*\n/, ""), "");
-  });
+  testWith(test, ...neededBySource(source))(
+    `${source}: channels, metadata, logs, warnings and stderr contain no secret or token`,
+    async (t) => {
+      const endpoint = await startEndpoint(t, source);
+      const tokens = [];
+      const secretOf = ({ headers, form }) =>
+        form?.client_assertion ?? headers["x-identity-header"] ?? headers.secret ?? "";
+      const tokenFirst = (original, request) =>
+        `${original.access_token ?? tokens.at(-1)} ${secretOf(request)}`;
+      const secretFirst = (original, request) =>
+        `${secretOf(request)} ${original.access_token ?? tokens.at(-1)}`;
+      const recordToken = (createBody) => (original, request) => {
+        if (original.access_token) tokens.push(original.access_token);
+        return createBody(original, request);
+      };
+      const bodies = [tokenFirst, secretFirst].flatMap((bodies) => [
+        (...parameters) => ({ error: "denied", error_description: bodies(...parameters) }),
+        (...parameters) => ({ error: { code: "denied", message: bodies(...parameters) } }),
+        (...parameters) => ({ statusCode: 400, message: bodies(...parameters) }),
+        bodies,
+      ]);
+      endpoint.next([
+        ...bodies.flatMap((createBody) =>
+          [400, 200].map((status) => ({ status, body: recordToken(createBody) })),
+        ),
+        ...Array.from({ length: 3 }, () => ({ body: recordToken((original) => original) })),
+      ]);
+      const calls = 2 * bodies.length + 1;
+      const { code, stderr, reports } = await startProcess(t, observeEverything, {
+        argument: { calls },
+        env: endpoint.env,
+      }).ended;
+      t.is(code, 0, stderr);
+      const [observed] = reports;
+      t.true(tokens.length >= calls);
+      const secrets = [...tokens, ...(SECRETS[source]?.(endpoint.env, endpoint) ?? [])];
+      t.is(observed.failures.count, calls - 1);
+      t.is(observed["acquire:start"].count, calls + 2);
+      t.is(observed["acquire:end"].count, calls + 2);
+      t.is(observed.warnings.count, 1);
+      t.true(observed.lines.count > calls && observed.metadata.text.includes("tokenEndpoint"));
+      for (const [observer, { text }] of Object.entries(observed)) assertHidden(t, text, secrets, observer);
+      t.is(stderr.replace(/^.*Warning: the last\n.*\n/, ""), "");
+    },
+  );
 }
 
 test("a token in an error response is redacted", async (t) => {
@@ -262,29 +270,34 @@ test("an opaque token in an error response is redacted", async (t) => {
   }
 });
 
-test("transport errors and timeouts contain no secret", async (t) => {
-  const faults = [
-    { drop: "before" },
-    { drop: "body" },
-    { reset: true },
-    { delay: 60_000 },
-    { body: "x".repeat(2_000_000) },
-    { status: 302, headers: { Location: "https://elsewhere.example" } },
-  ];
-  const cells = Object.keys(SECRETS).flatMap((source) => faults.map((fault) => [source, fault]));
-  await Promise.all(
-    cells.map(async ([source, fault]) => {
-      const endpoint = await startEndpoint(t, source);
-      endpoint.always(fault);
-      // The call that gets no response waits for its timeout, before which its request must arrive on a busy machine.
-      const timeout = fault.delay === undefined ? 60_000 : 10_000;
-      const call = acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout });
-      const error = await expectError(t, call);
-      await endpoint.waitForRequests(1);
-      assertHidden(t, inspectAll(error), SECRETS[source](endpoint.env, endpoint), source);
-    }),
+const FAULTS = [
+  { drop: "before" },
+  { drop: "body" },
+  { reset: true },
+  { delay: 60_000 },
+  { body: "x".repeat(2_000_000) },
+  { status: 302, headers: { Location: "https://elsewhere.example" } },
+];
+
+for (const source of Object.keys(SECRETS)) {
+  testWith(test, ...neededBySource(source))(
+    `${source}: transport errors and timeouts contain no secret`,
+    async (t) => {
+      await Promise.all(
+        FAULTS.map(async (fault) => {
+          const endpoint = await startEndpoint(t, source);
+          endpoint.always(fault);
+          // The call that gets no response waits for its timeout, before which its request must arrive on a busy machine.
+          const timeout = fault.delay === undefined ? 60_000 : 10_000;
+          const call = acquireWithoutRetries(endpoint, { resource: RESOURCE, timeout });
+          const error = await expectError(t, call);
+          await endpoint.waitForRequests(1);
+          assertHidden(t, inspectAll(error), SECRETS[source](endpoint.env, endpoint), source);
+        }),
+      );
+    },
   );
-});
+}
 
 test("errors about the environment contain no secret", async (t) => {
   const secret = "hush-hush-hush";
@@ -329,49 +342,53 @@ test("inspecting an application shows no token or secret", async (t) => {
   assertHidden(t, visible, [accessToken, endpoint.env.IDENTITY_HEADER]);
 });
 
-testWith(test, "mount namespaces")(`Azure Arc's key is redacted however the agent repeats it`, async (t) => {
-  const reports = await runProcess(
-    t,
-    async ({ native, require, argument, report }) => {
-      const { inspect } = require("node:util");
-      const { startEmulator } = require("managed-identity-native/emulator");
-      const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
-      Object.assign(process.env, endpoint.env);
-      const application = new native.ManagedIdentityApplication({
-        system: { disableInternalRetries: true },
-      });
-      const echoes = [
-        (bodies) => ({ error: "denied", error_description: bodies }),
-        (bodies) => bodies,
-        (_, key) => ({ error: { code: key, message: `<${key}>` } }),
-        (_, key) => `Basic ${key}`,
-        (_, key) => Buffer.from(key, "base64").toString("utf8") + key,
-      ];
-      for (const status of [400, 401, 200]) {
-        for (const echo of echoes) {
-          let key;
-          endpoint.next([
-            {},
-            {
-              status,
-              body: (_, { headers }) => {
-                key = headers.authorization.slice("Basic ".length);
-                return echo(JSON.stringify(headers), key);
+testWith(test, "own directories of Azure Arc")(
+  `Azure Arc's key is redacted however the agent repeats it`,
+  async (t) => {
+    const { command, env, keys } = arcDirectories(t);
+    const reports = await runProcess(
+      t,
+      async ({ native, require, argument, report }) => {
+        const { inspect } = require("node:util");
+        const { startEmulator } = require("managed-identity-native/emulator");
+        const endpoint = await startEmulator({ source: "azure-arc", tokensDirectory: argument });
+        Object.assign(process.env, endpoint.env);
+        const application = new native.ManagedIdentityApplication({
+          system: { disableInternalRetries: true },
+        });
+        const echoes = [
+          (bodies) => ({ error: "denied", error_description: bodies }),
+          (bodies) => bodies,
+          (_, key) => ({ error: { code: key, message: `<${key}>` } }),
+          (_, key) => `Basic ${key}`,
+          (_, key) => Buffer.from(key, "base64").toString("utf8") + key,
+        ];
+        for (const status of [400, 401, 200]) {
+          for (const echo of echoes) {
+            let key;
+            endpoint.next([
+              {},
+              {
+                status,
+                body: (_, { headers }) => {
+                  key = headers.authorization.slice("Basic ".length);
+                  return echo(JSON.stringify(headers), key);
+                },
               },
-            },
-          ]);
-          const error = await application.acquireToken("https://a").catch((reason) => reason);
-          const visible =
-            inspect(error, { depth: 10, showHidden: true, maxStringLength: null }) +
-            JSON.stringify(error) +
-            error.stack;
-          report({ status: error.statusCode, hasKey: key.length > 20, visible: visible.includes(key) });
+            ]);
+            const error = await application.acquireToken("https://a").catch((reason) => reason);
+            const visible =
+              inspect(error, { depth: 10, showHidden: true, maxStringLength: null }) +
+              JSON.stringify(error) +
+              error.stack;
+            report({ status: error.statusCode, hasKey: key.length > 20, visible: visible.includes(key) });
+          }
         }
-      }
-      await endpoint.close();
-    },
-    { argument: KEY_DIRECTORY, command: namespaceCommand },
-  );
-  t.is(reports.length, 15);
-  for (const { hasKey, visible } of reports) t.true(hasKey && !visible);
-});
+        await endpoint.close();
+      },
+      { argument: keys, command, env },
+    );
+    t.is(reports.length, 15);
+    for (const { hasKey, visible } of reports) t.true(hasKey && !visible);
+  },
+);

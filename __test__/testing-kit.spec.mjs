@@ -5,6 +5,7 @@ import test from "ava";
 import { ManagedIdentityApplication, ManagedIdentityError } from "managed-identity-native";
 import { sources, startEmulator } from "managed-identity-native/emulator";
 import { useEmulatedIdentity } from "managed-identity-native/testing";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import "./support/environment.mjs";
 
 const RESOURCE = "https://vault.azure.net";
@@ -54,25 +55,28 @@ async function useIdentity(t, options) {
 
 // The tests change process.env, so they run one after the other.
 for (const source of sources) {
-  test.serial(`${source}: it is the only source, and the environment is restored`, async (t) => {
-    const before = setEnvironment(t, REAL_MACHINE);
-    const identity = await useEmulatedIdentity({ source });
-    const application = new ManagedIdentityApplication();
-    t.is(application.getManagedIdentitySource(), DETECTED[source]);
-    const own = { ...identity.endpoint.env };
-    for (const [name, value] of Object.entries(REAL_MACHINE)) {
-      if (own[name] === undefined || own[name] === "") {
-        t.is(process.env[name], SETTINGS.includes(name) ? value : undefined, name);
+  testWith(test.serial, ...neededBySource(source))(
+    `${source}: it is the only source, and the environment is restored`,
+    async (t) => {
+      const before = setEnvironment(t, REAL_MACHINE);
+      const identity = await useEmulatedIdentity({ source });
+      const application = new ManagedIdentityApplication();
+      t.is(application.getManagedIdentitySource(), DETECTED[source]);
+      const own = { ...identity.endpoint.env };
+      for (const [name, value] of Object.entries(REAL_MACHINE)) {
+        if (own[name] === undefined || own[name] === "") {
+          t.is(process.env[name], SETTINGS.includes(name) ? value : undefined, name);
+        }
       }
-    }
-    if (!WITHOUT_TOKENS.includes(source)) {
-      const { fromCache } = await application.acquireToken(RESOURCE);
-      t.is(fromCache, false);
-      t.is(identity.requests.length, 1);
-    }
-    await identity.restore();
-    t.deepEqual({ ...process.env }, before);
-  });
+      if (!WITHOUT_TOKENS.includes(source)) {
+        const { fromCache } = await application.acquireToken(RESOURCE);
+        t.is(fromCache, false);
+        t.is(identity.requests.length, 1);
+      }
+      await identity.restore();
+      t.deepEqual({ ...process.env }, before);
+    },
+  );
 
   test.serial(`${source}: endpoint.env selects it on a machine that has every source`, async (t) => {
     const before = setEnvironment(t, REAL_MACHINE);
@@ -116,7 +120,7 @@ test.serial("apply needs an environment", async (t) => {
   for (const env of [undefined, null, "env"]) t.throws(() => endpoint.apply(env), { instanceOf: TypeError });
 });
 
-test.serial("workload identity: a proxy is bypassed", async (t) => {
+testWith(test.serial, "extra trust roots")("workload identity: a proxy is bypassed", async (t) => {
   setEnvironment(t, { HTTPS_PROXY: "http://127.0.0.1:1", NO_PROXY: "internal.example" });
   const identity = await useIdentity(t, { source: "WorkloadIdentity" });
   await new ManagedIdentityApplication().acquireToken(RESOURCE);

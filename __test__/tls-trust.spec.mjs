@@ -102,10 +102,11 @@ async function resultOf(t, server, { env, roots, fetch = true, ...options } = {}
   return reports[0];
 }
 
+// The roots of Node.js are additional ones, too, to the system that Windows and macOS verify with.
 for (const fetch of [true, false]) {
   const loaded = fetch ? "node:tls in use" : "node:tls not loaded";
 
-  test(`a server that no root verifies is rejected (${loaded})`, async (t) => {
+  testWith(test, "extra trust roots")(`a server that no root verifies is rejected (${loaded})`, async (t) => {
     const server = await startServer(t);
     const outcome = await resultOf(t, server, { fetch });
     t.is(outcome.fetch, fetch ? "rejected" : undefined);
@@ -113,7 +114,7 @@ for (const fetch of [true, false]) {
     t.true(server.handshakes > 0);
   });
 
-  test(`NODE_EXTRA_CA_CERTS adds roots (${loaded})`, async (t) => {
+  testWith(test, "extra trust roots")(`NODE_EXTRA_CA_CERTS adds roots (${loaded})`, async (t) => {
     const server = await startServer(t);
     const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: server.ca } });
     t.is(outcome.fetch, fetch ? 200 : undefined);
@@ -151,16 +152,19 @@ for (const fetch of [true, false]) {
     },
   );
 
-  test(`a missing file in NODE_EXTRA_CA_CERTS is logged (${loaded})`, async (t) => {
-    const server = await startServer(t);
-    const missing = join(server.directory, "gone.pem");
-    const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
-    t.is(outcome.actual, "rejected", "no other root verifies the server");
-    t.true(outcome.message.includes(missing), outcome.message);
-    const warnings = outcome.lines.filter(([level, line]) => level === 1 && line.includes(missing));
-    t.is(warnings.length, 1);
-    t.true(server.handshakes > 0, "a connection was attempted");
-  });
+  testWith(test, "extra trust roots")(
+    `a missing file in NODE_EXTRA_CA_CERTS is logged (${loaded})`,
+    async (t) => {
+      const server = await startServer(t);
+      const missing = join(server.directory, "gone.pem");
+      const outcome = await resultOf(t, server, { fetch, env: { NODE_EXTRA_CA_CERTS: missing } });
+      t.is(outcome.actual, "rejected", "no other root verifies the server");
+      t.true(outcome.message.includes(missing), outcome.message);
+      const warnings = outcome.lines.filter(([level, line]) => level === 1 && line.includes(missing));
+      t.is(warnings.length, 1);
+      t.true(server.handshakes > 0, "a connection was attempted");
+    },
+  );
 }
 
 test("NODE_TLS_REJECT_UNAUTHORIZED has no effect", async (t) => {
@@ -236,25 +240,28 @@ test("changed roots apply from the next request on, in the thread that changed t
   ]);
 });
 
-test("roots are read for https only, and not on the calling thread", async (t) => {
-  const server = await startServer(t);
-  const program = async ({ argument, native, report }) => {
-    const isLoaded = () => process.moduleLoadList.includes("NativeModule tls");
-    report(isLoaded());
-    process.env.IDENTITY_ENDPOINT = argument.plain;
-    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
-    await application.acquireToken("https://vault.azure.net").catch(() => {});
-    report(isLoaded());
-    process.env.IDENTITY_ENDPOINT = argument.url;
-    process.env.NODE_EXTRA_CA_CERTS = argument.ca;
-    await application.acquireToken("https://vault.azure.net");
-    report(isLoaded());
-  };
-  const argument = { plain: "http://127.0.0.1:1/token", url: server.url, ca: server.ca };
-  t.deepEqual(await runProcess(t, program, { argument, env: server.env }), [false, false, false]);
-});
+testWith(test, "extra trust roots")(
+  "roots are read for https only, and not on the calling thread",
+  async (t) => {
+    const server = await startServer(t);
+    const program = async ({ argument, native, report }) => {
+      const isLoaded = () => process.moduleLoadList.includes("NativeModule tls");
+      report(isLoaded());
+      process.env.IDENTITY_ENDPOINT = argument.plain;
+      const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+      await application.acquireToken("https://vault.azure.net").catch(() => {});
+      report(isLoaded());
+      process.env.IDENTITY_ENDPOINT = argument.url;
+      process.env.NODE_EXTRA_CA_CERTS = argument.ca;
+      await application.acquireToken("https://vault.azure.net");
+      report(isLoaded());
+    };
+    const argument = { plain: "http://127.0.0.1:1/token", url: server.url, ca: server.ca };
+    t.deepEqual(await runProcess(t, program, { argument, env: server.env }), [false, false, false]);
+  },
+);
 
-test("reading the roots leaves stdout blocking", async (t) => {
+testWith(test, "extra trust roots")("reading the roots leaves stdout blocking", async (t) => {
   const server = await startServer(t);
   const program = async ({ native, report }) => {
     const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
@@ -316,21 +323,24 @@ testWith(test, "mount namespaces")(
   },
 );
 
-test("a server that requires a client certificate gets no retry, regardless of when its rejection arrives", async (t) => {
-  // With TLS 1.3 the rejection arrives after the handshake, before or after the request was sent.
-  const server = await startServer(t, { requestCert: true, minVersion: "TLSv1.3" });
-  const [errors] = await runProcess(
-    t,
-    async ({ native: { ManagedIdentityApplication }, report }) => {
-      const application = new ManagedIdentityApplication();
-      const errors = [];
-      for (let nth = 0; nth < 20; nth += 1) {
-        const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);
-        errors.push({ attempts: error.attempts, hasReason: error.message.includes("CertificateRequired") });
-      }
-      report(errors);
-    },
-    { env: { ...server.env, NODE_EXTRA_CA_CERTS: server.ca } },
-  );
-  t.deepEqual(errors, Array(20).fill({ attempts: 1, hasReason: true }));
-});
+testWith(test, "extra trust roots")(
+  "a server that requires a client certificate gets no retry, regardless of when its rejection arrives",
+  async (t) => {
+    // With TLS 1.3 the rejection arrives after the handshake, before or after the request was sent.
+    const server = await startServer(t, { requestCert: true, minVersion: "TLSv1.3" });
+    const [errors] = await runProcess(
+      t,
+      async ({ native: { ManagedIdentityApplication }, report }) => {
+        const application = new ManagedIdentityApplication();
+        const errors = [];
+        for (let nth = 0; nth < 20; nth += 1) {
+          const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);
+          errors.push({ attempts: error.attempts, hasReason: error.message.includes("CertificateRequired") });
+        }
+        report(errors);
+      },
+      { env: { ...server.env, NODE_EXTRA_CA_CERTS: server.ca } },
+    );
+    t.deepEqual(errors, Array(20).fill({ attempts: 1, hasReason: true }));
+  },
+);

@@ -3,6 +3,7 @@
 
 import { createRequire } from "node:module";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { claimsOf, getToken, SCOPE, withEndpoint } from "./support/credential.mjs";
 import { acquire, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
@@ -31,27 +32,30 @@ function claimsSent(t, endpoint) {
   });
 }
 
-test("claims and capabilities are merged in the form parameter; without both it is absent", async (t) => {
-  const endpoint = await start(t);
-  const withCp1 = new ManagedIdentityApplication(WITH_CP1);
-  await acquire(endpoint);
-  await acquire(endpoint, RESOURCE, withCp1);
-  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS }, withCp1);
-  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS });
-  await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS, forceRefresh: true }, withCp1);
-  await getToken(endpoint, SCOPE, { enableCae: true, claims: CLAIMS });
-  const merged = { access_token: { nbf: NBF, xms_cc: CP1 } };
-  t.deepEqual(claimsSent(t, endpoint), [
-    undefined,
-    { access_token: { xms_cc: CP1 } },
-    merged,
-    { access_token: { nbf: NBF } },
-    merged,
-    merged,
-  ]);
-});
+testWith(test, "extra trust roots")(
+  "claims and capabilities are merged in the form parameter; without both it is absent",
+  async (t) => {
+    const endpoint = await start(t);
+    const withCp1 = new ManagedIdentityApplication(WITH_CP1);
+    await acquire(endpoint);
+    await acquire(endpoint, RESOURCE, withCp1);
+    await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS }, withCp1);
+    await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS });
+    await acquire(endpoint, { resource: RESOURCE, claims: CLAIMS, forceRefresh: true }, withCp1);
+    await getToken(endpoint, SCOPE, { enableCae: true, claims: CLAIMS });
+    const merged = { access_token: { nbf: NBF, xms_cc: CP1 } };
+    t.deepEqual(claimsSent(t, endpoint), [
+      undefined,
+      { access_token: { xms_cc: CP1 } },
+      merged,
+      { access_token: { nbf: NBF } },
+      merged,
+      merged,
+    ]);
+  },
+);
 
-test("the token contains the requested capabilities", async (t) => {
+testWith(test, "extra trust roots")("the token contains the requested capabilities", async (t) => {
   const endpoint = await start(t);
   t.deepEqual(claimsOf(await getToken(endpoint, SCOPE, { enableCae: true })).xms_cc, ["CP1"]);
   t.is(claimsOf(await getToken(endpoint, SCOPE)).xms_cc, undefined);
@@ -99,7 +103,7 @@ for (const [name, claims, clientCapabilities] of [
     ["CP1"],
   ],
 ]) {
-  test(`the form parameter equals that of msal-node: ${name}`, async (t) => {
+  testWith(test, "extra trust roots")(`the form parameter equals that of msal-node: ${name}`, async (t) => {
     const endpoint = await start(t);
     const expected = await claimsOfMsalNode(t, endpoint, claims, clientCapabilities);
     const application = new ManagedIdentityApplication({ clientCapabilities });
@@ -108,25 +112,28 @@ for (const [name, claims, clientCapabilities] of [
   });
 }
 
-test("calls share a request only if their merged claims are equal", async (t) => {
-  const endpoint = await start(t);
-  const acquireWithCp1 = (claims) =>
-    withEnvironment(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
-  const release = endpoint.hold();
-  const other = JSON.stringify({ access_token: { nbf: { ...NBF, value: "1800000000" } } });
-  const spaced = ` ${JSON.stringify({ access_token: { nbf: { value: NBF.value, essential: true } } }, null, 2)}\n`;
-  const calls = [CLAIMS, spaced, other, other].map((claims) =>
-    acquireWithCp1({ resource: RESOURCE, claims }),
-  );
-  await endpoint.waitForRequests(2);
-  release();
-  const tokens = (await Promise.all(calls)).map(({ accessToken }) => accessToken);
-  t.true(tokens[0] === tokens[1] && tokens[2] === tokens[3] && tokens[0] !== tokens[2]);
-  t.deepEqual(
-    claimsSent(t, endpoint).map(({ access_token: { nbf } }) => nbf.value),
-    [NBF.value, "1800000000"],
-  );
-});
+testWith(test, "extra trust roots")(
+  "calls share a request only if their merged claims are equal",
+  async (t) => {
+    const endpoint = await start(t);
+    const acquireWithCp1 = (claims) =>
+      withEnvironment(endpoint.env, () => new ManagedIdentityApplication(WITH_CP1).acquireToken(claims));
+    const release = endpoint.hold();
+    const other = JSON.stringify({ access_token: { nbf: { ...NBF, value: "1800000000" } } });
+    const spaced = ` ${JSON.stringify({ access_token: { nbf: { value: NBF.value, essential: true } } }, null, 2)}\n`;
+    const calls = [CLAIMS, spaced, other, other].map((claims) =>
+      acquireWithCp1({ resource: RESOURCE, claims }),
+    );
+    await endpoint.waitForRequests(2);
+    release();
+    const tokens = (await Promise.all(calls)).map(({ accessToken }) => accessToken);
+    t.true(tokens[0] === tokens[1] && tokens[2] === tokens[3] && tokens[0] !== tokens[2]);
+    t.deepEqual(
+      claimsSent(t, endpoint).map(({ access_token: { nbf } }) => nbf.value),
+      [NBF.value, "1800000000"],
+    );
+  },
+);
 
 test("claims that are not a JSON object are rejected without a request, by workload identity only", async (t) => {
   const endpoint = await start(t);
@@ -147,27 +154,30 @@ test("claims that are not a JSON object are rejected without a request, by workl
   t.is(other.requests.length, 1);
 });
 
-test.serial("an Azure SDK client answers a claims challenge with a token that has the claims", async (t) => {
-  const endpoint = await start(t);
-  const challenge = claimsChallenge({ access_token: { nbf: NBF } });
-  let revoked;
-  const service = await startProtectedService(t, (token) => (token === revoked ? challenge : undefined));
-  await withEndpoint(endpoint, async () => {
-    const application = new ManagedIdentityApplication();
-    const send = createClient(service, application, SCOPE);
-    t.is(await send(), 200);
-    [revoked] = service.tokens;
-    t.is(await send(), 200);
-    t.is(await send(), 200);
-    // Other clients get the new token instead of the rejected one, too.
-    t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
-  });
-  const [first, , fresh] = service.tokens;
-  t.not(fresh, first);
-  t.deepEqual(service.tokens, [first, first, fresh, fresh, fresh]);
-  t.deepEqual(claimsSent(t, endpoint), [
-    { access_token: { xms_cc: CP1 } },
-    { access_token: { nbf: NBF, xms_cc: CP1 } },
-  ]);
-  t.deepEqual(claimsOf({ token: fresh }).xms_cc, ["CP1"]);
-});
+testWith(test.serial, "extra trust roots")(
+  "an Azure SDK client answers a claims challenge with a token that has the claims",
+  async (t) => {
+    const endpoint = await start(t);
+    const challenge = claimsChallenge({ access_token: { nbf: NBF } });
+    let revoked;
+    const service = await startProtectedService(t, (token) => (token === revoked ? challenge : undefined));
+    await withEndpoint(endpoint, async () => {
+      const application = new ManagedIdentityApplication();
+      const send = createClient(service, application, SCOPE);
+      t.is(await send(), 200);
+      [revoked] = service.tokens;
+      t.is(await send(), 200);
+      t.is(await send(), 200);
+      // Other clients get the new token instead of the rejected one, too.
+      t.is(await createClient(service, new ManagedIdentityApplication(), SCOPE)(), 200);
+    });
+    const [first, , fresh] = service.tokens;
+    t.not(fresh, first);
+    t.deepEqual(service.tokens, [first, first, fresh, fresh, fresh]);
+    t.deepEqual(claimsSent(t, endpoint), [
+      { access_token: { xms_cc: CP1 } },
+      { access_token: { nbf: NBF, xms_cc: CP1 } },
+    ]);
+    t.deepEqual(claimsOf({ token: fresh }).xms_cc, ["CP1"]);
+  },
+);

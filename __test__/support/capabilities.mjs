@@ -2,7 +2,10 @@
 // skipped, its title gets the reason, and scripts/run-specs.mjs counts the skipped tests at the end of a run.
 
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync, existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { namespaceCommand } from "./arc-namespace.mjs";
 import { findFaketimeProblem } from "./faketime.mjs";
 import { ownAddressCommand, unansweredAddressCommand } from "./imds-address.mjs";
@@ -22,8 +25,10 @@ const CHECKS = {
   /** The limits of `ulimit`. */
   "resource limits": () => whyNot(["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"]),
   "file permissions": () => (process.getuid === undefined ? "files have no mode and owner here" : undefined),
-  /** Windows lets only privileged users make them. */
-  "symbolic links": () => (isWindows ? "Windows reserves them for privileged users" : undefined),
+  /** Windows lets only privileged users create them. */
+  "symbolic links": findSymbolicLinkProblem,
+  /** Certificates besides those of the system. Wine cannot create the chain engine with which Windows verifies them. */
+  "extra trust roots": () => (isWindows ? findExtraRootsProblem() : undefined),
   cargo: () => whyNotRun(["cargo", "--version"]) ?? whyNotRun(["rustc", "--version"]),
   "C compiler": () => whyNotRun(["gcc", "--version"]),
   root: () => (process.getuid?.() === 0 ? undefined : "this process is not root"),
@@ -39,12 +44,17 @@ const CHECKS = {
     if (isSanitized) return "not under AddressSanitizer";
     return isLinux && existsSync("/proc/self/mem") ? undefined : "no /proc/self/mem";
   },
-  /** Directories of the test's own in place of Azure Arc's. */
+  /** Directories of the test's own in place of those of Azure Arc's agent, which variables name on Windows. */
+  "own directories of Azure Arc": () => (isWindows ? undefined : CHECKS["mount namespaces"]()),
+  /** Wine sets ProgramFiles in each process that starts. */
+  "own variable ProgramFiles": () => (isWindows ? findProgramFilesProblem() : undefined),
   "mount namespaces": () => linuxOnly() ?? whyNot(namespaceCommand),
   "network namespaces": () => linuxOnly() ?? whyNot(ownAddressCommand),
   "veth interfaces": () => linuxOnly() ?? whyNot(unansweredAddressCommand),
   /** All of 127.0.0.0/8 is loopback without any setting. */
   "other loopback addresses": linuxOnly,
+  /** Of the machine, in IPv4. */
+  "address besides loopback": () => (externalAddress() === undefined ? "none" : undefined),
   /** A full queue of a listening socket leaves connections unanswered; other systems refuse them. */
   "unanswered connections": linuxOnly,
   libfaketime: findFaketimeProblem,
@@ -58,6 +68,41 @@ const CHECKS = {
   /** A C library, preloaded, that makes file operations hang. */
   "slow files": findSlowFilesProblem,
 };
+
+/** Returns an IPv4 address of this machine that is not loopback's; undefined if it has none. */
+export function externalAddress() {
+  const addresses = Object.values(networkInterfaces()).flat();
+  return addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+}
+
+function findSymbolicLinkProblem() {
+  const directory = mkdtempSync(join(tmpdir(), "symbolic-link-"));
+  const link = join(directory, "link");
+  try {
+    symlinkSync(directory, link);
+    // Wine reports success without a link.
+    return lstatSync(link).isSymbolicLink() ? undefined : "it is not a link";
+  } catch (error) {
+    return error.code;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function findExtraRootsProblem() {
+  const program = fileURLToPath(new URL("extra-roots.mjs", import.meta.url));
+  const { stdout } = spawnSync(process.execPath, [program], { encoding: "utf8" });
+  return stdout === "" ? undefined : `CertCreateCertificateChainEngine of Wine: ${stdout.trim()}`;
+}
+
+function findProgramFilesProblem() {
+  const env = { ...process.env, ProgramFiles: "C:\\own" };
+  const { stdout } = spawnSync(process.execPath, ["-p", "process.env.ProgramFiles"], {
+    env,
+    encoding: "utf8",
+  });
+  return stdout.trim() === env.ProgramFiles ? undefined : `a process gets ${stdout.trim()}`;
+}
 
 function linuxOnly() {
   return isLinux ? undefined : "Linux only";
@@ -84,6 +129,11 @@ export function findMissing(...capabilities) {
     if (reason !== undefined) return { capability, reason: String(reason).trim().split("\n")[0] };
   }
   return undefined;
+}
+
+/** Returns the capabilities that clients of an emulated source need: one has a certificate of the emulator's own root. */
+export function neededBySource(source) {
+  return /^workload[- ]?identity$/i.test(source) ? ["extra trust roots"] : [];
 }
 
 /** Whether the machine has all of these capabilities. For a test, use `testWith`. */

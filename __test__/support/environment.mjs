@@ -32,8 +32,11 @@ export function environmentWith(env = {}) {
 
 function assign(env) {
   const complete = { ...UNREACHABLE_IMDS, ...env };
-  for (const name of new Set([...names, ...Object.keys(complete)])) {
+  // On Windows https_proxy is another name of HTTPS_PROXY, which deleting it would delete as well.
+  for (const name of [...names, ...Object.keys(complete)]) {
     if (complete[name] === undefined) delete process.env[name];
-    else process.env[name] = complete[name];
+  }
+  for (const [name, value] of Object.entries(complete)) {
+    if (value !== undefined) process.env[name] = value;
   }
 }

@@ -271,6 +271,19 @@ test.serial(
   },
 );
 
+test.serial("a request with a wrong secret: its reason is printed once", async (t) => {
+  const { child, ended, variables } = await serve(t, []);
+  const env = { ...variables, IDENTITY_HEADER: "wrong" };
+  for (const _ of [1, 2]) t.is((await run(t, ["token", "--resource=api://a"], { env })).code, 1);
+  child.kill("SIGTERM");
+  const { stderr } = await ended;
+  t.is(
+    stderr.match(/refuses requests with another secret: the header x-identity-header/g)?.length,
+    1,
+    stderr,
+  );
+});
+
 test("docs/command-line.md: lists the emulator's identities", (t) => {
   const page = readFileSync(new URL("../docs/command-line.md", import.meta.url), "utf8");
   const { tenantId, systemAssignedIdentity, userAssignedIdentity, otherUserAssignedIdentity } = emulator;

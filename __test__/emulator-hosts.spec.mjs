@@ -19,16 +19,17 @@ const SECRET = "0123456789abcdef";
 const SECURE = ["service-fabric", "workload-identity"];
 const WITH_SECRET = ["app-service", "machine-learning", "service-fabric"];
 
-/** Sends a request, by default a valid one for a token, and returns the status and the body. */
+/** Sends a request, by default a valid one for a token, and returns the status and the body. A header that is undefined is left out. */
 async function send(endpoint, { headers = {}, address = "127.0.0.1", ...changes } = {}) {
   const request = tokenRequest(endpoint.source, endpoint);
   const { protocol, port } = new URL(endpoint.origin);
   const { body, ...options } = { ...request, ...changes };
+  const sent = Object.entries({ ...request.headers, ...headers }).filter(([, value]) => value !== undefined);
   const outgoing = (protocol === "https:" ? https : http).request({
     ...options,
     host: address,
     port,
-    headers: { ...request.headers, ...headers },
+    headers: Object.fromEntries(sent),
     rejectUnauthorized: false,
   });
   outgoing.end(body);
@@ -127,6 +128,32 @@ test("a refused request: the client's error says which option allows the name", 
   );
   t.is(error.statusCode, 403);
   t.regex(error.message, /--allowed-host/);
+});
+
+test("onRefusal: is called for another host, an Origin header, and a missing or wrong secret", async (t) => {
+  const reasons = [];
+  const options = { secret: SECRET, onRefusal: (reason) => reasons.push(reason) };
+  for (const source of WITH_SECRET) {
+    const endpoint = await startEndpoint(t, source, options);
+    const { headers } = tokenRequest(source, endpoint);
+    const [header] = Object.keys(headers).filter((name) => headers[name] === SECRET);
+    for (const changes of [
+      { Host: "evil.example" },
+      { Origin: "http://evil.example" },
+      { [header]: `${SECRET}1` },
+      { [header]: undefined },
+      {},
+    ]) {
+      await send(endpoint, { headers: changes });
+    }
+    t.regex(reasons[0], /for the host "evil\.example"/, source);
+    t.regex(reasons[1], /Origin header/, source);
+    t.regex(reasons[2], new RegExp(`with another secret: the header ${header}`, "i"), source);
+    t.regex(reasons[3], new RegExp(`without a secret: the header ${header}`, "i"), source);
+    t.is(reasons.length, 4, source);
+    t.false(reasons.join().includes(SECRET));
+    reasons.length = 0;
+  }
 });
 
 test("allowedHosts: names are accepted with every port, or with their own only", async (t) => {

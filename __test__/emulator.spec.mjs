@@ -101,6 +101,7 @@ for (const [condition, options, message] of [
     { source: "imds", onUnknownIdentity: "x" },
     /"onUnknownIdentity"/,
   ],
+  ["onRefusal that is not a function", { source: "imds", onRefusal: "x" }, /"onRefusal"/],
   ["a port out of range", { source: "imds", port: 65_536 }, /"port"/],
   ["a lifetime of zero", { source: "imds", lifetimeSeconds: 0 }, /"lifetimeSeconds"/],
   ["an empty secret", { source: "imds", secret: "" }, /"secret"/],

@@ -74,8 +74,8 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   tenantId: "tenant-id",
   tokensDirectory: "tokens-directory",
 };
-/** Each id is reported once; the limit bounds the memory of a long-running emulator. */
-const MAX_REPORTED_IDS = 100;
+/** Each message is printed once; the limit bounds the memory of a long-running emulator. */
+const MAX_REPORTED = 100;
 
 /** The valid values of `--source`. */
 export const sources: readonly string[] = [...SOURCES.keys()];
@@ -129,7 +129,15 @@ export async function startEmulators(settings: EmulatorSettings): Promise<Runnin
   try {
     const { tenantId } = options;
     const tokens = azureCli ? azureCliTokens(omitUndefined({ tenantId })) : undefined;
-    const common = { ...omitUndefined({ ...options, tokens }), onUnknownIdentity: unknownIdentityHints() };
+    const common = {
+      ...omitUndefined({ ...options, tokens }),
+      onRefusal: reportOnce(stripControlCharacters),
+      onUnknownIdentity: reportOnce(
+        (id) =>
+          `rejected the unknown user-assigned identity ${abbreviate(stripControlCharacters(id))}. With --any-identity ` +
+          "the emulator accepts every id.",
+      ),
+    };
     for (const [index, source] of wanted.entries()) {
       const own = omitUndefined({ port: port ? port + index : port });
       started.push(await startEmulator({ ...common, ...own, source }));
@@ -188,16 +196,13 @@ function startRemedy(error: unknown, { tokensDirectory }: Pick<EmulatorSettings,
   );
 }
 
-/** Returns a function that reports rejected ids on stderr, together with the option that accepts them. */
-function unknownIdentityHints(): (id: string) => void {
+/** Returns a function that prints a message about a value on stderr, once for each value. */
+function reportOnce(toMessage: (value: string) => string): (value: string) => void {
   const reported = new Set<string>();
-  return (id) => {
-    if (reported.has(id) || reported.size === MAX_REPORTED_IDS) return;
-    reported.add(id);
-    const shown = abbreviate(stripControlCharacters(id));
-    printMessage(
-      `rejected the unknown user-assigned identity ${shown}. With --any-identity the emulator accepts every id.`,
-    );
+  return (value) => {
+    if (reported.has(value) || reported.size === MAX_REPORTED) return;
+    reported.add(value);
+    printMessage(toMessage(value));
   };
 }
 

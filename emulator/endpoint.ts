@@ -134,6 +134,7 @@ export class Endpoint implements Emulator {
     const refusal = this.#guard.refusal(incoming.headers);
     if (refusal !== undefined) {
       incoming.resume();
+      this.#settings.onRefusal?.(refusal);
       writeResponse(outgoing, connection, this.#settings.definition.errorResponse(FORBIDDEN, refusal));
       return;
     }
@@ -183,7 +184,7 @@ function withoutKey({ der, pem, thumbprint }: EmulatorCertificate): EmulatorCert
 }
 
 function sourceContext(
-  { clock, identities, resources, secret, tenantId, tokensDirectory }: Settings,
+  { clock, identities, onRefusal, resources, secret, tenantId, tokensDirectory }: Settings,
   endpoint: Pick<SourceContext, "certificate" | "keys" | "origin">,
 ): SourceContext {
   const known = resources?.map(normalizeResource);
@@ -195,6 +196,12 @@ function sourceContext(
     tokensDirectory,
     clock,
     isKnownResource: (resource) => known === undefined || known.includes(normalizeResource(resource)),
+    hasSecret: ({ headers }, header) => {
+      if (headers[header] === secret) return true;
+      const problem = headers[header] === undefined ? "without a secret" : "with another secret";
+      onRefusal?.(`The emulator refuses requests ${problem}: the header ${header} must have the emulator's.`);
+      return false;
+    },
   };
 }
 

@@ -110,6 +110,11 @@ export interface EmulatorOptions {
   anyIdentity?: boolean;
   /** Called with each unknown id in a request, before the request is rejected. Default: no function. */
   onUnknownIdentity?: (id: string) => void;
+  /**
+   * Called when a request is refused because of its `Host` or `Origin` header, or because it has another secret than the
+   * endpoint's or none. The reason is a sentence in English without the secret. Default: no function.
+   */
+  onRefusal?: (reason: string) => void;
   /** `false`: there is no system-assigned identity. An object replaces single ids of `systemAssignedIdentity`. */
   systemAssigned?: false | Partial<EmulatorIdentity>;
   /** The tenant, a GUID; with `tokens` also a domain name. Default `tenantId`. */

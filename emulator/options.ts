@@ -36,6 +36,7 @@ export interface Settings extends IssuerOptions {
   /** undefined: every resource exists. */
   readonly resources: readonly string[] | undefined;
   readonly clock: () => number;
+  readonly onRefusal: ((reason: string) => void) | undefined;
   readonly tokensDirectory: string | undefined;
   readonly secure: boolean;
   readonly certificate: CertificateOptions | undefined;
@@ -72,6 +73,7 @@ export function parseOptions(options: EmulatorOptions): Settings {
     lifetimeSeconds:
       readInteger(options, "lifetimeSeconds", 1, Number.MAX_SAFE_INTEGER) ?? DEFAULT_LIFETIME_SECONDS,
     clock: readFunction(options, "clock") ?? Date.now,
+    onRefusal: readFunction(options, "onRefusal"),
     tokens: readFunction(options, "tokens"),
     tokensDirectory: readString(options, "tokensDirectory"),
     secure: options.secure ?? definition.isSecure,
@@ -159,7 +161,7 @@ function validateIdentity(identity: Partial<EmulatorIdentity> | undefined): void
   }
 }
 
-function readFunction<Name extends "clock" | "onUnknownIdentity" | "tokens">(
+function readFunction<Name extends "clock" | "onRefusal" | "onUnknownIdentity" | "tokens">(
   options: EmulatorOptions,
   name: Name,
 ): EmulatorOptions[Name] {

@@ -1,5 +1,6 @@
 // Packs this package and the platform package of this machine into a folder, so that a project can install both before
-// they are published: npm run pack:local [-- <folder>]. The default is target/packages.
+// they are published: npm run pack:local [-- <folder>]. The default is target/packages. With --build it first installs the
+// development dependencies and builds.
 //
 // A published package lists its platform packages as optional dependencies, which package managers look for in their
 // registry. Here the platform package is an optional peer dependency instead: the project installs it from its tarball.
@@ -7,9 +8,23 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const USAGE = `Usage: npm run pack:local [-- <folder>]
+
+Builds, and packs this package and the add-on of this machine into the folder, by default target/packages.`;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const folder = resolve(process.argv[2] ?? join(root, "target", "packages"));
+const { help, build, folders } = readArguments();
+if (help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const folder = resolve(folders[0] ?? join(root, "target", "packages"));
+if (build) {
+  runScript("setup");
+  runScript("build");
+}
 
 const manifest = readManifest(root);
 const platformFolder = join(root, "npm", platformName());
@@ -52,6 +67,26 @@ Install both, in the folder of your project, with one of
   pnpm add ${paths.join(" ")}
   yarn add ${tarballs.map(yarnDependency).join(" ")}
   bun add ${paths.join(" ")}`);
+}
+
+/** Ends the process if the arguments are wrong, before anything is built. */
+function readArguments() {
+  const options = { help: { type: "boolean", short: "h" }, build: { type: "boolean" } };
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    if (positionals.length > 1) throw new Error("Only one folder can be given.");
+    return { ...values, folders: positionals };
+  } catch (error) {
+    console.error(`pack-local: ${error.message}\n\n${USAGE}`);
+    return process.exit(2);
+  }
+}
+
+/** Runs a script of package.json, and ends the process if it fails. */
+function runScript(name) {
+  const settings = { cwd: root, stdio: "inherit", shell: process.platform === "win32" };
+  const { status } = spawnSync("npm", ["run", "--silent", name], settings);
+  if (status !== 0) process.exit(status ?? 1);
 }
 
 /** Packs a folder and returns the name of the tarball. */

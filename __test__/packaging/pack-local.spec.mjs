@@ -1,7 +1,7 @@
 // The packages that `npm run pack:local` makes before the release: both tarballs install as README says, and work.
 
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,4 +66,20 @@ test("the output has a command for each package manager, with both tarballs", (t
     t.is(rest.split(" ").filter((path) => path.endsWith(".tgz")).length, 2, command);
   }
   t.true(output.startsWith(join(folder, "packages")));
+});
+
+test("npm run pack:local: the arguments are checked before anything is built", async (t) => {
+  const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const [, ...args] = scripts["pack:local"].split(" ");
+  const start = (...more) => run(process.execPath, [script, ...args.slice(1), ...more], { env: {} });
+  const { stdout } = await start("--help");
+  t.regex(stdout, /^Usage: npm run pack:local \[-- <folder>\]/);
+  for (const [wrong, message] of [
+    [["--folder"], /'--folder'/],
+    [["a", "b"], /Only one folder/],
+  ]) {
+    const { code, stderr } = await t.throwsAsync(start(...wrong));
+    t.is(code, 2);
+    t.regex(stderr, message);
+  }
 });

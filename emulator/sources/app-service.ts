@@ -38,7 +38,7 @@ function create(context: SourceContext): Source {
 }
 
 function validateRequest(request: RecordedRequest, context: SourceContext): SourceResponse | undefined {
-  const { headers, method, query, rawUrl } = request;
+  const { method, query, rawUrl } = request;
   if (!isTokenPath(request, PATH)) return emptyResponse(404);
   if (method !== "GET") return emptyResponse(405);
   const version = singleValue(query, "api-version");
@@ -52,7 +52,7 @@ function validateRequest(request: RecordedRequest, context: SourceContext): Sour
     return codedError(400, "UnsupportedApiVersion", message);
   }
   // A wrong or missing secret results in a 403 without a body.
-  if (headers[SECRET_HEADER] !== context.secret) return emptyResponse(403);
+  if (!context.hasSecret(request, SECRET_HEADER)) return emptyResponse(403);
   return undefined;
 }
 

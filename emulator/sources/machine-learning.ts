@@ -36,10 +36,10 @@ function create(context: SourceContext): Source {
 }
 
 function validateRequest(request: RecordedRequest, context: SourceContext): SourceResponse | undefined {
-  const { headers, method, query } = request;
+  const { method, query } = request;
   if (!isTokenPath(request, PATH)) return appServiceError(404, "Not found");
   if (method !== "GET") return appServiceError(405, "Method not allowed");
-  if (headers[SECRET_HEADER] !== context.secret) return appServiceError(401, "Unauthorized");
+  if (!context.hasSecret(request, SECRET_HEADER)) return appServiceError(401, "Unauthorized");
   const version = singleValue(query, "api-version");
   if (version !== API_VERSION) return appServiceError(400, `Unsupported api-version '${version ?? ""}'.`);
   return undefined;

@@ -33,10 +33,11 @@ function validateRequest(request: RecordedRequest, context: SourceContext): Sour
   const { headers, method, query } = request;
   if (!isTokenPath(request, PATH)) return fabricError(404, "NotFound", "Not found.");
   if (method !== "GET") return fabricError(405, "MethodNotAllowed", "Method not allowed.");
+  const hasSecret = context.hasSecret(request, SECRET_HEADER);
   if (headers[SECRET_HEADER] === undefined) {
     return fabricError(400, "SecretHeaderNotFound", "Secret is not found in the request headers.");
   }
-  if (headers[SECRET_HEADER] !== context.secret || context.identities.all.length === 0) {
+  if (!hasSecret || context.identities.all.length === 0) {
     return identityNotFound();
   }
   const version = singleValue(query, "api-version") ?? "";

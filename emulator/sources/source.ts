@@ -33,6 +33,8 @@ export interface SourceContext {
   /** Returns the current time in milliseconds since 1970. */
   readonly clock: () => number;
   isKnownResource(resource: string): boolean;
+  /** Whether the request has the endpoint's secret in this header. */
+  hasSecret(request: RecordedRequest, header: string): boolean;
 }
 
 /** The source of one endpoint. */

@@ -30,6 +30,8 @@ const EMULATOR = ["npx", "--no", "managed-identity-native", "emulator"];
 let directory;
 let azurite;
 let registry;
+/** The certificates that npm trusts, if its settings name a file; other package managers do not read the setting. */
+let extraCertificates = {};
 /** Node.js for the projects. */
 let node;
 /** What `npm run pack:local` printed. */
@@ -42,7 +44,11 @@ before(
     node = await chooseNode();
     const clone = join(directory, "clone");
     await run(["git", "clone", "--quiet", root, clone], { cwd: directory });
-    registry = (await run(["npm", "config", "get", "registry"], { cwd: clone })).stdout.trim();
+    const settingOfNpm = async (name) =>
+      (await run(["npm", "config", "get", name], { cwd: clone })).stdout.trim();
+    registry = await settingOfNpm("registry");
+    const certificates = await settingOfNpm("cafile");
+    if (certificates !== "null") extraCertificates = { NODE_EXTRA_CA_CERTS: certificates };
     instructions = await buildAndPack(clone);
     // After commands.mjs, which keeps the environment that this import changes.
     const { startAzurite } = await import("../support/azurite.mjs");
@@ -125,6 +131,7 @@ function inProject(project, command, env = {}) {
 
 function environmentOfProject() {
   return {
+    ...extraCertificates,
     CI: "",
     PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
     // Yarn 4 does not read the settings of npm.

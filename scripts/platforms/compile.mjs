@@ -1,7 +1,15 @@
 // The steps that compile: clippy, the add-on, and the programs of the Rust tests.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { read, root, run, StepError, work } from "./process.mjs";
 import {
   buildEnvironment,
@@ -150,5 +158,12 @@ function sdkFor(target) {
   mkdirSync(join(folder, "usr", "lib"), { recursive: true });
   for (const name of LIBRARIES)
     writeFileSync(join(folder, "usr", "lib", `${name}.tbd`), stub(`/usr/lib/${name}.2.dylib`));
-  return { SDKROOT: folder, MACOSX_DEPLOYMENT_TARGET: "11.0" };
+  // zig's linker looks for the folders of libraries, which it is given with their whole path, below the SDK.
+  const below = join(folder, folder);
+  mkdirSync(dirname(below), { recursive: true });
+  rmSync(below, { force: true });
+  symlinkSync(folder, below);
+  // To strip an add-on of macOS, rustc needs a program that Debian's package of it does not have.
+  const profile = { CARGO_PROFILE_RELEASE_STRIP: "none" };
+  return { SDKROOT: folder, MACOSX_DEPLOYMENT_TARGET: "11.0", ...profile };
 }

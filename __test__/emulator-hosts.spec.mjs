@@ -156,6 +156,36 @@ test("onRefusal: is called for another host, an Origin header, and a missing or 
   }
 });
 
+test("onRefusal: a function that throws results in a 500, and a rejected promise is ignored", async (t) => {
+  for (const [onRefusal, expected] of [
+    [
+      () => {
+        throw Symbol("thrown");
+      },
+      /^500 emulator: Symbol\(thrown\)$/,
+    ],
+    [async () => Promise.reject(new Error("rejected")), /^403 /],
+  ]) {
+    const endpoint = await startEndpoint(t, "app-service", { secret: SECRET, onRefusal });
+    for (const headers of [{ Host: "evil.example" }, { "X-IDENTITY-HEADER": "wrong" }]) {
+      const { status, text } = await send(endpoint, { headers });
+      t.regex(`${status} ${text}`, expected, JSON.stringify(headers));
+    }
+  }
+});
+
+test("a host with control characters is quoted without them", async (t) => {
+  const reasons = [];
+  const endpoint = await startEndpoint(t, "imds", { onRefusal: (reason) => reasons.push(reason) });
+  const { text } = await send(endpoint, { headers: { Host: `evil\u009b31m${"x".repeat(1_000)}` } });
+  t.is(reasons.length, 1);
+  for (const shown of [text, ...reasons]) {
+    t.true(shown.includes("evil\ufffd31mx"));
+    t.notRegex(shown, /[\u0080-\u009f]/);
+    t.true(shown.length < 700);
+  }
+});
+
 test("allowedHosts: names are accepted with every port, or with their own only", async (t) => {
   const endpoint = await startEndpoint(t, "app-service", {
     secret: SECRET,

@@ -261,6 +261,125 @@ test.serial("no attribute contains a token, a secret or a value that is not a re
   );
 });
 
+const SECRET = "a-secret-of-the-caller";
+
+/** Reasons of an abort that contain a secret, or that cannot be read. */
+const REASONS = {
+  "fields of an error": Object.assign(new Error(SECRET), {
+    name: SECRET,
+    errorCode: SECRET,
+    correlationId: SECRET,
+    metadata: { tokenSource: SECRET, cacheRefreshReason: SECRET, attempts: SECRET },
+  }),
+  "metadata that is null": Object.assign(new Error("aborted"), { metadata: null }),
+  "a name that throws": Object.defineProperty(new Error("aborted"), "name", {
+    get() {
+      throw new Error(SECRET);
+    },
+  }),
+  "an error code that throws": {
+    get errorCode() {
+      throw new Error(SECRET);
+    },
+  },
+  "a revoked proxy": (() => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  })(),
+  "undefined fields": Object.create(null),
+};
+
+for (const [name, reason] of Object.entries(REASONS)) {
+  test.serial(
+    `the reason of an abort, ${name}: the call rejects with it, and nothing of it is recorded`,
+    async (t) => {
+      const { tracerProvider, meterProvider, spans, points } = createProviders(t);
+      subscribeUntilEnd(t, { trace, tracerProvider, meterProvider });
+      const endpoint = await startEndpoint(t);
+      const controller = new AbortController();
+      const call = acquire(endpoint, { resource: RESOURCE, abortSignal: controller.signal });
+      controller.abort(reason);
+      t.true(
+        await call.then(
+          () => false,
+          (error) => error === reason,
+        ),
+      );
+      const [span] = spansNamed(spans(), "acquire token");
+      t.is(span.attributes["error.type"], "_OTHER");
+      t.is(span.status.code, SpanStatusCode.ERROR);
+      t.false(JSON.stringify([span.attributes, await points()]).includes(SECRET));
+    },
+  );
+}
+
+test.serial(
+  "a resource is recorded without its query and password, and only once it has been checked",
+  async (t) => {
+    const { tracerProvider, meterProvider, spans } = createProviders(t);
+    subscribeUntilEnd(t, { trace, tracerProvider, meterProvider });
+    const endpoint = await startEndpoint(t);
+    const recorded = async (request) => {
+      const before = spans().length;
+      await acquire(endpoint, request).catch(() => {});
+      const found = spans().slice(before);
+      t.false(JSON.stringify(found.map(({ attributes }) => attributes)).includes(SECRET), String(request));
+      return spansNamed(found, "acquire token")[0].attributes["managed_identity.resource"];
+    };
+    t.is(await recorded(`https://one.example/?sig=${SECRET}`), "https://one.example/");
+    t.is(await recorded(`https://two.example/#${SECRET}`), "https://two.example/");
+    t.is(await recorded(`https://user:${SECRET}@three.example`), "https://three.example");
+    t.is(await recorded("api://app"), "api://app");
+    t.is(await recorded({ resource: SECRET, abortSignal: AbortSignal.abort() }), undefined);
+    t.is(await recorded({ resource: SECRET, abortSignal: 1 }), undefined);
+  },
+);
+
+test.serial(
+  "a call whose result is shadowed by a polluted prototype is still recorded as failed",
+  async (t) => {
+    const { tracerProvider, spans } = createProviders(t);
+    subscribeUntilEnd(t, { trace, tracerProvider });
+    const endpoint = await startEndpoint(t);
+    Object.defineProperty(Object.prototype, "fromCache", { value: true, configurable: true });
+    t.teardown(() => Reflect.deleteProperty(Object.prototype, "fromCache"));
+    const abortSignal = AbortSignal.abort();
+    await t.throwsAsync(acquire(endpoint, { resource: RESOURCE, abortSignal }), { any: true });
+    t.is(spansNamed(spans(), "acquire token")[0].attributes["error.type"], "AbortError");
+  },
+);
+
+/** Acquires a token with a provider that throws, and reports the ended spans and the uncaught errors. */
+async function acquireWithBrokenMeter({ native, require, report }) {
+  const { subscribe } = require("managed-identity-native/opentelemetry");
+  const ended = [];
+  const startSpan = (name) => {
+    const span = { setAttributes() {}, addEvent() {}, setStatus() {}, isRecording: () => true };
+    return { ...span, end: () => ended.push(name) };
+  };
+  subscribe({
+    tracerProvider: { getTracer: () => ({ startSpan }) },
+    meterProvider: {
+      getMeter() {
+        throw new Error("broken meter");
+      },
+    },
+  });
+  const uncaught = [];
+  process.on("uncaughtException", ({ message }) => uncaught.push(message));
+  await new native.ManagedIdentityApplication().acquireToken("https://vault.azure.net");
+  await new Promise(setImmediate);
+  report({ ended, uncaught: [...new Set(uncaught)] });
+}
+
+test("a meter provider that throws does not lose the spans", async (t) => {
+  const { env } = await startEndpoint(t);
+  const [{ ended, uncaught }] = await runProcess(t, acquireWithBrokenMeter, { env });
+  t.deepEqual(ended.sort(), ["GET", "acquire token"]);
+  t.deepEqual(uncaught, ["broken meter"]);
+});
+
 test.serial(
   "a second subscription with the same options does not double, and the last one ends it",
   async (t) => {

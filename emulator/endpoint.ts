@@ -5,6 +5,7 @@ import type { KeyObject } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 import type {
   AssertionOverrides,
   Emulator,
@@ -17,6 +18,7 @@ import { EndpointServer } from "./endpoint-server.js";
 import { applyFault, FaultScript, scriptedExpiry } from "./fault-script.js";
 import { certificateNames, RequestGuard } from "./host-names.js";
 import type { SigningKeys } from "./jwt.js";
+import { notify } from "./notify.js";
 import type { Settings } from "./options.js";
 import { type ReceivedRequest, readRequest } from "./read-request.js";
 import { RequestLog } from "./request-log.js";
@@ -134,8 +136,7 @@ export class Endpoint implements Emulator {
     const refusal = this.#guard.refusal(incoming.headers);
     if (refusal !== undefined) {
       incoming.resume();
-      this.#settings.onRefusal?.(refusal);
-      writeResponse(outgoing, connection, this.#settings.definition.errorResponse(FORBIDDEN, refusal));
+      writeResponse(outgoing, connection, this.#refuse(refusal));
       return;
     }
     const request = await readRequest(incoming);
@@ -155,10 +156,17 @@ export class Endpoint implements Emulator {
       if (outgoing.destroyed) return; // The client disconnected, or the endpoint closed, during a slow `tokens` call.
       request.status = writeResponse(outgoing, connection, response, fault);
     } catch (error) {
-      // A function of the test threw, or a scripted header is invalid. Show the test's author the reason.
-      const reason = error instanceof Error ? (error.stack ?? error) : error;
-      const response = { status: 500, headers: {}, body: `emulator: ${reason}` };
-      request.status = writeResponse(outgoing, connection, response);
+      request.status = writeResponse(outgoing, connection, internalError(error));
+    }
+  }
+
+  #refuse(reason: string): SourceResponse {
+    const { definition, onRefusal } = this.#settings;
+    try {
+      notify(onRefusal, reason);
+      return definition.errorResponse(FORBIDDEN, reason);
+    } catch (error) {
+      return internalError(error);
     }
   }
 
@@ -177,6 +185,12 @@ export class Endpoint implements Emulator {
       return this.#settings.definition.errorResponse(error.status, error.message);
     }
   }
+}
+
+/** A function of the test threw, or a scripted header is invalid: shows the test's author the reason. */
+function internalError(error: unknown): SourceResponse {
+  const reason = error instanceof Error ? (error.stack ?? error) : inspect(error);
+  return { status: 500, headers: {}, body: `emulator: ${reason}` };
 }
 
 function withoutKey({ der, pem, thumbprint }: EmulatorCertificate): EmulatorCertificate {
@@ -199,7 +213,10 @@ function sourceContext(
     hasSecret: ({ headers }, header) => {
       if (headers[header] === secret) return true;
       const problem = headers[header] === undefined ? "without a secret" : "with another secret";
-      onRefusal?.(`The emulator refuses requests ${problem}: the header ${header} must have the emulator's.`);
+      notify(
+        onRefusal,
+        `The emulator refuses requests ${problem}: the header ${header} must have the emulator's.`,
+      );
       return false;
     },
   };

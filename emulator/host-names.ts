@@ -49,6 +49,11 @@ export function certificateNames(host: string, allowedHosts: readonly string[]):
 /** The longest name that DNS allows has 253 characters. */
 const MAX_QUOTED_CHARS = 253;
 
+/** Quotes a name without control characters, which could be commands for a terminal. */
+function quote(name: string): string {
+  return JSON.stringify(name.slice(0, MAX_QUOTED_CHARS).replace(/\p{Cc}/gu, "\ufffd"));
+}
+
 export interface RequestGuardOptions {
   /** Scheme, address and port of the endpoint. */
   readonly origin: string;
@@ -77,7 +82,7 @@ export class RequestGuard {
       return "The emulator refuses requests with an Origin header: web pages get no tokens.";
     if (this.#isAllowed(host ?? "")) return undefined;
     return (
-      `The emulator refuses requests for the host ${JSON.stringify((host ?? "").slice(0, MAX_QUOTED_CHARS))}, which may be a web page's. ` +
+      `The emulator refuses requests for the host ${quote(host ?? "")}, which may be a web page's. ` +
       "Allow the name with the option allowedHosts, or with --allowed-host on the command line."
     );
   }

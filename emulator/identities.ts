@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { EmulatorIdentity } from "managed-identity-native/emulator";
+import { notify } from "./notify.js";
 
 /** A kind of id by which an identity can be selected. */
 export type IdKind = keyof EmulatorIdentity;
@@ -80,7 +81,7 @@ export class Identities {
     const found = candidates.find((identity) => identity[kind].toLowerCase() === wanted);
     if (found !== undefined) return found;
     if (this.#options.acceptAny && wanted !== "") return syntheticIdentity(kind, id);
-    this.#options.onUnknown?.(id);
+    notify(this.#options.onUnknown, id);
     return undefined;
   }
 }

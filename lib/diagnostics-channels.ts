@@ -4,6 +4,7 @@
 
 import type { Channel } from "node:diagnostics_channel";
 import type { AcquireMessage, DiagnosticsChannels } from "../index.js";
+import { isManagedIdentityError } from "./errors.js";
 import type { JsEvent } from "./native-binding.js";
 import { nodeRequire } from "./node-require.js";
 import type { TokenResult } from "./result.js";
@@ -94,9 +95,11 @@ class Channels {
       this.#end.publish(withFields(message, { correlationId, fromCache, expiresOn, metadata }));
       return result;
     } catch (error) {
-      const { errorCode, metadata, correlationId: own } = (error ?? {}) as Partial<AcquireMessage>;
+      // Nothing is read from the reason of an abort signal: it can be anything, and its fields can hold secrets.
+      const own = isManagedIdentityError(error) ? error : undefined;
+      const { errorCode, metadata } = own ?? {};
       const known = isObject(error) ? this.#correlationIds.get(error) : undefined;
-      const correlationId = known ?? own;
+      const correlationId = known ?? own?.correlationId;
       this.#end.publish(withFields(message, { correlationId, errorCode, metadata, error }));
       throw error;
     }

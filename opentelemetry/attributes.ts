@@ -26,7 +26,7 @@ export function requestSpanAttributes(message: RequestMessage): OpenTelemetryAtt
     "url.full": withoutQuery(endpoint),
     ...(attempt > 1 && { "http.request.resend_count": attempt - 1 }),
     "managed_identity.source": source,
-    "managed_identity.resource": resource,
+    ...resourceAttribute(resource),
     "managed_identity.correlation_id": correlationId,
   };
 }
@@ -38,11 +38,20 @@ export function requestErrorType({ statusCode, fault }: RequestMessage): string 
 }
 
 /** Returns why a call failed; undefined if it did not. */
-export function callErrorType({ fromCache, errorCode, error }: AcquireMessage): string | undefined {
-  if (fromCache !== undefined) return undefined;
-  if (typeof errorCode === "string") return errorCode;
-  // The reason of an abort signal, which can be anything. Only the name of a class is certain not to be a secret.
-  return error instanceof Error ? error.name : "_OTHER";
+export function callErrorType(message: AcquireMessage): string | undefined {
+  if (Object.hasOwn(message, "fromCache")) return undefined;
+  return message.errorCode ?? abortType(message.error);
+}
+
+/** Returns the name of a reason of AbortSignal itself. Any other reason is the caller's, and its name can be a secret. */
+function abortType(reason: unknown): string {
+  try {
+    const { name } = reason as { readonly name?: unknown };
+    if (name === "AbortError" || name === "TimeoutError") return name;
+  } catch {
+    // It has no fields, or they cannot be read.
+  }
+  return "_OTHER";
 }
 
 export function callMetricAttributes(message: AcquireMessage): OpenTelemetryAttributes {
@@ -55,11 +64,10 @@ export function callMetricAttributes(message: AcquireMessage): OpenTelemetryAttr
 }
 
 export function callSpanAttributes(message: AcquireMessage): OpenTelemetryAttributes {
-  const { correlationId, errorCode, metadata, resource } = message;
-  // A value that is not a resource may be a secret that stands in the wrong variable.
-  const isResource = typeof resource === "string" && errorCode !== "invalid_resource";
+  const { correlationId, metadata, resource } = message;
   return {
-    ...(isResource && { "managed_identity.resource": resource }),
+    // Without metadata nothing has checked the resource: it may be a secret that stands in the wrong variable.
+    ...(metadata !== undefined && resourceAttribute(resource)),
     ...(correlationId !== undefined && { "managed_identity.correlation_id": correlationId }),
     ...(metadata !== undefined && {
       "managed_identity.cache_refresh_reason": metadata.cacheRefreshReason,
@@ -76,10 +84,18 @@ export function refreshSpanAttributes(message: RefreshMessage): OpenTelemetryAtt
   const { correlationId, metadata, resource, source } = message;
   return {
     "managed_identity.source": source,
-    "managed_identity.resource": resource,
+    ...resourceAttribute(resource),
     "managed_identity.correlation_id": correlationId,
     ...(metadata !== undefined && { "managed_identity.attempts": metadata.attempts }),
   };
+}
+
+/** A resource can be a URL with a signature or a password, by mistake; both are left out. */
+function resourceAttribute(resource: unknown): OpenTelemetryAttributes {
+  if (typeof resource !== "string") return {};
+  const shown = resource.replace(/[?#].*$/s, "").replace(/^([^:/\\]+:[/\\]{2})[^/\\]*@/, "$1");
+  const { username, password } = URL.canParse(shown) ? new URL(shown) : { username: "", password: "" };
+  return username + password === "" ? { "managed_identity.resource": shown } : {};
 }
 
 function serverAttributes(endpoint: string): OpenTelemetryAttributes {

@@ -91,21 +91,31 @@ export class Recorder {
     if (call === undefined) return; // It started before the subscription.
     const { span, startedAt } = call;
     const attributes = callMetricAttributes(message);
-    this.#currentInstruments()?.calls.record((performance.now() - startedAt) / 1_000, attributes);
-    span?.setAttributes({ ...attributes, ...callSpanAttributes(message) });
-    if (callErrorType(message) !== undefined) span?.setStatus({ code: ERROR });
-    span?.end();
+    // A provider that throws loses its own values only.
+    try {
+      span?.setAttributes({ ...attributes, ...callSpanAttributes(message) });
+      if (callErrorType(message) !== undefined) span?.setStatus({ code: ERROR });
+    } finally {
+      try {
+        span?.end();
+      } finally {
+        this.#currentInstruments()?.calls.record((performance.now() - startedAt) / 1_000, attributes);
+      }
+    }
   }
 
   #onRequest(message: RequestMessage): void {
     const attributes = requestMetricAttributes(message);
-    this.#currentInstruments()?.requests.record(message.durationInMs / 1_000, attributes);
-    this.#recordSpan(attributes["http.request.method"] as string, {
-      kind: CLIENT,
-      durationInMs: message.durationInMs,
-      attributes: { ...attributes, ...requestSpanAttributes(message) },
-      hasFailed: requestErrorType(message) !== undefined,
-    });
+    try {
+      this.#recordSpan(attributes["http.request.method"] as string, {
+        kind: CLIENT,
+        durationInMs: message.durationInMs,
+        attributes: { ...attributes, ...requestSpanAttributes(message) },
+        hasFailed: requestErrorType(message) !== undefined,
+      });
+    } finally {
+      this.#currentInstruments()?.requests.record(message.durationInMs / 1_000, attributes);
+    }
   }
 
   #onRetry({ attempt, errorCode, waitInMs }: RetryMessage): void {
@@ -121,12 +131,15 @@ export class Recorder {
 
   #onRefresh(message: RefreshMessage): void {
     const attributes = refreshMetricAttributes(message);
-    this.#currentInstruments()?.refreshes.add(1, attributes);
-    this.#recordSpan("refresh token", {
-      durationInMs: message.metadata?.durationTotalInMs ?? 0,
-      attributes: { ...attributes, ...refreshSpanAttributes(message) },
-      hasFailed: message.errorCode !== undefined,
-    });
+    try {
+      this.#recordSpan("refresh token", {
+        durationInMs: message.metadata?.durationTotalInMs ?? 0,
+        attributes: { ...attributes, ...refreshSpanAttributes(message) },
+        hasFailed: message.errorCode !== undefined,
+      });
+    } finally {
+      this.#currentInstruments()?.refreshes.add(1, attributes);
+    }
   }
 
   /** Records a span that ends now, below the span of the call that the event belongs to. */
@@ -142,8 +155,11 @@ export class Recorder {
       attributes,
     };
     const span = this.#currentTracer()?.startSpan(name, options, this.#contextOfCall());
-    if (hasFailed) span?.setStatus({ code: ERROR });
-    span?.end(toHrTime(now));
+    try {
+      if (hasFailed) span?.setStatus({ code: ERROR });
+    } finally {
+      span?.end(toHrTime(now));
+    }
   }
 
   /** Undefined stands for the active context. */

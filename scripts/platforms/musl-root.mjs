@@ -35,7 +35,13 @@ export function prepare(platform) {
   const folder = unpackPackages("musl-root", packages, { release: RELEASE });
   const { version, executable } = installNode(platform.name);
   // Node.js, napi's loader and npm find out by these files which C library is there.
-  for (const path of ["usr/lib/libc.musl-x86_64.so.1", "usr/bin/gcc", "usr/bin/node", "usr/bin/npm"])
+  for (const path of [
+    "usr/lib/libc.musl-x86_64.so.1",
+    "usr/bin/gcc",
+    "usr/bin/node",
+    "usr/bin/npm",
+    "usr/bin/npx",
+  ])
     rmSync(join(folder, path), { force: true });
   symlinkSync("ld-musl-x86_64.so.1", join(folder, "usr/lib/libc.musl-x86_64.so.1"));
   rmSync(join(folder, "usr/bin/ldd"), { force: true });
@@ -45,9 +51,11 @@ export function prepare(platform) {
   // Libraries that specs compile are for Node.js, and so for musl.
   writeFileSync(join(folder, "usr/bin/gcc"), GCC, { mode: 0o755 });
   symlinkSync(executable, join(folder, "usr/bin/node"));
-  const npm = join(executable, "../../lib/node_modules/npm/bin/npm-cli.js");
-  chmodSync(npm, 0o755);
-  symlinkSync(npm, join(folder, "usr/bin/npm"));
+  for (const name of ["npm", "npx"]) {
+    const script = join(executable, `../../lib/node_modules/npm/bin/${name}-cli.js`);
+    chmodSync(script, 0o755);
+    symlinkSync(script, join(folder, "usr/bin", name));
+  }
   const libraries = ["/usr/lib/x86_64-linux-musl", ...allLibraries(platform.name)];
   writeFileSync(join(folder, "etc/ld-musl-x86_64.path"), `${libraries.join("\n")}\n`);
   writeFileSync(

@@ -1,4 +1,6 @@
 //! Validation of Azure Arc's challenges, and the confirmation of a user-assigned identity.
+//!
+//! Over 400 lines, because all tests use the same fake agent and its key files.
 
 use serde_json::{Value, json};
 

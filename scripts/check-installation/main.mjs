@@ -131,7 +131,7 @@ function managersFor(node) {
       command: [executables.deno],
       // It refuses what was published less than a day ago.
       args: ["add", `npm:${NAME}@${version}`, "--minimum-dependency-age=0"],
-      isThere: isLast && existsSync(executables.deno),
+      isThere: isLast && executables.deno !== undefined && existsSync(executables.deno),
     },
   ].filter(({ isThere }) => isThere);
 }

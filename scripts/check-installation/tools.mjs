@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { platformFolder } from "../../__test__/packaging/packages.mjs";
 
 const run = promisify(execFile);
 const own = fileURLToPath(new URL(".", import.meta.url));
@@ -15,6 +16,7 @@ const INSTALL_SCRIPTS = [
   { name: "bun", scope: "@oven", script: "install.js" },
   { name: "deno", scope: "@deno", script: "install.cjs" },
 ];
+const isMusl = platformFolder().endsWith("-musl");
 const exe = process.platform === "win32" ? ".exe" : "";
 
 export const tools = fileURLToPath(new URL("../../target/check-installation", import.meta.url));
@@ -31,11 +33,14 @@ export const scripts = {
 };
 
 /** The programs that run without Node.js; Deno does not exist for every platform. */
-export const executables = {
-  // Its name is the same on every system.
-  bun: inTools("bun", "bin", "bun.exe"),
-  deno: inTools("deno", `deno${exe}`),
-};
+export const executables = isMusl
+  ? // In the folder of its own package: scripts/platforms adds it to a folder that was made on a system with glibc.
+    { bun: inTools("@oven", `bun-linux-${process.arch === "arm64" ? "aarch64" : "x64"}-musl`, "bin", "bun") }
+  : {
+      // Its name is the same on every system.
+      bun: inTools("bun", "bin", "bun.exe"),
+      deno: inTools("deno", `deno${exe}`),
+    };
 
 /** Downloads them, unless they are there already. */
 export async function installTools() {

@@ -10,7 +10,7 @@ import { run } from "./process.mjs";
 export function prepareInstallation(platform, copy) {
   const { name } = platform;
   run(process.execPath, ["scripts/check-installation/main.mjs", "--tools-only"], { cwd: copy });
-  // pnpm is a program with compiled code.
+  // pnpm and Bun are programs with compiled code.
   addPackages(platform, join(copy, "target", "check-installation"));
   // For glibc the check itself has the versions.
   if (!name.endsWith("-musl")) return {};

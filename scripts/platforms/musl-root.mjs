@@ -1,7 +1,7 @@
 // linux-x64-musl: a root directory in which Node.js is built for musl, as in Alpine's images. The tools that the specs
 // start (bash, util-linux, iproute2, a C compiler) are Debian's and run with the glibc that is there too.
 
-import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { unpackPackages } from "./debian.mjs";
@@ -33,7 +33,7 @@ const MORE_TOOLS = ["openssl", "procps", "sed", "tar", "util-linux", "util-linux
 export function prepare(platform) {
   const packages = [...LIBRARY, ...TOOLS, ...MORE_TOOLS];
   const folder = unpackPackages("musl-root", packages, { release: RELEASE });
-  const { version, executable } = installNode(platform.name);
+  const { version, executable, libraries: ownLibraries } = installNode(platform.name);
   // Node.js, napi's loader and npm find out by these files which C library is there.
   for (const path of [
     "usr/lib/libc.musl-x86_64.so.1",
@@ -56,6 +56,7 @@ export function prepare(platform) {
     chmodSync(script, 0o755);
     symlinkSync(script, join(folder, "usr/bin", name));
   }
+  shareLibraries(ownLibraries, join(folder, "usr/lib/x86_64-linux-musl"));
   const libraries = ["/usr/lib/x86_64-linux-musl", ...allLibraries(platform.name)];
   writeFileSync(join(folder, "etc/ld-musl-x86_64.path"), `${libraries.join("\n")}\n`);
   writeFileSync(
@@ -69,6 +70,21 @@ export function prepare(platform) {
   mkdirSync(join(folder, "var/opt"), { recursive: true });
   mkdirSync(join(folder, "opt"), { recursive: true });
   return { version, folder };
+}
+
+/**
+ * Provides the C++ libraries that came with Node.js under their usual names, by which Bun looks for them: Debian has none
+ * for musl.
+ */
+function shareLibraries(source, folder) {
+  for (const file of readdirSync(source)) {
+    // Python's tools put a hash into each name: libgcc_s-0cd532bd.so.1.
+    const [, library, version] = /^(libstdc\+\+|libgcc_s)-[0-9a-f]+\.so\.(\d+)/.exec(file) ?? [];
+    if (library === undefined) continue;
+    const link = join(folder, `${library}.so.${version}`);
+    rmSync(link, { force: true });
+    symlinkSync(join(source, file), link);
+  }
 }
 
 export function run(platform, program, args, options) {

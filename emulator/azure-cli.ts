@@ -4,6 +4,7 @@
 
 import { type ExecFileException, execFile } from "node:child_process";
 import type { AzureCliOptions, TokenFunction } from "managed-identity-native/emulator";
+import { endProgram } from "./end-program.js";
 import { spawnArguments } from "./spawn-arguments.js";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -105,32 +106,47 @@ class SharedTokenRequest {
   }
 }
 
-/** How az ended. */
+/** How az ended; `ended` says why it was ended before it had printed a token. */
 interface AzureCliExit {
   readonly error: ExecFileException | null;
+  readonly ended: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 async function runAzureCli(args: readonly string[], timeout: number, signal: AbortSignal): Promise<CliToken> {
-  const { error, stdout, stderr } = await new Promise<AzureCliExit>((resolve) => {
-    // Without this variable an az in the current directory is preferred on Windows.
-    const env = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1" };
-    const { file, args: all, options } = spawnArguments("az", args, process.platform, env);
-    const limits = { timeout, maxBuffer: MAX_OUTPUT_BYTES, signal, windowsHide: true };
-    execFile(file, all, { ...options, ...limits, env, encoding: "utf8" }, (fault, out, err) => {
-      resolve({ error: fault, stdout: out, stderr: err });
-    });
-  });
-  if (error) throw requestError(describeFailure(error, stderr, timeout));
+  const { error, ended, stdout, stderr } = await execute(args, timeout, signal);
+  if (ended !== undefined) throw requestError(ended);
+  if (error) throw requestError(describeFailure(error, stderr));
   return parseToken(stdout);
 }
 
-function describeFailure(error: ExecFileException, stderr: string, timeout: number): string {
+function execute(args: readonly string[], timeout: number, signal: AbortSignal): Promise<AzureCliExit> {
+  return new Promise((resolve) => {
+    let ended: string | undefined;
+    // Without this variable an az in the current directory is preferred on Windows.
+    const env = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1" };
+    const { file, args: all, options } = spawnArguments("az", args, process.platform, env);
+    const limits = { maxBuffer: MAX_OUTPUT_BYTES, windowsHide: true };
+    const child = execFile(file, all, { ...options, ...limits, env, encoding: "utf8" }, (error, out, err) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      resolve({ error, ended, stdout: out, stderr: err });
+    });
+    const end = (reason: string) => {
+      ended ??= reason;
+      endProgram(child);
+    };
+    const abort = () => end("az was ended, since no caller waits for its token any more.");
+    const timer = setTimeout(end, timeout, `az returned no token within ${timeout} ms.`);
+    signal.addEventListener("abort", abort);
+  });
+}
+
+function describeFailure(error: ExecFileException, stderr: string): string {
   if (error.code === "ENOENT") {
     return "az was not found: install the Azure CLI and sign in with `az login`.";
   }
-  if (error.killed) return `az returned no token within ${timeout} ms.`;
   const message = stderr
     .replace(TOKEN, "<redacted>")
     .replace(CONTROLS_AND_SPACE, " ")

@@ -10,10 +10,13 @@ import { StepError } from "./process.mjs";
 const CHUNK_TIMEOUT_MS = 30 * 60_000;
 const SKIPPED = /^(.*) \(without ([^:]+): (.*)\) # SKIP/;
 
+/** How often a file is run again at most while it is lost: one that ends many processes can crash Wine's server twice. */
+const MAX_RERUNS = 4;
+
 /**
  * Runs the specs of a platform. With `specsPerRun`, so many files run at a time, and those that failed, or were lost in a
- * crash of the emulator, run once more: the second result counts. Returns the result in words and, by capability, how many
- * tests were skipped.
+ * crash of the emulator, run again one by one: the last result counts. Returns the result in words and, by capability, how
+ * many tests were skipped.
  */
 export function runSpecs(platform) {
   const cwd = copyRepository(platform);
@@ -25,7 +28,7 @@ export function runSpecs(platform) {
     const again = chunk.filter((file) => results.get(file)?.failed !== 0);
     if (platform.specsPerRun === undefined || again.length === 0) continue;
     repeated.push(...again);
-    addAll(results, runOnce(platform, cwd, again));
+    for (const file of again) addAll(results, runAgain(platform, cwd, file));
   }
   const total = (name) => [...results.values()].reduce((sum, result) => sum + result[name], 0);
   const lost = files.length - results.size;
@@ -33,10 +36,19 @@ export function runSpecs(platform) {
     ...[total("failed")].filter((count) => count > 0).map((count) => `${count} failed`),
     ...[lost].filter((count) => count > 0).map((count) => `${count} files without a result`),
     `${total("passed")} passed, ${total("skipped")} skipped`,
-    ...[repeated.length].filter((count) => count > 0).map((count) => `${count} files run twice`),
+    ...[repeated.length].filter((count) => count > 0).map((count) => `${count} files run again`),
   ].join(", ");
   if (total("failed") === 0 && lost === 0) return { detail, skips: countSkips(results) };
   throw new StepError(detail);
+}
+
+/** Runs one file, until it has a result. */
+function runAgain(platform, cwd, file) {
+  let results = new Map();
+  for (let count = 0; count < MAX_RERUNS && results.size === 0; count += 1) {
+    results = runOnce(platform, cwd, [file]);
+  }
+  return results;
 }
 
 /** Runs ava and returns the results of the files: no result if the run did not reach its end. */

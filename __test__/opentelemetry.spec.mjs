@@ -19,6 +19,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import test from "ava";
+import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { environmentWith, withEnvironment } from "./support/environment.mjs";
@@ -189,7 +190,7 @@ test.serial("attributes and names follow the semantic conventions for HTTP clien
 });
 
 for (const source of ["workload-identity", "cloud-shell"]) {
-  test.serial(`${source}: the requests are POST`, async (t) => {
+  testWith(test.serial, ...neededBySource(source))(`${source}: the requests are POST`, async (t) => {
     const { tracerProvider, spans } = createProviders(t);
     subscribeUntilEnd(t, { trace, tracerProvider });
     const endpoint = await startEndpoint(t, source);

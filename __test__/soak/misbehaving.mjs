@@ -151,10 +151,11 @@ function run(from, to) {
   });
 }
 
+/** The numbers are null where the system does not tell them. */
 const countResources = () =>
   has("/proc")
     ? { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length }
-    : { descriptors: Number.NaN, threads: Number.NaN };
+    : { descriptors: null, threads: null };
 
 async function closeConnections() {
   for (const endpoint of [misbehaving, good]) {

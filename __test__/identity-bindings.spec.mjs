@@ -94,7 +94,11 @@ async function acquireWithBoth({ argument, native, require, report }) {
       });
       return (await credential.getToken("https://vault.azure.net/.default")).token;
     });
-    const system = { enableAzureProxy: argument.enable, disableInternalRetries: true };
+    const system = {
+      enableAzureProxy: argument.enable,
+      disableInternalRetries: true,
+      connectTimeout: 60_000,
+    };
     const actual = await resultOf(async () => {
       const application = new native.ManagedIdentityApplication({ system });
       return (await application.getToken("https://vault.azure.net/.default")).token;

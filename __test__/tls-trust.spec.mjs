@@ -73,6 +73,7 @@ async function requestWithBoth({ argument, native, require, report }) {
   const lines = [];
   const system = {
     disableInternalRetries: true,
+    connectTimeout: 60_000,
     loggerOptions: { loggerCallback: (level, message) => lines.push([level, message]) },
   };
   const outcome = {};
@@ -209,7 +210,9 @@ test("changed roots apply from the next request on, in the thread that changed t
           });
           request.on("error", reject);
         }),
-        new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } }).acquireToken({
+        new native.ManagedIdentityApplication({
+          system: { disableInternalRetries: true, connectTimeout: 60_000 },
+        }).acquireToken({
           resource: "https://vault.azure.net",
           forceRefresh: true,
         }),
@@ -248,7 +251,9 @@ testWith(test, "extra trust roots")(
       const isLoaded = () => process.moduleLoadList.includes("NativeModule tls");
       report(isLoaded());
       process.env.IDENTITY_ENDPOINT = argument.plain;
-      const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+      const application = new native.ManagedIdentityApplication({
+        system: { disableInternalRetries: true, connectTimeout: 60_000 },
+      });
       await application.acquireToken("https://vault.azure.net").catch(() => {});
       report(isLoaded());
       process.env.IDENTITY_ENDPOINT = argument.url;
@@ -264,7 +269,9 @@ testWith(test, "extra trust roots")(
 testWith(test, "extra trust roots")("reading the roots leaves stdout blocking", async (t) => {
   const server = await startServer(t);
   const program = async ({ native, report }) => {
-    const application = new native.ManagedIdentityApplication({ system: { disableInternalRetries: true } });
+    const application = new native.ManagedIdentityApplication({
+      system: { disableInternalRetries: true, connectTimeout: 60_000 },
+    });
     await application.acquireToken("https://vault.azure.net");
     // If Node.js had made the descriptor non-blocking, only a part of this would be written.
     report("x".repeat(8_000_000));
@@ -331,7 +338,7 @@ testWith(test, "extra trust roots")(
     const [errors] = await runProcess(
       t,
       async ({ native: { ManagedIdentityApplication }, report }) => {
-        const application = new ManagedIdentityApplication();
+        const application = new ManagedIdentityApplication({ system: { connectTimeout: 60_000 } });
         const errors = [];
         for (let nth = 0; nth < 20; nth += 1) {
           const error = await application.acquireToken("https://vault.azure.net").catch((error) => error);

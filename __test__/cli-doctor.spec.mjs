@@ -5,6 +5,7 @@ import test from "ava";
 import { neededBySource, testWith } from "./support/capabilities.mjs";
 import { inTerminal, PROGRAM, run, startCommand } from "./support/command-line.mjs";
 import { RESOURCE, startEndpoint } from "./support/endpoint.mjs";
+import { ownAddress } from "./support/own-address.mjs";
 import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
@@ -345,7 +346,7 @@ for (const [source, prepare, advice] of [
   ["imds", (endpoint) => endpoint.hold(), /^AZURE_POD_IDENTITY_AUTHORITY_HOST is set.*unset it/],
 ]) {
   test(`${source}, the endpoint does not respond (${prepare}): exit 3 with advice`, async (t) => {
-    const endpoint = await startEndpoint(t, source);
+    const endpoint = await startEndpoint(t, source, { host: ownAddress() });
     await prepare(endpoint);
     const report = await runJson(t, endpoint.env, ["--timeout", "700"]);
     t.is(report.exitCode, 3);
@@ -709,7 +710,7 @@ for (const source of ["app-service", "imds", "workload-identity"]) {
   testWith(test, ...neededBySource(source))(
     `${source}, --probe: exit 0 without a token if the endpoint responds, exit 1 if not`,
     async (t) => {
-      const endpoint = await startEndpoint(t, source);
+      const endpoint = await startEndpoint(t, source, { host: ownAddress() });
       const { env } = endpoint;
       const responding = await run(t, ["doctor", "--probe", ...LONG_TIMEOUT], { env });
       t.deepEqual([responding.code, responding.stderr], [0, ""]);

@@ -10,6 +10,7 @@ import { has, testWith } from "./support/capabilities.mjs";
 import { runProcess } from "./support/child-program.mjs";
 import { acquire, acquireWithoutRetries, NO_RETRIES, RESOURCE, startEndpoint } from "./support/endpoint.mjs";
 import { withEnvironment } from "./support/environment.mjs";
+import { ownAddress } from "./support/own-address.mjs";
 import { expectError } from "./support/rejection.mjs";
 
 const require = createRequire(import.meta.url);
@@ -535,7 +536,7 @@ for (const [name, fault] of Object.entries({
 }
 
 test("managed_identity_unreachable_network: a closed port", async (t) => {
-  const endpoint = await startEndpoint(t);
+  const endpoint = await startEndpoint(t, "app-service", { host: ownAddress() });
   await endpoint.close();
   const error = await expectError(t, acquireWithoutRetries(endpoint), "managed_identity_unreachable_network");
   assertComplete(t, error);

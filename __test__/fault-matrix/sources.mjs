@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { has } from "../support/capabilities.mjs";
+import { ownAddress } from "../support/own-address.mjs";
 
 const { createCertificate } = createRequire(import.meta.url)("managed-identity-native/emulator");
 
@@ -12,19 +12,11 @@ const RETRIED_STATUSES = [404, 408, 429, 500, 502, 503, 504];
 const IMDS_RETRIED_STATUSES = [404, 408, 410, 429, 500, 502, 503, 504];
 export const SECRET = "hush-hush-header-value";
 
-/** Loopback addresses, each returned once, so that a port that was closed on one is not reused by another server. */
-let lastAddress = 1;
-function uniqueAddress() {
-  if (!has("other loopback addresses")) return "127.0.0.1";
-  lastAddress += 1;
-  return `127.0.0.${lastAddress}`;
-}
-
 /** The certificates of the TLS sources, and the files that the sources read. */
 export async function certificates(t) {
   const directory = mkdtempSync(join(tmpdir(), "faults-"));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  const refusedAddress = uniqueAddress();
+  const refusedAddress = ownAddress();
   const [validCertificate, otherCertificate] = await Promise.all([
     createCertificate({ names: ["localhost", "127.0.0.1", refusedAddress] }),
     createCertificate({ key: "RSA-2048", subject: "another server" }),

@@ -17,6 +17,10 @@ const isLinux = process.platform === "linux";
 const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
 
 /** By name: returns why the machine lacks the capability; undefined if it has it. */
+const LISTEN_ON_LOOPBACK = `require("node:net").createServer()
+  .on("error", ({ code }) => { console.error(code); process.exit(1); })
+  .listen(0, "127.128.0.1", () => process.exit());`;
+
 const CHECKS = {
   /** Processes can be stopped and notified. Windows can only end them. */
   signals: () => (isWindows ? "Windows ends processes only" : undefined),
@@ -51,8 +55,8 @@ const CHECKS = {
   "mount namespaces": () => linuxOnly() ?? whyNot(namespaceCommand),
   "network namespaces": () => linuxOnly() ?? whyNot(ownAddressCommand),
   "veth interfaces": () => linuxOnly() ?? whyNot(unansweredAddressCommand),
-  /** All of 127.0.0.0/8 is loopback without any setting. */
-  "other loopback addresses": linuxOnly,
+  /** All of 127.0.0.0/8 is loopback without any setting, as on Linux and Windows. */
+  "other loopback addresses": () => whyNotRun([process.execPath, "-e", LISTEN_ON_LOOPBACK]),
   /** Of the machine, in IPv4. */
   "address besides loopback": () => (externalAddress() === undefined ? "none" : undefined),
   /** A full queue of a listening socket leaves connections unanswered; other systems refuse them. */

@@ -9,7 +9,6 @@ let count = 0;
 export function ownAddress() {
   if (!has("other loopback addresses")) return "127.0.0.1";
   count += 1;
-  // Linux answers on all of 127.0.0.0/8.
   const { pid } = process;
   return `127.${128 + ((pid >> 8) & 127)}.${pid & 255}.${1 + (count % 254)}`;
 }

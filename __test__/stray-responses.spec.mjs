@@ -4,6 +4,7 @@
 import { createRequire } from "node:module";
 import { setTimeout } from "node:timers/promises";
 import test from "ava";
+import { testWith } from "./support/capabilities.mjs";
 import { withEnvironment } from "./support/environment.mjs";
 import { startRawEndpoint, tokenResponse, writeAfter } from "./support/raw-endpoint.mjs";
 
@@ -181,7 +182,7 @@ test.serial("responses of a custom client are not compared with the request", as
   t.is(requests, 1);
 });
 
-test.serial("100 sequential calls share few connections", async (t) => {
+testWith(test.serial, "acknowledgements at once")("100 sequential calls share few connections", async (t) => {
   const endpoint = await startRawEndpoint(t, ({ socket, resource }) =>
     writeAfter(socket, 1, tokenResponse(resource)),
   );

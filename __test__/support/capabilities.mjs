@@ -57,6 +57,8 @@ const CHECKS = {
   "veth interfaces": () => linuxOnly() ?? whyNot(unansweredAddressCommand),
   /** All of 127.0.0.0/8 is loopback without any setting, as on Linux and Windows. */
   "other loopback addresses": () => whyNotRun([process.execPath, "-e", LISTEN_ON_LOOPBACK]),
+  /** Elsewhere a connection is silent for 250 ms before its next use, so that quick calls open further ones. */
+  "acknowledgements at once": linuxOnly,
   /** Of the machine, in IPv4. */
   "address besides loopback": () => (externalAddress() === undefined ? "none" : undefined),
   /** A full queue of a listening socket leaves connections unanswered; other systems refuse them. */

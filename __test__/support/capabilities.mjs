@@ -16,11 +16,12 @@ const isWindows = process.platform === "win32";
 const isLinux = process.platform === "linux";
 const isSanitized = process.env.LD_PRELOAD?.includes("asan") === true;
 
-/** By name: returns why the machine lacks the capability; undefined if it has it. */
+/** A program that fails if it cannot listen on a loopback address besides 127.0.0.1. */
 const LISTEN_ON_LOOPBACK = `require("node:net").createServer()
   .on("error", ({ code }) => { console.error(code); process.exit(1); })
   .listen(0, "127.128.0.1", () => process.exit());`;
 
+/** By name: returns why the machine lacks the capability; undefined if it has it. */
 const CHECKS = {
   /** Processes can be stopped and notified. Windows can only end them. */
   signals: () => (isWindows ? "Windows ends processes only" : undefined),

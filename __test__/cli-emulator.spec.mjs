@@ -14,6 +14,7 @@ import test from "ava";
 import { has, neededBySource, testWith } from "./support/capabilities.mjs";
 import { PROGRAM, run, start, startCommand } from "./support/command-line.mjs";
 import { startEndpoint } from "./support/endpoint.mjs";
+import { ownAddress } from "./support/own-address.mjs";
 import { loadSource } from "./support/source-module.mjs";
 
 const require = createRequire(import.meta.url);
@@ -39,9 +40,9 @@ function addressOf(variables) {
   return { host: hostname, port: Number(port) };
 }
 
-/** Returns the first of `count` adjacent ports that are free. */
-async function freePorts(count) {
-  const servers = [net.createServer().listen(0, "127.0.0.1")];
+/** Returns the first of `count` adjacent ports that are free at this address. */
+async function freePorts(count, host) {
+  const servers = [net.createServer().listen(0, host)];
   await once(servers[0], "listening");
   const { port } = servers[0].address();
   let isFree = true;
@@ -49,14 +50,14 @@ async function freePorts(count) {
     const server = net.createServer();
     servers.push(server);
     isFree &&= await new Promise((resolve) => {
-      server.on("error", () => resolve(false)).listen(port + offset, "127.0.0.1", () => resolve(true));
+      server.on("error", () => resolve(false)).listen(port + offset, host, () => resolve(true));
     });
   }
   for (const server of servers.filter(({ listening }) => listening)) {
     server.close();
     await once(server, "close");
   }
-  return isFree ? port : freePorts(count);
+  return isFree ? port : freePorts(count, host);
 }
 
 /** Connects to an emulator. The returned function waits until it closed the connection and no longer listens. */
@@ -85,8 +86,9 @@ for (const name of NAMES) {
 test.serial(
   "several sources: each has an endpoint on the next port, and every client gets a token",
   async (t) => {
-    const free = await freePorts(3);
-    const args = ["--source", "AppService,imds,workload-identity", "--port", String(free)];
+    const host = ownAddress();
+    const free = await freePorts(3, host);
+    const args = ["--source", "AppService,imds,workload-identity", "--host", host, "--port", String(free)];
     const { variables, ...emulator } = await serve(t, args);
     const { IDENTITY_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST, AZURE_AUTHORITY_HOST } = variables;
     t.deepEqual(
@@ -115,7 +117,8 @@ test.serial(
 );
 
 test.serial("several sources with --background: kill ends all of them", async (t) => {
-  const args = ["emulator", "--source", "AppService,Imds", "--background", "--format", "json"];
+  const options = ["--host", ownAddress(), "--background", "--format", "json"];
+  const args = ["emulator", "--source", "AppService,Imds", ...options];
   const { code, stdout, stderr } = await run(t, args);
   t.is(code, 0, stderr);
   const variables = JSON.parse(stdout);
@@ -233,14 +236,11 @@ test.serial("--port and --tenant-id: are used; a port in use is an error with ad
     taken.stderr,
     /^managed-identity-native: The emulator could not start: .*EADDRINUSE.* Omit --port to use a free port\.\n$/,
   );
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const free = server.address().port;
-  server.close();
-  await once(server, "close");
+  const host = ownAddress();
+  const free = await freePorts(1, host);
   const tenant = "0d9ff1a6-7a1c-4c3b-8f8a-4a2b6f1c9e55";
-  const { variables } = await serve(t, ["--port", String(free), "--tenant-id", tenant]);
-  t.is(addressOf(variables).port, free);
+  const { variables } = await serve(t, ["--host", host, "--port", String(free), "--tenant-id", tenant]);
+  t.deepEqual(addressOf(variables), { host, port: free });
   const { stdout } = await run(t, ["token", "--resource=api://a", "--output=json"], { env: variables });
   t.is(JSON.parse(stdout).tenant, tenant);
 });
@@ -299,7 +299,7 @@ test("docs/command-line.md: lists the emulator's identities", (t) => {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   testWith(test.serial, "signals")(`${signal}: ends the emulator and removes its files`, async (t) => {
-    const emulator = await serve(t, ["--source", "WorkloadIdentity"]);
+    const emulator = await serve(t, ["--source", "WorkloadIdentity", "--host", ownAddress()]);
     const address = addressOf(emulator.variables);
     const directory = dirname(emulator.variables.AZURE_FEDERATED_TOKEN_FILE);
     t.true(existsSync(directory));
@@ -465,7 +465,7 @@ for (const shell of ["bash", "sh"]) {
     `eval "$(… --background)" in ${shell}: sets the variables and the process id, and leaves the emulator running`,
     async (t) => {
       const script = `
-      eval "$("$@" emulator --background --source ServiceFabric)" || exit 9
+      eval "$("$@" emulator --background --source ServiceFabric --host ${ownAddress()})" || exit 9
       echo "$MANAGED_IDENTITY_EMULATOR_PID $IDENTITY_ENDPOINT"
       "$@" token --resource https://vault.azure.net --output json
       echo

@@ -15,6 +15,7 @@ import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import test from "ava";
+import { ownAddress } from "./support/own-address.mjs";
 
 const require = createRequire(import.meta.url);
 const emulator = require("managed-identity-native/emulator");
@@ -383,7 +384,7 @@ test("an invalid fault: next and always throw a TypeError", async (t) => {
 });
 
 test("close: ends held requests, returns the same promise again, and is the dispose method", async (t) => {
-  const endpoint = await start(t);
+  const endpoint = await start(t, { host: ownAddress() });
   endpoint.hold();
   const failed = t.throwsAsync(send(endpoint), { code: "ECONNRESET" });
   await endpoint.waitForRequests(1);

@@ -322,7 +322,7 @@ fn relevance(error: &io::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio::time::timeout;
 
     use super::*;
@@ -343,10 +343,10 @@ mod tests {
     async fn refused_address_falls_back_to_the_next_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let open = listener.local_addr().expect("an address");
-        let closed = {
-            let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            unused.local_addr().expect("an address")
-        };
+        // A socket that is bound but does not listen: its port refuses connections, and no other socket gets it.
+        let unused = TcpSocket::new_v4().expect("a socket");
+        unused.bind(address("127.0.0.1:0")).expect("a port");
+        let closed = unused.local_addr().expect("an address");
         let socket = connect_to_first(vec![closed, open])
             .await
             .expect("the second address");

@@ -1,17 +1,14 @@
 // A registry on loopback with the release's nine packages and without any connection to another registry. It records which
 // tarballs are downloaded.
 
-import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import http from "node:http";
-import { createServer } from "node:net";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { scripts } from "./tools.mjs";
+import { tools } from "./tools.mjs";
 
-/** Starts verdaccio in `directory`; `url` is that of a proxy before it, and `downloads` its list of tarballs. */
+/** Starts verdaccio in `directory`; `downloads` is the list of tarballs that were requested. */
 export async function startRegistry(directory) {
-  const port = await freePort();
   const config = join(directory, "config.yaml");
   mkdirSync(directory, { recursive: true });
   writeFileSync(
@@ -25,41 +22,21 @@ export async function startRegistry(directory) {
       "max_body_size: 100mb",
     ].join("\n"),
   );
-  const child = fork(scripts.verdaccio, ["--config", config, "--listen", `127.0.0.1:${port}`], {
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
-  // Verdaccio's message that it listens.
-  await once(child, "message");
+  // It has been downloaded by now.
+  const { runServer } = createRequire(join(tools, "package.json"))("verdaccio");
+  const server = await runServer(config);
   const downloads = [];
-  const proxy = http.createServer((request, response) => {
-    const { method, url, headers } = request;
+  server.prependListener("request", ({ method, url }) => {
     if (method === "GET" && url.endsWith(".tgz")) downloads.push(decodeURIComponent(url.split("/").at(-1)));
-    // The `host` header stays, so that the registry names the proxy in the addresses of tarballs.
-    const forwarded = http.request({ host: "127.0.0.1", port, method, path: url, headers }, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
-    });
-    forwarded.on("error", () => response.destroy());
-    request.pipe(forwarded);
   });
-  await once(proxy.listen(0, "127.0.0.1"), "listening");
+  await once(server.listen(0, "127.0.0.1"), "listening");
   return {
-    url: `http://127.0.0.1:${proxy.address().port}/`,
+    url: `http://127.0.0.1:${server.address().port}/`,
     downloads,
     async close() {
-      proxy.close();
-      proxy.closeAllConnections();
-      child.kill();
-      await once(child, "exit");
+      server.close();
+      server.closeAllConnections();
+      await once(server, "close");
     },
   };
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -29,7 +29,6 @@ export const scripts = {
   pnpm: inTools("pnpm", "bin", "pnpm.mjs"),
   yarn1: inTools("yarn", "bin", "yarn.js"),
   yarn4: inTools("@yarnpkg", "cli-dist", "bin", "yarn.js"),
-  verdaccio: inTools("verdaccio", "bin", "verdaccio"),
 };
 
 /** The programs that run without Node.js; Deno does not exist for every platform. */

@@ -12,7 +12,7 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { addonFile, build, lint } from "./compile.mjs";
 import { platforms } from "./platforms.mjs";
-import { processorSeconds, read, root, run, StepError, startLog, work } from "./process.mjs";
+import { lockPlatform, processorSeconds, read, root, run, StepError, startLog, work } from "./process.mjs";
 import { runSpecs } from "./specs.mjs";
 import { checkInstallation, runMainJob, runRustTests } from "./steps.mjs";
 import { makeTable, page, writeTable } from "./table.mjs";
@@ -45,6 +45,11 @@ mkdirSync(work, { recursive: true });
 installDependencies();
 for (const platform of platforms) {
   if (only.length > 0 && !only.includes(platform.name)) continue;
+  if (!lockPlatform(platform.name)) {
+    process.exitCode = 1;
+    console.log(`FAILED ${platform.name}: another run of this platform is in progress`);
+    continue;
+  }
   for (const step of Object.keys(steps)) {
     if (!skipped.includes(step) && isPossible(platform, step)) runStep(platform, step);
   }

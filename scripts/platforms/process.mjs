@@ -44,6 +44,19 @@ export function run(command, args, { cwd = root, env = process.env, mayFail = fa
   return { status, text, isTimedOut: error?.code === "ETIMEDOUT" };
 }
 
+/**
+ * Locks a platform for this process, and returns whether it could: a second run would remove the copy of the package
+ * that the first one uses. The lock belongs to the open file, which flock(1) inherits, and ends with this process.
+ */
+export function lockPlatform(name) {
+  const file = openSync(join(work, `${name}.lock`), "w");
+  const { status, error } = spawnSync("flock", ["--nonblock", "3"], {
+    stdio: ["ignore", "ignore", "inherit", file],
+  });
+  if (error !== undefined) throw error;
+  return status === 0;
+}
+
 /** The processor time, in seconds, of all programs that have ended so far; it does not depend on the machine's load. */
 export function processorSeconds() {
   const stat = readFileSync("/proc/self/stat", "utf8");

@@ -64,8 +64,10 @@ export async function startRawEndpoint(t, onRequest, onConnection = () => {}) {
   };
 }
 
-/** Writes after this delay, unless the connection has ended. */
+/** Writes after this delay, unless the connection has ended. Returns the time just before. */
 export async function writeAfter(socket, milliseconds, bytes) {
   if (milliseconds > 0) await delay(milliseconds);
+  const time = performance.now();
   if (!socket.destroyed) socket.write(bytes);
+  return time;
 }

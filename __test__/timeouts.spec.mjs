@@ -86,8 +86,9 @@ test("the timeout of a call replaces a shorter totalTimeout", async (t) => {
   const endpoint = await startEndpoint(t);
   const release = endpoint.hold();
   const application = new ManagedIdentityApplication({ system: { totalTimeout: SHORT_MS } });
-  const short = acquire(endpoint, RESOURCE, application);
+  // First, since the request ends with its last waiter, even if this process starts the second call late.
   const long = acquire(endpoint, { resource: RESOURCE, timeout: 60_000 }, application);
+  const short = acquire(endpoint, RESOURCE, application);
   assertTimeout(t, await expectError(t, short), { part: `${SHORT_MS} ms` });
   release();
   t.false((await long).fromCache);
@@ -108,10 +109,11 @@ test("each waiter has its own timeout, and the request continues for the last on
   const endpoint = await startEndpoint(t);
   const application = new ManagedIdentityApplication();
   const release = endpoint.hold();
+  // First, since the request ends with its last waiter, even if this process starts the other calls late.
+  const remaining = [acquire(endpoint, RESOURCE, application), acquire(endpoint)];
   const calls = [10, 30, 60].map((timeout) =>
     acquire(endpoint, { resource: RESOURCE, timeout }, application),
   );
-  const remaining = [acquire(endpoint, RESOURCE, application), acquire(endpoint)];
   for (const [index, call] of calls.entries()) {
     assertTimeout(t, await expectError(t, call), { part: `${[10, 30, 60][index]} ms` });
   }

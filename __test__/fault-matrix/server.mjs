@@ -73,7 +73,7 @@ class FaultyServer extends EventEmitter {
     const fault = this.#remaining > 0 ? this.#fault : undefined;
     if (fault?.onConnect && (fault.plain || !this.#isTls)) {
       this.#remaining -= 1;
-      this.emit("injected");
+      this.#reportInjected();
       raw.resume();
       fault.onConnect(raw);
       return;
@@ -86,15 +86,23 @@ class FaultyServer extends EventEmitter {
     const socket = new tls.TLSSocket(raw, { isServer: true, ...options });
     this.#track(socket);
     // A client that rejects the certificate sends an alert or just closes the connection.
-    if (fault?.certificate) raw.once("close", () => this.emit("injected"));
+    if (fault?.certificate) raw.once("close", () => this.#reportInjected());
     if (fault?.onConnect) this.#ignoreRequest(socket);
     else this.#readRequest(socket, raw);
+  }
+
+  /**
+   * Reports that a fault was injected, outside of the callback of a socket: Node.js crashes if both sockets of a TLS
+   * connection are destroyed in its `secure` event.
+   */
+  #reportInjected() {
+    setImmediate(() => this.emit("injected"));
   }
 
   /** Completes the handshake and sends nothing after it. */
   #ignoreRequest(socket) {
     this.#remaining -= 1;
-    socket.once("secure", () => this.emit("injected"));
+    socket.once("secure", () => this.#reportInjected());
     socket.resume();
   }
 
@@ -127,6 +135,6 @@ class FaultyServer extends EventEmitter {
     }
     this.#remaining -= 1;
     fault.inject(socket, { raw, redirectOrigin: this.#redirectOrigin });
-    this.emit("injected");
+    this.#reportInjected();
   }
 }

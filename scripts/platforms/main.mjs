@@ -69,12 +69,13 @@ function rejectUnknown(names, known, kind) {
   process.exit(2);
 }
 
-/** Installs the development dependencies if that has not been done, so that a fresh clone needs no other command before. */
+/** Downloads what every platform needs, if that has not been done, so that a fresh clone needs no other command before. */
 function installDependencies() {
   const log = startLog("setup");
   try {
     // It insists on cargo, which the machine may lack.
     run(process.execPath, ["scripts/setup.mjs"], { env: buildEnvironment() });
+    run("cargo", ["fetch", "--locked"], { env: buildEnvironment() });
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     console.error(`${error.message}: see ${log}`);
